@@ -1,0 +1,26 @@
+import type { ImageShape, Size2D } from '../shapes.js'
+
+/** Labelled images in memory, as they are handed to training: whole uint8 arrays, scaled later on the backend. */
+export interface ImageSet {
+  /** Pixels 0..255, (count, height, width, channels), row-major. */
+  readonly images: Uint8Array
+  /** Class of each image, (count), integers in [0, classNames.length). */
+  readonly labels: Int32Array
+  readonly count: number
+  /** Height, width and channels of every image. */
+  readonly shape: ImageShape
+  readonly classNames: readonly string[]
+  /** For composed images: the grid of cells that each image was composed of, [rows, columns]. */
+  readonly cells?: Size2D
+  /** For composed images: the number of the cell that shows the labelled class, (count), row by row. */
+  readonly trueCell?: Int32Array
+}
+
+/** One batch: consecutive uint8 pixels and the labels that belong to them. */
+export interface ImageBatch {
+  /** Pixels 0..255, (count, height, width, channels). */
+  readonly images: Uint8Array
+  /** (count) class numbers. */
+  readonly labels: Int32Array
+  readonly count: number
+}

@@ -1,0 +1,69 @@
+import * as tf from '@tensorflow/tfjs'
+import { layerOps, type Moments } from './ops.js'
+
+/** Options of {@link batchNormalization}, as in tfjs-layers. */
+export type BatchNormalizationOptions = NonNullable<Parameters<typeof tf.layers.batchNormalization>[0]>
+
+/** What this module knows of tfjs's own layer. */
+interface StandardBatchNormalization extends tf.layers.Layer {
+  readonly axis: number
+  readonly center: boolean
+  readonly scale: boolean
+  readonly epsilon: number
+  momentum: number
+  readonly gamma: tf.LayerVariable
+  readonly beta: tf.LayerVariable
+  readonly movingMean: tf.LayerVariable
+  readonly movingVariance: tf.LayerVariable
+}
+
+/** tfjs exports no class for it, only this factory. */
+const Standard = tf.layers.batchNormalization({ name: 'standard' }).constructor as new (
+  options: BatchNormalizationOptions,
+) => StandardBatchNormalization
+
+/**
+ * tfjs's BatchNormalization, trained through the op table: one pass forward and one backward where tfjs composes about
+ * twenty operations. Its class name, configuration, weights and results are those of tfjs, so that a saved network loads
+ * without this library. As in tfjs, the moving variance averages the biased variance of the batches.
+ */
+export class BatchNormalization extends Standard {
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
+    const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor
+    const channelsLast = this.axis === -1 || this.axis === x.rank - 1
+    if (kwargs.training !== true || !channelsLast || !this.center || !this.scale) {
+      return super.call(inputs, kwargs)
+    }
+    return tf.tidy(() => {
+      this.invokeCallHook(inputs, kwargs)
+      const y = layerOps().batchNorm({
+        x: tf.reshape(x, [-1, x.shape.at(-1) as number]),
+        gamma: this.gamma.read() as tf.Tensor1D,
+        beta: this.beta.read() as tf.Tensor1D,
+        epsilon: this.epsilon,
+        onMoments: moments => this.follow(moments),
+      })
+      return tf.reshape(y, x.shape)
+    })
+  }
+
+  /** Moves the moving averages towards the moments of a batch. */
+  private follow(moments: Moments): void {
+    moveTowards(this.movingMean, moments.mean, this.momentum)
+    moveTowards(this.movingVariance, moments.variance, this.momentum)
+  }
+}
+
+/** Creates a {@link BatchNormalization} layer. */
+export function batchNormalization(options: BatchNormalizationOptions = {}): tf.layers.Layer {
+  return new BatchNormalization(options)
+}
+
+/**
+ * One step of a moving average: average = momentum average + (1 - momentum) value.
+ */
+export function moveTowards(average: tf.LayerVariable, value: tf.Tensor, momentum: number): void {
+  tf.tidy(() => {
+    average.write(tf.add(tf.mul(average.read(), momentum), tf.mul(value, 1 - momentum)))
+  })
+}

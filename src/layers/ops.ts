@@ -1,0 +1,74 @@
+import * as tf from '@tensorflow/tfjs'
+
+/** Mean and biased variance of each channel, (C) each. */
+export interface Moments {
+  readonly mean: tf.Tensor1D
+  readonly variance: tf.Tensor1D
+}
+
+/** Arguments of {@link LayerOps.batchNorm}. */
+export interface BatchNormInputs {
+  /** (P,C) float32: all pixels of a batch. */
+  readonly x: tf.Tensor2D
+  /** (C). */
+  readonly gamma: tf.Tensor1D
+  /** (C). */
+  readonly beta: tf.Tensor1D
+  readonly epsilon: number
+  /** Is shown the batch's moments during the call; they are disposed after it. */
+  readonly onMoments: (moments: Moments) => void
+}
+
+/**
+ * The operations that layers leave to the backend: composed of tfjs operations unless a backend registers its own.
+ * Every implementation equals the composed one to float32 rounding, values and gradients.
+ */
+export interface LayerOps {
+  /**
+   * BatchNorm with the statistics of the batch: gamma (x - mean) / sqrt(variance + epsilon) + beta.
+   *
+   * @returns (P,C), differentiable by x, gamma and beta
+   */
+  batchNorm(inputs: BatchNormInputs): tf.Tensor2D
+}
+
+const registered = new Map<string, Partial<LayerOps>>()
+
+/**
+ * Gives a backend operations of its own.
+ *
+ * @param backend tfjs's name of it: 'tensorflow', 'wasm', ...
+ */
+export function registerLayerOps(backend: string, ops: Partial<LayerOps>): void {
+  registered.set(backend, { ...registered.get(backend), ...ops })
+}
+
+/** The operations of the current backend. */
+export function layerOps(): LayerOps {
+  return { ...composedOps, ...registered.get(tf.getBackend()) }
+}
+
+/** The operations as any backend can run them; gradients are written by hand to save passes over the map. */
+export const composedOps: LayerOps = {
+  batchNorm({ x, gamma, beta, epsilon, onMoments }) {
+    const operation = tf.customGrad((...args) => {
+      const save = args.pop() as unknown as tf.GradSaveFunc
+      const { mean, variance } = tf.moments(x, 0) as unknown as Moments
+      onMoments({ mean, variance })
+      const inverseDeviation = tf.rsqrt(tf.add(variance, epsilon))
+      const scale = tf.mul(gamma, inverseDeviation)
+      const value = tf.add(tf.mul(x, scale), tf.sub(beta, tf.mul(mean, scale)))
+      save([x, mean, inverseDeviation])
+      const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [input, center, inverse] = saved as [tf.Tensor2D, tf.Tensor1D, tf.Tensor1D]
+        const normal = tf.mul(tf.sub(input, center), inverse)
+        const dBeta = tf.sum(dy, 0)
+        const dGamma = tf.sum(tf.mul(dy, normal), 0)
+        const through = tf.div(tf.add(dBeta, tf.mul(normal, dGamma)), input.shape[0])
+        return [tf.mul(tf.sub(dy, through), tf.mul(gamma, inverse)), dGamma, dBeta]
+      }
+      return { value, gradFunc }
+    })
+    return operation(x, gamma, beta) as tf.Tensor2D
+  },
+}

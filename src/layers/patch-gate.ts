@@ -1,0 +1,200 @@
+import * as tf from '@tensorflow/tfjs'
+import { type Size2D, size2D } from '../shapes.js'
+import { type PatchGrid, patchGrid } from './patches.js'
+import {
+  checkPatchesPerExpert,
+  GATE_SCALES,
+  GATES,
+  type Gate,
+  type GateScale,
+  type Routing,
+  type RoutingRule,
+  routePatches,
+  routerScores,
+  routerScoresGradient,
+  type ScoreGradient,
+  scoreGradient,
+} from './routing.js'
+import {
+  type ConvolutionOptions,
+  type LayerOptions,
+  type ParsedConvolution,
+  parseConvolution,
+  routerSeed,
+  serializedConvolution,
+  tinyNormal,
+} from './standard-options.js'
+import { checkMapShape, oneOf, positiveInteger } from './validation.js'
+
+/** Options of {@link PatchGate}. */
+export interface PatchGateOptions extends LayerOptions {
+  /** L in [1, N], where N = (H/h)(W/w). */
+  readonly patchesPerExpert: number
+  /** h, w in pixels of the map; must divide H and W. */
+  readonly patchSize: number | readonly number[]
+  /** Default 'softmax-selected' (eq. 4); the published WRN code uses 'softmax-all'. */
+  readonly gate?: Gate
+  /** Default 'none', as in the published code. */
+  readonly gateScale?: GateScale
+  /** Default N(0, 1e-4^2). */
+  readonly routerInitializer?: ConvolutionOptions['kernelInitializer']
+  /** Seed of the default initializer. */
+  readonly seed?: number
+}
+
+const WHERE = 'PatchGate'
+
+/**
+ * The gate of one expert in its masking form, as the published code has it: the map times the gate on the L kept
+ * patches, 0 elsewhere. It saves no work; it is here to rebuild the published networks. See {@link PatchMoE} for the
+ * sparse form.
+ *
+ *     y[b, patch j] = G_j x^(j) for j in J, else 0      (Chowdhury et al., ICML 2023, eq. 4)
+ *
+ * Input and output (B,H,W,C) float32. Weight: `router` (h,w,C,1).
+ */
+export class PatchGate extends tf.layers.Layer {
+  /** @nocollapse */
+  static readonly className = 'PatchGate'
+
+  readonly patchSize: Size2D
+  readonly patchesPerExpert: number
+  readonly gate: Gate
+  readonly gateScale: GateScale
+
+  private readonly routerOptions: ParsedConvolution
+  private built2D: PatchGrid | undefined
+  private router: tf.LayerVariable | undefined
+
+  constructor(options: PatchGateOptions) {
+    super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
+    this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
+    this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
+    this.gate = oneOf(GATES, options.gate ?? 'softmax-selected', `${WHERE}: gate`)
+    this.gateScale = oneOf(GATE_SCALES, options.gateScale ?? 'none', `${WHERE}: gateScale`)
+    const { routerInitializer, seed } = options
+    this.routerOptions = parseConvolution(
+      { kernelInitializer: routerInitializer ?? tinyNormal(routerSeed(seed)) },
+      seed,
+    )
+  }
+
+  override build(inputShape: tf.Shape | tf.Shape[]): void {
+    const [height, width, channels] = checkMapShape(inputShape, WHERE)
+    const grid = patchGrid([height, width], this.patchSize, WHERE)
+    checkPatchesPerExpert(this.patchesPerExpert, grid, WHERE)
+    this.built2D = grid
+    this.router = this.addWeight(
+      'router',
+      [...this.patchSize, channels, 1],
+      'float32',
+      this.routerOptions.initializer,
+    )
+    super.build(inputShape)
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    return inputShape as tf.Shape
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
+    return tf.tidy(() => {
+      this.invokeCallHook(inputs, kwargs)
+      const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
+      const { router, grid } = this.parts()
+      return gatePatches(x, router.read() as tf.Tensor4D, this, grid)
+    })
+  }
+
+  /** As {@link PatchMoE.route}, with K = 1. */
+  route(x: tf.Tensor4D): Routing {
+    return tf.tidy(() => {
+      const { router, grid } = this.parts()
+      const { indices, gates } = routePatches(routerScores(x, router.read() as tf.Tensor4D, grid), this)
+      return { indices, gates }
+    })
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    return {
+      ...super.getConfig(),
+      patchSize: [...this.patchSize],
+      patchesPerExpert: this.patchesPerExpert,
+      gate: this.gate,
+      gateScale: this.gateScale,
+      routerInitializer: serializedConvolution(this.routerOptions).kernelInitializer ?? null,
+    }
+  }
+
+  private parts(): { router: tf.LayerVariable; grid: PatchGrid } {
+    const { router, built2D: grid } = this
+    if (router && grid) return { router, grid }
+    throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)
+  }
+}
+tf.serialization.registerClass(PatchGate)
+
+/** Creates a {@link PatchGate} layer. */
+export function patchGate(options: PatchGateOptions): PatchGate {
+  return new PatchGate(options)
+}
+
+function gatePatches(x: tf.Tensor4D, router: tf.Tensor4D, rule: RoutingRule, grid: PatchGrid): tf.Tensor4D {
+  const operation = tf.customGrad((...args) => {
+    const save = args.pop() as unknown as tf.GradSaveFunc
+    const routing = routePatches(routerScores(x, router, grid), rule)
+    const mask = densePatches(routing.gates, routing.indices, grid)
+    const { indices, gates, probabilities } = routing
+    save([x, indices, gates, mask, ...(probabilities ? [probabilities] : [])])
+    const gradFunc = (dy: tf.Tensor, [map, ...saved]: tf.Tensor[]) => {
+      const [savedIndices, savedGates, savedMask, savedProbabilities] = saved as tf.Tensor3D[]
+      const kept = {
+        indices: savedIndices as tf.Tensor3D,
+        gates: savedGates as tf.Tensor3D,
+        ...(savedProbabilities ? { probabilities: savedProbabilities } : {}),
+      }
+      const direct = maskMap(dy as tf.Tensor4D, savedMask as tf.Tensor3D, grid)
+      const products = sumPatches(tf.mul(dy, map as tf.Tensor4D), grid)
+      const dGates = pickPatches(products, kept.indices)
+      const gradient = scoreGradient(dGates, kept, rule)
+      if (!gradient) return [direct, tf.zerosLike(router)]
+      const dScores = allScores(gradient, kept.indices, grid)
+      const { dx, dRouter } = routerScoresGradient(dScores, map as tf.Tensor4D, router, grid)
+      return [tf.add(direct, dx), dRouter]
+    }
+    return { value: maskMap(x, mask, grid), gradFunc }
+  })
+  return operation(x, router) as tf.Tensor4D
+}
+
+/** (B,K,L) values on kept patches -> (B,K,N), 0 on the others. */
+function densePatches(values: tf.Tensor3D, indices: tf.Tensor3D, grid: PatchGrid): tf.Tensor3D {
+  return tf.sum(tf.mul(tf.oneHot(indices, grid.count), tf.expandDims(values, 3)), 2)
+}
+
+/** (B,1,N) -> the values at `indices` (B,1,L). */
+function pickPatches(values: tf.Tensor3D, indices: tf.Tensor3D): tf.Tensor3D {
+  const patches = values.shape[2]
+  return tf.sum(tf.mul(tf.oneHot(indices, patches), tf.expandDims(values, 2)), 3)
+}
+
+function allScores(gradient: ScoreGradient, indices: tf.Tensor3D, grid: PatchGrid): tf.Tensor3D {
+  const kept = densePatches(gradient.kept, indices, grid)
+  return gradient.all ? tf.add(kept, gradient.all) : kept
+}
+
+/** Multiplies every patch of the map by its number in mask (B,1,N). */
+function maskMap(x: tf.Tensor4D, mask: tf.Tensor3D, grid: PatchGrid): tf.Tensor4D {
+  const [batch, , , channels] = x.shape
+  const { cells, patch } = grid
+  const bands = tf.reshape(x, [batch * cells[0], patch[0], cells[1], patch[1] * channels])
+  return tf.reshape(tf.mul(bands, tf.reshape(mask, [batch * cells[0], 1, cells[1], 1])), x.shape)
+}
+
+/** (B,1,N): each patch's sum over its pixels and channels. */
+function sumPatches(x: tf.Tensor4D, grid: PatchGrid): tf.Tensor3D {
+  const [batch, , , channels] = x.shape
+  const { cells, patch } = grid
+  const bands = tf.reshape(x, [batch * cells[0], patch[0], cells[1], patch[1] * channels])
+  return tf.reshape(tf.sum(bands, [1, 3]), [batch, 1, grid.count])
+}

@@ -1,0 +1,93 @@
+import * as tf from '@tensorflow/tfjs'
+
+/**
+ * What an expert does to its kept patches before its convolution: nothing, ReLU, or BatchNorm with statistics of its
+ * own (over its kept patches only) and ReLU.
+ */
+export const PRE_ACTIVATIONS = ['none', 'relu', 'batch-norm-relu'] as const
+export type PreActivation = (typeof PRE_ACTIVATIONS)[number]
+
+/** Mean and biased variance of each channel, one set an expert: (K,C) each. */
+export interface ExpertMoments {
+  readonly mean: tf.Tensor2D
+  readonly variance: tf.Tensor2D
+}
+
+/** BatchNorm of every expert: y = gamma (x - mean) / sqrt(variance + epsilon) + beta. */
+export interface ExpertNorm {
+  /** (K,C). */
+  readonly gamma: tf.Tensor2D
+  /** (K,C). */
+  readonly beta: tf.Tensor2D
+  readonly epsilon: number
+  readonly moments: ExpertMoments
+}
+
+/**
+ * Mean and biased variance of the kept patches of each expert, without the neighbours that a halo shows.
+ *
+ * @param patches (K, M, h, w, C)
+ */
+export function expertMoments(patches: tf.Tensor5D): ExpertMoments {
+  const { mean, variance } = tf.moments(patches, [1, 2, 3])
+  return { mean: mean as tf.Tensor2D, variance: variance as tf.Tensor2D }
+}
+
+/**
+ * BatchNorm and ReLU of every expert's windows.
+ *
+ * @param windows (K, M, window height, window width, C)
+ * @param inside as given by dispatch: pixels outside the map stay 0, as a convolution's padding does
+ */
+export function normRelu(
+  windows: tf.Tensor5D,
+  norm: ExpertNorm,
+  inside: tf.Tensor5D | undefined,
+): tf.Tensor5D {
+  const { scale } = scaleOf(norm)
+  const shift = tf.sub(perExpert(norm.beta), tf.mul(perExpert(norm.moments.mean), scale))
+  const active: tf.Tensor5D = tf.relu(tf.add(tf.mul(windows, scale), shift))
+  return inside ? tf.mul(active, inside) : active
+}
+
+/**
+ * The way back of {@link normRelu}.
+ *
+ * @param dActive derivative by its output, in the windows' shape
+ * @param active its output
+ * @param coreMask (window height, window width) 1 on the patch, 0 on the halo: the pixels that the statistics were
+ *   taken over and so depend on; undefined where the statistics are constants (inference)
+ * @param coreCount pixels that each statistic was taken over
+ */
+export function normReluGradient(
+  dActive: tf.Tensor5D,
+  active: tf.Tensor5D,
+  windows: tf.Tensor5D,
+  norm: ExpertNorm,
+  statistics: { readonly coreMask: tf.Tensor5D | undefined; readonly coreCount: number } | undefined,
+): { dWindows: tf.Tensor5D; dGamma: tf.Tensor2D; dBeta: tf.Tensor2D } {
+  const { scale, inverseDeviation } = scaleOf(norm)
+  const dNorm = reluGradient(dActive, active)
+  const centred = tf.mul(tf.sub(windows, perExpert(norm.moments.mean)), inverseDeviation)
+  const dBeta = tf.sum(dNorm, [1, 2, 3]) as tf.Tensor2D
+  const dGamma = tf.sum(tf.mul(dNorm, centred), [1, 2, 3]) as tf.Tensor2D
+  if (!statistics) return { dWindows: tf.mul(dNorm, scale), dGamma, dBeta }
+  const through = tf.div(tf.add(perExpert(dBeta), tf.mul(centred, perExpert(dGamma))), statistics.coreCount)
+  const own = statistics.coreMask ? tf.mul(through, statistics.coreMask) : through
+  return { dWindows: tf.mul(tf.sub(dNorm, own), scale), dGamma, dBeta }
+}
+
+/** The derivative of ReLU from its output: dy where the output is positive, else 0. */
+export function reluGradient<T extends tf.Tensor>(dy: T, output: T): T {
+  return tf.mul(dy, tf.step(output))
+}
+
+function scaleOf(norm: ExpertNorm): { scale: tf.Tensor; inverseDeviation: tf.Tensor } {
+  const inverseDeviation = perExpert(tf.rsqrt(tf.add(norm.moments.variance, norm.epsilon)) as tf.Tensor2D)
+  return { scale: tf.mul(perExpert(norm.gamma), inverseDeviation), inverseDeviation }
+}
+
+function perExpert(values: tf.Tensor2D): tf.Tensor5D {
+  const [experts, channels] = values.shape
+  return tf.reshape(values, [experts, 1, 1, 1, channels])
+}

@@ -1,0 +1,169 @@
+import * as tf from '@tensorflow/tfjs'
+import { isPositiveInteger } from '../shapes.js'
+import { inputGradient, kernelGradient } from './convolution-gradients.js'
+import type { PatchGrid } from './patches.js'
+
+/**
+ * What the gates of the kept patches are.
+ * - `softmax-selected`: softmax over the L kept scores (joint training, eq. 4)
+ * - `softmax-all`: softmax over all N scores, of which the L largest are kept as they are (the published WRN code)
+ * - `uniform`: 1 (separate training, eq. 3); the router then gets no gradient
+ */
+export const GATES = ['softmax-selected', 'softmax-all', 'uniform'] as const
+export type Gate = (typeof GATES)[number]
+
+/**
+ * How gates are scaled.
+ * - `none`: as in the equations; an expert's softmax gates sum to at most 1
+ * - `mean-one`: times L (softmax-selected) or N (softmax-all), so that equal scores give gates of 1
+ */
+export const GATE_SCALES = ['mean-one', 'none'] as const
+export type GateScale = (typeof GATE_SCALES)[number]
+
+/** How patches are chosen: settled once, in a layer's constructor. */
+export interface RoutingRule {
+  /** L in [1, N]. */
+  readonly patchesPerExpert: number
+  readonly gate: Gate
+  readonly gateScale: GateScale
+}
+
+/** The choice of every expert on every image, best patch first. Equal scores: the lower patch number first. */
+export interface Routing {
+  /** (B,K,L) int32, numbers of the kept patches in [0, N). */
+  readonly indices: tf.Tensor3D
+  /** (B,K,L) float32, what multiplies the expert's output on each kept patch, gate scale included. */
+  readonly gates: tf.Tensor3D
+}
+
+/** A routing, and what its gradient needs. */
+export interface RoutingWithState extends Routing {
+  /** (B,K,N) softmax over all patches; only where the gate is `softmax-all`. */
+  readonly probabilities?: tf.Tensor3D
+}
+
+/** The derivative of a loss by the scores. */
+export interface ScoreGradient {
+  /** (B,K,L) by the scores of kept patches. */
+  readonly kept: tf.Tensor3D
+  /** (B,K,N) a further part by every score; only where the gate is `softmax-all`. */
+  readonly all?: tf.Tensor3D
+}
+
+/**
+ * Routing values g_{j,s} = <w_s, x^(j)> of every patch j and expert s: one strided convolution, so that no copy of the
+ * map in patch form is made.
+ *
+ * @param x (B,H,W,C) float32
+ * @param router (h,w,C,K) float32, w_s for each expert
+ * @returns (B,K,N) float32
+ */
+export function routerScores(x: tf.Tensor4D, router: tf.Tensor4D, grid: PatchGrid): tf.Tensor3D {
+  const experts = router.shape[3]
+  const map = tf.conv2d(x, router, [...grid.patch], 'valid') // (B,H/h,W/w,K)
+  return tf.transpose(tf.reshape(map, [-1, grid.count, experts]), [0, 2, 1])
+}
+
+/**
+ * Each expert keeps the L patches of the largest scores and weighs them: J_s and G_{j,s} of section 3.
+ *
+ * @param scores (B,K,N) float32
+ */
+export function routePatches(scores: tf.Tensor3D, rule: RoutingRule): RoutingWithState {
+  const { values, indices } = tf.topk(scores, rule.patchesPerExpert, true)
+  const kept = indices as tf.Tensor3D
+  if (rule.gate === 'uniform') return { indices: kept, gates: tf.onesLike(values) as tf.Tensor3D }
+  const scale = gateFactor(rule, scores.shape[2])
+  if (rule.gate === 'softmax-selected') {
+    return { indices: kept, gates: tf.mul(tf.softmax(values), scale) }
+  }
+  const probabilities = tf.softmax(scores)
+  // Softmax keeps the order of the scores, so its L largest values belong to the patches already chosen.
+  const largest = tf.topk(probabilities, rule.patchesPerExpert, true).values
+  return { indices: kept, gates: tf.mul(largest, scale), probabilities }
+}
+
+/**
+ * The derivative by the scores, from the derivative by the gates. For `softmax-selected`
+ * dL/dg_j = G_j (dL/dG_j - sum_i G_i dL/dG_i) over kept patches i: the inner part of eq. (26).
+ *
+ * @param dGates (B,K,L) derivative by the gates
+ * @returns undefined where the gate is `uniform`: no gradient reaches the router
+ */
+export function scoreGradient(
+  dGates: tf.Tensor3D,
+  routing: RoutingWithState,
+  rule: RoutingRule,
+): ScoreGradient | undefined {
+  if (rule.gate === 'uniform') return undefined
+  const weighted: tf.Tensor3D = tf.mul(dGates, routing.gates)
+  const total = tf.sum(weighted, 2, true)
+  if (routing.probabilities) {
+    return { kept: weighted, all: tf.neg(tf.mul(routing.probabilities, total)) as tf.Tensor3D }
+  }
+  // Gates are L (or 1) times a softmax; the softmax itself weighs the total.
+  const softmax = tf.div(routing.gates, gateFactor(rule, 0))
+  return { kept: tf.sub(weighted, tf.mul(softmax, total)) }
+}
+
+/**
+ * Carries a gradient by the scores of all N patches back through {@link routerScores}.
+ *
+ * @param dScores (B,K,N)
+ * @returns derivatives by the map (B,H,W,C) and the router (h,w,C,K)
+ */
+export function routerScoresGradient(
+  dScores: tf.Tensor3D,
+  x: tf.Tensor4D,
+  router: tf.Tensor4D,
+  grid: PatchGrid,
+): { dx: tf.Tensor4D; dRouter: tf.Tensor4D } {
+  const [batch, experts] = dScores.shape
+  const map = tf.reshape(tf.transpose(dScores, [0, 2, 1]), [batch, ...grid.cells, experts]) as tf.Tensor4D
+  return {
+    dx: inputGradient(map, router, x.shape, grid.patch, 'valid'),
+    dRouter: kernelGradient(x, map, router.shape, grid.patch, 'valid'),
+  }
+}
+
+/**
+ * Carries a gradient by the scores of kept patches back through {@link routerScores}, touching those patches only.
+ *
+ * @param dScores (B,K,L)
+ * @param patches (K, B L, h w C) the kept patches
+ * @param router (h,w,C,K)
+ * @returns derivatives by the patches, in their shape, and by the router
+ */
+export function keptScoresGradient(
+  dScores: tf.Tensor3D,
+  patches: tf.Tensor3D,
+  router: tf.Tensor4D,
+): { dPatches: tf.Tensor3D; dRouter: tf.Tensor4D } {
+  const [experts, kept, size] = patches.shape
+  const column = tf.reshape(tf.transpose(dScores, [1, 0, 2]), [experts, kept, 1])
+  const vectors = tf.reshape(tf.transpose(tf.reshape(router, [size, experts])), [experts, 1, size])
+  const perExpert = tf.reshape(tf.matMul(column, patches, true, false), [experts, size])
+  return {
+    dPatches: tf.mul(column, vectors),
+    dRouter: tf.reshape(tf.transpose(perExpert), router.shape),
+  }
+}
+
+/**
+ * Checks L against the number of patches.
+ *
+ * @throws RangeError when L is not an integer in [1, N]
+ */
+export function checkPatchesPerExpert(patchesPerExpert: number, grid: PatchGrid, where: string): void {
+  if (isPositiveInteger(patchesPerExpert) && patchesPerExpert <= grid.count) return
+  const [height, width] = grid.map
+  throw new RangeError(
+    `${where}: patchesPerExpert must be an integer in [1, ${grid.count}], got ${patchesPerExpert} ` +
+      `(${grid.count} patches: ${height}x${width} map in ${grid.patch[0]}x${grid.patch[1]} patches)`,
+  )
+}
+
+function gateFactor(rule: RoutingRule, patches: number): number {
+  if (rule.gateScale === 'none') return 1
+  return rule.gate === 'softmax-all' ? patches : rule.patchesPerExpert
+}

@@ -1,0 +1,107 @@
+import * as tf from '@tensorflow/tfjs'
+import { deriveSeed } from '../random.js'
+import type { LayerActivation } from './activations.js'
+
+type ConvolutionArgs = Parameters<typeof tf.layers.conv2d>[0]
+
+/** What every tfjs layer accepts. */
+export interface LayerOptions {
+  readonly name?: string
+  readonly trainable?: boolean
+  readonly inputShape?: tf.Shape
+  readonly batchInputShape?: tf.Shape
+  readonly batchSize?: number
+}
+
+/** The options that a convolution of ours shares with tfjs-layers' `conv2d`; they mean and accept the same. */
+export interface ConvolutionOptions {
+  readonly useBias?: boolean
+  readonly activation?: ConvolutionArgs['activation']
+  readonly kernelInitializer?: ConvolutionArgs['kernelInitializer']
+  readonly kernelRegularizer?: ConvolutionArgs['kernelRegularizer']
+  readonly kernelConstraint?: ConvolutionArgs['kernelConstraint']
+  readonly biasInitializer?: ConvolutionArgs['biasInitializer']
+  readonly biasRegularizer?: ConvolutionArgs['biasRegularizer']
+  readonly biasConstraint?: ConvolutionArgs['biasConstraint']
+}
+
+/** How one weight starts, is penalised and is confined. */
+export interface WeightOptions {
+  readonly initializer?: Initializer
+  readonly regularizer?: Regularizer
+  readonly constraint?: Constraint
+}
+type Initializer = ReturnType<typeof tf.initializers.zeros>
+type Regularizer = ReturnType<typeof tf.regularizers.l2>
+type Constraint = ReturnType<typeof tf.constraints.nonNeg>
+
+/** {@link ConvolutionOptions} as objects. */
+export interface ParsedConvolution extends WeightOptions {
+  readonly bias: WeightOptions
+  readonly activation: LayerActivation
+  /** The same in the form that `getConfig` returns. */
+  readonly config: tf.serialization.ConfigDict
+}
+
+const SERIALIZED = [
+  'useBias',
+  'activation',
+  'kernelInitializer',
+  'kernelRegularizer',
+  'kernelConstraint',
+  'biasInitializer',
+  'biasRegularizer',
+  'biasConstraint',
+] as const
+
+/**
+ * Reads convolution options given as names, configurations or objects.
+ *
+ * tfjs-layers keeps its own parsers private, so a Conv2D is asked to parse them: names, spellings and errors are then
+ * the ones that its users know.
+ *
+ * @param seed of the default kernel initializer (glorot-uniform)
+ */
+export function parseConvolution(options: ConvolutionOptions, seed: number | undefined): ParsedConvolution {
+  const given: Record<string, unknown> = { useBias: options.useBias ?? false }
+  for (const key of SERIALIZED)
+    if (options[key] !== undefined && options[key] !== null) given[key] = options[key]
+  given.kernelInitializer ??= tf.initializers.glorotUniform(seed === undefined ? {} : { seed })
+  const parser = tf.layers.conv2d({ name: 'options', filters: 1, kernelSize: 1, ...given }) as unknown as {
+    readonly kernelInitializer: Initializer
+    readonly kernelRegularizer: Regularizer
+    readonly kernelConstraint: Constraint
+    readonly biasInitializer: Initializer
+    readonly biasRegularizer: Regularizer
+    readonly biasConstraint: Constraint
+    readonly activation: LayerActivation
+    getConfig(): tf.serialization.ConfigDict
+  }
+  return {
+    initializer: parser.kernelInitializer,
+    regularizer: parser.kernelRegularizer,
+    constraint: parser.kernelConstraint,
+    bias: {
+      initializer: parser.biasInitializer,
+      regularizer: parser.biasRegularizer,
+      constraint: parser.biasConstraint,
+    },
+    activation: parser.activation,
+    config: parser.getConfig(),
+  }
+}
+
+/** The shared options as `getConfig` returns them. */
+export function serializedConvolution(parsed: ParsedConvolution): tf.serialization.ConfigDict {
+  return Object.fromEntries(SERIALIZED.map(key => [key, parsed.config[key] ?? null]))
+}
+
+/** N(0, 1e-4^2), the small start of routers (eq. 7). */
+export function tinyNormal(seed: number | undefined): Initializer {
+  return tf.initializers.randomNormal({ mean: 0, stddev: 1e-4, ...(seed === undefined ? {} : { seed }) })
+}
+
+/** The seed of a layer's router, apart from the one of its kernel. */
+export function routerSeed(seed: number | undefined): number | undefined {
+  return seed === undefined ? undefined : deriveSeed(seed, 'router')
+}

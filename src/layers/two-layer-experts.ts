@@ -1,0 +1,312 @@
+import * as tf from '@tensorflow/tfjs'
+import { type Size2D, size2D } from '../shapes.js'
+import { dispatchGradient, dispatchPatches } from './dispatch.js'
+import { type PatchGrid, patchGrid, type WindowTable, windowTable } from './patches.js'
+import { reluGradient } from './pre-activation.js'
+import {
+  checkPatchesPerExpert,
+  GATES,
+  type Gate,
+  keptScoresGradient,
+  type Routing,
+  type RoutingRule,
+  routePatches,
+  routerScores,
+  routerScoresGradient,
+  scoreGradient,
+} from './routing.js'
+import {
+  type ConvolutionOptions,
+  type LayerOptions,
+  type ParsedConvolution,
+  parseConvolution,
+  routerSeed,
+  serializedConvolution,
+  tinyNormal,
+} from './standard-options.js'
+import { checkMapShape, oneOf, positiveInteger } from './validation.js'
+
+/** What the sum over patches is divided by: the L kept ones (the text) or all N (the published code). */
+export const NORMALIZERS = ['selected', 'all'] as const
+export type Normalizer = (typeof NORMALIZERS)[number]
+
+/** Options of {@link TwoLayerExperts}. */
+export interface TwoLayerExpertsOptions extends LayerOptions {
+  /** K >= 1. */
+  readonly numExperts: number
+  /** L in [1, N]. */
+  readonly patchesPerExpert: number
+  /** h, w in pixels; must divide H and W. */
+  readonly patchSize: number | readonly number[]
+  /** m, hidden neurons of all experts together, a multiple of K. */
+  readonly hiddenUnits: number
+  /** Outputs, at least 1. */
+  readonly outputs: number
+  /** Default 'softmax-selected' (eq. 4). */
+  readonly gate?: Gate
+  /** Default 'selected', 1/l as in eq. (1). */
+  readonly normalizer?: Normalizer
+  /** Default N(0, 1e-4^2), tiny as in eq. (7). */
+  readonly routerInitializer?: ConvolutionOptions['kernelInitializer']
+  /** Default N(0, 1/m), eq. (8). */
+  readonly kernelInitializer?: ConvolutionOptions['kernelInitializer']
+  /** Of the frozen head; default N(0, 1). */
+  readonly headInitializer?: ConvolutionOptions['kernelInitializer']
+  /** Default true. */
+  readonly routerTrainable?: boolean
+  /** Seed of the default initializers. */
+  readonly seed?: number
+}
+
+const WHERE = 'TwoLayerExperts'
+
+/**
+ * The two-layer pMoE of the theory (Chowdhury et al., ICML 2023, eq. 1), with one head a_i per output (appendix M):
+ *
+ *     f_i(x) = sum_s sum_r (a_{r,s,i} / l) sum_{j in J_s} ReLU(<w_{r,s}, x^(j)>) G_{j,s}
+ *
+ * With K = 1, L = N and gate 'uniform' it is the CNN counterpart, eq. (5).
+ *
+ * Input (B,H,W,C), output (B,outputs), float32. Weights: `router` (h,w,C,K), `kernel` (h,w,C,m), neuron r of expert s at
+ * s (m/K) + r, and `head` (m,outputs), never trained. Work is proportional to L/N but for the routers' pass.
+ */
+export class TwoLayerExperts extends tf.layers.Layer {
+  /** @nocollapse */
+  static readonly className = 'TwoLayerExperts'
+
+  readonly numExperts: number
+  readonly patchesPerExpert: number
+  readonly patchSize: Size2D
+  readonly hiddenUnits: number
+  readonly outputs: number
+  readonly gate: Gate
+  readonly normalizer: Normalizer
+  readonly routerTrainable: boolean
+
+  private readonly routerOptions: ParsedConvolution
+  private readonly kernelOptions: ParsedConvolution
+  private readonly headOptions: ParsedConvolution
+  private built2:
+    | { router: tf.LayerVariable; kernel: tf.LayerVariable; head: tf.LayerVariable; rule: Rule }
+    | undefined
+
+  constructor(options: TwoLayerExpertsOptions) {
+    super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
+    this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
+    this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
+    this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
+    this.outputs = positiveInteger(options.outputs, `${WHERE}: outputs`)
+    this.hiddenUnits = positiveInteger(options.hiddenUnits, `${WHERE}: hiddenUnits`)
+    if (this.hiddenUnits % this.numExperts !== 0) {
+      throw new RangeError(
+        `${WHERE}: hiddenUnits must be a multiple of numExperts, got ${this.hiddenUnits} (${this.numExperts} experts)`,
+      )
+    }
+    this.gate = oneOf(GATES, options.gate ?? 'softmax-selected', `${WHERE}: gate`)
+    this.normalizer = oneOf(NORMALIZERS, options.normalizer ?? 'selected', `${WHERE}: normalizer`)
+    this.routerTrainable = options.routerTrainable ?? true
+    const { seed } = options
+    const weight = (initializer: ConvolutionOptions['kernelInitializer']) =>
+      parseConvolution({ kernelInitializer: initializer }, seed)
+    this.routerOptions = weight(options.routerInitializer ?? tinyNormal(routerSeed(seed)))
+    this.kernelOptions = weight(options.kernelInitializer ?? normal(1 / Math.sqrt(this.hiddenUnits), seed, 1))
+    this.headOptions = weight(options.headInitializer ?? normal(1, seed, 2))
+  }
+
+  override build(inputShape: tf.Shape | tf.Shape[]): void {
+    const [height, width, channels] = checkMapShape(inputShape, WHERE)
+    const grid = patchGrid([height, width], this.patchSize, WHERE)
+    checkPatchesPerExpert(this.patchesPerExpert, grid, WHERE)
+    const patch = [...this.patchSize, channels]
+    const add = (name: string, shape: number[], how: ParsedConvolution, trainable: boolean) =>
+      this.addWeight(name, shape, 'float32', how.initializer, undefined, trainable)
+    this.built2 = {
+      router: add('router', [...patch, this.numExperts], this.routerOptions, this.routerTrainable),
+      kernel: add('kernel', [...patch, this.hiddenUnits], this.kernelOptions, true),
+      head: add('head', [this.hiddenUnits, this.outputs], this.headOptions, false),
+      rule: {
+        patchesPerExpert: this.patchesPerExpert,
+        gate: this.gate,
+        gateScale: 'none',
+        divisor: this.normalizer === 'selected' ? this.patchesPerExpert : grid.count,
+        windows: windowTable(grid, [0, 0]),
+      },
+    }
+    super.build(inputShape)
+  }
+
+  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
+    return [(inputShape as tf.Shape)[0] ?? null, this.outputs]
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
+    return tf.tidy(() => {
+      this.invokeCallHook(inputs, kwargs)
+      const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
+      const { router, kernel, head, rule } = this.parts()
+      const hidden = hiddenUnits(x, router.read() as tf.Tensor4D, kernel.read() as tf.Tensor4D, rule)
+      return tf.matMul(hidden, head.read() as tf.Tensor2D)
+    })
+  }
+
+  /** As `PatchMoE.route`: indices (B,K,L) int32 and gates (B,K,L). The caller disposes both. */
+  route(x: tf.Tensor4D): Routing {
+    return tf.tidy(() => {
+      const { router, rule } = this.parts()
+      const { indices, gates } = routePatches(
+        routerScores(x, router.read() as tf.Tensor4D, rule.windows.grid),
+        rule,
+      )
+      return { indices, gates }
+    })
+  }
+
+  /** The patches of the images that the layer was built for. */
+  get grid(): PatchGrid {
+    return this.parts().rule.windows.grid
+  }
+
+  /** Router, kernel, head: in this order, whichever of them are trained. */
+  override get weights(): tf.LayerVariable[] {
+    return this.built2 ? [this.built2.router, this.built2.kernel, this.built2.head] : []
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    const initializer = (parsed: ParsedConvolution) => serializedConvolution(parsed).kernelInitializer ?? null
+    return {
+      ...super.getConfig(),
+      numExperts: this.numExperts,
+      patchesPerExpert: this.patchesPerExpert,
+      patchSize: [...this.patchSize],
+      hiddenUnits: this.hiddenUnits,
+      outputs: this.outputs,
+      gate: this.gate,
+      normalizer: this.normalizer,
+      routerInitializer: initializer(this.routerOptions),
+      kernelInitializer: initializer(this.kernelOptions),
+      headInitializer: initializer(this.headOptions),
+      routerTrainable: this.routerTrainable,
+    }
+  }
+
+  private parts() {
+    if (this.built2) return this.built2
+    throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)
+  }
+}
+tf.serialization.registerClass(TwoLayerExperts)
+
+/** Creates a {@link TwoLayerExperts} layer. */
+export function twoLayerExperts(options: TwoLayerExpertsOptions): TwoLayerExperts {
+  return new TwoLayerExperts(options)
+}
+
+interface Rule extends RoutingRule {
+  /** l or n of eq. (1). */
+  readonly divisor: number
+  readonly windows: WindowTable
+}
+
+/**
+ * (B,m): (1/l) sum_{j in J_s} ReLU(<w_{r,s}, x^(j)>) G_{j,s} of every neuron, the router's gradient being eq. (26).
+ */
+function hiddenUnits(x: tf.Tensor4D, router: tf.Tensor4D, kernel: tf.Tensor4D, rule: Rule): tf.Tensor2D {
+  const operation = tf.customGrad((...args) => {
+    const save = args.pop() as unknown as tf.GradSaveFunc
+    const routing = routePatches(routerScores(x, router, rule.windows.grid), rule)
+    const { windows, rows } = dispatchPatches(x, routing.indices, rule.windows)
+    const [batch, experts, kept] = routing.indices.shape
+    const patches: tf.Tensor3D = tf.reshape(windows, [experts, batch * kept, -1])
+    const active = tf.relu(tf.matMul(patches, neuronsPerExpert(kernel, experts))) // (K, B L, m/K)
+    const weights = perRow(tf.div(routing.gates, rule.divisor))
+    const { probabilities } = routing
+    save([
+      x,
+      routing.indices,
+      routing.gates,
+      patches,
+      rows,
+      active,
+      ...(probabilities ? [probabilities] : []),
+    ])
+    const gradFunc = (dHidden: tf.Tensor, saved: tf.Tensor[]) =>
+      gradients(dHidden as tf.Tensor2D, saved, router, kernel, rule)
+    return { value: sumKept(tf.mul(active, weights), batch, kept), gradFunc }
+  })
+  return operation(x, router, kernel) as tf.Tensor2D
+}
+
+function gradients(
+  dHidden: tf.Tensor2D,
+  saved: tf.Tensor[],
+  router: tf.Tensor4D,
+  kernel: tf.Tensor4D,
+  rule: Rule,
+): tf.Tensor[] {
+  const [x, indices, gates, patches, rows, active, probabilities] = saved as [
+    tf.Tensor4D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor1D,
+    tf.Tensor3D,
+    tf.Tensor3D | undefined,
+  ]
+  const [batch, experts, kept] = indices.shape
+  const neurons = active.shape[2]
+  const dUnits = tf.div(
+    tf.transpose(tf.reshape(dHidden, [batch, experts, 1, neurons]), [1, 0, 2, 3]),
+    rule.divisor,
+  )
+  const dWeighted: tf.Tensor3D = tf.reshape(tf.tile(dUnits, [1, 1, kept, 1]), [
+    experts,
+    batch * kept,
+    neurons,
+  ])
+  const dGates: tf.Tensor3D = tf.transpose(
+    tf.reshape(tf.sum(tf.mul(dWeighted, active), 2), [experts, batch, kept]),
+    [1, 0, 2],
+  )
+  const dActive: tf.Tensor3D = reluGradient(tf.mul(dWeighted, perRow(gates)), active)
+  const dKernel = tf.transpose(tf.matMul(patches, dActive, true, false), [1, 0, 2]) // (hwC, K, m/K)
+  const dPatches = tf.matMul(dActive, neuronsPerExpert(kernel, experts), false, true)
+  const score = scoreGradient(dGates, { indices, gates, ...(probabilities ? { probabilities } : {}) }, rule)
+  const route = score && keptScoresGradient(score.kept, patches, router)
+  const dAll = route ? tf.add(dPatches, route.dPatches) : dPatches
+  const dWindows = tf.reshape(dAll, [experts, batch * kept, ...rule.windows.window, -1]) as tf.Tensor5D
+  const dx = dispatchGradient(dWindows, rows, x.shape, rule.windows)
+  const dRouter = route ? route.dRouter : tf.zerosLike(router)
+  const dense = score?.all && routerScoresGradient(score.all, x, router, rule.windows.grid)
+  return [
+    dense ? tf.add(dx, dense.dx) : dx,
+    dense ? tf.add(dRouter, dense.dRouter) : dRouter,
+    tf.reshape(dKernel, kernel.shape),
+  ]
+}
+
+/** (h,w,C,m) -> (K, hwC, m/K). */
+function neuronsPerExpert(kernel: tf.Tensor4D, experts: number): tf.Tensor3D {
+  const neurons = kernel.shape[3]
+  return tf.transpose(tf.reshape(kernel, [-1, experts, neurons / experts]), [1, 0, 2])
+}
+
+/** (B,K,L) -> (K, B L, 1). */
+function perRow(gates: tf.Tensor3D): tf.Tensor3D {
+  const [batch, experts, kept] = gates.shape
+  return tf.reshape(tf.transpose(gates, [1, 0, 2]), [experts, batch * kept, 1])
+}
+
+/** (K, B L, m/K) -> (B, m), summed over the L kept patches. */
+function sumKept(values: tf.Tensor3D, batch: number, kept: number): tf.Tensor2D {
+  const [experts, , neurons] = values.shape
+  const sums = tf.sum(tf.reshape(values, [experts, batch, kept, neurons]), 2)
+  return tf.reshape(tf.transpose(sums, [1, 0, 2]), [batch, experts * neurons])
+}
+
+function normal(stddev: number, seed: number | undefined, offset: number) {
+  return tf.initializers.randomNormal({
+    mean: 0,
+    stddev,
+    ...(seed === undefined ? {} : { seed: seed + offset }),
+  })
+}

@@ -1,0 +1,53 @@
+import type * as tf from '@tensorflow/tfjs'
+import { isPositiveInteger } from '../shapes.js'
+
+/**
+ * Reads a choice among names.
+ *
+ * @throws RangeError listing the names
+ */
+export function oneOf<T extends string>(allowed: readonly T[], value: unknown, where: string): T {
+  if (allowed.includes(value as T)) return value as T
+  const names = allowed.map(name => `'${name}'`).join(', ')
+  throw new RangeError(`${where} must be one of ${names}, got ${JSON.stringify(value)}`)
+}
+
+/**
+ * Checks that a layer's input is one feature map of known size.
+ *
+ * @returns H, W, C
+ * @throws TypeError when there are several inputs; RangeError when the rank is not 4 or H, W or C is unknown or zero
+ */
+export function checkMapShape(
+  inputShape: tf.Shape | tf.Shape[],
+  where: string,
+): [height: number, width: number, channels: number] {
+  if (Array.isArray(inputShape[0])) {
+    if (inputShape.length === 1) return checkMapShape(inputShape[0], where)
+    throw new TypeError(`${where}: input must be one tensor, got ${inputShape.length}`)
+  }
+  const [, ...map] = inputShape as tf.Shape
+  const text = `(${inputShape.map(side => side ?? 'null').join(', ')})`
+  if (map.length !== 3) {
+    throw new RangeError(
+      `${where}: input must have rank 4 (batch, height, width, channels), got shape ${text}`,
+    )
+  }
+  if (!map.every(side => Number.isInteger(side) && (side as number) >= 1)) {
+    throw new RangeError(
+      `${where}: height, width and channels of the input must be known and positive, got shape ${text}`,
+    )
+  }
+  return map as [number, number, number]
+}
+
+/**
+ * Reads a count.
+ *
+ * @param where the caller's name and the option's
+ * @throws RangeError when it is not an integer of at least 1
+ */
+export function positiveInteger(value: number, where: string): number {
+  if (isPositiveInteger(value)) return value
+  throw new RangeError(`${where} must be a positive integer, got ${value}`)
+}

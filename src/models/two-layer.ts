@@ -1,0 +1,51 @@
+import * as tf from '@tensorflow/tfjs'
+import { type TwoLayerExpertsOptions, twoLayerExperts } from '../layers/two-layer-experts.js'
+import { deriveSeed } from '../random.js'
+import { type ImageShape, isPositiveInteger } from '../shapes.js'
+
+/** Options of {@link twoLayerPatchModel}; see `TwoLayerExperts` for those it passes on. */
+export interface TwoLayerPatchModelOptions
+  extends Pick<
+    TwoLayerExpertsOptions,
+    | 'numExperts'
+    | 'patchesPerExpert'
+    | 'patchSize'
+    | 'hiddenUnits'
+    | 'gate'
+    | 'normalizer'
+    | 'routerInitializer'
+    | 'kernelInitializer'
+    | 'headInitializer'
+    | 'routerTrainable'
+  > {
+  /** H, W, C of an image, float32 in [0, 1]. */
+  readonly inputShape: ImageShape
+  /** 1 gives one logit (its sign is the class), more a softmax. */
+  readonly numClasses: number
+  /** Seed of all initializers; default 0. */
+  readonly seed?: number
+}
+
+/**
+ * The two-layer patch model of eq. (1), and with `numExperts: 1`, L = N and gate 'uniform' its CNN counterpart, eq. (5).
+ *
+ * @returns a model from (B,H,W,C) to (B,numClasses): one logit, or the probabilities of each class
+ * @throws RangeError for options out of their range
+ */
+export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tf.LayersModel {
+  const { inputShape, numClasses, seed = 0, ...experts } = options
+  if (!isPositiveInteger(numClasses)) {
+    throw new RangeError(`twoLayerPatchModel: numClasses must be a positive integer, got ${numClasses}`)
+  }
+  const layer = twoLayerExperts({
+    ...experts,
+    outputs: numClasses,
+    name: 'logits',
+    seed: deriveSeed(seed, 'two-layer'),
+  })
+  const input = tf.input({ shape: [...inputShape] })
+  const logits = layer.apply(input) as tf.SymbolicTensor
+  if (numClasses === 1) return tf.model({ inputs: input, outputs: logits, name: 'two_layer' })
+  const probabilities = tf.layers.softmax({ name: 'probabilities' }).apply(logits) as tf.SymbolicTensor
+  return tf.model({ inputs: input, outputs: probabilities, name: 'two_layer' })
+}

@@ -1,10 +1,30 @@
 import { defineConfig } from 'vitest/config'
+import { findNative, whyUnusable } from './src/backend/native.js'
+
+// Everything runs on wasm; what computes with tensors runs on native TensorFlow as well, where that is provided.
+const native = findNative().some(candidate => whyUnusable(candidate) === undefined)
+if (!native) console.log('Native TensorFlow is not provided (npx pmoe native provides it): tests run on wasm only.')
+
+const shared = { pool: 'forks' as const, testTimeout: 60_000, hookTimeout: 60_000 }
+const onTensorFlow = 'test/**/tensorflow-*.test.ts'
+const wasm = {
+  test: {
+    ...shared,
+    name: 'wasm',
+    include: ['test/**/*.test.ts'],
+    exclude: [onTensorFlow],
+    env: { PMOE_TEST_BACKEND: 'wasm' },
+  },
+}
+const tensorflow = {
+  test: {
+    ...shared,
+    name: 'tensorflow',
+    include: ['test/layers/**/*.test.ts', 'test/models/**/*.test.ts', 'test/train/**/*.test.ts', onTensorFlow],
+    env: { PMOE_TEST_BACKEND: 'tensorflow' },
+  },
+}
 
 export default defineConfig({
-  test: {
-    include: ['test/**/*.test.ts'],
-    pool: 'forks',
-    maxWorkers: 2,
-    testTimeout: 60_000,
-  },
+  test: { maxWorkers: 2, projects: native ? [wasm, tensorflow] : [wasm] },
 })

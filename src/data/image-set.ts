@@ -1,6 +1,9 @@
+import { deriveSeed, permutation, random } from '../random.js'
 import type { ImageShape, Size2D } from '../shapes.js'
 
-/** Labelled images in memory, as they are handed to training: whole uint8 arrays, scaled later on the backend. */
+/**
+ * Labelled images in memory, as they are handed to training: whole uint8 arrays, scaled later on the backend.
+ */
 export interface ImageSet {
   /** Pixels 0..255, (count, height, width, channels), row-major. */
   readonly images: Uint8Array
@@ -23,4 +26,23 @@ export interface ImageBatch {
   /** (count) class numbers. */
   readonly labels: Int32Array
   readonly count: number
+}
+
+/** The positions of the images of one class in the set, ascending. */
+export function imagesOfClass(set: ImageSet, label: number): Int32Array {
+  const positions: number[] = []
+  set.labels.forEach((found, position) => {
+    if (found === label) positions.push(position)
+  })
+  return Int32Array.from(positions)
+}
+
+/**
+ * The positions of the images of one class in the set, in the one order that the seed gives them: smaller and
+ * larger training sets of one seed take from its start, and so are nested.
+ */
+export function classOrder(set: ImageSet, label: number, seed: number): Int32Array {
+  const positions = imagesOfClass(set, label)
+  const order = permutation(positions.length, random(deriveSeed(seed, 'class order'), `class ${label}`))
+  return order.map(place => positions[place] as number)
 }

@@ -1,0 +1,38 @@
+import { cifar10Format, loadCifar } from './cifar.js'
+import { composeGrid } from './compose.js'
+import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
+import { type ImageSet, imagesOfClass } from './image-set.js'
+import { halveImages } from './resample.js'
+
+const roles = { grid: [2, 2], targets: [0, 1, 8, 9], distractors: [2, 3, 4, 5, 6, 7] } as const
+
+/**
+ * CIFAR-Vehicles (Karp et al. 2021): a vehicle of half size in one quadrant, animals in the other three.
+ *
+ * Unlike the code published with it, the animals of test images are test images of CIFAR-10.
+ */
+export const cifarVehicles: DatasetEntry = {
+  name: 'cifar-vehicles',
+  title: 'CIFAR-Vehicles',
+  source: 'folder',
+  description: 'An airplane, automobile, ship or truck in one quadrant, animals in the others; 32x32 RGB.',
+  licence: 'that of CIFAR-10: not stated by its authors; not shipped',
+  homepage: 'https://www.cs.toronto.edu/~kriz/cifar.html',
+  defaultSamples: 20_000,
+  async load(source, options) {
+    checkSamples(cifarVehicles.name, options)
+    const { train, test } = await loadCifar(source, cifar10Format)
+    const { samples = eachOnce(train), testSamples = eachOnce(test), seed } = options
+    return {
+      name: cifarVehicles.name,
+      train: composeGrid({ ...roles, pool: halveImages(train), count: samples, seed }),
+      test: composeGrid({ ...roles, pool: halveImages(test), count: testSamples, seed: testSeed }),
+    }
+  },
+}
+
+/** How many balanced images can be composed without showing a vehicle twice. */
+function eachOnce(pool: ImageSet): number {
+  const available = roles.targets.map(target => imagesOfClass(pool, target).length)
+  return roles.targets.length * Math.min(...available)
+}

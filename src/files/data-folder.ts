@@ -1,0 +1,84 @@
+import { existsSync, statSync } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { isAbsolute, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { DataSource, DatasetEntry } from '../data/datasets.js'
+
+/**
+ * A `DataSource` over a folder.
+ *
+ * @param dir path of the folder
+ * @throws Error when there is no such folder
+ */
+export function dataFolder(dir: string): DataSource {
+  const root = resolve(dir)
+  const found = statSync(root, { throwIfNoEntry: false })
+  if (!found?.isDirectory()) {
+    throw new Error(`${root}: data folder must be a folder, got ${found ? 'a file' : 'nothing there'}`)
+  }
+  const locate = (path: string): string => {
+    const full = resolve(root, path)
+    const inside = relative(root, full)
+    if (isAbsolute(path) || isAbsolute(inside) || inside.split(/[\\/]/)[0] === '..') {
+      throw new RangeError(`dataFolder: path must stay inside ${root}, got ${path}`)
+    }
+    return full
+  }
+  return {
+    async read(path) {
+      const full = locate(path)
+      const bytes = await readFile(full).catch((cause: unknown) => {
+        throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
+      })
+      return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    },
+    async exists(path) {
+      const full = locate(path)
+      try {
+        return (await stat(full)).isFile()
+      } catch (cause) {
+        if (isAbsent(cause)) return false
+        throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
+      }
+    },
+    describe: locate,
+  }
+}
+
+/**
+ * A `DataSource` over one folder of the samples that the package ships.
+ *
+ * @param name the folder: `digits8`, `fashion-mini`
+ * @param from the module from whose place the samples are searched, as a file URL
+ * @throws Error when the package has no samples, or none of this name
+ */
+export function samplesFolder(name: string, from: string = import.meta.url): DataSource {
+  // Two levels up when run from the sources, three when run compiled in dist.
+  const places = ['../../samples/', '../../../samples/'].map(up => fileURLToPath(new URL(up, from)))
+  const samples = places.find(place => existsSync(resolve(place, 'manifest.json')))
+  if (samples === undefined) {
+    throw new Error(`samplesFolder: samples must be part of the package, got none in ${places.join(' or ')}`)
+  }
+  return dataFolder(resolve(samples, name))
+}
+
+/**
+ * Where the files of a dataset are: the folder that the user names, otherwise the samples of the package.
+ *
+ * @param dir a folder, or undefined when the user named none
+ * @throws Error when the folder is not there, or the dataset is not among the samples and no folder is named
+ */
+export function datasetSource(entry: DatasetEntry, dir?: string): DataSource {
+  if (dir !== undefined) return dataFolder(dir)
+  if (entry.sampleFolder !== undefined) return samplesFolder(entry.sampleFolder)
+  throw new Error(`${entry.name}: a data folder must be named, got none (see ${entry.homepage})`)
+}
+
+function isAbsent(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
+}
+
+function reason(cause: unknown): string {
+  if (isAbsent(cause)) return 'nothing there'
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,0 +1,366 @@
+import * as tf from '@tensorflow/tfjs'
+import { PatchGate } from '../layers/patch-gate.js'
+import { PatchMoE } from '../layers/patch-moe.js'
+import { TwoLayerExperts } from '../layers/two-layer-experts.js'
+import { isPositiveInteger } from '../shapes.js'
+
+/** Multiply-adds of one sample. */
+export interface MultiplyAdds {
+  readonly forward: number
+  readonly backward: number
+}
+
+/** What one application of a layer costs. */
+export interface LayerCost {
+  /** The layer's name, after those of the models it is nested in: `backbone/conv1`. */
+  readonly name: string
+  readonly className: string
+  /** Shape of its (first) output, null for the batch. */
+  readonly outputShape: readonly (number | null)[]
+  /** Numbers in its weights, trained or not; 0 where a shared layer was counted before. */
+  readonly parameters: number
+  readonly multiplyAdds: MultiplyAdds
+  /** For a mixture: what it would cost if every filter saw every patch and nothing were routed. */
+  readonly dense?: { readonly parameters: number; readonly multiplyAdds: MultiplyAdds }
+}
+
+/** What a model costs. */
+export interface ModelCost {
+  /** In the order of computation. */
+  readonly layers: readonly LayerCost[]
+  readonly parameters: { readonly trainable: number; readonly total: number }
+  /** Of one sample; training is forward and backward together. */
+  readonly multiplyAdds: MultiplyAdds & { readonly training: number }
+  /**
+   * Names of layers that may multiply matrices in ways unknown here: their multiply-adds are missing from
+   * the sums.
+   */
+  readonly uncounted: readonly string[]
+}
+
+/**
+ * Counts the parameters of a model, and its multiply-adds for one sample, layer by layer.
+ *
+ * The convention: a multiply-add is one product of a matrix product or convolution with its addition (2
+ * FLOP). Only those count: bias, BatchNorm, activations, pooling, softmax, top-L, gathering and scattering
+ * are 0. A 'same' convolution counts the zeros it pads with. Backward counts one gradient by a kernel, where
+ * it is trained, and one by the input, where anything before it is trained, each as large as the forward
+ * product: a first layer needs no input gradient and costs backward what it costs forward, though a backend
+ * may compute one.
+ *
+ * `PatchMoE`: its routers score the whole map; its experts convolve kept patches alone, forward and backward,
+ * at the same count for either border (a halo gathers more, but each output pixel takes as many products).
+ * Routers learn from kept patches alone under 'softmax-selected', from all under 'softmax-all', not at all
+ * under 'uniform'. `PatchGate` likewise; the convolutions behind it see the whole map and count in full.
+ * `TwoLayerExperts`: routers, hidden units on kept patches, and the frozen head.
+ *
+ * @param model a model of fixed image size; models within it are entered
+ * @throws Error for a model without shapes, or a layer that lacks the weight its class has; RangeError for a
+ *   layer whose output has no fixed size
+ */
+export function modelCost(model: tf.LayersModel): ModelCost {
+  // A Sequential has inputs and outputs before its first call builds it.
+  if (!model.outputs?.length) {
+    throw new Error(`modelCost: model must have known shapes, got ${model.name} without outputs`)
+  }
+  const tally: Tally = { layers: [], uncounted: [], seen: new Set(), trainable: 0, total: 0 }
+  countModel(
+    model,
+    model.inputs.map(() => false),
+    '',
+    tally,
+  )
+  const forward = sum(tally.layers.map(layer => layer.multiplyAdds.forward))
+  const backward = sum(tally.layers.map(layer => layer.multiplyAdds.backward))
+  return {
+    layers: tally.layers,
+    parameters: { trainable: tally.trainable, total: tally.total },
+    multiplyAdds: { forward, backward, training: forward + backward },
+    uncounted: tally.uncounted,
+  }
+}
+
+interface Tally {
+  readonly layers: LayerCost[]
+  readonly uncounted: string[]
+  /** Layers whose parameters are counted. */
+  readonly seen: Set<tf.layers.Layer>
+  trainable: number
+  total: number
+}
+
+/**
+ * Counts the layers between a model's inputs and outputs, in the order of computation.
+ *
+ * @param learned for each input, whether trained weights lie before it
+ * @returns the same for each output
+ */
+function countModel(
+  model: tf.LayersModel,
+  learned: readonly boolean[],
+  prefix: string,
+  tally: Tally,
+): boolean[] {
+  const known = new Map<tf.SymbolicTensor, boolean>(
+    model.inputs.map((input, i) => [input, learned[i] ?? false]),
+  )
+  const applications = new Map<tf.layers.Layer, Map<number, readonly boolean[]>>()
+  const visit = (tensor: tf.SymbolicTensor): boolean => {
+    const given = known.get(tensor)
+    if (given !== undefined) return given
+    const layer = tensor.sourceLayer
+    const ofLayer = applications.get(layer) ?? new Map<number, readonly boolean[]>()
+    applications.set(layer, ofLayer)
+    let outputs = ofLayer.get(tensor.nodeIndex)
+    if (!outputs) {
+      outputs = countApplication(layer, tensor, tensor.inputs.map(visit), prefix, tally)
+      ofLayer.set(tensor.nodeIndex, outputs)
+    }
+    return outputs[tensor.tensorIndex] ?? outputs[0] ?? false
+  }
+  return model.outputs.map(visit)
+}
+
+function countApplication(
+  layer: tf.layers.Layer,
+  output: tf.SymbolicTensor,
+  learned: readonly boolean[],
+  prefix: string,
+  tally: Tally,
+): readonly boolean[] {
+  const name = prefix + layer.name
+  if (layer instanceof tf.LayersModel) return countModel(layer, learned, `${name}/`, tally)
+  const work = workOf(layer, {
+    input: () => fixedShape(name, output.inputs[0]),
+    output: () => fixedShape(name, output),
+  })
+  if (!work) tally.uncounted.push(name)
+  const before = learned.some(Boolean)
+  const parameters = countParameters(layer, tally)
+  const { products = [], dense } = work ?? {}
+  tally.layers.push({
+    name,
+    className: layer.getClassName(),
+    outputShape: output.shape,
+    parameters,
+    multiplyAdds: multiplyAdds(products, before),
+    ...(dense && {
+      dense: { parameters: dense.parameters, multiplyAdds: multiplyAdds(dense.products, before) },
+    }),
+  })
+  return [before || layer.trainableWeights.length > 0]
+}
+
+function multiplyAdds(products: readonly Product[], learnedBefore: boolean): MultiplyAdds {
+  return {
+    forward: sum(products.map(product => product.forward)),
+    backward: sum(
+      products.map(({ gradient, trained, learnedInside }) => {
+        const byKernel = trained ? gradient : 0
+        const byInput = learnedBefore || learnedInside ? gradient : 0
+        return byKernel + byInput
+      }),
+    ),
+  }
+}
+
+function countParameters(layer: tf.layers.Layer, tally: Tally): number {
+  if (tally.seen.has(layer)) return 0
+  tally.seen.add(layer)
+  const size = (weights: readonly tf.LayerVariable[]): number =>
+    sum(weights.map(w => tf.util.sizeFromShape(shapeOf(w))))
+  const total = size(layer.weights)
+  tally.total += total
+  tally.trainable += size(layer.trainableWeights)
+  return total
+}
+
+function shapeOf(weight: tf.LayerVariable): number[] {
+  return weight.shape.map(Number)
+}
+
+/** The sides of a tensor without its batch's. */
+function fixedShape(name: string, tensor: tf.SymbolicTensor | undefined): readonly number[] {
+  const sides = tensor?.shape.slice(1) ?? []
+  if (!sides.every(isPositiveInteger)) {
+    throw new RangeError(`modelCost: shapes at ${name} must be fixed, got ${JSON.stringify(tensor?.shape)}`)
+  }
+  return sides
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0)
+}
+
+/** One matrix product or convolution inside a layer, in multiply-adds of one sample. */
+interface Product {
+  readonly forward: number
+  /** Of each of its two gradients: by its kernel, by its input. */
+  readonly gradient: number
+  /** Whether its kernel is trained. */
+  readonly trained: boolean
+  /** Whether trained weights of the same layer come before it. */
+  readonly learnedInside?: boolean
+}
+
+/** The products of a layer, and those of the dense layer that it stands for. */
+interface Work {
+  readonly products: readonly Product[]
+  readonly dense?: { readonly parameters: number; readonly products: readonly Product[] }
+}
+
+/** Shapes around a layer without the batch, checked when asked for. */
+interface Shapes {
+  readonly input: () => readonly number[]
+  readonly output: () => readonly number[]
+}
+
+type WorkRule = (layer: tf.layers.Layer, shapes: Shapes) => Work
+
+/** Every kernel number is used once for each position of the output. */
+const convolution: WorkRule = (layer, { output }) => {
+  const kernel = requiredShape(layer, 'kernel')
+  return {
+    products: [product((elements(output()) / lastOf(kernel)) * elements(kernel), trains(layer, 'kernel'))],
+  }
+}
+
+/** The same, for each position of the input. */
+const transposedConvolution: WorkRule = (layer, { input }) => {
+  const kernel = requiredShape(layer, 'kernel')
+  return {
+    products: [product((elements(input()) / lastOf(kernel)) * elements(kernel), trains(layer, 'kernel'))],
+  }
+}
+
+/** Each output number takes one product for each tap. */
+const depthwiseConvolution: WorkRule = (layer, { output }) => {
+  const [height = 1, width = 1] = requiredShape(layer, 'depthwise_kernel')
+  return { products: [product(elements(output()) * height * width, trains(layer, 'depthwise_kernel'))] }
+}
+
+const separableConvolution: WorkRule = (layer, { output }) => {
+  const depthwise = requiredShape(layer, 'depthwise_kernel')
+  const pointwise = requiredShape(layer, 'pointwise_kernel')
+  const positions = elements(output()) / lastOf(pointwise)
+  const depthwiseTrained = trains(layer, 'depthwise_kernel')
+  return {
+    products: [
+      product(positions * elements(depthwise), depthwiseTrained),
+      {
+        ...product(positions * elements(pointwise), trains(layer, 'pointwise_kernel')),
+        learnedInside: depthwiseTrained,
+      },
+    ],
+  }
+}
+
+const none: WorkRule = () => ({ products: [] })
+
+/** Layers of tfjs with weights, by class name. */
+const workByClass: Readonly<Record<string, WorkRule>> = {
+  Dense: convolution,
+  Conv1D: convolution,
+  Conv2D: convolution,
+  Conv3D: convolution,
+  Conv2DTranspose: transposedConvolution,
+  Conv3DTranspose: transposedConvolution,
+  DepthwiseConv2D: depthwiseConvolution,
+  SeparableConv2D: separableConvolution,
+  BatchNormalization: none,
+  LayerNormalization: none,
+  PReLU: none,
+  Embedding: none,
+}
+
+/** @returns undefined for a layer that is not known */
+function workOf(layer: tf.layers.Layer, shapes: Shapes): Work | undefined {
+  if (layer instanceof PatchMoE) return patchMoEWork(layer, shapes)
+  if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
+  if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
+  const className = layer.getClassName()
+  if (Object.hasOwn(workByClass, className)) return workByClass[className]?.(layer, shapes)
+  return layer.weights.length === 0 && className !== 'Dot' ? none(layer, shapes) : undefined
+}
+
+function patchMoEWork(layer: PatchMoE, { input, output }: Shapes): Work {
+  const patchPixels = elements(layer.patchSize)
+  const kernel = requiredShape(layer, 'kernel') // (kh,kw,C,filters)
+  const [height = 0, width = 0] = output()
+  const trained = trains(layer, 'kernel')
+  // Every expert has filters/K of the kernel, and L patches.
+  const experts = product(layer.patchesPerExpert * patchPixels * elements(kernel), trained)
+  const bias = layer.useBias ? layer.filters : 0
+  return {
+    products: [
+      routing(layer, layer.numExperts, input()),
+      { ...experts, learnedInside: trains(layer, 'gamma') },
+    ],
+    dense: {
+      parameters: elements(kernel) + bias,
+      products: [product(height * width * elements(kernel), trained)],
+    },
+  }
+}
+
+function twoLayerWork(layer: TwoLayerExperts, image: readonly number[]): Work {
+  const kernel = requiredShape(layer, 'kernel') // (h,w,C,m)
+  const head = requiredShape(layer, 'head') // (m, outputs)
+  const trained = trains(layer, 'kernel')
+  const patches = elements(image.slice(0, 2)) / elements(layer.patchSize)
+  const output = {
+    ...product(elements(head), trains(layer, 'head')),
+    learnedInside: trained || trains(layer, 'router'),
+  }
+  return {
+    products: [
+      routing(layer, layer.numExperts, image),
+      product(layer.patchesPerExpert * elements(kernel), trained),
+      output,
+    ],
+    dense: {
+      parameters: elements(kernel) + elements(head),
+      products: [product(patches * elements(kernel), trained), output],
+    },
+  }
+}
+
+/** Scores of all patches; backward, of those that the gate depends on. */
+function routing(
+  layer: PatchMoE | PatchGate | TwoLayerExperts,
+  numExperts: number,
+  map: readonly number[],
+): Product {
+  const gradient = {
+    'softmax-selected': layer.patchesPerExpert * elements(layer.patchSize) * lastOf(map) * numExperts,
+    'softmax-all': elements(map) * numExperts,
+    uniform: 0,
+  }[layer.gate]
+  return { forward: elements(map) * numExperts, gradient, trained: trains(layer, 'router') }
+}
+
+function product(multiplyAdds: number, trained: boolean): Product {
+  return { forward: multiplyAdds, gradient: multiplyAdds, trained }
+}
+
+function requiredShape(layer: tf.layers.Layer, name: string): number[] {
+  const weight = layer.weights.find(weight => isNamed(weight, name))
+  if (!weight) throw new Error(`modelCost: ${layer.name} must have a weight ${name}, got none`)
+  return shapeOf(weight)
+}
+
+function trains(layer: tf.layers.Layer, name: string): boolean {
+  return layer.trainableWeights.some(weight => isNamed(weight, name))
+}
+
+function isNamed(weight: tf.LayerVariable, name: string): boolean {
+  return weight.originalName.split('/').at(-1) === name
+}
+
+function elements(shape: readonly number[]): number {
+  return shape.reduce((product, side) => product * side, 1)
+}
+
+function lastOf(shape: readonly number[]): number {
+  return shape.at(-1) ?? 1
+}

@@ -1,0 +1,67 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const read = (path: string) => JSON.parse(readFileSync(`${root}${path}`, 'utf8'))
+
+describe('the browser entry', () => {
+  it('bundles without Node', async () => {
+    const bundle = await build({
+      entryPoints: [`${root}src/index.ts`],
+      bundle: true,
+      write: false,
+      format: 'esm',
+      platform: 'browser',
+      external: ['@tensorflow/*'],
+      metafile: true,
+      logLevel: 'silent',
+    })
+    const inputs = Object.keys(bundle.metafile.inputs)
+    expect(inputs).toContain('src/layers/patch-moe.ts')
+    expect(inputs.filter(input => /src\/(files|backend)\/|scripts\//.test(input))).toEqual([])
+    const imports = Object.values(bundle.metafile.outputs).flatMap(output => output.imports)
+    const external = new Set(imports.map(({ path }) => path))
+    expect([...external].filter(path => path.startsWith('node:'))).toEqual([])
+  })
+
+  it('fails to bundle where Node leaks in', async () => {
+    const leaking = build({
+      stdin: { contents: `import 'node:fs'; import '${root}src/index.ts'`, resolveDir: root },
+      bundle: true,
+      write: false,
+      platform: 'browser',
+      external: ['@tensorflow/*'],
+      logLevel: 'silent',
+    })
+    await expect(leaking).rejects.toThrow('Could not resolve "node:fs"')
+  })
+})
+
+describe('the package', () => {
+  it('keeps tfjs a peer and the native packages optional', () => {
+    const { dependencies, peerDependencies, peerDependenciesMeta } = read('package.json')
+    expect(Object.keys(dependencies)).toContain('@tensorflow/tfjs-backend-wasm')
+    expect(Object.keys(dependencies)).not.toContain('@tensorflow/tfjs')
+    expect(peerDependencies['@tensorflow/tfjs']).toBe('~4.22.0')
+    expect(peerDependenciesMeta).toEqual({
+      '@tensorflow/tfjs-node': { optional: true },
+      '@tensorflow/tfjs-node-gpu': { optional: true },
+    })
+  })
+
+  it('names sources for every file that it exports or runs', () => {
+    const { exports, bin, sideEffects } = read('package.json')
+    const built = [exports['.'].default, exports['./node'].default, bin.pmoe, ...sideEffects]
+    for (const path of built.filter((path: string) => !path.includes('*'))) {
+      const source = path.replace(/^(\.\/)?dist\//, root).replace(/\.js$/, '.ts')
+      expect(existsSync(source), source).toBe(true)
+    }
+  })
+
+  it('locks versions without addresses of a registry', () => {
+    const addresses = Object.values(read('package-lock.json').packages as Record<string, { resolved?: string }>)
+    expect(addresses.filter(({ resolved }) => resolved !== undefined)).toEqual([])
+  })
+})

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { handGradient } from '../layers/hand-gradient.js'
 import { type BatchNormInputs, registerLayerOps } from '../layers/ops.js'
 
 /** What is used of tfjs-node's backend: its door to any TensorFlow operation. */
@@ -35,15 +36,13 @@ let registered = false
 export function registerTensorFlowKernels(): void {
   if (registered) return
   registered = true
-  registerLayerOps('tensorflow', { batchNorm })
-  replaceReluGradient()
+  registerLayerOps('tensorflow', { batchNorm, reluGradient })
 }
 
 function batchNorm({ x, gamma, beta, epsilon, onMoments }: BatchNormInputs): tf.Tensor2D {
   const [pixels, channels] = x.shape
   const image: [number, number, number, number] = [1, 1, pixels, channels]
-  const operation = tf.customGrad((...args) => {
-    const save = args.pop() as unknown as tf.GradSaveFunc
+  return handGradient([x, gamma, beta], () => {
     const empty = tf.tensor1d([])
     const inputs = [tf.reshape(x, image), gamma, beta, empty, empty]
     // y, mean, unbiased variance, and three that the gradient takes back.
@@ -51,29 +50,20 @@ function batchNorm({ x, gamma, beta, epsilon, onMoments }: BatchNormInputs): tf.
       { name: 'exponential_avg_factor', type: backend().binding.TF_ATTR_FLOAT, value: 1 },
     ]) as [tf.Tensor, tf.Tensor1D, tf.Tensor1D, ...tf.Tensor[]]
     onMoments({ mean, variance: tf.mul(variance, (pixels - 1) / pixels) })
-    save([x, ...reserved])
-    const gradFunc = (dy: tf.Tensor, [input, ...state]: tf.Tensor[]) => {
-      const back = [tf.reshape(dy, image), tf.reshape(input as tf.Tensor, image), gamma, ...state]
-      const [dx, dGamma, dBeta] = fused('FusedBatchNormGradV3', epsilon, back, 5, [])
-      return [tf.reshape(dx as tf.Tensor, x.shape), dGamma as tf.Tensor, dBeta as tf.Tensor]
+    return {
+      value: tf.reshape(y, x.shape),
+      saved: [x, ...reserved],
+      gradient: (dy, [input, ...state]) => {
+        const back = [tf.reshape(dy, image), tf.reshape(input as tf.Tensor, image), gamma, ...state]
+        const [dx, dGamma, dBeta] = fused('FusedBatchNormGradV3', epsilon, back, 5, [])
+        return [tf.reshape(dx as tf.Tensor, x.shape), dGamma as tf.Tensor, dBeta as tf.Tensor]
+      },
     }
-    return { value: tf.reshape(y, x.shape), gradFunc }
   })
-  return operation(x, gamma, beta) as tf.Tensor2D
 }
 
-/** The gradient of a ReLU is registered once for all backends, so the new one hands the others the old. */
-function replaceReluGradient(): void {
-  const composed = tf.getGradient(tf.Relu)
-  tf.unregisterGradient(tf.Relu)
-  tf.registerGradient({
-    ...composed,
-    gradFunc: (dy, saved, attributes) => {
-      if (tf.getBackend() !== 'tensorflow') return composed.gradFunc(dy, saved, attributes)
-      const x = saved[0] as tf.Tensor
-      return { x: () => run('ReluGrad', [floats('T')], [dy as tf.Tensor, x], 1)[0] as tf.Tensor }
-    },
-  })
+function reluGradient<T extends tf.Tensor>(dy: T, output: T): T {
+  return run('ReluGrad', [floats('T')], [dy, output], 1)[0] as T
 }
 
 function fused(

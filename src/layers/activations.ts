@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { reluGradient } from './pre-activation.js'
+import { layerOps } from './ops.js'
 
 /** An activation and its derivative, for use inside an operation with a gradient of its own. */
 export interface ActivationFunction {
@@ -25,7 +25,7 @@ export function activationFunction(activation: LayerActivation): ActivationFunct
     case 'linear':
       return undefined
     case 'relu':
-      return { apply, gradient: (dy, _x, y) => reluGradient(dy, y) }
+      return { apply, gradient: (dy, _x, y) => layerOps().reluGradient(dy, y) }
     default:
       return {
         apply,

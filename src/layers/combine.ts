@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { windowRows } from './dispatch.js'
+import { gatherRows, windowRows } from './dispatch.js'
 import type { WindowTable } from './patches.js'
 
 /**
@@ -47,6 +47,6 @@ export function combineOutputs(
  */
 export function combineGradient(dy: tf.Tensor4D, rows: tf.Tensor1D, experts: number): tf.Tensor3D {
   const filters = dy.shape[3] / experts
-  const kept = tf.gather(tf.reshape(dy, [-1, filters]), rows)
+  const kept = gatherRows(tf.reshape(dy, [-1, filters]), rows)
   return tf.reshape(kept, [experts, -1, filters])
 }

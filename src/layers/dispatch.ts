@@ -21,8 +21,20 @@ export function windowRows(indices: tf.Tensor3D, table: WindowTable): tf.Tensor4
   const batch = indices.shape[0]
   const lookup = tf.tensor2d(table.rows, [table.grid.count, table.rowsPerWindow], 'int32')
   const firstRows = tf.mul(tf.range(0, batch, 1, 'int32'), tf.scalar(table.rowsPerImage, 'int32'))
-  const rows = tf.gather(lookup, tf.transpose(indices, [1, 0, 2]))
+  const rows = gatherRows(lookup, tf.transpose(indices, [1, 0, 2]))
   return tf.add(rows, tf.reshape(firstRows, [1, batch, 1, 1])) as tf.Tensor4D
+}
+
+/**
+ * Rows of a matrix, in any order and any number.
+ *
+ * @param matrix (n, width)
+ * @param rows int32 in [0, n), of any shape
+ * @returns the shape of `rows`, then width
+ */
+export function gatherRows(matrix: tf.Tensor2D, rows: tf.Tensor): tf.Tensor {
+  // tf.gather would read the row numbers back to check them, which makes a GPU wait, and is ten times slower on wasm.
+  return tf.gatherND(matrix, tf.expandDims(rows, -1))
 }
 
 /**
@@ -35,12 +47,15 @@ export function dispatchPatches(x: tf.Tensor4D, indices: tf.Tensor3D, table: Win
   const [batch, , , channels] = x.shape
   const [, experts, kept] = indices.shape
   const rows = tf.reshape(windowRows(indices, table), [-1]) as tf.Tensor1D
-  const view = tf.reshape(x, [batch * table.rowsPerImage, table.unit * channels])
+  const view: tf.Tensor2D = tf.reshape(x, [batch * table.rowsPerImage, table.unit * channels])
   const shape: [number, number, number, number] = [experts, batch * kept, ...table.window]
-  const windows = tf.reshape(tf.gather(view, rows), [...shape, channels]) as tf.Tensor5D
+  const windows = tf.reshape(gatherRows(view, rows), [...shape, channels]) as tf.Tensor5D
   if (!table.inside) return { windows, rows }
   const lookup = tf.tensor2d(table.inside, [table.grid.count, table.rowsPerWindow])
-  const inside = tf.reshape(tf.gather(lookup, tf.transpose(indices, [1, 0, 2])), [...shape, 1]) as tf.Tensor5D
+  const inside = tf.reshape(gatherRows(lookup, tf.transpose(indices, [1, 0, 2])), [
+    ...shape,
+    1,
+  ]) as tf.Tensor5D
   return { windows: tf.mul(windows, inside), rows, inside }
 }
 

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { handGradient } from './hand-gradient.js'
 
 /** Mean and biased variance of each channel, (C) each. */
 export interface Moments {
@@ -30,6 +31,16 @@ export interface LayerOps {
    * @returns (P,C), differentiable by x, gamma and beta
    */
   batchNorm(inputs: BatchNormInputs): tf.Tensor2D
+  /**
+   * max(x, 0).
+   *
+   * @returns in x's shape, differentiable by x; keeps its output for the backward pass, not x
+   */
+  relu(x: tf.Tensor): tf.Tensor
+  /**
+   * The derivative of ReLU from its output: dy where the output is positive, else 0.
+   */
+  reluGradient<T extends tf.Tensor>(dy: T, output: T): T
 }
 
 const registered = new Map<string, Partial<LayerOps>>()
@@ -51,24 +62,35 @@ export function layerOps(): LayerOps {
 /** The operations as any backend can run them; gradients are written by hand to save passes over the map. */
 export const composedOps: LayerOps = {
   batchNorm({ x, gamma, beta, epsilon, onMoments }) {
-    const operation = tf.customGrad((...args) => {
-      const save = args.pop() as unknown as tf.GradSaveFunc
+    return handGradient([x, gamma, beta], () => {
       const { mean, variance } = tf.moments(x, 0) as unknown as Moments
       onMoments({ mean, variance })
       const inverseDeviation = tf.rsqrt(tf.add(variance, epsilon))
       const scale = tf.mul(gamma, inverseDeviation)
-      const value = tf.add(tf.mul(x, scale), tf.sub(beta, tf.mul(mean, scale)))
-      save([x, mean, inverseDeviation])
-      const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [input, center, inverse] = saved as [tf.Tensor2D, tf.Tensor1D, tf.Tensor1D]
-        const normal = tf.mul(tf.sub(input, center), inverse)
-        const dBeta = tf.sum(dy, 0)
-        const dGamma = tf.sum(tf.mul(dy, normal), 0)
-        const through = tf.div(tf.add(dBeta, tf.mul(normal, dGamma)), input.shape[0])
-        return [tf.mul(tf.sub(dy, through), tf.mul(gamma, inverse)), dGamma, dBeta]
+      return {
+        value: tf.add(tf.mul(x, scale), tf.sub(beta, tf.mul(mean, scale))) as tf.Tensor2D,
+        saved: [x, mean, inverseDeviation],
+        gradient: (dy, saved) => {
+          const [input, center, inverse] = saved as [tf.Tensor2D, tf.Tensor1D, tf.Tensor1D]
+          const normal = tf.mul(tf.sub(input, center), inverse)
+          const dBeta = tf.sum(dy, 0)
+          const dGamma = tf.sum(tf.mul(dy, normal), 0)
+          const through = tf.div(tf.add(dBeta, tf.mul(normal, dGamma)), input.shape[0])
+          return [tf.mul(tf.sub(dy, through), tf.mul(gamma, inverse)), dGamma, dBeta]
+        },
       }
-      return { value, gradFunc }
     })
-    return operation(x, gamma, beta) as tf.Tensor2D
   },
+
+  relu: x =>
+    handGradient([x], () => {
+      const value = tf.relu(x)
+      return {
+        value,
+        saved: [value],
+        gradient: (dy, [output]) => [layerOps().reluGradient(dy, output as tf.Tensor)],
+      }
+    }),
+
+  reluGradient: (dy, output) => tf.mul(dy, tf.step(output)),
 }

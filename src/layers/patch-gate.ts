@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { type Size2D, size2D } from '../shapes.js'
+import { handGradient } from './hand-gradient.js'
 import { type PatchGrid, patchGrid } from './patches.js'
 import {
   checkPatchesPerExpert,
@@ -140,31 +141,42 @@ export function patchGate(options: PatchGateOptions): PatchGate {
 }
 
 function gatePatches(x: tf.Tensor4D, router: tf.Tensor4D, rule: RoutingRule, grid: PatchGrid): tf.Tensor4D {
-  const operation = tf.customGrad((...args) => {
-    const save = args.pop() as unknown as tf.GradSaveFunc
+  return handGradient([x, router], () => {
     const routing = routePatches(routerScores(x, router, grid), rule)
     const mask = densePatches(routing.gates, routing.indices, grid)
     const { indices, gates, probabilities } = routing
-    save([x, indices, gates, mask, ...(probabilities ? [probabilities] : [])])
-    const gradFunc = (dy: tf.Tensor, [map, ...saved]: tf.Tensor[]) => {
-      const [savedIndices, savedGates, savedMask, savedProbabilities] = saved as tf.Tensor3D[]
-      const kept = {
-        indices: savedIndices as tf.Tensor3D,
-        gates: savedGates as tf.Tensor3D,
-        ...(savedProbabilities ? { probabilities: savedProbabilities } : {}),
-      }
-      const direct = maskMap(dy as tf.Tensor4D, savedMask as tf.Tensor3D, grid)
-      const products = sumPatches(tf.mul(dy, map as tf.Tensor4D), grid)
-      const dGates = pickPatches(products, kept.indices)
-      const gradient = scoreGradient(dGates, kept, rule)
-      if (!gradient) return [direct, tf.zerosLike(router)]
-      const dScores = allScores(gradient, kept.indices, grid)
-      const { dx, dRouter } = routerScoresGradient(dScores, map as tf.Tensor4D, router, grid)
-      return [tf.add(direct, dx), dRouter]
+    return {
+      value: maskMap(x, mask, grid),
+      saved: [x, mask, indices, gates, ...(probabilities ? [probabilities] : [])],
+      gradient: (dy, saved) => gatePatchesGradient(dy, saved, router, rule, grid),
     }
-    return { value: maskMap(x, mask, grid), gradFunc }
   })
-  return operation(x, router) as tf.Tensor4D
+}
+
+function gatePatchesGradient(
+  dy: tf.Tensor4D,
+  saved: tf.Tensor[],
+  router: tf.Tensor4D,
+  rule: RoutingRule,
+  grid: PatchGrid,
+): tf.Tensor[] {
+  const [x, mask, indices, gates, probabilities] = saved as [
+    tf.Tensor4D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D,
+    tf.Tensor3D | undefined,
+  ]
+  const direct = maskMap(dy, mask, grid)
+  const dGates = pickPatches(sumPatches(tf.mul(dy, x), grid), indices)
+  const gradient = scoreGradient(
+    dGates,
+    { indices, gates, ...(probabilities ? { probabilities } : {}) },
+    rule,
+  )
+  if (!gradient) return [direct, tf.zerosLike(router)]
+  const { dx, dRouter } = routerScoresGradient(allScores(gradient, indices, grid), x, router, grid)
+  return [tf.add(direct, dx), dRouter]
 }
 
 /** (B,K,L) values on kept patches -> (B,K,N), 0 on the others. */

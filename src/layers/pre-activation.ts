@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { layerOps } from './ops.js'
 
 /**
  * What an expert does to its kept patches before its convolution: nothing, ReLU, or BatchNorm with statistics of its
@@ -67,7 +68,7 @@ export function normReluGradient(
   statistics: { readonly coreMask: tf.Tensor5D | undefined; readonly coreCount: number } | undefined,
 ): { dWindows: tf.Tensor5D; dGamma: tf.Tensor2D; dBeta: tf.Tensor2D } {
   const { scale, inverseDeviation } = scaleOf(norm)
-  const dNorm = reluGradient(dActive, active)
+  const dNorm = layerOps().reluGradient(dActive, active)
   const centred = tf.mul(tf.sub(windows, perExpert(norm.moments.mean)), inverseDeviation)
   const dBeta = tf.sum(dNorm, [1, 2, 3]) as tf.Tensor2D
   const dGamma = tf.sum(tf.mul(dNorm, centred), [1, 2, 3]) as tf.Tensor2D
@@ -75,11 +76,6 @@ export function normReluGradient(
   const through = tf.div(tf.add(perExpert(dBeta), tf.mul(centred, perExpert(dGamma))), statistics.coreCount)
   const own = statistics.coreMask ? tf.mul(through, statistics.coreMask) : through
   return { dWindows: tf.mul(tf.sub(dNorm, own), scale), dGamma, dBeta }
-}
-
-/** The derivative of ReLU from its output: dy where the output is positive, else 0. */
-export function reluGradient<T extends tf.Tensor>(dy: T, output: T): T {
-  return tf.mul(dy, tf.step(output))
 }
 
 function scaleOf(norm: ExpertNorm): { scale: tf.Tensor; inverseDeviation: tf.Tensor } {

@@ -4,6 +4,8 @@ import type { ActivationFunction } from './activations.js'
 import { combineGradient, combineOutputs, outputRows } from './combine.js'
 import { type DispatchedWindows, dispatchGradient, dispatchPatches } from './dispatch.js'
 import { type Border, expertConvolution, expertConvolutionGradient } from './experts.js'
+import { handGradient } from './hand-gradient.js'
+import { layerOps } from './ops.js'
 import type { WindowTable } from './patches.js'
 import {
   type ExpertMoments,
@@ -12,7 +14,6 @@ import {
   normRelu,
   normReluGradient,
   type PreActivation,
-  reluGradient,
 } from './pre-activation.js'
 import {
   keptScoresGradient,
@@ -85,20 +86,16 @@ export function sparseExperts(
   rule: SparseExpertsRule,
   moments: MomentsSource | undefined,
 ): tf.Tensor4D {
-  const inputs = [x, ...presentWeights(weights)]
-  const operation = tf.customGrad((...args) => {
-    const save = args.pop() as unknown as tf.GradSaveFunc
+  return handGradient([x, ...presentWeights(weights)], () => {
     const forward = runForward(x, weights, rule, moments)
     const kept = packForward(forward)
-    save([x, ...kept.tensors])
-    const value = combineOutputs(gated(forward), forward.outputRows, mapShape(x, weights.kernel.shape[3]))
     return {
-      value,
-      gradFunc: (dy: tf.Tensor, [map, ...saved]: tf.Tensor[]) =>
-        runBackward(dy as tf.Tensor4D, map as tf.Tensor4D, weights, rule, kept.unpack(saved), moments),
+      value: combineOutputs(gated(forward), forward.outputRows, mapShape(x, weights.kernel.shape[3])),
+      saved: [x, ...kept.tensors],
+      gradient: (dy, [map, ...saved]) =>
+        runBackward(dy, map as tf.Tensor4D, weights, rule, kept.unpack(saved), moments),
     }
   })
-  return operation(...inputs) as tf.Tensor4D
 }
 
 function runForward(
@@ -220,7 +217,7 @@ function preActivationGradient(
     const result = normReluGradient(dActive, active, dispatched.windows, norm, statistics)
     return inside ? { ...result, dWindows: tf.mul(result.dWindows, inside) } : result
   }
-  const dWindows = rule.preActivation === 'relu' ? reluGradient(dActive, active) : dActive
+  const dWindows = rule.preActivation === 'relu' ? layerOps().reluGradient(dActive, active) : dActive
   return { dWindows: inside ? tf.mul(dWindows, inside) : dWindows }
 }
 

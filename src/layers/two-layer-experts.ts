@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs'
 import { type Size2D, size2D } from '../shapes.js'
 import { dispatchGradient, dispatchPatches } from './dispatch.js'
+import { handGradient } from './hand-gradient.js'
+import { layerOps } from './ops.js'
 import { type PatchGrid, patchGrid, type WindowTable, windowTable } from './patches.js'
-import { reluGradient } from './pre-activation.js'
 import {
   checkPatchesPerExpert,
   GATES,
@@ -211,29 +212,20 @@ interface Rule extends RoutingRule {
  * (B,m): (1/l) sum_{j in J_s} ReLU(<w_{r,s}, x^(j)>) G_{j,s} of every neuron, the router's gradient being eq. (26).
  */
 function hiddenUnits(x: tf.Tensor4D, router: tf.Tensor4D, kernel: tf.Tensor4D, rule: Rule): tf.Tensor2D {
-  const operation = tf.customGrad((...args) => {
-    const save = args.pop() as unknown as tf.GradSaveFunc
+  return handGradient([x, router, kernel], () => {
     const routing = routePatches(routerScores(x, router, rule.windows.grid), rule)
     const { windows, rows } = dispatchPatches(x, routing.indices, rule.windows)
     const [batch, experts, kept] = routing.indices.shape
     const patches: tf.Tensor3D = tf.reshape(windows, [experts, batch * kept, -1])
     const active = tf.relu(tf.matMul(patches, neuronsPerExpert(kernel, experts))) // (K, B L, m/K)
     const weights = perRow(tf.div(routing.gates, rule.divisor))
-    const { probabilities } = routing
-    save([
-      x,
-      routing.indices,
-      routing.gates,
-      patches,
-      rows,
-      active,
-      ...(probabilities ? [probabilities] : []),
-    ])
-    const gradFunc = (dHidden: tf.Tensor, saved: tf.Tensor[]) =>
-      gradients(dHidden as tf.Tensor2D, saved, router, kernel, rule)
-    return { value: sumKept(tf.mul(active, weights), batch, kept), gradFunc }
+    const { indices, gates, probabilities } = routing
+    return {
+      value: sumKept(tf.mul(active, weights), batch, kept),
+      saved: [x, indices, gates, patches, rows, active, ...(probabilities ? [probabilities] : [])],
+      gradient: (dHidden, saved) => gradients(dHidden, saved, router, kernel, rule),
+    }
   })
-  return operation(x, router, kernel) as tf.Tensor2D
 }
 
 function gradients(
@@ -267,7 +259,7 @@ function gradients(
     tf.reshape(tf.sum(tf.mul(dWeighted, active), 2), [experts, batch, kept]),
     [1, 0, 2],
   )
-  const dActive: tf.Tensor3D = reluGradient(tf.mul(dWeighted, perRow(gates)), active)
+  const dActive: tf.Tensor3D = layerOps().reluGradient(tf.mul(dWeighted, perRow(gates)), active)
   const dKernel = tf.transpose(tf.matMul(patches, dActive, true, false), [1, 0, 2]) // (hwC, K, m/K)
   const dPatches = tf.matMul(dActive, neuronsPerExpert(kernel, experts), false, true)
   const score = scoreGradient(dGates, { indices, gates, ...(probabilities ? { probabilities } : {}) }, rule)

@@ -55,22 +55,18 @@ describe('fused BatchNorm equals the composed one', () => {
 })
 
 describe('the gradient of ReLU', () => {
-  it('passes where the input is positive, through one TensorFlow operation', () => {
+  it('passes where the output is positive, through one TensorFlow operation', () => {
     const run = vi.spyOn(
-      tf.backend() as unknown as { executeMultipleOutputs: () => unknown },
+      tf.backend() as unknown as { executeMultipleOutputs: (name: string) => unknown },
       'executeMultipleOutputs',
     )
-    const dx = tf.grad(x => tf.relu(x))(tf.tensor1d([-1, 0, 2, -3, 4]), tf.tensor1d([10, 20, 30, 40, 50]))
+    const dx = tf.grad(x => layerOps().relu(x))(
+      tf.tensor1d([-1, 0, 2, -3, 4]),
+      tf.tensor1d([10, 20, 30, 40, 50]),
+    )
     expect(Array.from(dx.dataSync())).toEqual([0, 0, 30, 0, 50])
-    expect(run.mock.calls.map(call => (call as unknown[])[0])).toEqual(['ReluGrad'])
+    expect(run.mock.calls.map(([name]) => name)).toEqual(['ReluGrad'])
     run.mockRestore()
-  })
-
-  it('is the composed one on other backends', async () => {
-    await tf.setBackend('cpu')
-    const dx = tf.grad(x => tf.relu(x))(tf.tensor1d([-1, 0, 2]), tf.tensor1d([10, 20, 30]))
-    expect(Array.from(dx.dataSync())).toEqual([0, 0, 30])
-    await tf.setBackend('tensorflow')
   })
 
   it('leaks nothing', () => {
@@ -78,7 +74,7 @@ describe('the gradient of ReLU', () => {
     const before = tf.memory().numTensors
     tf.tidy(() =>
       tf
-        .grad(t => tf.sum(tf.relu(t)))(x)
+        .grad(t => tf.sum(layerOps().relu(t)))(x)
         .dataSync(),
     )
     expect(tf.memory().numTensors).toBe(before)

@@ -1,0 +1,47 @@
+import { spawn } from 'node:child_process'
+
+/** Runs a program to its end and returns what it printed; rejects with a {@link ProgramError}. */
+export type Run = (
+  command: string,
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number },
+) => Promise<string>
+
+/** A program that could not be run to a good end. */
+export class ProgramError extends Error {
+  override readonly name = 'ProgramError'
+}
+
+/** Runs a program in a process group of its own, so that a stop reaches all it started. */
+export const runProgram: Run = (command, args, { cwd, signal, timeoutMs }) =>
+  new Promise((resolve, reject) => {
+    signal?.throwIfAborted()
+    const child = spawn(command, args, { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+    const printed = { stdout: '', stderr: '' }
+    const stop = (): void => {
+      try {
+        if (child.pid) process.kill(-child.pid, 'SIGKILL')
+      } catch {
+        // It ended by itself.
+      }
+    }
+    const timer = timeoutMs ? setTimeout(stop, timeoutMs) : undefined
+    signal?.addEventListener('abort', stop)
+    for (const stream of ['stdout', 'stderr'] as const) {
+      child[stream].setEncoding('utf8').on('data', (text: string) => {
+        printed[stream] += text
+      })
+    }
+    const end = (failure?: string): void => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', stop)
+      if (signal?.aborted) reject(signal.reason as Error)
+      else if (failure === undefined) resolve(printed.stdout)
+      else reject(new ProgramError(failure))
+    }
+    child.on('error', error => end(`${command} cannot be run: ${error.message}`))
+    child.on('close', (code, killer) => {
+      const last = (printed.stderr.trim() || printed.stdout.trim()).split('\n').slice(-5).join('\n')
+      end(code === 0 ? undefined : `${command} ended with ${code ?? killer}: ${last}`)
+    })
+  })

@@ -1,0 +1,62 @@
+import * as tf from '@tensorflow/tfjs'
+
+/** Reduction kernels, as tfjs calls them. */
+interface ReductionAttrs {
+  readonly axis: number | number[]
+  readonly keepDims: boolean
+}
+
+/** A reduction over neighbouring axes: (before, reduced, after), with something left after them. */
+interface ColumnReduction {
+  readonly before: number
+  readonly reduced: number
+  readonly after: number
+  readonly shape: number[]
+}
+
+/**
+ * Replaces the backend `wasm`'s sum and mean over leading or middle axes, as in the gradient of a bias and in BatchNorm,
+ * by one average pool over all rows. The originals transpose the whole tensor first, 25 to 150 times slower at the sizes
+ * of a wide residual network. Other reductions stay as they are.
+ */
+export function registerWasmReductions(): void {
+  replace(tf.Sum)
+  replace(tf.Mean)
+}
+
+function replace(kernelName: typeof tf.Sum | typeof tf.Mean): void {
+  const original = tf.getKernel(kernelName, 'wasm')
+  tf.unregisterKernel(kernelName, 'wasm')
+  tf.registerKernel({
+    kernelName,
+    backendName: 'wasm',
+    kernelFunc: params => {
+      const { inputs, attrs } = params
+      const x = inputs.x as tf.Tensor
+      const columns = x.dtype === 'float32' && columnReduction(x.shape, attrs as unknown as ReductionAttrs)
+      if (!columns) return original.kernelFunc(params)
+      const { before, reduced, after, shape } = columns
+      return tf.tidy(() => {
+        const rows: tf.Tensor4D = tf.reshape(x, [before, reduced, 1, after])
+        const mean = tf.reshape(tf.avgPool(rows, [reduced, 1], 1, 'valid'), shape)
+        return kernelName === tf.Sum ? tf.mul(mean, reduced) : mean
+      })
+    },
+  })
+}
+
+/** The reduction, where it is over neighbouring axes and at least two columns remain after them. */
+function columnReduction(shape: readonly number[], attrs: ReductionAttrs): ColumnReduction | undefined {
+  const axes = tf.util.parseAxisParam(attrs.axis, [...shape]).sort((a, b) => a - b)
+  const [first, last] = [axes[0], axes.at(-1)]
+  if (first === undefined || last === undefined || last - first !== axes.length - 1) return undefined
+  const product = (sides: readonly number[]) => sides.reduce((size, side) => size * side, 1)
+  const [before, reduced, after] = [
+    shape.slice(0, first),
+    shape.slice(first, last + 1),
+    shape.slice(last + 1),
+  ]
+  if (product(after) < 2 || product(shape) === 0) return undefined
+  const kept = attrs.keepDims ? [...before, ...reduced.map(() => 1), ...after] : [...before, ...after]
+  return { before: product(before), reduced: product(reduced), after: product(after), shape: kept }
+}

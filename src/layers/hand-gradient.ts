@@ -1,0 +1,35 @@
+import * as tf from '@tensorflow/tfjs'
+
+/** A value, and how to differentiate it. */
+export interface HandGradient<T extends tf.Tensor> {
+  readonly value: T
+  /** What the backward pass needs; kept until it has run, and not at all when nothing is differentiated. */
+  readonly saved: readonly tf.Tensor[]
+  /**
+   * @param dy derivative by the value
+   * @param saved the tensors of `saved`, in their order
+   * @returns derivatives by the inputs, in their order
+   */
+  gradient(dy: T, saved: tf.Tensor[]): tf.Tensor[]
+}
+
+/**
+ * Computes an operation whose gradient is written by hand.
+ *
+ * Whatever `gradient` makes on its way is released when it returns; `tf.customGrad` alone would hold it until the whole
+ * backward pass ends.
+ *
+ * @param inputs all tensors that the value is differentiated by
+ */
+export function handGradient<T extends tf.Tensor>(
+  inputs: readonly tf.Tensor[],
+  forward: () => HandGradient<T>,
+): T {
+  const operation = tf.customGrad((...args) => {
+    const save = args.at(-1) as unknown as tf.GradSaveFunc
+    const { value, saved, gradient } = forward()
+    save([...saved])
+    return { value, gradFunc: (dy: T, kept: tf.Tensor[]) => tf.tidy(() => gradient(dy, kept)) }
+  })
+  return operation(...inputs) as T
+}

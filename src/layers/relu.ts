@@ -1,0 +1,26 @@
+import * as tf from '@tensorflow/tfjs'
+import { layerOps } from './ops.js'
+
+/** tfjs exports no class for it, only this factory. */
+const Standard = tf.layers.reLU({ name: 'standard' }).constructor as new (options: {
+  readonly name?: string
+}) => tf.layers.Layer
+
+/**
+ * tfjs's ReLU through the op table. Its gradient is taken from its output, which the next layer keeps anyway, so that
+ * the input need not be kept: one map less in memory for each ReLU of a network in training. Class name, configuration
+ * and results are those of tfjs.
+ */
+export class ReLU extends Standard {
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
+    return tf.tidy(() => {
+      this.invokeCallHook(inputs, kwargs)
+      return layerOps().relu((Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor)
+    })
+  }
+}
+
+/** Creates a {@link ReLU} layer: max(x, 0) of a float32 tensor of any shape. */
+export function relu(options: { readonly name?: string } = {}): ReLU {
+  return new ReLU(options)
+}

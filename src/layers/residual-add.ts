@@ -1,0 +1,33 @@
+import * as tf from '@tensorflow/tfjs'
+import { handGradient } from './hand-gradient.js'
+
+/** tfjs exports no class for it, only this factory. */
+const Standard = tf.layers.add({ name: 'standard' }).constructor as new (options: {
+  readonly name?: string
+}) => tf.layers.Layer
+
+/**
+ * tfjs's Add for two inputs of one shape. Its gradient is the output's, for both, so that nothing is kept for the
+ * backward pass; tfjs keeps both inputs for the sake of their shapes. Class name, configuration and results are those
+ * of tfjs.
+ */
+export class ResidualAdd extends Standard {
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
+    const [a, b, ...more] = inputs as tf.Tensor[]
+    if (!a || !b || more.length > 0 || !tf.util.arraysEqual(a.shape, b.shape))
+      return super.call(inputs, kwargs)
+    return tf.tidy(() => {
+      this.invokeCallHook(inputs, kwargs)
+      return handGradient([a, b], () => ({
+        value: tf.add(a, b),
+        saved: [],
+        gradient: dy => [dy.clone(), dy.clone()],
+      }))
+    })
+  }
+}
+
+/** Creates a {@link ResidualAdd} layer. */
+export function residualAdd(options: { readonly name?: string } = {}): ResidualAdd {
+  return new ResidualAdd(options)
+}

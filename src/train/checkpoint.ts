@@ -1,0 +1,244 @@
+import type * as tf from '@tensorflow/tfjs'
+import * as z from 'zod'
+import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/safetensors.js'
+import type { EpochMetrics } from './events.js'
+import { type OptimizerOptions, type OptimizerSlots, optimizerNames } from './optimizer.js'
+import { restoreTensor, storeTensor } from './stored-tensors.js'
+
+/** Where checkpoints are kept: a folder, a database of the browser, or memory. */
+export interface CheckpointStore {
+  /** Stores bytes under a name, wholly or not at all; what had the name before is replaced. */
+  write(name: string, bytes: Uint8Array): Promise<void>
+  /** The bytes stored under a name, or undefined. */
+  read(name: string): Promise<Uint8Array | undefined>
+}
+
+/** The name under which a run keeps its newest state. */
+export const latestCheckpoint = 'latest.safetensors'
+
+/** Everything that decides how a training run goes on. */
+export interface TrainState {
+  /** Weights of the model by name, in the order of `model.weights`. */
+  readonly weights: readonly (readonly [name: string, tensor: StoredTensor])[]
+  readonly optimizer: OptimizerOptions
+  readonly slots: OptimizerSlots
+  /** The orders of the epochs and the masks of dropout layers follow from it. */
+  readonly seed: number
+  readonly batchSize: number
+  /** Images of the training set. */
+  readonly examples: number
+  /** The epochs that are done; the running one is the next. */
+  readonly history: readonly EpochMetrics[]
+  /** What the running epoch has done so far. */
+  readonly running: RunningEpoch
+  /** Identifies the configuration of the run. */
+  readonly configKey?: string
+}
+
+/** The part of an epoch that is done. */
+export interface RunningEpoch {
+  /** Steps done. */
+  readonly step: number
+  /** Sum over the images of the loss of their batch. */
+  readonly lossSum: number
+  /** Images that were right. */
+  readonly correct: number
+  readonly seconds: number
+}
+
+const count = z.int().nonnegative()
+
+const metricsSchema = z.strictObject({
+  epoch: z.int().positive(),
+  trainLoss: z.number(),
+  trainAccuracy: z.number(),
+  testLoss: z.number().exactOptional(),
+  testAccuracy: z.number().exactOptional(),
+  seconds: z.number(),
+  learningRate: z.number(),
+  steps: count,
+})
+
+const progressSchema = z.strictObject({
+  optimizer: z.strictObject({
+    name: z.enum(optimizerNames),
+    learningRate: z.number(),
+    momentum: z.number().exactOptional(),
+  }),
+  seed: z.number(),
+  batchSize: z.int().positive(),
+  examples: z.int().positive(),
+  history: z.array(metricsSchema),
+  running: z.strictObject({ step: count, lossSum: z.number(), correct: count, seconds: z.number() }),
+  configKey: z.string().exactOptional(),
+})
+
+const format = 'patch-moe checkpoint 1'
+const weightPrefix = 'model/'
+const slotPrefix = 'optimizer/'
+
+/**
+ * Writes the state of a run as one safetensors file.
+ *
+ * @returns the bytes; the same state gives the same bytes
+ */
+export function writeCheckpoint({ weights, slots, ...progress }: TrainState): Uint8Array {
+  const tensors: (readonly [string, StoredTensor])[] = [
+    ...weights.map(([name, tensor]) => [weightPrefix + name, tensor] as const),
+    ...slots.map(([name, tensor]) => [slotPrefix + name, tensor] as const),
+  ]
+  return writeSafetensors(tensors, { format, progress: JSON.stringify(progress) })
+}
+
+/**
+ * Reads what `writeCheckpoint` wrote.
+ *
+ * @param bytes the whole file
+ * @param name the file's name, for errors
+ * @throws RangeError when the file is cut off, damaged, or no checkpoint; the error names the file, and where there is
+ * one the byte offset
+ * @throws Error with its cause when its progress cannot be read
+ */
+export function readCheckpoint(bytes: Uint8Array, name: string): TrainState {
+  const { tensors, metadata } = readSafetensors(bytes, name)
+  if (metadata.format !== format) {
+    throw new RangeError(`${name}: format must be "${format}", got ${JSON.stringify(metadata.format)}`)
+  }
+  const progress = readProgress(metadata.progress ?? '', name)
+  return { ...progress, weights: named(tensors, weightPrefix), slots: named(tensors, slotPrefix) }
+}
+
+function readProgress(text: string, name: string): z.infer<typeof progressSchema> {
+  try {
+    return progressSchema.parse(JSON.parse(text))
+  } catch (cause) {
+    const why = cause instanceof z.ZodError ? z.prettifyError(cause) : (cause as Error).message
+    throw new Error(`${name}: progress must be that of a training run, got: ${why}`, { cause })
+  }
+}
+
+function named(tensors: ReadonlyMap<string, StoredTensor>, prefix: string): [string, StoredTensor][] {
+  return [...tensors]
+    .filter(([name]) => name.startsWith(prefix))
+    .map(([name, tensor]) => [name.slice(prefix.length), tensor])
+}
+
+/**
+ * Copies the weights of a model to memory, exactly.
+ *
+ * @returns names and values in the order of `model.weights`
+ */
+export async function readWeights(model: tf.LayersModel): Promise<TrainState['weights']> {
+  const weights: [string, StoredTensor][] = []
+  for (const [index, weight] of model.weights.entries()) {
+    const name = `${String(index).padStart(4, '0')}/${weight.originalName}`
+    weights.push([name, await storeTensor(weight.read())])
+  }
+  return weights
+}
+
+/**
+ * Checks that the weights of a state belong to a model.
+ *
+ * Weights are matched by their place; the names of their layers may differ, since tfjs numbers those it names itself.
+ *
+ * @param where the caller, for errors
+ * @throws RangeError when number, names or shapes differ
+ */
+export function checkWeights(model: tf.LayersModel, weights: TrainState['weights'], where: string): void {
+  if (weights.length !== model.weights.length) {
+    throw new RangeError(
+      `${where}: checkpoint must have the model's ${model.weights.length} weights, got ${weights.length}`,
+    )
+  }
+  for (const [index, weight] of model.weights.entries()) {
+    const [name, stored] = weights[index] as TrainState['weights'][number]
+    const shape = weight.shape.join(', ')
+    if (lastSegment(name) === lastSegment(weight.originalName) && stored.shape.join(', ') === shape) continue
+    throw new RangeError(
+      `${where}: checkpoint must have weight ${index} ${weight.originalName} [${shape}], ` +
+        `got ${name.slice(name.indexOf('/') + 1)} [${stored.shape.join(', ')}]`,
+    )
+  }
+}
+
+/** Gives a model the weights of a state that `checkWeights` accepts, exactly. */
+export function restoreWeights(model: tf.LayersModel, weights: TrainState['weights']): void {
+  for (const [index, weight] of model.weights.entries()) {
+    const [, stored] = weights[index] as TrainState['weights'][number]
+    const tensor = restoreTensor(stored)
+    // Not weight.write(): it would apply the weight's constraint, which rounds.
+    const variable = weight.read() as tf.Variable
+    variable.assign(tensor)
+    tensor.dispose()
+  }
+}
+
+/** What a state must agree on with the run that goes on from it. */
+export type RunIdentity = Pick<TrainState, 'optimizer' | 'seed' | 'batchSize' | 'examples' | 'configKey'>
+
+/**
+ * Checks that a state belongs to a run.
+ *
+ * @param where the caller, for errors
+ * @throws RangeError naming each setting that differs, with both values; configuration keys that are JSON objects
+ * are compared entry by entry
+ */
+export function checkIdentity(state: RunIdentity, run: RunIdentity, where: string): void {
+  const settings = ({ configKey: _, ...rest }: RunIdentity): Record<string, unknown> => ({
+    optimizer: rest.optimizer,
+    seed: rest.seed,
+    batchSize: rest.batchSize,
+    examples: rest.examples,
+  })
+  const differing = [
+    ...differences(configEntries(state.configKey), configEntries(run.configKey)),
+    ...differences(settings(state), settings(run)),
+  ]
+  if (differing.length > 0) {
+    throw new RangeError(`${where}: checkpoint must be of this configuration, got ${differing.join('; ')}`)
+  }
+}
+
+function configEntries(key: string | undefined): Record<string, unknown> {
+  if (key === undefined) return {}
+  try {
+    const value: unknown = JSON.parse(key)
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
+  } catch {
+    // A key may be any text.
+  }
+  return { configKey: key }
+}
+
+function differences(stored: Record<string, unknown>, now: Record<string, unknown>): string[] {
+  const keys = new Set([...Object.keys(stored), ...Object.keys(now)])
+  return [...keys].flatMap(key => {
+    const [before, after] = [text(stored[key]), text(now[key])]
+    return before === after ? [] : [`${key} ${before} (this run has ${after})`]
+  })
+}
+
+/** JSON with sorted keys, so that the order of entries does not count. */
+function text(value: unknown): string {
+  const sorted = (_: string, inner: unknown): unknown =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner
+  return JSON.stringify(value, sorted) ?? 'nothing'
+}
+
+function lastSegment(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1)
+}
+
+/** A store that keeps checkpoints in memory. */
+export function memoryStore(): CheckpointStore {
+  const kept = new Map<string, Uint8Array>()
+  return {
+    write: async (name, bytes) => {
+      kept.set(name, bytes.slice())
+    },
+    read: async name => kept.get(name)?.slice(),
+  }
+}

@@ -1,0 +1,49 @@
+import { isPositiveInteger } from '../shapes.js'
+import type { EpochMetrics } from './events.js'
+
+/** When a run may end before its last epoch. */
+export interface EarlyStopOptions {
+  /** Epochs without a better value after which the run ends; at least 1. */
+  readonly patience: number
+  /** What must get better: the test loss unless given. */
+  readonly metric?: 'testLoss' | 'testAccuracy'
+}
+
+/**
+ * Checks the settings of an early stop.
+ *
+ * @throws RangeError when patience is not a positive integer or the metric unknown
+ */
+export function checkEarlyStop({ patience, metric = 'testLoss' }: EarlyStopOptions): void {
+  if (!isPositiveInteger(patience)) {
+    throw new RangeError(`train: earlyStop.patience must be a positive integer, got ${patience}`)
+  }
+  if (metric !== 'testLoss' && metric !== 'testAccuracy') {
+    throw new RangeError(`train: earlyStop.metric must be testLoss or testAccuracy, got ${metric as string}`)
+  }
+}
+
+/**
+ * Whether a run should end: its best value is at least `patience` epochs old. Equal values count as no better.
+ *
+ * @param history the epochs so far; epochs without the metric are passed over
+ */
+export function shouldStop(
+  history: readonly EpochMetrics[],
+  { patience, metric = 'testLoss' }: EarlyStopOptions,
+): boolean {
+  const sign = metric === 'testLoss' ? -1 : 1
+  let best = Number.NEGATIVE_INFINITY
+  let bestEpoch = 0
+  let lastEpoch = 0
+  for (const metrics of history) {
+    const value = metrics[metric]
+    if (value === undefined) continue
+    lastEpoch = metrics.epoch
+    if (sign * value > best) {
+      best = sign * value
+      bestEpoch = metrics.epoch
+    }
+  }
+  return lastEpoch - bestEpoch >= patience
+}

@@ -1,0 +1,137 @@
+import * as tf from '@tensorflow/tfjs'
+import type { ImageSet } from '../data/image-set.js'
+import { type ImageShape, isPositiveInteger } from '../shapes.js'
+import { hostTurns } from './host-turn.js'
+import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
+import { checkFits, checkImageShape, upload } from './upload.js'
+
+/** How a model is evaluated. */
+export interface EvaluateOptions extends LossOptions {
+  /** Images computed at a time. */
+  readonly batchSize: number
+  /** Ends the evaluation after the running batch, with the signal's reason as the error. */
+  readonly signal?: AbortSignal
+}
+
+/** Loss and accuracy of a model over a whole set. */
+export interface Evaluation {
+  /** Mean cross-entropy in nats, without penalties of regularizers. */
+  readonly loss: number
+  /** Share of images whose predicted class is their label, in [0, 1]. */
+  readonly accuracy: number
+  /** Accuracy over the images of each class; NaN for a class without images. */
+  readonly perClass: readonly number[]
+  /** Images in the set. */
+  readonly count: number
+}
+
+/**
+ * Loss and accuracy of a model over a whole set, with the layers in inference mode.
+ *
+ * @throws RangeError when the set does not fit the model, or the batch size is not a positive integer
+ */
+export async function evaluate(
+  model: tf.LayersModel,
+  set: ImageSet,
+  { batchSize, signal, ...lossOptions }: EvaluateOptions,
+): Promise<Evaluation> {
+  checkBatchSize('evaluate', batchSize)
+  const classifier = lossOf(model, lossOptions)
+  checkFits(model, classifier.numClasses, set, 'evaluate: set')
+  const right = new Array<number>(classifier.numClasses).fill(0)
+  const images = new Array<number>(classifier.numClasses).fill(0)
+  let lossSum = 0
+  const turn = hostTurns()
+  for (let first = 0; first < set.count; first += batchSize) {
+    signal?.throwIfAborted()
+    const part = { ...set, ...slice(set, first, Math.min(first + batchSize, set.count)) }
+    const { loss, predictions } = await evaluateBatch(classifier, part)
+    lossSum += loss * part.labels.length
+    for (const [index, label] of part.labels.entries()) {
+      images[label] = (images[label] ?? 0) + 1
+      if (predictions[index] === label) right[label] = (right[label] ?? 0) + 1
+    }
+    await turn()
+  }
+  return {
+    loss: lossSum / set.count,
+    accuracy: right.reduce((sum, n) => sum + n, 0) / set.count,
+    perClass: right.map((n, label) => n / (images[label] ?? 0)),
+    count: set.count,
+  }
+}
+
+/**
+ * Probability of every class for each image.
+ *
+ * @param images pixels 0..255, (count, height, width, channels), row-major
+ * @param shape height, width and channels of every image
+ * @returns one array of numClasses probabilities for each image; for a model of one logit [1 - p, p]
+ * @throws RangeError when the pixels are not whole images of this shape, or do not fit the model
+ */
+export async function predictProbabilities(
+  model: tf.LayersModel,
+  images: Uint8Array,
+  shape: ImageShape,
+  { batchSize = 32 }: { readonly batchSize?: number } = {},
+): Promise<Float32Array[]> {
+  const where = 'predictProbabilities'
+  checkBatchSize(where, batchSize)
+  checkImageShape(model, shape, `${where}: images`)
+  const pixels = shape[0] * shape[1] * shape[2]
+  if (images.length % pixels !== 0) {
+    throw new RangeError(
+      `${where}: images must hold a multiple of ${pixels} pixels ([${shape.join(', ')}]), got ${images.length}`,
+    )
+  }
+  const classifier = lossOf(model)
+  const turn = hostTurns()
+  const rows: Float32Array[] = []
+  for (let first = 0; first < images.length; first += batchSize * pixels) {
+    const batch = images.subarray(first, first + batchSize * pixels)
+    const values = await read(() => classifier.probabilities(classifier.logits(upload(batch, shape), false)))
+    for (let row = 0; row < values.length; row += classifier.numClasses) {
+      rows.push(values.slice(row, row + classifier.numClasses))
+    }
+    await turn()
+  }
+  return rows
+}
+
+type Part = Pick<ImageSet, 'images' | 'labels' | 'shape'>
+
+async function evaluateBatch(
+  classifier: ClassifierLoss,
+  { images, labels, shape }: Part,
+): Promise<{ loss: number; predictions: Float32Array }> {
+  const values = await read(() => {
+    const logits = classifier.logits(upload(images, shape), false)
+    const loss = classifier.loss(logits, tf.tensor1d(labels, 'int32'))
+    return tf.concat([loss.reshape([1]), classifier.predictions(logits).toFloat()])
+  })
+  return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1) }
+}
+
+/** One read for everything a batch yields: each read waits for the backend. */
+async function read(compute: () => tf.Tensor): Promise<Float32Array> {
+  const tensor = tf.tidy(compute)
+  try {
+    return (await tensor.data<'float32'>()).slice()
+  } finally {
+    tensor.dispose()
+  }
+}
+
+function slice(set: ImageSet, first: number, end: number): Pick<Part, 'images' | 'labels'> {
+  const pixels = set.shape[0] * set.shape[1] * set.shape[2]
+  return {
+    images: set.images.subarray(first * pixels, end * pixels),
+    labels: set.labels.subarray(first, end),
+  }
+}
+
+function checkBatchSize(where: string, batchSize: number): void {
+  if (!isPositiveInteger(batchSize)) {
+    throw new RangeError(`${where}: batchSize must be a positive integer, got ${batchSize}`)
+  }
+}

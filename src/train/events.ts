@@ -1,0 +1,101 @@
+/** What one epoch measured. */
+export interface EpochMetrics {
+  /** Number of the epoch, from 1. */
+  readonly epoch: number
+  /** Mean over the epoch's images of the loss that was minimised, penalties of regularizers included, in nats. */
+  readonly trainLoss: number
+  /** Share of the epoch's images that were right when they were trained on, in [0, 1]. */
+  readonly trainAccuracy: number
+  /** Mean cross-entropy over the test set in nats; in evaluated epochs only. */
+  readonly testLoss?: number
+  /** Share of the test set that is right, in [0, 1]; in evaluated epochs only. */
+  readonly testAccuracy?: number
+  /** Time of the epoch with its evaluation; pauses between a stop and a resume do not count. */
+  readonly seconds: number
+  readonly learningRate: number
+  /** Steps since the start of the run. */
+  readonly steps: number
+}
+
+/** What happens in a training run, in order; epochs and steps count from 1. */
+export type TrainEvent =
+  | {
+      readonly type: 'start'
+      /** Epochs of the whole run. */
+      readonly epochs: number
+      readonly stepsPerEpoch: number
+      /** Images of one epoch. */
+      readonly examples: number
+      /** The epoch that begins or goes on; `epochs + 1` when all are done. */
+      readonly fromEpoch: number
+      /** Steps of it that are done already. */
+      readonly fromStep: number
+    }
+  | StepEvent
+  | { readonly type: 'evaluate'; readonly epoch: number }
+  | ({ readonly type: 'epoch' } & EpochMetrics)
+  | CheckpointEvent
+  | {
+      readonly type: 'stop'
+      readonly reason: 'early-stop' | 'aborted'
+      /** The last epoch that was worked on. */
+      readonly epoch: number
+      /** Steps of it that are done. */
+      readonly step: number
+    }
+  | {
+      /** Always the last event. */
+      readonly type: 'end'
+      readonly history: readonly EpochMetrics[]
+      /** Time of the whole run, without the pauses between a stop and a resume. */
+      readonly seconds: number
+    }
+
+/** One step was taken; it is told one step late, so that the backend need not wait. */
+export interface StepEvent {
+  readonly type: 'step'
+  readonly epoch: number
+  readonly step: number
+  readonly stepsPerEpoch: number
+  /** The loss that was minimised, mean over the batch, in nats. */
+  readonly loss: number
+  /** Mean rate since the epoch began or went on. */
+  readonly examplesPerSecond: number
+}
+
+/** The state of the run was stored. */
+export interface CheckpointEvent {
+  readonly type: 'checkpoint'
+  readonly epoch: number
+  /** Steps of the epoch that are done. */
+  readonly step: number
+}
+
+/** The loss, or a weight, is no longer a finite number. */
+export class DivergenceError extends Error {
+  override readonly name = 'DivergenceError'
+  readonly epoch: number
+  readonly step: number
+  /** The loss of that step; finite when it was the step's update that overflowed. */
+  readonly loss: number
+  /** The last stored state, which is good; undefined when none was stored. */
+  readonly lastCheckpoint: { readonly epoch: number; readonly step: number } | undefined
+
+  /** @param what the number that is not finite, and its value */
+  constructor(
+    what: string,
+    at: { readonly epoch: number; readonly step: number; readonly loss: number },
+    lastCheckpoint?: { readonly epoch: number; readonly step: number },
+  ) {
+    const kept = lastCheckpoint
+      ? `the last good checkpoint is of epoch ${lastCheckpoint.epoch}, step ${lastCheckpoint.step}`
+      : 'no checkpoint was stored'
+    super(
+      `train: ${what} (epoch ${at.epoch}, step ${at.step}, loss ${at.loss}; ${kept}; a smaller learning rate may help)`,
+    )
+    this.epoch = at.epoch
+    this.step = at.step
+    this.loss = at.loss
+    this.lastCheckpoint = lastCheckpoint
+  }
+}

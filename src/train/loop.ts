@@ -1,0 +1,337 @@
+import * as tf from '@tensorflow/tfjs'
+import { batches, epochOrder } from '../data/batches.js'
+import { recomputeStatistics } from './bn-statistics.js'
+import {
+  checkIdentity,
+  checkWeights,
+  latestCheckpoint,
+  type RunIdentity,
+  type RunningEpoch,
+  readWeights,
+  restoreWeights,
+  type TrainState,
+  writeCheckpoint,
+} from './checkpoint.js'
+import { type DropoutSeeds, dropoutSeeds } from './dropout-seeds.js'
+import { shouldStop } from './early-stop.js'
+import { evaluate } from './evaluate.js'
+import {
+  type CheckpointEvent,
+  DivergenceError,
+  type EpochMetrics,
+  type StepEvent,
+  type TrainEvent,
+} from './events.js'
+import { hostTurns } from './host-turn.js'
+import { lossOf } from './loss.js'
+import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from './optimizer.js'
+import { type StepNumbers, type StepParts, takeStep } from './step.js'
+import { checkOptions, type TrainOptions } from './train-options.js'
+import { checkFits } from './upload.js'
+
+export type { EpochMetrics, TrainEvent } from './events.js'
+export { DivergenceError } from './events.js'
+export type { TrainOptions } from './train-options.js'
+
+/**
+ * Trains a model over a set of images and tells what happens.
+ *
+ * Nothing is printed, and the model is trained in place. The same seed on the same backend gives the same numbers,
+ * bit by bit, also when the run was stopped and resumed. The loss is that of `lossOf`, plus the penalties of
+ * regularizers. What a step measured is told while the next one runs.
+ *
+ * @yields the events of the run; the last is `end`
+ * @throws RangeError before the first step when options, sets, model or state do not fit together
+ * @throws DivergenceError when the loss or a weight is no longer finite; the last stored state is then still good
+ */
+export async function* train(model: tf.LayersModel, options: TrainOptions): AsyncGenerator<TrainEvent> {
+  const run = await startRun(model, options)
+  try {
+    yield startEvent(run)
+    yield* runEpochs(run)
+    const seconds = run.history.reduce((sum, epoch) => sum + epoch.seconds, elapsed(run))
+    yield { type: 'end', history: [...run.history], seconds }
+  } finally {
+    run.dropout.restore()
+    disposeOptimizer(run.parts.optimizer)
+  }
+}
+
+/** The moving parts of a run. */
+interface Run {
+  readonly options: TrainOptions
+  readonly identity: RunIdentity
+  readonly parts: StepParts
+  readonly dropout: DropoutSeeds
+  readonly stepsPerEpoch: number
+  readonly turn: () => Promise<void>
+  readonly history: EpochMetrics[]
+  running: RunningEpoch
+  /** When the running epoch would have begun, had it not been interrupted; milliseconds of `performance.now`. */
+  epochBegan: number
+  lastLoss: number
+  lastCheckpoint?: { epoch: number; step: number }
+}
+
+const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
+
+async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<Run> {
+  checkOptions(options)
+  const { train, test, optimizer, seed, batchSize, configKey, resume, threshold } = options
+  const classifier = lossOf(model, threshold === undefined ? {} : { threshold })
+  checkFits(model, classifier.numClasses, train, 'train: training set')
+  if (test) checkFits(model, classifier.numClasses, test, 'train: test set')
+  if (model.trainableWeights.length === 0) {
+    throw new RangeError(
+      `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
+    )
+  }
+  const stepsPerEpoch = Math.ceil(train.count / batchSize)
+  const identity: RunIdentity = {
+    optimizer,
+    seed,
+    batchSize,
+    examples: train.count,
+    ...(configKey !== undefined && { configKey }),
+  }
+  if (resume) checkResume(resume, identity, stepsPerEpoch)
+  const created = createOptimizer(optimizer)
+  try {
+    if (resume) await restore(model, created, resume)
+  } catch (error) {
+    disposeOptimizer(created)
+    throw error
+  }
+  const running = resume?.running ?? epochStart
+  return {
+    options,
+    identity,
+    parts: { model, classifier, optimizer: created, shape: train.shape },
+    dropout: dropoutSeeds(model, seed, 'dropout'),
+    stepsPerEpoch,
+    turn: hostTurns(),
+    history: [...(resume?.history ?? [])],
+    running,
+    epochBegan: performance.now() - running.seconds * 1000,
+    lastLoss: Number.NaN,
+    ...(resume && { lastCheckpoint: positionOf(resume.history, running, stepsPerEpoch) }),
+  }
+}
+
+async function restore(model: tf.LayersModel, optimizer: tf.Optimizer, state: TrainState): Promise<void> {
+  checkWeights(model, state.weights, 'train')
+  const variables = model.trainableWeights.map(weight => weight.read())
+  await restoreSlots(optimizer, state.slots, variables)
+  restoreWeights(model, state.weights)
+}
+
+async function* runEpochs(run: Run): AsyncGenerator<TrainEvent> {
+  const { epochs, earlyStop } = run.options
+  while (run.history.length < epochs) {
+    if (earlyStop && shouldStop(run.history, earlyStop)) {
+      yield { type: 'stop', reason: 'early-stop', ...position(run) }
+      return
+    }
+    yield* runSteps(run)
+    if (!aborted(run)) yield* finishEpoch(run)
+    if (aborted(run) && run.history.length < epochs) {
+      yield* abort(run)
+      return
+    }
+  }
+}
+
+/** The steps of an epoch that are left; the numbers of each are read while the next one runs. */
+async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> {
+  const { train, batchSize, seed, checkpointSteps } = run.options
+  const epoch = run.history.length + 1
+  const order = epochOrder(train.count, seed, epoch - 1)
+  const start = Math.min(run.running.step * batchSize, train.count)
+  const rate = rateFrom(run.running.step * batchSize)
+  let step = run.running.step
+  let before: Launched | undefined
+  if (aborted(run)) return
+  try {
+    for (const batch of batches(train, { batchSize, order, start })) {
+      run.dropout.use((epoch - 1) * run.stepsPerEpoch + step)
+      step++
+      const launched = { step, count: batch.count, numbers: takeStep(run.parts, batch) }
+      const previous = before
+      before = launched
+      if (previous) yield await settle(run, previous, rate)
+      await run.turn()
+      const due = checkpointSteps !== undefined && step % checkpointSteps === 0 && step < run.stepsPerEpoch
+      if (!due && !aborted(run)) continue
+      const last = before
+      before = undefined
+      yield await settle(run, last, rate)
+      if (aborted(run)) return
+      yield* store(run)
+    }
+    if (before) yield await settle(run, before, rate)
+  } finally {
+    // Where the run ends early, the numbers still on their way are awaited so that nothing is left behind.
+    await Promise.allSettled([before?.numbers])
+  }
+}
+
+interface Launched {
+  readonly step: number
+  readonly count: number
+  readonly numbers: Promise<StepNumbers>
+}
+
+async function settle(run: Run, { step, count, numbers }: Launched, rate: RateMeter): Promise<StepEvent> {
+  const { loss, correct } = await numbers
+  const epoch = run.history.length + 1
+  if (!Number.isFinite(loss)) {
+    throw new DivergenceError(`loss must be finite, got ${loss}`, { epoch, step, loss }, run.lastCheckpoint)
+  }
+  run.lastLoss = loss
+  run.running = {
+    step,
+    lossSum: run.running.lossSum + loss * count,
+    correct: run.running.correct + correct,
+    seconds: elapsed(run),
+  }
+  const done = Math.min(step * run.options.batchSize, run.options.train.count)
+  return { type: 'step', epoch, step, stepsPerEpoch: run.stepsPerEpoch, loss, examplesPerSecond: rate(done) }
+}
+
+/** Statistics, evaluation, metrics and checkpoint of an epoch whose steps are done; nothing of them when aborted. */
+async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
+  const epoch = run.history.length + 1
+  const { train, test, epochs, evaluateEvery = 1, optimizer } = run.options
+  await assertFinite(run)
+  const due = epoch % evaluateEvery === 0 || epoch === epochs
+  if (due && test) yield { type: 'evaluate', epoch }
+  const tested = due ? await assess(run) : {}
+  if (!tested) return
+  const metrics: EpochMetrics = {
+    epoch,
+    trainLoss: run.running.lossSum / train.count,
+    trainAccuracy: run.running.correct / train.count,
+    ...tested,
+    seconds: elapsed(run),
+    learningRate: optimizer.learningRate,
+    steps: epoch * run.stepsPerEpoch,
+  }
+  run.history.push(metrics)
+  run.running = epochStart
+  run.epochBegan = performance.now()
+  yield { type: 'epoch', ...metrics }
+  yield* store(run)
+}
+
+/** Test loss and accuracy where there is a test set; undefined when the run was aborted meanwhile. */
+async function assess(run: Run): Promise<Pick<EpochMetrics, 'testLoss' | 'testAccuracy'> | undefined> {
+  const { train, test, batchSize, seed, bnStatistics = 'recomputed', threshold, signal } = run.options
+  const { model } = run.parts
+  const cancel = signal && { signal }
+  try {
+    if (bnStatistics === 'recomputed') await recomputeStatistics(model, train, { batchSize, seed, ...cancel })
+    if (!test) return {}
+    const loss = threshold === undefined ? {} : { threshold }
+    const result = await evaluate(model, test, { batchSize, ...loss, ...cancel })
+    if (!Number.isFinite(result.loss)) {
+      const at = { ...position(run), loss: run.lastLoss }
+      throw new DivergenceError(`test loss must be finite, got ${result.loss}`, at, run.lastCheckpoint)
+    }
+    return { testLoss: result.loss, testAccuracy: result.accuracy }
+  } catch (error) {
+    if (signal?.aborted && error === signal.reason) return undefined
+    throw error
+  }
+}
+
+async function* abort(run: Run): AsyncGenerator<TrainEvent> {
+  const at = position(run)
+  const stored = run.lastCheckpoint
+  const isStored = stored?.epoch === at.epoch && stored.step === at.step
+  if (at.step > 0 && !isStored) yield* store(run)
+  yield { type: 'stop', reason: 'aborted', ...at }
+}
+
+async function* store(run: Run): AsyncGenerator<CheckpointEvent> {
+  const { checkpoints } = run.options
+  if (!checkpoints) return
+  await assertFinite(run)
+  const { model, optimizer } = run.parts
+  const state: TrainState = {
+    ...run.identity,
+    weights: await readWeights(model),
+    slots: await readSlots(optimizer),
+    history: run.history,
+    running: run.running,
+  }
+  await checkpoints.write(latestCheckpoint, writeCheckpoint(state))
+  const at = position(run)
+  run.lastCheckpoint = at
+  yield { type: 'checkpoint', ...at }
+}
+
+/** A loss is measured before its step's update; only this sees an update that overflowed. */
+async function assertFinite(run: Run): Promise<void> {
+  const finite = tf.tidy(() => {
+    const weights = run.parts.model.weights
+      .map(weight => weight.read())
+      .filter(({ dtype }) => dtype === 'float32')
+    return tf.stack(weights.map(weight => weight.isFinite().all().toInt())).min()
+  })
+  const [all] = await finite.data()
+  finite.dispose()
+  if (all) return
+  throw new DivergenceError(
+    'weights must be finite, got NaN or Infinity',
+    { ...position(run), loss: run.lastLoss },
+    run.lastCheckpoint,
+  )
+}
+
+function aborted({ options }: Run): boolean {
+  return options.signal?.aborted ?? false
+}
+
+function position({ history, running, stepsPerEpoch }: Run): { epoch: number; step: number } {
+  return positionOf(history, running, stepsPerEpoch)
+}
+
+/** Between two epochs the position is the end of the first. */
+function positionOf(
+  { length: done }: readonly EpochMetrics[],
+  { step }: RunningEpoch,
+  stepsPerEpoch: number,
+): { epoch: number; step: number } {
+  return step === 0 && done > 0 ? { epoch: done, step: stepsPerEpoch } : { epoch: done + 1, step }
+}
+
+function startEvent({ options, stepsPerEpoch, history, running }: Run): TrainEvent {
+  return {
+    type: 'start',
+    epochs: options.epochs,
+    stepsPerEpoch,
+    examples: options.train.count,
+    fromEpoch: history.length + 1,
+    fromStep: running.step,
+  }
+}
+
+function elapsed({ epochBegan }: Run): number {
+  return (performance.now() - epochBegan) / 1000
+}
+
+type RateMeter = (done: number) => number
+
+/** Images a second since now, from the images of the epoch that are done. */
+function rateFrom(doneBefore: number): RateMeter {
+  const began = performance.now()
+  return done => ((done - doneBefore) * 1000) / Math.max(performance.now() - began, 1e-3)
+}
+
+function checkResume(state: TrainState, identity: RunIdentity, stepsPerEpoch: number): void {
+  checkIdentity(state, identity, 'train')
+  const { step } = state.running
+  if (step > stepsPerEpoch) {
+    throw new RangeError(`train: checkpoint must be at a step in [0, ${stepsPerEpoch}], got ${step}`)
+  }
+}

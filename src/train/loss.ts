@@ -1,0 +1,161 @@
+import * as tf from '@tensorflow/tfjs'
+
+/** How a classifier of one logit decides. */
+export interface LossOptions {
+  /**
+   * The logit above which a model of one output predicts class 1; 0 unless given, where the probability is 1/2.
+   * Published code of the method compares the logit with 0.5.
+   */
+  readonly threshold?: number
+}
+
+/** Loss and accuracy of one model, computed from its logits. */
+export interface ClassifierLoss {
+  /** Classes that the outputs stand for: 2 for one logit, otherwise one for each output. */
+  readonly numClasses: number
+  /**
+   * Applies the model up to its logits.
+   *
+   * @param x (B, H, W, C) float32 in [0, 1]
+   * @param training whether layers act as in training (batch statistics, dropout)
+   * @returns (B, outputs) float32
+   */
+  logits(x: tf.Tensor, training: boolean): tf.Tensor2D
+  /**
+   * Mean cross-entropy over the batch, in nats.
+   *
+   * @param labels (B) int32 class numbers
+   */
+  loss(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar
+  /** Predicted classes, (B) int32; ties go to the lower class. */
+  predictions(logits: tf.Tensor2D): tf.Tensor1D
+  /** How many predictions are right, as an int32 scalar. */
+  correct(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar
+  /** Probability of every class, (B, numClasses) float32. */
+  probabilities(logits: tf.Tensor2D): tf.Tensor2D
+}
+
+type Squash = 'none' | 'softmax' | 'sigmoid'
+type Logits = ClassifierLoss['logits']
+
+/** Where probabilities have to serve, they are kept at least this far from 0 and 1. */
+const leastProbability = 1e-7
+
+/**
+ * Finds the loss of a classifier: sigmoid cross-entropy for one output, softmax cross-entropy for several.
+ *
+ * Outputs count as logits, unless the last layer is a softmax or sigmoid (`Activation`, `Softmax`, or a `Dense` with
+ * that activation): then the logits that enter it are used, which stays exact where probabilities round to 0 or 1.
+ * Where they cannot be had (the activation is inside a nested model or another layer), probabilities are clipped to
+ * [1e-7, 1 - 1e-7].
+ *
+ * @param model one output of shape (batch, outputs)
+ * @throws RangeError when the model has several outputs or another rank, when its last activation does not suit the
+ * number of outputs, or when the threshold is not finite
+ */
+export function lossOf(model: tf.LayersModel, { threshold = 0 }: LossOptions = {}): ClassifierLoss {
+  if (!Number.isFinite(threshold)) throw new RangeError(`lossOf: threshold must be finite, got ${threshold}`)
+  const { output, numOutputs } = singleOutput(model)
+  const squash = squashOf(output)
+  const suitable: Squash = numOutputs === 1 ? 'sigmoid' : 'softmax'
+  if (squash !== 'none' && squash !== suitable) {
+    throw new RangeError(
+      `lossOf: the last activation must be linear or ${suitable} for ${numOutputs} output${numOutputs === 1 ? '' : 's'}, got ${squash}`,
+    )
+  }
+  const logits = squash === 'none' ? applied(model) : logitsBefore(model, output, squash)
+  return numOutputs === 1 ? binaryLoss(logits, threshold) : categoricalLoss(logits, numOutputs)
+}
+
+function binaryLoss(logits: Logits, threshold: number): ClassifierLoss {
+  const predictions = (z: tf.Tensor2D): tf.Tensor1D => tf.tidy(() => z.greater(threshold).toInt().as1D())
+  return {
+    numClasses: 2,
+    logits,
+    loss: (z, labels) =>
+      tf.tidy(() => tf.losses.sigmoidCrossEntropy(labels.toFloat().reshape([-1, 1]), z).asScalar()),
+    predictions,
+    correct: (z, labels) => countEqual(predictions, z, labels),
+    probabilities: z => tf.tidy(() => tf.concat2d([tf.sigmoid(z.neg()), tf.sigmoid(z)], 1)),
+  }
+}
+
+function categoricalLoss(logits: Logits, numClasses: number): ClassifierLoss {
+  const predictions = (z: tf.Tensor2D): tf.Tensor1D => tf.argMax(z, 1)
+  return {
+    numClasses,
+    logits,
+    loss: (z, labels) =>
+      tf.tidy(() => tf.losses.softmaxCrossEntropy(tf.oneHot(labels, numClasses).toFloat(), z).asScalar()),
+    predictions,
+    correct: (z, labels) => countEqual(predictions, z, labels),
+    probabilities: z => tf.softmax(z, 1),
+  }
+}
+
+function countEqual(
+  predictions: ClassifierLoss['predictions'],
+  logits: tf.Tensor2D,
+  labels: tf.Tensor1D,
+): tf.Scalar {
+  return tf.tidy(() => predictions(logits).equal(labels).toInt().sum().asScalar())
+}
+
+function singleOutput(model: tf.LayersModel): { output: tf.SymbolicTensor; numOutputs: number } {
+  const [output] = model.outputs
+  const numOutputs = output?.shape[1]
+  if (model.outputs.length !== 1 || !output || output.shape.length !== 2 || !numOutputs) {
+    const shapes = model.outputs.map(({ shape }) => `[${shape.map(side => side ?? 'batch').join(', ')}]`)
+    throw new RangeError(`lossOf: model must have one output [batch, outputs], got ${shapes.join(' and ')}`)
+  }
+  return { output, numOutputs }
+}
+
+/** The activation that makes the last values, looked for inside nested models too. */
+function squashOf(output: tf.SymbolicTensor): Squash {
+  const layer = output.sourceLayer
+  if (layer instanceof tf.LayersModel) {
+    const inner = layer.outputs[output.outputTensorIndex ?? 0]
+    return inner ? squashOf(inner) : 'none'
+  }
+  const name = layer.getClassName() === 'Softmax' ? 'softmax' : activationName(layer)
+  return name === 'softmax' || name === 'sigmoid' ? name : 'none'
+}
+
+function activationName(layer: object): string | undefined {
+  const activation = 'activation' in layer ? layer.activation : undefined
+  return activation instanceof tf.serialization.Serializable ? activation.getClassName() : undefined
+}
+
+/** The logits that enter the last softmax or sigmoid, or the logarithms of what leaves it. */
+function logitsBefore(model: tf.LayersModel, output: tf.SymbolicTensor, squash: Squash): Logits {
+  const layer = output.sourceLayer
+  const [entering] = layer.inboundNodes[output.nodeIndex]?.inputTensors ?? []
+  const name = layer.getClassName()
+  if (entering && (name === 'Activation' || name === 'Softmax')) return applied(upTo(model, entering))
+  if (entering?.shape.length === 2 && name === 'Dense') {
+    const features = applied(upTo(model, entering))
+    return (x, training) => tf.tidy(() => affine(features(x, training), layer.getWeights()))
+  }
+  const probabilities = applied(model)
+  return (x, training) => tf.tidy(() => logarithms(probabilities(x, training), squash))
+}
+
+/** A model that shares the layers and ends at `output`. */
+function upTo(model: tf.LayersModel, output: tf.SymbolicTensor): tf.LayersModel {
+  return tf.model({ inputs: model.inputs, outputs: output, name: `${model.name}_logits` })
+}
+
+function applied(model: tf.LayersModel): Logits {
+  return (x, training) => model.apply(x, { training }) as tf.Tensor2D
+}
+
+function affine(features: tf.Tensor2D, [kernel, bias]: tf.Tensor[]): tf.Tensor2D {
+  const product = tf.matMul<tf.Tensor2D>(features, kernel as tf.Tensor2D)
+  return bias ? tf.add<tf.Tensor2D>(product, bias) : product
+}
+
+function logarithms(probabilities: tf.Tensor2D, squash: Squash): tf.Tensor2D {
+  const clipped = tf.clipByValue(probabilities, leastProbability, 1 - leastProbability)
+  return squash === 'sigmoid' ? clipped.log().sub(tf.sub(1, clipped).log()) : clipped.log()
+}

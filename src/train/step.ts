@@ -1,0 +1,81 @@
+import * as tf from '@tensorflow/tfjs'
+import type { ImageBatch } from '../data/image-set.js'
+import type { ImageShape } from '../shapes.js'
+import { releaseEarly } from './early-release.js'
+import type { ClassifierLoss } from './loss.js'
+import { upload } from './upload.js'
+
+/** What one step needs. */
+export interface StepParts {
+  readonly model: tf.LayersModel
+  readonly classifier: ClassifierLoss
+  readonly optimizer: tf.Optimizer
+  readonly shape: ImageShape
+}
+
+/** The numbers of a step, on their way from the backend. */
+export interface StepNumbers {
+  /** The loss that was minimised, mean over the batch with the penalties of regularizers. */
+  readonly loss: number
+  /** Images of the batch that were right before the step. */
+  readonly correct: number
+}
+
+/**
+ * Takes one step of training: applies the model in training mode, and steps its trainable weights down the gradient
+ * of the loss; then applies the constraints of the weights.
+ *
+ * @returns the numbers, once the backend has them; the step itself is handed to the backend at once
+ */
+export function takeStep(
+  { model, classifier, optimizer, shape }: StepParts,
+  batch: ImageBatch,
+): Promise<StepNumbers> {
+  const numbers = tf.tidy(() => {
+    const x = upload(batch.images, shape)
+    const labels = tf.tensor1d(batch.labels, 'int32')
+    const weights = model.trainableWeights
+    const variables = weights.map(weight => weight.read() as tf.Variable)
+    let correct: tf.Scalar | undefined
+    const { value, grads } = tf.variableGrads(() => {
+      const logits = classifier.logits(x, true)
+      correct = tf.keep(classifier.correct(logits, labels))
+      const penalties = model.calculateLosses()
+      const loss = penalties.reduce<tf.Scalar>(
+        (sum, penalty) => sum.add(penalty.asScalar()),
+        classifier.loss(logits, labels),
+      )
+      releaseEarly()
+      return loss
+    }, variables)
+    // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are passed over.
+    optimizer.applyGradients(
+      variables.map(({ name }) => ({ name, tensor: grads[name] }) as { name: string; tensor: tf.Tensor }),
+    )
+    applyConstraints(weights)
+    const counted = correct as unknown as tf.Scalar
+    const both = tf.stack([value, counted.toFloat()])
+    counted.dispose()
+    return both
+  })
+  return readNumbers(numbers)
+}
+
+async function readNumbers(numbers: tf.Tensor): Promise<StepNumbers> {
+  try {
+    const [loss = Number.NaN, correct = 0] = await numbers.data()
+    return { loss, correct }
+  } finally {
+    numbers.dispose()
+  }
+}
+
+/** The optimizers of tfjs assign to the variables themselves, past the constraints of the layers. */
+function applyConstraints(weights: readonly tf.LayerVariable[]): void {
+  for (const weight of weights) {
+    if (weight.constraint) {
+      const variable = weight.read() as tf.Variable
+      variable.assign(weight.constraint.apply(variable))
+    }
+  }
+}

@@ -1,0 +1,116 @@
+import crc32c from 'crc-32/crc32c.js'
+import { PbfWriter } from 'pbf'
+import type { EpochMetrics } from './events.js'
+
+/** One value of one curve. */
+export interface ScalarPoint {
+  /** Name of the curve; a part before `/` groups curves. */
+  readonly tag: string
+  readonly value: number
+  /** Where it stands on the horizontal axis. */
+  readonly step: number
+  /** Seconds since 1970. */
+  readonly wallTime: number
+}
+
+/**
+ * The name that TensorBoard looks for.
+ *
+ * @param wallTime seconds since 1970 at the start of the run
+ * @param host the name of the machine or of the page
+ */
+export function eventFileName(wallTime: number, host: string): string {
+  return `events.out.tfevents.${String(Math.floor(wallTime)).padStart(10, '0')}.${host}`
+}
+
+/** The bytes that an event file begins with: one event that names the version of the format. */
+export function eventFileStart(wallTime: number): Uint8Array {
+  const event = new PbfWriter()
+  event.writeDoubleField(eventFields.wallTime, wallTime)
+  event.writeStringField(eventFields.fileVersion, 'brain.Event:2')
+  return frame(event.finish())
+}
+
+/**
+ * The bytes of scalar values, to be appended to an event file that begins with `eventFileStart`.
+ *
+ * Points that follow one another with the same step and time share an event.
+ */
+export function scalarEvents(points: readonly ScalarPoint[]): Uint8Array {
+  const records: Uint8Array[] = []
+  for (let first = 0; first < points.length; ) {
+    const { step, wallTime } = points[first] as ScalarPoint
+    const rest = points.slice(first).findIndex(point => point.step !== step || point.wallTime !== wallTime)
+    const end = rest < 0 ? points.length : first + rest
+    records.push(frame(scalarEvent(points.slice(first, end), step, wallTime)))
+    first = end
+  }
+  return concatenate(records)
+}
+
+/**
+ * The curves of one epoch: loss and accuracy of training and test, and the learning rate, over the steps.
+ *
+ * @param wallTime seconds since 1970
+ */
+export function epochScalars(metrics: EpochMetrics, wallTime: number): ScalarPoint[] {
+  const values = {
+    'loss/train': metrics.trainLoss,
+    'loss/test': metrics.testLoss,
+    'accuracy/train': metrics.trainAccuracy,
+    'accuracy/test': metrics.testAccuracy,
+    learning_rate: metrics.learningRate,
+  }
+  return Object.entries(values).flatMap(([tag, value]) =>
+    value === undefined ? [] : [{ tag, value, step: metrics.steps, wallTime }],
+  )
+}
+
+/** Numbers of the fields in TensorFlow's event.proto and summary.proto. */
+const eventFields = { wallTime: 1, step: 2, fileVersion: 3, summary: 5 } as const
+const summaryFields = { value: 1 } as const
+const valueFields = { tag: 1, simpleValue: 2 } as const
+
+function scalarEvent(points: readonly ScalarPoint[], step: number, wallTime: number): Uint8Array {
+  const event = new PbfWriter()
+  event.writeDoubleField(eventFields.wallTime, wallTime)
+  event.writeVarintField(eventFields.step, step)
+  event.writeMessage(eventFields.summary, writeSummary, points)
+  return event.finish()
+}
+
+function writeSummary(points: readonly ScalarPoint[], writer: PbfWriter): void {
+  for (const point of points) writer.writeMessage(summaryFields.value, writeValue, point)
+}
+
+function writeValue({ tag, value }: ScalarPoint, writer: PbfWriter): void {
+  writer.writeStringField(valueFields.tag, tag)
+  writer.writeFloatField(valueFields.simpleValue, value)
+}
+
+/** TFRecord: length (8 bytes), its checksum (4), the data, their checksum (4), little-endian. */
+function frame(data: Uint8Array): Uint8Array {
+  const record = new Uint8Array(8 + 4 + data.length + 4)
+  const view = new DataView(record.buffer)
+  view.setBigUint64(0, BigInt(data.length), true)
+  view.setUint32(8, maskedChecksum(record.subarray(0, 8)), true)
+  record.set(data, 12)
+  view.setUint32(12 + data.length, maskedChecksum(data), true)
+  return record
+}
+
+/** CRC-32C, rotated right by 15 bits, plus a constant: what TFRecord stores. */
+function maskedChecksum(data: Uint8Array): number {
+  const checksum = crc32c.buf(data) >>> 0
+  return (((checksum >>> 15) | (checksum << 17)) + 0xa282ead8) >>> 0
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
+}

@@ -1,0 +1,62 @@
+import type { ImageSet } from '../data/image-set.js'
+import { isPositiveInteger } from '../shapes.js'
+import type { CheckpointStore, TrainState } from './checkpoint.js'
+import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
+import type { LossOptions } from './loss.js'
+import type { OptimizerOptions } from './optimizer.js'
+
+/** What is trained on, and how. */
+export interface TrainOptions extends LossOptions {
+  readonly train: ImageSet
+  /** Evaluated as a whole; without it there is no test loss and no early stop. */
+  readonly test?: ImageSet
+  /** Epochs of the whole run, those before a resume included; at least 1. */
+  readonly epochs: number
+  /** Images a step; the last step of an epoch takes what is left. */
+  readonly batchSize: number
+  readonly optimizer: OptimizerOptions
+  /** Decides the orders of the epochs and the masks of dropout layers; weights have the model's own seed. */
+  readonly seed: number
+  /**
+   * What normalization layers use outside training: statistics estimated anew on training images before each
+   * evaluation and at the end, or the moving averages of training. `recomputed` unless given.
+   */
+  readonly bnStatistics?: 'recomputed' | 'moving'
+  /** Ends the run when the test loss (or accuracy) no longer gets better. */
+  readonly earlyStop?: EarlyStopOptions
+  /** Where the newest state is kept, under the name `latestCheckpoint`. */
+  readonly checkpoints?: CheckpointStore
+  /** Stores the state every so many steps of an epoch, besides the end of each. */
+  readonly checkpointSteps?: number
+  /** A state to go on from, as read by `readCheckpoint`: the run ends in the same numbers as one never stopped. */
+  readonly resume?: TrainState
+  /** Identifies the configuration; a state with another is refused. JSON objects are compared entry by entry. */
+  readonly configKey?: string
+  /** Evaluates every so many epochs; 1 unless given. The last epoch is always evaluated. */
+  readonly evaluateEvery?: number
+  /** Stops the run after the running step or batch, and stores its state. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * Checks the numbers among the options.
+ *
+ * @throws RangeError when one is out of range, or an early stop comes without a test set
+ */
+export function checkOptions(options: TrainOptions): void {
+  for (const name of ['epochs', 'batchSize', 'checkpointSteps', 'evaluateEvery'] as const) {
+    const value = options[name]
+    const optional = name === 'checkpointSteps' || name === 'evaluateEvery'
+    if (optional && value === undefined) continue
+    if (!isPositiveInteger(value))
+      throw new RangeError(`train: ${name} must be a positive integer, got ${value}`)
+  }
+  if (!Number.isFinite(options.seed)) throw new RangeError(`train: seed must be finite, got ${options.seed}`)
+  const statistics = options.bnStatistics ?? 'recomputed'
+  if (statistics !== 'recomputed' && statistics !== 'moving') {
+    throw new RangeError(`train: bnStatistics must be recomputed or moving, got ${statistics as string}`)
+  }
+  if (!options.earlyStop) return
+  checkEarlyStop(options.earlyStop)
+  if (!options.test) throw new RangeError('train: earlyStop must come with a test set, got none')
+}

@@ -1,0 +1,76 @@
+import * as tf from '@tensorflow/tfjs'
+import type { ImageSet } from '../data/image-set.js'
+import type { ImageShape } from '../shapes.js'
+
+/**
+ * Uploads whole uint8 images and scales them on the backend: x / 255.
+ *
+ * @param images pixels 0..255, (count, height, width, channels), row-major
+ * @param shape height, width and channels of every image
+ * @returns (count, height, width, channels) float32 in [0, 1]
+ */
+export function upload(images: Uint8Array, shape: ImageShape): tf.Tensor4D {
+  const [height, width, channels] = shape
+  const count = images.length / (height * width * channels)
+  return tf.tidy(() => tf.tensor4d(images, [count, height, width, channels], 'int32').toFloat().div(255))
+}
+
+/**
+ * Checks that a model can take the images of a set, and that it tells the set's classes apart.
+ *
+ * @param model its input must be (batch, height, width, channels)
+ * @param numClasses how many classes the model's outputs stand for
+ * @param where the caller and the name of the set, for errors: `train: test`
+ * @throws RangeError when the set is empty, its arrays have other lengths than its count and shape say, its images
+ * do not fit the model's input, or a label is no class of the model
+ */
+export function checkFits(model: tf.LayersModel, numClasses: number, set: ImageSet, where: string): void {
+  if (!Number.isInteger(set.count) || set.count < 1) {
+    throw new RangeError(`${where} must hold at least 1 image, got ${set.count}`)
+  }
+  checkLengths(set, where)
+  checkImageShape(model, set.shape, where)
+  if (set.classNames.length !== numClasses) {
+    throw new RangeError(
+      `${where} must have the model's ${numClasses} classes, got ${set.classNames.length} (${set.classNames.join(', ')})`,
+    )
+  }
+  for (const [index, label] of set.labels.entries()) {
+    if (label < 0 || label >= numClasses) {
+      throw new RangeError(
+        `${where} must have labels in [0, ${numClasses - 1}], got ${label} (image ${index})`,
+      )
+    }
+  }
+}
+
+/**
+ * Checks that images of a shape fit the input of a model.
+ *
+ * @param where the caller and the name of the images, for errors
+ * @throws RangeError when the model has several inputs or its input is another shape
+ */
+export function checkImageShape(model: tf.LayersModel, shape: ImageShape, where: string): void {
+  if (model.inputs.length !== 1) {
+    throw new RangeError(`${where} must be for a model of 1 input, got ${model.inputs.length} inputs`)
+  }
+  const expected = model.inputs[0]?.shape.slice(1) ?? []
+  const fits = expected.length === 3 && expected.every((side, axis) => side === null || side === shape[axis])
+  if (!fits) {
+    throw new RangeError(
+      `${where} must fit the model's input [${expected.join(', ')}], got images of [${shape.join(', ')}]`,
+    )
+  }
+}
+
+function checkLengths(set: ImageSet, where: string): void {
+  const pixels = set.count * set.shape[0] * set.shape[1] * set.shape[2]
+  if (set.images.length !== pixels) {
+    throw new RangeError(
+      `${where} must hold ${pixels} pixels (${set.count} images of [${set.shape.join(', ')}]), got ${set.images.length}`,
+    )
+  }
+  if (set.labels.length !== set.count) {
+    throw new RangeError(`${where} must hold ${set.count} labels, got ${set.labels.length}`)
+  }
+}

@@ -1,0 +1,86 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import * as tf from '@tensorflow/tfjs'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { diagnosisText } from '../../scripts/doctor.js'
+import { type Diagnosis, diagnose } from '../../src/backend/doctor.js'
+
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'doctor-'))
+})
+
+afterAll(() => rm(folder, { recursive: true }))
+
+test('without native TensorFlow: wasm computes, and the advice is how to get it', async () => {
+  const provided = join(folder, 'nothing')
+  const diagnosis = await diagnose({ cwd: folder, provided })
+  expect(diagnosis).toMatchObject({
+    node: process.versions.node,
+    cores: availableParallelism(),
+    tfjs: tf.version.tfjs,
+    chosen: 'wasm',
+    reason: 'native TensorFlow could not be used',
+  })
+  const backends = Object.fromEntries(diagnosis.backends.map(backend => [backend.name, backend]))
+  expect(backends.wasm).toEqual({ name: 'wasm', available: true, version: '4.22.0', threads: 1 })
+  expect(backends.tensorflow).toEqual({
+    name: 'tensorflow',
+    available: false,
+    why: `@tensorflow/tfjs-node is not installed, and ${provided} holds no build of it`,
+  })
+  expect(backends.cpu?.available).toBe(true)
+  expect(diagnosis.advice.at(-1)).toMatch(/^`npx pmoe native` provides TensorFlow/)
+  expect(tf.getBackend()).toBe('wasm')
+})
+
+test('as text: one line each, the chosen one marked', () => {
+  const diagnosis: Diagnosis = {
+    node: '20.9.0',
+    platform: 'linux x64',
+    cpu: 'A CPU',
+    cores: 1,
+    simd: ['avx2'],
+    memory: { total: 8, free: 3.5 },
+    nvidia: 'NVRM version 1',
+    tfjs: '4.22.0',
+    backends: [
+      { name: 'tensorflow-gpu', available: false, why: 'no GPU' },
+      { name: 'tensorflow', available: true, version: '2.21.0', threads: 4, folder: '/native' },
+      { name: 'wasm', available: true, version: '4.22.0', threads: 1 },
+    ],
+    chosen: 'tensorflow',
+    reason: 'it loads',
+    advice: ['Do this.'],
+  }
+  expect(diagnosisText(diagnosis)).toBe(
+    [
+      'node            20.9.0 on linux x64, tfjs 4.22.0',
+      'cpu             A CPU, 1 core, avx2',
+      'memory          8 GB, 3.5 GB free',
+      'gpu             NVRM version 1',
+      'tensorflow-gpu  not available: no GPU',
+      'tensorflow      2.21.0, 4 threads, /native  <- chosen',
+      'wasm            4.22.0, 1 thread',
+      '',
+      '`auto` computes on tensorflow: it loads.',
+      'Do this.',
+    ].join('\n'),
+  )
+})
+
+test('the command prints JSON for a program', async () => {
+  const root = resolve(import.meta.dirname, '../..')
+  const code = `import('${root}/scripts/doctor.ts').then(m => m.doctorCommand().parseAsync(['--json'], { from: 'user' }))`
+  const env = { ...process.env, PATCH_MOE_NATIVE: join(folder, 'nothing') }
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', '-e', code], {
+    cwd: root,
+    env,
+  })
+  const diagnosis = JSON.parse(stdout) as Diagnosis
+  expect(diagnosis.backends.map(({ name }) => name)).toEqual(['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'])
+})

@@ -1,0 +1,86 @@
+import * as tf from '@tensorflow/tfjs'
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { relu } from '../../src/layers/relu.js'
+import { residualAdd } from '../../src/layers/residual-add.js'
+import { useTestBackend } from '../backend-under-test.js'
+
+beforeAll(async () => {
+  await useTestBackend()
+})
+beforeEach(() => tf.engine().startScope())
+afterEach(() => tf.engine().endScope())
+
+/** Runs `forward` and counts the maps that the tape keeps for the backward pass. */
+function keptForBackward(forward: () => tf.Tensor): number {
+  const before = tf.memory().numDataBuffers
+  let kept = 0
+  tf.variableGrads(() => {
+    const loss = tf.tidy(() => tf.sum(forward()) as tf.Scalar)
+    kept = tf.memory().numDataBuffers - before
+    return loss
+  }, [variable])
+  return kept
+}
+let variable: tf.Variable
+beforeEach(() => {
+  variable = tf.variable(tf.tensor2d([[1, -2, 3]]))
+})
+
+describe('ReLU', () => {
+  it('is 0 below 0, value and gradient', () => {
+    const x = tf.tensor1d([-1, 0, 2])
+    const layer = relu()
+    expect(Array.from((layer.apply(x) as tf.Tensor).dataSync())).toEqual([0, 0, 2])
+    const dx = tf.grad(t => layer.apply(t) as tf.Tensor)(x, tf.tensor1d([10, 20, 30]))
+    expect(Array.from(dx.dataSync())).toEqual([0, 0, 30])
+  })
+
+  it('is tfjs’s own to whoever loads it', () => {
+    const standard = tf.layers.reLU({ name: 'r' })
+    expect(relu({ name: 'r' }).getClassName()).toBe(standard.getClassName())
+    expect(relu({ name: 'r' }).getConfig()).toEqual(standard.getConfig())
+  })
+})
+
+describe('ResidualAdd', () => {
+  it('hands the gradient to both inputs', () => {
+    const layer = residualAdd()
+    const [a, b] = [tf.tensor1d([1, 2]), tf.tensor1d([10, 20])]
+    expect(Array.from((layer.apply([a, b]) as tf.Tensor).dataSync())).toEqual([11, 22])
+    const sum = (x: tf.Tensor, y: tf.Tensor) => layer.apply([x, y]) as tf.Tensor
+    const [da, db] = tf.grads(sum)([a, b], tf.tensor1d([3, 4]))
+    expect(Array.from((da as tf.Tensor).dataSync())).toEqual([3, 4])
+    expect(Array.from((db as tf.Tensor).dataSync())).toEqual([3, 4])
+  })
+
+  it('adds one tensor to itself', () => {
+    const layer = residualAdd()
+    const dx = tf.grad(x => layer.apply([x, x]) as tf.Tensor)(tf.tensor1d([1, 2]), tf.tensor1d([3, 4]))
+    expect(Array.from(dx.dataSync())).toEqual([6, 8])
+  })
+
+  it('leaves three inputs and other shapes to tfjs', () => {
+    const one = tf.tensor2d([[1, 2]])
+    expect(Array.from((residualAdd().apply([one, one, one]) as tf.Tensor).dataSync())).toEqual([3, 6])
+    const [row, number] = [tf.tensor3d([[[1, 2]]]), tf.tensor3d([[[10]]])]
+    expect(Array.from((residualAdd().apply([row, number]) as tf.Tensor).dataSync())).toEqual([11, 12])
+  })
+
+  it('is tfjs’s own to whoever loads it', () => {
+    const standard = tf.layers.add({ name: 'a' })
+    expect(residualAdd({ name: 'a' }).getClassName()).toBe(standard.getClassName())
+    expect(residualAdd({ name: 'a' }).getConfig()).toEqual(standard.getConfig())
+  })
+})
+
+describe('for the backward pass', () => {
+  const doubled = () => tf.mul(variable, 2)
+  it('ReLU keeps only its output, which the next layer keeps anyway', () => {
+    const squared = (layer: tf.layers.Layer) => () => tf.square(layer.apply(doubled()) as tf.Tensor)
+    expect(keptForBackward(squared(relu()))).toBe(keptForBackward(squared(tf.layers.reLU())) - 1)
+  })
+  it('ResidualAdd keeps neither input', () => {
+    const added = (layer: tf.layers.Layer) => () => layer.apply([doubled(), doubled()]) as tf.Tensor
+    expect(keptForBackward(added(residualAdd()))).toBe(keptForBackward(added(tf.layers.add())) - 2)
+  })
+})

@@ -61,7 +61,9 @@ describe('the package', () => {
   })
 
   it('locks versions without addresses of a registry', () => {
-    const addresses = Object.values(read('package-lock.json').packages as Record<string, { resolved?: string }>)
+    const addresses = Object.values(
+      read('package-lock.json').packages as Record<string, { resolved?: string }>,
+    )
     expect(addresses.filter(({ resolved }) => resolved !== undefined)).toEqual([])
   })
 })

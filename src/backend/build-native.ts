@@ -321,4 +321,3 @@ function explain(rule: string, cause: unknown, hint?: string): Error {
   if (!(cause instanceof ProgramError)) return cause as Error
   return new Error(`provideNative: ${rule}, got: ${cause.message}${hint ? ` (${hint})` : ''}`, { cause })
 }
-

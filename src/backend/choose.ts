@@ -39,7 +39,7 @@ export interface SkippedBackend {
 
 /**
  * Makes a backend the current one of tfjs: the one that is asked for, or for `auto` the first that loads of
- * tfjs-node-gpu (where TensorFlow sees a GPU), tfjs-node and wasm. On wasm the kernels that training needs are
+ * tfjs-node-gpu (where TensorFlow sees a GPU), tfjs-node and wasm. The kernels that training needs, or is faster with, are
  * registered. Only what is used is loaded.
  *
  * @throws RangeError for an unknown name; Error when the backend that is asked for cannot be used, saying why
@@ -89,6 +89,8 @@ async function useNative(
     }
     if (wanted === 'tensorflow-gpu' && name !== wanted) return undefined
     await tf.setBackend('tensorflow')
+    const { registerTensorFlowKernels } = await import('./tensorflow-kernels.js')
+    registerTensorFlowKernels()
     return {
       name,
       reason: `TensorFlow ${tensorflow.version} loads (${tensorflow.origin})`,

@@ -127,4 +127,3 @@ function isRunning(pid: number): boolean {
     return false
   }
 }
-

@@ -2,6 +2,8 @@ import * as tf from '@tensorflow/tfjs'
 import { batchNormalization } from '../layers/batch-norm.js'
 import { patchGate } from '../layers/patch-gate.js'
 import { type PatchMoEOptions, patchMoE } from '../layers/patch-moe.js'
+import { relu } from '../layers/relu.js'
+import { residualAdd } from '../layers/residual-add.js'
 import { deriveSeed } from '../random.js'
 import { type ImageShape, isPositiveInteger, type Size2D, size2D } from '../shapes.js'
 
@@ -198,7 +200,7 @@ function plusShortcut(
   const shortcut = place.first
     ? apply(convolution(plan, `${place.name}_shortcut`, place.filters, 1, strideOf(place)), input)
     : input
-  return apply(tf.layers.add({ name: `${place.name}_add` }), [shortcut, output])
+  return apply(residualAdd({ name: `${place.name}_add` }), [shortcut, output])
 }
 
 function strideOf(place: Place): number {
@@ -230,7 +232,7 @@ function normalized(x: tf.SymbolicTensor, name: string, plan: Plan): tf.Symbolic
 }
 
 function rectified(x: tf.SymbolicTensor, name: string): tf.SymbolicTensor {
-  return apply(tf.layers.activation({ activation: 'relu', name }), x)
+  return apply(relu({ name }), x)
 }
 
 function glorot(plan: Plan, name: string) {

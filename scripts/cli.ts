@@ -1,0 +1,14 @@
+#!/usr/bin/env node
+import { exitCodeOf, program } from './program.js'
+
+// A reader that has seen enough, such as `head`, is no failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0)
+  throw error
+})
+
+try {
+  await program().parseAsync()
+} catch (error) {
+  process.exitCode = exitCodeOf(error)
+}

@@ -1,0 +1,38 @@
+import { InvalidArgumentError } from 'commander'
+
+/** Parses an integer of at least 1. */
+export function positiveInteger(text: string): number {
+  return number(text, value => Number.isInteger(value) && value >= 1, 'a positive integer')
+}
+
+/** Parses an integer in [0, 2^32). */
+export function seedNumber(text: string): number {
+  return number(
+    text,
+    value => Number.isInteger(value) && value >= 0 && value < 2 ** 32,
+    'an integer in [0, 2^32)',
+  )
+}
+
+/** Parses a number above 0. */
+export function positiveNumber(text: string): number {
+  return number(text, value => value > 0 && value < Infinity, 'a number above 0')
+}
+
+/** Parses a share in [0, 1). */
+export function share(text: string): number {
+  return number(text, value => value >= 0 && value < 1, 'a number in [0, 1)')
+}
+
+/** Parses a size in pixels, `4` or `4x2` (height x width). */
+export function pixelSize(text: string): number | [number, number] {
+  const [height, width, ...rest] = text.split('x').map(side => positiveInteger(side))
+  if (height === undefined || rest.length > 0) throw new InvalidArgumentError('It must be pixels: 4, or 4x2.')
+  return width === undefined ? height : [height, width]
+}
+
+function number(text: string, allowed: (value: number) => boolean, rule: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (allowed(value)) return value
+  throw new InvalidArgumentError(`It must be ${rule}.`)
+}

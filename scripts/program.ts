@@ -1,0 +1,45 @@
+import { Command, CommanderError } from 'commander'
+import { demoCommand } from './demo.js'
+import { doctorCommand } from './doctor.js'
+import { evaluateCommand } from './evaluate.js'
+import { nativeCommand } from './native.js'
+import { packageVersion } from './package-version.js'
+import { predictCommand } from './predict.js'
+import { trainCommand } from './train.js'
+import { UsageError } from './usage-error.js'
+
+/** The whole command line, with commands that do nothing before they are called. */
+export function program(): Command {
+  const root = new Command('pmoe')
+    .description('Patch-level mixture-of-experts for image classification, on TensorFlow.js.')
+    .version(packageVersion())
+    .showHelpAfterError('(pmoe --help and pmoe <command> --help list what there is)')
+    .addHelpText('after', '\nExample:\n  $ pmoe demo')
+  const commands = [
+    demoCommand(),
+    trainCommand(),
+    evaluateCommand(),
+    predictCommand(),
+    doctorCommand(),
+    nativeCommand(),
+  ]
+  for (const command of commands) {
+    command.copyInheritedSettings(root).exitOverride()
+    root.addCommand(command)
+  }
+  return root.exitOverride()
+}
+
+/**
+ * The exit code for what a command threw: 0 for help, 2 for a call that cannot work, 1 for a failure. The message goes
+ * to the error stream, with its stack only where `PMOE_DEBUG=1` is set.
+ */
+export function exitCodeOf(error: unknown): number {
+  // Commander has written its message already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+  const message = error instanceof Error ? error.message : String(error)
+  const debug = process.env.PMOE_DEBUG === '1' && error instanceof Error
+  process.stderr.write(`pmoe: ${debug ? error.stack : message}\n`)
+  if (debug && error.cause !== undefined) console.error('caused by', error.cause)
+  return error instanceof UsageError ? 2 : 1
+}

@@ -1,0 +1,18 @@
+/** A command was called in a way that cannot work: the program ends with exit code 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/**
+ * Runs what checks a user's settings: a value out of range is a mistake in the call.
+ *
+ * @throws UsageError in place of a RangeError; everything else unchanged
+ */
+export function asUsage<T>(check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message, { cause: error })
+    throw error
+  }
+}

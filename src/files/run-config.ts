@@ -1,0 +1,167 @@
+import { z } from 'zod'
+
+/** The names that settings of a run choose from. */
+export const configChoices = {
+  model: ['wrn', 'wrn-pmoe', 'two-layer', 'two-layer-pmoe'],
+  variant: ['sparse', 'drop-in', 'authors'],
+  border: ['zero', 'halo'],
+  gate: ['softmax-selected', 'softmax-all', 'uniform'],
+  gateScale: ['mean-one', 'none'],
+  preActivation: ['none', 'relu', 'batch-norm-relu'],
+  normalizer: ['selected', 'all'],
+  optimizer: ['sgd', 'momentum', 'adam'],
+  bnStatistics: ['recomputed', 'moving'],
+  backend: ['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'],
+} as const
+
+const positive = z.int().min(1)
+const size = z.union([positive, z.tuple([positive, positive])])
+const gate = z.enum(configChoices.gate)
+
+const mixture = z.strictObject({
+  numExperts: positive,
+  patchesPerExpert: positive,
+  patchSize: size,
+  kernelSize: size.exactOptional(),
+  border: z.enum(configChoices.border).exactOptional(),
+  gate: gate.exactOptional(),
+  gateScale: z.enum(configChoices.gateScale).exactOptional(),
+  preActivation: z.enum(configChoices.preActivation).exactOptional(),
+  useBias: z.boolean().exactOptional(),
+  routerTrainable: z.boolean().exactOptional(),
+})
+
+const wideResNet = z.strictObject({
+  kind: z.literal('wide-resnet'),
+  depth: positive,
+  widenFactor: positive,
+  batchNormMomentum: z.number().min(0).lt(1).exactOptional(),
+  oneLogit: z.boolean().exactOptional(),
+  variant: z.enum(configChoices.variant).exactOptional(),
+  pmoe: mixture.exactOptional(),
+})
+
+const twoLayer = z.strictObject({
+  kind: z.literal('two-layer'),
+  patchSize: positive,
+  numExperts: positive,
+  patchesPerExpert: positive,
+  hiddenUnits: positive,
+  gate,
+  normalizer: z.enum(configChoices.normalizer),
+  oneLogit: z.boolean().exactOptional(),
+})
+
+const training = z.strictObject({
+  epochs: positive,
+  batchSize: positive,
+  optimizer: z.enum(configChoices.optimizer),
+  learningRate: z.number().positive(),
+  momentum: z.number().min(0).lt(1).exactOptional(),
+  bnStatistics: z.enum(configChoices.bnStatistics),
+  earlyStop: positive.exactOptional(),
+  checkpointSteps: positive.exactOptional(),
+})
+
+/** What `config.json` of a run folder must hold. */
+export const runConfigSchema = z.strictObject({
+  dataset: z.strictObject({
+    name: z.string().min(1),
+    /** Folder of the user's files; null for the samples of the package. */
+    data: z.string().min(1).nullable(),
+    /** Training images; null for all there are. */
+    samples: positive.nullable(),
+    /** Test images; null for the dataset's own number. */
+    testSamples: positive.nullable(),
+    classNames: z.array(z.string()).min(2),
+  }),
+  model: z.strictObject({
+    name: z.enum(configChoices.model),
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer]),
+  }),
+  training,
+  /** Initial weights, the order of the images, and composed images are drawn from it. */
+  seed: z.int(),
+  backend: z.enum(configChoices.backend),
+  versions: z.strictObject({
+    patchMoe: z.string(),
+    tfjs: z.string(),
+    node: z.string(),
+    tensorflow: z.string().exactOptional(),
+  }),
+})
+
+type Immutable<T> = T extends object ? { readonly [Key in keyof T]: Immutable<T[Key]> } : T
+
+/** Everything that is needed to repeat a run. */
+export type RunConfig = Immutable<z.infer<typeof runConfigSchema>>
+
+/** One setting in which two configurations differ; undefined where one of them lacks it. */
+export interface ConfigDifference {
+  /** Path of the setting, `training.learningRate`. */
+  readonly key: string
+  readonly was: unknown
+  readonly asked: unknown
+}
+
+/**
+ * Reads the text of a `config.json`.
+ *
+ * @param path of the file, for errors
+ * @throws Error naming the path and the position where it is not JSON; RangeError naming the keys that are wrong
+ */
+export function parseRunConfig(text: string, path: string): RunConfig {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (cause) {
+    throw new Error(
+      `${path}: must be JSON, got ${text.length} characters that are not: ${(cause as Error).message}`,
+      {
+        cause,
+      },
+    )
+  }
+  return runConfig(json, path)
+}
+
+/**
+ * Checks that a value is the configuration of a run.
+ *
+ * @param where the file or the caller, for errors
+ * @throws RangeError naming every key that is wrong
+ */
+export function runConfig(value: unknown, where: string): RunConfig {
+  const result = runConfigSchema.safeParse(value)
+  if (result.success) return result.data as RunConfig
+  const issues = result.error.issues.map(issue => `${issue.path.join('.') || 'the whole'}: ${issue.message}`)
+  throw new RangeError(`${where}: must be the configuration of a run, got ${issues.join('; ')}`, {
+    cause: result.error,
+  })
+}
+
+/** The settings in which two configurations differ, in the order of the first; versions do not count. */
+export function configDifferences(was: RunConfig, asked: RunConfig): ConfigDifference[] {
+  const before = new Map(settings(was))
+  const after = new Map(settings(asked))
+  const keys = new Set([...before.keys(), ...after.keys()])
+  return [...keys].flatMap(key => {
+    const difference = { key, was: before.get(key), asked: after.get(key) }
+    return JSON.stringify(difference.was) === JSON.stringify(difference.asked) ? [] : [difference]
+  })
+}
+
+/** The configuration that a checkpoint belongs to, as text: equal for runs that would compute the same. */
+export function configKey(config: RunConfig): string {
+  const { versions: _, ...rest } = config
+  return JSON.stringify(Object.fromEntries(settings(rest)))
+}
+
+/** Every setting with its path, `[training.epochs, 30]`; arrays are values. */
+function settings(config: object, prefix = ''): [string, unknown][] {
+  return Object.entries(config).flatMap(([key, value]): [string, unknown][] => {
+    if (prefix === '' && key === 'versions') return []
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return [[prefix + key, value]]
+    return settings(value, `${prefix}${key}.`)
+  })
+}

@@ -1,0 +1,244 @@
+import { appendFile, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import * as tf from '@tensorflow/tfjs'
+import { z } from 'zod'
+import type { CheckpointStore } from '../train/checkpoint.js'
+import type { EpochMetrics } from '../train/events.js'
+import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../train/tensorboard.js'
+import { writeFileAtomic } from './atomic.js'
+import { fileSystem } from './model-files.js'
+import { parseRunConfig, type RunConfig } from './run-config.js'
+
+const CONFIG = 'config.json'
+const METRICS = 'metrics.jsonl'
+const MODEL = 'model'
+const CHECKPOINTS = 'checkpoints'
+const EVENTS = eventFileName(0, 'patch-moe')
+const RUN_FILES = [CONFIG, METRICS, MODEL, CHECKPOINTS, EVENTS]
+
+const epochMetrics = z.object({
+  epoch: z.int().min(1),
+  trainLoss: z.number(),
+  trainAccuracy: z.number(),
+  testLoss: z.number().optional(),
+  testAccuracy: z.number().optional(),
+  seconds: z.number(),
+  learningRate: z.number(),
+  steps: z.int(),
+  wallTime: z.number(),
+})
+
+/** One line of `metrics.jsonl`: what an epoch measured, and when it ended, in seconds since 1970. */
+export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }
+
+/**
+ * The folder of one training run:
+ *
+ * | name | content |
+ * |---|---|
+ * | `config.json` | everything needed to repeat the run |
+ * | `metrics.jsonl` | one JSON line an epoch |
+ * | `model/` | the trained model, as tfjs saves it |
+ * | `checkpoints/` | the exact state of the training |
+ * | `events.out.tfevents.*` | the metrics for TensorBoard |
+ */
+export interface RunFolder {
+  readonly directory: string
+  readonly config: RunConfig
+  /** Keeps training states under `checkpoints/`, each written whole or not at all. */
+  readonly checkpoints: CheckpointStore
+  /** The epochs so far, oldest first; a last line that was cut off in writing does not count. */
+  epochs(): Promise<RecordedEpoch[]>
+  /** Adds one epoch to `metrics.jsonl` and to the TensorBoard events. */
+  recordEpoch(metrics: EpochMetrics): Promise<void>
+  /**
+   * Makes `metrics.jsonl` and the TensorBoard events hold exactly these epochs: none at the start of a run, those of
+   * the checkpoint when it resumes. Epochs that are there already keep the time at which they ended.
+   */
+  restart(history: readonly EpochMetrics[]): Promise<void>
+  /** Saves the model; the one before survives a failure. */
+  saveModel(model: tf.LayersModel): Promise<void>
+  /** Loads the saved model on the current backend. */
+  loadModel(): Promise<tf.LayersModel>
+}
+
+/**
+ * Creates the folder of a run, with its `config.json`.
+ *
+ * @param directory is created with its parents; an empty one is taken
+ * @param options.force replaces the run that the folder holds; what is not a run's own file stays
+ * @throws Error when the folder holds a run and `force` is not given, holds something else, or cannot be written
+ */
+export async function createRun(
+  directory: string,
+  config: RunConfig,
+  { force = false }: { readonly force?: boolean } = {},
+): Promise<RunFolder> {
+  const found = await entriesOf(directory)
+  if (found.length > 0) {
+    if (!found.includes(CONFIG)) {
+      throw new Error(
+        `createRun: ${directory} must be new, empty or a run, got a folder with ${found.slice(0, 3).join(', ')}`,
+      )
+    }
+    if (!force) {
+      throw new Error(
+        `createRun: ${directory} must be new or empty, got a run (continue it with --resume, replace it with --force)`,
+      )
+    }
+    for (const name of RUN_FILES) await rm(join(directory, name), { recursive: true, force: true })
+  }
+  await named(`createRun: ${directory} must be writable`, () => makeFolder(directory))
+  await writeFileAtomic(join(directory, CONFIG), `${JSON.stringify(config, null, 2)}\n`)
+  return runFolder(directory, config)
+}
+
+/**
+ * Opens the folder of a run that is there already.
+ *
+ * @throws Error when there is none, or its `config.json` is not JSON or lacks a setting, naming the path and the key
+ */
+export async function openRun(directory: string): Promise<RunFolder> {
+  const path = join(directory, CONFIG)
+  const text = await named(`openRun: ${directory} must be the folder of a run`, () => readFile(path, 'utf8'))
+  return runFolder(directory, parseRunConfig(text, path))
+}
+
+function runFolder(directory: string, config: RunConfig): RunFolder {
+  const metricsPath = join(directory, METRICS)
+  const eventsPath = join(directory, EVENTS)
+  const modelFolder = join(directory, MODEL)
+  const epochs = async () => parseMetrics(await readIfThere(metricsPath), metricsPath)
+  return {
+    directory,
+    config,
+    checkpoints: fileCheckpoints(join(directory, CHECKPOINTS)),
+    epochs,
+    recordEpoch: async metrics => {
+      const epoch = { ...metrics, wallTime: now() }
+      await named(`${metricsPath} must be writable`, () => appendFile(metricsPath, jsonLine(epoch)))
+      await named(`${eventsPath} must be writable`, () => appendFile(eventsPath, eventsOf([epoch])))
+    },
+    restart: async history => {
+      const known = new Map((await epochs()).map(({ epoch, wallTime }) => [epoch, wallTime]))
+      const kept = history.map(metrics => ({ ...metrics, wallTime: known.get(metrics.epoch) ?? now() }))
+      await writeFileAtomic(metricsPath, kept.map(jsonLine).join(''))
+      await writeFileAtomic(eventsPath, joined(eventFileStart(kept[0]?.wallTime ?? now()), eventsOf(kept)))
+    },
+    saveModel: async model => {
+      await model.save(fileSystem(modelFolder))
+    },
+    loadModel: () => tf.loadLayersModel(fileSystem(modelFolder)),
+  }
+}
+
+/**
+ * Keeps training states as files of a folder.
+ *
+ * @param directory is created with the first state
+ */
+export function fileCheckpoints(directory: string): CheckpointStore {
+  return {
+    write: async (name, bytes) => {
+      await named(`checkpoint ${join(directory, name)} must be writable`, () => makeFolder(directory))
+      await writeFileAtomic(join(directory, name), bytes)
+    },
+    read: name => readBytesIfThere(join(directory, name)),
+  }
+}
+
+function parseMetrics(text: string, path: string): RecordedEpoch[] {
+  const lines = text.split('\n')
+  // Whole lines end in a newline: what follows the last one was cut off.
+  lines.pop()
+  let offset = 0
+  return lines.map((line, i) => {
+    const start = offset
+    offset += Buffer.byteLength(line) + 1
+    try {
+      return epochMetrics.parse(JSON.parse(line)) as RecordedEpoch
+    } catch (cause) {
+      const why = cause instanceof z.ZodError ? issuesOf(cause) : (cause as Error).message
+      throw new Error(`${path}: line ${i + 1} must be the metrics of an epoch, got ${why} (byte ${start})`, {
+        cause,
+      })
+    }
+  })
+}
+
+function issuesOf(error: z.ZodError): string {
+  return error.issues.map(issue => `${issue.path.join('.') || 'the whole'}: ${issue.message}`).join('; ')
+}
+
+async function entriesOf(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory)
+  } catch (cause) {
+    if (isMissing(cause)) return []
+    throw new Error(`createRun: ${directory} must be a readable folder, got ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+}
+
+async function readBytesIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    if (isMissing(cause)) return undefined
+    throw new Error(`${path}: must be readable, got ${(cause as Error).message}`, { cause })
+  }
+}
+
+async function readIfThere(path: string): Promise<string> {
+  const bytes = await readBytesIfThere(path)
+  return bytes ? new TextDecoder().decode(bytes) : ''
+}
+
+function now(): number {
+  return Date.now() / 1000
+}
+
+function jsonLine(epoch: RecordedEpoch): string {
+  return `${JSON.stringify(epoch)}\n`
+}
+
+function eventsOf(epochs: readonly RecordedEpoch[]): Uint8Array {
+  return scalarEvents(epochs.flatMap(epoch => epochScalars(epoch, epoch.wallTime)))
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  return Buffer.concat([first, second])
+}
+
+/** Runs an action of the file system whose failure is to be told in the words of the folder. */
+async function named<T>(rule: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (cause) {
+    throw new Error(`${rule}, got ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** Makes a folder with its parents; mkdir's own `recursive` never returns where a file system refuses, as /proc does. */
+async function makeFolder(directory: string): Promise<void> {
+  try {
+    await mkdir(directory)
+  } catch (error) {
+    if (isMissing(error) && dirname(directory) !== directory) {
+      await makeFolder(dirname(directory))
+      await mkdir(directory)
+    } else if (!(await isFolder(directory))) {
+      throw error
+    }
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined)
+  return found?.isDirectory() ?? false
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}

@@ -1,0 +1,270 @@
+import type { TopLevelSpec } from 'vega-lite'
+
+/** What one epoch of training measured; losses in nats, accuracies in [0, 1]. */
+export interface CurvePoint {
+  /** Epoch, counted from 1. */
+  readonly epoch: number
+  readonly trainLoss: number
+  readonly trainAccuracy: number
+  readonly testLoss?: number | undefined
+  readonly testAccuracy?: number | undefined
+}
+
+/** The learning curve of one run, as a chart shows it. */
+export interface LearningCurve {
+  /** What the legend calls the run. */
+  readonly name: string
+  readonly points: readonly CurvePoint[]
+}
+
+/** What a chart of learning curves shows over the epochs. */
+export type CurveMeasure = 'accuracy' | 'loss'
+
+/** How large a chart is, in pixels of the plot without its axes and labels. */
+export interface ChartSize {
+  /** Default 380. */
+  readonly width?: number
+  /** Default 230. */
+  readonly height?: number
+}
+
+/**
+ * The colours of the runs of a chart, in order: Okabe and Ito's palette (2008), which stays
+ * distinguishable under the common kinds of colour blindness, each with its lighter twin for dark pages.
+ */
+export const seriesColors: readonly { readonly light: string; readonly dark: string }[] = [
+  { light: '#0072b2', dark: '#56b4e9' },
+  { light: '#d55e00', dark: '#ff9a4d' },
+  { light: '#00805f', dark: '#2fc79d' },
+  { light: '#b0548b', dark: '#e3a0c8' },
+  { light: '#8a6d00', dark: '#e6c229' },
+  { light: '#555555', dark: '#bbbbbb' },
+]
+
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", Arial, sans-serif'
+const INK = '#44505c'
+const GRID = '#dfe4e9'
+const LABEL_GAP_PX = 15
+
+interface Row {
+  readonly run: string
+  readonly set: 'training' | 'test'
+  readonly epoch: number
+  readonly value: number
+}
+
+interface EndLabel {
+  readonly run: string
+  readonly epoch: number
+  readonly at: number
+  readonly label: string
+}
+
+/**
+ * The vega-lite specification of learning curves: one colour a run, solid for the test set and dashed for
+ * the training set, with each run's name and last value written at the end of its line.
+ *
+ * @param curves the runs; their names must differ
+ * @param measure accuracy in percent, or loss (cross-entropy, in nats)
+ * @throws RangeError when no run has a finite value, or two runs share a name
+ */
+export function learningCurveSpec(
+  curves: readonly LearningCurve[],
+  measure: CurveMeasure,
+  { width = 380, height = 230 }: ChartSize = {},
+): TopLevelSpec {
+  refuseSharedNames(curves)
+  const rows = curves.flatMap(curve => curveRows(curve, measure))
+  if (rows.length === 0) {
+    throw new RangeError(
+      `learningCurveSpec: curves must hold a finite ${measure}, got none in ${curves.length} runs`,
+    )
+  }
+  const domain = valueDomain(rows, measure)
+  const lastEpoch = Math.max(...rows.map(row => row.epoch))
+  const x = epochAxis(lastEpoch)
+  const y = valueAxis(domain, measure)
+  const color = colorOfRun(curves.map(curve => curve.name))
+  return {
+    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    width,
+    height,
+    background: 'transparent',
+    padding: 4,
+    title: {
+      text: measure === 'accuracy' ? 'Accuracy' : 'Loss (cross-entropy)',
+      anchor: 'start',
+      frame: 'group',
+    },
+    layer: [
+      {
+        data: { values: rows },
+        mark: {
+          type: 'line',
+          strokeWidth: 2.2,
+          strokeJoin: 'round',
+          strokeCap: 'round',
+          point: lastEpoch <= 3,
+        },
+        encoding: { x, y, color, strokeDash: dashOfSet(rows), opacity: paleTraining },
+      },
+      {
+        data: { values: endLabels(curves, rows, { measure, domain, height }) },
+        mark: { type: 'text', align: 'left', baseline: 'middle', dx: 7, fontSize: 12, fontWeight: 600 },
+        encoding: { x, y: { ...y, field: 'at' }, color, text: { field: 'label', type: 'nominal' } },
+      },
+    ],
+    config: chartConfig,
+  }
+}
+
+/**
+ * Draws a vega-lite specification as SVG text, without a browser.
+ *
+ * @param spec whose data are inline: nothing is fetched
+ */
+export async function chartSvg(spec: TopLevelSpec): Promise<string> {
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
+  const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none' })
+  try {
+    return await view.toSVG()
+  } finally {
+    view.finalize()
+  }
+}
+
+const paleTraining = { condition: { test: "datum.set === 'training'", value: 0.7 }, value: 1 } as const
+
+const chartConfig = {
+  font: FONT,
+  view: { stroke: null },
+  title: { fontSize: 14, fontWeight: 600, color: INK, offset: 10 },
+  axis: {
+    labelColor: INK,
+    titleColor: INK,
+    labelFontSize: 11,
+    titleFontSize: 11,
+    titleFontWeight: 400,
+    gridColor: GRID,
+    domain: false,
+    ticks: false,
+    labelPadding: 6,
+  },
+  legend: { labelColor: INK, labelFontSize: 11, symbolStrokeColor: INK, symbolSize: 400, orient: 'bottom' },
+} as const
+
+function epochAxis(lastEpoch: number) {
+  return {
+    field: 'epoch',
+    type: 'quantitative',
+    title: 'epoch',
+    scale: { domain: [Math.min(1, lastEpoch - 1), lastEpoch] as [number, number], nice: false },
+    axis: { tickMinStep: 1, grid: false, format: 'd' },
+  } as const
+}
+
+function valueAxis(domain: [number, number], measure: CurveMeasure) {
+  return {
+    field: 'value',
+    type: 'quantitative',
+    title: null,
+    scale: { domain, nice: false, zero: false },
+    axis: { format: measure === 'accuracy' ? '.0%' : '~g', tickCount: 5 },
+  } as const
+}
+
+function colorOfRun(names: string[]) {
+  const range = names.map((_, i) => seriesColors[i % seriesColors.length]!.light)
+  return { field: 'run', type: 'nominal', scale: { domain: names, range }, legend: null } as const
+}
+
+function dashOfSet(rows: readonly Row[]) {
+  const shown = new Set(rows.map(row => row.set))
+  return {
+    field: 'set',
+    type: 'nominal',
+    scale: {
+      domain: ['test', 'training'] as string[],
+      range: [
+        [1, 0],
+        [4, 4],
+      ] as number[][],
+    },
+    legend: shown.size > 1 ? ({ title: null, direction: 'horizontal', offset: 4 } as const) : null,
+  } as const
+}
+
+function refuseSharedNames(curves: readonly LearningCurve[]): void {
+  const seen = new Set<string>()
+  for (const { name } of curves) {
+    if (seen.has(name))
+      throw new RangeError(`learningCurveSpec: curves must have different names, got ${name} twice`)
+    seen.add(name)
+  }
+}
+
+function curveRows({ name, points }: LearningCurve, measure: CurveMeasure): Row[] {
+  return points.flatMap(point => {
+    const [train, test] =
+      measure === 'accuracy' ? [point.trainAccuracy, point.testAccuracy] : [point.trainLoss, point.testLoss]
+    const rows: Row[] = []
+    if (Number.isFinite(train)) rows.push({ run: name, set: 'training', epoch: point.epoch, value: train })
+    if (test !== undefined && Number.isFinite(test))
+      rows.push({ run: name, set: 'test', epoch: point.epoch, value: test })
+    return rows
+  })
+}
+
+/** Accuracies: whole tenths below the lowest, up to 1; losses: from 0 to a little above the highest. */
+function valueDomain(rows: readonly Row[], measure: CurveMeasure): [number, number] {
+  const values = rows.map(row => row.value)
+  if (measure === 'accuracy') return [Math.min(0.9, Math.floor(Math.min(...values) * 10) / 10), 1]
+  return [0, Math.max(...values) * 1.05 || 1]
+}
+
+/** The names at the ends of the lines, pushed apart until none covers another. */
+function endLabels(
+  curves: readonly LearningCurve[],
+  rows: readonly Row[],
+  { measure, domain, height }: { measure: CurveMeasure; domain: readonly [number, number]; height: number },
+): EndLabel[] {
+  const last = curves.flatMap(({ name }) => {
+    const own = rows.filter(row => row.run === name)
+    return own.findLast(row => row.set === 'test') ?? own.at(-1) ?? []
+  })
+  const gap = (LABEL_GAP_PX / height) * (domain[1] - domain[0])
+  const places = spread(
+    last.map(row => row.value),
+    gap,
+    domain,
+  )
+  return last.map(({ run, epoch, value }, i) => {
+    const text = measure === 'accuracy' ? `${(value * 100).toFixed(1)}%` : value.toPrecision(3)
+    return { run, epoch, at: places[i]!, label: `${run} ${text}` }
+  })
+}
+
+/**
+ * Moves numbers as little as needed so that neighbours keep a distance and all stay in a range.
+ *
+ * @param values any order
+ * @param gap the least distance between two of the results
+ * @param range within which the results stay, as far as they fit
+ * @returns the moved numbers, in the order of `values`
+ */
+export function spread(values: readonly number[], gap: number, range: readonly [number, number]): number[] {
+  const order = values.map((_, i) => i).sort((a, b) => values[a]! - values[b]! || a - b)
+  const placed = order.map(i => values[i]!)
+  for (let i = 1; i < placed.length; i++) placed[i] = Math.max(placed[i]!, placed[i - 1]! + gap)
+  // What was pushed over the top comes back down and takes its neighbours along.
+  let ceiling = range[1]
+  for (let i = placed.length - 1; i >= 0; i--) {
+    placed[i] = Math.min(placed[i]!, ceiling)
+    ceiling = placed[i]! - gap
+  }
+  const result = new Array<number>(values.length)
+  order.forEach((original, i) => {
+    result[original] = placed[i]!
+  })
+  return result
+}

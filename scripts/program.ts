@@ -1,12 +1,12 @@
 import { Command, CommanderError } from 'commander'
-import { demoCommand } from './demo.js'
-import { doctorCommand } from './doctor.js'
-import { evaluateCommand } from './evaluate.js'
-import { nativeCommand } from './native.js'
-import { packageVersion } from './package-version.js'
-import { predictCommand } from './predict.js'
-import { trainCommand } from './train.js'
-import { UsageError } from './usage-error.js'
+import { demoCommand } from './commands/demo.js'
+import { doctorCommand } from './commands/doctor.js'
+import { evaluateCommand } from './commands/evaluate.js'
+import { nativeCommand } from './commands/native.js'
+import { predictCommand } from './commands/predict.js'
+import { trainCommand } from './commands/train.js'
+import { packageVersion } from './terminal/package-version.js'
+import { UsageError } from './terminal/usage-error.js'
 
 /** The whole command line, with commands that do nothing before they are called. */
 export function program(): Command {

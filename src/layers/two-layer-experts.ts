@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { deriveSeed } from '../random.js'
 import { type Size2D, size2D } from '../shapes.js'
 import { dispatchGradient, dispatchPatches } from './dispatch.js'
 import { handGradient } from './hand-gradient.js'
@@ -110,8 +111,10 @@ export class TwoLayerExperts extends tf.layers.Layer {
     const weight = (initializer: ConvolutionOptions['kernelInitializer']) =>
       parseConvolution({ kernelInitializer: initializer }, seed)
     this.routerOptions = weight(options.routerInitializer ?? tinyNormal(routerSeed(seed)))
-    this.kernelOptions = weight(options.kernelInitializer ?? normal(1 / Math.sqrt(this.hiddenUnits), seed, 1))
-    this.headOptions = weight(options.headInitializer ?? normal(1, seed, 2))
+    this.kernelOptions = weight(
+      options.kernelInitializer ?? normal(1 / Math.sqrt(this.hiddenUnits), seed, 'kernel'),
+    )
+    this.headOptions = weight(options.headInitializer ?? normal(1, seed, 'head'))
   }
 
   override build(inputShape: tf.Shape | tf.Shape[]): void {
@@ -295,10 +298,10 @@ function sumKept(values: tf.Tensor3D, batch: number, kept: number): tf.Tensor2D 
   return tf.reshape(tf.transpose(sums, [1, 0, 2]), [batch, experts * neurons])
 }
 
-function normal(stddev: number, seed: number | undefined, offset: number) {
+function normal(stddev: number, seed: number | undefined, purpose: string) {
   return tf.initializers.randomNormal({
     mean: 0,
     stddev,
-    ...(seed === undefined ? {} : { seed: seed + offset }),
+    ...(seed === undefined ? {} : { seed: deriveSeed(seed, purpose) }),
   })
 }

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { diagnosisText } from '../../scripts/doctor.js'
+import { diagnosisText } from '../../scripts/commands/doctor.js'
 import { type Diagnosis, diagnose } from '../../src/backend/doctor.js'
 
 let folder: string
@@ -75,7 +75,7 @@ test('as text: one line each, the chosen one marked', () => {
 
 test('the command prints JSON for a program', async () => {
   const root = resolve(import.meta.dirname, '../..')
-  const code = `import('${root}/scripts/doctor.ts').then(m => m.doctorCommand().parseAsync(['--json'], { from: 'user' }))`
+  const code = `import('${root}/scripts/commands/doctor.ts').then(m => m.doctorCommand().parseAsync(['--json'], { from: 'user' }))`
   const env = { ...process.env, PATCH_MOE_NATIVE: join(folder, 'nothing') }
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', '-e', code], {
     cwd: root,

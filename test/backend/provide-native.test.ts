@@ -320,7 +320,7 @@ describe('a failure leaves nothing half-installed', () => {
 describe('pmoe native', () => {
   const code = (args: string[]): string[] => [
     ...['--import', 'tsx', '-e'],
-    `import('${root}/scripts/native.ts').then(m => m.nativeCommand().parseAsync(${JSON.stringify(args)}, { from: 'user' }))`,
+    `import('${root}/scripts/commands/native.ts').then(m => m.nativeCommand().parseAsync(${JSON.stringify(args)}, { from: 'user' }))`,
   ]
 
   async function program(name: string, script: string): Promise<void> {

@@ -1,0 +1,44 @@
+import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { openRun } from '../../src/files/run-folder.js'
+import { modelCost } from '../../src/models/cost.js'
+import { evaluate } from '../../src/train/evaluate.js'
+import { dataPath, loadData } from '../run/run-data.js'
+import { loadTrained } from '../run/trained-model.js'
+import { textTable } from '../terminal/text-table.js'
+import { percent } from '../terminal/training-log.js'
+
+/** The flags of `pmoe evaluate`. */
+export interface EvaluateRequest {
+  readonly data?: string
+  readonly backend?: BackendName | 'auto'
+  readonly json?: boolean
+}
+
+/** Evaluates the model of a run on its test images and writes what it measured. */
+export async function runEvaluate(directory: string, request: EvaluateRequest): Promise<void> {
+  const run = await openRun(directory)
+  const { config } = run
+  const backend = await useBackend(request.backend ?? 'auto')
+  const model = await loadTrained(run)
+  const dataset =
+    request.data === undefined ? config.dataset : { ...config.dataset, data: dataPath(request.data) }
+  const { test } = await loadData(dataset, config.seed)
+  const { loss, accuracy, perClass, count } = await evaluate(model, test, {
+    batchSize: config.training.batchSize,
+  })
+  const { parameters, multiplyAdds } = modelCost(model)
+  if (request.json) {
+    const classes = Object.fromEntries(test.classNames.map((name, i) => [name, perClass[i]]))
+    const cost = { parameters: parameters.total, multiplyAdds: multiplyAdds.forward }
+    process.stdout.write(
+      `${JSON.stringify({ run: directory, backend: backend.name, accuracy, loss, count, perClass: classes, ...cost })}\n`,
+    )
+    return
+  }
+  const rows = test.classNames.map((name, i) => [name, percent(perClass[i] ?? Number.NaN)])
+  process.stdout.write(`${config.model.name} on ${count} test images of ${dataset.name} (backend ${backend.name})
+accuracy ${percent(accuracy)}, loss ${loss.toFixed(4)}, ${parameters.total.toLocaleString('en-US')} parameters, ${multiplyAdds.forward.toLocaleString('en-US')} multiply-adds a sample
+
+${textTable(['class', 'accuracy'], rows)}
+`)
+}

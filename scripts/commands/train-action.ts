@@ -1,0 +1,144 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import {
+  type ConfigDifference,
+  configDifferences,
+  type RunConfig,
+  runConfig,
+} from '../../src/files/run-config.js'
+import { createRun, openRun, type RunFolder } from '../../src/files/run-folder.js'
+import { type ModelName, modelNames } from '../../src/models/recipes.js'
+import { buildNetwork } from '../run/network.js'
+import { newRun } from '../run/new-run.js'
+import { dataPath, loadData } from '../run/run-data.js'
+import { type GivenFlags, withFlags } from '../run/train-settings.js'
+import {
+  checkOptimizer,
+  storedState,
+  type TrainingOutcome,
+  type TrainingParts,
+  trainRun,
+} from '../run/training-run.js'
+import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
+import { shellCommand } from '../terminal/shell-command.js'
+import { duration, percent, type TrainingLog, trainingLog } from '../terminal/training-log.js'
+import { asUsage, UsageError } from '../terminal/usage-error.js'
+
+/** The flags of `pmoe train`, as commander hands them over; those of `trainSettings` are among them. */
+export interface TrainRequest extends GivenFlags {
+  readonly dataset?: string
+  readonly data?: string
+  readonly model?: ModelName
+  readonly backend?: BackendName | 'auto'
+  readonly out?: string
+  readonly resume?: boolean
+  readonly force?: boolean
+  readonly json?: boolean
+}
+
+/** Trains as `pmoe train` is asked to; sets the exit code when interrupted. */
+export async function runTrain(request: TrainRequest): Promise<void> {
+  if (request.resume && request.force)
+    throw new UsageError('train: --resume and --force must not be given together')
+  const started = request.resume ? await resumeRun(request) : await startRun(request)
+  const { run, data } = started
+  const { dataset, model } = run.config
+  const log = trainingLog(`${dataset.name} ${model.name}`, { json: request.json === true })
+  log.record({ type: 'run', directory: run.directory, config: run.config } as const)
+  log.note(
+    `${started.resume ? 'Continuing' : 'Training'} ${model.name} on ${data.train.count} images of ${dataset.name}, testing on ${data.test.count}; backend ${run.config.backend}, seed ${run.config.seed}, folder ${run.directory}`,
+  )
+  const interrupt = onInterrupt(() => log.note('Stopping after the running step …'))
+  try {
+    const outcome = await trainRun({ ...started, log, signal: interrupt.signal })
+    log.close()
+    tell(outcome, run, log)
+  } finally {
+    log.close()
+    interrupt.release()
+  }
+}
+
+type StartedRun = Pick<TrainingParts, 'run' | 'model' | 'data' | 'resume'>
+
+async function startRun(request: TrainRequest): Promise<StartedRun> {
+  const { dataset, model } = request
+  if (dataset === undefined) throw new UsageError('train: --dataset must be given (see pmoe train --help)')
+  if (model === undefined)
+    throw new UsageError(`train: --model must be given, one of ${modelNames.join(', ')}`)
+  const directory = request.out ?? nextFree(join('runs', `${dataset}-${model}`))
+  const backend = await useBackend(request.backend ?? 'auto')
+  const { config, data } = await newRun({ dataset, model, data: request.data, flags: request }, backend)
+  asUsage(() => checkOptimizer(config))
+  const network = asUsage(() => buildNetwork(config.model.options, data.train, config.seed))
+  const run = await createRun(directory, config, { force: request.force === true })
+  return { run, model: network, data }
+}
+
+async function resumeRun(request: TrainRequest): Promise<StartedRun> {
+  if (request.out === undefined)
+    throw new UsageError('train: --resume must come with --out, the folder of the run')
+  const run = await openRun(request.out)
+  refuseChanges(run, request)
+  await useBackend(run.config.backend)
+  const resume = await storedState(run)
+  const data = await loadData(run.config.dataset, run.config.seed)
+  const model = buildNetwork(run.config.model.options, data.train, run.config.seed)
+  return { run, model, data, resume }
+}
+
+/** A run goes on as it began: flags may repeat its settings, not change them. */
+function refuseChanges(run: RunFolder, request: TrainRequest): void {
+  const differences = changedSettings(run.config, request)
+  if (differences.length === 0) return
+  const list = differences.map(({ key, was, asked }) => `${key} is ${text(was)}, asked for ${text(asked)}`)
+  throw new UsageError(
+    `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
+  )
+}
+
+function changedSettings(config: RunConfig, request: TrainRequest): ConfigDifference[] {
+  const changed: ConfigDifference[] = []
+  const { dataset, model, data, backend } = request
+  if (model !== undefined && model !== config.model.name) {
+    changed.push({ key: 'model.name', was: config.model.name, asked: model })
+  }
+  const named = {
+    ...config,
+    dataset: {
+      ...config.dataset,
+      ...(dataset !== undefined && { name: dataset }),
+      ...(data !== undefined && { data: dataPath(data) }),
+    },
+    ...(backend !== undefined && backend !== 'auto' && { backend }),
+  }
+  const asked = runConfig(withFlags(named, config.model.name, request), 'train')
+  return [...changed, ...configDifferences(config, asked)]
+}
+
+function text(value: unknown): string {
+  return value === undefined ? 'not set' : JSON.stringify(value)
+}
+
+function tell(outcome: TrainingOutcome, run: RunFolder, log: TrainingLog): void {
+  if (outcome.ended === 'aborted') {
+    const resume = shellCommand(['pmoe', 'train', '--resume', '--out', run.directory])
+    const { epoch, step } = outcome.at ?? { epoch: 1, step: 0 }
+    log.note(`Stopped in epoch ${epoch} after step ${step}; nothing is lost. Continue with: ${resume}`)
+    process.exitCode = interruptedExitCode
+    return
+  }
+  const last = outcome.history.at(-1)
+  const accuracy = last?.testAccuracy === undefined ? '' : `test accuracy ${percent(last.testAccuracy)}, `
+  const early = outcome.ended === 'early-stop' ? `, stopped early after epoch ${last?.epoch}` : ''
+  log.note(`Done: ${accuracy}trained in ${duration(outcome.seconds)}${early}. Saved in ${run.directory}`)
+}
+
+/** The path itself, or the first of path-2, path-3, ... that is not there. */
+function nextFree(path: string): string {
+  for (let number = 1; ; number++) {
+    const candidate = number === 1 ? path : `${path}-${number}`
+    if (!existsSync(candidate)) return candidate
+  }
+}

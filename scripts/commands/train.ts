@@ -1,0 +1,44 @@
+import { Command, Option } from 'commander'
+import { datasets } from '../../src/data/datasets.js'
+import { configChoices } from '../../src/files/run-config.js'
+import { modelNames } from '../../src/models/recipes.js'
+import { trainSettings } from '../run/train-settings.js'
+import type { TrainRequest } from './train-action.js'
+
+/** The command `pmoe train`. */
+export function trainCommand(): Command {
+  const command = new Command('train')
+    .description('train a network on a dataset; everything of the run is kept in one folder')
+    .addOption(new Option('--dataset <name>', 'what to train on').choices(datasets.map(({ name }) => name)))
+    .option('--data <folder>', "folder of your own files, in the dataset's format")
+    .addOption(new Option('--model <name>', 'network').choices(modelNames))
+  for (const { option } of trainSettings) command.addOption(option)
+  return command
+    .addOption(backendOption())
+    .option('--out <folder>', 'folder of the run (default: the next free one under runs/)')
+    .option('--resume', 'continue the run in --out exactly where it stopped')
+    .option('--force', 'replace the run in --out')
+    .option('--json', 'write the events of the training as JSON lines')
+    .addHelpText(
+      'after',
+      `
+What is not given comes from the recipe of the dataset and the model.
+
+Examples:
+  $ pmoe train --dataset fashion-quadrants --model wrn-pmoe --samples 500 --out runs/first
+  $ pmoe train --resume --out runs/first
+  $ pmoe train --dataset cifar10 --data ~/cifar-10-batches-bin --model wrn-pmoe --experts 4 --patches-per-expert 16`,
+    )
+    .action(async (options: TrainRequest) => {
+      const { runTrain } = await import('./train-action.js')
+      await runTrain(options)
+    })
+}
+
+/** The flag `--backend`, which several commands have. */
+export function backendOption(): Option {
+  return new Option('--backend <name>', 'what computes (default: auto, the fastest that loads)').choices([
+    'auto',
+    ...configChoices.backend,
+  ])
+}

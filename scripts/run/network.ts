@@ -1,0 +1,34 @@
+import type * as tf from '@tensorflow/tfjs'
+import type { ImageSet } from '../../src/data/image-set.js'
+import type { RunConfig } from '../../src/files/run-config.js'
+import { twoLayerPatchModel } from '../../src/models/two-layer.js'
+import { wideResNet } from '../../src/models/wide-resnet.js'
+
+/** What a run's configuration says of its network. */
+export type NetworkOptions = RunConfig['model']['options']
+
+/**
+ * Builds the network of a run, with its initial weights, on the current backend.
+ *
+ * @param images decide the input shape and the classes
+ * @throws RangeError when the options do not fit together or the images
+ */
+export function buildNetwork(
+  options: NetworkOptions,
+  images: Pick<ImageSet, 'shape' | 'classNames'>,
+  seed: number,
+): tf.LayersModel {
+  const inputShape = images.shape
+  if (options.kind === 'wide-resnet') {
+    const { kind: _, oneLogit, ...network } = options
+    return wideResNet({ ...network, inputShape, numClasses: outputs(oneLogit, images), seed })
+  }
+  const { kind: _, oneLogit, ...network } = options
+  return twoLayerPatchModel({ ...network, inputShape, numClasses: outputs(oneLogit, images), seed })
+}
+
+function outputs(oneLogit: boolean | undefined, { classNames }: Pick<ImageSet, 'classNames'>): number {
+  if (!oneLogit) return classNames.length
+  if (classNames.length === 2) return 1
+  throw new RangeError(`buildNetwork: oneLogit must come with 2 classes, got ${classNames.length}`)
+}

@@ -1,0 +1,99 @@
+import * as tf from '@tensorflow/tfjs'
+import type { BackendChoice } from '../../src/backend/choose.js'
+import { type Dataset, datasetEntry } from '../../src/data/datasets.js'
+import type { ImageSet } from '../../src/data/image-set.js'
+import { type RunConfig, runConfig } from '../../src/files/run-config.js'
+import { type ModelName, type Recipe, recipe } from '../../src/models/recipes.js'
+import { packageVersion } from '../terminal/package-version.js'
+import { asUsage, UsageError } from '../terminal/usage-error.js'
+import { dataPath, loadData } from './run-data.js'
+import { type Draft, type GivenFlags, withFlags } from './train-settings.js'
+
+/** A run that has not begun: its configuration and its images. */
+export interface NewRun {
+  readonly config: RunConfig
+  readonly data: Dataset
+}
+
+/** What a run is asked to be. */
+export interface RunRequest {
+  readonly dataset: string
+  readonly model: ModelName
+  /** Folder of the user's own files. */
+  readonly data?: string | undefined
+  /** Settings that differ from the recipe. */
+  readonly flags: GivenFlags
+}
+
+/**
+ * Puts together the configuration of a run, from the recipe of its dataset and model and what the user changed, and
+ * loads its images.
+ *
+ * @param backend that was chosen
+ * @throws UsageError for an unknown name or a setting that cannot be; Error when data are missing or damaged
+ */
+export async function newRun(request: RunRequest, backend: BackendChoice): Promise<NewRun> {
+  const entry = asUsage(() => datasetEntry(request.dataset))
+  if (entry.source === 'folder' && request.data === undefined) {
+    throw new UsageError(
+      `train: --data must name the folder of ${entry.name}, got none (see ${entry.homepage})`,
+    )
+  }
+  const chosen = asUsage(() => recipe(request.dataset, request.model))
+  const draft = withFlags(startOf(request, chosen, backend), request.model, request.flags)
+  const wanted = draft.dataset as RunConfig['dataset']
+  const seed = draft.seed as number
+  const given = request.flags.samples !== undefined
+  const { data, samples } = await loadUpTo(wanted, seed, given)
+  draft.dataset = { ...wanted, samples, classNames: data.train.classNames }
+  fitPatches(draft, request, data.train)
+  return { config: asUsage(() => runConfig(draft, 'train')), data }
+}
+
+function startOf(
+  { dataset, model, data }: RunRequest,
+  { model: options, training }: Recipe,
+  backend: BackendChoice,
+) {
+  const { samples, ...rest } = training
+  return {
+    dataset: { name: dataset, data: dataPath(data), samples, testSamples: null },
+    model: { name: model, options },
+    training: rest,
+    seed: 1,
+    backend: backend.name,
+    versions: {
+      patchMoe: packageVersion(),
+      tfjs: tf.version.tfjs,
+      node: process.versions.node,
+      ...(backend.tensorflow && { tensorflow: backend.tensorflow.version }),
+    },
+  }
+}
+
+/** The recipe's number of images, or all there are where a user's folder holds fewer. */
+async function loadUpTo(
+  wanted: RunConfig['dataset'],
+  seed: number,
+  given: boolean,
+): Promise<{ data: Dataset; samples: number | null }> {
+  try {
+    return { data: await loadData(wanted, seed), samples: wanted.samples }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    if (given || wanted.data === null) throw new UsageError(error.message, { cause: error })
+    return { data: await loadData({ ...wanted, samples: null }, seed), samples: null }
+  }
+}
+
+/** Two-layer models cut composed images into their cells unless told otherwise, and the CNN keeps every patch. */
+function fitPatches(draft: Draft, { model, flags }: RunRequest, images: ImageSet): void {
+  const options = (draft.model as { options: Draft }).options
+  if (options.kind !== 'two-layer') return
+  const [height, width] = images.shape
+  if (flags.patchSize === undefined && images.cells) options.patchSize = height / images.cells[0]
+  const side = options.patchSize
+  if (model === 'two-layer' && typeof side === 'number') {
+    options.patchesPerExpert = Math.floor(height / side) * Math.floor(width / side)
+  }
+}

@@ -1,0 +1,52 @@
+import type * as tf from '@tensorflow/tfjs'
+import sharp from 'sharp'
+import type { ImageSet } from '../../src/data/image-set.js'
+import type { RoutedImage } from '../../src/report/routing-figure.js'
+import type { ImageShape } from '../../src/shapes.js'
+import { predictProbabilities } from '../../src/train/evaluate.js'
+import { routesOf } from './routes.js'
+
+/**
+ * The first images of a set, with what a mixture says of them and where its experts looked.
+ *
+ * @returns nothing for a model that keeps every patch
+ */
+export async function routedImages(
+  model: tf.LayersModel,
+  set: ImageSet,
+  count: number,
+): Promise<RoutedImage[]> {
+  const shown = Math.min(count, set.count)
+  const pixels = set.shape[0] * set.shape[1] * set.shape[2]
+  const images = set.images.subarray(0, shown * pixels)
+  const routes = await routesOf(model, images, set.shape)
+  if (!routes) return []
+  const probabilities = await predictProbabilities(model, images, set.shape)
+  return Promise.all(
+    probabilities.map(async (row, i): Promise<RoutedImage> => {
+      const predicted = row.indexOf(Math.max(...row))
+      const cell = set.trueCell?.[i]
+      return {
+        uri: await pngUri(images.subarray(i * pixels, (i + 1) * pixels), set.shape),
+        size: [set.shape[0], set.shape[1]],
+        trueClass: set.classNames[set.labels[i]!] ?? String(set.labels[i]),
+        predictedClass: set.classNames[predicted] ?? String(predicted),
+        probability: row[predicted]!,
+        grid: routes.grid,
+        experts: routes.images[i]!,
+        ...(set.cells && cell !== undefined && { truth: { cells: set.cells, cell } }),
+      }
+    }),
+  )
+}
+
+/** Pixels as a PNG in a data URI. */
+async function pngUri(pixels: Uint8Array, [height, width, channels]: ImageShape): Promise<string> {
+  if (channels !== 1 && channels !== 3) {
+    throw new RangeError(`pngUri: channels must be 1 or 3, got ${channels}`)
+  }
+  const png = await sharp(pixels, { raw: { width, height, channels } })
+    .png({ compressionLevel: 9 })
+    .toBuffer()
+  return `data:image/png;base64,${png.toString('base64')}`
+}

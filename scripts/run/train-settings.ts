@@ -1,0 +1,154 @@
+import { Option } from 'commander'
+import { configChoices } from '../../src/files/run-config.js'
+import type { ModelName } from '../../src/models/recipes.js'
+import { pixelSize, positiveInteger, positiveNumber, seedNumber, share } from '../terminal/option-values.js'
+import { UsageError } from '../terminal/usage-error.js'
+
+/** A flag of `pmoe train` that changes one setting of the run's configuration. */
+export interface TrainSetting {
+  readonly option: Option
+  /** Path of the setting in the configuration, for each model that has it: `training.epochs`. */
+  readonly path: Partial<Readonly<Record<ModelName, string>>>
+}
+
+/** Flags that were given, by commander's camel-case names. */
+export type GivenFlags = Readonly<Record<string, unknown>>
+
+type Parser = (text: string) => unknown
+
+const pmoe = 'model.options.pmoe.'
+const options = 'model.options.'
+
+/** Every setting that a flag changes; what is not given comes from the recipe of the dataset and the model. */
+export const trainSettings: readonly TrainSetting[] = [
+  setting('--depth <layers>', 'layers of a wide network, 6n+4', positiveInteger, wide(`${options}depth`)),
+  setting(
+    '--widen <factor>',
+    'its groups have 16, 32 and 64 times this many channels',
+    positiveInteger,
+    wide(`${options}widenFactor`),
+  ),
+  choice('--variant <name>', 'how its last block becomes a mixture', configChoices.variant, {
+    'wrn-pmoe': `${options}variant`,
+  }),
+  setting(
+    '--bn-momentum <share>',
+    'what moving averages of BatchNorm keep at a step',
+    share,
+    wide(`${options}batchNormMomentum`),
+  ),
+  setting('--experts <count>', 'experts', positiveInteger, mixture('numExperts')),
+  setting(
+    '--patches-per-expert <count>',
+    'patches that each expert keeps',
+    positiveInteger,
+    mixture('patchesPerExpert'),
+  ),
+  setting(
+    '--patch-size <pixels>',
+    'side of a patch (4 or 4x2): of the last map in wrn-pmoe, of the image in two-layer models',
+    pixelSize,
+    {
+      ...mixture('patchSize'),
+      'two-layer': `${options}patchSize`,
+    },
+  ),
+  setting('--kernel-size <pixels>', "side of an expert's kernel, odd", positiveInteger, {
+    'wrn-pmoe': `${pmoe}kernelSize`,
+  }),
+  choice('--border <name>', 'what an expert sees past its patch', configChoices.border, {
+    'wrn-pmoe': `${pmoe}border`,
+  }),
+  choice('--gate <name>', 'how gates follow from scores', configChoices.gate, mixture('gate')),
+  choice('--gate-scale <name>', 'how gates are scaled', configChoices.gateScale, {
+    'wrn-pmoe': `${pmoe}gateScale`,
+  }),
+  setting('--hidden-units <count>', 'hidden units of all experts together', positiveInteger, {
+    'two-layer': `${options}hiddenUnits`,
+    'two-layer-pmoe': `${options}hiddenUnits`,
+  }),
+  setting('--samples <count>', 'training images', positiveInteger, every('dataset.samples')),
+  setting('--test-samples <count>', 'test images', positiveInteger, every('dataset.testSamples')),
+  setting('--epochs <count>', 'passes over the training images', positiveInteger, every('training.epochs')),
+  setting('--batch-size <images>', 'images a step', positiveInteger, every('training.batchSize')),
+  setting('--lr <rate>', 'learning rate', positiveNumber, every('training.learningRate')),
+  choice('--optimizer <name>', 'optimizer', configChoices.optimizer, every('training.optimizer')),
+  setting('--momentum <share>', 'of the optimizer momentum', share, every('training.momentum')),
+  choice(
+    '--bn-statistics <name>',
+    'what BatchNorm uses in evaluations',
+    configChoices.bnStatistics,
+    every('training.bnStatistics'),
+  ),
+  setting(
+    '--early-stop <epochs>',
+    'stop after this many epochs without a better test loss',
+    positiveInteger,
+    every('training.earlyStop'),
+  ),
+  setting(
+    '--checkpoint-steps <steps>',
+    'store the state this often within an epoch, besides its end',
+    positiveInteger,
+    every('training.checkpointSteps'),
+  ),
+  setting('--seed <number>', 'seed of everything random (default: 1)', seedNumber, every('seed')),
+]
+
+/** A configuration that is still being put together: plain JSON. */
+export type Draft = { [key: string]: unknown }
+
+/**
+ * Puts the given flags into a configuration.
+ *
+ * @returns a changed copy
+ * @throws UsageError for a flag that the model does not have
+ */
+export function withFlags(config: object, model: ModelName, given: GivenFlags): Draft {
+  const draft = structuredClone(config) as Draft
+  for (const { option, path } of trainSettings) {
+    const value = given[option.attributeName()]
+    if (value === undefined) continue
+    const place = path[model]
+    if (place === undefined) {
+      const models = Object.keys(path).join(', ')
+      throw new UsageError(`train: ${option.long} must be used with ${models}, got model ${model}`)
+    }
+    place.split('.').reduce((inner: Draft, key, i, keys) => {
+      if (i === keys.length - 1) inner[key] = value
+      else inner[key] ??= {}
+      return inner[key] as Draft
+    }, draft)
+  }
+  return draft
+}
+
+function setting(
+  flags: string,
+  description: string,
+  parse: Parser,
+  path: TrainSetting['path'],
+): TrainSetting {
+  return { option: new Option(flags, description).argParser(parse), path }
+}
+
+function choice(
+  flags: string,
+  description: string,
+  names: readonly string[],
+  path: TrainSetting['path'],
+): TrainSetting {
+  return { option: new Option(flags, description).choices([...names]), path }
+}
+
+function every(path: string): Record<ModelName, string> {
+  return { wrn: path, 'wrn-pmoe': path, 'two-layer': path, 'two-layer-pmoe': path }
+}
+
+function wide(path: string): TrainSetting['path'] {
+  return { wrn: path, 'wrn-pmoe': path }
+}
+
+function mixture(name: string): TrainSetting['path'] {
+  return { 'wrn-pmoe': pmoe + name, 'two-layer-pmoe': options + name }
+}

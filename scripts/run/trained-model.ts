@@ -1,0 +1,25 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type * as tf from '@tensorflow/tfjs'
+import type { RunFolder } from '../../src/files/run-folder.js'
+// Registers the layers that saved models are made of.
+import '../../src/layers/batch-norm.js'
+import '../../src/layers/patch-gate.js'
+import '../../src/layers/patch-moe.js'
+import '../../src/layers/two-layer-experts.js'
+import { shellCommand } from '../terminal/shell-command.js'
+
+/**
+ * Loads the model that a run has trained, on the current backend.
+ *
+ * @throws Error when the run has not ended yet, saying how to continue it, or when its model is damaged
+ */
+export async function loadTrained(run: RunFolder): Promise<tf.LayersModel> {
+  if (!existsSync(join(run.directory, 'model'))) {
+    const resume = shellCommand(['pmoe', 'train', '--resume', '--out', run.directory])
+    throw new Error(
+      `${run.directory}: the run must have ended, got no model yet (continue it with: ${resume})`,
+    )
+  }
+  return run.loadModel()
+}

@@ -1,0 +1,182 @@
+import { MultiBar, Presets } from 'cli-progress'
+import type { TrainEvent } from '../../src/train/events.js'
+
+/** Where the events of a training run are shown. */
+export interface TrainingLog {
+  /** A sentence for people. */
+  note(text: string): void
+  event(event: TrainEvent): void
+  /** Tells programs that read JSON what is no event of the training. */
+  record(record: { readonly type: string; readonly [key: string]: unknown }): void
+  /** Leaves the terminal as it was; may be called twice. */
+  close(): void
+}
+
+/** The streams that a log writes to. */
+export interface LogStreams {
+  readonly out: NodeJS.WriteStream
+  readonly err: NodeJS.WriteStream
+}
+
+/**
+ * Chooses how a training run is shown: events as JSON lines, a progress bar on a terminal, otherwise plain lines.
+ *
+ * @param title names the run in front of its progress
+ * @param options.json writes nothing but JSON lines to the output; sentences go to the error stream
+ */
+export function trainingLog(
+  title: string,
+  { json = false }: { readonly json?: boolean } = {},
+  streams: LogStreams = { out: process.stdout, err: process.stderr },
+): TrainingLog {
+  if (json) return jsonLog(streams)
+  return streams.out.isTTY ? barLog(title, streams.out) : lineLog(title, streams.out)
+}
+
+function jsonLog({ out, err }: LogStreams): TrainingLog {
+  return {
+    note: text => err.write(`${text}\n`),
+    event: event => out.write(`${JSON.stringify(event)}\n`),
+    record: record => out.write(`${JSON.stringify(record)}\n`),
+    close: () => undefined,
+  }
+}
+
+/** One line an epoch, and one every ten seconds within an epoch that takes longer. */
+function lineLog(title: string, out: NodeJS.WriteStream): TrainingLog {
+  const progress = new Progress()
+  let nextLine = Date.now() + LINE_MS
+  return {
+    note: text => out.write(`${text}\n`),
+    event(event) {
+      progress.follow(event)
+      const text =
+        epochText(event, progress) ??
+        (event.type === 'step' && Date.now() > nextLine && stepText(event, progress))
+      if (!text) return
+      out.write(`${title}  ${text}\n`)
+      nextLine = Date.now() + LINE_MS
+    },
+    record: () => undefined,
+    close: () => undefined,
+  }
+}
+
+function barLog(title: string, out: NodeJS.WriteStream): TrainingLog {
+  const bars = new MultiBar(
+    {
+      format: `${title} {bar} epoch {epoch}/{epochs} · {rate} images/s · {metrics} · {left} left`,
+      barsize: 24,
+      fps: 8,
+      hideCursor: true,
+      stream: out,
+      emptyOnZero: true,
+      // Ctrl-C is the command's to handle.
+      gracefulExit: false,
+    },
+    Presets.rect,
+  )
+  const progress = new Progress()
+  const bar = bars.create(1, 0, barPayload(progress))
+  let open = true
+  return {
+    note(text) {
+      if (open) bars.log(`${text}\n`)
+      else out.write(`${text}\n`)
+    },
+    event(event) {
+      progress.follow(event)
+      bar.setTotal(Math.max(1, progress.steps))
+      bar.update(progress.done, barPayload(progress))
+    },
+    record: () => undefined,
+    close() {
+      if (!open) return
+      open = false
+      bars.update()
+      bars.stop()
+    },
+  }
+}
+
+const LINE_MS = 10_000
+
+/** Where a run stands, from its events. */
+class Progress {
+  epochs = 0
+  epoch = 0
+  /** Steps of the whole run, and those that are done. */
+  steps = 0
+  done = 0
+  rate = 0
+  metrics = ''
+  private stepsPerEpoch = 0
+  private startedAt = Date.now()
+  private startedFrom = 0
+
+  follow(event: TrainEvent): void {
+    if (event.type === 'start') {
+      this.epochs = event.epochs
+      this.epoch = Math.min(event.fromEpoch, event.epochs)
+      this.stepsPerEpoch = event.stepsPerEpoch
+      this.steps = event.epochs * event.stepsPerEpoch
+      this.done = (event.fromEpoch - 1) * event.stepsPerEpoch + event.fromStep
+      this.startedFrom = this.done
+      this.startedAt = Date.now()
+    } else if (event.type === 'step') {
+      this.epoch = event.epoch
+      this.done = (event.epoch - 1) * this.stepsPerEpoch + event.step
+      this.rate = event.examplesPerSecond
+      if (this.metrics === '') this.metrics = `loss ${event.loss.toFixed(3)}`
+    } else if (event.type === 'epoch') {
+      this.metrics = `loss ${event.trainLoss.toFixed(3)}${
+        event.testAccuracy === undefined ? '' : ` · test ${percent(event.testAccuracy)}`
+      }`
+    }
+  }
+
+  /** Time that is left, in seconds; evaluations count as a part of the steps before them. */
+  get secondsLeft(): number {
+    const steps = this.done - this.startedFrom
+    if (steps === 0) return Number.NaN
+    return ((Date.now() - this.startedAt) / 1000 / steps) * (this.steps - this.done)
+  }
+}
+
+function barPayload(progress: Progress) {
+  return {
+    epoch: progress.epoch,
+    epochs: progress.epochs,
+    rate: progress.rate.toFixed(0),
+    metrics: progress.metrics,
+    left: duration(progress.secondsLeft),
+  }
+}
+
+function epochText(event: TrainEvent, progress: Progress): string | undefined {
+  if (event.type !== 'epoch') return undefined
+  const { trainLoss, trainAccuracy, testLoss, testAccuracy, seconds } = event
+  const test =
+    testLoss === undefined || testAccuracy === undefined
+      ? ''
+      : `  test loss ${testLoss.toFixed(4)}  test accuracy ${percent(testAccuracy)}`
+  return `epoch ${event.epoch}/${progress.epochs}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${test}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+}
+
+function stepText(event: TrainEvent & { type: 'step' }, progress: Progress): string {
+  return `epoch ${event.epoch}/${progress.epochs}  step ${event.step}/${event.stepsPerEpoch}  loss ${event.loss.toFixed(4)}  ${event.examplesPerSecond.toFixed(0)} images/s  ${duration(progress.secondsLeft)} left`
+}
+
+/** A share as people read it: `93.2%`. */
+export function percent(value: number): string {
+  return `${(value * 100).toFixed(1)}%`
+}
+
+/** Seconds as people read them: `8 s`, `2 min 05 s`, `1 h 20 min`. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?'
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, '0')} s`
+  return `${Math.floor(whole / 3600)} h ${String(Math.floor((whole % 3600) / 60)).padStart(2, '0')} min`
+}

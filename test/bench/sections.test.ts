@@ -1,0 +1,221 @@
+import { describe, expect, it } from 'vitest'
+import { bench } from '../../bench/bench.js'
+import type { Table } from '../../bench/bench-result.js'
+import type { ChildCommand } from '../../bench/child-process.js'
+import type { ChildReport } from '../../bench/child-report.js'
+import type { Job } from '../../bench/jobs.js'
+import { parseOptions } from '../../bench/options.js'
+import { backendTable } from '../../bench/sections/backends.js'
+import { layerTable, layerTargets } from '../../bench/sections/layer.js'
+import { pipelineTable } from '../../bench/sections/pipeline.js'
+import { predictionRow } from '../../bench/sections/prediction.js'
+import { fullSettings } from '../../bench/sections/training-numbers.js'
+import { memoryTable, peerTable, rateTable, stepTable } from '../../bench/sections/training-tables.js'
+import { trainingTargets } from '../../bench/sections/training-targets.js'
+import { Sitting } from '../../bench/sitting.js'
+
+const setting = fullSettings[0]!
+
+/** A report of one training process: its steps take `seconds` in the middle. */
+function training(seconds: number, facts: Record<string, number> = {}, more: ChildReport['seconds'] = {}) {
+  return {
+    software: 'test',
+    seconds: { step: [seconds, 2 * seconds, 0.5 * seconds], ...more },
+    facts: { parameters: 1000, FLOP: 300e9, 'peak bytes': 1e9, ...facts },
+  }
+}
+
+/** Two rounds; the second ran while the machine was twice as slow. */
+const convolutions = (slowness: number) => ({ 'convolution a': [slowness], 'convolution b': [9 * slowness] })
+const rated = { 'convolution a': 400e9, 'convolution b': 400e9 }
+const sitting = new Sitting(
+  new Map([
+    ['ours wrn float32', [training(1, rated, convolutions(1)), training(2, rated, convolutions(2))]],
+    ['ours wrn-pmoe float32', [training(0.8, { FLOP: 240e9 }), training(1.6, { FLOP: 240e9 })]],
+    ['keras wrn float32', [training(1.25, { 'peak bytes': 2e9 }), training(2.5, { 'peak bytes': 2e9 })]],
+    ['torch wrn-pmoe bf16', [training(0.5), training(1)]],
+  ]),
+)
+
+const cells = (table: Table, row: number) => table.rows[row]!.join(' | ')
+
+describe('training steps', () => {
+  it('are compared pair by pair, in time and in work', () => {
+    const table = stepTable([[setting, sitting]])
+    expect(cells(table, 0)).toBe(
+      '64x64, batch 16 | wrn | float32 | 1.500 s | 1.250 s - 1.750 s | 1.000 s | 1,000 | 1 | 1',
+    )
+    expect(cells(table, 1)).toBe(
+      '64x64, batch 16 | wrn-pmoe | float32 | 1.200 s | 1.000 s - 1.400 s | 800 ms | 1,000 | 0.800 (0.800 - 0.800) | 0.800',
+    )
+    expect(table.rows).toHaveLength(2)
+  })
+
+  it('stand beside those of the peers, measured or not', () => {
+    const table = peerTable([[setting, sitting]])
+    expect(cells(table, 0)).toBe(
+      '64x64, batch 16 | wrn | float32 | 1.500 s | keras | 1.875 s | 0.800 (0.800 - 0.800)',
+    )
+    expect(cells(table, 5)).toBe(
+      '64x64, batch 16 | wrn-pmoe | bf16 | not measured | torch | 750 ms | not measured',
+    )
+  })
+
+  it('show their memory by that of Keras', () => {
+    const { rows } = memoryTable([[setting, sitting]])
+    expect(rows.map(row => row.slice(1).join(' '))).toEqual([
+      'wrn float32 ours 1.00 GB 0.500 (0.500 - 0.500)',
+      'wrn-pmoe float32 ours 1.00 GB not measured',
+      'wrn float32 keras 2.00 GB 1',
+      'wrn-pmoe bf16 torch 1.00 GB not measured',
+    ])
+  })
+
+  it('show their rate by that of the best convolution of the same process', () => {
+    // 300 GFLOP in 1 s and 2 s; the better convolution has 400 GFLOP in 1 s and 2 s.
+    const table = rateTable([[setting, sitting]])
+    expect(table.rows).toEqual([
+      ['64x64, batch 16', 'wrn', '300.0', '225.0', '300.0', '75.0 %', '75.0 % - 75.0 %'],
+    ])
+  })
+
+  it('say of targets what was measured, and of others nothing', () => {
+    expect(trainingTargets(sitting)).toEqual({
+      'wrn/keras': { value: 0.8, quartiles: [0.8, 0.8] },
+      'pmoe/wrn': { value: 0.8, quartiles: [0.8, 0.8] },
+      'memory wrn': { value: 0.5, quartiles: [0.5, 0.5] },
+      'rate wrn': { value: 0.75, quartiles: [0.75, 0.75] },
+    })
+  })
+})
+
+describe('the layer', () => {
+  const layer = {
+    name: '4x4',
+    side: 16,
+    channels: 640,
+    batch: 16,
+    experts: 8,
+    patch: 4,
+    kernel: 3,
+    keeps: [2, 8],
+  } as const
+  const report: ChildReport = {
+    software: 'test',
+    seconds: {
+      'conv 3x3': [0.1, 0.2],
+      'moe 2': [0.015, 0.03],
+      'moe 8': [0.06, 0.12],
+      'masked 2': [0.15, 0.3],
+      'masked 8': [0.15, 0.3],
+    },
+    facts: {},
+  }
+
+  it('is set against convolution and masked form for every l, with a line through the medians', () => {
+    const table = layerTable(layer, report)
+    expect(cells(table, 0)).toBe('2 | 0.125 | 22.5 ms | 18.8 ms - 26.3 ms | 0.150 | 225 ms | 0.100')
+    expect(table.notes).toEqual([
+      'Conv2D 3x3: 150 ms (125 ms - 175 ms)',
+      'straight line through the medians: 11.3 ms l + 0.0 µs, R^2 = 1.0000',
+    ])
+  })
+
+  it('is compared with its targets at an eighth of the patches', () => {
+    const { 'layer 4x4': ratio, 'line 4x4': line } = layerTargets(layer, report)
+    expect(ratio?.value).toBeCloseTo(0.15, 12)
+    expect(line?.value).toBeCloseTo(1, 12)
+    expect(
+      layerTargets({ ...layer, keeps: [4, 8] }, { ...report, seconds: { 'moe 4': [1], 'moe 8': [2] } }),
+    ).toEqual({
+      'line 4x4': { value: 1 },
+    })
+  })
+})
+
+it('prediction is compared batch by batch', () => {
+  const report = {
+    software: 'test',
+    seconds: { 'wrn 64': [1, 2], 'wrn-pmoe 64': [0.8, 1.6] },
+    facts: { wrn: 4e9, 'wrn-pmoe': 3e9 },
+  }
+  expect(predictionRow(setting, 64, report).join(' | ')).toBe(
+    '64x64 | 64 | 1.500 s | 1.200 s | 0.800 (0.800 - 0.800) | 0.750 | 53',
+  )
+})
+
+it('backends are compared with the plain and the native one', () => {
+  const reports = new Map([
+    ['wrn on wasm', [training(0.2)]],
+    ['wrn on cpu', [training(5)]],
+  ])
+  const { title, rows } = backendTable(new Sitting(reports), ['wasm', 'cpu'], { size: 32, batch: 16 })
+  expect(title).toBe('Backends: a training step of WRN-10-1, 32x32, batch 16')
+  expect(rows.map(row => row.join(' | '))).toEqual([
+    'wrn | wasm | 200 ms | 200 ms - 200 ms | 0.040 (0.040 - 0.040) | not measured',
+    'wrn | cpu | 5.000 s | 5.000 s - 5.000 s | 1 | not measured',
+  ])
+})
+
+it('the input pipeline is compared with a training step', () => {
+  const report = {
+    software: 'test',
+    seconds: {
+      compose: [0.5],
+      batches: [0.1],
+      'uploaded batches': [0.2],
+      'step on a fixed batch': [1],
+      'step on fresh batches': [1.03],
+    },
+    facts: { batches: 50 },
+  }
+  const table = pipelineTable({ size: 32, batch: 64, images: 50_000, composed: 10_000 }, report)
+  expect(table.rows.map(row => row.join(' | '))).toEqual([
+    'load and compose 10,000 fashion-quadrants | 500 ms | 20,000 | ',
+    'a shuffled batch of 50,000 images | 2.0 ms | 32,000 | 0.2 %',
+    'the same, uploaded and scaled | 4.0 ms | 16,000 | 0.4 %',
+    'a training step on a fixed batch | 1.000 s | 64 | 100.0 %',
+    'a training step on fresh batches | 1.030 s | 62 | 103.0 %',
+  ])
+  expect(table.notes).toEqual(['step on fresh batches / step on a fixed batch: 1.030 (1.030 - 1.030)'])
+})
+
+describe('bench', () => {
+  /** A runner that knows no more than a training process tells. */
+  const pretend = (ran: ChildCommand[]) => async (command: ChildCommand) => {
+    ran.push(command)
+    return training(1)
+  }
+
+  it('runs only what is asked for, as often as asked', async () => {
+    const ran: ChildCommand[] = []
+    const options = parseOptions(['--only', 'b', '--repeats', '2', '--backend', 'wasm'])
+    const { tables, measured, command } = await bench(options, pretend(ran), () => {})
+    expect(tables.map(({ letter }) => letter)).toEqual(['b'])
+    expect(measured['pmoe/wrn']).toEqual({ value: 1, quartiles: [1, 1] })
+    expect(command).toBe('npm run bench -- --only b --backend wasm --repeats 2')
+    // Two sizes of image, two rounds, two networks.
+    expect(ran).toHaveLength(8)
+    const job = JSON.parse(ran[1]!.arguments.at(-1)!) as Job
+    expect(job).toMatchObject({
+      workload: 'training',
+      network: 'wrn-pmoe',
+      backend: 'wasm',
+      size: 64,
+      rounds: 7,
+    })
+    expect(ran[0]!.environment).toMatchObject({ MALLOC_MMAP_MAX_: '0' })
+  })
+
+  it('says nothing of targets from tiny sizes', async () => {
+    const { measured } = await bench(parseOptions(['--only', 'b', '--quick']), pretend([]), () => {})
+    expect(measured).toEqual({})
+  })
+
+  it('refuses a folder without peers before anything runs', async () => {
+    const ran: ChildCommand[] = []
+    const running = bench(parseOptions(['--peers', '/nowhere']), pretend(ran), () => {})
+    await expect(running).rejects.toThrow('got /nowhere (no /nowhere/bin/python)')
+    expect(ran).toEqual([])
+  })
+})

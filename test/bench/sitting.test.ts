@@ -1,0 +1,57 @@
+import { expect, it } from 'vitest'
+import type { ChildCommand } from '../../bench/child-process.js'
+import { secondsOf } from '../../bench/child-report.js'
+import { sit } from '../../bench/sitting.js'
+
+const command = (who: string): ChildCommand => ({ who, program: who, arguments: [], environment: {} })
+const step = (report: Parameters<typeof secondsOf>[0]) => secondsOf(report, 'step')[0]!
+
+it('takes processes in turn and pairs their rounds', async () => {
+  const ran: string[] = []
+  const logged: string[] = []
+  const sitting = await sit('(b)', [command('ours'), command('peer')], 3, {
+    run: async ({ who }) => {
+      ran.push(who)
+      // Rounds take 1, 2, 3 s; ours two thirds of it.
+      const round = Math.ceil(ran.length / 2)
+      return { software: who, seconds: { step: [who === 'ours' ? (2 / 3) * round : round] }, facts: {} }
+    },
+    log: line => logged.push(line),
+  })
+  expect(ran.join(' ')).toBe('ours peer ours peer ours peer')
+  expect(sitting.numbers('peer', step)).toEqual([1, 2, 3])
+  const ratio = sitting.ratio('ours', 'peer', step)
+  expect(ratio?.count).toBe(3)
+  expect(ratio?.lowerQuartile).toBeCloseTo(2 / 3, 12)
+  expect(ratio?.upperQuartile).toBeCloseTo(2 / 3, 12)
+  expect(logged[3]).toBe('(b), round 2 of 3: peer')
+})
+
+it('goes on without a process that fails, and tells why', async () => {
+  const ran: string[] = []
+  const sitting = await sit('(c)', [command('ours'), command('peer')], 2, {
+    run: async ({ who }) => {
+      ran.push(who)
+      if (ran.length === 4) throw new Error('peer: no memory')
+      return { software: who, seconds: { step: [ran.length] }, facts: {} }
+    },
+    log: () => {},
+  })
+  expect(sitting.failures).toEqual(['(c): peer: no memory'])
+  expect(sitting.numbers('ours', step)).toEqual([1, 3])
+  expect(sitting.numbers('peer', step)).toBeUndefined()
+  expect(sitting.ratio('ours', 'peer', step)).toBeUndefined()
+})
+
+it('does not start again what failed', async () => {
+  const ran: string[] = []
+  await sit('(c)', [command('peer'), command('ours')], 3, {
+    run: async ({ who }) => {
+      ran.push(who)
+      if (who === 'peer') throw new Error('no')
+      return { software: who, seconds: { step: [1] }, facts: {} }
+    },
+    log: () => {},
+  })
+  expect(ran.join(' ')).toBe('peer ours ours ours')
+})

@@ -1,0 +1,101 @@
+import * as tf from '@tensorflow/tfjs'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { NetworkSize } from '../../bench/jobs.js'
+import { buildNetwork, noiseBatch, trainingStep } from '../../bench/network.js'
+import { measureLayer } from '../../bench/workloads/layer.js'
+import { measurePipeline } from '../../bench/workloads/pipeline.js'
+import { measurePrediction } from '../../bench/workloads/prediction.js'
+import { measureTraining } from '../../bench/workloads/training.js'
+import { useTestBackend } from '../backend-under-test.js'
+
+const size: NetworkSize = {
+  size: 16,
+  classes: 4,
+  widen: 1,
+  experts: 4,
+  keep: 2,
+  patch: 2,
+  kernel: 3,
+}
+const rounds = { backend: 'wasm', warmUp: 1, rounds: 2 } as const
+
+beforeAll(async () => {
+  await useTestBackend()
+})
+
+describe('trainingStep', () => {
+  it('learns its batch and keeps no tensor', async () => {
+    const step = trainingStep(buildNetwork('wrn-pmoe', size))
+    const batch = noiseBatch(size, 4)
+    const first = await step(batch)
+    const before = tf.memory().numTensors
+    for (let i = 0; i < 5; i++) await step(batch)
+    expect(tf.memory().numTensors).toBe(before)
+    expect(await step(batch)).toBeLessThan(first / 2)
+  })
+})
+
+describe('the workloads', () => {
+  it('time a training step and the largest convolutions', async () => {
+    const { seconds, facts } = await measureTraining({
+      workload: 'training',
+      ...rounds,
+      ...size,
+      batch: 2,
+      network: 'wrn',
+      precision: 'float32',
+      convolutions: true,
+    })
+    // 2 FLOP x 2 images x 16x16 pixels x 16 filters of 3x3x16; each group has one of that work.
+    const flop = 2 * 2 * 256 * 16 * 144
+    const largest = {
+      'convolution 16x16x16 to 16x16x16, 3x3': flop,
+      'convolution 8x8x32 to 8x8x32, 3x3': flop,
+      'convolution 4x4x64 to 4x4x64, 3x3': flop,
+    }
+    expect(facts).toMatchObject(largest)
+    expect(Object.keys(seconds).sort()).toEqual([...Object.keys(largest), 'step'].sort())
+    expect(seconds.step).toHaveLength(2)
+    // The published count of WRN-10-1 for 4 classes.
+    expect(facts.parameters).toBe(78_548)
+    expect(facts['last loss']).toBeLessThan(facts['first loss']!)
+  })
+
+  it('time the layer beside both convolutions and the masked form', async () => {
+    const job = { side: 4, channels: 8, batch: 2, experts: 2, patch: 2, kernel: 1, keeps: [1, 4] }
+    const { seconds, facts } = await measureLayer({ workload: 'layer', ...rounds, ...job })
+    const names = ['conv 1x1', 'conv 3x3', 'masked 1', 'masked 4', 'moe 1', 'moe 4']
+    expect(Object.keys(seconds).sort()).toEqual(names)
+    expect(facts.patches).toBe(4)
+  })
+
+  it('time prediction for every batch size', async () => {
+    const { seconds, facts } = await measurePrediction({
+      workload: 'prediction',
+      ...rounds,
+      ...size,
+      batches: [1, 3],
+    })
+    expect(Object.keys(seconds).sort()).toEqual(['wrn 1', 'wrn 3', 'wrn-pmoe 1', 'wrn-pmoe 3'])
+    // The mixture keeps half of the patches and has no second shortcut.
+    expect(facts['wrn-pmoe']).toBeLessThan(facts.wrn!)
+  })
+
+  it('time the input pipeline', async () => {
+    const before = tf.memory().numTensors
+    const { seconds, facts } = await measurePipeline({
+      workload: 'pipeline',
+      ...rounds,
+      ...size,
+      batch: 3,
+      composed: 8,
+      images: 10,
+      batchesTimed: 2,
+    })
+    expect(Object.keys(seconds)).toHaveLength(5)
+    expect(facts).toEqual({ composed: 8, batches: 2 })
+    // The weights of one network and one fixed batch stay.
+    const weights = buildNetwork('wrn-pmoe', size).weights.length
+    expect(tf.memory().numTensors - before).toBeLessThan(2 * weights + 10)
+  })
+})

@@ -1,0 +1,69 @@
+import { InvalidArgumentError } from 'commander'
+import { describe, expect, test } from 'vitest'
+import {
+  pixelSize,
+  positiveInteger,
+  positiveNumber,
+  seedNumber,
+  share,
+} from '../../scripts/terminal/option-values.js'
+
+describe.each([
+  [
+    positiveInteger,
+    [
+      ['1', 1],
+      ['40', 40],
+    ],
+    ['0', '-1', '1.5', 'ten', '', ' ', 'Infinity'],
+    'It must be a positive integer.',
+  ],
+  [
+    seedNumber,
+    [
+      ['0', 0],
+      ['4294967295', 4294967295],
+    ],
+    ['-1', '4294967296', '0.5', 'x'],
+    'It must be an integer in [0, 2^32).',
+  ],
+  [
+    positiveNumber,
+    [
+      ['0.1', 0.1],
+      ['1e-3', 0.001],
+    ],
+    ['0', '-0.1', 'Infinity', 'NaN', ''],
+    'It must be a number above 0.',
+  ],
+  [
+    share,
+    [
+      ['0', 0],
+      ['0.9', 0.9],
+    ],
+    ['1', '-0.1', 'half'],
+    'It must be a number in [0, 1).',
+  ],
+  [
+    pixelSize,
+    [
+      ['4', 4],
+      ['4x2', [4, 2]],
+    ],
+    ['4x', 'x2', '0x1', 'four'],
+    'It must be a positive integer.',
+  ],
+] as const)('%o', (parse, good, bad, message) => {
+  test('reads what it allows', () => {
+    for (const [text, value] of good) expect(parse(text)).toEqual(value)
+  })
+
+  test('refuses the rest, saying what it must be', () => {
+    for (const text of bad) expect(() => parse(text), text).toThrow(new InvalidArgumentError(message))
+  })
+})
+
+test('pixelSize refuses a third side', () => {
+  expect(() => pixelSize('1x2x3')).toThrow(new InvalidArgumentError('It must be pixels: 4, or 4x2.'))
+})

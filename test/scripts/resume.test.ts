@@ -1,0 +1,101 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { jsonLines, runPmoe } from './run-pmoe.js'
+
+let root: string
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'pmoe-resume-'))
+})
+
+afterAll(() => rm(root, { recursive: true, force: true }))
+
+// BatchNorm with recomputed statistics and momentum: everything that has state.
+const settings = [
+  ...[
+    '--dataset',
+    'digits-patches',
+    '--model',
+    'wrn-pmoe',
+    '--samples',
+    '24',
+    '--test-samples',
+    '8',
+    '--epochs',
+    '3',
+  ],
+  ...[
+    '--batch-size',
+    '4',
+    '--optimizer',
+    'momentum',
+    '--lr',
+    '0.02',
+    '--checkpoint-steps',
+    '2',
+    '--backend',
+    'wasm',
+  ],
+]
+
+async function result(run: string): Promise<{ metrics: unknown[]; weights: Buffer; events: number }> {
+  const metrics = jsonLines(await readFile(join(run, 'metrics.jsonl'), 'utf8'))
+  return {
+    metrics: metrics.map(({ seconds: _, wallTime: __, ...rest }) => rest),
+    weights: await readFile(join(run, 'model', 'weights.bin')),
+    events: (await readFile(join(run, 'events.out.tfevents.0000000000.patch-moe'))).length,
+  }
+}
+
+/** Trains until a line of the events comes, then sends a signal. */
+function trainUntil(words: readonly string[], line: string, signal: NodeJS.Signals) {
+  return runPmoe([...words, '--json'], {
+    watch: (text, child) => {
+      if (text.startsWith(line)) child.kill(signal)
+    },
+  })
+}
+
+test('a run that is killed, interrupted and resumed ends in the numbers of one that never stopped', async () => {
+  const whole = join(root, 'whole')
+  const broken = join(root, 'broken run')
+  const [uninterrupted, killed] = await Promise.all([
+    runPmoe(['train', ...settings, '--out', whole]),
+    trainUntil(['train', ...settings, '--out', broken], '{"type":"step","epoch":1,"step":4', 'SIGKILL'),
+  ])
+  expect(uninterrupted.code).toBe(0)
+  expect(killed.code).toBeNull()
+
+  const resume = ['train', '--resume', '--out', broken]
+  const interrupted = await trainUntil(resume, '{"type":"step","epoch":2,"step":1', 'SIGINT')
+  expect(interrupted.code).toBe(130)
+  const [, start] = jsonLines(interrupted.out)
+  expect(start).toMatchObject({ type: 'start', fromEpoch: 1 })
+  expect([2, 4]).toContain(start?.fromStep)
+  expect(interrupted.err).toMatch(
+    /Stopped in epoch 2 after step \d; nothing is lost\. Continue with: pmoe train --resume --out '.*broken run'\n/,
+  )
+  expect(jsonLines(interrupted.out).at(-2)).toMatchObject({ type: 'stop', reason: 'aborted', epoch: 2 })
+
+  const finished = await runPmoe(resume)
+  expect({ code: finished.code, err: finished.err }).toEqual({ code: 0, err: '' })
+  const [expected, found] = await Promise.all([result(whole), result(broken)])
+  expect(found.metrics).toEqual(expected.metrics)
+  expect(found.metrics).toHaveLength(3)
+  expect(found.weights.equals(expected.weights)).toBe(true)
+  expect(found.events).toBe(expected.events)
+})
+
+test('a checkpoint that is damaged is refused by name, and nothing is written', async () => {
+  const run = join(root, 'damaged')
+  expect((await runPmoe(['train', ...settings, '--epochs', '1', '--out', run])).code).toBe(0)
+  const checkpoint = join(run, 'checkpoints', 'latest.safetensors')
+  const before = await readFile(join(run, 'metrics.jsonl'), 'utf8')
+  await writeFile(checkpoint, (await readFile(checkpoint)).subarray(0, 5000))
+  const { code, out, err } = await runPmoe(['train', '--resume', '--out', run])
+  expect({ code, out }).toEqual({ code: 1, out: '' })
+  expect(err).toContain('checkpoints/latest.safetensors')
+  expect(await readFile(join(run, 'metrics.jsonl'), 'utf8')).toBe(before)
+})

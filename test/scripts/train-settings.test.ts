@@ -1,0 +1,70 @@
+import { describe, expect, test } from 'vitest'
+import { trainSettings, withFlags } from '../../scripts/run/train-settings.js'
+import { runConfig } from '../../src/files/run-config.js'
+import { modelNames, recipe } from '../../src/models/recipes.js'
+
+describe('withFlags', () => {
+  test('puts each flag where the model keeps the setting, and leaves the original alone', () => {
+    const original = { model: { options: { depth: 10, pmoe: { numExperts: 4 } } }, training: { epochs: 30 } }
+    const given = { epochs: 5, experts: 8, lr: 0.2, patchSize: [1, 2], out: 'runs/x', json: true }
+    expect(withFlags(original, 'wrn-pmoe', given)).toEqual({
+      model: { options: { depth: 10, pmoe: { numExperts: 8, patchSize: [1, 2] } } },
+      training: { epochs: 5, learningRate: 0.2 },
+    })
+    expect(original.training.epochs).toBe(30)
+    expect(withFlags({ model: { options: {} } }, 'two-layer-pmoe', { experts: 8 })).toEqual({
+      model: { options: { numExperts: 8 } },
+    })
+  })
+
+  test('refuses a flag that the model does not have', () => {
+    expect(() => withFlags({}, 'two-layer', { depth: 10 })).toThrow(
+      'train: --depth must be used with wrn, wrn-pmoe, got model two-layer',
+    )
+    expect(() => withFlags({}, 'wrn', { experts: 2 })).toThrow(
+      'train: --experts must be used with wrn-pmoe, two-layer-pmoe, got model wrn',
+    )
+  })
+})
+
+/** A value that each kind of setting takes. */
+const samples: Readonly<Record<string, unknown>> = {
+  variant: 'drop-in',
+  border: 'halo',
+  gate: 'softmax-all',
+  gateScale: 'none',
+  optimizer: 'momentum',
+  bnStatistics: 'moving',
+  lr: 0.01,
+  momentum: 0.5,
+  bnMomentum: 0.5,
+}
+
+test.each(modelNames)('every flag of %s leads to a setting that the configuration knows', model => {
+  const { model: options, training } = recipe('digits-patches', model)
+  const { samples: count, ...rest } = training
+  const base = {
+    dataset: {
+      name: 'digits-patches',
+      data: null,
+      samples: count,
+      testSamples: null,
+      classNames: ['0', '1'],
+    },
+    model: { name: model, options },
+    training: rest,
+    seed: 1,
+    backend: 'wasm',
+    versions: { patchMoe: '0', tfjs: '0', node: '0' },
+  }
+  for (const { option, path } of trainSettings) {
+    if (path[model] === undefined) continue
+    const name = option.attributeName()
+    const value = samples[name] ?? 3
+    const config = runConfig(withFlags(base, model, { [name]: value }), 'test')
+    const found = path[model]
+      .split('.')
+      .reduce<unknown>((inner, key) => Reflect.get(inner as object, key), config)
+    expect(found, name).toBe(value)
+  }
+})

@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest'
+import { duration, type LogStreams, percent, trainingLog } from '../../scripts/terminal/training-log.js'
+import type { TrainEvent } from '../../src/train/events.js'
+
+const events: readonly TrainEvent[] = [
+  { type: 'start', epochs: 2, stepsPerEpoch: 1, examples: 20, fromEpoch: 1, fromStep: 0 },
+  { type: 'step', epoch: 1, step: 1, stepsPerEpoch: 1, loss: 0.7, examplesPerSecond: 123.4 },
+  {
+    type: 'epoch',
+    epoch: 1,
+    trainLoss: 0.7,
+    trainAccuracy: 0.5,
+    testLoss: 0.6,
+    testAccuracy: 0.625,
+    seconds: 1.25,
+    learningRate: 0.1,
+    steps: 1,
+  },
+]
+
+/** Streams that remember what is written to them. */
+function streams(isTTY: boolean): LogStreams & { readonly written: { out: string; err: string } } {
+  const written = { out: '', err: '' }
+  const stream = (name: 'out' | 'err') =>
+    ({
+      isTTY,
+      columns: 120,
+      write(text: string) {
+        written[name] += text
+        return true
+      },
+    }) as unknown as NodeJS.WriteStream
+  return { out: stream('out'), err: stream('err'), written }
+}
+
+describe('trainingLog', () => {
+  test('writes nothing but the events as JSON lines, sentences aside', () => {
+    const { written, ...both } = streams(true)
+    const log = trainingLog('run', { json: true }, both)
+    log.note('hello')
+    log.record({ type: 'run', directory: 'runs/a' })
+    for (const event of events) log.event(event)
+    log.close()
+    const lines = written.out.trimEnd().split('\n')
+    expect(lines.map(line => JSON.parse(line))).toEqual([{ type: 'run', directory: 'runs/a' }, ...events])
+    expect(written.err).toBe('hello\n')
+  })
+
+  test('writes one plain line an epoch when piped', () => {
+    const { written, ...both } = streams(false)
+    const log = trainingLog('digits', {}, both)
+    for (const event of events) log.event(event)
+    log.close()
+    expect(written.out).toMatch(
+      /^digits {2}epoch 1\/2 {2}loss 0\.7000 {2}accuracy 50\.0% {2}test loss 0\.6000 {2}test accuracy 62\.5% {2}123 images\/s {2}1\.3 s {2}0 s left\n$/,
+    )
+  })
+
+  test('shows a bar with epoch, rate, metrics and time left on a terminal', () => {
+    const { written, ...both } = streams(true)
+    const stream = Object.assign(both.out, {
+      cursorTo: () => true,
+      moveCursor: () => true,
+      clearLine: () => true,
+      clearScreenDown: () => true,
+    })
+    const log = trainingLog('digits', {}, { ...both, out: stream })
+    for (const event of events) log.event(event)
+    log.close()
+    log.close()
+    expect(written.out).toContain('epoch 1/2 · 123 images/s · loss 0.700 · test 62.5%')
+    expect(written.out).toContain('left')
+  })
+})
+
+test('times and shares read well', () => {
+  expect([0.4, 59.4, 60, 125, 3600, 4800, Number.NaN].map(duration)).toEqual([
+    '0 s',
+    '59 s',
+    '1 min 00 s',
+    '2 min 05 s',
+    '1 h 00 min',
+    '1 h 20 min',
+    '?',
+  ])
+  expect([0, 0.9345, 1].map(percent)).toEqual(['0.0%', '93.5%', '100.0%'])
+})

@@ -3,7 +3,8 @@ import { findNative, whyUnusable } from './src/backend/native.js'
 
 // Everything runs on wasm; what computes with tensors runs on native TensorFlow as well, where that is provided.
 const native = findNative().some(candidate => whyUnusable(candidate) === undefined)
-if (!native) console.log('Native TensorFlow is not provided (npx pmoe native provides it): tests run on wasm only.')
+if (!native)
+  console.log('Native TensorFlow is not provided (npx pmoe native provides it): tests run on wasm only.')
 
 const shared = { pool: 'forks' as const, testTimeout: 60_000, hookTimeout: 60_000 }
 const onTensorFlow = 'test/**/tensorflow-*.test.ts'
@@ -20,7 +21,12 @@ const tensorflow = {
   test: {
     ...shared,
     name: 'tensorflow',
-    include: ['test/layers/**/*.test.ts', 'test/models/**/*.test.ts', 'test/train/**/*.test.ts', onTensorFlow],
+    include: [
+      'test/layers/**/*.test.ts',
+      'test/models/**/*.test.ts',
+      'test/train/**/*.test.ts',
+      onTensorFlow,
+    ],
     env: { PMOE_TEST_BACKEND: 'tensorflow' },
   },
 }

@@ -4,10 +4,11 @@ import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import {
   type ConfigDifference,
   configDifferences,
+  lengthSetting,
   type RunConfig,
   runConfig,
 } from '../../src/files/run-config.js'
-import { createRun, openRun, type RunFolder } from '../../src/files/run-folder.js'
+import { createRun, extendRun, openRun, type RunFolder } from '../../src/files/run-folder.js'
 import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'
@@ -79,8 +80,7 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
 async function resumeRun(request: TrainRequest): Promise<StartedRun> {
   if (request.out === undefined)
     throw new UsageError('train: --resume must come with --out, the folder of the run')
-  const run = await openRun(request.out)
-  refuseChanges(run, request)
+  const run = await continuedRun(await openRun(request.out), request)
   await useBackend(run.config.backend)
   const resume = await storedState(run)
   const data = await loadData(run.config.dataset, run.config.seed)
@@ -88,11 +88,15 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
   return { run, model, data, resume }
 }
 
-/** A run goes on as it began: flags may repeat its settings, not change them. */
-function refuseChanges(run: RunFolder, request: TrainRequest): void {
+/** A run goes on as it began: flags may repeat its settings and ask for more epochs, not change anything else. */
+async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunFolder> {
   const differences = changedSettings(run.config, request)
-  if (differences.length === 0) return
-  const list = differences.map(({ key, was, asked }) => `${key} is ${text(was)}, asked for ${text(asked)}`)
+  const longer = differences.find(
+    ({ key, was, asked }) => key === lengthSetting && Number(asked) > Number(was),
+  )
+  const refused = differences.filter(difference => difference !== longer)
+  if (refused.length === 0) return longer ? extendRun(run, Number(longer.asked)) : run
+  const list = refused.map(({ key, was, asked }) => `${key} is ${text(was)}, asked for ${text(asked)}`)
   throw new UsageError(
     `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
   )

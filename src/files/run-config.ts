@@ -151,10 +151,15 @@ export function configDifferences(was: RunConfig, asked: RunConfig): ConfigDiffe
   })
 }
 
-/** The configuration that a checkpoint belongs to, as text: equal for runs that would compute the same. */
+/** How long a run trains: more of it changes nothing of what was computed before. */
+export const lengthSetting = 'training.epochs'
+
+/**
+ * The configuration that a checkpoint belongs to, as text: equal for runs that would compute the same, however many
+ * epochs they last.
+ */
 export function configKey(config: RunConfig): string {
-  const { versions: _, ...rest } = config
-  return JSON.stringify(Object.fromEntries(settings(rest)))
+  return JSON.stringify(Object.fromEntries(settings(config).filter(([key]) => key !== lengthSetting)))
 }
 
 /** Every setting with its path, `[training.epochs, 30]`; arrays are values. */

@@ -89,6 +89,15 @@ export async function createRun(
     for (const name of RUN_FILES) await rm(join(directory, name), { recursive: true, force: true })
   }
   await named(`createRun: ${directory} must be writable`, () => makeFolder(directory))
+  return withConfig(directory, config)
+}
+
+/** The same run, to last for so many epochs. */
+export async function extendRun({ directory, config }: RunFolder, epochs: number): Promise<RunFolder> {
+  return withConfig(directory, { ...config, training: { ...config.training, epochs } })
+}
+
+async function withConfig(directory: string, config: RunConfig): Promise<RunFolder> {
   await writeFileAtomic(join(directory, CONFIG), `${JSON.stringify(config, null, 2)}\n`)
   return runFolder(directory, config)
 }

@@ -57,6 +57,9 @@ export async function* train(model: tf.LayersModel, options: TrainOptions): Asyn
   }
 }
 
+/** Images that an evaluation computes at a time, where training takes fewer: without gradients there is room. */
+const leastEvaluated = 128
+
 /** The moving parts of a run. */
 interface Run {
   readonly options: TrainOptions
@@ -232,7 +235,11 @@ async function assess(run: Run): Promise<Pick<EpochMetrics, 'testLoss' | 'testAc
     if (bnStatistics === 'recomputed') await recomputeStatistics(model, train, { batchSize, seed, ...cancel })
     if (!test) return {}
     const loss = threshold === undefined ? {} : { threshold }
-    const result = await evaluate(model, test, { batchSize, ...loss, ...cancel })
+    const result = await evaluate(model, test, {
+      batchSize: Math.max(batchSize, leastEvaluated),
+      ...loss,
+      ...cancel,
+    })
     if (!Number.isFinite(result.loss)) {
       const at = { ...position(run), loss: run.lastLoss }
       throw new DivergenceError(`test loss must be finite, got ${result.loss}`, at, run.lastCheckpoint)

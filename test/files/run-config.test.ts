@@ -92,14 +92,15 @@ describe('configDifferences', () => {
   })
 })
 
-test('configKey is a flat JSON object that leaves out the versions alone', () => {
+test('configKey is a flat JSON object that leaves out the versions and the epochs alone', () => {
   const other = { ...config, versions: { ...config.versions, patchMoe: '9' } }
   expect(configKey(other)).toBe(configKey(config))
   expect(JSON.parse(configKey(config))).toMatchObject({
-    'training.epochs': 3,
+    'training.batchSize': 20,
     'model.options.pmoe.patchSize': [1, 2],
     backend: 'wasm',
   })
+  expect(configKey({ ...config, training: { ...config.training, epochs: 9 } })).toBe(configKey(config))
   expect(configKey({ ...config, seed: 2 })).not.toBe(configKey(config))
 })
 

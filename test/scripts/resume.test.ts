@@ -99,3 +99,19 @@ test('a checkpoint that is damaged is refused by name, and nothing is written', 
   expect(err).toContain('checkpoints/latest.safetensors')
   expect(await readFile(join(run, 'metrics.jsonl'), 'utf8')).toBe(before)
 })
+
+test('a finished run goes on for more epochs, as if it had been asked for them at once', async () => {
+  const [whole, longer] = [join(root, 'asked-for-2'), join(root, 'extended-to-2')]
+  expect((await runPmoe(['train', ...settings, '--epochs', '2', '--out', whole])).code).toBe(0)
+  expect((await runPmoe(['train', ...settings, '--epochs', '1', '--out', longer])).code).toBe(0)
+  const more = ['train', '--resume', '--out', longer, '--epochs']
+  expect((await runPmoe([...more, '2'])).code).toBe(0)
+  const [expected, found] = await Promise.all([result(whole), result(longer)])
+  expect(found.metrics).toEqual(expected.metrics)
+  expect(found.weights.equals(expected.weights)).toBe(true)
+  expect(JSON.parse(await readFile(join(longer, 'config.json'), 'utf8')).training.epochs).toBe(2)
+
+  const fewer = await runPmoe([...more, '1'])
+  expect(fewer.code).toBe(2)
+  expect(fewer.err).toContain('got changed ones: training.epochs is 2, asked for 1')
+})

@@ -75,7 +75,7 @@ describe('train', () => {
       optimizer: { name: 'adam', learningRate: 0.02 },
     }
     const last = (await historyOf(train(model, options))).at(-1)
-    const { loss, accuracy } = await evaluate(model, base.test as typeof base.train, { batchSize: 8 })
+    const { loss, accuracy } = await evaluate(model, base.test as typeof base.train, { batchSize: 128 })
     expect(last?.testLoss).toBe(loss)
     expect(last?.testAccuracy).toBe(accuracy)
     expect(accuracy).toBeGreaterThan(0.9)

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { usePrecision } from '../../src/backend/precision.js'
 import {
   type ConfigDifference,
   configDifferences,
@@ -72,6 +73,7 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
   const backend = await useBackend(request.backend ?? 'auto')
   const { config, data } = await newRun({ dataset, model, data: request.data, flags: request }, backend)
   asUsage(() => checkOptimizer(config))
+  usePrecision(config.precision)
   const network = asUsage(() => buildNetwork(config.model.options, data.train, config.seed))
   const run = await createRun(directory, config, { force: request.force === true })
   return { run, model: network, data }
@@ -82,6 +84,7 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
     throw new UsageError('train: --resume must come with --out, the folder of the run')
   const run = await continuedRun(await openRun(request.out), request)
   await useBackend(run.config.backend)
+  usePrecision(run.config.precision)
   const resume = await storedState(run)
   const data = await loadData(run.config.dataset, run.config.seed)
   const model = buildNetwork(run.config.model.options, data.train, run.config.seed)

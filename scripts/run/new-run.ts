@@ -62,6 +62,7 @@ function startOf(
     training: rest,
     seed: 1,
     backend: backend.name,
+    precision: 'float32',
     versions: {
       patchMoe: packageVersion(),
       tfjs: tf.version.tfjs,

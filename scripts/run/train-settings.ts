@@ -92,6 +92,12 @@ export const trainSettings: readonly TrainSetting[] = [
     positiveInteger,
     every('training.checkpointSteps'),
   ),
+  choice(
+    '--precision <name>',
+    'factors of convolutions: bf16 is faster on native TensorFlow where the processor has it (default: float32)',
+    configChoices.precision,
+    every('precision'),
+  ),
   setting('--seed <number>', 'seed of everything random (default: 1)', seedNumber, every('seed')),
 ]
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import * as tf from '@tensorflow/tfjs'
 import { type BackendChoice, type BackendName, type UseBackendOptions, useBackend } from './choose.js'
+import { vectorFlags } from './processor.js'
 
 /** What the machine offers and which backend it computes with. */
 export interface Diagnosis {
@@ -40,9 +41,6 @@ export interface BackendDiagnosis {
   readonly why?: string
 }
 
-const SIMD_FLAGS =
-  /^(sse4_2|avx|avx2|fma|avx512f|avx512_vnni|avx512_bf16|avx_vnni|amx_bf16|amx_tile|asimd|sve|bf16)$/
-
 /**
  * Finds out what this machine computes with. Every backend that `auto` would try is loaded, and the chosen one is
  * the current one afterwards.
@@ -57,7 +55,7 @@ export async function diagnose(options: UseBackendOptions = {}): Promise<Diagnos
     platform: `${process.platform} ${process.arch}`,
     cpu: cpus()[0]?.model.trim() || 'unknown',
     cores: availableParallelism(),
-    simd: simdFlags(),
+    simd: vectorFlags(),
     memory: {
       total: gigabytes(Math.min(totalmem(), process.constrainedMemory() || totalmem())),
       free: gigabytes(freemem()),
@@ -111,11 +109,6 @@ function adviceFor({ name }: BackendChoice, nvidia: boolean): string[] {
     advice.push('`npx pmoe native` provides TensorFlow, which trains several times faster than wasm.')
   }
   return advice
-}
-
-function simdFlags(): string[] {
-  const line = /^(?:flags|Features)\s*:(.*)$/m.exec(readText('/proc/cpuinfo') ?? '')?.[1] ?? ''
-  return line.split(/\s+/).filter(flag => SIMD_FLAGS.test(flag))
 }
 
 function readLine(path: string): string | undefined {

@@ -12,6 +12,7 @@ export const configChoices = {
   optimizer: ['sgd', 'momentum', 'adam'],
   bnStatistics: ['recomputed', 'moving'],
   backend: ['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'],
+  precision: ['float32', 'bf16'],
 } as const
 
 const positive = z.int().min(1)
@@ -83,6 +84,7 @@ export const runConfigSchema = z.strictObject({
   /** Initial weights, the order of the images, and composed images are drawn from it. */
   seed: z.int(),
   backend: z.enum(configChoices.backend),
+  precision: z.enum(configChoices.precision),
   versions: z.strictObject({
     patchMoe: z.string(),
     tfjs: z.string(),

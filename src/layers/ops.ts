@@ -41,6 +41,11 @@ export interface LayerOps {
    * The derivative of ReLU from its output: dy where the output is positive, else 0.
    */
   reluGradient<T extends tf.Tensor>(dy: T, output: T): T
+  /**
+   * Computes something in float32 where the backend otherwise rounds the factors of its products: a choice among close
+   * scores would be at the mercy of the rounding.
+   */
+  exactly<T>(compute: () => T): T
 }
 
 const registered = new Map<string, Partial<LayerOps>>()
@@ -93,4 +98,6 @@ export const composedOps: LayerOps = {
     }),
 
   reluGradient: (dy, output) => tf.mul(dy, tf.step(output)),
+
+  exactly: compute => compute(),
 }

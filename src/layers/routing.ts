@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { isPositiveInteger } from '../shapes.js'
 import { inputGradient, kernelGradient } from './convolution-gradients.js'
+import { layerOps } from './ops.js'
 import type { PatchGrid } from './patches.js'
 
 /**
@@ -60,7 +61,7 @@ export interface ScoreGradient {
  */
 export function routerScores(x: tf.Tensor4D, router: tf.Tensor4D, grid: PatchGrid): tf.Tensor3D {
   const experts = router.shape[3]
-  const map = tf.conv2d(x, router, [...grid.patch], 'valid') // (B,H/h,W/w,K)
+  const map = layerOps().exactly(() => tf.conv2d(x, router, [...grid.patch], 'valid')) // (B,H/h,W/w,K)
   return tf.transpose(tf.reshape(map, [-1, grid.count, experts]), [0, 2, 1])
 }
 

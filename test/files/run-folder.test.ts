@@ -26,6 +26,7 @@ const config: RunConfig = {
   training: { epochs: 3, batchSize: 20, optimizer: 'sgd', learningRate: 0.1, bnStatistics: 'recomputed' },
   seed: 1,
   backend: 'cpu',
+  precision: 'float32',
   versions: { patchMoe: '0.1.0', tfjs: '4.22.0', node: '20.0.0' },
 }
 

@@ -38,6 +38,7 @@ const samples: Readonly<Record<string, unknown>> = {
   lr: 0.01,
   momentum: 0.5,
   bnMomentum: 0.5,
+  precision: 'bf16',
 }
 
 test.each(modelNames)('every flag of %s leads to a setting that the configuration knows', model => {
@@ -55,6 +56,7 @@ test.each(modelNames)('every flag of %s leads to a setting that the configuratio
     training: rest,
     seed: 1,
     backend: 'wasm',
+    precision: 'float32',
     versions: { patchMoe: '0', tfjs: '0', node: '0' },
   }
   for (const { option, path } of trainSettings) {

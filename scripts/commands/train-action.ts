@@ -10,6 +10,7 @@ import {
   runConfig,
 } from '../../src/files/run-config.js'
 import { createRun, extendRun, openRun, type RunFolder } from '../../src/files/run-folder.js'
+import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'
@@ -73,10 +74,16 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
   const backend = await useBackend(request.backend ?? 'auto')
   const { config, data } = await newRun({ dataset, model, data: request.data, flags: request }, backend)
   asUsage(() => checkOptimizer(config))
-  usePrecision(config.precision)
+  useComputeSettings(config)
   const network = asUsage(() => buildNetwork(config.model.options, data.train, config.seed))
   const run = await createRun(directory, config, { force: request.force === true })
   return { run, model: network, data }
+}
+
+/** How the chosen backend is to compute. */
+function useComputeSettings({ precision, memory }: RunConfig): void {
+  usePrecision(precision)
+  recomputeActivations(memory === 'low')
 }
 
 async function resumeRun(request: TrainRequest): Promise<StartedRun> {
@@ -84,7 +91,7 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
     throw new UsageError('train: --resume must come with --out, the folder of the run')
   const run = await continuedRun(await openRun(request.out), request)
   await useBackend(run.config.backend)
-  usePrecision(run.config.precision)
+  useComputeSettings(run.config)
   const resume = await storedState(run)
   const data = await loadData(run.config.dataset, run.config.seed)
   const model = buildNetwork(run.config.model.options, data.train, run.config.seed)

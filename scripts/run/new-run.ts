@@ -63,6 +63,7 @@ function startOf(
     seed: 1,
     backend: backend.name,
     precision: 'float32',
+    memory: 'normal',
     versions: {
       patchMoe: packageVersion(),
       tfjs: tf.version.tfjs,

@@ -98,6 +98,12 @@ export const trainSettings: readonly TrainSetting[] = [
     configChoices.precision,
     every('precision'),
   ),
+  choice(
+    '--memory <name>',
+    'low computes outputs of BatchNorm and ReLU again in the backward pass: less memory, some time (default: normal)',
+    configChoices.memory,
+    every('memory'),
+  ),
   setting('--seed <number>', 'seed of everything random (default: 1)', seedNumber, every('seed')),
 ]
 

@@ -39,8 +39,9 @@ export function registerTensorFlowKernels(): void {
   registerLayerOps('tensorflow', { batchNorm, reluGradient })
 }
 
-function batchNorm({ x, gamma, beta, epsilon, onMoments }: BatchNormInputs): tf.Tensor2D {
-  const [pixels, channels] = x.shape
+function batchNorm({ x, gamma, beta, epsilon, onMoments }: BatchNormInputs): tf.Tensor {
+  const channels = x.shape.at(-1) as number
+  const pixels = x.size / channels
   const image: [number, number, number, number] = [1, 1, pixels, channels]
   return handGradient([x, gamma, beta], () => {
     const empty = tf.tensor1d([])

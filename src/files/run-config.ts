@@ -13,6 +13,7 @@ export const configChoices = {
   bnStatistics: ['recomputed', 'moving'],
   backend: ['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'],
   precision: ['float32', 'bf16'],
+  memory: ['normal', 'low'],
 } as const
 
 const positive = z.int().min(1)
@@ -85,6 +86,7 @@ export const runConfigSchema = z.strictObject({
   seed: z.int(),
   backend: z.enum(configChoices.backend),
   precision: z.enum(configChoices.precision),
+  memory: z.enum(configChoices.memory),
   versions: z.strictObject({
     patchMoe: z.string(),
     tfjs: z.string(),

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { layerOps, type Moments } from './ops.js'
+import { offerRecipe } from './recomputation.js'
 
 /** Options of {@link batchNormalization}, as in tfjs-layers. */
 export type BatchNormalizationOptions = NonNullable<Parameters<typeof tf.layers.batchNormalization>[0]>
@@ -36,14 +37,29 @@ export class BatchNormalization extends Standard {
     }
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      const y = layerOps().batchNorm({
-        x: tf.reshape(x, [-1, x.shape.at(-1) as number]),
-        gamma: this.gamma.read() as tf.Tensor1D,
-        beta: this.beta.read() as tf.Tensor1D,
-        epsilon: this.epsilon,
-        onMoments: moments => this.follow(moments),
+      const [gamma, beta] = [this.gamma.read(), this.beta.read()]
+      const y = this.normalize(x, gamma, beta, moments => this.follow(moments))
+      offerRecipe(y, {
+        sources: [x, gamma, beta],
+        compute: ([again, ...weights]) =>
+          this.normalize(again as tf.Tensor, weights[0] as tf.Tensor, weights[1] as tf.Tensor, () => {}),
       })
-      return tf.reshape(y, x.shape)
+      return y
+    })
+  }
+
+  private normalize(
+    x: tf.Tensor,
+    gamma: tf.Tensor,
+    beta: tf.Tensor,
+    onMoments: (moments: Moments) => void,
+  ): tf.Tensor {
+    return layerOps().batchNorm({
+      x,
+      gamma: gamma as tf.Tensor1D,
+      beta: beta as tf.Tensor1D,
+      epsilon: this.epsilon,
+      onMoments,
     })
   }
 

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { handGradient } from './hand-gradient.js'
+import { offerRecipe, recipeOf } from './recomputation.js'
 
 /** Mean and biased variance of each channel, (C) each. */
 export interface Moments {
@@ -9,8 +10,8 @@ export interface Moments {
 
 /** Arguments of {@link LayerOps.batchNorm}. */
 export interface BatchNormInputs {
-  /** (P,C) float32: all pixels of a batch. */
-  readonly x: tf.Tensor2D
+  /** (..., C) float32; statistics are over all axes but the last. */
+  readonly x: tf.Tensor
   /** (C). */
   readonly gamma: tf.Tensor1D
   /** (C). */
@@ -28,9 +29,9 @@ export interface LayerOps {
   /**
    * BatchNorm with the statistics of the batch: gamma (x - mean) / sqrt(variance + epsilon) + beta.
    *
-   * @returns (P,C), differentiable by x, gamma and beta
+   * @returns in x's shape, differentiable by x, gamma and beta; keeps x for the backward pass
    */
-  batchNorm(inputs: BatchNormInputs): tf.Tensor2D
+  batchNorm(inputs: BatchNormInputs): tf.Tensor
   /**
    * max(x, 0).
    *
@@ -67,37 +68,53 @@ export function layerOps(): LayerOps {
 /** The operations as any backend can run them; gradients are written by hand to save passes over the map. */
 export const composedOps: LayerOps = {
   batchNorm({ x, gamma, beta, epsilon, onMoments }) {
+    // Reshaped within: tf.reshape would keep its input for the backward pass, for the sake of its shape.
     return handGradient([x, gamma, beta], () => {
-      const { mean, variance } = tf.moments(x, 0) as unknown as Moments
+      const rows = asRows(x)
+      const { mean, variance } = tf.moments(rows, 0) as unknown as Moments
       onMoments({ mean, variance })
       const inverseDeviation = tf.rsqrt(tf.add(variance, epsilon))
       const scale = tf.mul(gamma, inverseDeviation)
+      const y = tf.add(tf.mul(rows, scale), tf.sub(beta, tf.mul(mean, scale)))
       return {
-        value: tf.add(tf.mul(x, scale), tf.sub(beta, tf.mul(mean, scale))) as tf.Tensor2D,
+        value: tf.reshape(y, x.shape),
         saved: [x, mean, inverseDeviation],
         gradient: (dy, saved) => {
-          const [input, center, inverse] = saved as [tf.Tensor2D, tf.Tensor1D, tf.Tensor1D]
-          const normal = tf.mul(tf.sub(input, center), inverse)
-          const dBeta = tf.sum(dy, 0)
-          const dGamma = tf.sum(tf.mul(dy, normal), 0)
-          const through = tf.div(tf.add(dBeta, tf.mul(normal, dGamma)), input.shape[0])
-          return [tf.mul(tf.sub(dy, through), tf.mul(gamma, inverse)), dGamma, dBeta]
+          const [input, center, inverse] = saved as [tf.Tensor, tf.Tensor1D, tf.Tensor1D]
+          const normal = tf.mul(tf.sub(asRows(input), center), inverse)
+          const dRows = asRows(dy)
+          const dBeta = tf.sum(dRows, 0)
+          const dGamma = tf.sum(tf.mul(dRows, normal), 0)
+          const through = tf.div(tf.add(dBeta, tf.mul(normal, dGamma)), dRows.shape[0])
+          const dx = tf.mul(tf.sub(dRows, through), tf.mul(gamma, inverse))
+          return [tf.reshape(dx, x.shape), dGamma, dBeta]
         },
       }
     })
   },
 
-  relu: x =>
-    handGradient([x], () => {
+  relu(x) {
+    const recipe = recipeOf(x)
+    const y = handGradient([x], () => {
       const value = tf.relu(x)
-      return {
-        value,
-        saved: [value],
-        gradient: (dy, [output]) => [layerOps().reluGradient(dy, output as tf.Tensor)],
-      }
-    }),
+      const gradient = (dy: tf.Tensor, [output]: tf.Tensor[]) => [
+        layerOps().reluGradient(dy, output as tf.Tensor),
+      ]
+      if (!recipe) return { value, saved: [value], gradient }
+      // ReLU's gradient is the same from its input: both are positive at the same places.
+      return { value, saved: recipe.sources, gradient: (dy, saved) => gradient(dy, [recipe.compute(saved)]) }
+    })
+    if (recipe)
+      offerRecipe(y, { sources: recipe.sources, compute: sources => tf.relu(recipe.compute(sources)) })
+    return y
+  },
 
   reluGradient: (dy, output) => tf.mul(dy, tf.step(output)),
 
   exactly: compute => compute(),
+}
+
+/** (..., C) -> (P,C). */
+function asRows(x: tf.Tensor): tf.Tensor2D {
+  return tf.reshape(x, [-1, x.shape.at(-1) as number])
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { batchNormalization } from '../layers/batch-norm.js'
+import { convolution as convolutionLayer } from '../layers/convolution.js'
 import { patchGate } from '../layers/patch-gate.js'
 import { type PatchMoEOptions, patchMoE } from '../layers/patch-moe.js'
 import { relu } from '../layers/relu.js'
@@ -215,7 +216,7 @@ function convolution(
   strides = 1,
 ): tf.layers.Layer {
   const [height, width] = size2D(kernelSize, 'wideResNet: kernelSize')
-  return tf.layers.conv2d({
+  return convolutionLayer({
     filters,
     kernelSize: [height, width],
     strides,

@@ -20,7 +20,7 @@ function results(ops: LayerOps, x: tf.Tensor2D, cotangent: tf.Tensor2D) {
   const moments: Record<string, Float32Array> = {}
   const norm = (input: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor) =>
     ops.batchNorm({
-      x: input as tf.Tensor2D,
+      x: input,
       gamma: scale as tf.Tensor1D,
       beta: shift as tf.Tensor1D,
       epsilon: 1e-3,

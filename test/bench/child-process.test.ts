@@ -59,7 +59,7 @@ describe('runChild', () => {
       rounds: 1,
     } as const
     await expect(runChild(ownCommand('ours', job))).rejects.toThrow(
-      'RangeError: usePrecision: precision must be float32, got bf16',
+      'Error: usePrecision: bf16 must have native TensorFlow, got backend wasm',
     )
   })
 })

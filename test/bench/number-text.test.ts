@@ -5,6 +5,7 @@ import {
   giga,
   quartilesText,
   ratiosText,
+  ratioText,
   secondsText,
   shareText,
 } from '../../bench/number-text.js'
@@ -22,6 +23,10 @@ it.each([
 
 it('writes ratios so that they can be told from a target of two decimals', () => {
   expect(ratiosText(summarize([0.8236, 0.821, 0.83]))).toBe('0.824 (0.822 - 0.827)')
+})
+
+it('keeps the digits of small and large ratios', () => {
+  expect([0.00417, 0.0625, 480.99].map(ratioText)).toEqual(['0.0042', '0.063', '481.0'])
 })
 
 it('writes quartiles, shares, bytes and counts', () => {

@@ -194,8 +194,8 @@ describe('bench', () => {
     expect(tables.map(({ letter }) => letter)).toEqual(['b'])
     expect(measured['pmoe/wrn']).toEqual({ value: 1, quartiles: [1, 1] })
     expect(command).toBe('npm run bench -- --only b --backend wasm --repeats 2')
-    // Two sizes of image, two rounds, two networks.
-    expect(ran).toHaveLength(8)
+    // Two sizes of image, two rounds, two networks, normal and low memory.
+    expect(ran).toHaveLength(16)
     const job = JSON.parse(ran[1]!.arguments.at(-1)!) as Job
     expect(job).toMatchObject({
       workload: 'training',

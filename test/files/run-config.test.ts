@@ -23,6 +23,7 @@ const config: RunConfig = {
   seed: 1,
   backend: 'wasm',
   precision: 'float32',
+  memory: 'normal',
   versions: { patchMoe: '0.1.0', tfjs: '4.22.0', node: '20.0.0' },
 }
 

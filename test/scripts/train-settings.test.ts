@@ -39,6 +39,7 @@ const samples: Readonly<Record<string, unknown>> = {
   momentum: 0.5,
   bnMomentum: 0.5,
   precision: 'bf16',
+  memory: 'low',
 }
 
 test.each(modelNames)('every flag of %s leads to a setting that the configuration knows', model => {
@@ -57,6 +58,7 @@ test.each(modelNames)('every flag of %s leads to a setting that the configuratio
     seed: 1,
     backend: 'wasm',
     precision: 'float32',
+    memory: 'normal',
     versions: { patchMoe: '0', tfjs: '0', node: '0' },
   }
   for (const { option, path } of trainSettings) {

@@ -1,0 +1,37 @@
+/** One of several things that are timed against each other. */
+export interface Contestant {
+  readonly name: string
+  /** Does the work once, until its result is known to JavaScript. */
+  run(): void | Promise<void>
+}
+
+/** How often everything runs. */
+export interface Rounds {
+  /** Rounds that are not timed. */
+  readonly warmUp: number
+  /** Rounds that are timed. */
+  readonly rounds: number
+}
+
+/**
+ * Times contestants in turn, A B C A B C, so that what disturbs the machine for a while disturbs all of them.
+ *
+ * @param now a clock, in milliseconds
+ * @returns seconds of each run by contestant, in the order of the rounds
+ */
+export async function alternate(
+  contestants: readonly Contestant[],
+  { warmUp, rounds }: Rounds,
+  now: () => number = () => performance.now(),
+): Promise<Record<string, number[]>> {
+  const seconds: Record<string, number[]> = Object.fromEntries(contestants.map(({ name }) => [name, []]))
+  for (let round = -warmUp; round < rounds; round++) {
+    for (const contestant of contestants) {
+      const start = now()
+      await contestant.run()
+      const elapsed = (now() - start) / 1000
+      if (round >= 0) seconds[contestant.name]!.push(elapsed)
+    }
+  }
+  return seconds
+}

@@ -1,0 +1,74 @@
+import type { BackendName } from '../src/backend/choose.js'
+import type { Rounds } from './alternate.js'
+import type { ComputeMode } from './compute-mode.js'
+
+/** What every measuring process of this library is told. */
+interface Common extends Rounds {
+  readonly backend: BackendName | 'auto'
+}
+
+/** Experts of a mixture and the patches that they keep. */
+export interface MixtureSize {
+  /** K. */
+  readonly experts: number
+  /** L. */
+  readonly keep: number
+  /** Side of a patch, in pixels of the map. */
+  readonly patch: number
+  /** Side of an expert's kernel, in pixels. */
+  readonly kernel: number
+}
+
+/** A wide residual network of depth 10, and what it is fed. */
+export interface NetworkSize extends MixtureSize {
+  /** Side of an image, in pixels. */
+  readonly size: number
+  readonly classes: number
+  readonly widen: number
+}
+
+/** Dense, or with the sparse mixture. */
+export type NetworkKind = 'wrn' | 'wrn-pmoe'
+
+/** Forward and backward of one layer: convolution, mixture, masked mixture, for several L. */
+export interface LayerJob extends Common, Omit<MixtureSize, 'keep'> {
+  readonly workload: 'layer'
+  /** Height and width of the map. */
+  readonly side: number
+  /** Channels of the map, and filters of all experts together. */
+  readonly channels: number
+  readonly batch: number
+  /** The values of L. */
+  readonly keeps: readonly number[]
+}
+
+/** Steps of training on one fixed batch. */
+export interface TrainingJob extends Common, NetworkSize {
+  readonly workload: 'training'
+  readonly network: NetworkKind
+  readonly batch: number
+  readonly precision: ComputeMode
+  /** Whether the network's own convolutions are timed too, after the steps. */
+  readonly convolutions: boolean
+}
+
+/** Prediction of both networks, for several batch sizes. */
+export interface PredictionJob extends Common, NetworkSize {
+  readonly workload: 'prediction'
+  readonly batches: readonly number[]
+}
+
+/** Composing, shuffling and uploading images, beside a training step. */
+export interface PipelineJob extends Common, NetworkSize {
+  readonly workload: 'pipeline'
+  readonly batch: number
+  /** Images to load and compose at a time. */
+  readonly composed: number
+  /** Images in the set that batches are drawn from. */
+  readonly images: number
+  /** Batches of one timed run. */
+  readonly batchesTimed: number
+}
+
+/** What a measuring process is to do. */
+export type Job = LayerJob | TrainingJob | PredictionJob | PipelineJob

@@ -1,0 +1,42 @@
+import * as tf from '@tensorflow/tfjs'
+import { type BackendChoice, useBackend } from '../src/backend/choose.js'
+import { usePrecision } from '../src/backend/precision.js'
+import { recomputeActivations } from '../src/layers/recomputation.js'
+import type { ChildReport } from './child-report.js'
+import type { Job } from './jobs.js'
+import { measureLayer } from './workloads/layer.js'
+import { measurePipeline } from './workloads/pipeline.js'
+import { measurePrediction } from './workloads/prediction.js'
+import { measureTraining } from './workloads/training.js'
+
+/**
+ * Does a job in this process.
+ *
+ * @throws Error when the backend, or the precision on it, cannot be used
+ */
+export async function measureJob(job: Job): Promise<ChildReport> {
+  const choice = await useBackend(job.backend)
+  if (job.workload === 'training') {
+    usePrecision(job.precision === 'bf16' ? 'bf16' : 'float32')
+    recomputeActivations(job.precision === 'float32, low memory')
+  }
+  return { software: softwareOf(choice), ...(await measured(job)) }
+}
+
+function measured(job: Job): Promise<Omit<ChildReport, 'software'>> {
+  switch (job.workload) {
+    case 'layer':
+      return measureLayer(job)
+    case 'training':
+      return measureTraining(job)
+    case 'prediction':
+      return measurePrediction(job)
+    case 'pipeline':
+      return measurePipeline(job)
+  }
+}
+
+function softwareOf({ name, tensorflow }: BackendChoice): string {
+  const library = tensorflow ? `, TensorFlow ${tensorflow.version}` : ''
+  return `tfjs ${tf.version.tfjs}, backend ${name}${library}`
+}

@@ -1,0 +1,77 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import type { BackendName } from '../src/backend/choose.js'
+import { type Letter, letters } from './bench-result.js'
+
+/** What the user asked the benchmark for. */
+export interface BenchOptions {
+  readonly backend: BackendName | 'auto'
+  readonly only: ReadonlySet<Letter>
+  readonly quick: boolean
+  readonly repeats?: number
+  /** Folder of the peers' environment. */
+  readonly peers?: string
+  /** File for everything that was measured. */
+  readonly json?: string
+  /** File for the tables. */
+  readonly out?: string
+}
+
+/** The command line of the benchmark; it throws instead of ending the process. */
+export function benchCommand(): Command {
+  return new Command('bench')
+    .description('Measures speed and memory, and writes the tables of bench/RESULTS.md.')
+    .option('--only <letters>', `workloads to measure: ${letters.join(',')}`, parseLetters)
+    .addOption(
+      new Option('--backend <name>', 'where to compute; workload e takes all of them')
+        .choices(['auto', 'tensorflow', 'tensorflow-gpu', 'wasm', 'cpu'])
+        .default('auto'),
+    )
+    .option('--repeats <rounds>', 'alternating rounds of every workload', parseRepeats)
+    .option('--peers <folder>', 'measure the peers too: a folder made by bench/peers/setup.sh')
+    .option('--quick', 'tiny sizes and few rounds: shows that everything runs, measures nothing', false)
+    .option('--json <file>', 'write everything that was measured')
+    .option('--out <file>', 'where the tables go: bench/RESULTS.md, or the terminal with --only or --quick')
+    .exitOverride()
+}
+
+/**
+ * Reads the command line.
+ *
+ * @throws CommanderError for a call that cannot work, when the message is written, and for --help
+ */
+export function parseOptions(args: readonly string[], command: Command = benchCommand()): BenchOptions {
+  const { only, ...given } = command.parse(args, { from: 'user' }).opts<BenchOptions>()
+  if (only?.has('c') && given.peers === undefined) {
+    command.error('error: --only c must come with --peers, got none (bash bench/peers/setup.sh FOLDER)')
+  }
+  return { ...given, only: only ?? new Set(letters) }
+}
+
+/** The command line as it can be repeated elsewhere: paths are named for what they are. */
+export function commandText({ backend, only, quick, repeats, peers, json, out }: BenchOptions): string {
+  const flags = [
+    ...(only.size < letters.length ? [`--only ${[...only].join(',')}`] : []),
+    ...(backend === 'auto' ? [] : [`--backend ${backend}`]),
+    ...(repeats === undefined ? [] : [`--repeats ${repeats}`]),
+    ...(peers === undefined ? [] : ['--peers DIR']),
+    ...(quick ? ['--quick'] : []),
+    ...(json === undefined ? [] : ['--json FILE']),
+    ...(out === undefined ? [] : ['--out FILE']),
+  ]
+  return ['npm run bench', ...(flags.length > 0 ? ['--'] : []), ...flags].join(' ')
+}
+
+function parseLetters(text: string): ReadonlySet<Letter> {
+  const asked = text.split(',').map(letter => letter.trim())
+  const wrong = asked.find(letter => !letters.some(known => known === letter))
+  if (wrong === undefined) return new Set(letters.filter(letter => asked.includes(letter)))
+  throw new InvalidArgumentError(
+    `It must list letters of ${letters.join(',')}, got ${JSON.stringify(wrong)}.`,
+  )
+}
+
+function parseRepeats(text: string): number {
+  const repeats = Number(text)
+  if (Number.isInteger(repeats) && repeats >= 1) return repeats
+  throw new InvalidArgumentError(`It must be a positive integer, got ${JSON.stringify(text)}.`)
+}

@@ -1,0 +1,73 @@
+import type { SectionResult, Table } from '../bench-result.js'
+import { ownCommand } from '../child-process.js'
+import { type ChildReport, factOf, secondsOf } from '../child-report.js'
+import type { PipelineJob } from '../jobs.js'
+import { countText, ratiosText, secondsText, shareText } from '../number-text.js'
+import { type BenchContext, roundsOf } from '../section.js'
+import { sit } from '../sitting.js'
+import { median, pairRatios, summarize } from '../statistics.js'
+import { fullSettings, quickSettings } from './training-numbers.js'
+
+type Amounts = Pick<PipelineJob, 'composed' | 'images' | 'batchesTimed'>
+
+const full: Amounts = { composed: 10_000, images: 50_000, batchesTimed: 50 }
+const quick: Amounts = { composed: 100, images: 200, batchesTimed: 5 }
+const who = 'input pipeline'
+
+/** Measures how fast images are composed, shuffled and uploaded, beside a training step: workload (f). */
+export async function measurePipelines(context: BenchContext): Promise<SectionResult> {
+  const { name: _, hasTargets: __, ...size } = (context.quick ? quickSettings : fullSettings).at(-1)!
+  const job: PipelineJob = {
+    workload: 'pipeline',
+    backend: context.backend,
+    ...roundsOf(context, { warmUp: 2, rounds: 11 }),
+    ...size,
+    ...(context.quick ? quick : full),
+  }
+  const { reports, failures } = await sit('(f)', [ownCommand(who, job)], 1, context)
+  const report = reports.get(who)?.[0]
+  return {
+    tables: report ? [pipelineTable(job, report)] : [],
+    measured: {},
+    reports: Object.fromEntries(reports),
+    failures,
+  }
+}
+
+/** The table: what each part of the pipeline takes, and what share of a training step that is. */
+export function pipelineTable(
+  { size, batch, images, composed }: Pick<PipelineJob, 'size' | 'batch' | 'images' | 'composed'>,
+  report: ChildReport,
+): Table {
+  const step = secondsOf(report, 'step on a fixed batch')
+  const fresh = secondsOf(report, 'step on fresh batches')
+  const perBatch = (name: string) =>
+    secondsOf(report, name).map(seconds => seconds / factOf(report, 'batches'))
+  const row = (what: string, seconds: readonly number[], imagesTimed: number, share?: string) => [
+    what,
+    secondsText(median(seconds)),
+    countText(imagesTimed / median(seconds)),
+    share ?? shareText(median(pairRatios(seconds, step))),
+  ]
+  return {
+    letter: 'f',
+    title: 'Input pipeline',
+    sentence: `Compares the time to make a batch with that of a WRN-pMoE training step on ${size}x${size} images, batch ${batch}.`,
+    head: ['what', 'time', 'images/s', 'of a step'],
+    rows: [
+      row(
+        `load and compose ${countText(composed)} fashion-quadrants`,
+        secondsOf(report, 'compose'),
+        composed,
+        '',
+      ),
+      row(`a shuffled batch of ${countText(images)} images`, perBatch('batches'), batch),
+      row('the same, uploaded and scaled', perBatch('uploaded batches'), batch),
+      row('a training step on a fixed batch', step, batch),
+      row('a training step on fresh batches', fresh, batch),
+    ],
+    notes: [
+      `step on fresh batches / step on a fixed batch: ${ratiosText(summarize(pairRatios(fresh, step)))}`,
+    ],
+  }
+}

@@ -1,0 +1,59 @@
+import type { ChildCommand } from './child-process.js'
+import type { ChildReport } from './child-report.js'
+import type { BenchContext } from './section.js'
+import { pairRatios, type Summary, summarize } from './statistics.js'
+
+/** Reports of processes that ran in turn. */
+export class Sitting {
+  /** By the name of the process, as many as there were rounds. */
+  readonly reports: ReadonlyMap<string, readonly ChildReport[]>
+  /** Why processes are missing. */
+  readonly failures: readonly string[]
+
+  constructor(reports: ReadonlyMap<string, readonly ChildReport[]>, failures: readonly string[] = []) {
+    this.reports = reports
+    this.failures = failures
+  }
+
+  /** One number of each round, or undefined for a process that was not measured. */
+  numbers(who: string, number: (report: ChildReport) => number): number[] | undefined {
+    return this.reports.get(who)?.map(number)
+  }
+
+  /** The ratios of two processes, round by round, or undefined where one of them was not measured. */
+  ratio(
+    numerator: string,
+    denominator: string,
+    number: (report: ChildReport) => number,
+  ): Summary | undefined {
+    const [above, below] = [this.numbers(numerator, number), this.numbers(denominator, number)]
+    return above && below ? summarize(pairRatios(above, below)) : undefined
+  }
+}
+
+/**
+ * Runs processes in turn, A B C A B C. One that fails is reported and left out from there on, as if it had not come.
+ */
+export async function sit(
+  title: string,
+  commands: readonly ChildCommand[],
+  rounds: number,
+  { run, log }: Pick<BenchContext, 'run' | 'log'>,
+): Promise<Sitting> {
+  const reports = new Map<string, ChildReport[]>(commands.map(({ who }) => [who, []]))
+  const failures: string[] = []
+  for (let round = 1; round <= rounds; round++) {
+    for (const command of commands) {
+      const own = reports.get(command.who)
+      if (!own) continue
+      log(`${title}, round ${round} of ${rounds}: ${command.who}`)
+      try {
+        own.push(await run(command))
+      } catch (error) {
+        reports.delete(command.who)
+        failures.push(`${title}: ${(error as Error).message}`)
+      }
+    }
+  }
+  return new Sitting(reports, failures)
+}

@@ -1,0 +1,76 @@
+/** A number that a measurement is compared with. */
+export interface Target {
+  readonly id: TargetId
+  readonly title: string
+  readonly comparison: '<=' | '>' | '>='
+  readonly limit: number
+  /** What would be better still. */
+  readonly stretch?: number
+  readonly unit: 'ratio' | 'share'
+}
+
+/** What was measured for a target: a median over pairs with its quartiles, or one number. */
+export interface Measured {
+  readonly value: number
+  readonly quartiles?: readonly [number, number]
+}
+
+/** What was measured, as far as it was. */
+export type MeasuredTargets = Partial<Readonly<Record<TargetId, Measured>>>
+
+/** Names of the targets. */
+export type TargetId =
+  | 'pmoe/keras'
+  | 'pmoe/torch'
+  | 'pmoe/torch bf16'
+  | 'wrn/keras'
+  | 'pmoe/wrn'
+  | 'layer 4x4'
+  | 'layer 1x1'
+  | 'line 4x4'
+  | 'line 1x1'
+  | 'memory wrn'
+  | 'memory pmoe'
+  | 'rate wrn'
+  | 'rate pmoe'
+  | 'wasm wrn'
+  | 'wasm pmoe'
+
+const step = '64x64, batch 16'
+
+/** What this library is to reach on a machine with 2 cores. */
+export const targets: readonly Target[] = [
+  below('pmoe/keras', `WRN-pMoE step, ${step}, float32: ours / Keras, masked`, 0.75, 0.6),
+  below('pmoe/torch', `WRN-pMoE step, ${step}, float32: ours / PyTorch, sparse`, 0.83, 0.7),
+  below('pmoe/torch bf16', `WRN-pMoE step, ${step}, bf16: ours / PyTorch, sparse`, 1, 0.8),
+  below('wrn/keras', `WRN step, ${step}, float32: ours / Keras`, 1, 0.85),
+  below('pmoe/wrn', `WRN-pMoE step / WRN step, both ours, ${step}, float32`, 0.82, 0.79),
+  below('layer 4x4', 'PatchMoE / Conv2D, l/n = 1/8, 16x16x640 in 4x4 patches', 0.2, 0.15),
+  below('layer 1x1', 'PatchMoE / Conv2D, l/n = 1/8, 8x8x640 in 1x1 patches', 0.2, 0.15),
+  line('line 4x4', 'R^2 of the time of PatchMoE against l, 16x16x640 in 4x4 patches'),
+  line('line 1x1', 'R^2 of the time of PatchMoE against l, 8x8x640 in 1x1 patches'),
+  below('memory wrn', `Peak memory, WRN, ${step}, float32: ours / Keras`, 1, 0.8),
+  below('memory pmoe', `Peak memory, WRN-pMoE, ${step}, float32: ours / Keras`, 1, 0.8),
+  share('rate wrn', `Share of the best float32 convolution rate, WRN step, ${step}`),
+  share('rate pmoe', `Share of the best float32 convolution rate, WRN-pMoE step, ${step}`),
+  below('wasm wrn', 'WRN-10-1 step, 32x32, batch 16: wasm / plain JavaScript', 1 / 20),
+  below('wasm pmoe', 'WRN-pMoE-10-1 step, 32x32, batch 16: wasm / plain JavaScript', 1 / 20),
+]
+
+/** Whether a measured value reaches its target. */
+export function reaches({ comparison, limit }: Target, value: number): boolean {
+  if (comparison === '<=') return value <= limit
+  return comparison === '>' ? value > limit : value >= limit
+}
+
+function below(id: TargetId, title: string, limit: number, stretch?: number): Target {
+  return { id, title, comparison: '<=', limit, unit: 'ratio', ...(stretch !== undefined && { stretch }) }
+}
+
+function line(id: TargetId, title: string): Target {
+  return { id, title, comparison: '>', limit: 0.99, unit: 'ratio' }
+}
+
+function share(id: TargetId, title: string): Target {
+  return { id, title, comparison: '>=', limit: 0.75, stretch: 0.85, unit: 'share' }
+}

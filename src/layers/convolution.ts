@@ -1,0 +1,75 @@
+import * as tf from '@tensorflow/tfjs'
+import type { Size2D } from '../shapes.js'
+import { inputGradient, kernelGradient } from './convolution-gradients.js'
+import { handGradient } from './hand-gradient.js'
+import { keepInput } from './recomputation.js'
+
+/** Options of {@link convolution}, as in tfjs-layers. */
+export type ConvolutionLayerOptions = Parameters<typeof tf.layers.conv2d>[0]
+
+/** What this module knows of tfjs's own layer. */
+interface StandardConvolution extends tf.layers.Layer {
+  readonly kernel: tf.LayerVariable
+  readonly bias: tf.LayerVariable | null
+  readonly strides: [number, number]
+  readonly padding: string
+  readonly dataFormat: string
+  readonly dilationRate: [number, number]
+  readonly activation: { getClassName(): string } | null
+}
+
+/** tfjs exports no class for it, only this factory. */
+const Standard = tf.layers.conv2d({ name: 'standard', filters: 1, kernelSize: 1 }).constructor as new (
+  options: ConvolutionLayerOptions,
+) => StandardConvolution
+
+/**
+ * tfjs's Conv2D, which keeps its input for the backward pass and nothing else; where the input can be computed again
+ * and `recomputeActivations` is on, not even that. Class name, configuration, weights and results are those of tfjs.
+ */
+export class Convolution extends Standard {
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
+    const { strides, padding, dataFormat, dilationRate, activation } = this
+    const linear = !activation || activation.getClassName() === 'linear'
+    const plain = dataFormat === 'channelsLast' && dilationRate.every(rate => rate === 1)
+    if (!linear || !plain || (padding !== 'same' && padding !== 'valid')) return super.call(inputs, kwargs)
+    return tf.tidy(() => {
+      this.invokeCallHook(inputs, kwargs)
+      const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
+      return convolve(
+        x,
+        this.kernel.read() as tf.Tensor4D,
+        this.bias?.read() as tf.Tensor1D,
+        strides,
+        padding,
+      )
+    })
+  }
+}
+
+/** Creates a {@link Convolution} layer. */
+export function convolution(options: ConvolutionLayerOptions): Convolution {
+  return new Convolution(options)
+}
+
+function convolve(
+  x: tf.Tensor4D,
+  kernel: tf.Tensor4D,
+  bias: tf.Tensor1D | undefined,
+  strides: Size2D,
+  pad: 'same' | 'valid',
+): tf.Tensor4D {
+  return handGradient([x, kernel, ...(bias ? [bias] : [])], () => {
+    const product = tf.conv2d(x, kernel, [...strides], pad)
+    const kept = keepInput(x)
+    return {
+      value: bias ? tf.add(product, bias) : product,
+      saved: kept.tensors,
+      gradient: (dy, saved) => [
+        inputGradient(dy, kernel, x.shape, strides, pad),
+        kernelGradient(kept.restore(saved), dy, kernel.shape, strides, pad),
+        ...(bias ? [tf.sum(dy, [0, 1, 2])] : []),
+      ],
+    }
+  })
+}

@@ -1,8 +1,9 @@
-import { mkdir, readFile, stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { z } from 'zod'
 import { writeFilesAtomic } from './atomic.js'
+import { makeFolder } from './folders.js'
 
 const MODEL = 'model.json'
 const WEIGHTS = 'weights.bin'
@@ -42,7 +43,7 @@ async function save(dir: string, artifacts: tf.io.ModelArtifacts): Promise<tf.io
 
 async function makeFolder(dir: string): Promise<void> {
   try {
-    await mkdir(dir, { recursive: true })
+    await makeFolder(dir)
   } catch (cause) {
     throw new Error(
       `fileSystem: ${dir} must be a folder that can be made, got: ${(cause as Error).message}`,

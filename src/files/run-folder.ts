@@ -1,11 +1,12 @@
-import { appendFile, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { appendFile, readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { z } from 'zod'
 import type { CheckpointStore } from '../train/checkpoint.js'
 import type { EpochMetrics } from '../train/events.js'
 import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../train/tensorboard.js'
 import { writeFileAtomic } from './atomic.js'
+import { isMissing, makeFolder } from './folders.js'
 import { fileSystem } from './model-files.js'
 import { parseRunConfig, type RunConfig } from './run-config.js'
 
@@ -227,27 +228,4 @@ async function named<T>(rule: string, action: () => Promise<T>): Promise<T> {
   } catch (cause) {
     throw new Error(`${rule}, got ${(cause as Error).message}`, { cause })
   }
-}
-
-/** Makes a folder with its parents; mkdir's own `recursive` never returns where a file system refuses, as /proc does. */
-async function makeFolder(directory: string): Promise<void> {
-  try {
-    await mkdir(directory)
-  } catch (error) {
-    if (isMissing(error) && dirname(directory) !== directory) {
-      await makeFolder(dirname(directory))
-      await mkdir(directory)
-    } else if (!(await isFolder(directory))) {
-      throw error
-    }
-  }
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined)
-  return found?.isDirectory() ?? false
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

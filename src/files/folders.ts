@@ -1,0 +1,31 @@
+import { mkdir, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/**
+ * Makes a folder with its parents; one that is there is taken. (mkdir's own `recursive` never returns where a file system
+ * refuses with 'no such file', as /proc does.)
+ *
+ * @throws Error as the file system gives it
+ */
+export async function makeFolder(directory: string): Promise<void> {
+  try {
+    await mkdir(directory)
+  } catch (error) {
+    if (isMissing(error) && dirname(directory) !== directory) {
+      await makeFolder(dirname(directory))
+      await mkdir(directory)
+    } else if (!(await isFolder(directory))) {
+      throw error
+    }
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  const found = await stat(path).catch(() => undefined)
+  return found?.isDirectory() ?? false
+}
+
+/** Whether an error of the file system says that something is not there. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}

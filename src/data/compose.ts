@@ -42,7 +42,7 @@ export function composeGrid(options: GridOptions): ImageSet {
   const others = distractors.flatMap(distractor => [...imagesOfClass(pool, distractor)])
   const chance = random(seed, 'cells')
 
-  const images = new Uint8Array(count * cells * height * width * channels)
+  const images = allocate(count, cells * height * width * channels)
   const labels = new Int32Array(count)
   const trueCell = new Int32Array(count)
   const sources = new Int32Array(cells)
@@ -66,6 +66,17 @@ export function composeGrid(options: GridOptions): ImageSet {
     classNames: targets.map(target => pool.classNames[target] as string),
     cells: grid,
     trueCell,
+  }
+}
+
+function allocate(count: number, imageBytes: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(count * imageBytes)
+  } catch (cause) {
+    throw new RangeError(
+      `composeGrid: count must be of images that fit in memory, got ${count} (${imageBytes} bytes each)`,
+      { cause },
+    )
   }
 }
 

@@ -33,7 +33,7 @@ async function save(dir: string, artifacts: tf.io.ModelArtifacts): Promise<tf.io
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value != null)),
     weightsManifest: [{ paths: [WEIGHTS], weights: weightSpecs }],
   }
-  await makeFolder(dir)
+  await makeModelFolder(dir)
   await writeFilesAtomic([
     [join(dir, WEIGHTS), new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData))],
     [join(dir, MODEL), JSON.stringify(model)],
@@ -41,7 +41,7 @@ async function save(dir: string, artifacts: tf.io.ModelArtifacts): Promise<tf.io
   return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) }
 }
 
-async function makeFolder(dir: string): Promise<void> {
+async function makeModelFolder(dir: string): Promise<void> {
   try {
     await makeFolder(dir)
   } catch (cause) {
@@ -103,7 +103,7 @@ function parseModel(path: string, text: string): tf.io.ModelJSON {
   if (checked.success) return value as tf.io.ModelJSON
   const [issue] = checked.error.issues
   throw new Error(
-    `fileSystem: ${path} must describe a model, got: ${issue?.path.join('.')}: ${issue?.message}`,
+    `fileSystem: ${path} must describe a model, got: ${issue?.path.join('.') || 'the whole'}: ${issue?.message}`,
     {
       cause: checked.error,
     },

@@ -87,7 +87,9 @@ export async function createRun(
         `createRun: ${directory} must be new or empty, got a run (continue it with --resume, replace it with --force)`,
       )
     }
-    for (const name of RUN_FILES) await rm(join(directory, name), { recursive: true, force: true })
+    await named(`createRun: ${directory} must be writable`, async () => {
+      for (const name of RUN_FILES) await rm(join(directory, name), { recursive: true, force: true })
+    })
   }
   await named(`createRun: ${directory} must be writable`, () => makeFolder(directory))
   return withConfig(directory, config)
@@ -138,7 +140,19 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
     saveModel: async model => {
       await model.save(fileSystem(modelFolder))
     },
-    loadModel: () => tf.loadLayersModel(fileSystem(modelFolder)),
+    loadModel: () => loadModel(modelFolder),
+  }
+}
+
+/** Loads a model; what TensorFlow.js cannot build from its description names the folder, in one line. */
+async function loadModel(folder: string): Promise<tf.LayersModel> {
+  try {
+    return await tf.loadLayersModel(fileSystem(folder))
+  } catch (cause) {
+    const [reason = ''] = (cause as Error).message.split('\n')
+    // Damaged files are named already.
+    if (reason.startsWith('fileSystem:')) throw cause
+    throw new Error(`${folder}: model must be one that can be built, got: ${reason}`, { cause })
   }
 }
 

@@ -139,6 +139,11 @@ describe('composeGrid', () => {
     ],
     ['a count below 0', { count: -1 }, 'composeGrid: count must be an integer of at least 0, got -1'],
     ['half an image', { count: 1.5 }, 'composeGrid: count must be an integer of at least 0, got 1.5'],
+    [
+      'more than fits in memory',
+      { count: 2 ** 52 },
+      `composeGrid: count must be of images that fit in memory, got 4503599627370496 (BYTES bytes each)`,
+    ],
     ['no targets', { targets: [] }, 'composeGrid: targets must name a class, got none'],
     ['no distractors', { distractors: [] }, 'composeGrid: distractors must name a class, got none'],
     [

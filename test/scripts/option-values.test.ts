@@ -51,8 +51,8 @@ describe.each([
       ['4', 4],
       ['4x2', [4, 2]],
     ],
-    ['4x', 'x2', '0x1', 'four'],
-    'It must be a positive integer.',
+    ['4x', 'x2', '0x1', 'four', '', '3x1.5'],
+    'It must be pixels: 4, or 4x2.',
   ],
 ] as const)('%o', (parse, good, bad, message) => {
   test('reads what it allows', () => {

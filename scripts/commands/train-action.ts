@@ -6,10 +6,11 @@ import {
   type ConfigDifference,
   configDifferences,
   lengthSetting,
+  placeSetting,
   type RunConfig,
   runConfig,
 } from '../../src/files/run-config.js'
-import { createRun, extendRun, openRun, type RunFolder } from '../../src/files/run-folder.js'
+import { continueRun, createRun, openRun, type RunFolder } from '../../src/files/run-folder.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { buildNetwork } from '../run/network.js'
@@ -98,18 +99,27 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
   return { run, model, data, resume }
 }
 
-/** A run goes on as it began: flags may repeat its settings and ask for more epochs, not change anything else. */
+/**
+ * A run goes on as it began: flags may repeat its settings, ask for more epochs and say where its files are now, not
+ * change anything else.
+ */
 async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunFolder> {
   const differences = changedSettings(run.config, request)
-  const longer = differences.find(
-    ({ key, was, asked }) => key === lengthSetting && Number(asked) > Number(was),
-  )
-  const refused = differences.filter(difference => difference !== longer)
-  if (refused.length === 0) return longer ? extendRun(run, Number(longer.asked)) : run
-  const list = refused.map(({ key, was, asked }) => `${key} is ${text(was)}, asked for ${text(asked)}`)
-  throw new UsageError(
-    `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
-  )
+  const isFree = ({ key, was, asked }: ConfigDifference) =>
+    key === placeSetting || (key === lengthSetting && Number(asked) > Number(was))
+  const refused = differences.filter(difference => !isFree(difference))
+  if (refused.length > 0) {
+    const list = refused.map(({ key, was, asked }) => `${key} is ${text(was)}, asked for ${text(asked)}`)
+    throw new UsageError(
+      `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
+    )
+  }
+  if (differences.length === 0) return run
+  const { dataset, training } = run.config
+  const asked = new Map(differences.map(difference => [difference.key, difference.asked]))
+  const epochs = asked.get(lengthSetting) ?? training.epochs
+  const data = asked.get(placeSetting) ?? dataset.data
+  return continueRun(run, epochs as number, data as string | null)
 }
 
 function changedSettings(config: RunConfig, request: TrainRequest): ConfigDifference[] {

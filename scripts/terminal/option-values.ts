@@ -26,8 +26,12 @@ export function share(text: string): number {
 
 /** Parses a size in pixels, `4` or `4x2` (height x width). */
 export function pixelSize(text: string): number | [number, number] {
-  const [height, width, ...rest] = text.split('x').map(side => positiveInteger(side))
-  if (height === undefined || rest.length > 0) throw new InvalidArgumentError('It must be pixels: 4, or 4x2.')
+  const sides = text.split('x').map(Number)
+  const [height, width, ...rest] = sides
+  const positive = sides.every(side => Number.isInteger(side) && side >= 1)
+  if (height === undefined || rest.length > 0 || !positive) {
+    throw new InvalidArgumentError('It must be pixels: 4, or 4x2.')
+  }
   return width === undefined ? height : [height, width]
 }
 

@@ -66,7 +66,7 @@ async function useFirst(options: UseBackendOptions): Promise<BackendChoice> {
   const skipped: SkippedBackend[] = []
   const native = await useNative('auto', options, skipped)
   if (native) return native
-  return useWasm('native TensorFlow could not be used', skipped)
+  return useWasm('native TensorFlow is not provided or does not load (npx pmoe doctor says which)', skipped)
 }
 
 /** Tries every installation of native TensorFlow; the GPU name is given only where a GPU computes. */
@@ -129,6 +129,8 @@ function unavailable(name: 'tensorflow' | 'tensorflow-gpu', skipped: readonly Sk
 
 async function usePlainCpu(): Promise<BackendChoice> {
   await setBackend('cpu')
+  // tfjs would advertise tfjs-node at the first operation, to somebody who asked for this backend.
+  Object.assign(tf.backend(), { firstUse: false })
   return { name: 'cpu', reason: 'it was asked for', skipped: [] }
 }
 

@@ -85,8 +85,8 @@ export const runConfigSchema = z.strictObject({
   /** Initial weights, the order of the images, and composed images are drawn from it. */
   seed: z.int(),
   backend: z.enum(configChoices.backend),
-  precision: z.enum(configChoices.precision),
-  memory: z.enum(configChoices.memory),
+  precision: z.enum(configChoices.precision).default('float32'),
+  memory: z.enum(configChoices.memory).default('normal'),
   versions: z.strictObject({
     patchMoe: z.string(),
     tfjs: z.string(),
@@ -155,15 +155,17 @@ export function configDifferences(was: RunConfig, asked: RunConfig): ConfigDiffe
   })
 }
 
-/** How long a run trains: more of it changes nothing of what was computed before. */
+/** Settings that change nothing of what was computed before: how long a run trains, and where its files lie. */
 export const lengthSetting = 'training.epochs'
+export const placeSetting = 'dataset.data'
 
 /**
  * The configuration that a checkpoint belongs to, as text: equal for runs that would compute the same, however many
- * epochs they last.
+ * epochs they last and wherever their files lie.
  */
 export function configKey(config: RunConfig): string {
-  return JSON.stringify(Object.fromEntries(settings(config).filter(([key]) => key !== lengthSetting)))
+  const free = [lengthSetting, placeSetting]
+  return JSON.stringify(Object.fromEntries(settings(config).filter(([key]) => !free.includes(key))))
 }
 
 /** Every setting with its path, `[training.epochs, 30]`; arrays are values. */

@@ -95,9 +95,15 @@ export async function createRun(
   return withConfig(directory, config)
 }
 
-/** The same run, to last for so many epochs. */
-export async function extendRun({ directory, config }: RunFolder, epochs: number): Promise<RunFolder> {
-  return withConfig(directory, { ...config, training: { ...config.training, epochs } })
+/** The same run, to last for so many epochs and to read its files from this folder. */
+export async function continueRun(
+  { directory, config }: RunFolder,
+  epochs: number,
+  data: string | null,
+): Promise<RunFolder> {
+  const { dataset, training } = config
+  const changed = { ...config, dataset: { ...dataset, data }, training: { ...training, epochs } }
+  return withConfig(directory, changed)
 }
 
 async function withConfig(directory: string, config: RunConfig): Promise<RunFolder> {

@@ -135,7 +135,9 @@ describe('auto', () => {
   test('takes wasm where there is no native TensorFlow, never cpu', async () => {
     const choice = await use('auto')
     expect(choice.name).toBe('wasm')
-    expect(choice.reason).toBe('native TensorFlow could not be used')
+    expect(choice.reason).toBe(
+      'native TensorFlow is not provided or does not load (npx pmoe doctor says which)',
+    )
     expect(choice.skipped).toEqual([
       {
         name: 'tensorflow',

@@ -24,7 +24,7 @@ test('without native TensorFlow: wasm computes, and the advice is how to get it'
     cores: availableParallelism(),
     tfjs: tf.version.tfjs,
     chosen: 'wasm',
-    reason: 'native TensorFlow could not be used',
+    reason: 'native TensorFlow is not provided or does not load (npx pmoe doctor says which)',
   })
   const backends = Object.fromEntries(diagnosis.backends.map(backend => [backend.name, backend]))
   expect(backends.wasm).toEqual({ name: 'wasm', available: true, version: '4.22.0', threads: 1 })

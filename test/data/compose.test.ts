@@ -142,7 +142,7 @@ describe('composeGrid', () => {
     [
       'more than fits in memory',
       { count: 2 ** 52 },
-      `composeGrid: count must be of images that fit in memory, got 4503599627370496 (BYTES bytes each)`,
+      'composeGrid: count must be of images that fit in memory, got 4503599627370496 (96 bytes each)',
     ],
     ['no targets', { targets: [] }, 'composeGrid: targets must name a class, got none'],
     ['no distractors', { distractors: [] }, 'composeGrid: distractors must name a class, got none'],

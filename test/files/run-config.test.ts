@@ -94,7 +94,7 @@ describe('configDifferences', () => {
   })
 })
 
-test('configKey is a flat JSON object that leaves out the versions and the epochs alone', () => {
+test('configKey is a flat JSON object that leaves out the versions, the epochs and the place of the files alone', () => {
   const other = { ...config, versions: { ...config.versions, patchMoe: '9' } }
   expect(configKey(other)).toBe(configKey(config))
   expect(JSON.parse(configKey(config))).toMatchObject({
@@ -103,6 +103,7 @@ test('configKey is a flat JSON object that leaves out the versions and the epoch
     backend: 'wasm',
   })
   expect(configKey({ ...config, training: { ...config.training, epochs: 9 } })).toBe(configKey(config))
+  expect(configKey({ ...config, dataset: { ...config.dataset, data: '/elsewhere' } })).toBe(configKey(config))
   expect(configKey({ ...config, seed: 2 })).not.toBe(configKey(config))
 })
 
@@ -114,3 +115,8 @@ function errorOf(action: () => unknown): Error {
   }
   throw new Error('expected an error')
 }
+
+test('a configuration from before precision and memory were settings means the usual ones', () => {
+  const { precision: _, memory: __, ...older } = config
+  expect(parseRunConfig(JSON.stringify(older), 'config.json')).toEqual(config)
+})

@@ -194,3 +194,19 @@ test('a saved model computes the same when loaded', async () => {
   const [before, after] = [model, loaded].map(each => (each.predict(x) as tf.Tensor).dataSync())
   expect([...after!]).toEqual([...before!])
 })
+
+test('a model that cannot be built names its folder, in one line', async () => {
+  await useTestBackend()
+  const run = await createRun(directory, config)
+  await run.saveModel(tf.sequential({ layers: [tf.layers.dense({ units: 2, inputShape: [3] })] }))
+  const path = join(directory, 'model', 'model.json')
+  const saved = await readFile(path, 'utf8')
+  await writeFile(path, saved.replace('"class_name":"Dense"', '"class_name":"Dance"'))
+  await expect(run.loadModel()).rejects.toThrow(
+    /^.*\/first\/model: model must be one that can be built, got: Unknown layer: Dance[^\n]*$/,
+  )
+  await writeFile(path, '[]')
+  await expect(run.loadModel()).rejects.toThrow(
+    `fileSystem: ${path} must describe a model, got: the whole: Invalid input: expected object, received array`,
+  )
+})

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
@@ -238,6 +238,32 @@ describe('what cannot work ends with a message, without a stack', () => {
     expect(image.err).toContain(join(root, 'no.png'))
     expect(stack.code).toBe(1)
     expect(stack.err).toMatch(/\n\s+at (async )?openRun /)
+  })
+
+  test.each([
+    { name: 'damaged images are a failure: exit code 1', length: 3073 * 2 - 1, code: 1 },
+    {
+      name: 'too few images for --samples are a mistake in the call: exit code 2',
+      length: 3073 * 2,
+      code: 2,
+    },
+  ])('$name', async ({ length, code }) => {
+    const data = join(root, `cifar-${length}`)
+    await mkdir(data)
+    const names = [1, 2, 3, 4, 5].map(number => `data_batch_${number}.bin`)
+    for (const file of [...names, 'test_batch.bin']) {
+      await writeFile(join(data, file), new Uint8Array(length))
+    }
+    const words = ['train', '--dataset', 'cifar10', '--data', data, '--model', 'wrn', '--backend', 'wasm']
+    const { err, code: found } = await callPmoe([
+      ...words,
+      '--samples',
+      '1000',
+      '--out',
+      join(root, 'no-run'),
+    ])
+    expect(err).toMatch(code === 1 ? /whole records of 3073 bytes, got 6145/ : /class 0 "airplane" must have/)
+    expect(found).toBe(code)
   })
 
   test('a model file that is cut off is refused with both lengths', async () => {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -114,4 +114,15 @@ test('a finished run goes on for more epochs, as if it had been asked for them a
   const fewer = await runPmoe([...more, '1'])
   expect(fewer.code).toBe(2)
   expect(fewer.err).toContain('got changed ones: training.epochs is 2, asked for 1')
+})
+
+test('a run goes on when its files have moved', async () => {
+  const [run, before, after] = [join(root, 'moved'), join(root, 'digits'), join(root, 'digits-moved')]
+  await cp(new URL('../../samples/digits8', import.meta.url), before, { recursive: true })
+  const train = ['train', ...settings, '--epochs', '1', '--data', before, '--out', run]
+  expect((await runPmoe(train)).code).toBe(0)
+  await rename(before, after)
+  const resume = ['train', '--resume', '--out', run, '--epochs', '2']
+  expect(await runPmoe([...resume, '--data', after])).toMatchObject({ code: 0, err: '' })
+  expect((await result(run)).metrics).toHaveLength(2)
 })

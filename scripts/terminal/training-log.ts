@@ -65,7 +65,7 @@ function lineLog(title: string, out: NodeJS.WriteStream): TrainingLog {
 function barLog(title: string, out: NodeJS.WriteStream): TrainingLog {
   const bars = new MultiBar(
     {
-      format: `${title} {bar} epoch {epoch}/{epochs} · {rate} images/s · {metrics} · {left} left`,
+      format: `${title} {bar} epoch {epoch}/{epochs}{status}`,
       barsize: 24,
       fps: 8,
       hideCursor: true,
@@ -143,14 +143,14 @@ class Progress {
   }
 }
 
-function barPayload(progress: Progress) {
-  return {
-    epoch: progress.epoch,
-    epochs: progress.epochs,
-    rate: progress.rate.toFixed(0),
-    metrics: progress.metrics,
-    left: duration(progress.secondsLeft),
-  }
+/** What a bar shows: nothing of what is not known yet. */
+function barPayload({ epoch, epochs, rate, metrics, secondsLeft }: Progress) {
+  const known = [
+    rate > 0 && `${rate.toFixed(0)} images/s`,
+    metrics,
+    Number.isFinite(secondsLeft) && `${duration(secondsLeft)} left`,
+  ]
+  return { epoch, epochs, status: known.map(part => (part ? ` · ${part}` : '')).join('') }
 }
 
 function epochText(event: TrainEvent, progress: Progress): string | undefined {

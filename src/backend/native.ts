@@ -54,7 +54,7 @@ export function packageRoot(): string {
 }
 
 /** The folder that `pmoe native` fills: PATCH_MOE_NATIVE, or `.native` in this npm package. */
-export function nativeFolder(env: NodeJS.ProcessEnv = process.env): string {
+export function nativeFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
   return env.PATCH_MOE_NATIVE || join(packageRoot(), '.native')
 }
 

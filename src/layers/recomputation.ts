@@ -14,6 +14,7 @@ export interface KeptInput<T extends tf.Tensor> {
 
 let enabled = false
 const recipes = new WeakMap<tf.Tensor, Recipe>()
+const sources = new WeakSet<tf.Tensor>()
 
 /**
  * Whether training keeps the outputs of BatchNorm and ReLU (the default), or computes them again in the backward pass
@@ -25,7 +26,14 @@ export function recomputeActivations(recompute: boolean): void {
 
 /** Tells how `tensor` can be computed again, while {@link recomputeActivations} is on. */
 export function offerRecipe(tensor: tf.Tensor, recipe: Recipe): void {
-  if (enabled) recipes.set(tensor, recipe)
+  if (!enabled) return
+  recipes.set(tensor, recipe)
+  for (const source of recipe.sources) sources.add(source)
+}
+
+/** Whether another tensor may have to be computed again from this one, which must then not be freed in the forward pass. */
+export function isRecipeSource(tensor: tf.Tensor): boolean {
+  return sources.has(tensor)
 }
 
 /** How `tensor` can be computed again, if anybody told. */

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { frugalForward } from './forward.js'
 
 /** How a classifier of one logit decides. */
 export interface LossOptions {
@@ -147,7 +148,7 @@ function upTo(model: tf.LayersModel, output: tf.SymbolicTensor): tf.LayersModel 
 }
 
 function applied(model: tf.LayersModel): Logits {
-  return (x, training) => model.apply(x, { training }) as tf.Tensor2D
+  return frugalForward(model) as Logits
 }
 
 function affine(features: tf.Tensor2D, [kernel, bias]: tf.Tensor[]): tf.Tensor2D {

@@ -1,0 +1,71 @@
+import * as tf from '@tensorflow/tfjs'
+import { isRecipeSource } from '../layers/recomputation.js'
+
+/** One layer's place in the order of computation; tensors go by the numbers of their symbolic ones. */
+interface Step {
+  readonly layer: tf.layers.Layer
+  readonly inputs: readonly number[]
+  readonly output: number
+}
+
+/** Layers that hand masks on, which only tfjs's own execution does. */
+const MASKING = new Set(['Masking', 'Embedding'])
+
+/**
+ * Applies a model of one input and one output, and frees each layer's output once the last layer that reads it has
+ * run. tfjs holds all of them until the forward pass has ended, whether the backward pass needs them or not.
+ *
+ * Models that this does not cover (layers with several outputs, with call arguments, or with masks) are applied as tfjs
+ * does it; nested models count as one layer. Values and gradients are the same.
+ *
+ * @returns applies the model; the result is the caller's
+ */
+export function frugalForward(model: tf.LayersModel): (x: tf.Tensor, training: boolean) => tf.Tensor {
+  const [input, output] = [model.inputs[0], model.outputs[0]]
+  const steps = input && output && model.inputs.length === 1 ? stepsTo(output, input) : undefined
+  if (!input || !output || !steps) return (x, training) => model.apply(x, { training }) as tf.Tensor
+  const readers = new Map<number, number>()
+  for (const id of steps.flatMap(step => step.inputs)) readers.set(id, (readers.get(id) ?? 0) + 1)
+  return (x, training) => tf.tidy(() => run(steps, new Map([[input.id, x]]), readers, training, output.id))
+}
+
+function run(
+  steps: readonly Step[],
+  values: Map<number, tf.Tensor>,
+  readers: ReadonlyMap<number, number>,
+  training: boolean,
+  result: number,
+): tf.Tensor {
+  const given = new Set(values.keys())
+  const left = new Map(readers)
+  for (const { layer, inputs, output } of steps) {
+    const tensors = inputs.map(id => values.get(id) as tf.Tensor)
+    const value = layer.apply(tensors.length === 1 ? (tensors[0] as tf.Tensor) : tensors, { training })
+    values.set(output, value as tf.Tensor)
+    for (const id of inputs) {
+      const still = (left.get(id) ?? 0) - 1
+      left.set(id, still)
+      const tensor = values.get(id) as tf.Tensor
+      if (still === 0 && !given.has(id) && !isRecipeSource(tensor)) tensor.dispose()
+    }
+  }
+  return values.get(result) as tf.Tensor
+}
+
+/** The layers from `input` to `output` in an order in which they can run; undefined where one is not covered. */
+function stepsTo(output: tf.SymbolicTensor, input: tf.SymbolicTensor): Step[] | undefined {
+  const steps: Step[] = []
+  const reached = new Set([input.id])
+  const visit = (tensor: tf.SymbolicTensor): boolean => {
+    if (reached.has(tensor.id)) return true
+    const layer = tensor.sourceLayer
+    const node = layer.inboundNodes[tensor.nodeIndex]
+    if (!node || node.inputTensors.length === 0 || node.outputTensors.length !== 1) return false
+    if (Object.keys(node.callArgs ?? {}).length > 0 || MASKING.has(layer.getClassName())) return false
+    if (!node.inputTensors.every(visit)) return false
+    reached.add(tensor.id)
+    steps.push({ layer, inputs: node.inputTensors.map(({ id }) => id), output: tensor.id })
+    return true
+  }
+  return visit(output) ? steps : undefined
+}

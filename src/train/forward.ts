@@ -21,6 +21,8 @@ const MASKING = new Set(['Masking', 'Embedding'])
  * @returns applies the model; the result is the caller's
  */
 export function frugalForward(model: tf.LayersModel): (x: tf.Tensor, training: boolean) => tf.Tensor {
+  // A sequential model knows its layers' penalties only once it is built, which its first use would do.
+  if (model instanceof tf.Sequential && !model.built) model.build()
   const [input, output] = [model.inputs[0], model.outputs[0]]
   const steps = input && output && model.inputs.length === 1 ? stepsTo(output, input) : undefined
   if (!input || !output || !steps) return (x, training) => model.apply(x, { training }) as tf.Tensor

@@ -1,29 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { handGradient } from '../layers/hand-gradient.js'
 import { type BatchNormInputs, registerLayerOps } from '../layers/ops.js'
-
-/** What is used of tfjs-node's backend: its door to any TensorFlow operation. */
-interface NativeBackend {
-  readonly binding: {
-    readonly TF_ATTR_TYPE: number
-    readonly TF_ATTR_FLOAT: number
-    readonly TF_ATTR_BOOL: number
-    readonly TF_ATTR_STRING: number
-    readonly TF_FLOAT: number
-  }
-  executeMultipleOutputs(
-    name: string,
-    attributes: Attribute[],
-    inputs: tf.Tensor[],
-    outputs: number,
-  ): tf.Tensor[]
-}
-
-interface Attribute {
-  readonly name: string
-  readonly type: number
-  readonly value: string | number | boolean
-}
+import { type Attribute, nativeBackend } from './tensorflow-operations.js'
 
 let registered = false
 
@@ -48,7 +26,7 @@ function batchNorm({ x, gamma, beta, epsilon, onMoments }: BatchNormInputs): tf.
     const inputs = [tf.reshape(x, image), gamma, beta, empty, empty]
     // y, mean, unbiased variance, and three that the gradient takes back.
     const [y, mean, variance, ...reserved] = fused('FusedBatchNormV3', epsilon, inputs, 6, [
-      { name: 'exponential_avg_factor', type: backend().binding.TF_ATTR_FLOAT, value: 1 },
+      { name: 'exponential_avg_factor', type: nativeBackend().binding.TF_ATTR_FLOAT, value: 1 },
     ]) as [tf.Tensor, tf.Tensor1D, tf.Tensor1D, ...tf.Tensor[]]
     onMoments({ mean, variance: tf.mul(variance, (pixels - 1) / pixels) })
     return {
@@ -74,7 +52,7 @@ function fused(
   outputs: number,
   more: Attribute[],
 ): tf.Tensor[] {
-  const { TF_ATTR_FLOAT, TF_ATTR_BOOL, TF_ATTR_STRING } = backend().binding
+  const { TF_ATTR_FLOAT, TF_ATTR_BOOL, TF_ATTR_STRING } = nativeBackend().binding
   const attributes = [
     floats('T'),
     floats('U'),
@@ -87,14 +65,10 @@ function fused(
 }
 
 function floats(name: string): Attribute {
-  const { TF_ATTR_TYPE, TF_FLOAT } = backend().binding
+  const { TF_ATTR_TYPE, TF_FLOAT } = nativeBackend().binding
   return { name, type: TF_ATTR_TYPE, value: TF_FLOAT }
 }
 
 function run(name: string, attributes: Attribute[], inputs: tf.Tensor[], outputs: number): tf.Tensor[] {
-  return backend().executeMultipleOutputs(name, attributes, inputs, outputs)
-}
-
-function backend(): NativeBackend {
-  return tf.backend() as unknown as NativeBackend
+  return nativeBackend().executeMultipleOutputs(name, attributes, inputs, outputs)
 }

@@ -1,5 +1,11 @@
-import * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs'
 import { registerLayerOps } from '../layers/ops.js'
+import {
+  type Attribute,
+  type NativeBackend,
+  nativeBackend,
+  type OutputMetadata,
+} from './tensorflow-operations.js'
 
 /** In what convolutions and matrix products are computed; everything else is float32. */
 export const PRECISIONS = ['float32', 'bf16'] as const
@@ -17,33 +23,6 @@ const REDUCED: ReadonlyMap<string, readonly number[]> = new Map([
   ['BatchMatMulV2', [0, 1]],
 ])
 
-interface Attribute {
-  readonly name: string
-  readonly type: number
-  readonly value: unknown
-}
-
-interface OutputMetadata {
-  readonly id: number
-  readonly shape: number[]
-  readonly dtype: number
-}
-
-/** What is used of tfjs-node's backend: its table of tensors, and its door to any TensorFlow operation. */
-interface NativeBackend {
-  readonly binding: {
-    readonly TF_ATTR_TYPE: number
-    readonly TF_ATTR_BOOL: number
-    executeOp(name: string, attributes: Attribute[], ids: number[], outputs: number): OutputMetadata[]
-    deleteTensor(id: number): void
-  }
-  readonly tensorMap: { has(dataId: object): boolean; get(dataId: object): { id: number; refCount: number } }
-  executeSingleOutput(name: string, attributes: Attribute[], inputs: tf.Tensor[]): tf.Tensor
-  disposeData(dataId: object, force?: boolean): boolean
-  getInputTensorIds(inputs: tf.Tensor[]): number[]
-  createOutputTensor(metadata: OutputMetadata): tf.Tensor
-}
-
 let reduced: ReducedProducts | undefined
 
 /**
@@ -57,7 +36,7 @@ export function setPrecision(precision: Precision): void {
     reduced.remove()
     reduced = undefined
   } else {
-    reduced = new ReducedProducts(tf.backend() as unknown as NativeBackend)
+    reduced = new ReducedProducts(nativeBackend())
   }
 }
 

@@ -86,8 +86,8 @@ function* cut(
   start: number,
 ): Generator<ImageBatch, void, undefined> {
   for (let first = start; first < order.length; first += batchSize) {
-    const { images, labels, count } = pick(set, order.subarray(first, first + batchSize))
-    yield { images, labels, count }
+    const { images, labels, groups, count } = pick(set, order.subarray(first, first + batchSize))
+    yield { images, labels, count, ...(groups && { groups }) }
   }
 }
 
@@ -99,12 +99,13 @@ function pick(set: ImageSet, positions: Int32Array): ImageSet {
   positions.forEach((position, i) => {
     images.set(set.images.subarray(position * imageBytes, (position + 1) * imageBytes), i * imageBytes)
   })
-  const { trueCell } = set
+  const { trueCell, groups } = set
   return {
     ...set,
     images,
     labels: positions.map(position => set.labels[position] as number),
     count: positions.length,
     ...(trueCell && { trueCell: positions.map(position => trueCell[position] as number) }),
+    ...(groups && { groups: positions.map(position => groups[position] as number) }),
   }
 }

@@ -13,6 +13,10 @@ export interface ImageSet {
   /** Height, width and channels of every image. */
   readonly shape: ImageShape
   readonly classNames: readonly string[]
+  /** Names of the groups that accuracy is reported for, besides the classes: `Smiling with Black_Hair`. */
+  readonly groupNames?: readonly string[]
+  /** Group of each image, (count), integers in [0, groupNames.length). */
+  readonly groups?: Int32Array
   /** For composed images: the grid of cells that each image was composed of, [rows, columns]. */
   readonly cells?: Size2D
   /** For composed images: the number of the cell that shows the labelled class, (count), row by row. */
@@ -25,6 +29,8 @@ export interface ImageBatch {
   readonly images: Uint8Array
   /** (count) class numbers. */
   readonly labels: Int32Array
+  /** (count) group numbers, where the images have groups. */
+  readonly groups?: Int32Array
   readonly count: number
 }
 

@@ -1,0 +1,57 @@
+import type { ImageShape, Size2D } from '../shapes.js'
+import { batches, epochOrder } from './batches.js'
+import type { ImageBatch, ImageSet } from './image-set.js'
+
+/**
+ * Labelled images that come in batches, wherever they are: in memory, in files, or made as they are asked for.
+ */
+export interface ImageStream {
+  readonly count: number
+  /** Height, width and channels of every image. */
+  readonly shape: ImageShape
+  readonly classNames: readonly string[]
+  /** Names of the groups that accuracy is reported for, where the images have groups. */
+  readonly groupNames?: readonly string[]
+  /** For composed images: the grid of cells that each image was composed of, [rows, columns]. */
+  readonly cells?: Size2D
+  /**
+   * One pass over the images.
+   *
+   * A function of its arguments alone: asked again with the same ones, it yields the same bytes, so that a resumed
+   * run goes on exactly where it stopped.
+   *
+   * @throws RangeError when an option is out of range; Error naming file and record where stored images are damaged
+   */
+  batches(pass: StreamPass): AsyncIterable<ImageBatch>
+}
+
+/** Which images of a stream come, in which order and how many at a time. */
+export interface StreamPass {
+  /** Images a batch; the last batch holds what is left. */
+  readonly batchSize: number
+  /** Gives each epoch (from 0) an order of its own; the stored order without it. */
+  readonly shuffle?: { readonly seed: number; readonly epoch: number }
+  /** How many images of the order to leave out at its start; 0 by default. */
+  readonly start?: number
+  /** Where in the order to end, `start` included in the count; the number of images by default. */
+  readonly end?: number
+}
+
+/** A set in memory as a stream; its whole order is shuffled at once. */
+export function streamOf(set: ImageSet | ImageStream): ImageStream {
+  if (!('images' in set)) return set
+  const { count, shape, classNames, groupNames, cells } = set
+  return {
+    count,
+    shape,
+    classNames,
+    ...(groupNames && { groupNames }),
+    ...(cells && { cells }),
+    async *batches({ batchSize, shuffle, start = 0, end = count }) {
+      const order = shuffle
+        ? epochOrder(count, shuffle.seed, shuffle.epoch)
+        : Int32Array.from({ length: count }, (_, position) => position)
+      yield* batches(set, { batchSize, order: order.subarray(0, end), start })
+    },
+  }
+}

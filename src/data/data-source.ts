@@ -1,4 +1,4 @@
-/** Where a dataset's files come from: a folder, the samples of the package, files dropped on a page. */
+/** Where a dataset's files come from: a folder, an archive, the samples of the package, files dropped on a page. */
 export interface DataSource {
   /**
    * The bytes of one file.
@@ -7,8 +7,34 @@ export interface DataSource {
    * @throws Error naming the file when it is not there or cannot be read
    */
   read(path: string): Promise<Uint8Array>
+  /**
+   * Opens one file to read parts of it, for files that are larger than memory.
+   *
+   * @throws Error naming the file when it is not there or cannot be opened
+   */
+  open(path: string): Promise<ByteSource>
   /** Whether the source has a file of this path. */
   exists(path: string): Promise<boolean>
+  /**
+   * What a folder holds, in the order of its names' UTF-16 code units; names of folders end in `/`.
+   *
+   * @param folder relative to the source; an empty path is the source itself
+   * @throws Error naming the folder when it is not there or cannot be read
+   */
+  list(folder: string): Promise<readonly string[]>
   /** The name of a file for people, as errors quote it; of the source itself for an empty path. */
   describe(path: string): string
+}
+
+/** A file of which parts can be read. */
+export interface ByteSource {
+  /** Bytes in the file. */
+  readonly length: number
+  /**
+   * The bytes from `start` up to `end`, in memory of their own; fewer where the file ends before.
+   *
+   * @throws Error naming the file when it cannot be read
+   */
+  slice(start: number, end: number): Promise<Uint8Array>
+  close(): Promise<void>
 }

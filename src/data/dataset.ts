@@ -1,6 +1,8 @@
 import { deriveSeed } from '../random.js'
-import { isPositiveInteger } from '../shapes.js'
+import { isPositiveInteger, type Size2D } from '../shapes.js'
 import type { DataSource } from './data-source.js'
+import type { ImageCatalog } from './image-catalog.js'
+import type { DecodeImage } from './image-decoding.js'
 import type { ImageSet } from './image-set.js'
 
 /** How much of a dataset to load. */
@@ -14,7 +16,27 @@ export interface DatasetOptions {
    * seeds are compared on the same ones.
    */
   readonly seed: number
+  /** Height and width of the images in pixels, for datasets that name it among their `settings`. */
+  readonly imageSize?: Size2D
+  /** What is cut out of an image before it is resized. */
+  readonly crop?: CropName
+  /** Cells on a side of a patch grid. */
+  readonly gridSide?: number
+  /** Class numbers of the pool that are to be recognised. */
+  readonly targets?: readonly number[]
+  /** Class numbers of the pool that fill the other cells. */
+  readonly distractors?: readonly number[]
+  /** Images that lie behind others: a folder of images, or an ImageNet root. */
+  readonly backgrounds?: DataSource
+  /** Decodes the image files of datasets that have any. */
+  readonly decode?: DecodeImage
 }
+
+/** What is cut out of the middle of an image: all of it, or a square of so many pixels. */
+export type CropName = 'none' | 'center178' | 'center148' | 'center108'
+
+/** Options that some datasets have and others do not. */
+export type DatasetSetting = 'imageSize' | 'crop' | 'gridSide' | 'targets' | 'distractors' | 'backgrounds'
 
 /** A dataset, loaded. */
 export interface Dataset {
@@ -39,6 +61,12 @@ export interface DatasetEntry {
   readonly homepage: string
   /** Training images when none are asked for. */
   readonly defaultSamples: number
+  /** The options that it takes besides `samples`, `testSamples` and `seed`. */
+  readonly settings?: readonly DatasetSetting[]
+  /**
+   * Which image files there are, for datasets of image files; with the checks of `load`.
+   */
+  catalog?(source: DataSource, options: DatasetOptions): Promise<ImageCatalog>
   /**
    * Loads or composes the images.
    *

@@ -1,7 +1,8 @@
 import { existsSync, statSync } from 'node:fs'
-import { readFile, stat } from 'node:fs/promises'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { isAbsolute, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { ByteSource } from '../data/data-source.js'
 import type { DataSource, DatasetEntry } from '../data/datasets.js'
 
 /**
@@ -31,6 +32,20 @@ export function dataFolder(dir: string): DataSource {
         throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
       })
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    },
+    open: path => openFile(locate(path)),
+    async list(folder) {
+      const full = locate(folder)
+      const entries = await readdir(full, { withFileTypes: true }).catch((cause: unknown) => {
+        throw new Error(`${full}: folder must be readable, got ${reason(cause)}`, { cause })
+      })
+      const names = entries.map(async entry => {
+        const isFolder = entry.isSymbolicLink()
+          ? (await stat(resolve(full, entry.name))).isDirectory()
+          : entry.isDirectory()
+        return isFolder ? `${entry.name}/` : entry.name
+      })
+      return (await Promise.all(names)).sort()
     },
     async exists(path) {
       const full = locate(path)
@@ -72,6 +87,32 @@ export function datasetSource(entry: DatasetEntry, dir?: string): DataSource {
   if (dir !== undefined) return dataFolder(dir)
   if (entry.sampleFolder !== undefined) return samplesFolder(entry.sampleFolder)
   throw new Error(`${entry.name}: a data folder must be named, got none (see ${entry.homepage})`)
+}
+
+async function openFile(full: string): Promise<ByteSource> {
+  const handle = await open(full).catch((cause: unknown) => {
+    throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
+  })
+  try {
+    const found = await handle.stat()
+    if (!found.isFile()) throw new Error(`${full}: path must be a file, got a folder`)
+    return {
+      length: found.size,
+      async slice(start, end) {
+        const bytes = new Uint8Array(Math.max(0, Math.min(end, found.size) - start))
+        const { bytesRead } = await handle.read(bytes, 0, bytes.length, start).catch((cause: unknown) => {
+          throw new Error(`${full}: file must be readable, got ${reason(cause)} (at byte ${start})`, {
+            cause,
+          })
+        })
+        return bytes.subarray(0, bytesRead)
+      },
+      close: () => handle.close(),
+    }
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
 }
 
 function isAbsent(cause: unknown): boolean {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -27,6 +27,33 @@ describe('dataFolder', () => {
     expect(await source.exists('inner')).toBe(false)
     expect(source.describe('inner/a.bin')).toBe(join(dir, 'data', 'inner', 'a.bin'))
     expect(source.describe('')).toBe(join(dir, 'data'))
+  })
+
+  it('lists a folder by name, its folders marked', async () => {
+    const source = dataFolder(dir)
+    symlinkSync(join(dir, 'data'), join(dir, 'alias'))
+    expect(await source.list('')).toEqual(['alias/', 'data/', 'outside.bin'])
+    expect(await source.list('data/')).toEqual(['inner/'])
+    await expect(source.list('nowhere')).rejects.toThrow(
+      new Error(`${join(dir, 'nowhere')}: folder must be readable, got nothing there`),
+    )
+    rmSync(join(dir, 'alias'))
+  })
+
+  it('opens a file and reads parts of it, fewer bytes at its end', async () => {
+    const file = await dataFolder(join(dir, 'data')).open('inner/a.bin')
+    expect(file.length).toBe(3)
+    expect(await file.slice(1, 2)).toEqual(Uint8Array.of(2))
+    expect(await file.slice(1, 99)).toEqual(Uint8Array.of(2, 3))
+    expect(await file.slice(7, 9)).toEqual(new Uint8Array(0))
+    await file.close()
+    const source = dataFolder(dir)
+    await expect(source.open('none.bin')).rejects.toThrow(
+      new Error(`${join(dir, 'none.bin')}: file must be readable, got nothing there`),
+    )
+    await expect(source.open('data')).rejects.toThrow(
+      new Error(`${join(dir, 'data')}: path must be a file, got a folder`),
+    )
   })
 
   it('names the file that cannot be read', async () => {

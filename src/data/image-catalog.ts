@@ -1,0 +1,27 @@
+import type { ImageShape } from '../shapes.js'
+import type { ImageDecoding } from './image-decoding.js'
+
+/**
+ * Which labelled image files a dataset has, before any of them is decoded: what `pmoe data prepare` works through.
+ */
+export interface ImageCatalog {
+  readonly train: CatalogHalf
+  readonly test: CatalogHalf
+  readonly classNames: readonly string[]
+  readonly groupNames?: readonly string[]
+  /** How its images are decoded. */
+  readonly decoding: ImageDecoding & { readonly shape: ImageShape }
+}
+
+/** The training or the test images of a catalog, in the order in which smaller sets are the beginning of larger ones. */
+export interface CatalogHalf {
+  readonly count: number
+  /** (count) class numbers. */
+  readonly labels: Int32Array
+  /** (count) group numbers, where the dataset has groups. */
+  readonly groups?: Int32Array
+  /** Name of an image for people, as errors quote it. */
+  name(position: number): string
+  /** The bytes of an image file, not yet decoded. */
+  encoded(position: number): Promise<Uint8Array>
+}

@@ -23,22 +23,34 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
   const dataset =
     request.data === undefined ? config.dataset : { ...config.dataset, data: dataPath(request.data) }
   const { test } = await loadData(dataset, config.seed)
-  const { loss, accuracy, perClass, count } = await evaluate(model, test, {
+  const { loss, accuracy, perClass, perGroup, worstGroup, count } = await evaluate(model, test, {
     batchSize: config.training.batchSize,
   })
   const { parameters, multiplyAdds } = modelCost(model)
   if (request.json) {
     const classes = Object.fromEntries(test.classNames.map((name, i) => [name, perClass[i]]))
+    const groups = perGroup && {
+      perGroup: Object.fromEntries((test.groupNames ?? []).map((name, i) => [name, perGroup[i]])),
+      worstGroup,
+    }
     const cost = { parameters: parameters.total, multiplyAdds: multiplyAdds.forward }
     process.stdout.write(
-      `${JSON.stringify({ run: directory, backend: backend.name, accuracy, loss, count, perClass: classes, ...cost })}\n`,
+      `${JSON.stringify({ run: directory, backend: backend.name, accuracy, loss, count, perClass: classes, ...groups, ...cost })}\n`,
     )
     return
   }
-  const rows = test.classNames.map((name, i) => [name, percent(perClass[i] ?? Number.NaN)])
+  const rows = shares(test.classNames, perClass)
+  const groups =
+    perGroup && worstGroup !== undefined
+      ? `\n${textTable(['group', 'accuracy'], shares(test.groupNames ?? [], perGroup))}\nworst group ${percent(worstGroup)}\n`
+      : ''
   process.stdout.write(`${config.model.name} on ${count} test images of ${dataset.name} (backend ${backend.name})
 accuracy ${percent(accuracy)}, loss ${loss.toFixed(4)}, ${parameters.total.toLocaleString('en-US')} parameters, ${multiplyAdds.forward.toLocaleString('en-US')} multiply-adds a sample
 
 ${textTable(['class', 'accuracy'], rows)}
-`)
+${groups}`)
+}
+
+function shares(names: readonly string[], accuracies: readonly number[]): string[][] {
+  return names.map((name, i) => [name, percent(accuracies[i] ?? Number.NaN)])
 }

@@ -6,7 +6,7 @@ import {
   type ConfigDifference,
   configDifferences,
   lengthSetting,
-  placeSetting,
+  placeSettings,
   type RunConfig,
   runConfig,
 } from '../../src/files/run-config.js'
@@ -106,7 +106,7 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
 async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunFolder> {
   const differences = changedSettings(run.config, request)
   const isFree = ({ key, was, asked }: ConfigDifference) =>
-    key === placeSetting || (key === lengthSetting && Number(asked) > Number(was))
+    placeSettings.includes(key) || (key === lengthSetting && Number(asked) > Number(was))
   const refused = differences.filter(difference => !isFree(difference))
   if (refused.length > 0) {
     const list = refused.map(({ key, was, asked }) => `${key} is ${text(was)}, asked for ${text(asked)}`)
@@ -115,11 +115,12 @@ async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunF
     )
   }
   if (differences.length === 0) return run
-  const { dataset, training } = run.config
   const asked = new Map(differences.map(difference => [difference.key, difference.asked]))
-  const epochs = asked.get(lengthSetting) ?? training.epochs
-  const data = asked.get(placeSetting) ?? dataset.data
-  return continueRun(run, epochs as number, data as string | null)
+  const epochs = asked.get(lengthSetting) ?? run.config.training.epochs
+  const places = placeSettings.flatMap(key =>
+    asked.has(key) ? [[key.slice('dataset.'.length), asked.get(key)]] : [],
+  )
+  return continueRun(run, epochs as number, Object.fromEntries(places))
 }
 
 function changedSettings(config: RunConfig, request: TrainRequest): ConfigDifference[] {

@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs'
-import type { ImageSet } from '../../src/data/image-set.js'
+import type { ImageStream } from '../../src/data/image-stream.js'
 import type { RunConfig } from '../../src/files/run-config.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
@@ -15,7 +15,7 @@ export type NetworkOptions = RunConfig['model']['options']
  */
 export function buildNetwork(
   options: NetworkOptions,
-  images: Pick<ImageSet, 'shape' | 'classNames'>,
+  images: Pick<ImageStream, 'shape' | 'classNames'>,
   seed: number,
 ): tf.LayersModel {
   const inputShape = images.shape
@@ -27,7 +27,7 @@ export function buildNetwork(
   return twoLayerPatchModel({ ...network, inputShape, numClasses: outputs(oneLogit, images), seed })
 }
 
-function outputs(oneLogit: boolean | undefined, { classNames }: Pick<ImageSet, 'classNames'>): number {
+function outputs(oneLogit: boolean | undefined, { classNames }: Pick<ImageStream, 'classNames'>): number {
   if (!oneLogit) return classNames.length
   if (classNames.length === 2) return 1
   throw new RangeError(`buildNetwork: oneLogit must come with 2 classes, got ${classNames.length}`)

@@ -1,18 +1,17 @@
 import * as tf from '@tensorflow/tfjs'
 import type { BackendChoice } from '../../src/backend/choose.js'
-import { type Dataset, datasetEntry } from '../../src/data/datasets.js'
-import type { ImageSet } from '../../src/data/image-set.js'
+import { datasetEntry } from '../../src/data/datasets.js'
 import { type RunConfig, runConfig } from '../../src/files/run-config.js'
 import { type ModelName, type Recipe, recipe } from '../../src/models/recipes.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
-import { dataPath, loadData } from './run-data.js'
+import { checkSettings, dataPath, loadData, type RunData } from './run-data.js'
 import { type Draft, type GivenFlags, withFlags } from './train-settings.js'
 
 /** A run that has not begun: its configuration and its images. */
 export interface NewRun {
   readonly config: RunConfig
-  readonly data: Dataset
+  readonly data: RunData
 }
 
 /** What a run is asked to be. */
@@ -42,10 +41,12 @@ export async function newRun(request: RunRequest, backend: BackendChoice): Promi
   const chosen = asUsage(() => recipe(request.dataset, request.model))
   const draft = withFlags(startOf(request, chosen, backend), request.model, request.flags)
   const wanted = draft.dataset as RunConfig['dataset']
+  asUsage(() => checkSettings(entry, wanted))
   const seed = draft.seed as number
   const given = request.flags.samples !== undefined
   const { data, samples } = await loadUpTo(wanted, seed, given)
-  draft.dataset = { ...wanted, samples, classNames: data.train.classNames }
+  const { classNames, groupNames } = data.train
+  draft.dataset = { ...wanted, samples, classNames, ...(groupNames && { groupNames }) }
   fitPatches(draft, request, data.train)
   return { config: asUsage(() => runConfig(draft, 'train')), data }
 }
@@ -78,7 +79,7 @@ async function loadUpTo(
   wanted: RunConfig['dataset'],
   seed: number,
   given: boolean,
-): Promise<{ data: Dataset; samples: number | null }> {
+): Promise<{ data: RunData; samples: number | null }> {
   try {
     return { data: await loadData(wanted, seed), samples: wanted.samples }
   } catch (error) {
@@ -93,7 +94,7 @@ async function loadUpTo(
 }
 
 /** Two-layer models cut composed images into their cells unless told otherwise, and the CNN keeps every patch. */
-function fitPatches(draft: Draft, { model, flags }: RunRequest, images: ImageSet): void {
+function fitPatches(draft: Draft, { model, flags }: RunRequest, images: RunData['train']): void {
   const options = (draft.model as { options: Draft }).options
   if (options.kind !== 'two-layer') return
   const [height, width] = images.shape

@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs'
 import sharp from 'sharp'
 import type { ImageSet } from '../../src/data/image-set.js'
+import { firstImages, type ImageStream } from '../../src/data/image-stream.js'
 import type { RoutedImage } from '../../src/report/routing-figure.js'
 import type { ImageShape } from '../../src/shapes.js'
 import { predictProbabilities } from '../../src/train/evaluate.js'
@@ -13,12 +14,12 @@ import { routesOf } from './routes.js'
  */
 export async function routedImages(
   model: tf.LayersModel,
-  set: ImageSet,
+  source: ImageSet | ImageStream,
   count: number,
 ): Promise<RoutedImage[]> {
-  const shown = Math.min(count, set.count)
+  const set = await firstImages(source, count)
+  const { images } = set
   const pixels = set.shape[0] * set.shape[1] * set.shape[2]
-  const images = set.images.subarray(0, shown * pixels)
   const routes = await routesOf(model, images, set.shape)
   if (!routes) return []
   const probabilities = await predictProbabilities(model, images, set.shape)

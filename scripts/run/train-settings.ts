@@ -1,7 +1,16 @@
+import { resolve } from 'node:path'
 import { Option } from 'commander'
 import { configChoices } from '../../src/files/run-config.js'
 import type { ModelName } from '../../src/models/recipes.js'
-import { pixelSize, positiveInteger, positiveNumber, seedNumber, share } from '../terminal/option-values.js'
+import {
+  classNumbers,
+  imageSize,
+  pixelSize,
+  positiveInteger,
+  positiveNumber,
+  seedNumber,
+  share,
+} from '../terminal/option-values.js'
 import { UsageError } from '../terminal/usage-error.js'
 
 /** A flag of `pmoe train` that changes one setting of the run's configuration. */
@@ -69,6 +78,7 @@ export const trainSettings: readonly TrainSetting[] = [
   }),
   setting('--samples <count>', 'training images', positiveInteger, every('dataset.samples')),
   setting('--test-samples <count>', 'test images', positiveInteger, every('dataset.testSamples')),
+  ...datasetSettings(),
   setting('--epochs <count>', 'passes over the training images', positiveInteger, every('training.epochs')),
   setting('--batch-size <images>', 'images a step', positiveInteger, every('training.batchSize')),
   setting('--lr <rate>', 'learning rate', positiveNumber, every('training.learningRate')),
@@ -107,6 +117,32 @@ export const trainSettings: readonly TrainSetting[] = [
   setting('--seed <number>', 'seed of everything random (default: 1)', seedNumber, every('seed')),
 ]
 
+/** Settings of some datasets, and of how their images come in batches. */
+function datasetSettings(): TrainSetting[] {
+  const of = (name: string) => every(`dataset.${name}`)
+  return [
+    setting(
+      '--image-size <pixels>',
+      'height and width of the images: 64, or 64x48',
+      imageSize,
+      of('imageSize'),
+    ),
+    choice('--crop <name>', 'square cut out of faces before resizing', configChoices.crop, of('crop')),
+    setting('--grid-side <cells>', 'cells on a side of a patch grid', positiveInteger, of('gridSide')),
+    setting('--targets <classes>', 'class numbers to be recognised: 0,1', classNumbers, of('targets')),
+    setting('--distractors <classes>', 'class numbers of the other cells', classNumbers, of('distractors')),
+    setting(
+      '--backgrounds <folder>',
+      'images that lie behind the others',
+      path => resolve(path),
+      of('backgrounds'),
+    ),
+    flag('--flip', 'mirror training images at random', of('flip')),
+    setting('--pad-crop <pixels>', 'pad training images and cut at random', positiveInteger, of('padCrop')),
+    choice('--balance <by>', 'draw classes or groups equally often', configChoices.balance, of('balance')),
+  ]
+}
+
 /** A configuration that is still being put together: plain JSON. */
 export type Draft = { [key: string]: unknown }
 
@@ -142,6 +178,10 @@ function setting(
   path: TrainSetting['path'],
 ): TrainSetting {
   return { option: new Option(flags, description).argParser(parse), path }
+}
+
+function flag(name: string, description: string, path: TrainSetting['path']): TrainSetting {
+  return { option: new Option(name, description), path }
 }
 
 function choice(

@@ -1,5 +1,4 @@
 import type * as tf from '@tensorflow/tfjs'
-import type { Dataset } from '../../src/data/datasets.js'
 import { configKey, type RunConfig } from '../../src/files/run-config.js'
 import type { RunFolder } from '../../src/files/run-folder.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
@@ -7,6 +6,7 @@ import type { EpochMetrics } from '../../src/train/events.js'
 import { train } from '../../src/train/loop.js'
 import { createOptimizer, disposeOptimizer, type OptimizerOptions } from '../../src/train/optimizer.js'
 import type { TrainingLog } from '../terminal/training-log.js'
+import type { RunData } from './run-data.js'
 
 /** How a training run ended. */
 export interface TrainingOutcome {
@@ -22,7 +22,7 @@ export interface TrainingOutcome {
 export interface TrainingParts {
   readonly run: RunFolder
   readonly model: tf.LayersModel
-  readonly data: Dataset
+  readonly data: RunData
   readonly log: TrainingLog
   readonly signal?: AbortSignal
   /** The state to go on from. */

@@ -35,6 +35,19 @@ export function pixelSize(text: string): number | [number, number] {
   return width === undefined ? height : [height, width]
 }
 
+/** Parses class numbers, `0,1,8,9`. */
+export function classNumbers(text: string): number[] {
+  const numbers = text.split(',').map(part => (part.trim() === '' ? Number.NaN : Number(part)))
+  if (numbers.every(value => Number.isInteger(value) && value >= 0)) return numbers
+  throw new InvalidArgumentError('It must be class numbers: 0,1,8,9.')
+}
+
+/** Parses a size in pixels as [height, width]: `64`, or `64x48`. */
+export function imageSize(text: string): [number, number] {
+  const size = pixelSize(text)
+  return typeof size === 'number' ? [size, size] : size
+}
+
 function number(text: string, allowed: (value: number) => boolean, rule: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text)
   if (allowed(value)) return value

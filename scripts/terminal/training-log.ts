@@ -155,12 +155,13 @@ function barPayload({ epoch, epochs, rate, metrics, secondsLeft }: Progress) {
 
 function epochText(event: TrainEvent, progress: Progress): string | undefined {
   if (event.type !== 'epoch') return undefined
-  const { trainLoss, trainAccuracy, testLoss, testAccuracy, seconds } = event
+  const { trainLoss, trainAccuracy, testLoss, testAccuracy, testWorstGroup, seconds } = event
   const test =
     testLoss === undefined || testAccuracy === undefined
       ? ''
       : `  test loss ${testLoss.toFixed(4)}  test accuracy ${percent(testAccuracy)}`
-  return `epoch ${event.epoch}/${progress.epochs}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${test}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  const worst = testWorstGroup === undefined ? '' : `  worst group ${percent(testWorstGroup)}`
+  return `epoch ${event.epoch}/${progress.epochs}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function stepText(event: TrainEvent & { type: 'step' }, progress: Progress): string {

@@ -55,3 +55,29 @@ export function streamOf(set: ImageSet | ImageStream): ImageStream {
     },
   }
 }
+
+/**
+ * The first images of a set or a stream, in their stored order, as a set of their own.
+ *
+ * @param count images at most
+ */
+export async function firstImages(source: ImageSet | ImageStream, count: number): Promise<ImageSet> {
+  const taken = Math.min(count, source.count)
+  if ('images' in source) {
+    const pixels = source.shape[0] * source.shape[1] * source.shape[2]
+    const { groups, trueCell } = source
+    return {
+      ...source,
+      count: taken,
+      images: source.images.subarray(0, taken * pixels),
+      labels: source.labels.subarray(0, taken),
+      ...(groups && { groups: groups.subarray(0, taken) }),
+      ...(trueCell && { trueCell: trueCell.subarray(0, taken) }),
+    }
+  }
+  for await (const batch of source.batches({ batchSize: taken, end: taken })) {
+    const { shape, classNames, groupNames, cells } = source
+    return { ...batch, shape, classNames, ...(groupNames && { groupNames }), ...(cells && { cells }) }
+  }
+  throw new RangeError(`firstImages: source must hold at least 1 image, got ${source.count}`)
+}

@@ -14,6 +14,8 @@ export const configChoices = {
   backend: ['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'],
   precision: ['float32', 'bf16'],
   memory: ['normal', 'low'],
+  crop: ['none', 'center178', 'center148', 'center108'],
+  balance: ['class', 'group'],
 } as const
 
 const positive = z.int().min(1)
@@ -65,6 +67,24 @@ const training = z.strictObject({
   checkpointSteps: positive.exactOptional(),
 })
 
+const classNumbers = z.array(z.int().min(0)).min(1)
+
+/** What some datasets can be told; every one of them is an option of `DatasetOptions`, or of the stream of batches. */
+const datasetSettings = {
+  imageSize: z.tuple([positive, positive]).exactOptional(),
+  crop: z.enum(configChoices.crop).exactOptional(),
+  gridSide: positive.exactOptional(),
+  targets: classNumbers.exactOptional(),
+  distractors: classNumbers.exactOptional(),
+  /** Folder of the images that lie behind others. */
+  backgrounds: z.string().min(1).exactOptional(),
+  /** Mirrors training images at random. */
+  flip: z.boolean().exactOptional(),
+  /** Pads training images by so many pixels and cuts a window out of them at random. */
+  padCrop: positive.exactOptional(),
+  balance: z.enum(configChoices.balance).exactOptional(),
+}
+
 /** What `config.json` of a run folder must hold. */
 export const runConfigSchema = z.strictObject({
   dataset: z.strictObject({
@@ -76,6 +96,8 @@ export const runConfigSchema = z.strictObject({
     /** Test images; null for the dataset's own number. */
     testSamples: positive.nullable(),
     classNames: z.array(z.string()).min(2),
+    groupNames: z.array(z.string()).min(2).exactOptional(),
+    ...datasetSettings,
   }),
   model: z.strictObject({
     name: z.enum(configChoices.model),
@@ -157,14 +179,14 @@ export function configDifferences(was: RunConfig, asked: RunConfig): ConfigDiffe
 
 /** Settings that change nothing of what was computed before: how long a run trains, and where its files lie. */
 export const lengthSetting = 'training.epochs'
-export const placeSetting = 'dataset.data'
+export const placeSettings: readonly string[] = ['dataset.data', 'dataset.backgrounds']
 
 /**
  * The configuration that a checkpoint belongs to, as text: equal for runs that would compute the same, however many
  * epochs they last and wherever their files lie.
  */
 export function configKey(config: RunConfig): string {
-  const free = [lengthSetting, placeSetting]
+  const free = [lengthSetting, ...placeSettings]
   return JSON.stringify(Object.fromEntries(settings(config).filter(([key]) => !free.includes(key))))
 }
 

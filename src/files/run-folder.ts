@@ -23,6 +23,7 @@ const epochMetrics = z.object({
   trainAccuracy: z.number(),
   testLoss: z.number().optional(),
   testAccuracy: z.number().optional(),
+  testWorstGroup: z.number().optional(),
   seconds: z.number(),
   learningRate: z.number(),
   steps: z.int(),
@@ -99,10 +100,10 @@ export async function createRun(
 export async function continueRun(
   { directory, config }: RunFolder,
   epochs: number,
-  data: string | null,
+  places: Partial<Pick<RunConfig['dataset'], 'data' | 'backgrounds'>>,
 ): Promise<RunFolder> {
   const { dataset, training } = config
-  const changed = { ...config, dataset: { ...dataset, data }, training: { ...training, epochs } }
+  const changed = { ...config, dataset: { ...dataset, ...places }, training: { ...training, epochs } }
   return withConfig(directory, changed)
 }
 

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
-import { batches, epochOrder } from '../data/batches.js'
 import type { ImageSet } from '../data/image-set.js'
+import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { deriveSeed } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
 import { dropoutSeeds } from './dropout-seeds.js'
@@ -35,7 +35,7 @@ export interface StatisticsOptions {
  */
 export async function recomputeStatistics(
   model: tf.LayersModel,
-  set: ImageSet,
+  set: ImageSet | ImageStream,
   { batchSize, examples = 1000, seed, signal }: StatisticsOptions,
 ): Promise<number> {
   const where = 'recomputeStatistics'
@@ -51,14 +51,14 @@ export async function recomputeStatistics(
   if (layers.length === 0) return 0
 
   const used = wholeBatches(Math.min(examples, set.count), batchSize)
-  const order = epochOrder(set.count, deriveSeed(seed, 'statistics'), 0).subarray(0, used)
+  const shuffle = { seed: deriveSeed(seed, 'statistics'), epoch: 0 }
   const momenta = layers.map(layer => layer.momentum)
   const dropout = dropoutSeeds(model, seed, 'statistics')
   const turn = hostTurns()
   let index = 0
   try {
     for (const layer of layers) forget(layer)
-    for (const batch of batches(set, { batchSize, order })) {
+    for await (const batch of streamOf(set).batches({ batchSize, shuffle, end: used })) {
       signal?.throwIfAborted()
       for (const layer of layers) layer.momentum = index / (index + 1)
       dropout.use(index)

@@ -54,6 +54,7 @@ const metricsSchema = z.strictObject({
   trainAccuracy: z.number(),
   testLoss: z.number().exactOptional(),
   testAccuracy: z.number().exactOptional(),
+  testWorstGroup: z.number().exactOptional(),
   seconds: z.number(),
   learningRate: z.number(),
   steps: count,

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
-import type { ImageSet } from '../data/image-set.js'
+import type { ImageBatch, ImageSet } from '../data/image-set.js'
+import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
 import { hostTurns } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
@@ -21,6 +22,10 @@ export interface Evaluation {
   readonly accuracy: number
   /** Accuracy over the images of each class; NaN for a class without images. */
   readonly perClass: readonly number[]
+  /** Accuracy over the images of each group, where the set has groups; NaN for a group without images. */
+  readonly perGroup?: readonly number[]
+  /** The lowest accuracy of the groups that have images. */
+  readonly worstGroup?: number
   /** Images in the set. */
   readonly count: number
 }
@@ -32,32 +37,61 @@ export interface Evaluation {
  */
 export async function evaluate(
   model: tf.LayersModel,
-  set: ImageSet,
+  set: ImageSet | ImageStream,
   { batchSize, signal, ...lossOptions }: EvaluateOptions,
 ): Promise<Evaluation> {
   checkBatchSize('evaluate', batchSize)
   const classifier = lossOf(model, lossOptions)
   checkFits(model, classifier.numClasses, set, 'evaluate: set')
-  const right = new Array<number>(classifier.numClasses).fill(0)
-  const images = new Array<number>(classifier.numClasses).fill(0)
+  const classes = new Tally(classifier.numClasses)
+  const groups = set.groupNames && new Tally(set.groupNames.length)
   let lossSum = 0
   const turn = hostTurns()
-  for (let first = 0; first < set.count; first += batchSize) {
+  for await (const batch of streamOf(set).batches({ batchSize })) {
     signal?.throwIfAborted()
-    const part = { ...set, ...slice(set, first, Math.min(first + batchSize, set.count)) }
-    const { loss, predictions } = await evaluateBatch(classifier, part)
-    lossSum += loss * part.labels.length
-    for (const [index, label] of part.labels.entries()) {
-      images[label] = (images[label] ?? 0) + 1
-      if (predictions[index] === label) right[label] = (right[label] ?? 0) + 1
+    const { loss, predictions } = await evaluateBatch(classifier, batch, set.shape)
+    lossSum += loss * batch.count
+    for (const [index, label] of batch.labels.entries()) {
+      const isRight = predictions[index] === label
+      classes.count(label, isRight)
+      groups?.count(batch.groups?.[index] ?? 0, isRight)
     }
     await turn()
   }
   return {
     loss: lossSum / set.count,
-    accuracy: right.reduce((sum, n) => sum + n, 0) / set.count,
-    perClass: right.map((n, label) => n / (images[label] ?? 0)),
+    accuracy: classes.right / set.count,
+    perClass: classes.shares(),
+    ...(groups && { perGroup: groups.shares(), worstGroup: groups.worst() }),
     count: set.count,
+  }
+}
+
+/** Right predictions among the images of each class or group. */
+class Tally {
+  private readonly hits: number[]
+  private readonly images: number[]
+
+  constructor(parts: number) {
+    this.hits = new Array<number>(parts).fill(0)
+    this.images = new Array<number>(parts).fill(0)
+  }
+
+  count(part: number, isRight: boolean): void {
+    this.images[part] = (this.images[part] ?? 0) + 1
+    if (isRight) this.hits[part] = (this.hits[part] ?? 0) + 1
+  }
+
+  get right(): number {
+    return this.hits.reduce((sum, hits) => sum + hits, 0)
+  }
+
+  shares(): number[] {
+    return this.hits.map((hits, part) => hits / (this.images[part] ?? 0))
+  }
+
+  worst(): number {
+    return Math.min(...this.shares().filter(share => !Number.isNaN(share)))
   }
 }
 
@@ -98,11 +132,10 @@ export async function predictProbabilities(
   return rows
 }
 
-type Part = Pick<ImageSet, 'images' | 'labels' | 'shape'>
-
 async function evaluateBatch(
   classifier: ClassifierLoss,
-  { images, labels, shape }: Part,
+  { images, labels }: ImageBatch,
+  shape: ImageShape,
 ): Promise<{ loss: number; predictions: Float32Array }> {
   const values = await read(() => {
     const logits = classifier.logits(upload(images, shape), false)
@@ -119,14 +152,6 @@ async function read(compute: () => tf.Tensor): Promise<Float32Array> {
     return (await tensor.data<'float32'>()).slice()
   } finally {
     tensor.dispose()
-  }
-}
-
-function slice(set: ImageSet, first: number, end: number): Pick<Part, 'images' | 'labels'> {
-  const pixels = set.shape[0] * set.shape[1] * set.shape[2]
-  return {
-    images: set.images.subarray(first * pixels, end * pixels),
-    labels: set.labels.subarray(first, end),
   }
 }
 

@@ -10,6 +10,8 @@ export interface EpochMetrics {
   readonly testLoss?: number
   /** Share of the test set that is right, in [0, 1]; in evaluated epochs only. */
   readonly testAccuracy?: number
+  /** The lowest accuracy of the test set's groups, in [0, 1]; where it has groups, in evaluated epochs. */
+  readonly testWorstGroup?: number
   /** Time of the epoch with its evaluation; pauses between a stop and a resume do not count. */
   readonly seconds: number
   readonly learningRate: number

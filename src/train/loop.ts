@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { batches, epochOrder } from '../data/batches.js'
+import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { recomputeStatistics } from './bn-statistics.js'
 import {
   checkIdentity,
@@ -63,6 +63,7 @@ const leastEvaluated = 128
 /** The moving parts of a run. */
 interface Run {
   readonly options: TrainOptions
+  readonly stream: ImageStream
   readonly identity: RunIdentity
   readonly parts: StepParts
   readonly dropout: DropoutSeeds
@@ -108,6 +109,7 @@ async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<R
   const running = resume?.running ?? epochStart
   return {
     options,
+    stream: streamOf(train),
     identity,
     parts: { model, classifier, optimizer: created, shape: train.shape },
     dropout: dropoutSeeds(model, seed, 'dropout'),
@@ -146,16 +148,16 @@ async function* runEpochs(run: Run): AsyncGenerator<TrainEvent> {
 
 /** The steps of an epoch that are left; the numbers of each are read while the next one runs. */
 async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> {
-  const { train, batchSize, seed, checkpointSteps } = run.options
+  const { batchSize, seed, checkpointSteps } = run.options
   const epoch = run.history.length + 1
-  const order = epochOrder(train.count, seed, epoch - 1)
-  const start = Math.min(run.running.step * batchSize, train.count)
+  const start = Math.min(run.running.step * batchSize, run.stream.count)
   const rate = rateFrom(run.running.step * batchSize)
   let step = run.running.step
   let before: Launched | undefined
   if (aborted(run)) return
   try {
-    for (const batch of batches(train, { batchSize, order, start })) {
+    const shuffle = { seed, epoch: epoch - 1 }
+    for await (const batch of run.stream.batches({ batchSize, shuffle, start })) {
       run.dropout.use((epoch - 1) * run.stepsPerEpoch + step)
       step++
       const launched = { step, count: batch.count, numbers: takeStep(run.parts, batch) }
@@ -226,8 +228,10 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   yield* store(run)
 }
 
+type Tested = Pick<EpochMetrics, 'testLoss' | 'testAccuracy' | 'testWorstGroup'>
+
 /** Test loss and accuracy where there is a test set; undefined when the run was aborted meanwhile. */
-async function assess(run: Run): Promise<Pick<EpochMetrics, 'testLoss' | 'testAccuracy'> | undefined> {
+async function assess(run: Run): Promise<Tested | undefined> {
   const { train, test, batchSize, seed, bnStatistics = 'recomputed', threshold, signal } = run.options
   const { model } = run.parts
   const cancel = signal && { signal }
@@ -244,7 +248,8 @@ async function assess(run: Run): Promise<Pick<EpochMetrics, 'testLoss' | 'testAc
       const at = { ...position(run), loss: run.lastLoss }
       throw new DivergenceError(`test loss must be finite, got ${result.loss}`, at, run.lastCheckpoint)
     }
-    return { testLoss: result.loss, testAccuracy: result.accuracy }
+    const { loss: testLoss, accuracy: testAccuracy, worstGroup } = result
+    return { testLoss, testAccuracy, ...(worstGroup !== undefined && { testWorstGroup: worstGroup }) }
   } catch (error) {
     if (signal?.aborted && error === signal.reason) return undefined
     throw error

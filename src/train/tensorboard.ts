@@ -59,6 +59,7 @@ export function epochScalars(metrics: EpochMetrics, wallTime: number): ScalarPoi
     'loss/test': metrics.testLoss,
     'accuracy/train': metrics.trainAccuracy,
     'accuracy/test': metrics.testAccuracy,
+    'accuracy/test worst group': metrics.testWorstGroup,
     learning_rate: metrics.learningRate,
   }
   return Object.entries(values).flatMap(([tag, value]) =>

@@ -1,4 +1,5 @@
 import type { ImageSet } from '../data/image-set.js'
+import type { ImageStream } from '../data/image-stream.js'
 import { isPositiveInteger } from '../shapes.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
@@ -7,9 +8,9 @@ import type { OptimizerOptions } from './optimizer.js'
 
 /** What is trained on, and how. */
 export interface TrainOptions extends LossOptions {
-  readonly train: ImageSet
+  readonly train: ImageSet | ImageStream
   /** Evaluated as a whole; without it there is no test loss and no early stop. */
-  readonly test?: ImageSet
+  readonly test?: ImageSet | ImageStream
   /** Epochs of the whole run, those before a resume included; at least 1. */
   readonly epochs: number
   /** Images a step; the last step of an epoch takes what is left. */

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import type { ImageSet } from '../data/image-set.js'
+import type { ImageStream } from '../data/image-stream.js'
 import type { ImageShape } from '../shapes.js'
 
 /**
@@ -24,17 +25,24 @@ export function upload(images: Uint8Array, shape: ImageShape): tf.Tensor4D {
  * @throws RangeError when the set is empty, its arrays have other lengths than its count and shape say, its images
  * do not fit the model's input, or a label is no class of the model
  */
-export function checkFits(model: tf.LayersModel, numClasses: number, set: ImageSet, where: string): void {
+export function checkFits(
+  model: tf.LayersModel,
+  numClasses: number,
+  set: ImageSet | ImageStream,
+  where: string,
+): void {
   if (!Number.isInteger(set.count) || set.count < 1) {
     throw new RangeError(`${where} must hold at least 1 image, got ${set.count}`)
   }
-  checkLengths(set, where)
+  if ('images' in set) checkLengths(set, where)
   checkImageShape(model, set.shape, where)
   if (set.classNames.length !== numClasses) {
     throw new RangeError(
       `${where} must have the model's ${numClasses} classes, got ${set.classNames.length} (${set.classNames.join(', ')})`,
     )
   }
+  // A stream checks the labels as it reads them.
+  if (!('labels' in set)) return
   for (const [index, label] of set.labels.entries()) {
     if (label < 0 || label >= numClasses) {
       throw new RangeError(

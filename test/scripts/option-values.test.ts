@@ -1,6 +1,8 @@
 import { InvalidArgumentError } from 'commander'
 import { describe, expect, test } from 'vitest'
 import {
+  classNumbers,
+  imageSize,
   pixelSize,
   positiveInteger,
   positiveNumber,
@@ -9,6 +11,24 @@ import {
 } from '../../scripts/terminal/option-values.js'
 
 describe.each([
+  [
+    classNumbers,
+    [
+      ['3', [3]],
+      ['0,1,8,9', [0, 1, 8, 9]],
+    ],
+    ['', '1,', '-1', '1.5', 'cat'],
+    'It must be class numbers: 0,1,8,9.',
+  ],
+  [
+    imageSize,
+    [
+      ['64', [64, 64]],
+      ['64x48', [64, 48]],
+    ],
+    ['0', '64x', '1x2x3', 'big'],
+    'It must be pixels: 4, or 4x2.',
+  ],
   [
     positiveInteger,
     [

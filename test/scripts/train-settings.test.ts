@@ -40,6 +40,13 @@ const samples: Readonly<Record<string, unknown>> = {
   bnMomentum: 0.5,
   precision: 'bf16',
   memory: 'low',
+  imageSize: [64, 48],
+  crop: 'center148',
+  targets: [0, 1],
+  distractors: [2],
+  backgrounds: '/images',
+  flip: true,
+  balance: 'group',
 }
 
 test.each(modelNames)('every flag of %s leads to a setting that the configuration knows', model => {
@@ -69,6 +76,6 @@ test.each(modelNames)('every flag of %s leads to a setting that the configuratio
     const found = path[model]
       .split('.')
       .reduce<unknown>((inner, key) => Reflect.get(inner as object, key), config)
-    expect(found, name).toBe(value)
+    expect(found, name).toEqual(value)
   }
 })

@@ -50,6 +50,15 @@ describe('evaluate', () => {
     expect((await evaluate(pixelModel(), set, { batchSize: 3 })).perClass).toEqual([2 / 3, Number.NaN])
   })
 
+  it('says how right each group is, and the worst', async () => {
+    // Images 0 and 2 are group 1 (right, wrong), image 1 is group 0 (wrong); group 2 has none.
+    const set = { ...pixels, groups: Int32Array.of(1, 0, 1), groupNames: ['a', 'b', 'c'] }
+    const result = await evaluate(pixelModel(), set, { batchSize: 2 })
+    expect(result.perGroup).toEqual([0, 1 / 2, Number.NaN])
+    expect(result.worstGroup).toBe(0)
+    expect(await evaluate(pixelModel(), pixels, { batchSize: 2 })).not.toHaveProperty('worstGroup')
+  })
+
   it('uses the threshold of one logit', async () => {
     const model = tf.sequential()
     model.add(tf.layers.flatten({ inputShape: [1, 2, 1] }))

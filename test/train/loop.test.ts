@@ -8,9 +8,11 @@ import { allEvents, brightRows, denseModel, historyOf, weightsOf, withoutClock }
 
 beforeAll(() => useTestBackend())
 
+const rows = brightRows(30, 3, 1)
+const testRows = brightRows(21, 3, 2)
 const base: TrainOptions = {
-  train: brightRows(30, 3, 1),
-  test: brightRows(21, 3, 2),
+  train: rows,
+  test: testRows,
   epochs: 2,
   batchSize: 8,
   optimizer: { name: 'sgd', learningRate: 0.1 },
@@ -48,7 +50,7 @@ describe('train', () => {
   it('takes the step of plain gradient descent', async () => {
     // One step over all images, against the gradient computed here.
     const model = denseModel({ units: 4 })
-    const set = base.train
+    const set = rows
     const variables = model.trainableWeights.map(weight => weight.read() as tf.Variable)
     const expected = tf.tidy(() => {
       const pixels = Float32Array.from(set.images, value => value / 255)
@@ -75,7 +77,7 @@ describe('train', () => {
       optimizer: { name: 'adam', learningRate: 0.02 },
     }
     const last = (await historyOf(train(model, options))).at(-1)
-    const { loss, accuracy } = await evaluate(model, base.test as typeof base.train, { batchSize: 128 })
+    const { loss, accuracy } = await evaluate(model, testRows, { batchSize: 128 })
     expect(last?.testLoss).toBe(loss)
     expect(last?.testAccuracy).toBe(accuracy)
     expect(accuracy).toBeGreaterThan(0.9)

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { type ImageStream, type StreamPass, streamOf } from '../../src/data/image-stream.js'
 import { latestCheckpoint, memoryStore, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
 import { type TrainEvent, type TrainOptions, train } from '../../src/train/loop.js'
 import { useTestBackend } from '../backend-under-test.js'
@@ -182,5 +183,28 @@ describe('resume refuses', () => {
   it('slots of other weights', async () => {
     const fewer = (state: TrainState) => ({ ...state, slots: state.slots.slice(1) })
     expect(await refusal(fewer)).toBe('optimizer: state of Adam must have 19 tensors for 8 weights, got 18')
+  })
+
+  it('is the same from a stream of batches, also where the stream goes on in an epoch', async () => {
+    const set = brightRows(30, 3, 1)
+    const asked: StreamPass[] = []
+    const stream: ImageStream = {
+      ...streamOf(set),
+      batches: pass => {
+        asked.push(pass)
+        return streamOf(set).batches(pass)
+      },
+    }
+    const streamed = { ...base, train: stream }
+    expect(await whole(streamed)).toEqual(await whole(base))
+    asked.length = 0
+    const { history, weights } = await interrupted(
+      streamed,
+      event => event.type === 'step' && event.epoch === 2 && event.step === 1,
+    )
+    expect({ history, weights }).toEqual(await whole(base))
+    // Two steps of eight images were done when the run stopped: the step told is one behind.
+    const passes = asked.filter(({ shuffle }) => shuffle?.seed === 5)
+    expect(passes.map(({ start }) => start)).toEqual([0, 0, 16, 0])
   })
 })

@@ -43,7 +43,7 @@ export const demoTasks: readonly DemoTask[] = [
       { model: 'wrn', name: 'WRN-10-1' },
       { model: 'wrn-pmoe', name: 'WRN-10-1 pMoE' },
     ],
-    flags: { samples: 500, testSamples: 500, epochs: 10 },
+    flags: { samples: 500, testSamples: 500, epochs: 16 },
     quickFlags: { samples: 48, testSamples: 24, epochs: 1 },
     imagesNote:
       'The first test images and, for each of the four experts, the 16 of 64 map positions that its router chose, drawn on the pixels below them. The layers before see more around each position, so a position also knows its neighbourhood.',

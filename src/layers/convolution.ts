@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import type { Size2D } from '../shapes.js'
 import { inputGradient, kernelGradient } from './convolution-gradients.js'
+import { isFixed } from './fixed-inputs.js'
 import { handGradient } from './hand-gradient.js'
 import { keepInput } from './recomputation.js'
 
@@ -59,14 +60,15 @@ function convolve(
   strides: Size2D,
   pad: 'same' | 'valid',
 ): tf.Tensor4D {
-  return handGradient([x, kernel, ...(bias ? [bias] : [])], () => {
+  const through = !isFixed(x)
+  return handGradient([...(through ? [x] : []), kernel, ...(bias ? [bias] : [])], () => {
     const product = tf.conv2d(x, kernel, [...strides], pad)
     const kept = keepInput(x)
     return {
       value: bias ? tf.add(product, bias) : product,
       saved: kept.tensors,
       gradient: (dy, saved) => [
-        inputGradient(dy, kernel, x.shape, strides, pad),
+        ...(through ? [inputGradient(dy, kernel, x.shape, strides, pad)] : []),
         kernelGradient(kept.restore(saved), dy, kernel.shape, strides, pad),
         ...(bias ? [tf.sum(dy, [0, 1, 2])] : []),
       ],

@@ -128,26 +128,39 @@ export function routerScoresGradient(
 }
 
 /**
- * Carries a gradient by the scores of kept patches back through {@link routerScores}, touching those patches only.
+ * Carries a gradient by the scores of kept patches back to the router, touching those patches only.
  *
  * @param dScores (B,K,L)
  * @param patches (K, B L, h w C) the kept patches
- * @param router (h,w,C,K)
- * @returns derivatives by the patches, in their shape, and by the router
+ * @returns the derivative by the router, (h,w,C,K)
  */
-export function keptScoresGradient(
+export function keptRouterGradient(
   dScores: tf.Tensor3D,
   patches: tf.Tensor3D,
-  router: tf.Tensor4D,
-): { dPatches: tf.Tensor3D; dRouter: tf.Tensor4D } {
-  const [experts, kept, size] = patches.shape
-  const column = tf.reshape(tf.transpose(dScores, [1, 0, 2]), [experts, kept, 1])
-  const vectors = tf.reshape(tf.transpose(tf.reshape(router, [size, experts])), [experts, 1, size])
-  const perExpert = tf.reshape(tf.matMul(column, patches, true, false), [experts, size])
-  return {
-    dPatches: tf.mul(column, vectors),
-    dRouter: tf.reshape(tf.transpose(perExpert), router.shape),
-  }
+  routerShape: tf.Tensor4D['shape'],
+): tf.Tensor4D {
+  const [experts, , size] = patches.shape
+  const perExpert = tf.matMul(rowPerPatch(dScores), patches, true, false) // (K, 1, h w C)
+  return tf.reshape(tf.transpose(tf.reshape(perExpert, [experts, size])), routerShape)
+}
+
+/**
+ * Carries a gradient by the scores of kept patches back to these patches.
+ *
+ * @param dScores (B,K,L)
+ * @param router (h,w,C,K)
+ * @returns the derivative by the patches, (K, B L, h w C)
+ */
+export function keptPatchesGradient(dScores: tf.Tensor3D, router: tf.Tensor4D): tf.Tensor3D {
+  const experts = router.shape[3]
+  const vectors = tf.reshape(tf.transpose(tf.reshape(router, [-1, experts])), [experts, 1, -1])
+  return tf.mul(rowPerPatch(dScores), vectors)
+}
+
+/** (B,K,L) -> (K, B L, 1). */
+function rowPerPatch(values: tf.Tensor3D): tf.Tensor3D {
+  const [batch, experts, kept] = values.shape
+  return tf.reshape(tf.transpose(values, [1, 0, 2]), [experts, batch * kept, 1])
 }
 
 /**

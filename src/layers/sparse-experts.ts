@@ -16,7 +16,8 @@ import {
   type PreActivation,
 } from './pre-activation.js'
 import {
-  keptScoresGradient,
+  keptPatchesGradient,
+  keptRouterGradient,
   type RoutingRule,
   type RoutingWithState,
   routePatches,
@@ -237,7 +238,8 @@ function routerGradient(
   const { grid } = rule.windows
   const core = coreOf(forward.dispatched.windows, rule.windows)
   const patches: tf.Tensor3D = tf.reshape(core, [experts, kept, -1])
-  const { dPatches, dRouter } = keptScoresGradient(gradient.kept, patches, router)
+  const dRouter = keptRouterGradient(gradient.kept, patches, router.shape)
+  const dPatches = keptPatchesGradient(gradient.kept, router)
   const dWindows = padToWindow(tf.reshape(dPatches, core.shape), rule.windows)
   if (!gradient.all) return { dRouter, dWindows }
   const dense = routerScoresGradient(gradient.all, x, router, grid)

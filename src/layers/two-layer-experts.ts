@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { deriveSeed } from '../random.js'
 import { type Size2D, size2D } from '../shapes.js'
 import { dispatchGradient, dispatchPatches } from './dispatch.js'
+import { isFixed } from './fixed-inputs.js'
 import { handGradient } from './hand-gradient.js'
 import { layerOps } from './ops.js'
 import { type PatchGrid, patchGrid, type WindowTable, windowTable } from './patches.js'
@@ -9,7 +10,8 @@ import {
   checkPatchesPerExpert,
   GATES,
   type Gate,
-  keptScoresGradient,
+  keptPatchesGradient,
+  keptRouterGradient,
   type Routing,
   type RoutingRule,
   routePatches,
@@ -215,7 +217,10 @@ interface Rule extends RoutingRule {
  * (B,m): (1/l) sum_{j in J_s} ReLU(<w_{r,s}, x^(j)>) G_{j,s} of every neuron, the router's gradient being eq. (26).
  */
 function hiddenUnits(x: tf.Tensor4D, router: tf.Tensor4D, kernel: tf.Tensor4D, rule: Rule): tf.Tensor2D {
-  return handGradient([x, router, kernel], () => {
+  const everyPatch = rule.gate === 'uniform' && rule.patchesPerExpert === rule.windows.grid.count
+  if (everyPatch) return hiddenUnitsOfAll(x, kernel, rule)
+  const through = !isFixed(x)
+  return handGradient([...(through ? [x] : []), router, kernel], () => {
     const routing = routePatches(routerScores(x, router, rule.windows.grid), rule)
     const { windows, rows } = dispatchPatches(x, routing.indices, rule.windows)
     const [batch, experts, kept] = routing.indices.shape
@@ -226,9 +231,21 @@ function hiddenUnits(x: tf.Tensor4D, router: tf.Tensor4D, kernel: tf.Tensor4D, r
     return {
       value: sumKept(tf.mul(active, weights), batch, kept),
       saved: [x, indices, gates, patches, rows, active, ...(probabilities ? [probabilities] : [])],
-      gradient: (dHidden, saved) => gradients(dHidden, saved, router, kernel, rule),
+      gradient: (dHidden, saved) => gradients(dHidden, saved, router, kernel, rule, through),
     }
   })
+}
+
+/** Every expert reads every patch and nothing is weighed, as in eq. (5): one product over all patches, no routing. */
+function hiddenUnitsOfAll(x: tf.Tensor4D, kernel: tf.Tensor4D, { divisor, windows }: Rule): tf.Tensor2D {
+  const [batch] = x.shape
+  const { cells, patch, count } = windows.grid
+  const [[rows, columns], [height, width]] = [cells, patch]
+  const neurons = kernel.shape[3]
+  const inRows = tf.reshape(x, [batch, rows, height, columns, width, -1])
+  const patches = tf.reshape(tf.transpose(inRows, [0, 1, 3, 2, 4, 5]), [batch * count, -1]) as tf.Tensor2D
+  const active = tf.relu(tf.matMul(patches, tf.reshape(kernel, [-1, neurons]) as tf.Tensor2D)) // (B N, m)
+  return tf.div(tf.sum(tf.reshape(active, [batch, count, neurons]), 1), divisor)
 }
 
 function gradients(
@@ -237,6 +254,7 @@ function gradients(
   router: tf.Tensor4D,
   kernel: tf.Tensor4D,
   rule: Rule,
+  through: boolean,
 ): tf.Tensor[] {
   const [x, indices, gates, patches, rows, active, probabilities] = saved as [
     tf.Tensor4D,
@@ -248,35 +266,30 @@ function gradients(
     tf.Tensor3D | undefined,
   ]
   const [batch, experts, kept] = indices.shape
-  const neurons = active.shape[2]
-  const dUnits = tf.div(
-    tf.transpose(tf.reshape(dHidden, [batch, experts, 1, neurons]), [1, 0, 2, 3]),
-    rule.divisor,
-  )
-  const dWeighted: tf.Tensor3D = tf.reshape(tf.tile(dUnits, [1, 1, kept, 1]), [
-    experts,
-    batch * kept,
-    neurons,
-  ])
+  const dWeighted = perKeptPatch(tf.div(dHidden, rule.divisor), indices.shape)
   const dGates: tf.Tensor3D = tf.transpose(
     tf.reshape(tf.sum(tf.mul(dWeighted, active), 2), [experts, batch, kept]),
     [1, 0, 2],
   )
   const dActive: tf.Tensor3D = layerOps().reluGradient(tf.mul(dWeighted, perRow(gates)), active)
   const dKernel = tf.transpose(tf.matMul(patches, dActive, true, false), [1, 0, 2]) // (hwC, K, m/K)
-  const dPatches = tf.matMul(dActive, neuronsPerExpert(kernel, experts), false, true)
-  const score = scoreGradient(dGates, { indices, gates, ...(probabilities ? { probabilities } : {}) }, rule)
-  const route = score && keptScoresGradient(score.kept, patches, router)
-  const dAll = route ? tf.add(dPatches, route.dPatches) : dPatches
-  const dWindows = tf.reshape(dAll, [experts, batch * kept, ...rule.windows.window, -1]) as tf.Tensor5D
-  const dx = dispatchGradient(dWindows, rows, x.shape, rule.windows)
-  const dRouter = route ? route.dRouter : tf.zerosLike(router)
+  const routing = { indices, gates, ...(probabilities ? { probabilities } : {}) }
+  const score = scoreGradient(dGates, routing, rule)
   const dense = score?.all && routerScoresGradient(score.all, x, router, rule.windows.grid)
-  return [
-    dense ? tf.add(dx, dense.dx) : dx,
-    dense ? tf.add(dRouter, dense.dRouter) : dRouter,
-    tf.reshape(dKernel, kernel.shape),
-  ]
+  const dRouter = score ? keptRouterGradient(score.kept, patches, router.shape) : tf.zerosLike(router)
+  const byWeights = [dense ? tf.add(dRouter, dense.dRouter) : dRouter, tf.reshape(dKernel, kernel.shape)]
+  if (!through) return byWeights
+  const dNeurons: tf.Tensor3D = tf.matMul(dActive, neuronsPerExpert(kernel, experts), false, true)
+  const dPatches = score ? tf.add(dNeurons, keptPatchesGradient(score.kept, router)) : dNeurons
+  const dWindows = tf.reshape(dPatches, [experts, batch * kept, ...rule.windows.window, -1]) as tf.Tensor5D
+  const dx = dispatchGradient(dWindows, rows, x.shape, rule.windows)
+  return [dense ? tf.add(dx, dense.dx) : dx, ...byWeights]
+}
+
+/** (B,m) -> (K, B L, m/K), the same for each of the L kept patches. */
+function perKeptPatch(dHidden: tf.Tensor2D, [batch, experts, kept]: [number, number, number]): tf.Tensor3D {
+  const units = tf.transpose(tf.reshape(dHidden, [batch, experts, 1, -1]), [1, 0, 2, 3])
+  return tf.reshape(tf.tile(units, [1, 1, kept, 1]), [experts, batch * kept, -1])
 }
 
 /** (h,w,C,m) -> (K, hwC, m/K). */

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import type { ImageBatch } from '../data/image-set.js'
+import { fixInput } from '../layers/fixed-inputs.js'
 import type { ImageShape } from '../shapes.js'
 import { releaseEarly } from './early-release.js'
 import type { ClassifierLoss } from './loss.js'
@@ -32,7 +33,7 @@ export function takeStep(
   batch: ImageBatch,
 ): Promise<StepNumbers> {
   const numbers = tf.tidy(() => {
-    const x = upload(batch.images, shape)
+    const x = fixInput(upload(batch.images, shape))
     const labels = tf.tensor1d(batch.labels, 'int32')
     const weights = model.trainableWeights
     const variables = weights.map(weight => weight.read() as tf.Variable)

@@ -6,7 +6,8 @@ import {
   checkPatchesPerExpert,
   GATE_SCALES,
   GATES,
-  keptScoresGradient,
+  keptPatchesGradient,
+  keptRouterGradient,
   type RoutingRule,
   routePatches,
   routerScores,
@@ -163,19 +164,18 @@ describe('scoreGradient', () => {
   })
 })
 
-describe('keptScoresGradient', () => {
-  it('equals the gradient through the whole map, the other scores having none', () => {
+describe('keptRouterGradient and keptPatchesGradient', () => {
+  it('equal the gradient through the whole map, the other scores having none', () => {
     // A map of two patches of one pixel and two channels; expert 0 kept patch 1, expert 1 patch 0.
     const x = tf.tensor4d([1, 2, 3, 4], [1, 1, 2, 2])
     const router = tf.tensor4d([1, 3, 2, 4], [1, 1, 2, 2]) // w_0 = (1, 2), w_1 = (3, 4)
-    const kept = keptScoresGradient(
-      tf.tensor3d([10, 100], [1, 2, 1]),
-      tf.tensor3d([3, 4, 1, 2], [2, 1, 2]),
-      router,
-    )
+    const dScores = tf.tensor3d([10, 100], [1, 2, 1])
+    const patches = tf.tensor3d([3, 4, 1, 2], [2, 1, 2])
     // By patches: 10 w_0 and 100 w_1. By routers: 10 (3, 4) and 100 (1, 2), as columns.
-    expect(Array.from(kept.dPatches.dataSync())).toEqual([10, 20, 300, 400])
-    expect(Array.from(kept.dRouter.dataSync())).toEqual([30, 100, 40, 200])
+    expect(Array.from(keptPatchesGradient(dScores, router).dataSync())).toEqual([10, 20, 300, 400])
+    expect(Array.from(keptRouterGradient(dScores, patches, router.shape).dataSync())).toEqual([
+      30, 100, 40, 200,
+    ])
     const whole = routerScoresGradient(
       tf.tensor3d([0, 10, 100, 0], [1, 2, 2]),
       x,

@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { convolution } from '../../src/layers/convolution.js'
+import { fixInput } from '../../src/layers/fixed-inputs.js'
 import { relu } from '../../src/layers/relu.js'
 import { residualAdd } from '../../src/layers/residual-add.js'
 import { useTestBackend } from '../backend-under-test.js'
@@ -39,6 +41,22 @@ describe('ReLU', () => {
     const standard = tf.layers.reLU({ name: 'r' })
     expect(relu({ name: 'r' }).getClassName()).toBe(standard.getClassName())
     expect(relu({ name: 'r' }).getConfig()).toEqual(standard.getConfig())
+  })
+})
+
+describe('Convolution', () => {
+  it('has the same weight gradients where its input is fixed', () => {
+    const layer = convolution({ filters: 2, kernelSize: 3, padding: 'same' })
+    const x = tf.randomNormal([2, 4, 4, 3], 0, 1, 'float32', 1)
+    const gradients = (input: tf.Tensor) => {
+      const loss = () => tf.sum(tf.square(layer.apply(input) as tf.Tensor)) as tf.Scalar
+      layer.apply(input)
+      const variables = layer.trainableWeights.map(weight => weight.read() as tf.Variable)
+      return Object.values(tf.variableGrads(loss, variables).grads).map(gradient => [...gradient.dataSync()])
+    }
+    const free = gradients(x)
+    expect(gradients(fixInput(tf.clone(x)))).toEqual(free)
+    expect(free.map(values => values.length)).toEqual([3 * 3 * 3 * 2, 2])
   })
 })
 

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { fixInput } from '../../src/layers/fixed-inputs.js'
 import { GATES } from '../../src/layers/routing.js'
 import {
   NORMALIZERS,
@@ -126,7 +127,8 @@ function gradientsOf(layer: TwoLayerExperts, x: tf.Tensor, loss: (f: tf.Tensor) 
     x: tf
       .grad(input => loss(layer.apply(input) as tf.Tensor))(x)
       .dataSync(),
-    router: (grads[router.name] as tf.Tensor).dataSync(),
+    // None at all where every patch is read and nothing weighed: the router then takes no part.
+    router: grads[router.name]?.dataSync() ?? new Float32Array(router.size),
     kernel: (grads[kernel.name] as tf.Tensor).dataSync(),
   }
 }
@@ -168,6 +170,21 @@ describe('TwoLayerExperts', () => {
     const [, kernel, head] = layer.getWeights() as [tf.Tensor, tf.Tensor4D, tf.Tensor2D]
     const hidden = tf.mean(tf.relu(tf.conv2d(x, kernel, [2, 2], 'valid')), [1, 2]) as tf.Tensor2D
     expectAllClose((layer.apply(x) as tf.Tensor).dataSync(), tf.matMul(hidden, head).dataSync())
+  })
+
+  it.each([
+    { gate: 'uniform', patchesPerExpert: 6 },
+    { gate: 'softmax-selected', patchesPerExpert: 4 },
+    { gate: 'softmax-all', patchesPerExpert: 4 },
+  ] as const)('has the same weight gradients where the images are fixed: %j', options => {
+    const { layer, x } = caseOf(options)
+    const variables = layer.trainableWeights.map(weight => weight.read() as tf.Variable)
+    const gradients = (images: tf.Tensor) =>
+      Object.values(
+        tf.variableGrads(() => tf.sum(tf.square(layer.apply(images) as tf.Tensor)) as tf.Scalar, variables)
+          .grads,
+      ).map(gradient => gradient && [...gradient.dataSync()])
+    expect(gradients(fixInput(tf.clone(x)))).toEqual(gradients(x))
   })
 
   it('gives the router the gradient of eq. (26) under the logistic loss', () => {

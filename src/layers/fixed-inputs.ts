@@ -1,0 +1,19 @@
+import type * as tf from '@tensorflow/tfjs'
+
+const fixed = new WeakSet<tf.Tensor>()
+
+/**
+ * Notes that nothing will be differentiated by a tensor, such as the images of a training step: layers that get it then
+ * leave out the derivative by it. Values and the other gradients stay the same.
+ *
+ * @returns the tensor itself
+ */
+export function fixInput<T extends tf.Tensor>(x: T): T {
+  fixed.add(x)
+  return x
+}
+
+/** Whether {@link fixInput} was told of this tensor. */
+export function isFixed(x: tf.Tensor): boolean {
+  return fixed.has(x)
+}

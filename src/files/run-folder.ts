@@ -1,4 +1,4 @@
-import { appendFile, readdir, readFile, rm } from 'node:fs/promises'
+import { appendFile, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { z } from 'zod'
@@ -8,6 +8,7 @@ import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../tr
 import { writeFileAtomic } from './atomic.js'
 import { isMissing, makeFolder } from './folders.js'
 import { fileSystem } from './model-files.js'
+import { replaceFiles } from './replace-files.js'
 import { parseRunConfig, type RunConfig } from './run-config.js'
 
 const CONFIG = 'config.json'
@@ -88,9 +89,9 @@ export async function createRun(
         `createRun: ${directory} must be new or empty, got a run (continue it with --resume, replace it with --force)`,
       )
     }
-    await named(`createRun: ${directory} must be writable`, async () => {
-      for (const name of RUN_FILES) await rm(join(directory, name), { recursive: true, force: true })
-    })
+    return named(`createRun: ${directory} must be writable`, () =>
+      replaceFiles(directory, RUN_FILES, () => withConfig(directory, config)),
+    )
   }
   await named(`createRun: ${directory} must be writable`, () => makeFolder(directory))
   return withConfig(directory, config)

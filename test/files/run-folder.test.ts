@@ -3,33 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { RunConfig } from '../../src/files/run-config.js'
 import { createRun, fileCheckpoints, openRun } from '../../src/files/run-folder.js'
 import type { EpochMetrics } from '../../src/train/events.js'
 import { epochScalars, eventFileStart, scalarEvents } from '../../src/train/tensorboard.js'
 import { useTestBackend } from '../backend-under-test.js'
+import { runConfigOf } from './run-configs.js'
 
-const config: RunConfig = {
-  dataset: { name: 'digits-patches', data: null, samples: 100, testSamples: 50, classNames: ['0', '1'] },
-  model: {
-    name: 'two-layer',
-    options: {
-      kind: 'two-layer',
-      patchSize: 8,
-      numExperts: 1,
-      patchesPerExpert: 16,
-      hiddenUnits: 40,
-      gate: 'uniform',
-      normalizer: 'selected',
-    },
-  },
-  training: { epochs: 3, batchSize: 20, optimizer: 'sgd', learningRate: 0.1, bnStatistics: 'recomputed' },
-  seed: 1,
-  backend: 'cpu',
-  precision: 'float32',
-  memory: 'normal',
-  versions: { patchMoe: '0.1.0', tfjs: '4.22.0', node: '20.0.0' },
-}
+const config = runConfigOf()
 
 let root: string
 let directory: string

@@ -1,11 +1,10 @@
 import type * as tf from '@tensorflow/tfjs'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { explain } from '../../src/explain/explain.js'
 import { readImage } from '../../src/files/image-files.js'
 import { openRun } from '../../src/files/run-folder.js'
 import type { KeptPatches } from '../../src/report/routing-figure.js'
 import type { ImageShape, Size2D } from '../../src/shapes.js'
-import { predictProbabilities } from '../../src/train/evaluate.js'
-import { routesOf } from '../run/routes.js'
 import { loadTrained } from '../run/trained-model.js'
 import { percent } from '../terminal/training-log.js'
 
@@ -54,19 +53,16 @@ async function predict(
   const shape = model.inputs[0]!.shape.slice(1) as unknown as ImageShape
   const images = await Promise.all(paths.map(path => readImage(path, shape)))
   const pixels = new Uint8Array(Buffer.concat(images))
-  const probabilities = await predictProbabilities(model, pixels, shape)
-  const routes = await routesOf(model, pixels, shape)
-  return paths.map((image, i) => {
-    const row = probabilities[i]!
-    const best = row.indexOf(Math.max(...row))
-    return {
-      image,
-      class: classNames[best] ?? String(best),
-      probability: row[best]!,
-      probabilities: Object.fromEntries([...row].map((value, label) => [classNames[label] ?? label, value])),
-      ...(routes && { grid: routes.grid, experts: routes.images[i]! }),
-    }
-  })
+  const { grid, images: explained } = await explain(model, pixels, shape, { sensitivity: false })
+  return explained.map(({ probabilities, predicted, experts }, i) => ({
+    image: paths[i] ?? '',
+    class: classNames[predicted] ?? String(predicted),
+    probability: probabilities[predicted] ?? Number.NaN,
+    probabilities: Object.fromEntries(
+      [...probabilities].map((value, label) => [classNames[label] ?? label, value]),
+    ),
+    ...(grid && { grid, experts }),
+  }))
 }
 
 function predictionText({ image, class: name, probability, grid, experts }: Prediction): string {

@@ -2,10 +2,9 @@ import type * as tf from '@tensorflow/tfjs'
 import sharp from 'sharp'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { firstImages, type ImageStream } from '../../src/data/image-stream.js'
+import { explain } from '../../src/explain/explain.js'
 import type { RoutedImage } from '../../src/report/routing-figure.js'
 import type { ImageShape } from '../../src/shapes.js'
-import { predictProbabilities } from '../../src/train/evaluate.js'
-import { routesOf } from './routes.js'
 
 /**
  * The first images of a set, with what a mixture says of them and where its experts looked.
@@ -20,21 +19,19 @@ export async function routedImages(
   const set = await firstImages(source, count)
   const { images } = set
   const pixels = set.shape[0] * set.shape[1] * set.shape[2]
-  const routes = await routesOf(model, images, set.shape)
-  if (!routes) return []
-  const probabilities = await predictProbabilities(model, images, set.shape)
+  const { grid, images: explained } = await explain(model, images, set.shape, { sensitivity: false })
+  if (!grid) return []
   return Promise.all(
-    probabilities.map(async (row, i): Promise<RoutedImage> => {
-      const predicted = row.indexOf(Math.max(...row))
+    explained.map(async ({ probabilities, predicted, experts }, i): Promise<RoutedImage> => {
       const cell = set.trueCell?.[i]
       return {
         uri: await pngUri(images.subarray(i * pixels, (i + 1) * pixels), set.shape),
         size: [set.shape[0], set.shape[1]],
         trueClass: set.classNames[set.labels[i]!] ?? String(set.labels[i]),
         predictedClass: set.classNames[predicted] ?? String(predicted),
-        probability: row[predicted]!,
-        grid: routes.grid,
-        experts: routes.images[i]!,
+        probability: probabilities[predicted]!,
+        grid,
+        experts,
         ...(set.cells && cell !== undefined && { truth: { cells: set.cells, cell } }),
       }
     }),

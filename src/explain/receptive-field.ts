@@ -1,0 +1,143 @@
+import type * as tf from '@tensorflow/tfjs'
+import type { Size2D } from '../shapes.js'
+
+/**
+ * Which pixels of the image a pixel of a map is computed from: pixel i of the map sees the image's pixels
+ * `low + i * step` to `high + i * step`, along each side; those outside of the image are padding.
+ */
+export interface ReceptiveField {
+  readonly low: Size2D
+  readonly high: Size2D
+  readonly step: Size2D
+}
+
+/**
+ * The receptive field of a tensor of a model: convolutions and poolings widen it, layers of single pixels keep it, and
+ * where branches meet it is that of all of them.
+ *
+ * @param tensor symbolic, (batch, height, width, channels), computed from the model's one input
+ * @returns undefined where a layer on the way mixes pixels in a way that is not known here, or is a nested model
+ */
+export function receptiveField(tensor: tf.SymbolicTensor): ReceptiveField | undefined {
+  const known = new Map<number, ReceptiveField | undefined>()
+  const visit = (at: tf.SymbolicTensor): ReceptiveField | undefined => {
+    if (known.has(at.id)) return known.get(at.id)
+    const inputs = at.sourceLayer.inboundNodes[at.nodeIndex]?.inputTensors ?? []
+    const isInput = at.sourceLayer.getClassName() === 'InputLayer'
+    const field = isInput ? { low: zero, high: zero, step: one } : through(at.sourceLayer, inputs, visit)
+    known.set(at.id, field)
+    return field
+  }
+  return visit(tensor)
+}
+
+/**
+ * How many pixels of the image a patch of a map sees, padding included.
+ *
+ * @param patch height and width in pixels of the map
+ */
+export function patchField({ low, high, step }: ReceptiveField, patch: Size2D): Size2D {
+  const side = (axis: 0 | 1) => high[axis] - low[axis] + 1 + (patch[axis] - 1) * step[axis]
+  return [side(0), side(1)]
+}
+
+const zero: Size2D = [0, 0]
+const one: Size2D = [1, 1]
+
+/** Layers that compute every pixel from the pixel at its place, and those that join such maps. */
+const pointwise = new Set([
+  ...['Activation', 'ReLU', 'LeakyReLU', 'PReLU', 'ELU', 'ThresholdedReLU', 'Softmax', 'BatchNormalization'],
+  ...[
+    'LayerNormalization',
+    'Dropout',
+    'SpatialDropout2D',
+    'GaussianNoise',
+    'GaussianDropout',
+    'AlphaDropout',
+  ],
+  ...[
+    'Add',
+    'Subtract',
+    'Multiply',
+    'Average',
+    'Maximum',
+    'Minimum',
+    'Concatenate',
+    'Rescaling',
+    'PatchGate',
+  ],
+])
+
+const windowed = new Set([
+  ...['Conv2D', 'DepthwiseConv2D', 'SeparableConv2D', 'MaxPooling2D', 'AveragePooling2D', 'PatchMoE'],
+])
+
+type Visit = (tensor: tf.SymbolicTensor) => ReceptiveField | undefined
+
+function through(
+  layer: tf.layers.Layer,
+  inputs: readonly tf.SymbolicTensor[],
+  visit: Visit,
+): ReceptiveField | undefined {
+  const name = layer.getClassName()
+  const fields = inputs.map(visit)
+  const [first] = fields
+  if (!first || fields.some(field => !field)) return undefined
+  if (pointwise.has(name)) return joined(fields as ReceptiveField[])
+  if (windowed.has(name)) return windowField(layer, inputs[0] as tf.SymbolicTensor, first)
+  return name === 'ZeroPadding2D' ? shifted(layer, first) : undefined
+}
+
+function joined(fields: readonly ReceptiveField[]): ReceptiveField | undefined {
+  return fields.reduce<ReceptiveField | undefined>((a, b) => {
+    if (!a || a.step.some((step, axis) => step !== b.step[axis])) return undefined
+    return {
+      low: [Math.min(a.low[0], b.low[0]), Math.min(a.low[1], b.low[1])],
+      high: [Math.max(a.high[0], b.high[0]), Math.max(a.high[1], b.high[1])],
+      step: a.step,
+    }
+  }, fields[0])
+}
+
+/** Options that windows have; those of a PatchMoE are of stride 1 and 'same'. */
+interface WindowConfig {
+  readonly kernelSize?: Size2D
+  readonly poolSize?: Size2D
+  readonly strides?: Size2D
+  readonly dilationRate?: Size2D
+  readonly padding?: string
+}
+
+function windowField(
+  layer: tf.layers.Layer,
+  input: tf.SymbolicTensor,
+  { low, high, step }: ReceptiveField,
+): ReceptiveField {
+  const config = layer.getConfig() as WindowConfig
+  const size = config.kernelSize ?? config.poolSize ?? one
+  const strides = config.strides ?? one
+  const dilation = config.dilationRate ?? one
+  const isPadded = config.padding === 'same' || config.padding === undefined
+  const side = (axis: 0 | 1) => {
+    const reach = (size[axis] - 1) * dilation[axis]
+    const pixels = input.shape[axis + 1] ?? 0
+    const outputs = Math.ceil(pixels / strides[axis])
+    // TensorFlow's 'same': what is missing for that many outputs, the smaller half before.
+    const missing = isPadded ? Math.max(0, (outputs - 1) * strides[axis] + reach + 1 - pixels) : 0
+    const before = Math.floor(missing / 2)
+    return { low: low[axis] - before * step[axis], high: high[axis] + (reach - before) * step[axis] }
+  }
+  const [vertical, horizontal] = [side(0), side(1)]
+  return {
+    low: [vertical.low, horizontal.low],
+    high: [vertical.high, horizontal.high],
+    step: [step[0] * strides[0], step[1] * strides[1]],
+  }
+}
+
+function shifted(layer: tf.layers.Layer, { low, high, step }: ReceptiveField): ReceptiveField {
+  const { padding } = layer.getConfig() as unknown as { padding: readonly (readonly number[])[] }
+  const before: Size2D = [padding[0]?.[0] ?? 0, padding[1]?.[0] ?? 0]
+  const moved = (at: Size2D): Size2D => [at[0] - before[0] * step[0], at[1] - before[1] * step[1]]
+  return { low: moved(low), high: moved(high), step }
+}

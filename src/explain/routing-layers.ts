@@ -1,0 +1,56 @@
+import type * as tf from '@tensorflow/tfjs'
+import { placedLayers } from '../layers/layer-paths.js'
+import type { Size2D } from '../shapes.js'
+
+/** A layer that keeps patches: PatchMoE, PatchGate or TwoLayerExperts. */
+export interface RoutingLayer extends tf.layers.Layer {
+  readonly patchSize: Size2D
+  readonly patchesPerExpert: number
+  route(x: tf.Tensor4D): { readonly indices: tf.Tensor3D; readonly gates: tf.Tensor3D }
+}
+
+/** The routing layers of a model that choose from one and the same grid of patches. */
+export interface RoutingLayers {
+  readonly layers: readonly RoutingLayer[]
+  /** The grid of patches that experts choose from, [rows, columns]. */
+  readonly grid: Size2D
+  /** Patches that each expert keeps. */
+  readonly patchesPerExpert: number
+}
+
+/**
+ * The routing layers of a model, nested models included, that choose from the same grid as the first of them.
+ *
+ * @returns undefined for a model that keeps every patch
+ */
+export function routingLayers(model: tf.LayersModel): RoutingLayers | undefined {
+  const found = new Set(placedLayers(model).map(({ layer }) => layer))
+  const layers = [...found].filter(isRouting).filter(choosesPatches)
+  const [first] = layers
+  if (!first) return undefined
+  const grid = gridOf(first)
+  return {
+    layers: layers.filter(layer => gridOf(layer).every((cells, axis) => cells === grid[axis])),
+    grid,
+    patchesPerExpert: first.patchesPerExpert,
+  }
+}
+
+function isRouting(layer: tf.layers.Layer): layer is RoutingLayer {
+  return 'route' in layer && 'patchSize' in layer && 'patchesPerExpert' in layer
+}
+
+function choosesPatches(layer: RoutingLayer): boolean {
+  const [rows, columns] = gridOf(layer)
+  return layer.patchesPerExpert < rows * columns
+}
+
+function gridOf(layer: RoutingLayer): Size2D {
+  const [, height, width] = inputShape(layer)
+  return [(height ?? 0) / layer.patchSize[0], (width ?? 0) / layer.patchSize[1]]
+}
+
+/** A layer used at several places has several inputs, all of one shape. */
+function inputShape(layer: RoutingLayer): tf.Shape {
+  return (layer.inboundNodes[0]?.inputShapes[0] ?? []) as tf.Shape
+}

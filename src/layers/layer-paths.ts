@@ -1,0 +1,34 @@
+import type * as tf from '@tensorflow/tfjs'
+
+/** A layer and its place in a model. */
+export interface PlacedLayer {
+  /** The layer's name, after those of the models it is nested in: `backbone/conv1`. */
+  readonly path: string
+  readonly layer: tf.layers.Layer
+  /** The model that holds it directly. */
+  readonly parent: tf.LayersModel
+}
+
+/**
+ * Every layer of a model with its place; models inside it are entered, and are no layers themselves.
+ *
+ * A layer that stands in two models is listed at both places.
+ *
+ * @returns in the order of the models' layers
+ */
+export function placedLayers(model: tf.LayersModel): readonly PlacedLayer[] {
+  return placedWithin(model, '')
+}
+
+function placedWithin(model: tf.LayersModel, prefix: string): PlacedLayer[] {
+  return model.layers.flatMap(layer =>
+    isNestedModel(layer)
+      ? placedWithin(layer, `${prefix}${layer.name}/`)
+      : [{ path: prefix + layer.name, layer, parent: model }],
+  )
+}
+
+/** Whether a layer is a model with layers of its own. */
+export function isNestedModel(layer: tf.layers.Layer): layer is tf.LayersModel {
+  return 'layers' in layer && Array.isArray(layer.layers)
+}

@@ -135,7 +135,8 @@ export async function chartSvg(spec: TopLevelSpec): Promise<string> {
 
 const paleTraining = { condition: { test: "datum.set === 'training'", value: 0.7 }, value: 1 } as const
 
-const chartConfig = {
+/** How every chart looks. */
+export const chartConfig = {
   font: FONT,
   view: { stroke: null },
   title: { fontSize: 14, fontWeight: 600, color: INK, offset: 10 },

@@ -1,6 +1,6 @@
 import { chartSvg, type LearningCurve, learningCurveSpec, seriesColors } from './charts.js'
 import { escapeHtml } from './escape.js'
-import { pageStyle } from './page-style.js'
+import { pageHtml, provenanceHtml } from './page.js'
 import { type RoutedImage, routingFigure } from './routing-figure.js'
 
 /** One line of a table of results. */
@@ -47,34 +47,12 @@ export interface Report {
  */
 export async function reportHtml(report: Report): Promise<string> {
   const sections = await Promise.all(report.sections.map((section, i) => sectionHtml(section, i)))
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${escapeHtml(report.title)}</title>
-<style>${pageStyle}${darkSeries()}</style>
-</head>
-<body>
-<main>
-<header>
-<h1>${escapeHtml(report.title)}</h1>
-<p class="lede">${escapeHtml(report.summary)}</p>
-</header>
-${sections.join('\n')}
-<section>
-<h2>How this was made</h2>
-<dl class="settings">
-${report.settings.map(([name, value]) => `<div><dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd></div>`).join('\n')}
-</dl>
-<p>Run again with</p>
-<pre><code>${escapeHtml(report.command)}</code></pre>
-</section>
-</main>
-</body>
-</html>
-`
+  return pageHtml({
+    title: report.title,
+    summary: report.summary,
+    sections: [...sections, provenanceHtml(report.settings, report.command)],
+    style: darkSeries(),
+  })
 }
 
 async function sectionHtml(section: ReportSection, index: number): Promise<string> {

@@ -118,19 +118,33 @@ function checkRoutedImage({ uri, grid, experts }: RoutedImage): void {
   if (!uri.startsWith('data:image/')) {
     throw new TypeError(`routingFigure: uri must begin with data:image/, got ${uri.slice(0, 20)}`)
   }
-  const count = grid[0] * grid[1]
-  experts.forEach(({ patches, gates }, expert) => {
-    if (patches.length !== gates.length) {
+  experts.forEach((kept, expert) => {
+    checkKeptPatches(kept, expert, grid, 'routingFigure')
+  })
+}
+
+/**
+ * Checks that what an expert kept fits the grid of patches.
+ *
+ * @param expert its number, for errors
+ * @throws RangeError when a patch is outside the grid, or patches and gates differ in number
+ */
+export function checkKeptPatches(
+  { patches, gates }: KeptPatches,
+  expert: number,
+  [rows, columns]: Size2D,
+  where: string,
+): void {
+  if (patches.length !== gates.length) {
+    throw new RangeError(
+      `${where}: gates must be one a patch, got ${gates.length} for ${patches.length} (expert ${expert})`,
+    )
+  }
+  for (const patch of patches) {
+    if (!Number.isInteger(patch) || patch < 0 || patch >= rows * columns) {
       throw new RangeError(
-        `routingFigure: gates must be one a patch, got ${gates.length} for ${patches.length} (expert ${expert})`,
+        `${where}: patches must be integers in [0, ${rows * columns - 1}], got ${patch} (expert ${expert}, ${rows}x${columns} grid)`,
       )
     }
-    for (const patch of patches) {
-      if (!Number.isInteger(patch) || patch < 0 || patch >= count) {
-        throw new RangeError(
-          `routingFigure: patches must be integers in [0, ${count - 1}], got ${patch} (expert ${expert}, ${grid[0]}x${grid[1]} grid)`,
-        )
-      }
-    }
-  })
+  }
 }

@@ -1,0 +1,110 @@
+import type { Size2D } from '../shapes.js'
+import { escapeHtml } from './escape.js'
+import { cellRectangle, checkKeptPatches, type KeptPatches } from './routing-figure.js'
+
+/** One image, what a model says of it, and what it says it from. */
+export interface ExplainedImage {
+  /** Name of the image for people. */
+  readonly name: string
+  /** What the model looks at, as a data URI: the image after its crop, in the proportions that the model sees. */
+  readonly uri: string
+  /** Height and width of that picture, in pixels. */
+  readonly size: Size2D
+  /** Every class with its probability, in [0, 1]; the largest first. */
+  readonly classes: readonly { readonly name: string; readonly probability: number }[]
+  /** The grid of patches, [rows, columns]; none for a model that keeps every patch. */
+  readonly grid?: Size2D
+  readonly experts: readonly KeptPatches[]
+  /** For each patch of the grid, what the predicted class's probability loses without it. */
+  readonly sensitivity?: ArrayLike<number>
+}
+
+const tileWidth = 240
+const gap = 12
+const titleHeight = 22
+const mostColumns = 6
+
+/**
+ * One image as a picture of tiles: the image itself, one tile an expert with the kept patches uncovered and tinted by
+ * their gates, and one tile with what each kept patch counts.
+ *
+ * @param id unique in a page: the picture is stored once and shown in every tile
+ * @returns SVG, to be shown as it is or drawn into a PNG
+ * @throws RangeError when a patch is outside the grid, or patches and gates differ in number
+ */
+export function explanationFigure(image: ExplainedImage, id: string): string {
+  const size: Size2D = [Math.round((tileWidth * image.size[0]) / image.size[1]), tileWidth]
+  const tiles = [tile(bestClass(image), '', size, id), ...overlays(image, size, id)]
+  const rows = Math.ceil(tiles.length / mostColumns)
+  const columns = Math.ceil(tiles.length / rows)
+  const [stepX, stepY] = [tileWidth + gap, size[0] + titleHeight + gap]
+  const [width, height] = [gap + columns * stepX, gap + rows * stepY]
+  const placed = tiles.map((content, i) => {
+    const [x, y] = [gap + (i % columns) * stepX, gap + Math.floor(i / columns) * stepY]
+    return `<g transform="translate(${x} ${y})">${content}</g>`
+  })
+  const picture = `<defs><image id="${escapeHtml(id)}" href="${escapeHtml(image.uri)}" width="${size[1]}" height="${size[0]}" preserveAspectRatio="none"/></defs>`
+  const label = `${image.name}: ${bestClass(image)}`
+  return `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${escapeHtml(label)}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, DejaVu Sans, Arial, sans-serif" font-size="13"><rect width="${width}" height="${height}" fill="#fff"/>${picture}${placed.join('')}</svg>`
+}
+
+/** The largest class and its probability, as people read them: `bag 93%`. */
+export function bestClass({ classes: [best] }: ExplainedImage): string {
+  return best ? `${best.name} ${(best.probability * 100).toFixed(0)}%` : ''
+}
+
+function overlays({ grid, experts, sensitivity }: ExplainedImage, size: Size2D, id: string): string[] {
+  if (!grid) return []
+  const ofExperts = experts.map((expert, i) => {
+    checkKeptPatches(expert, i, grid, 'explanationFigure')
+    return tile(`expert ${i + 1}`, expertOverlay(expert, grid, size), size, id)
+  })
+  return sensitivity
+    ? [...ofExperts, tile('lost without the patch', sensitivityOverlay(sensitivity, grid, size), size, id)]
+    : ofExperts
+}
+
+function tile(title: string, overlay: string, [height, width]: Size2D, id: string): string {
+  const frame = `<rect width="${width}" height="${height}" fill="none" stroke="#c5ccd3"/>`
+  const name = `<text y="${height + 16}" fill="#1d2733">${escapeHtml(title)}</text>`
+  return `<use href="#${escapeHtml(id)}"/>${overlay}${frame}${name}`
+}
+
+/** A veil over what the expert did not keep, and a tint over what it did: the stronger, the larger the gate. */
+function expertOverlay({ patches, gates }: KeptPatches, grid: Size2D, size: Size2D): string {
+  const strongest = Math.max(...gates, Number.MIN_VALUE)
+  const cells = patches.map(patch => cellRectangle(grid, patch, size))
+  const holes = cells.map(({ x, y, width, height }) => `M${x} ${y}h${width}v${height}h${-width}z`).join('')
+  const tints = cells.map(({ x, y, width, height }, i) => {
+    const opacity = 0.06 + 0.44 * ((gates[i] ?? 0) / strongest)
+    return `<rect x="${x}" y="${y}" width="${width}" height="${height}" fill="#ff9d1e" fill-opacity="${opacity.toFixed(2)}"/>`
+  })
+  const [height, width] = size
+  return `<path fill="#10161d" fill-opacity=".78" fill-rule="evenodd" d="M0 0h${width}v${height}h${-width}z${holes}"/>${tints.join('')}`
+}
+
+/** Red where the predicted class loses without the patch, blue where it gains; with the number where there is room. */
+function sensitivityOverlay(lost: ArrayLike<number>, grid: Size2D, size: Size2D): string {
+  const values = Array.from(lost)
+  const strongest = Math.max(...values.map(Math.abs), Number.MIN_VALUE)
+  return values
+    .map((value, patch) => {
+      const { x, y, width, height } = cellRectangle(grid, patch, size)
+      if (value === 0) {
+        return `<rect x="${x}" y="${y}" width="${width}" height="${height}" fill="#10161d" fill-opacity=".78"/>`
+      }
+      const opacity = (0.08 + 0.6 * (Math.abs(value) / strongest)).toFixed(2)
+      const number =
+        width < 34
+          ? ''
+          : `<text x="${x + width / 2}" y="${y + height / 2 + 4}" text-anchor="middle" font-size="12" fill="#fff" stroke="#10161d" stroke-width="2.5" paint-order="stroke">${signed(value)}</text>`
+      return `<rect x="${x}" y="${y}" width="${width}" height="${height}" fill="${value > 0 ? '#d7301f' : '#2b6cb0'}" fill-opacity="${opacity}"/>${number}`
+    })
+    .join('')
+}
+
+/** A difference of probabilities in points: `+12`, `−3`, `0`. */
+function signed(value: number): string {
+  const points = Math.round(value * 100)
+  return points === 0 ? '0' : `${points > 0 ? '+' : '−'}${Math.abs(points)}`
+}

@@ -1,0 +1,69 @@
+import type { Size2D } from '../shapes.js'
+import { escapeHtml } from './escape.js'
+import { bestClass, type ExplainedImage, explanationFigure } from './explanation-figure.js'
+import { pageHtml, provenanceHtml } from './page.js'
+
+/** What a page of explained images tells besides them. */
+export interface ExplanationPage {
+  readonly title: string
+  readonly images: readonly ExplainedImage[]
+  /** Pixels of the model's input that one patch is computed from, height and width; where it is known. */
+  readonly field?: Size2D
+  /** Height and width of the model's input. */
+  readonly input: Size2D
+  /** A picture of the best patches of each expert, as a path or a data URI. */
+  readonly expertSheet?: string
+  /** Name and value of every setting that matters, in order. */
+  readonly settings: readonly (readonly [name: string, value: string])[]
+  /** The exact command that made the page. */
+  readonly command: string
+}
+
+/**
+ * Writes a self-contained HTML page of what a model says of some images, and what it says it from.
+ *
+ * @throws RangeError when the patches of an image do not fit its grid
+ */
+export function explanationPage(page: ExplanationPage): string {
+  const { images, settings, command, expertSheet, title } = page
+  const sections = images.map((image, i) => imageSection(image, `explained-${i}`))
+  const sheet =
+    expertSheet === undefined
+      ? []
+      : [
+          `<section><h2>The strongest patches of each expert</h2><img class="sheet" src="${escapeHtml(expertSheet)}" alt="for each expert, the patches that it kept with the largest gates"></section>`,
+        ]
+  return pageHtml({
+    title,
+    summary: summary(page),
+    sections: [...sheet, ...sections, provenanceHtml(settings, command)],
+    style: '.explained{overflow-x:auto}.explained svg{max-width:100%;height:auto}.sheet{max-width:100%}',
+  })
+}
+
+function summary({ images: [first], field, input }: ExplanationPage): string {
+  if (!first?.grid) return 'This model keeps every patch: there is no choice to show.'
+  const [rows, columns] = first.grid
+  const sees =
+    field === undefined
+      ? 'How many pixels each patch is computed from is not known for this model.'
+      : `A patch is computed from ${field[0]}x${field[1]} of the ${input[0]}x${input[1]} pixels of the model's input, around the place where it is drawn.`
+  return `Each expert chooses among ${rows}x${columns} patches; those that it kept are uncovered, tinted by their gates. ${sees}`
+}
+
+function imageSection(image: ExplainedImage, id: string): string {
+  const rows = image.classes.map(
+    ({ name, probability }) =>
+      `<tr><th scope="row">${escapeHtml(name)}</th><td>${(probability * 100).toFixed(1)}%</td></tr>`,
+  )
+  return `<section>
+<h2>${escapeHtml(image.name)}: ${escapeHtml(bestClass(image))}</h2>
+<div class="explained">${explanationFigure(image, id)}</div>
+<div class="scroll"><table>
+<thead><tr><th scope="col">Class</th><th scope="col">Probability</th></tr></thead>
+<tbody>
+${rows.join('\n')}
+</tbody>
+</table></div>
+</section>`
+}

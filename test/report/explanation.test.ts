@@ -1,0 +1,93 @@
+import sharp from 'sharp'
+import { describe, expect, test } from 'vitest'
+import { bestClass, type ExplainedImage, explanationFigure } from '../../src/report/explanation-figure.js'
+import { explanationPage } from '../../src/report/explanation-page.js'
+
+const pixel =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=='
+
+/** Two experts over a grid of one row and two columns, on a picture twice as wide as high. */
+const image: ExplainedImage = {
+  name: 'a <photo>.jpg',
+  uri: pixel,
+  size: [100, 200],
+  classes: [
+    { name: 'bag & co', probability: 0.925 },
+    { name: 'boot', probability: 0.075 },
+  ],
+  grid: [1, 2],
+  experts: [
+    { patches: [0], gates: [0.5] },
+    { patches: [1], gates: [2] },
+  ],
+  sensitivity: Float32Array.of(0.5, -0.25),
+}
+
+describe('explanationFigure', () => {
+  test('uncovers what each expert kept, and colours what a patch counts', async () => {
+    const svg = explanationFigure(image, 'x')
+    // Tiles of 240 x 120: the first expert's hole is the left half, the second's the right one.
+    expect(svg).toContain('d="M0 0h240v120h-240zM0 0h120v120h-120z"')
+    expect(svg).toContain('d="M0 0h240v120h-240zM120 0h120v120h-120z"')
+    expect(svg).toContain('>+50</text>')
+    expect(svg).toContain('>−25</text>')
+    expect(svg).toContain('fill="#d7301f" fill-opacity="0.68"')
+    expect(svg).toContain('fill="#2b6cb0" fill-opacity="0.38"')
+    expect(svg.match(/<image /g)).toHaveLength(1)
+    expect(svg.match(/href="#x"/g)).toHaveLength(4)
+    expect(svg).toContain('bag &amp; co 93%')
+    const { width, height } = await sharp(Buffer.from(svg)).metadata()
+    expect({ width, height }).toEqual({ width: 12 + 4 * 252, height: 12 + 154 })
+  })
+
+  test('has one tile for a model that keeps every patch, and none for what was not measured', () => {
+    const { grid: _, sensitivity: __, ...plain } = image
+    expect(explanationFigure({ ...plain, experts: [] }, 'x').match(/href="#x"/g)).toHaveLength(1)
+    const { sensitivity: ___, ...unmeasured } = image
+    expect(explanationFigure(unmeasured, 'x').match(/href="#x"/g)).toHaveLength(3)
+    expect(bestClass({ ...plain, classes: [] })).toBe('')
+  })
+
+  test('refuses patches outside of the grid, and gates without patches', () => {
+    const outside = { ...image, experts: [{ patches: [2], gates: [1] }] }
+    expect(() => explanationFigure(outside, 'x')).toThrow(
+      new RangeError('explanationFigure: patches must be integers in [0, 1], got 2 (expert 0, 1x2 grid)'),
+    )
+    const unequal = { ...image, experts: [{ patches: [1], gates: [1, 2] }] }
+    expect(() => explanationFigure(unequal, 'x')).toThrow(
+      new RangeError('explanationFigure: gates must be one a patch, got 2 for 1 (expert 0)'),
+    )
+  })
+})
+
+describe('explanationPage', () => {
+  const page = {
+    title: '2 images',
+    images: [image, image],
+    field: [17, 17],
+    input: [32, 64],
+    settings: [['model', 'runs/<first>']],
+    command: 'pmoe explain runs/first a.jpg',
+  } as const
+
+  test('says what is seen, with every text escaped and the figures apart', () => {
+    const html = explanationPage({ ...page, expertSheet: 'experts.png' })
+    expect(html).toContain('A patch is computed from 17x17 of the 32x64 pixels')
+    expect(html).toContain('a &lt;photo&gt;.jpg: bag &amp; co 93%')
+    expect(html).not.toContain('<photo>')
+    expect(html).toContain('<td>92.5%</td>')
+    expect(html).toContain('id="explained-0"')
+    expect(html).toContain('id="explained-1"')
+    expect(html).toContain('src="experts.png"')
+    expect(html).toContain('runs/&lt;first&gt;')
+    expect(html).toContain('pmoe explain runs/first a.jpg')
+  })
+
+  test('says where there is nothing to show, or the field is not known', () => {
+    const { grid: _, ...plain } = image
+    expect(explanationPage({ ...page, images: [plain] })).toContain('This model keeps every patch')
+    const { field: __, ...unknown } = page
+    expect(explanationPage(unknown)).toContain('is not known for this model')
+    expect(explanationPage(unknown)).not.toContain('<img')
+  })
+})

@@ -151,7 +151,14 @@ export const chartConfig = {
     ticks: false,
     labelPadding: 6,
   },
-  legend: { labelColor: INK, labelFontSize: 11, symbolStrokeColor: INK, symbolSize: 400, orient: 'bottom' },
+  legend: {
+    labelColor: INK,
+    titleColor: INK,
+    labelFontSize: 11,
+    symbolStrokeColor: INK,
+    symbolSize: 400,
+    orient: 'bottom',
+  },
 } as const
 
 function epochAxis(lastEpoch: number) {

@@ -2,6 +2,7 @@ import { chartSvg, type LearningCurve, learningCurveSpec, seriesColors } from '.
 import { escapeHtml } from './escape.js'
 import { pageHtml, provenanceHtml } from './page.js'
 import { type RoutedImage, routingFigure } from './routing-figure.js'
+import { type ReportedRouting, routingTables } from './routing-table.js'
 
 /** One line of a table of results. */
 export interface ResultRow {
@@ -26,6 +27,8 @@ export interface ReportSection {
   readonly images: readonly RoutedImage[]
   /** Whose routing the images show, and what a patch is; plain text. */
   readonly imagesNote?: string
+  /** What was measured of the routing of each mixture. */
+  readonly routing?: readonly ReportedRouting[]
 }
 
 /** Everything that the HTML report shows. */
@@ -63,6 +66,7 @@ async function sectionHtml(section: ReportSection, index: number): Promise<strin
 ${section.results.length > 0 ? resultTable(section.results) : ''}
 ${section.curves.length > 0 ? await chartsHtml(section.curves) : ''}
 ${figures.length > 0 ? imagesHtml(figures, section.imagesNote ?? '') : ''}
+${(section.routing ?? []).map(routingTables).join('\n')}
 </section>`
 }
 

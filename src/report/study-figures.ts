@@ -49,6 +49,7 @@ interface AccuracyRow {
 }
 
 const schema = 'https://vega.github.io/schema/vega-lite/v6.json'
+const measured = 'measured'
 const published = 'the paper'
 
 /**
@@ -71,7 +72,7 @@ export function accuracyFigureSpec(
   const ours = curves.flatMap(({ name, points }) =>
     points.map(({ samples, mean, interval }) => ({
       model: name,
-      source: 'here',
+      source: measured,
       samples,
       accuracy: checkShare(where, mean),
       ...(interval && { lower: interval.lower, upper: interval.upper }),
@@ -118,7 +119,7 @@ export function accuracyFigureSpec(
         mark: { type: 'line', strokeWidth: 2.2 },
         encoding: { x: xAxis, y: yAxis, color, strokeDash: dashOf(theirs.length > 0) },
       },
-      pointsOf('here', true, { x: xAxis, y: yAxis, color }),
+      pointsOf(measured, true, { x: xAxis, y: yAxis, color }),
       pointsOf(published, false, { x: xAxis, y: yAxis, color }),
     ],
   }
@@ -226,7 +227,7 @@ function colorOf(field: string, names: readonly string[]) {
     field,
     type: 'nominal',
     scale: { domain: [...names], range },
-    legend: { title: null, direction: 'horizontal', symbolSize: 120 },
+    legend: { title: null, direction: 'horizontal', symbolSize: 120, symbolOpacity: 1, symbolStrokeWidth: 0 },
   } as const
 }
 
@@ -238,7 +239,7 @@ function dashOf(hasPublished: boolean) {
   return {
     field: 'source',
     type: 'nominal',
-    scale: { domain: ['here', published], range },
+    scale: { domain: [measured, published], range },
     legend: hasPublished ? ({ title: null, direction: 'horizontal' } as const) : null,
   } as const
 }

@@ -27,7 +27,7 @@ export interface StatisticsOptions {
  * batches 0..n-1 of training images, m_i = m_(i-1) i/(i+1) + x_i/(i+1), which a layer computes itself when its
  * momentum is i/(i+1). Earlier statistics do not count; trainable weights are only read, so training goes on as if
  * nothing had happened. Every layer with a number `momentum` and weights `moving_mean` and `moving_variance` takes
- * part, in nested models too.
+ * part, in nested models too, but for frozen ones (`trainable` is false), which keep theirs.
  *
  * @param set the training images
  * @returns how many images were used: 0 for a model that keeps no statistics
@@ -84,7 +84,7 @@ type StatisticsLayer = tf.layers.Layer & { momentum: number }
 
 function keepsStatistics(layer: tf.layers.Layer): layer is StatisticsLayer {
   const moving = layer.weights.filter(isMoving)
-  return moving.length >= 2 && 'momentum' in layer && typeof layer.momentum === 'number'
+  return layer.trainable && moving.length >= 2 && 'momentum' in layer && typeof layer.momentum === 'number'
 }
 
 /** Zeros leave no rounding of the earlier statistics behind, even where those were not finite. */

@@ -3,6 +3,7 @@ import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/safetensors.js'
 import type { EpochMetrics } from './events.js'
 import { type OptimizerOptions, type OptimizerSlots, optimizerNames } from './optimizer.js'
+import { routingSummarySchema } from './routing-summary.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
 /** Where checkpoints are kept: a folder, a database of the browser, or memory. */
@@ -55,8 +56,10 @@ const metricsSchema = z.strictObject({
   testLoss: z.number().exactOptional(),
   testAccuracy: z.number().exactOptional(),
   testWorstGroup: z.number().exactOptional(),
+  routing: routingSummarySchema.exactOptional(),
   seconds: z.number(),
   learningRate: z.number(),
+  patchesPerExpert: z.int().positive().exactOptional(),
   steps: count,
 })
 
@@ -65,6 +68,7 @@ const progressSchema = z.strictObject({
     name: z.enum(optimizerNames),
     learningRate: z.number(),
     momentum: z.number().exactOptional(),
+    layerRates: z.array(z.strictObject({ pattern: z.string(), learningRate: z.number() })).exactOptional(),
   }),
   seed: z.number(),
   batchSize: z.int().positive(),

@@ -1,3 +1,5 @@
+import type { RoutingSummary } from './routing-summary.js'
+
 /** What one epoch measured. */
 export interface EpochMetrics {
   /** Number of the epoch, from 1. */
@@ -12,9 +14,13 @@ export interface EpochMetrics {
   readonly testAccuracy?: number
   /** The lowest accuracy of the test set's groups, in [0, 1]; where it has groups, in evaluated epochs. */
   readonly testWorstGroup?: number
+  /** Where the experts looked on the test set; where asked for, in evaluated epochs of models that choose patches. */
+  readonly routing?: RoutingSummary
   /** Time of the epoch with its evaluation; pauses between a stop and a resume do not count. */
   readonly seconds: number
   readonly learningRate: number
+  /** L of this epoch, where it is annealed. */
+  readonly patchesPerExpert?: number
   /** Steps since the start of the run. */
   readonly steps: number
 }
@@ -35,6 +41,7 @@ export type TrainEvent =
     }
   | StepEvent
   | { readonly type: 'evaluate'; readonly epoch: number }
+  | RouterEvent
   | ({ readonly type: 'epoch' } & EpochMetrics)
   | CheckpointEvent
   | {
@@ -63,6 +70,17 @@ export interface StepEvent {
   readonly loss: number
   /** Mean rate since the epoch began or went on. */
   readonly examplesPerSecond: number
+}
+
+/** An epoch of the routers alone has ended, in separate training; it comes before `start`. */
+export interface RouterEvent {
+  readonly type: 'routers'
+  /** Epoch of the routers, from 1, and how many there are. */
+  readonly epoch: number
+  readonly epochs: number
+  /** Mean of eq. (6) over the epoch; it has no lower bound. */
+  readonly loss: number
+  readonly seconds: number
 }
 
 /** The state of the run was stored. */

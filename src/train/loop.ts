@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import type { PatchMoE } from '../layers/patch-moe.js'
+import { annealedLayers, annealedPatches } from './anneal.js'
 import { recomputeStatistics } from './bn-statistics.js'
 import {
   checkIdentity,
@@ -22,9 +24,12 @@ import {
   type StepEvent,
   type TrainEvent,
 } from './events.js'
+import { type FrozenLayers, freezeLayers } from './frozen-layers.js'
 import { hostTurns } from './host-turn.js'
 import { lossOf } from './loss.js'
 import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from './optimizer.js'
+import { stepFactors } from './parameter-groups.js'
+import { measureRouting, summarizeRouting } from './routing-summary.js'
 import { type StepNumbers, type StepParts, takeStep } from './step.js'
 import { checkOptions, type TrainOptions } from './train-options.js'
 import { checkFits } from './upload.js'
@@ -53,6 +58,7 @@ export async function* train(model: tf.LayersModel, options: TrainOptions): Asyn
     yield { type: 'end', history: [...run.history], seconds }
   } finally {
     run.dropout.restore()
+    run.frozen.restore()
     disposeOptimizer(run.parts.optimizer)
   }
 }
@@ -67,6 +73,9 @@ interface Run {
   readonly identity: RunIdentity
   readonly parts: StepParts
   readonly dropout: DropoutSeeds
+  readonly frozen: FrozenLayers
+  /** Mixtures whose L is annealed. */
+  readonly annealed: readonly PatchMoE[]
   readonly stepsPerEpoch: number
   readonly turn: () => Promise<void>
   readonly history: EpochMetrics[]
@@ -81,7 +90,17 @@ const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
 
 async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<Run> {
   checkOptions(options)
-  const { train, test, optimizer, seed, batchSize, configKey, resume, threshold } = options
+  const frozen = freezeLayers(model, options.freeze ?? [])
+  try {
+    return await preparedRun(model, options, frozen)
+  } catch (error) {
+    frozen.restore()
+    throw error
+  }
+}
+
+async function preparedRun(model: tf.LayersModel, options: TrainOptions, frozen: FrozenLayers): Promise<Run> {
+  const { train, test, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } = options
   const classifier = lossOf(model, threshold === undefined ? {} : { threshold })
   checkFits(model, classifier.numClasses, train, 'train: training set')
   if (test) checkFits(model, classifier.numClasses, test, 'train: test set')
@@ -90,6 +109,8 @@ async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<R
       `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
     )
   }
+  const factors = stepFactors(model, optimizer)
+  const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
   const stepsPerEpoch = Math.ceil(train.count / batchSize)
   const identity: RunIdentity = {
     optimizer,
@@ -107,12 +128,14 @@ async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<R
     throw error
   }
   const running = resume?.running ?? epochStart
-  return {
+  const run: Run = {
     options,
     stream: streamOf(train),
     identity,
-    parts: { model, classifier, optimizer: created, shape: train.shape },
+    parts: { model, classifier, optimizer: created, stepFactors: factors, shape: train.shape },
     dropout: dropoutSeeds(model, seed, 'dropout'),
+    frozen,
+    annealed,
     stepsPerEpoch,
     turn: hostTurns(),
     history: [...(resume?.history ?? [])],
@@ -121,6 +144,15 @@ async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<R
     lastLoss: Number.NaN,
     ...(resume && { lastCheckpoint: positionOf(resume.history, running, stepsPerEpoch) }),
   }
+  anneal(run)
+  return run
+}
+
+/** Has the mixtures keep as many patches as the running epoch, or the last one, has. */
+function anneal({ annealed, history, options: { annealPatches, epochs } }: Run): void {
+  if (!annealPatches) return
+  const patches = annealedPatches(annealPatches, Math.min(history.length + 1, epochs))
+  for (const layer of annealed) layer.patchesPerExpert = patches
 }
 
 async function restore(model: tf.LayersModel, optimizer: tf.Optimizer, state: TrainState): Promise<void> {
@@ -155,6 +187,7 @@ async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> 
   let step = run.running.step
   let before: Launched | undefined
   if (aborted(run)) return
+  anneal(run)
   try {
     const shuffle = { seed, epoch: epoch - 1 }
     for await (const batch of run.stream.batches({ batchSize, shuffle, start })) {
@@ -206,7 +239,7 @@ async function settle(run: Run, { step, count, numbers }: Launched, rate: RateMe
 /** Statistics, evaluation, metrics and checkpoint of an epoch whose steps are done; nothing of them when aborted. */
 async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const epoch = run.history.length + 1
-  const { train, test, epochs, evaluateEvery = 1, optimizer } = run.options
+  const { train, test, epochs, evaluateEvery = 1, optimizer, annealPatches } = run.options
   await assertFinite(run)
   const due = epoch % evaluateEvery === 0 || epoch === epochs
   if (due && test) yield { type: 'evaluate', epoch }
@@ -219,6 +252,7 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
     ...tested,
     seconds: elapsed(run),
     learningRate: optimizer.learningRate,
+    ...(annealPatches && { patchesPerExpert: annealedPatches(annealPatches, epoch) }),
     steps: epoch * run.stepsPerEpoch,
   }
   run.history.push(metrics)
@@ -228,7 +262,7 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   yield* store(run)
 }
 
-type Tested = Pick<EpochMetrics, 'testLoss' | 'testAccuracy' | 'testWorstGroup'>
+type Tested = Pick<EpochMetrics, 'testLoss' | 'testAccuracy' | 'testWorstGroup' | 'routing'>
 
 /** Test loss and accuracy where there is a test set; undefined when the run was aborted meanwhile. */
 async function assess(run: Run): Promise<Tested | undefined> {
@@ -249,7 +283,13 @@ async function assess(run: Run): Promise<Tested | undefined> {
       throw new DivergenceError(`test loss must be finite, got ${result.loss}`, at, run.lastCheckpoint)
     }
     const { loss: testLoss, accuracy: testAccuracy, worstGroup } = result
-    return { testLoss, testAccuracy, ...(worstGroup !== undefined && { testWorstGroup: worstGroup }) }
+    const routing = run.options.routingMetrics && (await measureRouting(model, test, { ...cancel }))
+    return {
+      testLoss,
+      testAccuracy,
+      ...(worstGroup !== undefined && { testWorstGroup: worstGroup }),
+      ...(routing && { routing: summarizeRouting(routing) }),
+    }
   } catch (error) {
     if (signal?.aborted && error === signal.reason) return undefined
     throw error

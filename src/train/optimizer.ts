@@ -2,6 +2,14 @@ import * as tf from '@tensorflow/tfjs'
 import type { StoredTensor } from '../data/safetensors.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
+/** A learning rate of some layers. */
+export interface LayerRate {
+  /** Names or paths of layers, with `*` and `?`. */
+  readonly pattern: string
+  /** Step length, greater than 0. */
+  readonly learningRate: number
+}
+
 /** The optimizers that are known by name. */
 export const optimizerNames = ['sgd', 'momentum', 'adam'] as const
 
@@ -15,6 +23,8 @@ export interface OptimizerOptions {
   readonly learningRate: number
   /** Share of the last direction that is kept, in [0, 1); for `momentum` only, where it is 0.9 unless given. */
   readonly momentum?: number
+  /** Other learning rates of some layers; of several that match a layer the last counts. */
+  readonly layerRates?: readonly LayerRate[]
 }
 
 /** Named tensors of an optimizer: its counter, and what it remembers of every trainable weight. */

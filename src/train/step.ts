@@ -11,6 +11,8 @@ export interface StepParts {
   readonly model: tf.LayersModel
   readonly classifier: ClassifierLoss
   readonly optimizer: tf.Optimizer
+  /** For each trainable weight, how many times longer its step is than the optimizer's; all 1 unless given. */
+  readonly stepFactors?: readonly number[] | undefined
   readonly shape: ImageShape
 }
 
@@ -29,7 +31,7 @@ export interface StepNumbers {
  * @returns the numbers, once the backend has them; the step itself is handed to the backend at once
  */
 export function takeStep(
-  { model, classifier, optimizer, shape }: StepParts,
+  { model, classifier, optimizer, stepFactors, shape }: StepParts,
   batch: ImageBatch,
 ): Promise<StepNumbers> {
   const numbers = tf.tidy(() => {
@@ -49,10 +51,15 @@ export function takeStep(
       releaseEarly()
       return loss
     }, variables)
+    const before =
+      stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
     // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are passed over.
     optimizer.applyGradients(
       variables.map(({ name }) => ({ name, tensor: grads[name] }) as { name: string; tensor: tf.Tensor }),
     )
+    for (const [i, start] of (before ?? []).entries()) {
+      if (start) lengthenStep(variables[i] as tf.Variable, start, stepFactors?.[i] ?? 1)
+    }
     applyConstraints(weights)
     const counted = correct as unknown as tf.Scalar
     const both = tf.stack([value, counted.toFloat()])
@@ -69,6 +76,10 @@ async function readNumbers(numbers: tf.Tensor): Promise<StepNumbers> {
   } finally {
     numbers.dispose()
   }
+}
+
+function lengthenStep(variable: tf.Variable, start: tf.Tensor, factor: number): void {
+  variable.assign(tf.add(start, tf.mul(tf.sub(variable, start), factor)))
 }
 
 /** The optimizers of tfjs assign to the variables themselves, past the constraints of the layers. */

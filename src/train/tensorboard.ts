@@ -60,10 +60,14 @@ export function epochScalars(metrics: EpochMetrics, wallTime: number): ScalarPoi
     'accuracy/train': metrics.trainAccuracy,
     'accuracy/test': metrics.testAccuracy,
     'accuracy/test worst group': metrics.testWorstGroup,
+    'routing/true patch kept': metrics.routing?.trueKept,
+    'routing/mutual information': metrics.routing?.mutualInformation,
+    'routing/patches kept by none': metrics.routing?.uncovered,
+    'routing/largest share of a gate': metrics.routing?.largestShare,
     learning_rate: metrics.learningRate,
   }
   return Object.entries(values).flatMap(([tag, value]) =>
-    value === undefined ? [] : [{ tag, value, step: metrics.steps, wallTime }],
+    value === undefined || value === null ? [] : [{ tag, value, step: metrics.steps, wallTime }],
   )
 }
 

@@ -1,6 +1,7 @@
 import type { ImageSet } from '../data/image-set.js'
 import type { ImageStream } from '../data/image-stream.js'
 import { isPositiveInteger } from '../shapes.js'
+import type { PatchAnnealing } from './anneal.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { LossOptions } from './loss.js'
@@ -25,6 +26,13 @@ export interface TrainOptions extends LossOptions {
   readonly bnStatistics?: 'recomputed' | 'moving'
   /** Ends the run when the test loss (or accuracy) no longer gets better. */
   readonly earlyStop?: EarlyStopOptions
+  /**
+   * Names or paths of layers that are not trained, with `*` and `?`; those that normalise use their statistics as they
+   * are. The layers have their own flags again when the run ends.
+   */
+  readonly freeze?: readonly string[]
+  /** Has every `PatchMoE` keep fewer patches from epoch to epoch; it has the last number when the run ends. */
+  readonly annealPatches?: PatchAnnealing
   /** Where the newest state is kept, under the name `latestCheckpoint`. */
   readonly checkpoints?: CheckpointStore
   /** Stores the state every so many steps of an epoch, besides the end of each. */
@@ -33,6 +41,8 @@ export interface TrainOptions extends LossOptions {
   readonly resume?: TrainState
   /** Identifies the configuration; a state with another is refused. JSON objects are compared entry by entry. */
   readonly configKey?: string
+  /** Measures with each evaluation where the experts look on the test set; not unless given. */
+  readonly routingMetrics?: boolean
   /** Evaluates every so many epochs; 1 unless given. The last epoch is always evaluated. */
   readonly evaluateEvery?: number
   /** Stops the run after the running step or batch, and stores its state. */
@@ -56,6 +66,9 @@ export function checkOptions(options: TrainOptions): void {
   const statistics = options.bnStatistics ?? 'recomputed'
   if (statistics !== 'recomputed' && statistics !== 'moving') {
     throw new RangeError(`train: bnStatistics must be recomputed or moving, got ${statistics as string}`)
+  }
+  if (options.routingMetrics && !options.test) {
+    throw new RangeError('train: routingMetrics must come with a test set, got none')
   }
   if (!options.earlyStop) return
   checkEarlyStop(options.earlyStop)

@@ -44,6 +44,17 @@ const report: Report = {
       ],
       images: [image, { ...image, predictedClass: '0', trueClass: '0' }],
       imagesNote: 'of "pMoE"',
+      routing: [
+        {
+          model: 'pMoE <8>',
+          classNames: ['0', '1'],
+          images: 7,
+          patchesPerExpert: 2,
+          coverage: { none: 0.5, one: 0.25, several: 0.25 },
+          gates: [{ mean: 0.5, least: 0.25, largest: 0.75, largestShare: 0.75 }],
+          fixedExperts: [],
+        },
+      ],
     },
   ],
 }
@@ -57,6 +68,7 @@ describe('reportHtml', () => {
     expect(html).toContain('pmoe demo --out &quot;a b&quot; &amp;&amp; echo &lt;done&gt;')
     expect(html).toContain('pMoE &lt;8&gt;')
     expect(html).not.toContain('pMoE <8>')
+    expect(html).toContain('Over 7 test images, 50.0% of the patches are kept by no expert')
     expect(html).toContain('<td>85.1%</td>\n<td>2,601</td>\n<td>40,960</td>\n<td>3.1</td>')
     expect(html).toContain('<td class="best">96.0%</td>\n<td>3,112</td>\n<td>1,234,567</td>\n<td>12.0</td>')
   })
@@ -88,7 +100,7 @@ describe('reportHtml', () => {
   test('leaves out the parts that have no content', async () => {
     const html = await reportHtml({
       ...report,
-      sections: [{ ...report.sections[0]!, results: [], curves: [], images: [] }],
+      sections: [{ ...report.sections[0]!, results: [], curves: [], images: [], routing: [] }],
     })
     expect(html).not.toContain('<table>')
     expect(html).not.toContain('<figure')

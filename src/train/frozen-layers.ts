@@ -1,0 +1,54 @@
+import type * as tf from '@tensorflow/tfjs'
+import { placedLayers } from '../layers/layer-paths.js'
+import { matchingLayers } from './layer-patterns.js'
+
+/** Layers that are not trained for a while. */
+export interface FrozenLayers {
+  /** Gives the layers back the flags that they had. */
+  restore(): void
+}
+
+/**
+ * Freezes layers: their weights are not trained, and those that normalise keep their statistics and use them in
+ * training as well, as in an evaluation. Layers whose flag `trainable` is off already count as frozen.
+ *
+ * @param patterns names or paths of layers, with `*` and `?`
+ * @throws RangeError when a pattern matches no layer with weights; nothing is frozen then
+ */
+export function freezeLayers(model: tf.LayersModel, patterns: readonly string[]): FrozenLayers {
+  const layers = new Set(
+    patterns.flatMap(pattern => matchingLayers(model, pattern, 'train: freeze').map(({ layer }) => layer)),
+  )
+  for (const { layer } of placedLayers(model))
+    if (!layer.trainable && followsStatistics(layer)) layers.add(layer)
+  const restores = [...layers].map(freeze)
+  return {
+    restore: () => {
+      for (const restore of restores) restore()
+    },
+  }
+}
+
+/** Whether a layer normalises by statistics that training follows. */
+export function followsStatistics(layer: tf.layers.Layer): boolean {
+  return (
+    layer.weights.filter(({ originalName }) => /(^|\/)moving_(mean|variance)$/.test(originalName)).length >= 2
+  )
+}
+
+function freeze(layer: tf.layers.Layer): () => void {
+  const { trainable } = layer
+  const flags = layer.weights.map(weight => [weight, weight.trainable] as const)
+  const normalises = followsStatistics(layer)
+  layer.trainable = false
+  // The method of this one layer hides that of its class.
+  if (normalises) {
+    const { call } = layer
+    layer.call = (inputs, kwargs) => call.call(layer, inputs, { ...kwargs, training: false })
+  }
+  return () => {
+    layer.trainable = trainable
+    for (const [weight, flag] of flags) weight.trainable = flag
+    if (normalises) delete (layer as { call?: unknown }).call
+  }
+}

@@ -1,0 +1,29 @@
+import type * as tf from '@tensorflow/tfjs'
+import { matchingLayers } from './layer-patterns.js'
+import type { OptimizerOptions } from './optimizer.js'
+
+/**
+ * How much longer than the optimizer's step that of each trainable weight is: its rate divided by the learning rate.
+ *
+ * A step of length r s is the optimizer's own step times s, whatever the optimizer: for `sgd`, `momentum` and `adam`
+ * the step is proportional to the learning rate.
+ *
+ * @returns one factor for each of the model's trainable weights, the last matching rate's; undefined where all are 1
+ * @throws RangeError when a rate is not greater than 0, or a pattern matches no layer with weights
+ */
+export function stepFactors(
+  model: tf.LayersModel,
+  { learningRate, layerRates = [] }: OptimizerOptions,
+): readonly number[] | undefined {
+  const factors = new Map<tf.LayerVariable, number>()
+  for (const { pattern, learningRate: rate } of layerRates) {
+    if (!(rate > 0 && rate < Infinity)) {
+      throw new RangeError(`train: learning rate of ${pattern} must be greater than 0, got ${rate}`)
+    }
+    for (const { layer } of matchingLayers(model, pattern, 'train: layer of a learning rate')) {
+      for (const weight of layer.weights) factors.set(weight, rate / learningRate)
+    }
+  }
+  const ofWeights = model.trainableWeights.map(weight => factors.get(weight) ?? 1)
+  return ofWeights.every(factor => factor === 1) ? undefined : ofWeights
+}

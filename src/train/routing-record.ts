@@ -1,0 +1,133 @@
+import * as tf from '@tensorflow/tfjs'
+import type { ImageSet } from '../data/image-set.js'
+import { type ImageStream, streamOf } from '../data/image-stream.js'
+import type { ImageShape, Size2D } from '../shapes.js'
+import { hostTurns } from './host-turn.js'
+import { upload } from './upload.js'
+
+/** Which patches every expert kept of every image, best patch first. */
+export interface RoutingRecord {
+  /** The grid of patches that experts choose from, [rows, columns]. */
+  readonly grid: Size2D
+  /** K, the experts of all routing layers of that grid. */
+  readonly numExperts: number
+  /** L, patches that each expert keeps. */
+  readonly patchesPerExpert: number
+  /** Images. */
+  readonly count: number
+  /** (count,K,L) numbers of the kept patches in [0, rows * columns), best first. */
+  readonly indices: Int32Array
+  /** (count,K,L) their gates. */
+  readonly gates: Float32Array
+}
+
+/** How a routing is recorded. */
+export interface RecordOptions {
+  /** Images computed at a time; 32 unless given. */
+  readonly batchSize?: number
+  /** Ends the recording after the running batch, with the signal's reason as the error. */
+  readonly signal?: AbortSignal
+}
+
+/** A layer that keeps patches: PatchMoE, PatchGate or TwoLayerExperts. */
+interface RoutingLayer extends tf.layers.Layer {
+  readonly patchSize: Size2D
+  readonly patchesPerExpert: number
+  route(x: tf.Tensor4D): { readonly indices: tf.Tensor3D; readonly gates: tf.Tensor3D }
+}
+
+/**
+ * Asks a model where its experts look, over a whole set in its stored order, with the layers in inference mode.
+ *
+ * The experts of every layer that chooses as many patches from the same grid as the first one count, in the order of
+ * the model.
+ *
+ * @returns undefined for a model that keeps every patch, or has no experts
+ */
+export async function recordRouting(
+  model: tf.LayersModel,
+  set: ImageSet | ImageStream,
+  { batchSize = 32, signal }: RecordOptions = {},
+): Promise<RoutingRecord | undefined> {
+  const choosing = model.layers.filter(isRouting).filter(choosesPatches)
+  const [first] = choosing
+  if (!first) return undefined
+  const grid = gridOf(first)
+  const { patchesPerExpert } = first
+  const layers = choosing.filter(
+    layer => gridOf(layer).join() === grid.join() && layer.patchesPerExpert === patchesPerExpert,
+  )
+  // Several layers may read one map; a model must not have an output twice.
+  const maps = [...new Set(layers.map(({ input }) => input as tf.SymbolicTensor))]
+  const below = tf.model({ inputs: model.inputs, outputs: maps })
+  const parts: { indices: Int32Array; gates: Float32Array }[] = []
+  let numExperts = 0
+  const turn = hostTurns()
+  for await (const batch of streamOf(set).batches({ batchSize })) {
+    signal?.throwIfAborted()
+    const routed = routeBatch({ below, maps, layers }, batch.images, set.shape)
+    numExperts = routed.indices.shape[1] ?? 0
+    parts.push(await readRouting(routed))
+    await turn()
+  }
+  const size = numExperts * patchesPerExpert
+  const indices = new Int32Array(set.count * size)
+  const gates = new Float32Array(set.count * size)
+  let at = 0
+  for (const part of parts) {
+    indices.set(part.indices, at)
+    gates.set(part.gates, at)
+    at += part.indices.length
+  }
+  return { grid, numExperts, patchesPerExpert, count: set.count, indices, gates }
+}
+
+/** (B,K,L) of all layers together, K being the sum of theirs. */
+function routeBatch(
+  {
+    below,
+    maps,
+    layers,
+  }: { below: tf.LayersModel; maps: readonly tf.SymbolicTensor[]; layers: readonly RoutingLayer[] },
+  images: Uint8Array,
+  shape: ImageShape,
+): { indices: tf.Tensor3D; gates: tf.Tensor3D } {
+  return tf.tidy(() => {
+    const entering = below.apply(upload(images, shape), { training: false }) as tf.Tensor4D | tf.Tensor4D[]
+    const values = Array.isArray(entering) ? entering : [entering]
+    const routings = layers.map(layer => layer.route(values[maps.indexOf(layer.input as tf.SymbolicTensor)]!))
+    return {
+      indices: tf.concat(
+        routings.map(({ indices }) => indices),
+        1,
+      ),
+      gates: tf.concat(
+        routings.map(({ gates }) => gates),
+        1,
+      ),
+    }
+  })
+}
+
+async function readRouting({ indices, gates }: { indices: tf.Tensor3D; gates: tf.Tensor3D }) {
+  try {
+    const [kept, weights] = await Promise.all([indices.data<'int32'>(), gates.data<'float32'>()])
+    return { indices: kept, gates: weights }
+  } finally {
+    tf.dispose([indices, gates])
+  }
+}
+
+function isRouting(layer: tf.layers.Layer): layer is RoutingLayer {
+  return 'route' in layer && 'patchSize' in layer && 'patchesPerExpert' in layer
+}
+
+function choosesPatches(layer: RoutingLayer): boolean {
+  const [rows, columns] = gridOf(layer)
+  return layer.patchesPerExpert < rows * columns
+}
+
+function gridOf(layer: RoutingLayer): Size2D {
+  const [, height, width] = (layer.input as tf.SymbolicTensor).shape
+  return [(height ?? 0) / layer.patchSize[0], (width ?? 0) / layer.patchSize[1]]
+}

@@ -1,8 +1,13 @@
 import { Command, CommanderError } from 'commander'
+import { dataCommand } from './commands/data.js'
 import { demoCommand } from './commands/demo.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
+import { explainCommand } from './commands/explain.js'
+import { exportCommand } from './commands/export.js'
+import { importCommand } from './commands/import.js'
 import { nativeCommand } from './commands/native.js'
+import { planCommand } from './commands/plan.js'
 import { predictCommand } from './commands/predict.js'
 import { trainCommand } from './commands/train.js'
 import { packageVersion } from './terminal/package-version.js'
@@ -20,14 +25,25 @@ export function program(): Command {
     trainCommand(),
     evaluateCommand(),
     predictCommand(),
+    explainCommand(),
+    exportCommand(),
+    importCommand(),
+    planCommand(),
     doctorCommand(),
     nativeCommand(),
+    dataCommand(),
   ]
   for (const command of commands) {
-    command.copyInheritedSettings(root).exitOverride()
+    adopt(command, root)
     root.addCommand(command)
   }
   return root.exitOverride()
+}
+
+/** Gives a command, and what it groups, the settings of the whole. */
+function adopt(command: Command, parent: Command): void {
+  command.copyInheritedSettings(parent).exitOverride()
+  for (const inner of command.commands) adopt(inner, command)
 }
 
 /**

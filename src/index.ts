@@ -3,6 +3,8 @@
  *
  * Importing it registers its layers, so that `tf.loadLayersModel` knows them.
  */
+export { type Augmentation, augmented } from './data/augmented.js'
+export { type BalancedBy, type BalanceOptions, balanced } from './data/balanced.js'
 export { batches, epochOrder, subset } from './data/batches.js'
 export { type CifarFormat, cifar10Format, readCifar } from './data/cifar.js'
 export { composeGrid, type GridOptions } from './data/compose.js'
@@ -14,9 +16,30 @@ export {
   datasetEntry,
   datasets,
 } from './data/datasets.js'
+export { type PublishedDataset, type PublishedFile, publishedDatasets } from './data/downloads.js'
+export { decodeExample, type Example, type Feature } from './data/example.js'
 export { loadIdx, readIdxImages, readIdxLabels } from './data/idx.js'
+export type { DecodeImage, ImageDecoding } from './data/image-decoding.js'
+export { type ImageRecords, loadRecords, recordsOf, streamRecords } from './data/image-records.js'
 export type { ImageBatch, ImageSet } from './data/image-set.js'
+export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
 export { readSafetensors, type StoredTensor, writeSafetensors } from './data/safetensors.js'
+export { type RecordChunk, type RecordReading, readRecords, recordOffsets } from './data/tfrecord.js'
+export { recordShards, type ShardSet } from './data/tfrecord-shards.js'
+export { theoryImages } from './data/theory-patches.js'
+export {
+  type TheoryOptions,
+  type TheoryPatterns,
+  theoryDefaults,
+  theoryPatterns,
+} from './data/theory-patterns.js'
+export {
+  type ExplainOptions,
+  type Explanation,
+  type Explanations,
+  explain,
+} from './explain/explain.js'
+export { patchField, type ReceptiveField, receptiveField } from './explain/receptive-field.js'
 export {
   BatchNormalization,
   type BatchNormalizationOptions,
@@ -37,13 +60,44 @@ export {
   type TwoLayerExpertsOptions,
   twoLayerExperts,
 } from './layers/two-layer-experts.js'
+export { convolutionsOf, type ModelConvolution } from './models/convolutions.js'
 export { type LayerCost, type ModelCost, type MultiplyAdds, modelCost } from './models/cost.js'
-export { type ModelName, paperExperiments, type Recipe, recipe } from './models/recipes.js'
+export { disposeModel } from './models/dispose-model.js'
+export { withFasterLayers } from './models/faster-layers.js'
+export {
+  type InsertedPatchMoE,
+  type InsertPatchMoEOptions,
+  insertPatchMoE,
+} from './models/insert-patch-moe.js'
+export { type NewHead, withNewHead } from './models/new-head.js'
+export {
+  type PatchMoEPlan,
+  type PatchMoEPlanOptions,
+  type PlannedConvolution,
+  type PlannedMixture,
+  planPatchMoE,
+} from './models/plan-patch-moe.js'
+export { fineTuningRecipe, type ModelName, paperExperiments, type Recipe, recipe } from './models/recipes.js'
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
 export { type WideResNetOptions, type WideResNetVariant, wideResNet } from './models/wide-resnet.js'
 export type { ImageShape, Size2D } from './shapes.js'
+export { type BootstrapOptions, bootstrapInterval, type Interval } from './study/bootstrap.js'
+export { type PairedDifference, pairedDifferences } from './study/paired-difference.js'
+export { fitPowerLaw, type MeasuredPoint, type PowerLaw } from './study/power-law.js'
+export {
+  type SamplesNeeded,
+  type SamplesRatio,
+  samplesNeeded,
+  samplesRatio,
+} from './study/samples-needed.js'
+export { signFlipTest, signTest } from './study/sign-test.js'
+export { type GridTrial, type SuccessGrid, successGrid } from './study/success-grid.js'
+export { type SeedSummary, summarizeSeeds } from './study/summary.js'
+export type { Trial } from './study/trial.js'
+export type { PatchAnnealing } from './train/anneal.js'
 export { recomputeStatistics } from './train/bn-statistics.js'
 export { type CheckpointStore, memoryStore, readCheckpoint, type TrainState } from './train/checkpoint.js'
+export { type DispatchMetrics, dispatchMetrics } from './train/dispatch-metrics.js'
 export { type Evaluation, evaluate, predictProbabilities } from './train/evaluate.js'
 export {
   DivergenceError,
@@ -52,4 +106,15 @@ export {
   type TrainOptions,
   train,
 } from './train/loop.js'
-export type { OptimizerOptions } from './train/optimizer.js'
+export type { LayerRate, OptimizerOptions } from './train/optimizer.js'
+export { type RouterTraining, trainRouters } from './train/routers.js'
+export {
+  type GateStatistics,
+  type RoutedLabels,
+  type RoutingMetrics,
+  routingMetrics,
+  type TruthMetrics,
+} from './train/routing-metrics.js'
+export { type RoutingRecord, recordRouting } from './train/routing-record.js'
+export { measureRouting, type RoutingSummary, summarizeRouting } from './train/routing-summary.js'
+export { type SeparateTrainOptions, trainSeparately } from './train/separate.js'

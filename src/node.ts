@@ -10,7 +10,18 @@ export {
 export { type BackendDiagnosis, type Diagnosis, diagnose } from './backend/doctor.js'
 export { type NativeProvided, type ProvideNativeOptions, provideNative } from './backend/provide-native.js'
 export { dataFolder, datasetSource, samplesFolder } from './files/data-folder.js'
-export { readImage } from './files/image-files.js'
+export { type FetchedDataset, type FetchOptions, fetchDataset } from './files/fetch-dataset.js'
+export { decodeImage, readImage } from './files/image-files.js'
 export { fileSystem } from './files/model-files.js'
+export { type PrepareProgress, type PrepareRequest, prepareDataset } from './files/prepare.js'
+export {
+  isPrepared,
+  openPrepared,
+  type PreparedData,
+  type PreparedReading,
+  type PreparedRequest,
+} from './files/prepared-set.js'
 export { createRun, fileCheckpoints, openRun, type RunFolder } from './files/run-folder.js'
+export { type Verification, type VerifiedFile, verifyFolder } from './files/verify.js'
+export { type ZipLimits, zipSource } from './files/zip-source.js'
 export * from './index.js'

@@ -8,6 +8,8 @@ import { createRun } from '../../src/files/run-folder.js'
 import { modelCost } from '../../src/models/cost.js'
 import { type ReportSection, type ResultRow, reportHtml } from '../../src/report/html.js'
 import type { RoutedImage } from '../../src/report/routing-figure.js'
+import type { ReportedRouting } from '../../src/report/routing-table.js'
+import { measureRouting } from '../../src/train/routing-summary.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'
 import { routedImages } from '../run/routed-images.js'
@@ -78,6 +80,7 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
   const results: ResultRow[] = []
   const curves: { name: string; points: ReportSection['curves'][number]['points'] }[] = []
   let images: readonly RoutedImage[] = []
+  const routing: ReportedRouting[] = []
   let size = { samples: 0, epochs: 0 }
   say(`\n${task.title} (${task.dataset})`)
   for (const { model, name } of task.models) {
@@ -103,6 +106,8 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
     curves.push({ name, points: outcome.history })
     size = { samples: data.train.count, epochs: config.training.epochs }
     images = await routedImages(network, data.test, SHOWN_IMAGES)
+    const measured = await measureRouting(network, data.test)
+    if (measured) routing.push({ model: name, classNames: data.test.classNames, ...measured })
     network.dispose()
   }
   const { title, description, imagesNote } = task
@@ -114,6 +119,7 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
     results,
     curves,
     images,
+    routing,
     ...size,
     seed: context.request.seed,
   }

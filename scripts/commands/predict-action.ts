@@ -1,10 +1,11 @@
-import type * as tf from '@tensorflow/tfjs'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { explain } from '../../src/explain/explain.js'
 import { readImage } from '../../src/files/image-files.js'
 import { openRun } from '../../src/files/run-folder.js'
 import type { KeptPatches } from '../../src/report/routing-figure.js'
-import type { ImageShape, Size2D } from '../../src/shapes.js'
+import type { Size2D } from '../../src/shapes.js'
+import { decodingOf } from '../run/model-decoding.js'
+import type { OpenedModel } from '../run/opened-model.js'
 import { loadTrained } from '../run/trained-model.js'
 import { percent } from '../terminal/training-log.js'
 
@@ -33,9 +34,13 @@ export async function runPredict(
 ): Promise<void> {
   const run = await openRun(directory)
   await useBackend(request.backend ?? 'auto')
-  const model = await loadTrained(run)
+  const opened = { model: await loadTrained(run), directory, config: run.config }
   for (let first = 0; first < paths.length; first += BATCH) {
-    const predictions = await predict(model, paths.slice(first, first + BATCH), run.config.dataset.classNames)
+    const predictions = await predict(
+      opened,
+      paths.slice(first, first + BATCH),
+      run.config.dataset.classNames,
+    )
     for (const prediction of predictions) {
       process.stdout.write(`${request.json ? JSON.stringify(prediction) : predictionText(prediction)}\n`)
     }
@@ -46,14 +51,16 @@ export async function runPredict(
 const BATCH = 32
 
 async function predict(
-  model: tf.LayersModel,
+  opened: OpenedModel,
   paths: readonly string[],
   classNames: readonly string[],
 ): Promise<Prediction[]> {
-  const shape = model.inputs[0]!.shape.slice(1) as unknown as ImageShape
-  const images = await Promise.all(paths.map(path => readImage(path, shape)))
+  const decoding = decodingOf(opened)
+  const images = await Promise.all(paths.map(path => readImage(path, decoding)))
   const pixels = new Uint8Array(Buffer.concat(images))
-  const { grid, images: explained } = await explain(model, pixels, shape, { sensitivity: false })
+  const { grid, images: explained } = await explain(opened.model, pixels, decoding.shape, {
+    sensitivity: false,
+  })
   return explained.map(({ probabilities, predicted, experts }, i) => ({
     image: paths[i] ?? '',
     class: classNames[predicted] ?? String(predicted),

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { usePrecision } from '../../src/backend/precision.js'
 import {
@@ -13,11 +13,14 @@ import {
 import { continueRun, createRun, openRun, type RunFolder } from '../../src/files/run-folder.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { type ModelName, modelNames } from '../../src/models/recipes.js'
+import { type InitialNetwork, imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'
-import { dataPath, loadData } from '../run/run-data.js'
+import { type OpenedModel, openModel } from '../run/opened-model.js'
+import { dataPath, loadData, type RunData } from '../run/run-data.js'
 import { type GivenFlags, withFlags } from '../run/train-settings.js'
 import {
+  checkLayers,
   checkOptimizer,
   storedState,
   type TrainingOutcome,
@@ -33,7 +36,8 @@ import { asUsage, UsageError } from '../terminal/usage-error.js'
 export interface TrainRequest extends GivenFlags {
   readonly dataset?: string
   readonly data?: string
-  readonly model?: ModelName
+  readonly model?: ModelName | 'init'
+  readonly init?: string
   readonly backend?: BackendName | 'auto'
   readonly out?: string
   readonly resume?: boolean
@@ -53,6 +57,7 @@ export async function runTrain(request: TrainRequest): Promise<void> {
   log.note(
     `${started.resume ? 'Continuing' : 'Training'} ${model.name} on ${data.train.count} images of ${dataset.name}, testing on ${data.test.count}; backend ${run.config.backend}, seed ${run.config.seed}, folder ${run.directory}`,
   )
+  for (const note of started.notes) log.note(note)
   const interrupt = onInterrupt(() => log.note('Stopping after the running step …'))
   try {
     const outcome = await trainRun({ ...started, log, signal: interrupt.signal })
@@ -64,21 +69,52 @@ export async function runTrain(request: TrainRequest): Promise<void> {
   }
 }
 
-type StartedRun = Pick<TrainingParts, 'run' | 'model' | 'data' | 'resume'>
+interface StartedRun extends Pick<TrainingParts, 'run' | 'model' | 'data' | 'resume'> {
+  /** What a person should know of how the network began. */
+  readonly notes: readonly string[]
+}
 
 async function startRun(request: TrainRequest): Promise<StartedRun> {
-  const { dataset, model } = request
+  const { dataset, init } = request
+  const model = request.model ?? (init === undefined ? undefined : 'init')
   if (dataset === undefined) throw new UsageError('train: --dataset must be given (see pmoe train --help)')
   if (model === undefined)
     throw new UsageError(`train: --model must be given, one of ${modelNames.join(', ')}`)
   const directory = request.out ?? nextFree(join('runs', `${dataset}-${model}`))
   const backend = await useBackend(request.backend ?? 'auto')
-  const { config, data } = await newRun({ dataset, model, data: request.data, flags: request }, backend)
+  const opened = init === undefined ? undefined : await openInitial(init, model)
+  const { config, data } = await newRun(
+    {
+      dataset,
+      model,
+      data: request.data,
+      flags: request,
+      ...(opened && { init: { from: resolve(opened.directory), imageSize: imageSizeOf(opened) } }),
+    },
+    backend,
+  )
   asUsage(() => checkOptimizer(config))
   useComputeSettings(config)
-  const network = asUsage(() => buildNetwork(config.model.options, data.train, config.seed))
+  const network = await startingNetwork(config, data, opened)
+  asUsage(() => checkLayers(network.model, config))
   const run = await createRun(directory, config, { force: request.force === true })
-  return { run, model: network, data }
+  if (opened) await run.saveInitial(network.model)
+  return { run, model: network.model, data, notes: network.notes }
+}
+
+function openInitial(path: string, model: string): Promise<OpenedModel> {
+  if (model === 'init') return openModel(path)
+  throw new UsageError(`train: --model must be init or left out with --init, got ${model}`)
+}
+
+async function startingNetwork(
+  config: RunConfig,
+  data: RunData,
+  opened: OpenedModel | undefined,
+): Promise<InitialNetwork> {
+  const { options } = config.model
+  if (opened && options.kind === 'init') return initialNetwork(opened, options, data.train, config.seed)
+  return { model: asUsage(() => buildNetwork(options, data.train, config.seed)), notes: [] }
 }
 
 /** How the chosen backend is to compute. */
@@ -95,8 +131,10 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
   useComputeSettings(run.config)
   const resume = await storedState(run)
   const data = await loadData(run.config.dataset, run.config.seed)
-  const model = buildNetwork(run.config.model.options, data.train, run.config.seed)
-  return { run, model, data, resume }
+  const { options } = run.config.model
+  const model =
+    options.kind === 'init' ? await storedInitial(run) : buildNetwork(options, data.train, run.config.seed)
+  return { run, model, data, resume, notes: [] }
 }
 
 /**
@@ -128,6 +166,10 @@ function changedSettings(config: RunConfig, request: TrainRequest): ConfigDiffer
   const { dataset, model, data, backend } = request
   if (model !== undefined && model !== config.model.name) {
     changed.push({ key: 'model.name', was: config.model.name, asked: model })
+  }
+  const from = config.model.options.kind === 'init' ? config.model.options.from : undefined
+  if (request.init !== undefined && resolve(request.init) !== from) {
+    changed.push({ key: 'model.options.from', was: from, asked: resolve(request.init) })
   }
   const named = {
     ...config,

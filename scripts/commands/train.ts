@@ -11,7 +11,8 @@ export function trainCommand(): Command {
     .description('train a network on a dataset; everything of the run is kept in one folder')
     .addOption(new Option('--dataset <name>', 'what to train on').choices(datasets.map(({ name }) => name)))
     .option('--data <folder>', "folder of your own files, in the dataset's format")
-    .addOption(new Option('--model <name>', 'network').choices(modelNames))
+    .addOption(new Option('--model <name>', 'network').choices([...modelNames, 'init']))
+    .option('--init <folder>', 'train a network further: folder of a run, or of a saved tfjs LayersModel')
   for (const { option } of trainSettings) command.addOption(option)
   return command
     .addOption(backendOption())
@@ -27,6 +28,7 @@ What is not given comes from the recipe of the dataset and the model.
 Examples:
   $ pmoe train --dataset fashion-quadrants --model wrn-pmoe --samples 500 --out runs/first
   $ pmoe train --resume --out runs/first
+  $ pmoe train --dataset image-folder --data photos --init runs/dense --experts 4 --anneal-patches 64:16:5
   $ pmoe train --dataset cifar10 --data ~/cifar-10-batches-bin --model wrn-pmoe --experts 4 --patches-per-expert 16`,
     )
     .action(async (options: TrainRequest) => {

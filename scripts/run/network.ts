@@ -11,7 +11,8 @@ export type NetworkOptions = RunConfig['model']['options']
  * Builds the network of a run, with its initial weights, on the current backend.
  *
  * @param images decide the input shape and the classes
- * @throws RangeError when the options do not fit together or the images
+ * @throws RangeError when the options do not fit together or the images; Error for a network that was trained before,
+ * which the folder of its run keeps
  */
 export function buildNetwork(
   options: NetworkOptions,
@@ -19,6 +20,7 @@ export function buildNetwork(
   seed: number,
 ): tf.LayersModel {
   const inputShape = images.shape
+  if (options.kind === 'init') throw new Error(`buildNetwork: network must be loaded from ${options.from}`)
   if (options.kind === 'wide-resnet') {
     const { kind: _, oneLogit, ...network } = options
     return wideResNet({ ...network, inputShape, numClasses: outputs(oneLogit, images), seed })

@@ -1,9 +1,14 @@
 import { resolve } from 'node:path'
+import { type Augmentation, augmented } from '../../src/data/augmented.js'
+import { balanced } from '../../src/data/balanced.js'
+import type { DataSource } from '../../src/data/data-source.js'
 import type { DatasetOptions, DatasetSetting } from '../../src/data/dataset.js'
 import { type DatasetEntry, datasetEntry, datasets } from '../../src/data/datasets.js'
 import type { ImageSet } from '../../src/data/image-set.js'
-import type { ImageStream } from '../../src/data/image-stream.js'
-import { dataFolder, datasetSource } from '../../src/files/data-folder.js'
+import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
+import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
+import { decodeImage } from '../../src/files/image-files.js'
+import { isPrepared, openPrepared } from '../../src/files/prepared-set.js'
 import type { RunConfig } from '../../src/files/run-config.js'
 
 /** What of a dataset a run asks for. */
@@ -14,24 +19,43 @@ export interface RunData {
   readonly name: string
   readonly train: ImageSet | ImageStream
   readonly test: ImageSet | ImageStream
+  /** For images that were prepared: the settings of the dataset with which they were. */
+  readonly prepared?: PreparedSettings
 }
 
+/** Settings of a dataset that a run keeps, so that other images are treated alike. */
+export type PreparedSettings = Pick<
+  DataRequest,
+  'imageSize' | 'crop' | 'gridSide' | 'targets' | 'distractors'
+>
+
 /**
- * Loads the images of a run.
+ * Loads the images of a run: from a folder that `pmoe data prepare` wrote, or from the dataset's own files.
  *
- * @param seed chooses or composes the training images
- * @throws RangeError when there are fewer images than asked for; Error when files are missing or damaged
+ * @param seed chooses or composes the training images, and varies them where they are augmented
+ * @throws RangeError when there are fewer images than asked for, or they were prepared with other settings; Error when
+ *   files are missing or damaged
  */
-export function loadData(request: DataRequest, seed: number): Promise<RunData> {
+export async function loadData(request: DataRequest, seed: number): Promise<RunData> {
   const entry = datasetEntry(request.name)
-  return entry.load(datasetSource(entry, request.data ?? undefined), datasetOptions(request, seed))
+  if (request.data !== null && (await isPrepared(request.data))) {
+    return openPreparedData(request.data, request, seed)
+  }
+  const source = datasetSource(entry, request.data ?? undefined)
+  const { name, train, test } = await entry.load(source, datasetOptions(request, seed))
+  const { balance } = request
+  const augment = augmentation(request, seed)
+  const shares = balance ? balanced(train, { by: balance }) : train
+  return { name, train: augment ? augmented(streamOf(shares), augment) : shares, test }
 }
 
 /** The options of a dataset as a configuration has them. */
 export function datasetOptions(request: DataRequest, seed: number): DatasetOptions {
-  const { samples, testSamples, imageSize, crop, gridSide, targets, distractors, backgrounds } = request
+  const { samples, testSamples, imageSize, crop, gridSide, targets, distractors, theory } = request
+  const backgrounds = backgroundsOf(request)
   return {
     seed,
+    decode: decodeImage,
     ...(samples !== null && { samples }),
     ...(testSamples !== null && { testSamples }),
     ...(imageSize && { imageSize }),
@@ -39,8 +63,44 @@ export function datasetOptions(request: DataRequest, seed: number): DatasetOptio
     ...(gridSide !== undefined && { gridSide }),
     ...(targets && { targets }),
     ...(distractors && { distractors }),
-    ...(backgrounds !== undefined && { backgrounds: dataFolder(backgrounds) }),
+    ...(backgrounds && { backgrounds }),
+    ...(theory && { theory }),
   }
+}
+
+/** The folder that the user names, otherwise the samples that the dataset brings along, if any. */
+function backgroundsOf({ name, backgrounds }: DataRequest): DataSource | undefined {
+  if (backgrounds !== undefined) return dataFolder(backgrounds)
+  const { sampleBackgrounds } = datasetEntry(name)
+  return sampleBackgrounds === undefined ? undefined : samplesFolder(sampleBackgrounds)
+}
+
+async function openPreparedData(folder: string, request: DataRequest, seed: number): Promise<RunData> {
+  const { name, samples, testSamples, balance } = request
+  const augment = augmentation(request, seed)
+  const { train, test, manifest } = await openPrepared(folder, {
+    dataset: name,
+    ...(samples !== null && { samples }),
+    ...(testSamples !== null && { testSamples }),
+    ...(balance && { balance }),
+    ...(augment && { augment }),
+  })
+  const { imageSize, crop, gridSide, targets, distractors } = manifest.options
+  const settings = { imageSize, crop, gridSide, targets, distractors }
+  for (const [key, value] of Object.entries(settings) as [keyof PreparedSettings, unknown][]) {
+    const asked = request[key]
+    if (asked === undefined || JSON.stringify(asked) === JSON.stringify(value)) continue
+    throw new RangeError(
+      `${folder}: ${key} must be what the images were prepared with, ${JSON.stringify(value) ?? 'the default'}, ` +
+        `got ${JSON.stringify(asked)} (pmoe data prepare takes ${settingFlags[key]})`,
+    )
+  }
+  const known = Object.entries(settings).filter(([, value]) => value !== undefined)
+  return { name, train, test, prepared: Object.fromEntries(known) }
+}
+
+function augmentation({ flip = false, padCrop = 0 }: DataRequest, seed: number): Augmentation | undefined {
+  return flip || padCrop > 0 ? { flip, padCrop, seed } : undefined
 }
 
 /**
@@ -63,6 +123,7 @@ const settingFlags: Readonly<Record<DatasetSetting, string>> = {
   targets: '--targets',
   distractors: '--distractors',
   backgrounds: '--backgrounds',
+  theory: '--theory',
 }
 
 /** The path of a folder as a configuration keeps it: valid from any working directory. */

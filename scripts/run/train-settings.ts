@@ -3,8 +3,12 @@ import { Option } from 'commander'
 import { configChoices } from '../../src/files/run-config.js'
 import type { ModelName } from '../../src/models/recipes.js'
 import {
+  annealing,
   classNumbers,
   imageSize,
+  layerPatterns,
+  layerRate,
+  numberSettings,
   pixelSize,
   positiveInteger,
   positiveNumber,
@@ -17,7 +21,7 @@ import { UsageError } from '../terminal/usage-error.js'
 export interface TrainSetting {
   readonly option: Option
   /** Path of the setting in the configuration, for each model that has it: `training.epochs`. */
-  readonly path: Partial<Readonly<Record<ModelName, string>>>
+  readonly path: Partial<Readonly<Record<ModelName | 'init', string>>>
 }
 
 /** Flags that were given, by commander's camel-case names. */
@@ -27,6 +31,7 @@ type Parser = (text: string) => unknown
 
 const pmoe = 'model.options.pmoe.'
 const options = 'model.options.'
+const insert = 'model.options.insert.'
 
 /** Every setting that a flag changes; what is not given comes from the recipe of the dataset and the model. */
 export const trainSettings: readonly TrainSetting[] = [
@@ -67,15 +72,25 @@ export const trainSettings: readonly TrainSetting[] = [
   }),
   choice('--border <name>', 'what an expert sees past its patch', configChoices.border, {
     'wrn-pmoe': `${pmoe}border`,
+    init: `${insert}border`,
   }),
   choice('--gate <name>', 'how gates follow from scores', configChoices.gate, mixture('gate')),
   choice('--gate-scale <name>', 'how gates are scaled', configChoices.gateScale, {
     'wrn-pmoe': `${pmoe}gateScale`,
+    init: `${insert}gateScale`,
   }),
   setting('--hidden-units <count>', 'hidden units of all experts together', positiveInteger, {
     'two-layer': `${options}hiddenUnits`,
     'two-layer-pmoe': `${options}hiddenUnits`,
   }),
+  setting(
+    '--layer <path>',
+    'convolution of --init that becomes a mixture (default: the last that fits)',
+    String,
+    {
+      init: `${insert}layer`,
+    },
+  ),
   setting('--samples <count>', 'training images', positiveInteger, every('dataset.samples')),
   setting('--test-samples <count>', 'test images', positiveInteger, every('dataset.testSamples')),
   ...datasetSettings(),
@@ -84,6 +99,7 @@ export const trainSettings: readonly TrainSetting[] = [
   setting('--lr <rate>', 'learning rate', positiveNumber, every('training.learningRate')),
   choice('--optimizer <name>', 'optimizer', configChoices.optimizer, every('training.optimizer')),
   setting('--momentum <share>', 'of the optimizer momentum', share, every('training.momentum')),
+  ...fineTuningSettings(),
   choice(
     '--bn-statistics <name>',
     'what BatchNorm uses in evaluations',
@@ -102,6 +118,7 @@ export const trainSettings: readonly TrainSetting[] = [
     positiveInteger,
     every('training.checkpointSteps'),
   ),
+  ...routerSettings(),
   choice(
     '--precision <name>',
     'factors of convolutions: bf16 is faster on native TensorFlow where the processor has it (default: float32)',
@@ -116,6 +133,65 @@ export const trainSettings: readonly TrainSetting[] = [
   ),
   setting('--seed <number>', 'seed of everything random (default: 1)', seedNumber, every('seed')),
 ]
+
+/** How routers are trained, and whether it is measured where experts look. */
+function routerSettings(): TrainSetting[] {
+  const ofTwoLayer = (name: string) => ({ 'two-layer-pmoe': `training.${name}` })
+  return [
+    choice(
+      '--router-training <mode>',
+      'routers with the experts, or before them and then frozen, one for each class (default: joint)',
+      configChoices.routerTraining,
+      ofTwoLayer('routerTraining'),
+    ),
+    setting(
+      '--router-epochs <count>',
+      'passes that separate routers get (default: 100)',
+      positiveInteger,
+      ofTwoLayer('routerEpochs'),
+    ),
+    setting(
+      '--router-batch-size <images>',
+      'images of two classes a step of them (default: that of the experts)',
+      positiveInteger,
+      ofTwoLayer('routerBatchSize'),
+    ),
+    setting(
+      '--router-lr <rate>',
+      'their learning rate (default: that of the experts)',
+      positiveNumber,
+      ofTwoLayer('routerLearningRate'),
+    ),
+    flag('--routing-metrics', 'measure after each epoch where the experts look on the test images', {
+      'wrn-pmoe': 'training.routingMetrics',
+      'two-layer-pmoe': 'training.routingMetrics',
+    }),
+  ]
+}
+
+/** What is trained, how fast, and how many patches are kept meanwhile. */
+function fineTuningSettings(): TrainSetting[] {
+  return [
+    collected(
+      '--freeze <layers>',
+      'layers that are not trained, by name or path, with * and ?: stem,group1_*',
+      layerPatterns,
+      every('training.freeze'),
+    ),
+    collected(
+      '--lr-for <layers=rate>',
+      'learning rate of some layers: patch_moe=0.05; may be repeated, the last that matches counts',
+      layerRate,
+      every('training.layerRates'),
+    ),
+    setting(
+      '--anneal-patches <from:to:epochs>',
+      'have each expert keep fewer patches from epoch to epoch: 64:16:5',
+      annealing,
+      { 'wrn-pmoe': 'training.annealPatches', init: 'training.annealPatches' },
+    ),
+  ]
+}
 
 /** Settings of some datasets, and of how their images come in batches. */
 function datasetSettings(): TrainSetting[] {
@@ -137,6 +213,12 @@ function datasetSettings(): TrainSetting[] {
       path => resolve(path),
       of('backgrounds'),
     ),
+    setting(
+      '--theory <settings>',
+      'geometry of drawn patterns: deltaD=0.5,lStar=6 (also numClasses, patchSide, patternSets, deltaR, radius)',
+      numberSettings('numClasses', 'patchSide', 'patternSets', 'deltaD', 'deltaR', 'radius', 'lStar'),
+      of('theory'),
+    ),
     flag('--flip', 'mirror training images at random', of('flip')),
     setting('--pad-crop <pixels>', 'pad training images and cut at random', positiveInteger, of('padCrop')),
     choice('--balance <by>', 'draw classes or groups equally often', configChoices.balance, of('balance')),
@@ -152,7 +234,7 @@ export type Draft = { [key: string]: unknown }
  * @returns a changed copy
  * @throws UsageError for a flag that the model does not have
  */
-export function withFlags(config: object, model: ModelName, given: GivenFlags): Draft {
+export function withFlags(config: object, model: ModelName | 'init', given: GivenFlags): Draft {
   const draft = structuredClone(config) as Draft
   for (const { option, path } of trainSettings) {
     const value = given[option.attributeName()]
@@ -180,6 +262,17 @@ function setting(
   return { option: new Option(flags, description).argParser(parse), path }
 }
 
+/** A flag that adds to a list each time it is given. */
+function collected(
+  flags: string,
+  description: string,
+  parse: (text: string) => readonly unknown[],
+  path: TrainSetting['path'],
+): TrainSetting {
+  const add = (text: string, before: readonly unknown[] = []) => [...before, ...parse(text)]
+  return { option: new Option(flags, description).argParser(add), path }
+}
+
 function flag(name: string, description: string, path: TrainSetting['path']): TrainSetting {
   return { option: new Option(name, description), path }
 }
@@ -193,8 +286,8 @@ function choice(
   return { option: new Option(flags, description).choices([...names]), path }
 }
 
-function every(path: string): Record<ModelName, string> {
-  return { wrn: path, 'wrn-pmoe': path, 'two-layer': path, 'two-layer-pmoe': path }
+function every(path: string): Record<ModelName | 'init', string> {
+  return { init: path, wrn: path, 'wrn-pmoe': path, 'two-layer': path, 'two-layer-pmoe': path }
 }
 
 function wide(path: string): TrainSetting['path'] {
@@ -202,5 +295,5 @@ function wide(path: string): TrainSetting['path'] {
 }
 
 function mixture(name: string): TrainSetting['path'] {
-  return { 'wrn-pmoe': pmoe + name, 'two-layer-pmoe': options + name }
+  return { 'wrn-pmoe': pmoe + name, 'two-layer-pmoe': options + name, init: insert + name }
 }

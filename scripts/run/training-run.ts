@@ -1,10 +1,15 @@
 import type * as tf from '@tensorflow/tfjs'
 import { configKey, type RunConfig } from '../../src/files/run-config.js'
 import type { RunFolder } from '../../src/files/run-folder.js'
+import { annealedLayers } from '../../src/train/anneal.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
 import type { EpochMetrics } from '../../src/train/events.js'
+import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
 import { createOptimizer, disposeOptimizer, type OptimizerOptions } from '../../src/train/optimizer.js'
+import { stepFactors } from '../../src/train/parameter-groups.js'
+import type { RouterTraining } from '../../src/train/routers.js'
+import { trainSeparately } from '../../src/train/separate.js'
 import type { TrainingLog } from '../terminal/training-log.js'
 import type { RunData } from './run-data.js'
 
@@ -43,9 +48,10 @@ export async function trainRun({
   resume,
 }: TrainingParts): Promise<TrainingOutcome> {
   const { config } = run
+  const routers = routersOf(config)
   await run.restart(resume?.history ?? [])
   let outcome: TrainingOutcome = { ended: 'complete', history: [], seconds: 0 }
-  const events = train(model, {
+  const options = {
     train: data.train,
     test: data.test,
     ...trainOptions(config),
@@ -54,7 +60,8 @@ export async function trainRun({
     checkpoints: run.checkpoints,
     ...(signal && { signal }),
     ...(resume && { resume }),
-  })
+  }
+  const events = routers ? trainSeparately(model, { ...options, routers }) : train(model, options)
   for await (const event of events) {
     log.event(event)
     if (event.type === 'epoch') {
@@ -77,6 +84,18 @@ export async function storedState(run: RunFolder): Promise<TrainState | undefine
 }
 
 /**
+ * Checks what the configuration says of the model's layers, before anything is written.
+ *
+ * @throws RangeError for layers that the model does not have, or patches that do not fit
+ */
+export function checkLayers(model: tf.LayersModel, config: RunConfig): void {
+  const { freeze = [], annealPatches, epochs } = config.training
+  freezeLayers(model, freeze).restore()
+  stepFactors(model, optimizerOf(config))
+  if (annealPatches) annealedLayers(model, annealPatches, epochs)
+}
+
+/**
  * Checks what the configuration says of the optimizer, before anything is written.
  *
  * @throws RangeError for settings that do not fit together
@@ -86,7 +105,8 @@ export function checkOptimizer(config: RunConfig): void {
 }
 
 function trainOptions({ training, seed }: RunConfig) {
-  const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps } = training
+  const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
+  const { freeze, annealPatches } = training
   return {
     epochs,
     batchSize,
@@ -94,9 +114,31 @@ function trainOptions({ training, seed }: RunConfig) {
     seed,
     ...(earlyStop !== undefined && { earlyStop: { patience: earlyStop } }),
     ...(checkpointSteps !== undefined && { checkpointSteps }),
+    ...(routingMetrics && { routingMetrics }),
+    ...(freeze && { freeze }),
+    ...(annealPatches && { annealPatches }),
   }
 }
 
-function optimizerOf({ training: { optimizer: name, learningRate, momentum } }: RunConfig): OptimizerOptions {
-  return { name, learningRate, ...(momentum !== undefined && { momentum }) }
+/** How the routers of separate training are trained; undefined for joint training. */
+function routersOf({ training }: RunConfig): RouterTraining | undefined {
+  const { routerTraining, routerEpochs, routerBatchSize, routerLearningRate } = training
+  if (routerTraining !== 'separate') return undefined
+  if (routerEpochs === undefined || routerBatchSize === undefined || routerLearningRate === undefined) {
+    throw new RangeError(
+      'train: routerTraining separate must come with routerEpochs, routerBatchSize and routerLearningRate, ' +
+        `got ${routerEpochs}, ${routerBatchSize} and ${routerLearningRate}`,
+    )
+  }
+  return { epochs: routerEpochs, batchSize: routerBatchSize, learningRate: routerLearningRate }
+}
+
+function optimizerOf({ training }: RunConfig): OptimizerOptions {
+  const { optimizer: name, learningRate, momentum, layerRates } = training
+  return {
+    name,
+    learningRate,
+    ...(momentum !== undefined && { momentum }),
+    ...(layerRates && { layerRates }),
+  }
 }

@@ -5,6 +5,11 @@ export function positiveInteger(text: string): number {
   return number(text, value => Number.isInteger(value) && value >= 1, 'a positive integer')
 }
 
+/** Parses an integer of at least 0. */
+export function wholeNumber(text: string): number {
+  return number(text, value => Number.isInteger(value) && value >= 0, 'an integer of at least 0')
+}
+
 /** Parses an integer in [0, 2^32). */
 export function seedNumber(text: string): number {
   return number(
@@ -46,6 +51,48 @@ export function classNumbers(text: string): number[] {
 export function imageSize(text: string): [number, number] {
   const size = pixelSize(text)
   return typeof size === 'number' ? [size, size] : size
+}
+
+/** Parses numbers by name, `deltaD=0.5,lStar=6`. */
+export function numberSettings(...names: readonly string[]): (text: string) => Record<string, number> {
+  return text => {
+    const pairs = text.split(',').map((part): [string, number] => {
+      const [name = '', value = '', ...rest] = part.split('=').map(word => word.trim())
+      if (!names.includes(name) || value === '' || rest.length > 0 || !Number.isFinite(Number(value))) {
+        throw new InvalidArgumentError(`It must be NAME=NUMBER,... of ${names.join(', ')}.`)
+      }
+      return [name, Number(value)]
+    })
+    return Object.fromEntries(pairs)
+  }
+}
+
+/** Parses patterns of layer names, `stem,group1_*`. */
+export function layerPatterns(text: string): string[] {
+  const patterns = text.split(',').map(part => part.trim())
+  if (patterns.every(pattern => pattern !== '')) return patterns
+  throw new InvalidArgumentError('It must be names of layers: stem,group1_*.')
+}
+
+/** Parses a learning rate of some layers, `patch_moe=0.05`, as a list of one. */
+export function layerRate(text: string): { pattern: string; learningRate: number }[] {
+  const at = text.lastIndexOf('=')
+  const pattern = text.slice(0, Math.max(at, 0)).trim()
+  const learningRate = Number(text.slice(at + 1).trim() || Number.NaN)
+  if (pattern !== '' && learningRate > 0 && learningRate < Infinity) return [{ pattern, learningRate }]
+  throw new InvalidArgumentError('It must be layers and a rate above 0: patch_moe=0.05.')
+}
+
+/** Parses how kept patches become fewer, `64:16:5`: from, to and the epochs that it takes. */
+export function annealing(text: string): { from: number; to: number; epochs: number } {
+  const [from, to, epochs, ...rest] = text
+    .split(':')
+    .map(part => (part.trim() === '' ? Number.NaN : Number(part)))
+  const whole = [from, to, epochs].every(value => Number.isInteger(value) && (value as number) >= 1)
+  if (whole && rest.length === 0 && (to as number) <= (from as number)) {
+    return { from: from as number, to: to as number, epochs: epochs as number }
+  }
+  throw new InvalidArgumentError('It must be FROM:TO:EPOCHS in whole numbers, FROM at least TO: 64:16:5.')
 }
 
 function number(text: string, allowed: (value: number) => boolean, rule: string): number {

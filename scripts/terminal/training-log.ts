@@ -51,8 +51,11 @@ function lineLog(title: string, out: NodeJS.WriteStream): TrainingLog {
     event(event) {
       progress.follow(event)
       const text =
-        epochText(event, progress) ??
-        (event.type === 'step' && Date.now() > nextLine && stepText(event, progress))
+        epochText(event, progress) ||
+        (event.type === 'step' && Date.now() > nextLine && stepText(event, progress)) ||
+        (event.type === 'routers' &&
+          (event.epoch === event.epochs || Date.now() > nextLine) &&
+          routersText(event))
       if (!text) return
       out.write(`${title}  ${text}\n`)
       nextLine = Date.now() + LINE_MS
@@ -123,11 +126,14 @@ class Progress {
       this.done = (event.fromEpoch - 1) * event.stepsPerEpoch + event.fromStep
       this.startedFrom = this.done
       this.startedAt = Date.now()
+      this.metrics = ''
     } else if (event.type === 'step') {
       this.epoch = event.epoch
       this.done = (event.epoch - 1) * this.stepsPerEpoch + event.step
       this.rate = event.examplesPerSecond
       if (this.metrics === '') this.metrics = `loss ${event.loss.toFixed(3)}`
+    } else if (event.type === 'routers') {
+      this.metrics = routersText(event)
     } else if (event.type === 'epoch') {
       this.metrics = `loss ${event.trainLoss.toFixed(3)}${
         event.testAccuracy === undefined ? '' : ` · test ${percent(event.testAccuracy)}`
@@ -155,13 +161,19 @@ function barPayload({ epoch, epochs, rate, metrics, secondsLeft }: Progress) {
 
 function epochText(event: TrainEvent, progress: Progress): string | undefined {
   if (event.type !== 'epoch') return undefined
-  const { trainLoss, trainAccuracy, testLoss, testAccuracy, testWorstGroup, seconds } = event
+  const { trainLoss, trainAccuracy, testLoss, testAccuracy, testWorstGroup, patchesPerExpert, seconds } =
+    event
   const test =
     testLoss === undefined || testAccuracy === undefined
       ? ''
       : `  test loss ${testLoss.toFixed(4)}  test accuracy ${percent(testAccuracy)}`
   const worst = testWorstGroup === undefined ? '' : `  worst group ${percent(testWorstGroup)}`
-  return `epoch ${event.epoch}/${progress.epochs}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  const kept = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
+  return `epoch ${event.epoch}/${progress.epochs}${kept}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+}
+
+function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {
+  return `routers ${epoch}/${epochs}  loss ${loss.toPrecision(4)}`
 }
 
 function stepText(event: TrainEvent & { type: 'step' }, progress: Progress): string {

@@ -99,13 +99,21 @@ function pick(set: ImageSet, positions: Int32Array): ImageSet {
   positions.forEach((position, i) => {
     images.set(set.images.subarray(position * imageBytes, (position + 1) * imageBytes), i * imageBytes)
   })
-  const { trueCell, groups } = set
+  const { trueCell, objectBox, groups } = set
   return {
     ...set,
     images,
     labels: positions.map(position => set.labels[position] as number),
     count: positions.length,
     ...(trueCell && { trueCell: positions.map(position => trueCell[position] as number) }),
+    ...(objectBox && { objectBox: pickBoxes(objectBox, positions) }),
     ...(groups && { groups: positions.map(position => groups[position] as number) }),
   }
+}
+
+function pickBoxes(boxes: Int32Array, positions: Int32Array): Int32Array {
+  return Int32Array.from({ length: 4 * positions.length }, (_, i) => {
+    const position = positions[i >> 2] as number
+    return boxes[4 * position + (i & 3)] as number
+  })
 }

@@ -1,7 +1,7 @@
 import { cifar10Format, loadCifar } from './cifar.js'
 import { composeGrid } from './compose.js'
+import { eachOnce } from './composing.js'
 import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
-import { type ImageSet, imagesOfClass } from './image-set.js'
 import { halveImages } from './resample.js'
 
 const roles = { grid: [2, 2], targets: [0, 1, 8, 9], distractors: [2, 3, 4, 5, 6, 7] } as const
@@ -22,17 +22,13 @@ export const cifarVehicles: DatasetEntry = {
   async load(source, options) {
     checkSamples(cifarVehicles.name, options)
     const { train, test } = await loadCifar(source, cifar10Format)
-    const { samples = eachOnce(train), testSamples = eachOnce(test), seed } = options
+    const { seed } = options
+    const samples = options.samples ?? eachOnce(train, roles.targets)
+    const testSamples = options.testSamples ?? eachOnce(test, roles.targets)
     return {
       name: cifarVehicles.name,
       train: composeGrid({ ...roles, pool: halveImages(train), count: samples, seed }),
       test: composeGrid({ ...roles, pool: halveImages(test), count: testSamples, seed: testSeed }),
     }
   },
-}
-
-/** How many balanced images can be composed without showing a vehicle twice. */
-function eachOnce(pool: ImageSet): number {
-  const available = roles.targets.map(target => imagesOfClass(pool, target).length)
-  return roles.targets.length * Math.min(...available)
 }

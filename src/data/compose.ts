@@ -1,6 +1,7 @@
 import { type Random, random } from '../random.js'
 import { isPositiveInteger, type Size2D } from '../shapes.js'
-import { classOrder, type ImageSet, imagesOfClass } from './image-set.js'
+import { allocateImages, checkClasses, checkCount, paste, targetTurns } from './composing.js'
+import { type ImageSet, imagesOfClass } from './image-set.js'
 
 /** What composed images are made of. */
 export interface GridOptions {
@@ -38,24 +39,26 @@ export function composeGrid(options: GridOptions): ImageSet {
   const [rows, columns] = grid
   const [height, width, channels] = pool.shape
   const cells = rows * columns
-  const targetOrders = targets.map(target => classOrder(pool, target, seed))
+  const turnOf = targetTurns(pool, targets, seed)
   const others = distractors.flatMap(distractor => [...imagesOfClass(pool, distractor)])
   const chance = random(seed, 'cells')
 
-  const images = allocate(count, cells * height * width * channels)
+  const rowBytes = columns * width * channels
+  const imageBytes = rows * height * rowBytes
+  const images = allocateImages('composeGrid', count, imageBytes)
   const labels = new Int32Array(count)
   const trueCell = new Int32Array(count)
   const sources = new Int32Array(cells)
   for (let i = 0; i < count; i++) {
-    const label = i % targets.length
-    const order = targetOrders[label] as Int32Array
-    const turn = Math.floor(i / targets.length)
+    const { label, source } = turnOf(i)
     labels[i] = label
     trueCell[i] = chance.below(cells)
     drawDistractors(sources, others, chance)
-    sources[trueCell[i] as number] = order[turn % order.length] as number
+    sources[trueCell[i] as number] = source
     for (let cell = 0; cell < cells; cell++) {
-      copyCell(pool, sources[cell] as number, images, i, grid, cell)
+      const row = Math.floor(cell / columns)
+      const start = i * imageBytes + row * height * rowBytes + (cell % columns) * width * channels
+      paste(pool, sources[cell] as number, { images, rowBytes }, start)
     }
   }
   return {
@@ -69,17 +72,6 @@ export function composeGrid(options: GridOptions): ImageSet {
   }
 }
 
-function allocate(count: number, imageBytes: number): Uint8Array<ArrayBuffer> {
-  try {
-    return new Uint8Array(count * imageBytes)
-  } catch (cause) {
-    throw new RangeError(
-      `composeGrid: count must be of images that fit in memory, got ${count} (${imageBytes} bytes each)`,
-      { cause },
-    )
-  }
-}
-
 /**
  * Draws for every cell, also for the one that the target takes: an image then always costs the same draws.
  */
@@ -89,54 +81,13 @@ function drawDistractors(sources: Int32Array, others: readonly number[], chance:
   }
 }
 
-/** Copies image `source` of the pool into one cell of composed image `image`. */
-function copyCell(
-  pool: ImageSet,
-  source: number,
-  images: Uint8Array,
-  image: number,
-  [rows, columns]: Size2D,
-  cell: number,
-): void {
-  const [height, width, channels] = pool.shape
-  const rowBytes = width * channels
-  const stride = columns * rowBytes
-  const cellRow = Math.floor(cell / columns)
-  let from = source * height * rowBytes
-  let to = (image * rows + cellRow) * height * stride + (cell % columns) * rowBytes
-  for (let y = 0; y < height; y++) {
-    // Rows are short: a plain loop is faster than set(subarray()).
-    for (let x = 0; x < rowBytes; x++) images[to + x] = pool.images[from + x] as number
-    from += rowBytes
-    to += stride
-  }
-}
-
 function checkOptions({ pool, grid, targets, distractors, count }: GridOptions): void {
   if (grid.length !== 2 || !grid.every(isPositiveInteger)) {
     throw new RangeError(`composeGrid: grid must be [rows, columns] of positive integers, got [${grid}]`)
   }
-  if (!Number.isSafeInteger(count) || count < 0) {
-    throw new RangeError(`composeGrid: count must be an integer of at least 0, got ${count}`)
-  }
-  const roles = { targets, distractors }
-  for (const [role, classes] of Object.entries(roles)) {
-    if (classes.length === 0) throw new RangeError(`composeGrid: ${role} must name a class, got none`)
-    for (const label of classes) {
-      const name = pool.classNames[label]
-      if (name === undefined) {
-        throw new RangeError(
-          `composeGrid: ${role} must be classes in [0, ${pool.classNames.length - 1}], got ${label}`,
-        )
-      }
-      if (!pool.labels.includes(label)) {
-        throw new RangeError(
-          `composeGrid: ${role} must have images in the pool, got 0 of class ${label} "${name}" ` +
-            `(${pool.count} images)`,
-        )
-      }
-    }
-  }
+  checkCount('composeGrid', count)
+  checkClasses('composeGrid: targets', targets, pool)
+  checkClasses('composeGrid: distractors', distractors, pool)
   const both = targets.find(target => distractors.includes(target))
   if (both !== undefined) {
     throw new RangeError(`composeGrid: distractors must differ from the targets, got class ${both} as both`)

@@ -38,3 +38,16 @@ export interface ByteSource {
   slice(start: number, end: number): Promise<Uint8Array>
   close(): Promise<void>
 }
+
+/** The source of datasets that are drawn: it has no files. */
+export const noFiles: DataSource = {
+  read: async path => missing(path),
+  open: async path => missing(path),
+  exists: async () => false,
+  list: async folder => missing(folder),
+  describe: path => path,
+}
+
+function missing(path: string): never {
+  throw new Error(`noFiles: path must not be asked for, got ${path} (images that are drawn have no files)`)
+}

@@ -4,6 +4,7 @@ import type { DataSource } from './data-source.js'
 import type { ImageCatalog } from './image-catalog.js'
 import type { DecodeImage } from './image-decoding.js'
 import type { ImageSet } from './image-set.js'
+import type { TheoryOptions } from './theory-patterns.js'
 
 /** How much of a dataset to load. */
 export interface DatasetOptions {
@@ -28,6 +29,8 @@ export interface DatasetOptions {
   readonly distractors?: readonly number[]
   /** Images that lie behind others: a folder of images, or an ImageNet root. */
   readonly backgrounds?: DataSource
+  /** Geometry of drawn patterns, where it differs from the dataset's own. */
+  readonly theory?: Partial<TheoryOptions>
   /** Decodes the image files of datasets that have any. */
   readonly decode?: DecodeImage
 }
@@ -36,7 +39,14 @@ export interface DatasetOptions {
 export type CropName = 'none' | 'center178' | 'center148' | 'center108'
 
 /** Options that some datasets have and others do not. */
-export type DatasetSetting = 'imageSize' | 'crop' | 'gridSide' | 'targets' | 'distractors' | 'backgrounds'
+export type DatasetSetting =
+  | 'imageSize'
+  | 'crop'
+  | 'gridSide'
+  | 'targets'
+  | 'distractors'
+  | 'backgrounds'
+  | 'theory'
 
 /** A dataset, loaded. */
 export interface Dataset {
@@ -51,16 +61,18 @@ export interface DatasetEntry {
   readonly name: string
   /** Name in reports. */
   readonly title: string
-  /** Where its files are: among the samples of the package, or in a folder of the user's. */
-  readonly source: 'samples' | 'folder'
+  /** Where its files are: among the samples of the package, or in a folder of the user's; `generated` has none. */
+  readonly source: 'samples' | 'folder' | 'generated'
   /** For `samples`: the folder among them. */
   readonly sampleFolder?: string
+  /** For images on backgrounds that need no folder of the user's: where those are among the samples. */
+  readonly sampleBackgrounds?: string
   /** One sentence. */
   readonly description: string
   readonly licence: string
   readonly homepage: string
-  /** Training images when none are asked for. */
-  readonly defaultSamples: number
+  /** Training images when none are asked for; all there are where it is not stated. */
+  readonly defaultSamples?: number
   /** The options that it takes besides `samples`, `testSamples` and `seed`. */
   readonly settings?: readonly DatasetSetting[]
   /**

@@ -1,14 +1,40 @@
+import { celebaMulticlass } from './celeba-multiclass.js'
+import { celebaSmiling } from './celeba-smiling.js'
+import { celebaSpurious } from './celeba-spurious.js'
 import { cifarVehicles } from './cifar-vehicles.js'
 import { cifar10 } from './cifar10.js'
+import { cifar10Noise } from './cifar10-noise.js'
+import { cifar100, cifar100Coarse } from './cifar100.js'
 import type { DatasetEntry } from './dataset.js'
 import { digitsPatches } from './digits-patches.js'
+import { fashionNoise } from './fashion-noise.js'
 import { fashionQuadrants } from './fashion-quadrants.js'
+import { imageFolder } from './image-folder.js'
+import { mnistPatches } from './mnist-patches.js'
+import { tfds } from './tfds.js'
+import { theoryPatches } from './theory-patches.js'
 
 export type { DataSource } from './data-source.js'
 export type { Dataset, DatasetEntry, DatasetOptions } from './dataset.js'
 
 /** Every named dataset. A new one is one file and one line here. */
-export const datasets: readonly DatasetEntry[] = [digitsPatches, fashionQuadrants, cifar10, cifarVehicles]
+export const datasets: readonly DatasetEntry[] = [
+  digitsPatches,
+  fashionQuadrants,
+  fashionNoise,
+  cifar10,
+  cifar10Noise,
+  cifarVehicles,
+  cifar100,
+  cifar100Coarse,
+  mnistPatches,
+  imageFolder,
+  celebaSmiling,
+  celebaSpurious,
+  celebaMulticlass,
+  tfds,
+  theoryPatches,
+]
 
 /**
  * The dataset of a name.

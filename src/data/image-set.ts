@@ -21,6 +21,8 @@ export interface ImageSet {
   readonly cells?: Size2D
   /** For composed images: the number of the cell that shows the labelled class, (count), row by row. */
   readonly trueCell?: Int32Array
+  /** For images on backgrounds: where the labelled object lies, (count, 4): top, left, height and width in pixels. */
+  readonly objectBox?: Int32Array
 }
 
 /** One batch: consecutive uint8 pixels and the labels that belong to them. */
@@ -35,7 +37,7 @@ export interface ImageBatch {
 }
 
 /** The positions of the images of one class in the set, ascending. */
-export function imagesOfClass(set: ImageSet, label: number): Int32Array {
+export function imagesOfClass(set: Pick<ImageSet, 'labels'>, label: number): Int32Array {
   const positions: number[] = []
   set.labels.forEach((found, position) => {
     if (found === label) positions.push(position)
@@ -47,7 +49,7 @@ export function imagesOfClass(set: ImageSet, label: number): Int32Array {
  * The positions of the images of one class in the set, in the one order that the seed gives them: smaller and
  * larger training sets of one seed take from its start, and so are nested.
  */
-export function classOrder(set: ImageSet, label: number, seed: number): Int32Array {
+export function classOrder(set: Pick<ImageSet, 'labels'>, label: number, seed: number): Int32Array {
   const positions = imagesOfClass(set, label)
   const order = permutation(positions.length, random(deriveSeed(seed, 'class order'), `class ${label}`))
   return order.map(place => positions[place] as number)

@@ -1,8 +1,8 @@
 import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
-/** What a file is to hold. */
-export type FileContent = string | Uint8Array
+/** What a file is to hold: text, bytes, or bytes that come piece by piece. */
+export type FileContent = string | Uint8Array | AsyncIterable<Uint8Array>
 
 /**
  * Writes a file whole or not at all: under a temporary name in the same folder, flushed to the disk, then renamed.
@@ -44,7 +44,8 @@ function temporaryName(path: string): string {
 async function writeFlushed(path: string, content: FileContent): Promise<void> {
   const file = await open(path, 'wx')
   try {
-    await file.writeFile(content)
+    if (typeof content === 'string' || content instanceof Uint8Array) await file.writeFile(content)
+    else for await (const piece of content) await file.writeFile(piece)
     await file.sync()
   } finally {
     await file.close()

@@ -2,21 +2,28 @@ import { existsSync, statSync } from 'node:fs'
 import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { isAbsolute, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ByteSource } from '../data/data-source.js'
+import { type ByteSource, noFiles } from '../data/data-source.js'
 import type { DataSource, DatasetEntry } from '../data/datasets.js'
+import { withArchives, zipSource } from './zip-source.js'
 
 /**
- * A `DataSource` over a folder.
+ * A `DataSource` over a folder, or over a zip archive in a folder's place. Archives in the folder can be looked into
+ * as if they were folders: `faces.zip/000001.jpg`.
  *
- * @param dir path of the folder
+ * @param dir path of the folder, or of a file that ends in `.zip`
  * @throws Error when there is no such folder
  */
 export function dataFolder(dir: string): DataSource {
   const root = resolve(dir)
   const found = statSync(root, { throwIfNoEntry: false })
+  if (found?.isFile() && /\.zip$/i.test(root)) return zipSource(root)
   if (!found?.isDirectory()) {
     throw new Error(`${root}: data folder must be a folder, got ${found ? 'a file' : 'nothing there'}`)
   }
+  return withArchives(plainFolder(root))
+}
+
+function plainFolder(root: string): DataSource {
   const locate = (path: string): string => {
     const full = resolve(root, path)
     const inside = relative(root, full)
@@ -78,12 +85,18 @@ export function samplesFolder(name: string, from: string = import.meta.url): Dat
 }
 
 /**
- * Where the files of a dataset are: the folder that the user names, otherwise the samples of the package.
+ * Where the files of a dataset are: the folder that the user names, otherwise the samples of the package; nowhere for
+ * datasets that are drawn.
  *
  * @param dir a folder, or undefined when the user named none
- * @throws Error when the folder is not there, or the dataset is not among the samples and no folder is named
+ * @throws Error when the folder is not there, the dataset is not among the samples and no folder is named, or one is
+ *   named for a dataset without files
  */
 export function datasetSource(entry: DatasetEntry, dir?: string): DataSource {
+  if (entry.source === 'generated') {
+    if (dir === undefined) return noFiles
+    throw new Error(`${entry.name}: a data folder must be left out, got ${dir} (its images are drawn)`)
+  }
   if (dir !== undefined) return dataFolder(dir)
   if (entry.sampleFolder !== undefined) return samplesFolder(entry.sampleFolder)
   throw new Error(`${entry.name}: a data folder must be named, got none (see ${entry.homepage})`)

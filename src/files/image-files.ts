@@ -1,52 +1,173 @@
-import { stat } from 'node:fs/promises'
-import { type ImageShape, isPositiveInteger } from '../shapes.js'
+import { readFile, stat } from 'node:fs/promises'
+import type { Metadata, Sharp } from 'sharp'
+import type { DecodeImage, ImageDecoding } from '../data/image-decoding.js'
+import { readJpegHeader } from '../data/jpeg-header.js'
+import { type PixelBox, resizePixels } from '../data/resize.js'
+import { type ImageShape, isPositiveInteger, type Size2D } from '../shapes.js'
+import { hostTurns } from '../train/host-turn.js'
+import { type JpegDecoder, loadJpegDecoder } from './jpeg-turbo.js'
+
+/** Most pixels that an image may have before it is resized: more than a camera takes, less than fills the memory. */
+export const mostPixels = 200_000_000
+
+/** JPEG files of up to so many pixels are decoded in this thread; larger ones in those of sharp. */
+const mostPixelsHere = 2 ** 20
 
 /**
- * Decodes an image file (JPEG, PNG, WebP, GIF, AVIF, TIFF, SVG) to the pixels that a model expects.
+ * Decodes the bytes of an image file (JPEG, PNG, WebP, GIF, AVIF, TIFF, SVG) to the pixels that a model expects.
  *
- * The whole image is stretched to the size asked for, without cropping; the camera's rotation (EXIF) is
- * applied, transparency is laid on white, CMYK and 16-bit images become 8-bit, colour becomes grey or grey
- * becomes RGB, as asked. Of an animation the first frame counts.
+ * What is cut out is the square in the middle, or the whole image; it is stretched to the size asked for, bilinearly
+ * with anti-aliasing. The camera's rotation (EXIF) is applied, transparency is laid on white, CMYK and 16-bit images
+ * become 8-bit, colours of a profile become sRGB, colour becomes grey or grey becomes RGB, as asked. Of an animation
+ * the first frame counts. The name's ending does not count, only what the bytes are.
+ *
+ * Plain JPEG files are decoded by libjpeg-turbo, and at half, a quarter or an eighth of their size where that is
+ * enough; all others by sharp.
+ *
+ * @throws RangeError when the decoding is not one that images have
+ * @throws Error naming the image when it is empty, corrupt, cut short, not an image, smaller than what is to be cut
+ *   out, or of more than {@link mostPixels} pixels
+ */
+export const decodeImage: DecodeImage = async (bytes, decoding, name) => {
+  checkDecoding(decoding)
+  if (bytes.length === 0) throw new Error(`${name}: file must hold an image, got 0 bytes`)
+  return (await decodeJpeg(bytes, decoding, name)) ?? decodeWithSharp(bytes, decoding, name)
+}
+
+/**
+ * Reads and decodes an image file.
  *
  * @param path of the file
- * @param shape height and width in pixels, and 1 (grey) or 3 (RGB) channels
+ * @param decoding as for {@link decodeImage}, or its shape alone
  * @returns pixels 0..255, (height, width, channels), row-major
- * @throws RangeError when the shape is not one that images have
- * @throws Error with the path when the file is missing, empty, corrupt, cut short or not an image
+ * @throws Error with the path when the file is missing, and as {@link decodeImage} does
  */
-export async function readImage(path: string, shape: ImageShape): Promise<Uint8Array> {
+export async function readImage(path: string, decoding: ImageDecoding | ImageShape): Promise<Uint8Array> {
+  const whole: ImageDecoding = 'shape' in decoding ? decoding : { shape: decoding }
+  checkDecoding(whole)
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new Error(`${path}: file must be readable, got ${reason(cause)}`, { cause })
+  })
+  if (!found.isFile()) throw new Error(`${path}: path must be a file, got a folder`)
+  const bytes = await readFile(path).catch((cause: unknown) => {
+    throw new Error(`${path}: file must be readable, got ${reason(cause)}`, { cause })
+  })
+  return decodeImage(bytes, whole, path)
+}
+
+function checkDecoding({ shape, cropSide }: ImageDecoding): void {
   const [height, width, channels] = shape
   if (!isPositiveInteger(height) || !isPositiveInteger(width) || (channels !== 1 && channels !== 3)) {
     throw new RangeError(
-      `readImage: shape must be [height, width, 1 or 3] of positive integers, got [${shape.join(', ')}]`,
+      `decodeImage: shape must be [height, width, 1 or 3] of positive integers, got [${shape.join(', ')}]`,
     )
   }
-  await checkFile(path)
-  // Loaded on demand: a platform without sharp's binary can do everything else.
-  const { default: sharp } = await import('sharp')
-  try {
-    const { data, info } = await sharp(path, { failOn: 'warning' })
-      .autoOrient()
-      .flatten({ background: '#ffffff' })
-      .resize(width, height, { fit: 'fill' })
-      .toColourspace(channels === 1 ? 'b-w' : 'srgb')
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true })
-    if (info.channels !== channels || info.width !== width || info.height !== height) {
-      throw new Error(`decoded to ${info.height}x${info.width}x${info.channels}`)
-    }
-    return new Uint8Array(data)
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`${path}: file must be an image that decodes to its end, got ${reason}`, { cause })
+  if (cropSide !== undefined && !isPositiveInteger(cropSide)) {
+    throw new RangeError(`decodeImage: cropSide must be a positive integer, got ${cropSide}`)
   }
 }
 
-async function checkFile(path: string): Promise<void> {
-  const found = await stat(path).catch((cause: unknown) => {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`${path}: file must be readable, got ${reason}`, { cause })
-  })
-  if (!found.isFile()) throw new Error(`${path}: path must be a file, got a folder`)
-  if (found.size === 0) throw new Error(`${path}: file must hold an image, got 0 bytes`)
+let jpegDecoder: Promise<JpegDecoder | undefined> | undefined
+const turn = hostTurns()
+
+/** Decodes a plain JPEG file; undefined where there is something to it that sharp knows better. */
+async function decodeJpeg(
+  bytes: Uint8Array,
+  { shape, cropSide }: ImageDecoding,
+  name: string,
+): Promise<Uint8Array | undefined> {
+  const header = readJpegHeader(bytes)
+  if (header?.precision !== 8 || header.hasExif || header.hasProfile) return undefined
+  if (header.components !== 1 && header.components !== 3) return undefined
+  const [height, width] = header.size
+  if (height === 0 || width === 0 || height * width > mostPixelsHere) return undefined
+  jpegDecoder ??= loadJpegDecoder()
+  const decoder = await jpegDecoder
+  // Others get their turn, although nothing here waits.
+  await turn()
+  const box = cropBox(header.size, cropSide, name)
+  const scale = [8, 4, 2].find(by => box.height / by >= shape[0] && box.width / by >= shape[1]) ?? 1
+  const size: Size2D = [Math.ceil(height / scale), Math.ceil(width / scale)]
+  const channels = shape[2] as 1 | 3
+  const pixels = decoder?.decode(bytes, size, channels)
+  return (
+    pixels &&
+    resizePixels(pixels, [size[0], size[1], channels], [shape[0], shape[1]], {
+      top: box.top / scale,
+      left: box.left / scale,
+      height: box.height / scale,
+      width: box.width / scale,
+    })
+  )
+}
+
+async function decodeWithSharp(
+  bytes: Uint8Array,
+  decoding: ImageDecoding,
+  name: string,
+): Promise<Uint8Array> {
+  // Loaded on demand: a platform without sharp's binary can do everything else.
+  const { default: sharp } = await import('sharp')
+  // Each image comes once: keeping the last ones costs more than it saves.
+  sharp.cache(false)
+  const input = sharp(bytes, { failOn: 'warning', limitInputPixels: false })
+  const about = await input.metadata().catch(undecodable(name))
+  const { height, width } = about.autoOrient
+  if (height * width > mostPixels) {
+    throw new Error(
+      `${name}: image must have at most ${mostPixels} pixels, got ${height * width} (${height}x${width})`,
+    )
+  }
+  const box = cropBox([height, width], decoding.cropSide, name)
+  const [wantedHeight, wantedWidth, channels] = decoding.shape
+  const { data, info } = await steps(input, about, box, decoding)
+    .toBuffer({ resolveWithObject: true })
+    .catch(undecodable(name))
+  if (info.channels !== 3 || info.width !== wantedWidth || info.height !== wantedHeight) {
+    undecodable(name)(new Error(`${info.height}x${info.width}x${info.channels} pixels`))
+  }
+  return channels === 3 ? new Uint8Array(data) : lumaOf(data)
+}
+
+/** The grey that JPEG files keep too: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), here in 256ths. */
+function lumaOf(rgb: Uint8Array): Uint8Array {
+  const at = (byte: number): number => rgb[byte] as number
+  return Uint8Array.from(
+    { length: rgb.length / 3 },
+    (_, i) => (77 * at(3 * i) + 150 * at(3 * i + 1) + 29 * at(3 * i + 2) + 128) >> 8,
+  )
+}
+
+/** What sharp is to do; steps that change nothing are left out, since each costs time. */
+function steps(input: Sharp, about: Metadata, box: PixelBox, { shape, cropSide }: ImageDecoding): Sharp {
+  const [height, width] = shape
+  let image = input
+  if ((about.orientation ?? 1) > 1) image = image.autoOrient()
+  if (cropSide !== undefined) image = image.extract(box)
+  if (about.hasAlpha) image = image.flatten({ background: '#ffffff' })
+  return image
+    .resize(width, height, { fit: 'fill', kernel: 'linear' })
+    .toColourspace('srgb')
+    .raw({ depth: 'uchar' })
+}
+
+/** The square of `side` pixels in the middle, or all of the image. */
+function cropBox([height, width]: Size2D, side: number | undefined, name: string): PixelBox {
+  if (side === undefined) return { top: 0, left: 0, height, width }
+  if (height < side || width < side) {
+    throw new Error(
+      `${name}: image must be at least ${side}x${side} for the square to be cut out, got ${height}x${width}`,
+    )
+  }
+  return { top: (height - side) >> 1, left: (width - side) >> 1, height: side, width: side }
+}
+
+function undecodable(name: string): (cause: unknown) => never {
+  return cause => {
+    throw new Error(`${name}: file must be an image that decodes to its end, got ${reason(cause)}`, { cause })
+  }
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }

@@ -2,7 +2,7 @@ import { z } from 'zod'
 
 /** The names that settings of a run choose from. */
 export const configChoices = {
-  model: ['wrn', 'wrn-pmoe', 'two-layer', 'two-layer-pmoe'],
+  model: ['wrn', 'wrn-pmoe', 'two-layer', 'two-layer-pmoe', 'init'],
   variant: ['sparse', 'drop-in', 'authors'],
   border: ['zero', 'halo'],
   gate: ['softmax-selected', 'softmax-all', 'uniform'],
@@ -11,6 +11,7 @@ export const configChoices = {
   normalizer: ['selected', 'all'],
   optimizer: ['sgd', 'momentum', 'adam'],
   bnStatistics: ['recomputed', 'moving'],
+  routerTraining: ['joint', 'separate'],
   backend: ['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'],
   precision: ['float32', 'bf16'],
   memory: ['normal', 'low'],
@@ -53,7 +54,27 @@ const twoLayer = z.strictObject({
   hiddenUnits: positive,
   gate,
   normalizer: z.enum(configChoices.normalizer),
+  routerTrainable: z.boolean().exactOptional(),
   oneLogit: z.boolean().exactOptional(),
+})
+
+/** A network that somebody has trained before. */
+const initial = z.strictObject({
+  kind: z.literal('init'),
+  /** Folder of the run or the model that it comes from; the run folder keeps what it started as. */
+  from: z.string().min(1),
+  /** The mixture that took the place of a convolution. */
+  insert: z
+    .strictObject({
+      layer: z.string().min(1).exactOptional(),
+      numExperts: positive,
+      patchesPerExpert: positive.exactOptional(),
+      patchSize: size.exactOptional(),
+      border: z.enum(configChoices.border).exactOptional(),
+      gate: gate.exactOptional(),
+      gateScale: z.enum(configChoices.gateScale).exactOptional(),
+    })
+    .exactOptional(),
 })
 
 const training = z.strictObject({
@@ -63,8 +84,34 @@ const training = z.strictObject({
   learningRate: z.number().positive(),
   momentum: z.number().min(0).lt(1).exactOptional(),
   bnStatistics: z.enum(configChoices.bnStatistics),
+  /** Routers with the experts, or before them and then frozen; joint where it is not set. */
+  routerTraining: z.enum(configChoices.routerTraining).exactOptional(),
+  routerEpochs: positive.exactOptional(),
+  routerBatchSize: positive.exactOptional(),
+  routerLearningRate: z.number().positive().exactOptional(),
+  /** Measures with each evaluation where the experts look. */
+  routingMetrics: z.boolean().exactOptional(),
   earlyStop: positive.exactOptional(),
   checkpointSteps: positive.exactOptional(),
+  /** Names or paths of layers that are not trained. */
+  freeze: z.array(z.string().min(1)).min(1).exactOptional(),
+  /** Learning rates of some layers. */
+  layerRates: z
+    .array(z.strictObject({ pattern: z.string().min(1), learningRate: z.number().positive() }))
+    .min(1)
+    .exactOptional(),
+  /** How the patches that experts keep become fewer from epoch to epoch. */
+  annealPatches: z.strictObject({ from: positive, to: positive, epochs: positive }).exactOptional(),
+})
+
+const theory = z.strictObject({
+  numClasses: positive.exactOptional(),
+  patchSide: positive.exactOptional(),
+  patternSets: positive.exactOptional(),
+  deltaD: z.number().exactOptional(),
+  deltaR: z.number().exactOptional(),
+  radius: z.number().exactOptional(),
+  lStar: positive.exactOptional(),
 })
 
 const classNumbers = z.array(z.int().min(0)).min(1)
@@ -78,6 +125,7 @@ const datasetSettings = {
   distractors: classNumbers.exactOptional(),
   /** Folder of the images that lie behind others. */
   backgrounds: z.string().min(1).exactOptional(),
+  theory: theory.exactOptional(),
   /** Mirrors training images at random. */
   flip: z.boolean().exactOptional(),
   /** Pads training images by so many pixels and cuts a window out of them at random. */
@@ -101,7 +149,7 @@ export const runConfigSchema = z.strictObject({
   }),
   model: z.strictObject({
     name: z.enum(configChoices.model),
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer]),
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, initial]),
   }),
   training,
   /** Initial weights, the order of the images, and composed images are drawn from it. */

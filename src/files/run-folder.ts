@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs'
 import { z } from 'zod'
 import type { CheckpointStore } from '../train/checkpoint.js'
 import type { EpochMetrics } from '../train/events.js'
+import { routingSummarySchema } from '../train/routing-summary.js'
 import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../train/tensorboard.js'
 import { writeFileAtomic } from './atomic.js'
 import { isMissing, makeFolder } from './folders.js'
@@ -14,9 +15,10 @@ import { parseRunConfig, type RunConfig } from './run-config.js'
 const CONFIG = 'config.json'
 const METRICS = 'metrics.jsonl'
 const MODEL = 'model'
+const INITIAL = 'initial'
 const CHECKPOINTS = 'checkpoints'
 const EVENTS = eventFileName(0, 'patch-moe')
-const RUN_FILES = [CONFIG, METRICS, MODEL, CHECKPOINTS, EVENTS]
+const RUN_FILES = [CONFIG, METRICS, MODEL, INITIAL, CHECKPOINTS, EVENTS]
 
 const epochMetrics = z.object({
   epoch: z.int().min(1),
@@ -25,8 +27,10 @@ const epochMetrics = z.object({
   testLoss: z.number().optional(),
   testAccuracy: z.number().optional(),
   testWorstGroup: z.number().optional(),
+  routing: routingSummarySchema.optional(),
   seconds: z.number(),
   learningRate: z.number(),
+  patchesPerExpert: z.int().optional(),
   steps: z.int(),
   wallTime: z.number(),
 })
@@ -42,6 +46,7 @@ export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }
  * | `config.json` | everything needed to repeat the run |
  * | `metrics.jsonl` | one JSON line an epoch |
  * | `model/` | the trained model, as tfjs saves it |
+ * | `initial/` | where the network was trained before: what it began as |
  * | `checkpoints/` | the exact state of the training |
  * | `events.out.tfevents.*` | the metrics for TensorBoard |
  */
@@ -63,6 +68,10 @@ export interface RunFolder {
   saveModel(model: tf.LayersModel): Promise<void>
   /** Loads the saved model on the current backend. */
   loadModel(): Promise<tf.LayersModel>
+  /** Keeps the network that the run begins with, where it was trained before. */
+  saveInitial(model: tf.LayersModel): Promise<void>
+  /** Loads what `saveInitial` kept, on the current backend. */
+  loadInitial(): Promise<tf.LayersModel>
 }
 
 /**
@@ -148,12 +157,21 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
     saveModel: async model => {
       await model.save(fileSystem(modelFolder))
     },
-    loadModel: () => loadModel(modelFolder),
+    loadModel: () => loadModelFolder(modelFolder),
+    saveInitial: async model => {
+      await model.save(fileSystem(join(directory, INITIAL)))
+    },
+    loadInitial: () => loadModelFolder(join(directory, INITIAL)),
   }
 }
 
-/** Loads a model; what TensorFlow.js cannot build from its description names the folder, in one line. */
-async function loadModel(folder: string): Promise<tf.LayersModel> {
+/**
+ * Loads a saved model on the current backend.
+ *
+ * @param folder of the model, as `fileSystem` takes it
+ * @throws Error as `fileSystem`; where TensorFlow.js cannot build the model, one line that names the folder
+ */
+export async function loadModelFolder(folder: string): Promise<tf.LayersModel> {
   try {
     return await tf.loadLayersModel(fileSystem(folder))
   } catch (cause) {

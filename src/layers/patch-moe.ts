@@ -85,7 +85,6 @@ export class PatchMoE extends tf.layers.Layer {
   static readonly className = 'PatchMoE'
 
   readonly numExperts: number
-  readonly patchesPerExpert: number
   readonly patchSize: Size2D
   readonly filters: number
   readonly kernelSize: Size2D
@@ -101,13 +100,14 @@ export class PatchMoE extends tf.layers.Layer {
 
   private readonly convolution: ParsedConvolution
   private readonly routerOptions: ParsedConvolution
+  private kept: number
   private rule: SparseExpertsRule | undefined
   private readonly named = new Map<string, tf.LayerVariable>()
 
   constructor(options: PatchMoEOptions) {
     super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
-    this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
+    this.kept = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.filters = multipleOf(options.filters, this.numExperts)
     this.kernelSize = oddSize(options.kernelSize ?? 3)
@@ -138,7 +138,7 @@ export class PatchMoE extends tf.layers.Layer {
   override build(inputShape: tf.Shape | tf.Shape[]): void {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
-    checkPatchesPerExpert(this.patchesPerExpert, grid, WHERE)
+    checkPatchesPerExpert(this.kept, grid, WHERE)
     this.rule = this.ruleFor(grid)
     const { convolution, routerOptions, numExperts } = this
     this.add('router', [...this.patchSize, channels, numExperts], routerOptions, this.routerTrainable)
@@ -190,6 +190,24 @@ export class PatchMoE extends tf.layers.Layer {
       const { indices, gates } = routePatches(scores, rule)
       return { indices, gates }
     })
+  }
+
+  /** L, the patches that each expert keeps; the configuration has the current number. */
+  get patchesPerExpert(): number {
+    return this.kept
+  }
+
+  /**
+   * Changes how many patches each expert keeps, from the next call on. No weight depends on it.
+   *
+   * @throws RangeError when it is not an integer in [1, N]
+   */
+  set patchesPerExpert(count: number) {
+    if (this.rule) {
+      checkPatchesPerExpert(count, this.rule.windows.grid, WHERE)
+      this.rule = { ...this.rule, patchesPerExpert: count }
+    }
+    this.kept = positiveInteger(count, `${WHERE}: patchesPerExpert`)
   }
 
   /** The patches of the maps that the layer was built for. */

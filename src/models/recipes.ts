@@ -222,17 +222,20 @@ function twoLayer(
   }
 }
 
-/**
- * The dense network and its sparse pMoE: four experts, each keeping 16 of the 64 positions of the last 8x8
- * map.
- */
+/** Four experts, each keeping 16 of the 64 positions of the last 8x8 map of a 32x32 image. */
+const positionExperts = { numExperts: 4, patchesPerExpert: 16, patchSize: 1, kernelSize: 1 } as const
+
+/** As many experts and patches as in the paper's figures 10 to 12: 2 of the 16 patches of a 64x64 image's last map. */
+const faceExperts = { numExperts: 8, patchesPerExpert: 2, patchSize: 4, kernelSize: 3 } as const
+
+/** The dense network and its sparse pMoE. */
 function wideRecipes(
   widenFactor: number,
   training: TrainingRecipe,
+  pmoe: NonNullable<WideResNetRecipe['pmoe']> = positionExperts,
 ): Readonly<Record<'wrn' | 'wrn-pmoe', Recipe>> {
   // Runs this short leave a moving average of momentum 0.99 far behind the network.
   const dense = { kind: 'wide-resnet', depth: 10, widenFactor, batchNormMomentum: 0.9 } as const
-  const pmoe = { numExperts: 4, patchesPerExpert: 16, patchSize: 1, kernelSize: 1 } as const
   return {
     wrn: { model: dense, training },
     'wrn-pmoe': { model: { ...dense, variant: 'sparse', pmoe }, training },
@@ -259,6 +262,9 @@ function sgd(samples: number, epochs: number, batchSize: number, learningRate: n
   return { samples, epochs, batchSize, optimizer: 'sgd', learningRate, bnStatistics: 'recomputed' }
 }
 
+/** A person's own images: as many as there are, whose difficulty nobody knows, so that momentum helps. */
+const ownImages: TrainingRecipe = { ...sgd(1_000_000, 30, 32, 0.02), optimizer: 'momentum', momentum: 0.9 }
+
 /** What each dataset of the project is trained with, sized for two cores. */
 const recipes: Readonly<Record<string, Readonly<Record<ModelName, Recipe>>>> = {
   'digits-patches': {
@@ -269,7 +275,19 @@ const recipes: Readonly<Record<string, Readonly<Record<ModelName, Recipe>>>> = {
     ...wideRecipes(1, sgd(1000, 30, 32, 0.1)),
     ...twoLayerRecipes(16, 4, 2, sgd(1000, 25, 20, 0.2)),
   },
+  'fashion-noise': {
+    ...wideRecipes(1, sgd(1000, 30, 32, 0.1)),
+    ...twoLayerRecipes(8, 16, 6, sgd(1000, 25, 20, 0.2)),
+  },
+  'theory-patches': {
+    ...wideRecipes(1, sgd(500, 15, 32, 0.1)),
+    ...twoLayerRecipes(8, 16, 6, sgd(500, 100, 20, 0.2), true),
+  },
   cifar10: {
+    ...wideRecipes(2, sgd(10000, 30, 64, 0.1)),
+    ...twoLayerRecipes(8, 16, 6, sgd(10000, 25, 20, 0.05)),
+  },
+  'cifar10-noise': {
     ...wideRecipes(2, sgd(10000, 30, 64, 0.1)),
     ...twoLayerRecipes(8, 16, 6, sgd(10000, 25, 20, 0.05)),
   },
@@ -277,12 +295,56 @@ const recipes: Readonly<Record<string, Readonly<Record<ModelName, Recipe>>>> = {
     ...wideRecipes(2, sgd(4000, 30, 64, 0.1)),
     ...twoLayerRecipes(16, 4, 2, sgd(4000, 25, 20, 0.05)),
   },
+  cifar100: {
+    ...wideRecipes(2, sgd(20000, 30, 64, 0.1)),
+    ...twoLayerRecipes(8, 16, 6, sgd(20000, 25, 20, 0.05)),
+  },
+  'cifar100-coarse': {
+    ...wideRecipes(2, sgd(20000, 30, 64, 0.1)),
+    ...twoLayerRecipes(8, 16, 6, sgd(20000, 25, 20, 0.05)),
+  },
+  'mnist-patches': {
+    ...wideRecipes(1, sgd(500, 15, 32, 0.1)),
+    ...twoLayerRecipes(28, 16, 6, sgd(500, 100, 20, 0.2), true),
+  },
+  'celeba-smiling': {
+    ...wideRecipes(2, sgd(4000, 30, 64, 0.1), faceExperts),
+    ...twoLayerRecipes(16, 16, 6, sgd(4000, 25, 20, 0.05), true),
+  },
+  'celeba-spurious': {
+    ...wideRecipes(2, sgd(5000, 30, 64, 0.1), faceExperts),
+    ...twoLayerRecipes(16, 16, 6, sgd(5000, 25, 20, 0.05), true),
+  },
+  'celeba-multiclass': {
+    ...wideRecipes(2, sgd(4000, 30, 64, 0.1), faceExperts),
+    ...twoLayerRecipes(16, 16, 6, sgd(4000, 25, 20, 0.05)),
+  },
+  // CIFAR-10 or CelebA, whichever the folder holds.
+  tfds: {
+    ...wideRecipes(2, sgd(10000, 30, 64, 0.1)),
+    ...twoLayerRecipes(8, 16, 6, sgd(10000, 25, 20, 0.05)),
+  },
+  'image-folder': {
+    ...wideRecipes(2, ownImages, { ...positionExperts, patchesPerExpert: 64 }),
+    ...twoLayerRecipes(8, 64, 16, { ...ownImages, batchSize: 20 }),
+  },
+}
+
+/**
+ * The settings that train a network further that somebody has trained already, unless the user says otherwise: the
+ * dataset's for a wide network, with a tenth of the learning rate and ten epochs.
+ *
+ * @throws RangeError for a dataset without a recipe
+ */
+export function fineTuningRecipe(dataset: string): TrainingRecipe {
+  const { training } = recipe(dataset, 'wrn')
+  return { ...training, epochs: 10, learningRate: training.learningRate / 10 }
 }
 
 /**
  * The settings that train a model on a dataset unless the user says otherwise.
  *
- * @param dataset a dataset's name: digits-patches, fashion-quadrants, cifar10 or cifar-vehicles
+ * @param dataset the name of one of `datasets`
  * @returns options for `wideResNet` or `twoLayerPatchModel` (`model.kind` says which) and for training
  * @throws RangeError for a dataset or a model without a recipe; the error lists the known names
  */

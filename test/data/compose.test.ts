@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { composeGrid, type GridOptions } from '../../src/data/compose.js'
 import type { ImageSet } from '../../src/data/image-set.js'
+import { chiSquare } from './chi-square.js'
 
 /**
  * A pool of 60 images of 2x3x2 in 6 classes, ten a class, mixed: the bytes of image i are i, i+1, ... mod 256, times
@@ -46,12 +47,6 @@ function imageInCell(set: ImageSet, image: number, cell: number): number {
   return source
 }
 
-/** Pearson's statistic of counts that should be equal. */
-function chiSquare(counts: readonly number[]): number {
-  const mean = counts.reduce((sum, count) => sum + count, 0) / counts.length
-  return counts.reduce((sum, count) => sum + (count - mean) ** 2 / mean, 0)
-}
-
 describe('composeGrid', () => {
   const set = composeGrid(options)
 
@@ -92,6 +87,17 @@ describe('composeGrid', () => {
       expect(distractors).toHaveLength(30)
       expect(chiSquare(distractors)).toBeLessThan(58.3)
     }
+  })
+
+  it('shows each class equally often in each of four quadrants', () => {
+    const quadrants = composeGrid({ ...options, grid: [2, 2], count: 8000 })
+    const counts = Array<number>(8).fill(0)
+    quadrants.trueCell?.forEach((cell, i) => {
+      const place = (quadrants.labels[i] as number) * 4 + cell
+      counts[place] = (counts[place] as number) + 1
+    })
+    // 99.9 % point of chi-square with 7 degrees of freedom.
+    expect(chiSquare(counts)).toBeLessThan(24.3)
   })
 
   it('takes the images of each target class in turn, again and again', () => {
@@ -155,6 +161,11 @@ describe('composeGrid', () => {
       'a class without images',
       { pool: { ...pool, classNames: [...pool.classNames, 'g'] }, targets: [6] },
       'composeGrid: targets must have images in the pool, got 0 of class 6 "g" (60 images)',
+    ],
+    [
+      'a target twice',
+      { targets: [4, 4] },
+      'composeGrid: targets must differ from each other, got class 4 "e" twice',
     ],
     [
       'a class in both roles',

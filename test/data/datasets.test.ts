@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { type DataSource, datasetEntry, datasets } from '../../src/data/datasets.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
-import { cifar10Files } from './cifar-files.js'
+import { cifar10Files, cifarRecords } from './cifar-files.js'
 import { idxBytes, memorySource } from './memory-source.js'
 
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
@@ -124,6 +124,118 @@ describe('digits-patches', () => {
   })
 })
 
+describe('mnist-patches', () => {
+  const entry = datasetEntry('mnist-patches')
+  /** Images of 2x2 in classes 0 to 11, one each; the pixels of class c are c. */
+  const half = (name: string) => ({
+    [`${name}-images-idx3-ubyte`]: idxBytes(
+      0x803,
+      [12, 2, 2],
+      Array.from({ length: 48 }, (_, i) => i >> 2),
+    ),
+    [`${name}-labels-idx1-ubyte`]: idxBytes(
+      0x801,
+      [12],
+      Array.from({ length: 12 }, (_, i) => i),
+    ),
+  })
+  const source = memorySource({ ...half('train'), ...half('t10k') })
+
+  it('composes the cells, targets and distractors that are asked for', async () => {
+    const asked = { gridSide: 3, targets: [7, 11, 2], distractors: [4, 9] }
+    const { train } = await entry.load(source, { seed: 1, samples: 300, testSamples: 3, ...asked })
+    expect([train.shape, train.cells, train.classNames]).toEqual([
+      [6, 6, 1],
+      [3, 3],
+      ['7', '11', '2'],
+    ])
+    for (let i = 0; i < train.count; i++) {
+      for (let cell = 0; cell < 9; cell++) {
+        const shown = cellPixels(train, i, cell)[0]
+        if (cell === train.trueCell?.[i]) expect(shown).toBe(asked.targets[i % 3])
+        else expect([4, 9]).toContain(shown)
+      }
+    }
+  })
+
+  it('takes all other digits for distractors unless told otherwise', async () => {
+    const files = memorySource({ ...smallDigits('train'), ...smallDigits('t10k') })
+    const { train } = await entry.load(files, { seed: 1, samples: 400, testSamples: 2, targets: [3, 8] })
+    const shown = new Set<number>()
+    for (let i = 0; i < train.count; i++) {
+      for (let cell = 0; cell < 16; cell++) {
+        if (cell !== train.trueCell?.[i]) shown.add(cellPixels(train, i, cell)[0] as number)
+      }
+    }
+    expect([...shown].sort()).toEqual([0, 1, 2, 4, 5, 6, 7, 9])
+  })
+
+  it('names a class that the files do not have, and one that comes twice', async () => {
+    const load = (asked: object) => entry.load(source, { seed: 1, ...asked })
+    await expect(load({ targets: [0, 12], distractors: [2] })).rejects.toThrow(
+      new RangeError('composeGrid: targets must have images in the pool, got 0 of class 12 "12" (12 images)'),
+    )
+    await expect(load({ targets: [0, 11, 0], distractors: [2] })).rejects.toThrow(
+      new RangeError('composeGrid: targets must differ from each other, got class 0 "0" twice'),
+    )
+    await expect(load({ targets: [0, 1], distractors: [11, 1] })).rejects.toThrow(
+      new RangeError('composeGrid: distractors must differ from the targets, got class 1 as both'),
+    )
+  })
+})
+
+/** Ten digits of 2x2, one each; the pixels of digit d are d. */
+function smallDigits(name: string): Record<string, Uint8Array> {
+  const digits = Array.from({ length: 10 }, (_, digit) => digit)
+  return {
+    [`${name}-images-idx3-ubyte`]: idxBytes(
+      0x803,
+      [10, 2, 2],
+      digits.flatMap(digit => [digit, digit, digit, digit]),
+    ),
+    [`${name}-labels-idx1-ubyte`]: idxBytes(0x801, [10], digits),
+  }
+}
+
+describe('cifar100', () => {
+  // Record i has coarse label i mod 20 and fine label i mod 100.
+  const records = (count: number, seed: number) =>
+    cifarRecords(
+      Array.from({ length: count }, (_, i) => [i % 20, i % 100]),
+      seed,
+    )
+  const files = {
+    'cifar-100-binary/train.bin': records(200, 1),
+    'cifar-100-binary/test.bin': records(100, 2),
+  }
+  const source = memorySource(files)
+
+  it('has the fine labels, or the coarse ones, of the same images', async () => {
+    const fine = await datasetEntry('cifar100').load(source, { seed: 1 })
+    const coarse = await datasetEntry('cifar100-coarse').load(source, { seed: 1 })
+    expect([...fine.train.labels.subarray(98, 102)]).toEqual([98, 99, 0, 1])
+    expect([...coarse.train.labels.subarray(18, 22)]).toEqual([18, 19, 0, 1])
+    expect(digest(fine.test.images)).toBe(digest(coarse.test.images))
+    expect([fine.train.classNames[99], coarse.train.classNames[1]]).toEqual(['worm', 'fish'])
+    // The planes of the first record, interleaved.
+    const pixel = [2, 2 + 1024, 2 + 2048].map(byte => files['cifar-100-binary/train.bin'][byte])
+    expect([...fine.train.images.subarray(0, 3)]).toEqual(pixel)
+  })
+
+  it('loads balanced parts and names a label that is none', async () => {
+    const { train } = await datasetEntry('cifar100').load(source, { seed: 1, samples: 200, testSamples: 100 })
+    expect(new Set(train.labels).size).toBe(100)
+    await expect(datasetEntry('cifar100-coarse').load(source, { seed: 1, samples: 201 })).rejects.toThrow(
+      'subset: class 0 "aquatic mammals" must have 11 images, got 10',
+    )
+    const wrong = Uint8Array.from(files['cifar-100-binary/test.bin']).fill(20, 3074, 3075)
+    const damaged = memorySource({ ...files, 'cifar-100-binary/test.bin': wrong })
+    await expect(datasetEntry('cifar100').load(damaged, { seed: 1 })).rejects.toThrow(
+      'mem:cifar-100-binary/test.bin: coarse label at byte 3074 must be in [0, 19], got 20 (record 1)',
+    )
+  })
+})
+
 describe('fashion-quadrants', () => {
   it('has four classes of 32x32 RGB images', async () => {
     const entry = datasetEntry('fashion-quadrants')
@@ -223,7 +335,9 @@ describe('the table', () => {
     for (const entry of datasets) expect(datasetEntry(entry.name)).toBe(entry)
     expect(() => datasetEntry('imagenet')).toThrow(
       new RangeError(
-        'datasetEntry: name must be one of digits-patches, fashion-quadrants, cifar10, cifar-vehicles, got imagenet',
+        'datasetEntry: name must be one of digits-patches, fashion-quadrants, fashion-noise, cifar10, ' +
+          'cifar10-noise, cifar-vehicles, cifar100, cifar100-coarse, mnist-patches, image-folder, celeba-smiling, ' +
+          'celeba-spurious, celeba-multiclass, tfds, theory-patches, got imagenet',
       ),
     )
   })

@@ -112,6 +112,14 @@ describe('samplesFolder', () => {
 })
 
 describe('datasetSource', () => {
+  it('has no files for a dataset that is drawn, and takes no folder for it', async () => {
+    const drawn = datasetEntry('theory-patches')
+    expect(await datasetSource(drawn).exists('anything')).toBe(false)
+    expect(() => datasetSource(drawn, '/data')).toThrow(
+      'theory-patches: a data folder must be left out, got /data (its images are drawn)',
+    )
+  })
+
   it('prefers the named folder to the samples', () => {
     const digits = datasetEntry('digits-patches')
     expect(datasetSource(digits, join(dir, 'data')).describe('')).toBe(join(dir, 'data'))

@@ -9,6 +9,16 @@ const datasets = {
   'fashion-quadrants': { shape: [32, 32, 3], classes: 4 },
   cifar10: { shape: [32, 32, 3], classes: 10 },
   'cifar-vehicles': { shape: [32, 32, 3], classes: 4 },
+  'fashion-noise': { shape: [32, 32, 3], classes: 4 },
+  'cifar10-noise': { shape: [32, 32, 3], classes: 10 },
+  cifar100: { shape: [32, 32, 3], classes: 100 },
+  'cifar100-coarse': { shape: [32, 32, 3], classes: 20 },
+  'mnist-patches': { shape: [112, 112, 1], classes: 2 },
+  'celeba-smiling': { shape: [64, 64, 3], classes: 2 },
+  'celeba-spurious': { shape: [64, 64, 3], classes: 2 },
+  'celeba-multiclass': { shape: [64, 64, 3], classes: 4 },
+  tfds: { shape: [32, 32, 3], classes: 10 },
+  'image-folder': { shape: [64, 64, 3], classes: 3 },
 } as const
 
 describe('recipe', () => {
@@ -69,7 +79,7 @@ describe('recipe', () => {
 
   it('names what it knows when asked for something else', () => {
     expect(() => recipe('mnist', 'wrn')).toThrow(
-      'recipe: dataset must be one of digits-patches, fashion-quadrants, cifar10, cifar-vehicles, got "mnist"',
+      /^recipe: dataset must be one of digits-patches, fashion-quadrants, .*, image-folder, got "mnist"$/,
     )
     expect(() => recipe('toString', 'wrn')).toThrow(RangeError)
     expect(() => recipe('cifar10', 'vit' as ModelName)).toThrow(

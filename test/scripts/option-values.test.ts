@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import {
   classNumbers,
   imageSize,
+  numberSettings,
   pixelSize,
   positiveInteger,
   positiveNumber,
@@ -11,6 +12,15 @@ import {
 } from '../../scripts/terminal/option-values.js'
 
 describe.each([
+  [
+    numberSettings('deltaD', 'lStar'),
+    [
+      ['deltaD=0.5', { deltaD: 0.5 }],
+      ['lStar=6, deltaD=1e-1', { lStar: 6, deltaD: 0.1 }],
+    ],
+    ['', 'deltaD', 'deltaD=', 'radius=1', 'lStar=many', 'lStar=1=2'],
+    'It must be NAME=NUMBER,... of deltaD, lStar.',
+  ],
   [
     classNumbers,
     [

@@ -45,11 +45,19 @@ export function runPmoe(
   })
 }
 
-/** Runs the command line within this process, which is faster; one call at a time. */
-export async function callPmoe(words: readonly string[]): Promise<Finished> {
+/**
+ * Runs the command line within this process, which is faster; one call at a time.
+ *
+ * @param watch is called with each piece of output, and may act before the command goes on
+ */
+export async function callPmoe(
+  words: readonly string[],
+  { watch }: { watch?: (text: string) => void } = {},
+): Promise<Finished> {
   const written = { out: '', err: '' }
   const capture = (name: 'out' | 'err') => (text: string | Uint8Array) => {
     written[name] += text
+    if (name === 'out') watch?.(String(text))
     return true
   }
   const spies = [

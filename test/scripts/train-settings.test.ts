@@ -22,7 +22,7 @@ describe('withFlags', () => {
       'train: --depth must be used with wrn, wrn-pmoe, got model two-layer',
     )
     expect(() => withFlags({}, 'wrn', { experts: 2 })).toThrow(
-      'train: --experts must be used with wrn-pmoe, two-layer-pmoe, got model wrn',
+      'train: --experts must be used with wrn-pmoe, two-layer-pmoe, init, got model wrn',
     )
   })
 })
@@ -45,8 +45,14 @@ const samples: Readonly<Record<string, unknown>> = {
   targets: [0, 1],
   distractors: [2],
   backgrounds: '/images',
+  theory: { lStar: 3 },
+  routerTraining: 'separate',
+  routingMetrics: true,
   flip: true,
   balance: 'group',
+  freeze: ['stem'],
+  lrFor: [{ pattern: 'stem', learningRate: 0.1 }],
+  annealPatches: { from: 8, to: 2, epochs: 1 },
 }
 
 test.each(modelNames)('every flag of %s leads to a setting that the configuration knows', model => {

@@ -56,6 +56,14 @@ describe('trainingLog', () => {
     )
   })
 
+  test('writes a line at the end of separate routers', () => {
+    const { written, ...both } = streams(false)
+    const log = trainingLog('digits', {}, both)
+    for (const epoch of [1, 2]) log.event({ type: 'routers', epoch, epochs: 2, loss: -epoch / 3, seconds: 1 })
+    log.close()
+    expect(written.out).toBe('digits  routers 2/2  loss -0.6667\n')
+  })
+
   test('shows a bar with epoch, rate, metrics and time left on a terminal', () => {
     const { written, ...both } = streams(true)
     const stream = Object.assign(both.out, {

@@ -1,0 +1,32 @@
+import { Command, Option } from 'commander'
+import { datasets } from '../../src/data/datasets.js'
+import { datasetSettings } from '../run/dataset-settings.js'
+import type { DataInspectRequest } from './data-inspect-action.js'
+
+/** The command `pmoe data inspect`. */
+export function dataInspectCommand(): Command {
+  const command = new Command('inspect')
+    .description('count the images of a dataset by class and group, and draw a contact sheet of them')
+    .argument('[folder]', 'a prepared folder, or your files')
+    .addOption(
+      new Option('--dataset <name>', 'what to make of the files').choices(datasets.map(({ name }) => name)),
+    )
+    .option('--data <folder>', "folder of your own files, in the dataset's format")
+  for (const option of datasetSettings) command.addOption(option)
+  return command
+    .option('--out <file>', 'the contact sheet, a PNG file (default: sheet-<dataset>.png)')
+    .option('--no-sheet', 'draw none')
+    .option('--json', 'write one JSON object')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ pmoe data inspect prepared/cifar10
+  $ pmoe data inspect ~/photos --out photos.png
+  $ pmoe data inspect --dataset fashion-quadrants --samples 200`,
+    )
+    .action(async (folder: string | undefined, request: DataInspectRequest) => {
+      const { runDataInspect } = await import('./data-inspect-action.js')
+      await runDataInspect(folder, request)
+    })
+}

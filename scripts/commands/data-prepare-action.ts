@@ -1,0 +1,109 @@
+import { datasetEntry } from '../../src/data/datasets.js'
+import type { PreparedHalf, PreparedManifest } from '../../src/data/prepared-manifest.js'
+import { datasetSource } from '../../src/files/data-folder.js'
+import { decodeImage } from '../../src/files/image-files.js'
+import { type PrepareProgress, prepareDataset } from '../../src/files/prepare.js'
+import { dataRequest } from '../run/dataset-settings.js'
+import { checkSettings, dataPath, datasetOptions } from '../run/run-data.js'
+import type { GivenFlags } from '../run/train-settings.js'
+import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
+import { progressLog } from '../terminal/progress-log.js'
+import { textTable } from '../terminal/text-table.js'
+import { duration } from '../terminal/training-log.js'
+import { asUsage, UsageError } from '../terminal/usage-error.js'
+
+/** The flags of `pmoe data prepare`, as commander hands them over; those of `datasetSettings` are among them. */
+export interface PrepareRequest extends GivenFlags {
+  readonly data?: string
+  readonly out: string
+  readonly seed?: number
+  readonly shardRecords?: number
+  readonly maxUnreadable: number
+  readonly force?: boolean
+  readonly json?: boolean
+}
+
+/** Prepares a dataset; sets the exit code when interrupted. */
+export async function runPrepare(dataset: string, request: PrepareRequest): Promise<void> {
+  const { out, json = false, shardRecords, maxUnreadable, force = false, seed = 1 } = request
+  const entry = datasetEntry(dataset)
+  if (entry.source === 'folder' && request.data === undefined) {
+    throw new UsageError(
+      `data prepare: --data must name the folder of ${dataset}, got none (see ${entry.homepage})`,
+    )
+  }
+  const asked = dataRequest(dataset, dataPath(request.data), request)
+  asUsage(() => checkSettings(entry, asked))
+  const log = progressLog(`Preparing ${dataset}`, 'images', { json })
+  const interrupt = onInterrupt(() => process.stderr.write('Stopping …\n'))
+  const started = performance.now()
+  let last: PrepareProgress | undefined
+  try {
+    const manifest = await prepareDataset({
+      entry,
+      source: datasetSource(entry, request.data),
+      options: datasetOptions(asked, seed),
+      decode: decodeImage,
+      directory: out,
+      ...(shardRecords !== undefined && { recordsPerShard: shardRecords }),
+      maxUnreadable,
+      force,
+      signal: interrupt.signal,
+      onProgress(progress) {
+        last = progress
+        const { done, total, kept, unreadable } = progress
+        log.update(done, total, kept, unreadable.length > 0 ? `  ${unreadable.length} unreadable` : '')
+      },
+    })
+    log.close()
+    const seconds = (performance.now() - started) / 1000
+    process.stdout.write(
+      json ? jsonText(manifest, out, seconds) : summary(manifest, out, seconds, last?.kept ?? 0),
+    )
+  } catch (error) {
+    log.close()
+    if (!interrupt.signal.aborted) throw error
+    const where = last ? `${last.done} of ${last.total} images` : 'no image'
+    process.stderr.write(
+      `Stopped after ${where}; whole files are kept, and the same command goes on from there\n`,
+    )
+    process.exitCode = interruptedExitCode
+  } finally {
+    log.close()
+    interrupt.release()
+  }
+}
+
+function jsonText(manifest: PreparedManifest, directory: string, seconds: number): string {
+  return `${JSON.stringify({ type: 'prepared', directory, seconds, manifest })}\n`
+}
+
+function summary(manifest: PreparedManifest, directory: string, seconds: number, kept: number): string {
+  const { train, test, classNames, groupNames, shape } = manifest
+  const rows = (names: readonly string[], countsOf: (half: PreparedHalf) => readonly number[] | undefined) =>
+    names.map((name, i) => [name, `${countsOf(train)?.[i] ?? 0}`, `${countsOf(test)?.[i] ?? 0}`])
+  const tables = [
+    textTable(
+      ['class', 'train', 'test'],
+      rows(classNames, half => half.classCounts),
+    ),
+    ...(groupNames
+      ? [
+          textTable(
+            ['group', 'train', 'test'],
+            rows(groupNames, half => half.groupCounts),
+          ),
+        ]
+      : []),
+  ]
+  const unreadable = [...train.unreadable, ...test.unreadable]
+  const lines = unreadable.map(
+    ({ name, reason }) => `  ${reason.startsWith(name) ? reason : `${name}: ${reason}`}\n`,
+  )
+  const total = train.count + test.count + unreadable.length
+  const rate = ((total - kept) / seconds).toFixed(0)
+  const again = kept > 0 ? `, ${kept} of them before` : ''
+  return `${tables.join('\n\n')}\n
+Prepared ${train.count} training and ${test.count} test images of ${manifest.dataset} (${shape.join('x')})${again} in ${duration(seconds)}, ${rate} images/s: ${directory}
+${lines.length > 0 ? `${lines.length} could not be read:\n${lines.join('')}` : ''}`
+}

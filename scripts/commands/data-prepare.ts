@@ -1,0 +1,34 @@
+import { Argument, Command } from 'commander'
+import { datasets } from '../../src/data/datasets.js'
+import { datasetSettings } from '../run/dataset-settings.js'
+import { positiveInteger, wholeNumber } from '../terminal/option-values.js'
+import type { PrepareRequest } from './data-prepare-action.js'
+
+/** The command `pmoe data prepare`. */
+export function dataPrepareCommand(): Command {
+  const command = new Command('prepare')
+    .description('decode or compose the images of a dataset once, and store them for fast training')
+    .addArgument(new Argument('<dataset>', 'what to prepare').choices(datasets.map(({ name }) => name)))
+    .option('--data <folder>', "folder of your own files, in the dataset's format")
+    .requiredOption('--out <folder>', 'folder to fill: a new one, or one in which the same was begun')
+  for (const option of datasetSettings) command.addOption(option)
+  return command
+    .option('--shard-records <count>', 'images a file (default: about 16 MiB of them)', positiveInteger)
+    .option('--max-unreadable <count>', 'images that may be impossible to decode', wholeNumber, 10)
+    .option('--force', 'replace what was prepared in --out')
+    .option('--json', 'write progress and result as JSON lines')
+    .addHelpText(
+      'after',
+      `
+Stopped by Ctrl-C, or killed, the same command goes on where it was. Train on the result with
+pmoe train --dataset <dataset> --data <out>.
+
+Examples:
+  $ pmoe data prepare fashion-quadrants --out prepared/quadrants --samples 20000
+  $ pmoe data prepare cifar10 --data ~/cifar-10-batches-bin --out prepared/cifar10`,
+    )
+    .action(async (dataset: string, request: PrepareRequest) => {
+      const { runPrepare } = await import('./data-prepare-action.js')
+      await runPrepare(dataset, request)
+    })
+}

@@ -1,0 +1,29 @@
+import { Command } from 'commander'
+import type { ExplainRequest } from './explain-action.js'
+import { backendOption } from './train.js'
+
+/** The command `pmoe explain`. */
+export function explainCommand(): Command {
+  return new Command('explain')
+    .description('show which patches of an image each expert kept, and how much each of them counts')
+    .argument('<model>', 'folder of a run, or of a saved tfjs model')
+    .argument('<image...>', 'image files, or folders of them')
+    .option('--out <folder>', 'where the pictures and pages go', 'explained')
+    .option('--no-sensitivity', 'do not remove patches one by one')
+    .option('--force', 'replace the pictures of the same names in --out')
+    .addOption(backendOption())
+    .option('--json', 'write one JSON line an image')
+    .addHelpText(
+      'after',
+      `
+For each image --out gets a picture and a page; for several, index.html and experts.png, a sheet of the strongest
+patches of each expert, as well.
+
+Example:
+  $ pmoe explain runs/first photo.jpg --out explained`,
+    )
+    .action(async (model: string, images: string[], request: ExplainRequest) => {
+      const { runExplain } = await import('./explain-action.js')
+      await runExplain(model, images, request)
+    })
+}

@@ -1,0 +1,143 @@
+import type * as tf from '@tensorflow/tfjs'
+import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { checkPlace, placeExport } from '../../src/files/export-output.js'
+import { fileSystem } from '../../src/files/model-files.js'
+import type { Gate, GateScale } from '../../src/layers/routing.js'
+import { type WideResNetVariant, wideResNet } from '../../src/models/wide-resnet.js'
+import { openModel } from '../run/opened-model.js'
+import { loadWeightsFile, readNameMap } from '../run/weights-file.js'
+import { shellCommand } from '../terminal/shell-command.js'
+import { asUsage, UsageError } from '../terminal/usage-error.js'
+
+/** The flags of `pmoe import`. */
+export interface ImportRequest extends NetworkFlags {
+  readonly out: string
+  readonly into?: string
+  readonly names?: string
+  readonly backend?: BackendName | 'auto'
+  readonly force?: boolean
+  readonly json?: boolean
+}
+
+/** The flags that say which network is to be built. */
+interface NetworkFlags {
+  readonly model?: 'wrn' | 'wrn-pmoe'
+  readonly imageSize?: [number, number]
+  readonly channels?: number
+  readonly classes?: number
+  readonly depth?: number
+  readonly widen?: number
+  readonly variant?: WideResNetVariant
+  readonly experts?: number
+  readonly patchesPerExpert?: number
+  readonly patchSize?: number | [number, number]
+  readonly kernelSize?: number
+  readonly gate?: Gate
+  readonly gateScale?: GateScale
+}
+
+const flagNames: Readonly<Record<Exclude<keyof NetworkFlags, 'model'>, string>> = {
+  imageSize: '--image-size',
+  channels: '--channels',
+  classes: '--classes',
+  depth: '--depth',
+  widen: '--widen',
+  variant: '--variant',
+  experts: '--experts',
+  patchesPerExpert: '--patches-per-expert',
+  patchSize: '--patch-size',
+  kernelSize: '--kernel-size',
+  gate: '--gate',
+  gateScale: '--gate-scale',
+}
+const mixtureFlags = [
+  'variant',
+  'experts',
+  'patchesPerExpert',
+  'patchSize',
+  'kernelSize',
+  'gate',
+  'gateScale',
+] as const
+
+/** Puts the weights of a file into a network and saves it. */
+export async function runImport(file: string, request: ImportRequest): Promise<void> {
+  checkFlags(request)
+  const place = { where: 'import', path: request.out, marker: 'model.json', force: request.force ?? false }
+  await checkPlace(place)
+  const names = request.names === undefined ? undefined : await readNameMap(request.names)
+  const { name: backend } = await useBackend(request.backend ?? 'auto')
+  const model = request.into === undefined ? builtNetwork(request) : (await openModel(request.into)).model
+  const source = await loadWeightsFile(model, file, names)
+  await placeExport(place, async temporary => void (await model.save(fileSystem(temporary))))
+  report(model, file, source, backend, request)
+}
+
+function checkFlags(request: ImportRequest): void {
+  const { into, model } = request
+  if ((into === undefined) === (model === undefined)) {
+    throw new UsageError(
+      `import: a network must be given by --into or by --model, got ${into === undefined ? 'neither' : 'both'}`,
+    )
+  }
+  const given = (Object.keys(flagNames) as (keyof typeof flagNames)[]).filter(
+    key => request[key] !== undefined,
+  )
+  const foreign = into !== undefined ? given : model === 'wrn' ? given.filter(key => isMixture(key)) : []
+  if (foreign[0]) {
+    const [wanted, got] = into !== undefined ? ['--model', '--into'] : ['--model wrn-pmoe', '--model wrn']
+    throw new UsageError(`import: ${flagNames[foreign[0]]} must be used with ${wanted}, got ${got}`)
+  }
+}
+
+function isMixture(key: string): boolean {
+  return (mixtureFlags as readonly string[]).includes(key)
+}
+
+function builtNetwork(flags: NetworkFlags): tf.LayersModel {
+  const [height, width] = required(flags, 'imageSize')
+  const { channels = 3, depth, widen, kernelSize, gate, gateScale } = flags
+  const base = {
+    inputShape: [height, width, channels] as const,
+    numClasses: required(flags, 'classes'),
+    ...(depth !== undefined && { depth }),
+    ...(widen !== undefined && { widenFactor: widen }),
+  }
+  if (flags.model === 'wrn') return asUsage(() => wideResNet(base))
+  const pmoe = {
+    numExperts: required(flags, 'experts'),
+    patchesPerExpert: required(flags, 'patchesPerExpert'),
+    patchSize: required(flags, 'patchSize'),
+    ...(kernelSize !== undefined && { kernelSize }),
+    ...(gate && { gate }),
+    ...(gateScale && { gateScale }),
+  }
+  return asUsage(() => wideResNet({ ...base, pmoe, variant: flags.variant ?? 'authors' }))
+}
+
+function required<K extends keyof typeof flagNames>(
+  flags: NetworkFlags,
+  key: K,
+): NonNullable<NetworkFlags[K]> {
+  const value = flags[key]
+  if (value !== undefined) return value
+  throw new UsageError(`import: ${flagNames[key]} must be given with --model ${flags.model}, got none`)
+}
+
+function report(
+  model: tf.LayersModel,
+  file: string,
+  source: string,
+  backend: string,
+  { out, json }: ImportRequest,
+): void {
+  const parameters = model.countParams()
+  if (json) {
+    process.stdout.write(`${JSON.stringify({ file, model: model.name, parameters, out, backend })}\n`)
+    return
+  }
+  process.stdout.write(`Put ${source} into ${model.name}, ${parameters.toLocaleString('en-US')} parameters; saved in ${out}. To go on:
+  ${shellCommand(['pmoe', 'export', out, '--format', 'onnx', '--out', `${out}.onnx`])}
+  ${shellCommand(['pmoe', 'train', '--init', out, '--dataset', 'NAME'])}
+`)
+}

@@ -1,0 +1,66 @@
+import { Command, Option } from 'commander'
+import { configChoices } from '../../src/files/run-config.js'
+import { imageSize, pixelSize, positiveInteger } from '../terminal/option-values.js'
+import type { ImportRequest } from './import-action.js'
+import { backendOption } from './train.js'
+
+/** The command `pmoe import`. */
+export function importCommand(): Command {
+  const command = new Command('import')
+    .description('put weights that were trained elsewhere into a network, and save it as a tfjs LayersModel')
+    .argument('<file>', 'weights: Keras .h5, .weights.h5 or .keras, or .safetensors')
+    .requiredOption('--out <folder>', 'folder of the model to write')
+    .option('--into <model>', 'the network: folder of a run, or of a saved tfjs LayersModel')
+    .addOption(
+      new Option('--model <name>', 'or a network to be built: wide residual, dense or a mixture').choices([
+        'wrn',
+        'wrn-pmoe',
+      ]),
+    )
+  for (const option of networkOptions()) command.addOption(option)
+  return command
+    .option('--names <file>', 'JSON: layers of a PyTorch checkpoint -> layers of the network')
+    .addOption(backendOption())
+    .option('--force', 'replace the model in --out')
+    .option('--json', 'write one JSON object')
+    .addHelpText(
+      'after',
+      `
+Layers of Keras are matched in order by the shapes of their weights, safetensors by name.
+
+Examples:
+  $ pmoe import trained.weights.h5 --model wrn-pmoe --variant authors --image-size 32 --classes 10 \\
+      --experts 4 --patches-per-expert 16 --patch-size 1 --out models/published
+  $ pmoe import checkpoint.safetensors --names names.json --into runs/first --out models/from-torch`,
+    )
+    .action(async (file: string, request: ImportRequest) => {
+      const { runImport } = await import('./import-action.js')
+      await runImport(file, request)
+    })
+}
+
+function networkOptions(): Option[] {
+  return [
+    new Option('--image-size <pixels>', 'of the network to be built: 32, or 64x48').argParser(imageSize),
+    new Option('--channels <count>', 'of its images (default: 3)').argParser(positiveInteger),
+    new Option('--classes <count>', 'its outputs; 1 is one logit').argParser(positiveInteger),
+    new Option('--depth <layers>', '6n+4 (default: 10)').argParser(positiveInteger),
+    new Option(
+      '--widen <factor>',
+      'its groups have 16, 32 and 64 times this many channels (default: 10)',
+    ).argParser(positiveInteger),
+    new Option(
+      '--variant <name>',
+      'how its last block is a mixture (default: authors, the published network)',
+    ).choices(configChoices.variant),
+    new Option('--experts <count>', 'experts of wrn-pmoe').argParser(positiveInteger),
+    new Option('--patches-per-expert <count>', 'patches that each expert keeps').argParser(positiveInteger),
+    new Option('--patch-size <pixels>', 'side of a patch of the last map: 4, or 4x2').argParser(pixelSize),
+    new Option(
+      '--kernel-size <pixels>',
+      "side of an expert's kernel (default: 1 for 1x1 patches, else 3)",
+    ).argParser(positiveInteger),
+    new Option('--gate <name>', 'how gates follow from scores').choices(configChoices.gate),
+    new Option('--gate-scale <name>', 'how gates are scaled').choices(configChoices.gateScale),
+  ]
+}

@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import sharp, { type OverlayOptions } from 'sharp'
+import type { ImageDecoding } from '../../src/data/image-decoding.js'
+import { type Explanation, type Explanations, explain } from '../../src/explain/explain.js'
+import { decodeImage } from '../../src/files/image-files.js'
+import type { ExplainedImage } from '../../src/report/explanation-figure.js'
+import { cellRectangle } from '../../src/report/routing-figure.js'
+import type { Size2D } from '../../src/shapes.js'
+import type { OpenedModel } from './opened-model.js'
+
+/** Longest side of the pictures that overlays are drawn on, in pixels. */
+const pictureSide = 480
+
+/** Images that were explained, as they are shown. */
+export interface ExplainedImages extends Omit<Explanations, 'images'> {
+  readonly images: readonly ExplainedImage[]
+}
+
+/** Decodes image files as the model was trained on them, explains them, and makes pictures of them. */
+export async function explainFiles(
+  { model }: OpenedModel,
+  paths: readonly string[],
+  decoding: ImageDecoding,
+  classNames: readonly string[],
+  sensitivity: boolean,
+): Promise<ExplainedImages> {
+  const files = await Promise.all(paths.map(path => readFile(path)))
+  const decoded = await Promise.all(files.map((bytes, i) => decodeImage(bytes, decoding, paths[i] ?? '')))
+  const { images, ...rest } = await explain(model, new Uint8Array(Buffer.concat(decoded)), decoding.shape, {
+    sensitivity,
+  })
+  const shown = images.map(async (explanation, i): Promise<ExplainedImage> => {
+    const { uri, size } = await pictureOf(files[i] as Uint8Array, decoding, paths[i] ?? '')
+    const { experts, sensitivity: lost } = explanation
+    return {
+      name: basename(paths[i] ?? ''),
+      uri,
+      size,
+      classes: classesOf(explanation, classNames),
+      experts,
+      ...(rest.grid && { grid: rest.grid }),
+      ...(lost && { sensitivity: lost }),
+    }
+  })
+  return { ...rest, images: await Promise.all(shown) }
+}
+
+function classesOf({ probabilities }: Explanation, names: readonly string[]): ExplainedImage['classes'] {
+  return [...probabilities]
+    .map((probability, label) => ({ name: names[label] ?? `class ${label}`, probability }))
+    .sort((a, b) => b.probability - a.probability)
+}
+
+/** What the model looks at, at the image's own resolution up to {@link pictureSide}. */
+async function pictureOf(
+  bytes: Uint8Array,
+  { shape, cropSide }: ImageDecoding,
+  name: string,
+): Promise<{ uri: string; size: Size2D }> {
+  const { width = 1, height = 1, autoOrient } = await sharp(bytes).metadata()
+  const [fullHeight, fullWidth] =
+    cropSide === undefined ? [autoOrient?.height ?? height, autoOrient?.width ?? width] : [cropSide, cropSide]
+  // Small images are enlarged so that overlays have room.
+  const scale = pictureSide / Math.max(fullHeight, fullWidth)
+  const size: Size2D = [
+    Math.max(1, Math.round(fullHeight * scale)),
+    Math.max(1, Math.round(fullWidth * scale)),
+  ]
+  const ownScale = Math.min(1, scale)
+  const own: Size2D = [
+    Math.max(shape[0], Math.round(fullHeight * ownScale)),
+    Math.max(shape[1], Math.round(fullWidth * ownScale)),
+  ]
+  const pixels = await decodeImage(
+    bytes,
+    { shape: [...own, 3], ...(cropSide !== undefined && { cropSide }) },
+    name,
+  )
+  const raw = { width: own[1], height: own[0], channels: 3 } as const
+  const png = await sharp(pixels, { raw }).resize(size[1], size[0], { kernel: 'nearest' }).png().toBuffer()
+  return { uri: `data:image/png;base64,${png.toString('base64')}`, size }
+}
+
+/** Patches of one expert, a row of the sheet. */
+const sheetColumns = 12
+const sheetCell = 88
+
+/**
+ * A sheet of the patches that each expert kept with the largest gates, one row an expert; each is cut out of its image
+ * with as much around it again, and outlined.
+ *
+ * @returns a PNG; undefined for a model that keeps every patch
+ */
+export async function expertSheet({ images, grid }: ExplainedImages): Promise<Buffer | undefined> {
+  const experts = images[0]?.experts.length ?? 0
+  if (!grid || experts === 0) return undefined
+  const cells: OverlayOptions[] = []
+  for (let expert = 0; expert < experts; expert++) {
+    const kept = images.flatMap(image => {
+      const { patches = [], gates = [] } = image.experts[expert] ?? {}
+      return patches.map((patch, i) => ({ image, patch, gate: gates[i] ?? 0 }))
+    })
+    kept.sort((a, b) => b.gate - a.gate)
+    for (const [column, { image, patch }] of kept.slice(0, sheetColumns).entries()) {
+      const input = await patchCut(image, patch, grid)
+      cells.push({ input, left: column * (sheetCell + 4) + 4, top: expert * (sheetCell + 4) + 4 })
+    }
+  }
+  const background = { r: 255, g: 255, b: 255 }
+  const width = sheetColumns * (sheetCell + 4) + 4
+  const height = experts * (sheetCell + 4) + 4
+  return sharp({ create: { width, height, channels: 3, background } })
+    .composite(cells)
+    .png()
+    .toBuffer()
+}
+
+async function patchCut({ uri, size }: ExplainedImage, patch: number, grid: Size2D): Promise<Buffer> {
+  const { x, y, width, height } = cellRectangle(grid, patch, size)
+  // Half a patch around it, black where the image ends.
+  const [left, top] = [Math.round(x - width / 2), Math.round(y - height / 2)]
+  const [w, h] = [Math.round(width * 2), Math.round(height * 2)]
+  const margin = Math.ceil(Math.max(width, height))
+  const picture = Buffer.from(uri.slice(uri.indexOf(',') + 1), 'base64')
+  const padded = await sharp(picture)
+    .extend({ top: margin, bottom: margin, left: margin, right: margin, background: '#10161d' })
+    .toBuffer()
+  const outline = `<svg xmlns="http://www.w3.org/2000/svg" width="${sheetCell}" height="${sheetCell}"><rect x="25%" y="25%" width="50%" height="50%" fill="none" stroke="#ff9d1e" stroke-width="2"/></svg>`
+  return sharp(padded)
+    .extract({ left: left + margin, top: top + margin, width: w, height: h })
+    .resize(sheetCell, sheetCell, { fit: 'fill' })
+    .composite([{ input: Buffer.from(outline) }])
+    .png()
+    .toBuffer()
+}

@@ -1,0 +1,22 @@
+import type { ImageDecoding } from '../../src/data/image-decoding.js'
+import type { ImageShape } from '../../src/shapes.js'
+import { UsageError } from '../terminal/usage-error.js'
+import type { OpenedModel } from './opened-model.js'
+
+/**
+ * How images become what a model was trained on: the size of its input, and what its run cut out of each image.
+ *
+ * @throws UsageError when the model does not take images of a known size, with 1 or 3 channels
+ */
+export function decodingOf({ model, directory, config }: OpenedModel): ImageDecoding {
+  const shape = model.inputs[0]?.shape.slice(1) ?? []
+  const [height, width, channels] = shape
+  if (model.inputs.length !== 1 || shape.length !== 3 || !height || !width || !channels || channels === 2) {
+    throw new UsageError(
+      `${directory}: the model must take images of [height, width, 1 or 3], got [${shape.map(side => side ?? 'any').join(', ')}]`,
+    )
+  }
+  const crop = config?.dataset.crop ?? 'none'
+  const cropSide = crop === 'none' ? {} : { cropSide: Number(crop.slice('center'.length)) }
+  return { shape: shape as unknown as ImageShape, ...cropSide }
+}

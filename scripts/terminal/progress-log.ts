@@ -1,0 +1,118 @@
+import { Presets, SingleBar } from 'cli-progress'
+import type { LogStreams } from './training-log.js'
+import { duration } from './training-log.js'
+
+/** Where the progress of something that is counted is shown. */
+export interface ProgressLog {
+  /**
+   * @param done of `total`
+   * @param free those of them that took no time now
+   * @param status what else is to be said
+   */
+  update(done: number, total: number, free: number, status?: string): void
+  /** Leaves the terminal as it was; may be called twice. */
+  close(): void
+}
+
+const lineMs = 10_000
+const jsonMs = 1000
+
+/**
+ * Chooses how progress is shown: as JSON lines, as a bar on a terminal, otherwise as a plain line every ten seconds.
+ *
+ * @param title names what is counted: `Preparing cifar10`
+ * @param unit what is counted: `images`
+ */
+export function progressLog(
+  title: string,
+  unit: string,
+  { json = false }: { readonly json?: boolean } = {},
+  { out }: Pick<LogStreams, 'out'> = { out: process.stdout },
+  now: () => number = Date.now,
+): ProgressLog {
+  const pace = new Pace(now)
+  if (json)
+    return timedLog(pace, jsonMs, ({ done, total, rate, left }) => {
+      out.write(`${JSON.stringify({ type: 'progress', done, total, rate, secondsLeft: left })}\n`)
+    })
+  if (out.isTTY) return barLog(title, unit, pace, out)
+  return timedLog(pace, lineMs, step => {
+    out.write(`${title}  ${step.done}/${step.total}  ${paceText(step, unit)}${step.status}\n`)
+  })
+}
+
+/** Where something stands, and how fast it goes. */
+interface Step {
+  readonly done: number
+  readonly total: number
+  /** A second; null where nothing was done yet. */
+  readonly rate: number | null
+  /** Seconds; null where the rate is not known. */
+  readonly left: number | null
+  readonly status: string
+}
+
+/** Measures how fast something goes, from its first update on. */
+class Pace {
+  private startedAt: number | undefined
+  readonly now: () => number
+
+  constructor(now: () => number) {
+    this.now = now
+  }
+
+  step(done: number, total: number, free: number, status: string): Step {
+    this.startedAt ??= this.now()
+    const seconds = (this.now() - this.startedAt) / 1000
+    const rate = done > free && seconds > 0 ? (done - free) / seconds : null
+    return { done, total, rate, left: rate === null ? null : (total - done) / rate, status }
+  }
+}
+
+/** Shows a step when so much time has passed, and nothing of what takes less. */
+function timedLog(pace: Pace, milliseconds: number, show: (step: Step) => void): ProgressLog {
+  let next = pace.now() + milliseconds
+  return {
+    update(done, total, free, status = '') {
+      const step = pace.step(done, total, free, status)
+      if (pace.now() < next) return
+      next = pace.now() + milliseconds
+      show(step)
+    },
+    close: () => undefined,
+  }
+}
+
+function barLog(title: string, unit: string, pace: Pace, out: NodeJS.WriteStream): ProgressLog {
+  const bar = new SingleBar(
+    {
+      format: `${title} {bar} {value}/{total}{status}`,
+      barsize: 24,
+      fps: 8,
+      hideCursor: true,
+      stream: out,
+      // Ctrl-C is the command's to handle.
+      gracefulExit: false,
+    },
+    Presets.rect,
+  )
+  let open = false
+  return {
+    update(done, total, free, status = '') {
+      const step = pace.step(done, total, free, status)
+      const text = { status: ` · ${paceText(step, unit)}${status}` }
+      if (open) bar.update(done, text)
+      else bar.start(total, done, text)
+      open = true
+    },
+    close() {
+      if (open) bar.stop()
+      open = false
+    },
+  }
+}
+
+function paceText({ rate, left }: Step, unit: string): string {
+  if (rate === null || left === null) return `? ${unit}/s`
+  return `${rate.toFixed(0)} ${unit}/s  ${duration(left)} left`
+}

@@ -1,0 +1,152 @@
+import { permutation, random } from '../random.js'
+import { allocateImages, type ImagePool } from './composing.js'
+import type { DataSource } from './data-source.js'
+import { type DatasetOptions, testSeed } from './dataset.js'
+import { eachInParallel } from './each-in-parallel.js'
+import type { DecodeImage } from './image-decoding.js'
+import { listFolders, listImages } from './image-listing.js'
+import { readPngSize } from './png-header.js'
+import { keepForTest, testFolders } from './test-share.js'
+
+/** Images to lie behind others: training images have other ones than test images. */
+export interface Backgrounds {
+  readonly train: ImagePool
+  readonly test: ImagePool
+}
+
+/**
+ * The classes of ImageNet's thousand that are plants (WordNet n00017222): daisy and yellow lady's slipper.
+ */
+export const plantSynsets = ['n11939491', 'n12057211'] as const
+
+/** Where the folders of the classes are in copies of ImageNet. */
+const imageNetFolders = ['', 'train', 'ILSVRC/Data/CLS-LOC/train']
+/** Most backgrounds of a half; of more, the first of a seeded order are taken. */
+const mostBackgrounds = 20_000
+
+/**
+ * Loads backgrounds of 32x32 RGB.
+ *
+ * Three kinds of folders are known: two sheets of 32x32 tiles, `train.png` and `test.png`; a copy of ImageNet, of which
+ * the plants are taken; any other folder with images at any depth, with its halves in `train/` and `test/` (or `val/`,
+ * `validation/`) where it has them. Photographs are stretched to the size. Where there are no halves, a fifth of the
+ * images is kept for testing, always the same ones.
+ *
+ * @param name of the dataset, for errors
+ * @throws TypeError without a folder or without a decoder; Error when there are too few images, or one is damaged
+ */
+export async function loadBackgrounds(
+  name: string,
+  { backgrounds: source, decode }: Pick<DatasetOptions, 'backgrounds' | 'decode'>,
+): Promise<Backgrounds> {
+  if (!source) {
+    throw new TypeError(`${name}: backgrounds must be a folder of images or a copy of ImageNet, got none`)
+  }
+  if (!decode) throw new TypeError(`${name}: decode must be a decoder of image files, got none`)
+  if ((await source.exists('train.png')) && (await source.exists('test.png'))) {
+    return {
+      train: await readTiles(source, 'train.png', decode),
+      test: await readTiles(source, 'test.png', decode),
+    }
+  }
+  const { train, test } = await findHalves(source)
+  return {
+    train: await readPhotographs(source, train, decode),
+    test: await readPhotographs(source, test, decode),
+  }
+}
+
+const side = 32
+const shape = [side, side, 3] as const
+const imageBytes = side * side * 3
+
+async function findHalves(
+  source: DataSource,
+): Promise<{ train: readonly string[]; test: readonly string[] }> {
+  const plants = await findPlants(source)
+  if (plants) return split(source, plants)
+  const folders = await listFolders(source, '')
+  const testFolder = folders.includes('train') ? testFolders.find(name => folders.includes(name)) : undefined
+  if (testFolder === undefined) return split(source, (await listImages(source, '')).paths)
+  return { train: await someOf(source, 'train'), test: await someOf(source, testFolder) }
+}
+
+/** The images of the plants in a copy of ImageNet; undefined where the folder is none. */
+async function findPlants(source: DataSource): Promise<readonly string[] | undefined> {
+  for (const folder of imageNetFolders) {
+    const found = await foldersAt(source, folder)
+    const synsets = plantSynsets.filter(synset => found.includes(synset))
+    if (synsets.length === 0) continue
+    const listings = synsets.map(synset => listImages(source, folder === '' ? synset : `${folder}/${synset}`))
+    return (await Promise.all(listings)).flatMap(({ paths }) => paths)
+  }
+  return undefined
+}
+
+/** The folders in a folder that may not be there. */
+async function foldersAt(source: DataSource, folder: string): Promise<readonly string[]> {
+  let at = ''
+  for (const name of folder === '' ? [] : folder.split('/')) {
+    if (!(await listFolders(source, at)).includes(name)) return []
+    at = at === '' ? name : `${at}/${name}`
+  }
+  return listFolders(source, at)
+}
+
+async function someOf(source: DataSource, folder: string): Promise<readonly string[]> {
+  const { paths, ignored } = await listImages(source, folder)
+  if (paths.length > 0) return pathsAt(paths, permutation(paths.length, random(testSeed, 'backgrounds')))
+  throw new Error(
+    `${source.describe(folder)}: folder must hold images to lie behind others, got none (${ignored} other files)`,
+  )
+}
+
+function split(source: DataSource, paths: readonly string[]): { train: string[]; test: string[] } {
+  if (paths.length < 2) {
+    throw new Error(
+      `${source.describe('')}: folder must hold 2 images or more to lie behind others, one of them for testing, ` +
+        `got ${paths.length}`,
+    )
+  }
+  const { train, test } = keepForTest(paths.length, 'backgrounds')
+  return { train: pathsAt(paths, train), test: pathsAt(paths, test) }
+}
+
+function pathsAt(paths: readonly string[], positions: Int32Array): string[] {
+  return Array.from(positions.subarray(0, mostBackgrounds), place => paths[place] as string)
+}
+
+async function readPhotographs(
+  source: DataSource,
+  paths: readonly string[],
+  decode: DecodeImage,
+): Promise<ImagePool> {
+  const images = allocateImages('loadBackgrounds', paths.length, imageBytes)
+  await eachInParallel(paths.length, async position => {
+    const path = paths[position] as string
+    const pixels = await decode(await source.read(path), { shape }, source.describe(path))
+    images.set(pixels, position * imageBytes)
+  })
+  return { images, count: paths.length, shape }
+}
+
+/** Cuts a sheet into its tiles, row by row. */
+async function readTiles(source: DataSource, path: string, decode: DecodeImage): Promise<ImagePool> {
+  const name = source.describe(path)
+  const bytes = await source.read(path)
+  const [height, width] = readPngSize(bytes, name)
+  if (height % side !== 0 || width % side !== 0) {
+    throw new RangeError(`${name}: sides must be multiples of ${side} pixels, got ${height}x${width}`)
+  }
+  const sheet = await decode(bytes, { shape: [height, width, 3] }, name)
+  const columns = width / side
+  const count = (height / side) * columns
+  const images = new Uint8Array(count * imageBytes)
+  for (let row = 0; row < count * side; row++) {
+    const tile = Math.floor(row / side)
+    const sheetRow = Math.floor(tile / columns) * side + (row % side)
+    const from = (sheetRow * width + (tile % columns) * side) * 3
+    images.set(sheet.subarray(from, from + side * 3), row * side * 3)
+  }
+  return { images, count, shape }
+}

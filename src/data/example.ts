@@ -1,0 +1,204 @@
+/**
+ * Decodes TensorFlow's `tf.train.Example`: named features, each a list of byte strings, floats or 64-bit integers.
+ *
+ * Reference: tensorflow/core/example/example.proto and feature.proto, and
+ * https://protobuf.dev/programming-guides/encoding
+ */
+
+/** The value of one feature. */
+export type Feature =
+  | { readonly kind: 'bytes'; readonly values: readonly Uint8Array[] }
+  | { readonly kind: 'floats'; readonly values: readonly number[] }
+  | { readonly kind: 'integers'; readonly values: readonly number[] }
+
+/** An Example: its features by name. */
+export type Example = ReadonlyMap<string, Feature>
+
+/** Wire types of protocol buffers. */
+const wire = { varint: 0, eight: 1, length: 2, four: 5 } as const
+const kinds = ['bytes', 'floats', 'integers'] as const
+
+/**
+ * Decodes one Example.
+ *
+ * @param bytes of the message
+ * @param name of the record, for errors
+ * @returns features by name; byte strings are views of `bytes`
+ * @throws RangeError with the byte offset when the bytes are no Example, or an integer has more than 53 bits
+ */
+export function decodeExample(bytes: Uint8Array, name: string): Example {
+  const example = new Map<string, Feature>()
+  const cursor = new Cursor(bytes, name)
+  for (const message of cursor.messages(1, bytes.length)) {
+    for (const entry of cursor.messages(1, message)) readFeature(cursor, entry, example)
+  }
+  return example
+}
+
+/** One entry of the map: key (1), Feature (2). */
+function readFeature(cursor: Cursor, end: number, example: Map<string, Feature>): void {
+  let key = ''
+  let feature: Feature = { kind: 'bytes', values: [] }
+  while (cursor.at < end) {
+    const tag = cursor.varint()
+    if (tag === tagOf(1)) key = cursor.text(cursor.end(end))
+    else if (tag === tagOf(2)) feature = readLists(cursor, cursor.end(end)) ?? feature
+    else cursor.skip(tag, end)
+  }
+  example.set(key, feature)
+}
+
+/** BytesList (1), FloatList (2) or Int64List (3); of several the last one counts. */
+function readLists(cursor: Cursor, end: number): Feature | undefined {
+  let feature: Feature | undefined
+  while (cursor.at < end) {
+    const tag = cursor.varint()
+    const kind = kinds[(tag >>> 3) - 1]
+    if (kind === undefined || (tag & 7) !== wire.length) cursor.skip(tag, end)
+    else feature = readList(cursor, kind, cursor.end(end))
+  }
+  return feature
+}
+
+/** The values of a list are its field 1; numbers are packed, or stand one by one. */
+function readList(cursor: Cursor, kind: Feature['kind'], end: number): Feature {
+  if (kind === 'bytes') {
+    const values: Uint8Array[] = []
+    for (const inner of cursor.messages(1, end)) values.push(cursor.take(inner))
+    return { kind, values }
+  }
+  const values: number[] = []
+  const read = kind === 'floats' ? () => cursor.float() : () => cursor.integer()
+  const single = kind === 'floats' ? wire.four : wire.varint
+  while (cursor.at < end) {
+    const tag = cursor.varint()
+    if (tag === tagOf(1)) {
+      const last = cursor.end(end)
+      while (cursor.at < last) values.push(read())
+      cursor.checkAt(last)
+    } else if (tag === tagOf(1, single)) values.push(read())
+    else cursor.skip(tag, end)
+  }
+  return { kind, values }
+}
+
+function tagOf(field: number, type: number = wire.length): number {
+  return (field << 3) | type
+}
+
+/** A place in protobuf bytes that never leaves them. */
+class Cursor {
+  at = 0
+  private readonly bytes: Uint8Array
+  private readonly name: string
+  private readonly view: DataView
+
+  constructor(bytes: Uint8Array, name: string) {
+    this.bytes = bytes
+    this.name = name
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  /** Goes through a message and stops in each of its embedded ones of this field; yields where that ends. */
+  *messages(field: number, end: number): Generator<number, void, undefined> {
+    while (this.at < end) {
+      const tag = this.varint()
+      if (tag === tagOf(field)) {
+        const inner = this.end(end)
+        yield inner
+        this.checkAt(inner)
+      } else this.skip(tag, end)
+    }
+    this.checkAt(end)
+  }
+
+  /** Reads a length; where what is so long ends. */
+  end(within: number): number {
+    const from = this.at
+    const length = this.varint()
+    if (this.at + length > within) {
+      throw this.wrong(from, `a length of at most ${Math.max(0, within - this.at)}`, String(length))
+    }
+    return this.at + length
+  }
+
+  /** An unsigned integer below 2^53. */
+  varint(): number {
+    const from = this.at
+    let value = 0
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.bytes[this.at]
+      if (byte === undefined) throw this.wrong(from, 'an integer', 'the end of the data')
+      this.at++
+      value += (byte & 127) * scale
+      if (byte < 128) break
+      if (scale > 2 ** 49) throw this.wrong(from, 'an integer below 2^53', 'more')
+    }
+    if (value > Number.MAX_SAFE_INTEGER) throw this.wrong(from, 'an integer below 2^53', 'more')
+    return value
+  }
+
+  /** A signed 64-bit integer of at most 53 bits; negative ones have ten bytes. */
+  integer(): number {
+    const from = this.at
+    if ((this.bytes[from] as number) < 128) return this.varint()
+    let bits = 0n
+    for (let shift = 0n; ; shift += 7n) {
+      const byte = this.bytes[this.at]
+      if (byte === undefined || shift > 63n) {
+        throw this.wrong(from, 'a 64-bit integer', byte === undefined ? 'the end of the data' : 'more')
+      }
+      this.at++
+      bits |= BigInt(byte & 127) << shift
+      if (byte < 128) break
+    }
+    const value = Number(BigInt.asIntN(64, bits))
+    if (!Number.isSafeInteger(value)) throw this.wrong(from, 'an integer of at most 53 bits', `${bits}`)
+    return value
+  }
+
+  float(): number {
+    if (this.at + 4 > this.bytes.length) throw this.wrong(this.at, 'a float', 'the end of the data')
+    this.at += 4
+    return this.view.getFloat32(this.at - 4, true)
+  }
+
+  take(end: number): Uint8Array {
+    const taken = this.bytes.subarray(this.at, end)
+    this.at = end
+    return taken
+  }
+
+  text(end: number): string {
+    const bytes = this.take(end)
+    let text = ''
+    for (const byte of bytes) {
+      if (byte > 127) return decoder.decode(bytes)
+      text += String.fromCharCode(byte)
+    }
+    return text
+  }
+
+  skip(tag: number, end: number): void {
+    const type = tag & 7
+    if (type === wire.varint) this.varint()
+    else if (type === wire.length) this.at = this.end(end)
+    else if (type === wire.eight) this.at += 8
+    else if (type === wire.four) this.at += 4
+    else throw this.wrong(this.at - 1, 'a field of protocol buffers', `wire type ${type}`)
+    if (this.at > end) throw this.wrong(end, 'a whole field', 'the end of the data')
+  }
+
+  checkAt(end: number): void {
+    if (this.at !== end) throw this.wrong(end, 'the end of a message', 'the middle of a field')
+  }
+
+  private wrong(at: number, expected: string, got: string): RangeError {
+    return new RangeError(
+      `${this.name}: data must be a tf.train.Example, got ${got} where ${expected} belongs (byte ${at} of ` +
+        `${this.bytes.length})`,
+    )
+  }
+}
+
+const decoder = new TextDecoder()

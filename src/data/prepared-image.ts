@@ -1,0 +1,68 @@
+import type { ImageShape } from '../shapes.js'
+import { decodeExample, type Example } from './example.js'
+
+/** The features of a prepared image: raw pixels, so that reading is a copy; the size, and what is known of it. */
+export const imageFeatures = {
+  pixels: 'image',
+  height: 'height',
+  width: 'width',
+  channels: 'channels',
+  label: 'label',
+  group: 'group',
+  cell: 'cell',
+} as const
+
+/** One prepared image. */
+export interface PreparedImage {
+  /** Pixels 0..255, (height, width, channels). */
+  readonly pixels: Uint8Array
+  readonly label: number
+  readonly group?: number
+  /** The cell that shows the labelled class, for composed images. */
+  readonly cell?: number
+}
+
+/**
+ * Reads one prepared image.
+ *
+ * @param data of its record
+ * @param shape that it must have
+ * @param name of the record, for errors
+ * @returns its pixels as a view of `data`
+ * @throws RangeError when the data are no Example, a feature is missing, or the size or the number of bytes is another
+ */
+export function readPreparedImage(data: Uint8Array, shape: ImageShape, name: string): PreparedImage {
+  const example = decodeExample(data, name)
+  const size = [imageFeatures.height, imageFeatures.width, imageFeatures.channels].map(key =>
+    required(integer(example, key), key, name),
+  )
+  if (size.some((side, axis) => side !== shape[axis])) {
+    throw new RangeError(`${name}: image must be ${shape.join('x')}, got ${size.join('x')}`)
+  }
+  const feature = example.get(imageFeatures.pixels)
+  const pixels = feature?.kind === 'bytes' ? feature.values[0] : undefined
+  const bytes = shape[0] * shape[1] * shape[2]
+  if (pixels?.length !== bytes) {
+    throw new RangeError(
+      `${name}: image must hold the ${bytes} bytes of ${shape.join('x')} pixels, got ${pixels?.length ?? 'none'}`,
+    )
+  }
+  const group = integer(example, imageFeatures.group)
+  const cell = integer(example, imageFeatures.cell)
+  return {
+    pixels,
+    label: required(integer(example, imageFeatures.label), imageFeatures.label, name),
+    ...(group !== undefined && { group }),
+    ...(cell !== undefined && { cell }),
+  }
+}
+
+function integer(example: Example, key: string): number | undefined {
+  const feature = example.get(key)
+  return feature?.kind === 'integers' ? feature.values[0] : undefined
+}
+
+function required(value: number | undefined, key: string, name: string): number {
+  if (value !== undefined) return value
+  throw new RangeError(`${name}: record must have an integer feature ${key}, got none`)
+}

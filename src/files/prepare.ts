@@ -1,0 +1,307 @@
+import { createHash } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import type { DataSource } from '../data/data-source.js'
+import type { DatasetEntry, DatasetOptions } from '../data/dataset.js'
+import type { DecodeImage } from '../data/image-decoding.js'
+import type { PreparedImage } from '../data/prepared-image.js'
+import { writeIndex } from '../data/prepared-index.js'
+import {
+  manifestText,
+  type PreparedHalf,
+  type PreparedManifest,
+  parseManifest,
+  type UnreadableImage,
+} from '../data/prepared-manifest.js'
+import { shardFile } from '../data/tfrecord-shards.js'
+import { isPositiveInteger } from '../shapes.js'
+import { writeFileAtomic } from './atomic.js'
+import { dataFolder } from './data-folder.js'
+import { orderedWork } from './ordered-work.js'
+import { type InputHalf, type PrepareInput, prepareInput } from './prepare-input.js'
+import { type FinishedShard, type PrepareState, takeFolder } from './prepare-state.js'
+import { readShardRecords, type ShardRecords, writeShard } from './prepared-shard.js'
+
+/** What is to be prepared, and how. */
+export interface PrepareRequest {
+  readonly entry: DatasetEntry
+  readonly source: DataSource
+  readonly options: DatasetOptions
+  /** Decodes image files, for datasets that have any. */
+  readonly decode: DecodeImage
+  /** The folder to fill. */
+  readonly directory: string
+  /** Records a file; by default so many that a file has about 16 MiB. A killed preparation loses at most one file. */
+  readonly recordsPerShard?: number
+  /** Images that may be impossible to decode, before preparing stops; 10 by default. */
+  readonly maxUnreadable?: number
+  /** Images that are decoded at a time; 4 a core by default. */
+  readonly inFlight?: number
+  /** Replaces what was prepared in the folder. */
+  readonly force?: boolean
+  /** Stops at once; what is finished stays. */
+  readonly signal?: AbortSignal
+  onProgress?(progress: PrepareProgress): void
+}
+
+/** How far preparing is. */
+export interface PrepareProgress {
+  /** Images that are stored, or cannot be decoded. */
+  readonly done: number
+  readonly total: number
+  /** Those of them that an earlier, unfinished call had stored. */
+  readonly kept: number
+  /** The images that could not be decoded so far. */
+  readonly unreadable: readonly UnreadableImage[]
+}
+
+const defaultShardBytes = 2 ** 24
+const defaultMaxUnreadable = 10
+
+/**
+ * Decodes or composes the images of a dataset once, and stores them as files of records with checksums, an index and a
+ * manifest, in the order of which smaller sets are the beginning.
+ *
+ * A call that was killed or stopped goes on where it was when it is called again, file by file, and ends in the same
+ * bytes as an uninterrupted one. Memory holds a few images, whatever their number; datasets that are not image files are
+ * loaded whole.
+ *
+ * @returns what the manifest says
+ * @throws RangeError when an option is out of range, or as the dataset throws
+ * @throws Error when the folder holds something else or cannot be written, or more images than `maxUnreadable` cannot
+ *   be decoded, naming them; the signal's reason when stopped
+ */
+export async function prepareDataset(request: PrepareRequest): Promise<PreparedManifest> {
+  const { entry, source, options, decode, directory, force = false } = request
+  checkRequest(request)
+  const input = await prepareInput(entry, source, options, decode)
+  const recordsPerShard = request.recordsPerShard ?? shardRecordsOf(input)
+  const described = describedOptions(options)
+  const job = { dataset: entry.name, options: described, source: source.describe(''), recordsPerShard }
+  const state = await takeFolder(directory, job, input, force)
+  const work = new Preparation(request, input, state, recordsPerShard)
+  const train = await work.half('train')
+  const test = await work.half('test')
+  const { shape, classNames, groupNames, cells } = input
+  const text = manifestText({
+    dataset: entry.name,
+    options: described,
+    source: job.source,
+    shape,
+    classNames,
+    ...(groupNames && { groupNames }),
+    ...(cells && { cells }),
+    train,
+    test,
+  })
+  const manifest = parseManifest(text, directory)
+  await state.finish(text)
+  return manifest
+}
+
+function checkRequest({ recordsPerShard = 1, inFlight = 1, maxUnreadable = 0 }: PrepareRequest): void {
+  for (const [option, value] of Object.entries({ recordsPerShard, inFlight })) {
+    if (isPositiveInteger(value)) continue
+    throw new RangeError(`prepareDataset: ${option} must be a positive integer, got ${value}`)
+  }
+  if (!Number.isInteger(maxUnreadable) || maxUnreadable < 0) {
+    throw new RangeError(
+      `prepareDataset: maxUnreadable must be an integer of at least 0, got ${maxUnreadable}`,
+    )
+  }
+}
+
+function shardRecordsOf({ shape }: PrepareInput): number {
+  return Math.max(1, Math.floor(defaultShardBytes / (shape[0] * shape[1] * shape[2])))
+}
+
+/** The options as a manifest keeps them. */
+function describedOptions({
+  decode: _,
+  backgrounds,
+  ...options
+}: DatasetOptions): PreparedManifest['options'] {
+  return { ...options, ...(backgrounds && { backgrounds: backgrounds.describe('') }) }
+}
+
+/** The work on one folder. */
+class Preparation {
+  private readonly request: PrepareRequest
+  private readonly input: PrepareInput
+  private readonly state: PrepareState
+  private readonly recordsPerShard: number
+  private readonly unreadable: UnreadableImage[] = []
+  private done = 0
+  private kept = 0
+
+  constructor(request: PrepareRequest, input: PrepareInput, state: PrepareState, recordsPerShard: number) {
+    this.request = request
+    this.input = input
+    this.state = state
+    this.recordsPerShard = recordsPerShard
+  }
+
+  /** Stores the training or the test images. */
+  async half(name: 'train' | 'test'): Promise<PreparedHalf> {
+    const images = this.input[name]
+    const shards = Math.ceil(images.count / this.recordsPerShard)
+    const finished: FinishedShard[] = []
+    const known: ShardRecords[] = []
+    for (let number = 0; number < shards; number++) {
+      const file = shardFile(name, number, shards, '.tfrecord')
+      const shard = (await this.keptShard(file)) ?? (await this.newShard(file, images, number))
+      finished.push(shard.finished)
+      known.push(shard.known)
+    }
+    return this.describe(name, finished, known)
+  }
+
+  /** A shard that an earlier call finished, where it is whole. */
+  private async keptShard(
+    file: string,
+  ): Promise<{ finished: FinishedShard; known: ShardRecords } | undefined> {
+    const finished = this.state.finished.get(file)
+    if (!finished) return undefined
+    this.request.signal?.throwIfAborted()
+    const known = await this.readBack(finished)
+    if (!known) return undefined
+    this.unreadable.push(...finished.unreadable)
+    this.checkUnreadable()
+    const images = finished.records + finished.unreadable.length
+    this.done += images
+    this.kept += images
+    this.tell()
+    return { finished, known }
+  }
+
+  private async readBack({ file, bytes, records }: FinishedShard): Promise<ShardRecords | undefined> {
+    const folder = dataFolder(this.request.directory)
+    if (!(await folder.exists(file))) return undefined
+    const source = await folder.open(file)
+    try {
+      const known = await readShardRecords(source, folder.describe(file), this.input.shape)
+      return source.length === bytes && known.labels.length === records ? known : undefined
+    } catch (error) {
+      // What is damaged is written anew.
+      if (error instanceof RangeError) return undefined
+      throw error
+    } finally {
+      await source.close()
+    }
+  }
+
+  private async newShard(
+    file: string,
+    images: InputHalf,
+    number: number,
+  ): Promise<{ finished: FinishedShard; known: ShardRecords }> {
+    const first = number * this.recordsPerShard
+    const count = Math.min(this.recordsPerShard, images.count - first)
+    const before = this.unreadable.length
+    const readable = this.readable(images, first, count)
+    const written = await writeShard(join(this.request.directory, file), readable, this.input.shape)
+    const { known, bytes, sha256 } = written
+    const unreadable = this.unreadable.slice(before)
+    const finished = { file, records: known.labels.length, bytes, sha256, unreadable }
+    await this.state.add(finished)
+    return { finished, known }
+  }
+
+  /** The images of a shard that can be decoded, in their order; several are decoded at a time. */
+  private async *readable(
+    images: InputHalf,
+    first: number,
+    count: number,
+  ): AsyncGenerator<PreparedImage, void, undefined> {
+    const { inFlight = 4 * availableParallelism(), signal } = this.request
+    const decoded = orderedWork(count, inFlight, async i => {
+      signal?.throwIfAborted()
+      return images.pixels(first + i).catch((error: unknown) => ({ error }))
+    })
+    let position = first
+    for await (const pixels of decoded) {
+      signal?.throwIfAborted()
+      this.done++
+      if (pixels instanceof Uint8Array) yield imageAt(images, position, pixels)
+      else {
+        this.unreadable.push({ name: images.name(position), reason: reasonOf(pixels.error) })
+        this.checkUnreadable()
+      }
+      this.tell()
+      position++
+    }
+  }
+
+  private checkUnreadable(): void {
+    const { maxUnreadable = defaultMaxUnreadable } = this.request
+    const found = this.unreadable
+    if (found.length <= maxUnreadable) return
+    const list = found
+      .slice(-5)
+      .map(({ name, reason }) => (reason.startsWith(name) ? reason : `${name}: ${reason}`))
+    throw new Error(
+      `prepareDataset: images that cannot be decoded must be at most ${maxUnreadable} (maxUnreadable), ` +
+        `got ${found.length} of ${this.done}, ` +
+        `the last of them:\n  ${list.join('\n  ')}`,
+    )
+  }
+
+  private tell(): void {
+    const { done, kept, unreadable } = this
+    const total = this.input.train.count + this.input.test.count
+    this.request.onProgress?.({ done, total, kept, unreadable })
+  }
+
+  private async describe(
+    name: 'train' | 'test',
+    finished: readonly FinishedShard[],
+    known: readonly ShardRecords[],
+  ): Promise<PreparedHalf> {
+    const { classNames, groupNames, cells } = this.input
+    const all = (key: keyof ShardRecords): number[] => known.flatMap(shard => shard[key])
+    const labels = all('labels')
+    const groups = groupNames && all('groups')
+    if (labels.length === 0) {
+      throw new Error(`prepareDataset: ${name} images must be at least 1 that can be decoded, got 0`)
+    }
+    const bytes = writeIndex({
+      labels: Int32Array.from(labels),
+      ...(groups && { groups: Int32Array.from(groups) }),
+      ...(cells && { trueCell: Int32Array.from(all('trueCell')) }),
+      offsets: Float64Array.from(all('offsets')),
+    })
+    const file = `${name}.index.safetensors`
+    await writeFileAtomic(join(this.request.directory, file), bytes)
+    return {
+      count: labels.length,
+      classCounts: counts(labels, classNames.length),
+      ...(groups && groupNames && { groupCounts: counts(groups, groupNames.length) }),
+      index: { file, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
+      shards: finished.map(({ unreadable: _, ...shard }) => shard),
+      unreadable: finished.flatMap(({ unreadable }) => unreadable),
+    }
+  }
+}
+
+function imageAt(
+  { labels, groups, trueCell }: InputHalf,
+  position: number,
+  pixels: Uint8Array,
+): PreparedImage {
+  return {
+    pixels,
+    label: labels[position] as number,
+    ...(groups && { group: groups[position] as number }),
+    ...(trueCell && { cell: trueCell[position] as number }),
+  }
+}
+
+function counts(parts: readonly number[], length: number): number[] {
+  const found = new Array<number>(length).fill(0)
+  for (const part of parts) found[part] = (found[part] ?? 0) + 1
+  return found
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,29 @@
+import type * as tf from '@tensorflow/tfjs'
+import { BatchNormalization } from '../layers/batch-norm.js'
+import { Convolution } from '../layers/convolution.js'
+import { placedLayers } from '../layers/layer-paths.js'
+import { ReLU } from '../layers/relu.js'
+import { ResidualAdd } from '../layers/residual-add.js'
+import { rebuildModel } from './rebuild.js'
+
+/**
+ * Copies a model with the layers of this library in the place of tfjs's own of the same class names: the results are
+ * the same, training is faster and takes less memory.
+ *
+ * @returns a model that shares nothing with the old one; the caller disposes it
+ * @throws RangeError, Error as `rebuildModel`
+ */
+export function withFasterLayers(model: tf.LayersModel): tf.LayersModel {
+  const classes = [BatchNormalization, Convolution, ResidualAdd, ...(reluIsPlain(model) ? [ReLU] : [])]
+  return rebuildModel(model, new Map(), 'withFasterLayers', {
+    classes:
+      classes as unknown as readonly tf.serialization.SerializableConstructor<tf.serialization.Serializable>[],
+  })
+}
+
+/** Whether every ReLU layer is max(x, 0), without a greatest value. */
+function reluIsPlain(model: tf.LayersModel): boolean {
+  return placedLayers(model).every(
+    ({ layer }) => layer.getClassName() !== 'ReLU' || layer.getConfig().maxValue == null,
+  )
+}

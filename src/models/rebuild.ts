@@ -1,0 +1,198 @@
+import * as tf from '@tensorflow/tfjs'
+import { isNestedModel, placedLayers } from '../layers/layer-paths.js'
+
+/** A layer as tfjs serializes it. */
+export interface SerializedLayer {
+  readonly className: string
+  readonly config: tf.serialization.ConfigDict
+}
+
+/** What becomes of a layer, from its class and configuration. */
+export type LayerChange = (layer: SerializedLayer) => SerializedLayer
+
+/** What rebuilding may do besides changing layers. */
+export interface RebuildOptions {
+  /** Classes that take the place of the model's own of the same class name; they must take the same configuration. */
+  readonly classes?: readonly tf.serialization.SerializableConstructor<tf.serialization.Serializable>[]
+}
+
+/**
+ * Builds a model anew from its configuration, with some layers changed, and copies its weights.
+ *
+ * The new model shares nothing with the old one: names, connections, shared layers, weight values and trainable flags
+ * are those of the old model. Layers keep their classes, registered or not. A changed layer takes over those weights
+ * that it has under the same name in the same shape; its others start as its initializers say. Where the model was
+ * compiled, the new one is compiled with the same loss and metrics and a fresh optimizer of the same settings.
+ *
+ * @param changes by the path of the layer, `backbone/conv1`
+ * @param where the caller, for errors
+ * @returns the new model; the caller disposes it
+ * @throws RangeError when a path is not in the model, or one layer stands in two models: rebuilt, it would become two
+ * @throws Error with its cause when tfjs cannot build the changed configuration
+ */
+export function rebuildModel(
+  model: tf.LayersModel,
+  changes: ReadonlyMap<string, LayerChange>,
+  where: string,
+  { classes = [] }: RebuildOptions = {},
+): tf.LayersModel {
+  checkPaths(model, changes, where)
+  checkSharing(model, where)
+  const serialized = changedLayers(model, structuredClone(model.getConfig()), '', changes)
+  const rebuilt = withClasses(model, classes, () => built(model, serialized, where))
+  copyState(model, rebuilt, '', changes)
+  compileLike(model, rebuilt)
+  return rebuilt
+}
+
+function checkPaths(model: tf.LayersModel, changes: ReadonlyMap<string, LayerChange>, where: string): void {
+  const paths = placedLayers(model).map(({ path }) => path)
+  for (const path of changes.keys()) {
+    if (paths.includes(path)) continue
+    throw new RangeError(`${where}: layer must be one of the model, got ${path} (layers: ${listed(paths)})`)
+  }
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 8).join(', ')
+  return names.length > 8 ? `${shown}, and ${names.length - 8} more` : shown
+}
+
+/** A configuration lists the layers of each model by themselves. */
+function checkSharing(model: tf.LayersModel, where: string): void {
+  const places = new Map<tf.layers.Layer, { path: string; parent: tf.LayersModel }>()
+  for (const { layer, path, parent } of placedLayers(model)) {
+    const other = places.get(layer)
+    if (other && (other.parent !== parent || other.path !== path)) {
+      throw new RangeError(
+        `${where}: every layer must stand in one model, got one that stands in two (${other.path} and ${path}: ` +
+          'rebuilt, it would become two layers that train apart)',
+      )
+    }
+    places.set(layer, { path, parent })
+  }
+}
+
+type Config = tf.serialization.ConfigDict
+
+/** Applies changes to the configuration of a model, in place. */
+function changedLayers(
+  model: tf.LayersModel,
+  config: Config,
+  prefix: string,
+  changes: ReadonlyMap<string, LayerChange>,
+): Config {
+  const entries = config.layers as Config[]
+  for (const [index, layer] of model.layers.entries()) {
+    const entry = entries[index] as Config & { className: string; config: Config }
+    const path = prefix + layer.name
+    const change = changes.get(path)
+    if (isNestedModel(layer)) changedLayers(layer, entry.config, `${path}/`, changes)
+    else if (change) Object.assign(entry, change({ className: entry.className, config: entry.config }))
+  }
+  return config
+}
+
+function built(model: tf.LayersModel, config: Config, where: string): tf.LayersModel {
+  const kind = model.constructor as unknown as {
+    fromConfig(cls: unknown, config: Config, customObjects: object, fastWeightInit: boolean): tf.LayersModel
+  }
+  try {
+    return kind.fromConfig(kind, config, {}, false)
+  } catch (cause) {
+    const [reason = ''] = (cause as Error).message.split('\n')
+    throw new Error(`${where}: model must be one that can be built again, got: ${reason}`, { cause })
+  }
+}
+
+type LayerClass = NonNullable<RebuildOptions['classes']>[number]
+
+/**
+ * Lets class names stand for the classes of the model's own layers, or for those given, while an action runs: layers
+ * that are not registered can be built then, and none becomes another of its name.
+ */
+function withClasses<T>(model: tf.LayersModel, given: readonly LayerClass[], action: () => T): T {
+  const { classNameMap } = tf.serialization.SerializationMap.getMap()
+  const classes = new Map([...ownClasses(model), ...given.map(cls => [cls.className, cls] as const)])
+  const before = [...classes.keys()].map(className => [className, classNameMap[className]] as const)
+  try {
+    for (const [className, cls] of classes) classNameMap[className] = [cls, cls.fromConfig as never]
+    return action()
+  } finally {
+    for (const [className, entry] of before) {
+      if (entry) classNameMap[className] = entry
+      else delete classNameMap[className]
+    }
+  }
+}
+
+/** The classes of a model's layers; where two share a name, the registered one has to serve. */
+function ownClasses(model: tf.LayersModel): [string, LayerClass][] {
+  const classes = new Map<string, Set<LayerClass>>()
+  for (const { layer } of placedLayers(model)) {
+    const cls = layer.constructor as LayerClass
+    classes.set(cls.className, (classes.get(cls.className) ?? new Set()).add(cls))
+  }
+  return [...classes].flatMap(([className, [cls, ...others]]) =>
+    cls && others.length === 0 ? [[className, cls]] : [],
+  )
+}
+
+function copyState(
+  from: tf.LayersModel,
+  to: tf.LayersModel,
+  prefix: string,
+  changes: ReadonlyMap<string, LayerChange>,
+): void {
+  // Sets the flags of all weights inside, before each gets its own.
+  if (!from.trainable) to.trainable = false
+  for (const layer of from.layers) {
+    const target = to.getLayer(layer.name)
+    const path = prefix + layer.name
+    if (isNestedModel(layer)) copyState(layer, target as tf.LayersModel, `${path}/`, changes)
+    else copyWeights(layer, target, changes.has(path) ? sameNameAndShape : samePlace)
+  }
+}
+
+type Counterpart = (
+  weight: tf.LayerVariable,
+  index: number,
+  layer: tf.layers.Layer,
+) => tf.LayerVariable | undefined
+
+function copyWeights(from: tf.layers.Layer, to: tf.layers.Layer, counterpart: Counterpart): void {
+  for (const [index, weight] of from.weights.entries()) {
+    const target = counterpart(weight, index, to)
+    if (!target) continue
+    // Not target.write(): it would apply the weight's constraint, which rounds.
+    const variable = target.read() as tf.Variable
+    variable.assign(weight.read())
+    target.trainable = weight.trainable
+  }
+}
+
+/** Weights that are not trained come last: places differ where flags do, full names do not. */
+const samePlace: Counterpart = (weight, index, layer) =>
+  layer.weights.find(({ originalName }) => originalName === weight.originalName) ?? layer.weights[index]
+
+const sameNameAndShape: Counterpart = (weight, _, layer) =>
+  layer.weights.find(
+    other => ownName(other) === ownName(weight) && other.shape.join() === weight.shape.join(),
+  )
+
+function ownName({ originalName }: tf.LayerVariable): string {
+  return originalName.slice(originalName.lastIndexOf('/') + 1)
+}
+
+function compileLike(model: tf.LayersModel, rebuilt: tf.LayersModel): void {
+  const { optimizer, loss, metrics } = model
+  if (!optimizer) return
+  const kind = optimizer.constructor as unknown as {
+    fromConfig(cls: unknown, config: Config): tf.Optimizer
+  }
+  rebuilt.compile({
+    optimizer: kind.fromConfig(kind, optimizer.getConfig()),
+    loss,
+    metrics,
+  } as tf.ModelCompileArgs)
+}

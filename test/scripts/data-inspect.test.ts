@@ -1,0 +1,150 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { callPmoe } from './run-pmoe.js'
+
+let dir: string
+let photos: string
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'pmoe-inspect-'))
+  photos = join(dir, 'photos')
+  const counts = { cat: 10, dog: 5 }
+  for (const [name, count] of Object.entries(counts)) {
+    await mkdir(join(photos, name), { recursive: true })
+    for (let i = 0; i < count; i++) {
+      const background = name === 'cat' ? '#c00000' : '#0000c0'
+      const image = sharp({ create: { width: 40 + i, height: 30, channels: 3, background } })
+      await image.png().toFile(join(photos, name, `${i}.png`))
+    }
+  }
+})
+afterAll(() => rm(dir, { recursive: true, force: true }))
+
+const inspect = (...words: string[]) => callPmoe(['data', 'inspect', ...words])
+
+/** The size of a sheet and the colours of some of its pixels. */
+async function sheetPixels(path: string, ...places: [x: number, y: number][]) {
+  const { data, info } = await sharp(path).removeAlpha().raw().toBuffer({ resolveWithObject: true })
+  const at = ([x, y]: [number, number]) => [
+    ...data.subarray(3 * (y * info.width + x), 3 * (y * info.width + x) + 3),
+  ]
+  return { width: info.width, height: info.height, pixels: places.map(at) }
+}
+
+describe('pmoe data inspect', () => {
+  test('knows a folder of images by itself: counts, balance, sizes, and a sheet of each class', async () => {
+    const sheet = join(dir, 'photos.png')
+    const { code, out, err } = await inspect(photos, '--out', sheet)
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    // A fifth of each class is kept for testing.
+    expect(out).toContain(`image-folder in ${photos}\n12 training and 3 test images, 64x64x3, 2 classes`)
+    expect(out).toMatch(/cat +8 +66\.7% +2 +66\.7%\ndog +4 +33\.3% +1 +33\.3%/)
+    expect(out).toContain('Training classes have between 4 and 8 images, 2.00 times as many.')
+    expect(out).toMatch(/Image files \(height x width, 12 looked at\): 30x4\d to 30x4\d, median 30x4\d/)
+    expect(out).toContain(`Contact sheet of 12 training images: ${sheet}`)
+    // Eight cats in the first row, four dogs in the second.
+    const { pixels } = await sheetPixels(sheet, [20, 60], [20, 60 + 159])
+    expect(pixels).toEqual([
+      [192, 0, 0],
+      [0, 0, 192],
+    ])
+  })
+
+  test('outlines the true patch of composites and counts where it is', async () => {
+    const sheet = join(dir, 'digits.png')
+    const words = ['--dataset', 'digits-patches', '--samples', '64', '--test-samples', '8', '--out', sheet]
+    const json = await inspect(...words, '--json')
+    expect(json.code).toBe(0)
+    const found = JSON.parse(json.out) as {
+      train: { count: number; classes: object; cells: number[]; trueCells: number[] }
+      sheet: { images: number; unreadable: string[] }
+    }
+    expect(found).toMatchObject({
+      dataset: 'digits-patches',
+      shape: [32, 32, 1],
+      train: { count: 64, classes: { 0: 32, 1: 32 }, cells: [4, 4] },
+      test: { count: 8 },
+      sheet: { path: sheet, images: 48, unreadable: [] },
+    })
+    expect(found.train.trueCells).toHaveLength(16)
+    expect(found.train.trueCells.reduce((sum, count) => sum + count, 0)).toBe(64)
+    const text = await inspect(...words)
+    const rows = text.out.split('cell that shows the class (4x4):\n')[1]?.split('\n').slice(0, 4) ?? []
+    expect(rows.flatMap(row => row.trim().split(/ +/).map(Number))).toEqual(found.train.trueCells)
+    const { data, info } = await sharp(sheet).removeAlpha().raw().toBuffer({ resolveWithObject: true })
+    let outlined = 0
+    for (let i = 0; i < data.length; i += info.channels) {
+      if (data[i] === 0 && data[i + 1] === 0xc2 && data[i + 2] === 0xff) outlined++
+    }
+    // 48 squares of 24 pixels a side, a line of 2: at least the inner part of each line.
+    expect(outlined).toBeGreaterThan(48 * 4 * 22)
+  })
+
+  test('a prepared folder shows the same images as what it was prepared from', async () => {
+    const prepared = join(dir, 'prepared')
+    const samples = ['--samples', '40', '--test-samples', '8', '--seed', '5']
+    expect(
+      (await callPmoe(['data', 'prepare', 'fashion-quadrants', ...samples, '--out', prepared])).code,
+    ).toBe(0)
+    const [before, after] = [join(dir, 'before.png'), join(dir, 'after.png')]
+    const raw = JSON.parse(
+      (await inspect('--dataset', 'fashion-quadrants', ...samples, '--out', before, '--json')).out,
+    )
+    const stored = JSON.parse((await inspect(prepared, '--out', after, '--json')).out)
+    expect(stored.train).toEqual(raw.train)
+    expect(stored.test).toEqual(raw.test)
+    expect(stored.place).toMatch(/^.*prepared, prepared from .*fashion-mini$/)
+    const pixels = (path: string) => sharp(path).raw().toBuffer()
+    expect((await pixels(after)).equals(await pixels(before))).toBe(true)
+  })
+
+  test('shows what decodes, names what does not, and gives up where nothing does', async () => {
+    const damaged = join(dir, 'damaged')
+    for (const name of ['a', 'b']) {
+      await mkdir(join(damaged, name), { recursive: true })
+      for (let i = 0; i < 3; i++) await writeFile(join(damaged, name, `${i}.png`), 'no image')
+    }
+    const sheet = join(dir, 'damaged.png')
+    const none = await inspect(damaged, '--out', sheet)
+    expect(none.code).toBe(1)
+    expect(none.err).toContain(
+      `pmoe: ${sheet}: contact sheet must show an image, got none that decodes: ${damaged}`,
+    )
+    expect((await readdir(dir)).filter(name => name === 'damaged.png')).toEqual([])
+    for (let i = 0; i < 3; i++) {
+      const image = sharp({ create: { width: 9, height: 9, channels: 3, background: '#123456' } })
+      await image.png().toFile(join(damaged, 'a', `${i}.png`))
+    }
+    const some = await inspect(damaged, '--out', sheet)
+    expect(some.code).toBe(0)
+    expect(some.out).toMatch(
+      /Contact sheet of 2 training images: .*damaged\.png\n2 could not be decoded:\n {2}.*b\/\d\.png/,
+    )
+    expect((await inspect(damaged, '--no-sheet')).out).not.toContain('Contact sheet')
+  })
+
+  test.each([
+    [[], 'pmoe: data inspect: a folder or --dataset must be given, got neither\n'],
+    [['x', '--data', 'y'], 'pmoe: data inspect: --data must be left out with a folder, got x and y\n'],
+    [['--dataset', 'cifar10'], 'pmoe: data inspect: --data must name the folder of cifar10, got none (see '],
+    [['--dataset', 'cats'], "option '--dataset <name>' argument 'cats' is invalid"],
+    [
+      ['--dataset', 'fashion-quadrants', '--grid-side', '3'],
+      '--grid-side must be used with digits-patches, mnist-patches, ',
+    ],
+    [
+      ['samples/digits8'],
+      'pmoe: data inspect: --dataset must say what to make of samples/digits8, got none where ',
+    ],
+    [
+      ['src'],
+      'pmoe: data inspect: src must be a prepared folder or hold a dataset, got no files of a known format',
+    ],
+  ])('%j is a mistake in the call', async (words, message) => {
+    const { code, out, err } = await inspect(...words)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain(message)
+  })
+})

@@ -1,0 +1,112 @@
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs'
+import sharp from 'sharp'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fileSystem } from '../../src/files/model-files.js'
+import { wideResNet } from '../../src/models/wide-resnet.js'
+import { useTestBackend } from '../backend-under-test.js'
+import { callPmoe, jsonLines } from './run-pmoe.js'
+
+let root: string
+let model: string
+let images: string
+
+beforeAll(async () => {
+  await useTestBackend()
+  root = await mkdtemp(join(tmpdir(), 'explain-'))
+  model = join(root, 'model')
+  images = join(root, 'images')
+  const pmoe = { numExperts: 2, patchesPerExpert: 2, patchSize: 2 }
+  await wideResNet({ inputShape: [16, 16, 3], numClasses: 3, widenFactor: 1, pmoe, seed: 1 }).save(
+    fileSystem(model),
+  )
+  await mkdir(images)
+  for (const [name, width, height] of [
+    ['a', 40, 30],
+    ['b', 16, 16],
+  ] as const) {
+    const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) => (i * 37) % 251)
+    await sharp(pixels, { raw: { width, height, channels: 3 } })
+      .png()
+      .toFile(join(images, `${name}.png`))
+  }
+})
+afterAll(() => rm(root, { recursive: true, force: true }))
+
+const wasm = ['--backend', 'wasm']
+
+test('a folder of images becomes pictures, pages and a sheet of the experts', async () => {
+  const out = join(root, 'out')
+  const { code, out: text, err } = await callPmoe(['explain', model, images, '--out', out, ...wasm])
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  expect(text).toMatch(
+    /^a\.png: class \d \d+\.\d%; [234] of 4 patches kept; without patch \d it loses -?\d+\.\d%; .*a\.html\n/,
+  )
+  expect((await readdir(out)).sort()).toEqual([
+    'a.html',
+    'a.png',
+    'b.html',
+    'b.png',
+    'experts.png',
+    'index.html',
+  ])
+  const page = await readFile(join(out, 'index.html'), 'utf8')
+  // 3x3 convolutions over pixels 1, 1, 1, 1, 2 and 2 apart see 17; two neighbours 4 apart together 21.
+  expect(page).toContain('A patch is computed from 21x21 of the 16x16 pixels')
+  expect(page).toContain('explained-1')
+  const { width, height } = await sharp(join(out, 'experts.png')).metadata()
+  expect({ width, height }).toEqual({ width: 12 * 92 + 4, height: 2 * 92 + 4 })
+  const again = await callPmoe(['explain', model, images, '--out', out, ...wasm])
+  expect(again).toMatchObject({
+    code: 2,
+    err: `pmoe: explain: --out must not hold the pictures yet, got ${join(out, 'a.png')} (replace it with --force)\n`,
+  })
+})
+
+test('as JSON it says what the pictures show', async () => {
+  const image = join(images, 'a.png')
+  const out = join(root, 'json')
+  const { code, out: text } = await callPmoe([
+    'explain',
+    model,
+    image,
+    '--json',
+    '--no-sensitivity',
+    '--out',
+    out,
+    ...wasm,
+  ])
+  expect(code).toBe(0)
+  const [line, ...more] = jsonLines(text)
+  expect(more).toEqual([])
+  expect(line).toMatchObject({ image, name: 'a.png', grid: [2, 2] })
+  expect(line).not.toHaveProperty('sensitivity')
+  expect((line?.experts as unknown[]).length).toBe(2)
+  expect((await readdir(out)).sort()).toEqual(['a.html', 'a.png'])
+})
+
+test('says what cannot be explained', async () => {
+  const call = (...words: string[]) => callPmoe(['explain', ...words, '--out', join(root, 'none'), ...wasm])
+  expect((await call(model, join(root, 'no.png'))).err).toMatch(/no\.png: image must be readable, got ENOENT/)
+  expect((await call(model, model)).err).toContain(
+    `${model}: folder must hold image files, got 0 of 2 entries`,
+  )
+  expect(await call(root, images)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('must be the folder of a run or of a saved model'),
+  })
+  const copy = join(root, 'copy')
+  await mkdir(copy)
+  await sharp(join(images, 'a.png')).toFile(join(copy, 'a.png'))
+  expect((await call(model, images, copy)).err).toContain(
+    'images must have names of their own, got two that become a.png',
+  )
+  const flat = join(root, 'flat')
+  await tf.sequential({ layers: [tf.layers.dense({ units: 2, inputShape: [4] })] }).save(fileSystem(flat))
+  expect(await call(flat, images)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('the model must take images of [height, width, 1 or 3], got [4]'),
+  })
+})

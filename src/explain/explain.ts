@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs'
+import { withIntercepted } from '../layers/intercept.js'
+import { type RoutingLayers, routingLayers } from '../layers/routing-layers.js'
 import { TwoLayerExperts } from '../layers/two-layer-experts.js'
 import type { KeptPatches } from '../report/routing-figure.js'
 import { type ImageShape, isPositiveInteger, type Size2D } from '../shapes.js'
 import { lossOf } from '../train/loss.js'
 import { checkImageShape, upload } from '../train/upload.js'
-import { withIntercepted } from './intercept.js'
 import { patchField, receptiveField } from './receptive-field.js'
-import { type RoutingLayers, routingLayers } from './routing-layers.js'
 
 /** What a model says of one image, and what it says it from. */
 export interface Explanation {

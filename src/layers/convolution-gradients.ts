@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import type { Size2D } from '../shapes.js'
+import { layerOps } from './ops.js'
 
 type Padding = 'same' | 'valid'
 
@@ -34,12 +35,5 @@ export function kernelGradient(
   strides: Size2D,
   pad: Padding,
 ): tf.Tensor4D {
-  // tfjs has the kernel but exports no operation for it.
-  return tf
-    .engine()
-    .runKernel(
-      tf.Conv2DBackpropFilter,
-      { x, dy },
-      { strides: [...strides], pad, dataFormat: 'NHWC', filterShape: [...kernelShape] },
-    ) as tf.Tensor4D
+  return layerOps().kernelGradient({ x, dy, kernelShape, strides, pad })
 }

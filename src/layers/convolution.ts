@@ -3,6 +3,7 @@ import type { Size2D } from '../shapes.js'
 import { inputGradient, kernelGradient } from './convolution-gradients.js'
 import { isFixed } from './fixed-inputs.js'
 import { handGradient } from './hand-gradient.js'
+import { layerOps } from './ops.js'
 import { keepInput } from './recomputation.js'
 
 /** Options of {@link convolution}, as in tfjs-layers. */
@@ -70,7 +71,7 @@ function convolve(
       gradient: (dy, saved) => [
         ...(through ? [inputGradient(dy, kernel, x.shape, strides, pad)] : []),
         kernelGradient(kept.restore(saved), dy, kernel.shape, strides, pad),
-        ...(bias ? [tf.sum(dy, [0, 1, 2])] : []),
+        ...(bias ? [layerOps().channelSums(dy)] : []),
       ],
     }
   })

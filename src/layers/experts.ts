@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import type { Size2D } from '../shapes.js'
 import { inputGradient, kernelGradient } from './convolution-gradients.js'
+import { layerOps, type PatchConvolution } from './ops.js'
 
 /** What an expert's convolution sees past its patch: zeros, or the true neighbours in the map. */
 export const BORDERS = ['zero', 'halo'] as const
@@ -18,6 +19,8 @@ export function expertConvolution(windows: tf.Tensor5D, kernel: tf.Tensor4D, bor
   const experts = windows.shape[0]
   const filters = kernel.shape[3] / experts
   if (isPointwise(kernel)) return tf.matMul(asRows(windows), kernelPerExpert(kernel, experts))
+  const own = ownConvolution(windows, kernel, border)
+  if (own) return own.forward(windows, kernel)
   const outputs = unstackExperts(windows).map((own, s) =>
     tf.conv2d(own, ownKernel(kernel, s, filters), 1, paddingOf(border)),
   )
@@ -40,6 +43,8 @@ export function expertConvolutionGradient(
   const [experts, kept] = windows.shape
   const filters = dOutputs.shape[2]
   if (isPointwise(kernel)) return pointwiseGradient(dOutputs, windows, kernel)
+  const own = ownConvolution(windows, kernel, border)
+  if (own) return own.gradient(dOutputs, windows, kernel)
   const pad = paddingOf(border)
   const dMaps = tf.unstack(tf.reshape(dOutputs, [experts, kept, ...patch, filters])) as tf.Tensor4D[]
   const inputs = unstackExperts(windows)
@@ -60,6 +65,16 @@ function pointwiseGradient(dOutputs: tf.Tensor3D, windows: tf.Tensor5D, kernel: 
   const dPerExpert = tf.matMul(asRows(windows), dOutputs, true, false) // (K,C,F)
   const dKernel: tf.Tensor4D = tf.reshape(tf.transpose(dPerExpert, [1, 0, 2]), kernel.shape)
   return { dWindows, dKernel }
+}
+
+/** The backend's own form, where it has one that suits. */
+function ownConvolution(
+  windows: tf.Tensor5D,
+  kernel: tf.Tensor4D,
+  border: Border,
+): PatchConvolution | undefined {
+  const { patchConvolution } = layerOps()
+  return border === 'zero' && patchConvolution?.suits(windows, kernel) ? patchConvolution : undefined
 }
 
 function isPointwise(kernel: tf.Tensor4D): boolean {

@@ -32,3 +32,13 @@ function placedWithin(model: tf.LayersModel, prefix: string): PlacedLayer[] {
 export function isNestedModel(layer: tf.layers.Layer): layer is tf.LayersModel {
   return 'layers' in layer && Array.isArray(layer.layers)
 }
+
+/**
+ * Every layer of a model, with the layers of the models inside it, each once, in the order of the model.
+ *
+ * @param model a model, or a layer that may be one
+ */
+export function layersWithin(model: tf.layers.Layer): readonly tf.layers.Layer[] {
+  if (!isNestedModel(model)) return [model]
+  return [...new Set(placedLayers(model).map(({ layer }) => layer))]
+}

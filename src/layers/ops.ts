@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import type { Size2D } from '../shapes.js'
 import { handGradient } from './hand-gradient.js'
 import { offerRecipe, recipeOf } from './recomputation.js'
 
@@ -19,6 +20,35 @@ export interface BatchNormInputs {
   readonly epsilon: number
   /** Is shown the batch's moments during the call; they are disposed after it. */
   readonly onMoments: (moments: Moments) => void
+}
+
+/** Arguments of {@link LayerOps.kernelGradient}. */
+export interface KernelGradientInputs {
+  /** (B,H,W,C) float32, input of the convolution. */
+  readonly x: tf.Tensor4D
+  /** (B,H',W',F) float32, derivative by its output. */
+  readonly dy: tf.Tensor4D
+  /** (kh,kw,C,F). */
+  readonly kernelShape: readonly number[]
+  readonly strides: Size2D
+  readonly pad: 'same' | 'valid'
+}
+
+/**
+ * Every expert's convolution of its own patches with its own filters, stride 1, zeros around each patch.
+ *
+ * Shapes: windows (K, M, h, w, C), kernel (kh,kw,C,K F), outputs (K, M h w, F).
+ */
+export interface PatchConvolution {
+  /** Whether it is to be used for these sizes. */
+  suits(windows: tf.Tensor5D, kernel: tf.Tensor4D): boolean
+  forward(windows: tf.Tensor5D, kernel: tf.Tensor4D): tf.Tensor3D
+  /** Derivatives by windows and kernel, from those by the outputs. */
+  gradient(
+    dOutputs: tf.Tensor3D,
+    windows: tf.Tensor5D,
+    kernel: tf.Tensor4D,
+  ): { dWindows: tf.Tensor5D; dKernel: tf.Tensor4D }
 }
 
 /**
@@ -42,6 +72,17 @@ export interface LayerOps {
    * The derivative of ReLU from its output: dy where the output is positive, else 0.
    */
   reluGradient<T extends tf.Tensor>(dy: T, output: T): T
+  /** The derivative of a convolution by its kernel, (kh,kw,C,F); not differentiable itself. */
+  kernelGradient(inputs: KernelGradientInputs): tf.Tensor4D
+  /**
+   * Sums over all axes but the last: the derivative by a bias; not differentiable itself.
+   *
+   * @param x (..., C) float32
+   * @returns (C)
+   */
+  channelSums(x: tf.Tensor): tf.Tensor1D
+  /** Absent where nothing is faster than a convolution an expert. */
+  readonly patchConvolution?: PatchConvolution
   /**
    * Computes something in float32 where the backend otherwise rounds the factors of its products: a choice among close
    * scores would be at the mercy of the rounding.
@@ -110,6 +151,19 @@ export const composedOps: LayerOps = {
   },
 
   reluGradient: (dy, output) => tf.mul(dy, tf.step(output)),
+
+  kernelGradient({ x, dy, kernelShape, strides, pad }) {
+    // tfjs has the kernel but exports no operation for it.
+    return tf
+      .engine()
+      .runKernel(
+        tf.Conv2DBackpropFilter,
+        { x, dy },
+        { strides: [...strides], pad, dataFormat: 'NHWC', filterShape: [...kernelShape] },
+      ) as tf.Tensor4D
+  },
+
+  channelSums: x => tf.sum(x, [...x.shape.keys()].slice(0, -1)),
 
   exactly: compute => compute(),
 }

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { layersWithin } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
 import { dropoutSeeds } from './dropout-seeds.js'
 import { hostTurns } from './host-turn.js'
-import { layersWithin } from './layer-tree.js'
 import { checkImageShape, upload } from './upload.js'
 
 /** From which images the statistics are estimated. */

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs'
+import { layersWithin } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
-import { layersWithin } from './layer-tree.js'
 
 /** Gives the dropout layers of a model their seeds, step by step. */
 export interface DropoutSeeds {

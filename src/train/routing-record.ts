@@ -1,6 +1,9 @@
 import * as tf from '@tensorflow/tfjs'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { withIntercepted } from '../layers/intercept.js'
+import type { Routing } from '../layers/routing.js'
+import { type RoutingLayer, routingLayers } from '../layers/routing-layers.js'
 import type { ImageShape, Size2D } from '../shapes.js'
 import { hostTurns } from './host-turn.js'
 import { upload } from './upload.js'
@@ -29,13 +32,6 @@ export interface RecordOptions {
   readonly signal?: AbortSignal
 }
 
-/** A layer that keeps patches: PatchMoE, PatchGate or TwoLayerExperts. */
-interface RoutingLayer extends tf.layers.Layer {
-  readonly patchSize: Size2D
-  readonly patchesPerExpert: number
-  route(x: tf.Tensor4D): { readonly indices: tf.Tensor3D; readonly gates: tf.Tensor3D }
-}
-
 /**
  * Asks a model where its experts look, over a whole set in its stored order, with the layers in inference mode.
  *
@@ -49,23 +45,16 @@ export async function recordRouting(
   set: ImageSet | ImageStream,
   { batchSize = 32, signal }: RecordOptions = {},
 ): Promise<RoutingRecord | undefined> {
-  const choosing = model.layers.filter(isRouting).filter(choosesPatches)
-  const [first] = choosing
-  if (!first) return undefined
-  const grid = gridOf(first)
-  const { patchesPerExpert } = first
-  const layers = choosing.filter(
-    layer => gridOf(layer).join() === grid.join() && layer.patchesPerExpert === patchesPerExpert,
-  )
-  // Several layers may read one map; a model must not have an output twice.
-  const maps = [...new Set(layers.map(({ input }) => input as tf.SymbolicTensor))]
-  const below = tf.model({ inputs: model.inputs, outputs: maps })
+  const found = routingLayers(model)
+  if (!found) return undefined
+  const { grid, patchesPerExpert } = found
+  const layers = found.layers.filter(layer => layer.patchesPerExpert === patchesPerExpert)
   const parts: { indices: Int32Array; gates: Float32Array }[] = []
   let numExperts = 0
   const turn = hostTurns()
   for await (const batch of streamOf(set).batches({ batchSize })) {
     signal?.throwIfAborted()
-    const routed = routeBatch({ below, maps, layers }, batch.images, set.shape)
+    const routed = routeBatch(model, layers, batch.images, set.shape)
     numExperts = routed.indices.shape[1] ?? 0
     parts.push(await readRouting(routed))
     await turn()
@@ -84,28 +73,35 @@ export async function recordRouting(
 
 /** (B,K,L) of all layers together, K being the sum of theirs. */
 function routeBatch(
-  {
-    below,
-    maps,
-    layers,
-  }: { below: tf.LayersModel; maps: readonly tf.SymbolicTensor[]; layers: readonly RoutingLayer[] },
+  model: tf.LayersModel,
+  layers: readonly RoutingLayer[],
   images: Uint8Array,
   shape: ImageShape,
 ): { indices: tf.Tensor3D; gates: tf.Tensor3D } {
   return tf.tidy(() => {
-    const entering = below.apply(upload(images, shape), { training: false }) as tf.Tensor4D | tf.Tensor4D[]
-    const values = Array.isArray(entering) ? entering : [entering]
-    const routings = layers.map(layer => layer.route(values[maps.indexOf(layer.input as tf.SymbolicTensor)]!))
-    return {
+    const routings = new Map<RoutingLayer, Routing>()
+    withIntercepted(
+      layers,
+      (x, compute, layer) => {
+        const { indices, gates } = layer.route(x)
+        routings.set(layer, { indices: tf.keep(indices), gates: tf.keep(gates) })
+        return compute(x)
+      },
+      () => model.apply(upload(images, shape), { training: false }),
+    )
+    const kept = layers.map(layer => routings.get(layer) as Routing)
+    const joined = {
       indices: tf.concat(
-        routings.map(({ indices }) => indices),
+        kept.map(({ indices }) => indices),
         1,
       ),
       gates: tf.concat(
-        routings.map(({ gates }) => gates),
+        kept.map(({ gates }) => gates),
         1,
       ),
     }
+    for (const { indices, gates } of kept) tf.dispose([indices, gates])
+    return joined
   })
 }
 
@@ -116,18 +112,4 @@ async function readRouting({ indices, gates }: { indices: tf.Tensor3D; gates: tf
   } finally {
     tf.dispose([indices, gates])
   }
-}
-
-function isRouting(layer: tf.layers.Layer): layer is RoutingLayer {
-  return 'route' in layer && 'patchSize' in layer && 'patchesPerExpert' in layer
-}
-
-function choosesPatches(layer: RoutingLayer): boolean {
-  const [rows, columns] = gridOf(layer)
-  return layer.patchesPerExpert < rows * columns
-}
-
-function gridOf(layer: RoutingLayer): Size2D {
-  const [, height, width] = (layer.input as tf.SymbolicTensor).shape
-  return [(height ?? 0) / layer.patchSize[0], (width ?? 0) / layer.patchSize[1]]
 }

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs'
-import { placedLayers } from '../layers/layer-paths.js'
 import type { Size2D } from '../shapes.js'
+import { layersWithin } from './layer-paths.js'
 
 /** A layer that keeps patches: PatchMoE, PatchGate or TwoLayerExperts. */
 export interface RoutingLayer extends tf.layers.Layer {
@@ -14,7 +14,7 @@ export interface RoutingLayers {
   readonly layers: readonly RoutingLayer[]
   /** The grid of patches that experts choose from, [rows, columns]. */
   readonly grid: Size2D
-  /** Patches that each expert keeps. */
+  /** Patches that each expert of the first layer keeps. */
   readonly patchesPerExpert: number
 }
 
@@ -24,8 +24,7 @@ export interface RoutingLayers {
  * @returns undefined for a model that keeps every patch
  */
 export function routingLayers(model: tf.LayersModel): RoutingLayers | undefined {
-  const found = new Set(placedLayers(model).map(({ layer }) => layer))
-  const layers = [...found].filter(isRouting).filter(choosesPatches)
+  const layers = layersWithin(model).filter(isRouting).filter(choosesPatches)
   const [first] = layers
   if (!first) return undefined
   const grid = gridOf(first)

@@ -1,5 +1,5 @@
-import crc32c from 'crc-32/crc32c.js'
 import { PbfWriter } from 'pbf'
+import { frameRecord } from '../data/tfrecord.js'
 import type { EpochMetrics } from './events.js'
 
 /** One value of one curve. */
@@ -28,7 +28,7 @@ export function eventFileStart(wallTime: number): Uint8Array {
   const event = new PbfWriter()
   event.writeDoubleField(eventFields.wallTime, wallTime)
   event.writeStringField(eventFields.fileVersion, 'brain.Event:2')
-  return frame(event.finish())
+  return frameRecord(event.finish())
 }
 
 /**
@@ -42,7 +42,7 @@ export function scalarEvents(points: readonly ScalarPoint[]): Uint8Array {
     const { step, wallTime } = points[first] as ScalarPoint
     const rest = points.slice(first).findIndex(point => point.step !== step || point.wallTime !== wallTime)
     const end = rest < 0 ? points.length : first + rest
-    records.push(frame(scalarEvent(points.slice(first, end), step, wallTime)))
+    records.push(frameRecord(scalarEvent(points.slice(first, end), step, wallTime)))
     first = end
   }
   return concatenate(records)
@@ -91,23 +91,6 @@ function writeSummary(points: readonly ScalarPoint[], writer: PbfWriter): void {
 function writeValue({ tag, value }: ScalarPoint, writer: PbfWriter): void {
   writer.writeStringField(valueFields.tag, tag)
   writer.writeFloatField(valueFields.simpleValue, value)
-}
-
-/** TFRecord: length (8 bytes), its checksum (4), the data, their checksum (4), little-endian. */
-function frame(data: Uint8Array): Uint8Array {
-  const record = new Uint8Array(8 + 4 + data.length + 4)
-  const view = new DataView(record.buffer)
-  view.setBigUint64(0, BigInt(data.length), true)
-  view.setUint32(8, maskedChecksum(record.subarray(0, 8)), true)
-  record.set(data, 12)
-  view.setUint32(12 + data.length, maskedChecksum(data), true)
-  return record
-}
-
-/** CRC-32C, rotated right by 15 bits, plus a constant: what TFRecord stores. */
-function maskedChecksum(data: Uint8Array): number {
-  const checksum = crc32c.buf(data) >>> 0
-  return (((checksum >>> 15) | (checksum << 17)) + 0xa282ead8) >>> 0
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {

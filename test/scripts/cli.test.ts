@@ -147,11 +147,11 @@ describe('what cannot work ends with a message, without a stack', () => {
     [['fly'], "error: unknown command 'fly'"],
     [
       ['train', '--dataset', 'cats', '--model', 'wrn'],
-      "option '--dataset <name>' argument 'cats' is invalid. Allowed choices are digits-patches, fashion-quadrants, cifar10, cifar-vehicles.",
+      "option '--dataset <name>' argument 'cats' is invalid. Allowed choices are digits-patches, fashion-quadrants, fashion-noise, cifar10,.",
     ],
     [
       ['train', '--model', 'vit'],
-      "argument 'vit' is invalid. Allowed choices are wrn, wrn-pmoe, two-layer, two-layer-pmoe.",
+      "argument 'vit' is invalid. Allowed choices are wrn, wrn-pmoe, two-layer, two-layer-pmoe, init.",
     ],
     [
       ['train', '--epochs', '0'],

@@ -1,0 +1,62 @@
+import type { SectionResult, Table } from '../bench-result.js'
+import { ownCommand } from '../child-process.js'
+import { type ChildReport, factOf, secondsOf } from '../child-report.js'
+import type { EpochJob } from '../jobs.js'
+import { countText, ratiosText, secondsText, shareText } from '../number-text.js'
+import { type BenchContext, roundsOf } from '../section.js'
+import { sit } from '../sitting.js'
+import { median, pairRatios, summarize } from '../statistics.js'
+import { fullSettings, quickSettings } from './training-numbers.js'
+
+const who = 'epoch over prepared images'
+
+/** Measures how long training waits for prepared images: workload (k). */
+export async function measureEpochs(context: BenchContext): Promise<SectionResult> {
+  const { name: _, hasTargets: __, ...size } = (context.quick ? quickSettings : fullSettings).at(-1)!
+  const job: EpochJob = {
+    workload: 'epoch',
+    backend: context.backend,
+    ...roundsOf(context, { warmUp: 1, rounds: 3 }),
+    ...size,
+    widen: context.quick ? 1 : 2,
+    images: context.quick ? 12 : 4096,
+    shuffleWindow: context.quick ? 8 : 1024,
+  }
+  const { reports, failures } = await sit('(k)', [ownCommand(who, job)], 1, context)
+  const report = reports.get(who)?.[0]
+  return {
+    tables: report ? [epochTable(job, report)] : [],
+    measured: {},
+    reports: Object.fromEntries(reports),
+    failures,
+  }
+}
+
+/** The table: what an epoch takes by where its images are, and what share of it the loop waited for them. */
+export function epochTable(
+  { size, batch, widen, images }: Pick<EpochJob, 'size' | 'batch' | 'widen' | 'images'>,
+  report: ChildReport,
+): Table {
+  const inMemory = secondsOf(report, 'in memory')
+  const row = (name: string) => {
+    const epoch = secondsOf(report, name)
+    const waiting = secondsOf(report, `${name} waiting`)
+    return [
+      name,
+      secondsText(median(epoch)),
+      ratiosText(summarize(pairRatios(epoch, inMemory))),
+      secondsText(median(secondsOf(report, `${name} first`))),
+      secondsText(median(waiting) / factOf(report, 'batches')),
+      shareText(median(pairRatios(waiting, epoch))),
+    ]
+  }
+  return {
+    letter: 'k',
+    title: 'An epoch over prepared images',
+    sentence:
+      `Compares an epoch of WRN-10-${widen} over ${countText(images)} images of ${size}x${size}, batch ${batch}, flipped, ` +
+      'padded and cropped: from memory, from disk, and from disk ahead of use by a worker thread.',
+    head: ['images', 'epoch', 'to in memory', 'first batch', 'wait for another', 'waiting, of the epoch'],
+    rows: ['in memory', 'streamed', 'streamed ahead'].map(row),
+  }
+}

@@ -1,0 +1,113 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs'
+import type { DatasetEntry } from '../../src/data/dataset.js'
+import type { ImageBatch, ImageSet } from '../../src/data/image-set.js'
+import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
+import { dataFolder } from '../../src/files/data-folder.js'
+import { prepareDataset } from '../../src/files/prepare.js'
+import { openPrepared } from '../../src/files/prepared-set.js'
+import { random } from '../../src/random.js'
+import { upload } from '../../src/train/upload.js'
+import { alternate } from '../alternate.js'
+import type { ChildReport } from '../child-report.js'
+import type { EpochJob } from '../jobs.js'
+import { buildNetwork, trainingStep } from '../network.js'
+
+/**
+ * Times an epoch of a WRN over the same prepared images, `in memory`, `streamed` and `streamed ahead` by a worker thread
+ * (shuffled in windows, varied by flip and pad-and-crop), and of each the time that the loop waited for its first batch
+ * and for all others: `... first` and `... waiting`. Facts: `images`, `batches` of an epoch.
+ */
+export async function measureEpoch(job: EpochJob): Promise<Omit<ChildReport, 'software'>> {
+  const directory = await mkdtemp(join(tmpdir(), 'patch-moe-epoch-'))
+  try {
+    await prepareDataset({
+      entry: noiseDataset(job),
+      source: dataFolder(directory),
+      options: { seed: 1 },
+      decode: () => Promise.reject(new Error('noise needs no decoding')),
+      directory,
+    })
+    const step = trainingStep(buildNetwork('wrn', job))
+    const places = {
+      'in memory': {},
+      streamed: { memoryLimit: 0, prefetch: 0 },
+      'streamed ahead': { memoryLimit: 0, prefetch: 4 },
+    }
+    const waits: Record<string, number[]> = {}
+    const contestants = await Promise.all(
+      Object.entries(places).map(async ([name, place]) => {
+        const augment = { flip: true, padCrop: 4, seed: 1 }
+        const { train } = await openPrepared(directory, {
+          ...place,
+          augment,
+          shuffleWindow: job.shuffleWindow,
+        })
+        const [first, others] = [`${name} first`, `${name} waiting`]
+        waits[first] = []
+        waits[others] = []
+        let epoch = -job.warmUp
+        const run = async () => {
+          const waited = await runEpoch(streamOf(train), epoch++, job.batch, step)
+          if (epoch <= 0) return
+          waits[first]?.push(waited.first)
+          waits[others]?.push(waited.others)
+        }
+        return { name, run }
+      }),
+    )
+    const seconds = await alternate(contestants, job)
+    return {
+      seconds: { ...seconds, ...waits },
+      facts: { images: job.images, batches: Math.ceil(job.images / job.batch) },
+    }
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+}
+
+/** Trains an epoch; the seconds that it waited for its first batch, and for the others together. */
+async function runEpoch(
+  stream: ImageStream,
+  epoch: number,
+  batchSize: number,
+  step: ReturnType<typeof trainingStep>,
+): Promise<{ first: number; others: number }> {
+  const pass = stream.batches({ batchSize, shuffle: { seed: 1, epoch } })[Symbol.asyncIterator]()
+  const waits: number[] = []
+  for (;;) {
+    const asked = performance.now()
+    const { value, done } = (await pass.next()) as IteratorResult<ImageBatch, undefined>
+    waits.push((performance.now() - asked) / 1000)
+    if (done || !value) break
+    const batch = { images: upload(value.images, stream.shape), labels: tf.tensor1d(value.labels, 'int32') }
+    await step(batch)
+    tf.dispose([batch.images, batch.labels])
+  }
+  const [first = 0, ...others] = waits
+  return { first, others: others.reduce((sum, wait) => sum + wait, 0) }
+}
+
+function noiseDataset({ images: count, size, classes }: EpochJob): DatasetEntry {
+  const chance = random(1, 'images')
+  const noise = (images: number): ImageSet => ({
+    images: Uint8Array.from({ length: images * size * size * 3 }, () => chance.below(256)),
+    labels: Int32Array.from({ length: images }, (_, i) => i % classes),
+    count: images,
+    shape: [size, size, 3],
+    classNames: Array.from({ length: classes }, (_, label) => `class ${label}`),
+  })
+  const dataset = { name: 'noise', train: noise(count), test: noise(classes) }
+  return {
+    name: 'noise',
+    title: 'Noise',
+    source: 'folder',
+    description: 'Noise.',
+    licence: 'none',
+    homepage: '',
+    defaultSamples: count,
+    load: async () => dataset,
+  }
+}

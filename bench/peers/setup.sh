@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes a Python environment with the peers (PyTorch and TensorFlow for the CPU) in the folder $1 (default .peers), for
+# Makes a Python environment with the peers (PyTorch and TensorFlow for the CPU, Pillow) in the folder $1 (default .peers), for
 # npm run bench -- --peers FOLDER. Indexes that pip is configured with are asked first.
 set -euo pipefail
 dir=${1:-.peers}
@@ -9,10 +9,10 @@ args=()
 for url in $extra; do
   if [ ${#args[@]} = 0 ]; then args+=(--index-url "$url"); else args+=(--extra-index-url "$url"); fi
 done
-"$dir/bin/pip" install -q "${args[@]}" numpy tensorflow-cpu torch
+"$dir/bin/pip" install -q "${args[@]}" numpy pillow tensorflow-cpu torch
 TF_CPP_MIN_LOG_LEVEL=3 "$dir/bin/python" - <<'PY'
 import importlib
 
-for name in ("torch", "tensorflow", "keras"):
+for name in ("torch", "tensorflow", "keras", "PIL"):
     print(name, importlib.import_module(name).__version__)
 PY

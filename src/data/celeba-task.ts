@@ -1,11 +1,10 @@
-import { type ImageShape, size2D } from '../shapes.js'
 import { loadCatalog } from './catalog-images.js'
 import { celebaParts, type FaceImages, openCeleba } from './celeba.js'
 import { type Cell, type Selected, selectCells } from './celeba-cells.js'
 import type { DataSource } from './data-source.js'
-import { type CropName, checkSamples, type DatasetEntry, type DatasetOptions, testSeed } from './dataset.js'
+import { checkSamples, type DatasetEntry, type DatasetOptions, testSeed } from './dataset.js'
 import type { CatalogHalf, ImageCatalog } from './image-catalog.js'
-import type { ImageDecoding } from './image-decoding.js'
+import { photoDecoding } from './photo-decoding.js'
 import { openTfdsFaces } from './tfds-faces.js'
 
 /** What a cell of a task holds: a class, or a class with an attribute that is not to be recognised. */
@@ -32,9 +31,6 @@ export interface FaceTask<Attribute extends string> {
   trainTurn(place: number): number
 }
 
-/** Height and width of the paper's faces, in pixels (figures 10 to 12). */
-const paperSize = 64
-
 /**
  * A dataset of CelebA's images: training images from its training part, test images from its test part, equally many
  * of each cell.
@@ -42,7 +38,7 @@ const paperSize = 64
 export function faceDataset<Attribute extends string>(task: FaceTask<Attribute>): DatasetEntry {
   const catalog = async (source: DataSource, options: DatasetOptions): Promise<ImageCatalog> => {
     checkSamples(task.name, options)
-    const decoding = faceDecoding(task.name, options)
+    const decoding = photoDecoding(task.name, options)
     return faceCatalog(task, await openFaces(source, attributesOf(task)), options, decoding)
   }
   return {
@@ -100,32 +96,6 @@ export function faceCatalog<Attribute extends string>(
     ...(task.cellsAreGroups && { groupNames: cells.map(({ name }) => name) }),
     decoding,
   }
-}
-
-/**
- * How faces are decoded by the options of a dataset.
- *
- * @param dataset its name, for errors
- * @throws RangeError when the size or the crop is none
- */
-export function faceDecoding(
-  dataset: string,
-  { imageSize = [paperSize, paperSize], crop = 'none' }: DatasetOptions,
-): ImageDecoding & { readonly shape: ImageShape } {
-  const [height, width] = size2D(imageSize, `${dataset}: imageSize`)
-  if (!Object.hasOwn(cropSides, crop)) {
-    const known = Object.keys(cropSides).join(', ')
-    throw new RangeError(`${dataset}: crop must be one of ${known}, got ${crop}`)
-  }
-  const cropSide = cropSides[crop]
-  return { shape: [height, width, 3], ...(cropSide !== undefined && { cropSide }) }
-}
-
-const cropSides: Readonly<Record<CropName, number | undefined>> = {
-  none: undefined,
-  center178: 178,
-  center148: 148,
-  center108: 108,
 }
 
 async function openFaces<Attribute extends string>(

@@ -1,10 +1,10 @@
 import { loadCatalog } from './catalog-images.js'
-import { faceDecoding } from './celeba-task.js'
 import type { DataSource } from './data-source.js'
 import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
 import type { CatalogHalf } from './image-catalog.js'
 import { type ImageListing, listFolders, listImages } from './image-listing.js'
 import { nestedOrder } from './nested-order.js'
+import { photoDecoding } from './photo-decoding.js'
 import { keepForTest, testFolders } from './test-share.js'
 
 /**
@@ -26,7 +26,7 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog'>>
   settings: ['imageSize', 'crop'],
   async catalog(source, options) {
     checkSamples(imageFolder.name, options)
-    const decoding = faceDecoding(imageFolder.name, options)
+    const decoding = photoDecoding(imageFolder.name, options)
     const { classNames, train, test } = await findHalves(source)
     return {
       train: half(source, classNames, train, options.samples, options.seed),

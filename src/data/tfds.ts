@@ -1,11 +1,12 @@
 import { loadCatalog } from './catalog-images.js'
 import { type Cell, selectCells } from './celeba-cells.js'
 import { smilingTask } from './celeba-smiling.js'
-import { faceCatalog, faceDecoding } from './celeba-task.js'
+import { faceCatalog } from './celeba-task.js'
 import { cifar10Format } from './cifar.js'
 import type { DataSource } from './data-source.js'
 import { checkSamples, type DatasetEntry, type DatasetOptions, testSeed } from './dataset.js'
 import type { CatalogHalf, ImageCatalog } from './image-catalog.js'
+import { photoDecoding } from './photo-decoding.js'
 import { openTfdsFaces } from './tfds-faces.js'
 import { openTfdsRecords, type TfdsRecords, tfdsFolder } from './tfds-records.js'
 
@@ -41,7 +42,7 @@ async function catalog(source: DataSource, options: DatasetOptions): Promise<Ima
     )
   }
   const task = { ...smilingTask, name: tfds.name, defaultSamples }
-  return faceCatalog(task, faces, options, faceDecoding(tfds.name, options))
+  return faceCatalog(task, faces, options, photoDecoding(tfds.name, options))
 }
 
 async function cifarCatalog(
@@ -50,7 +51,7 @@ async function cifarCatalog(
   options: DatasetOptions,
 ): Promise<ImageCatalog> {
   const { imageSize = [32, 32], samples, testSamples, seed } = options
-  const decoding = faceDecoding(tfds.name, { ...options, imageSize })
+  const decoding = photoDecoding(tfds.name, { ...options, imageSize })
   const open = (part: string) => openTfdsRecords(source, folder, `cifar10-${part}`, ['label'])
   const [train, test] = [await open('train'), await open('test')]
   return {

@@ -34,7 +34,8 @@ export async function checkPlace({ where, path, marker, force = false }: ExportP
   }
   const entries = isFolder ? await readdir(path) : []
   if (isFolder && entries.length === 0) return
-  if (!force) throw new Error(`${where}: ${path} must be new, got one that is there (replace it with --force)`)
+  if (!force)
+    throw new Error(`${where}: ${path} must be new, got one that is there (replace it with --force)`)
   if (marker !== undefined && !entries.includes(marker)) {
     throw new Error(
       `${where}: ${path} must be new, empty or an export with ${marker}, got a folder with ${entries.slice(0, 3).join(', ')}`,

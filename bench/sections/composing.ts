@@ -1,0 +1,47 @@
+import type { SectionResult, Table } from '../bench-result.js'
+import { ownCommand } from '../child-process.js'
+import { type ChildReport, factOf, secondsOf } from '../child-report.js'
+import type { ComposingJob } from '../jobs.js'
+import { countText, secondsText } from '../number-text.js'
+import { type BenchContext, roundsOf } from '../section.js'
+import { sit } from '../sitting.js'
+import { median } from '../statistics.js'
+
+const who = 'composing'
+
+/** Measures how fast images are composed: workload (m). */
+export async function measureComposings(context: BenchContext): Promise<SectionResult> {
+  const job: ComposingJob = {
+    workload: 'composing',
+    backend: 'cpu',
+    ...roundsOf(context, { warmUp: 2, rounds: 11 }),
+    images: context.quick ? 100 : 20_000,
+  }
+  const { reports, failures } = await sit('(m)', [ownCommand(who, job)], 1, context)
+  const report = reports.get(who)?.[0]
+  return {
+    tables: report ? [composingTable(report)] : [],
+    measured: {},
+    reports: Object.fromEntries(reports),
+    failures,
+  }
+}
+
+/** The table: composed images a second on one core. */
+export function composingTable(report: ChildReport): Table {
+  const row = (what: string, name: string, count: string): string[] => {
+    const typical = median(secondsOf(report, name)) / factOf(report, count)
+    return [what, secondsText(typical), countText(1 / typical)]
+  }
+  return {
+    letter: 'm',
+    title: 'Composing images',
+    sentence: 'Measures how fast images are composed on one core, from pools in memory.',
+    head: ['what', 'an image', 'images/s'],
+    rows: [
+      row('four images of 16x16 RGB in quadrants', 'quadrants', 'images'),
+      row('an image of 16x16 RGB on a background of 32x32', 'backgrounds', 'images'),
+      row('a grid of 4x4 grey images of 28x28', 'patch grids', 'patch grids'),
+    ],
+  }
+}

@@ -1,0 +1,32 @@
+import { type ImageShape, size2D } from '../shapes.js'
+import type { CropName, DatasetOptions } from './dataset.js'
+import type { ImageDecoding } from './image-decoding.js'
+
+/** Height and width of the paper's faces, in pixels. */
+const defaultSide = 64
+
+/**
+ * How the photographs of a dataset are decoded by its options: 64x64 RGB, the whole image, unless told otherwise.
+ *
+ * @param dataset its name, for errors
+ * @throws RangeError when the size or the crop is none
+ */
+export function photoDecoding(
+  dataset: string,
+  { imageSize = [defaultSide, defaultSide], crop = 'none' }: DatasetOptions,
+): ImageDecoding & { readonly shape: ImageShape } {
+  const [height, width] = size2D(imageSize, `${dataset}: imageSize`)
+  if (!Object.hasOwn(cropSides, crop)) {
+    const known = Object.keys(cropSides).join(', ')
+    throw new RangeError(`${dataset}: crop must be one of ${known}, got ${crop}`)
+  }
+  const cropSide = cropSides[crop]
+  return { shape: [height, width, 3], ...(cropSide !== undefined && { cropSide }) }
+}
+
+const cropSides: Readonly<Record<CropName, number | undefined>> = {
+  none: undefined,
+  center178: 178,
+  center148: 148,
+  center108: 108,
+}

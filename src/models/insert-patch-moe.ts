@@ -10,7 +10,7 @@ import {
   type PlannedMixture,
   planPatchMoE,
 } from './plan-patch-moe.js'
-import { type LayerChange, rebuildModel } from './rebuild.js'
+import { type LayerChange, type RebuildOptions, rebuildModel } from './rebuild.js'
 
 /** Options of {@link insertPatchMoE}; those of `PatchMoE` mean the same. */
 export interface InsertPatchMoEOptions
@@ -84,7 +84,7 @@ export async function insertPatchMoE(
   const sample = samplesFor(model, options)
   const models: tf.LayersModel[] = []
   try {
-    const exact = replacing(model, path, exactOptions(options, replaced.mixture))
+    const exact = replacing(model, path, exactOptions(options, replaced.mixture), { compile: false })
     models.push(exact)
     const { difference, magnitude } = await compare(model, exact, sample.inputs)
     checkExact(difference, magnitude, path)
@@ -182,7 +182,12 @@ const KEPT = [
   'biasConstraint',
 ] as const
 
-function replacing(model: tf.LayersModel, path: string, mixture: MixtureConfig): tf.LayersModel {
+function replacing(
+  model: tf.LayersModel,
+  path: string,
+  mixture: MixtureConfig,
+  options: RebuildOptions = {},
+): tf.LayersModel {
   const change: LayerChange = ({ config }) => {
     const kept = KEPT.flatMap(key => (config[key] === undefined ? [] : [[key, config[key]] as const]))
     return {
@@ -190,7 +195,7 @@ function replacing(model: tf.LayersModel, path: string, mixture: MixtureConfig):
       config: { ...Object.fromEntries(kept), ...mixture } as unknown as tf.serialization.ConfigDict,
     }
   }
-  return rebuildModel(model, new Map([[path, change]]), WHERE)
+  return rebuildModel(model, new Map([[path, change]]), WHERE, options)
 }
 
 /** Points every router at what its expert's filters answer to on average. */

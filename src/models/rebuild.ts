@@ -12,6 +12,8 @@ export type LayerChange = (layer: SerializedLayer) => SerializedLayer
 
 /** What rebuilding may do besides changing layers. */
 export interface RebuildOptions {
+  /** Whether the new model is compiled where the old one was. Default true. */
+  readonly compile?: boolean
   /** Classes that take the place of the model's own of the same class name; they must take the same configuration. */
   readonly classes?: readonly tf.serialization.SerializableConstructor<tf.serialization.Serializable>[]
 }
@@ -34,14 +36,14 @@ export function rebuildModel(
   model: tf.LayersModel,
   changes: ReadonlyMap<string, LayerChange>,
   where: string,
-  { classes = [] }: RebuildOptions = {},
+  { classes = [], compile = true }: RebuildOptions = {},
 ): tf.LayersModel {
   checkPaths(model, changes, where)
   checkSharing(model, where)
   const serialized = changedLayers(model, structuredClone(model.getConfig()), '', changes)
   const rebuilt = withClasses(model, classes, () => built(model, serialized, where))
   copyState(model, rebuilt, '', changes)
-  compileLike(model, rebuilt)
+  if (compile) compileLike(model, rebuilt)
   return rebuilt
 }
 

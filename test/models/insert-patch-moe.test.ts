@@ -154,8 +154,10 @@ describe('what is asked for', () => {
 
   it('leaves nothing behind', async () => {
     const model = keep(siameseModel())
+    model.compile({ optimizer: tf.train.adam(0.01), loss: 'meanSquaredError' })
     const before = tf.memory().numTensors
     const { model: now } = await insertPatchMoE(model, { numExperts: 2, patchSize: 2, patchesPerExpert: 3 })
+    now.optimizer.dispose()
     disposeModel(now)
     expect(tf.memory().numTensors).toBe(before)
   })

@@ -147,7 +147,7 @@ describe('what cannot work ends with a message, without a stack', () => {
     [['fly'], "error: unknown command 'fly'"],
     [
       ['train', '--dataset', 'cats', '--model', 'wrn'],
-      "option '--dataset <name>' argument 'cats' is invalid. Allowed choices are digits-patches, fashion-quadrants, fashion-noise, cifar10,.",
+      "option '--dataset <name>' argument 'cats' is invalid. Allowed choices are digits-patches, fashion-quadrants, fashion-noise",
     ],
     [
       ['train', '--model', 'vit'],

@@ -15,7 +15,7 @@ const mostAtATime = 32
 await useBackend()
 const model = await tf.loadLayersModel(fileSystem(folder))
 const shape = model.inputs[0].shape.slice(1)
-const names = model.getUserDefinedMetadata()?.classes ?? []
+const names = model.getUserDefinedMetadata()?.classNames ?? []
 const waiting = []
 let isBusy = false
 

@@ -9,6 +9,7 @@ import { importCommand } from './commands/import.js'
 import { nativeCommand } from './commands/native.js'
 import { planCommand } from './commands/plan.js'
 import { predictCommand } from './commands/predict.js'
+import { studyCommand } from './commands/study.js'
 import { trainCommand } from './commands/train.js'
 import { packageVersion } from './terminal/package-version.js'
 import { UsageError } from './terminal/usage-error.js'
@@ -32,6 +33,7 @@ export function program(): Command {
     doctorCommand(),
     nativeCommand(),
     dataCommand(),
+    studyCommand(),
   ]
   for (const command of commands) {
     adopt(command, root)

@@ -8,6 +8,8 @@ export { type BalancedBy, type BalanceOptions, balanced } from './data/balanced.
 export { batches, epochOrder, subset } from './data/batches.js'
 export { type CifarFormat, cifar10Format, readCifar } from './data/cifar.js'
 export { composeGrid, type GridOptions } from './data/compose.js'
+export { composeOnBackgrounds, type OnBackgroundsOptions } from './data/compose-backgrounds.js'
+export type { ImagePool } from './data/composing.js'
 export {
   type DataSource,
   type Dataset,
@@ -40,6 +42,12 @@ export {
   explain,
 } from './explain/explain.js'
 export { patchField, type ReceptiveField, receptiveField } from './explain/receptive-field.js'
+export type { ExportedBytes } from './export/exported-bytes.js'
+export type { FeedingOptions } from './export/feeding.js'
+export { exportOnnx, type OnnxOptions } from './export/onnx.js'
+export { type ExportedSavedModel, exportSavedModel, type SavedModelOptions } from './export/saved-model.js'
+export { loadTorchWeights } from './export/torch-weights.js'
+export { loadWeights, modelWeights } from './export/weights.js'
 export {
   BatchNormalization,
   type BatchNormalizationOptions,

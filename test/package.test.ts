@@ -48,6 +48,7 @@ describe('the package', () => {
     expect(peerDependenciesMeta).toEqual({
       '@tensorflow/tfjs-node': { optional: true },
       '@tensorflow/tfjs-node-gpu': { optional: true },
+      'onnxruntime-node': { optional: true },
     })
   })
 

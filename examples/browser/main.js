@@ -9,7 +9,7 @@ if (asked.get('backend') === 'wasm') setWasmPaths('./wasm/')
 await tf.setBackend(asked.get('backend') ?? 'webgl')
 const model = await tf.loadLayersModel(asked.get('model') ?? './model/model.json')
 const shape = model.inputs[0].shape.slice(1)
-const names = model.getUserDefinedMetadata()?.classes ?? []
+const names = model.getUserDefinedMetadata()?.classNames ?? []
 $('verdict').textContent = `Ready, on ${tf.getBackend()}.`
 
 /** The picture, stretched to the size that the model takes; pixels 0..255, RGB or grey. */

@@ -5,6 +5,7 @@ import { firstImages, type ImageStream } from '../../src/data/image-stream.js'
 import { explain } from '../../src/explain/explain.js'
 import type { RoutedImage } from '../../src/report/routing-figure.js'
 import type { ImageShape } from '../../src/shapes.js'
+import { truePart } from './true-part.js'
 
 /**
  * The first images of a set, with what a mixture says of them and where its experts looked.
@@ -23,7 +24,7 @@ export async function routedImages(
   if (!grid) return []
   return Promise.all(
     explained.map(async ({ probabilities, predicted, experts }, i): Promise<RoutedImage> => {
-      const cell = set.trueCell?.[i]
+      const truth = truePart(set, i)
       return {
         uri: await pngUri(images.subarray(i * pixels, (i + 1) * pixels), set.shape),
         size: [set.shape[0], set.shape[1]],
@@ -32,7 +33,7 @@ export async function routedImages(
         probability: probabilities[predicted]!,
         grid,
         experts,
-        ...(set.cells && cell !== undefined && { truth: { cells: set.cells, cell } }),
+        ...(truth && { truth }),
       }
     }),
   )

@@ -1,8 +1,9 @@
 import { showcase } from '../../src/data/summary.js'
 import { writeSheetPng } from '../../src/files/sheet-png.js'
-import { contactSheet, type SheetImage, type SheetRectangle } from '../../src/report/contact-sheet.js'
-import { cellRectangle } from '../../src/report/routing-figure.js'
+import { contactSheet, type SheetImage } from '../../src/report/contact-sheet.js'
+import { truePartRectangle } from '../../src/report/routing-figure.js'
 import type { InspectedHalf } from './inspection.js'
+import { truePart } from './true-part.js'
 
 /** How a contact sheet of images is made. */
 export interface SheetRequest {
@@ -59,22 +60,10 @@ export async function writeContactSheet(
 }
 
 function sheetImage(half: InspectedHalf, position: number): SheetImage {
-  const { labels, classNames, groups, groupNames } = half
+  const { labels, classNames, groups, groupNames, shape } = half
   const group = groups && groupNames?.[groups[position] as number]
   const label = labels[position] as number
-  const outline = outlineOf(half, position)
+  const part = truePart(half, position)
+  const outline = part && truePartRectangle(part, [shape[0], shape[1]])
   return { caption: group ?? classNames[label] ?? String(label), ...(outline && { outline }) }
-}
-
-/** The cell or the box that shows the class, where it is known. */
-function outlineOf(
-  { cells, trueCell, objectBox, shape }: InspectedHalf,
-  position: number,
-): SheetRectangle | undefined {
-  const [y, x, height, width] = objectBox?.subarray(4 * position, 4 * position + 4) ?? []
-  if (y !== undefined && x !== undefined && height !== undefined && width !== undefined) {
-    return { x, y, width, height }
-  }
-  const cell = trueCell?.[position]
-  return cells && cell !== undefined ? cellRectangle(cells, cell, [shape[0], shape[1]]) : undefined
 }

@@ -104,7 +104,8 @@ export function checkOptimizer(config: RunConfig): void {
   disposeOptimizer(createOptimizer(optimizerOf(config)))
 }
 
-function trainOptions({ training, seed }: RunConfig) {
+/** What `train` is told of a run, besides its images and its optimizer. */
+export function trainOptions({ training, seed }: RunConfig) {
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
   const { freeze, annealPatches } = training
   return {
@@ -121,7 +122,7 @@ function trainOptions({ training, seed }: RunConfig) {
 }
 
 /** How the routers of separate training are trained; undefined for joint training. */
-function routersOf({ training }: RunConfig): RouterTraining | undefined {
+export function routersOf({ training }: RunConfig): RouterTraining | undefined {
   const { routerTraining, routerEpochs, routerBatchSize, routerLearningRate } = training
   if (routerTraining !== 'separate') return undefined
   if (routerEpochs === undefined || routerBatchSize === undefined || routerLearningRate === undefined) {
@@ -133,7 +134,8 @@ function routersOf({ training }: RunConfig): RouterTraining | undefined {
   return { epochs: routerEpochs, batchSize: routerBatchSize, learningRate: routerLearningRate }
 }
 
-function optimizerOf({ training }: RunConfig): OptimizerOptions {
+/** The optimizer of a run. */
+export function optimizerOf({ training }: RunConfig): OptimizerOptions {
   const { optimizer: name, learningRate, momentum, layerRates } = training
   return {
     name,

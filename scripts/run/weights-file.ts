@@ -3,7 +3,8 @@ import { basename } from 'node:path'
 import type * as tf from '@tensorflow/tfjs'
 import { z } from 'zod'
 import { readSafetensors } from '../../src/data/safetensors.js'
-import { loadKerasWeights, loadTorchWeights } from '../../src/export/import-weights.js'
+import { loadKerasWeights } from '../../src/export/keras-weights.js'
+import { loadTorchWeights } from '../../src/export/torch-weights.js'
 import { loadWeights } from '../../src/export/weights.js'
 import { zipSource } from '../../src/files/zip-source.js'
 import { UsageError } from '../terminal/usage-error.js'
@@ -47,7 +48,7 @@ export async function loadWeightsFile(model: tf.LayersModel, path: string, names
   if (startsWith(bytes, [0x89, 0x48, 0x44, 0x46])) return keras(model, bytes, path, names)
   if (startsWith(bytes, [0x50, 0x4b])) {
     const inner = 'model.weights.h5'
-    return keras(model, await zipSource(path).read(inner), `${path}/${inner}`, names)
+    return keras(model, await zipSource(path).read(inner), path, names)
   }
   const { tensors } = readSafetensors(bytes, path)
   if (names) loadTorchWeights(model, tensors, names, path)

@@ -1,6 +1,7 @@
 import { permutation, random } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
 import { classOrder, type ImageBatch, type ImageSet } from './image-set.js'
+import { pickBoxes } from './object-box.js'
 
 /**
  * The order in which one epoch visits the images: a function of its arguments alone, so that a resumed run
@@ -109,11 +110,4 @@ function pick(set: ImageSet, positions: Int32Array): ImageSet {
     ...(objectBox && { objectBox: pickBoxes(objectBox, positions) }),
     ...(groups && { groups: positions.map(position => groups[position] as number) }),
   }
-}
-
-function pickBoxes(boxes: Int32Array, positions: Int32Array): Int32Array {
-  return Int32Array.from({ length: 4 * positions.length }, (_, i) => {
-    const position = positions[i >> 2] as number
-    return boxes[4 * position + (i & 3)] as number
-  })
 }

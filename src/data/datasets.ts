@@ -7,6 +7,7 @@ import { cifar10Noise } from './cifar10-noise.js'
 import { cifar100, cifar100Coarse } from './cifar100.js'
 import type { DatasetEntry } from './dataset.js'
 import { digitsPatches } from './digits-patches.js'
+import { fashionMnist } from './fashion-mnist.js'
 import { fashionNoise } from './fashion-noise.js'
 import { fashionQuadrants } from './fashion-quadrants.js'
 import { imageFolder } from './image-folder.js'
@@ -22,6 +23,7 @@ export const datasets: readonly DatasetEntry[] = [
   digitsPatches,
   fashionQuadrants,
   fashionNoise,
+  fashionMnist,
   cifar10,
   cifar10Noise,
   cifarVehicles,

@@ -3,7 +3,8 @@ import { loadIdx } from './idx.js'
 import type { ImageSet } from './image-set.js'
 import { greyToRgb, halveImages, padImages } from './resample.js'
 
-const articles = [
+/** The classes of Fashion-MNIST. */
+export const articles: readonly string[] = [
   'T-shirt',
   'trouser',
   'pullover',

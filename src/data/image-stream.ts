@@ -65,7 +65,7 @@ export async function firstImages(source: ImageSet | ImageStream, count: number)
   const taken = Math.min(count, source.count)
   if ('images' in source) {
     const pixels = source.shape[0] * source.shape[1] * source.shape[2]
-    const { groups, trueCell } = source
+    const { groups, trueCell, objectBox } = source
     return {
       ...source,
       count: taken,
@@ -73,6 +73,7 @@ export async function firstImages(source: ImageSet | ImageStream, count: number)
       labels: source.labels.subarray(0, taken),
       ...(groups && { groups: groups.subarray(0, taken) }),
       ...(trueCell && { trueCell: trueCell.subarray(0, taken) }),
+      ...(objectBox && { objectBox: objectBox.subarray(0, 4 * taken) }),
     }
   }
   for await (const batch of source.batches({ batchSize: taken, end: taken })) {

@@ -1,5 +1,6 @@
 import type { ImageShape } from '../shapes.js'
 import { decodeExample, type Example } from './example.js'
+import type { ObjectBox } from './object-box.js'
 
 /** The features of a prepared image: raw pixels, so that reading is a copy; the size, and what is known of it. */
 export const imageFeatures = {
@@ -10,6 +11,7 @@ export const imageFeatures = {
   label: 'label',
   group: 'group',
   cell: 'cell',
+  box: 'box',
 } as const
 
 /** One prepared image. */
@@ -20,6 +22,8 @@ export interface PreparedImage {
   readonly group?: number
   /** The cell that shows the labelled class, for composed images. */
   readonly cell?: number
+  /** Where the labelled object lies, for images on backgrounds: four integers, top, left, height and width. */
+  readonly box?: ObjectBox
 }
 
 /**
@@ -29,7 +33,8 @@ export interface PreparedImage {
  * @param shape that it must have
  * @param name of the record, for errors
  * @returns its pixels as a view of `data`
- * @throws RangeError when the data are no Example, a feature is missing, or the size or the number of bytes is another
+ * @throws RangeError when the data are no Example, a feature is missing, the size or the number of bytes is another, or
+ *   a box is not of four integers
  */
 export function readPreparedImage(data: Uint8Array, shape: ImageShape, name: string): PreparedImage {
   const example = decodeExample(data, name)
@@ -49,17 +54,37 @@ export function readPreparedImage(data: Uint8Array, shape: ImageShape, name: str
   }
   const group = integer(example, imageFeatures.group)
   const cell = integer(example, imageFeatures.cell)
+  const box = boxOf(example, name)
   return {
     pixels,
     label: required(integer(example, imageFeatures.label), imageFeatures.label, name),
     ...(group !== undefined && { group }),
     ...(cell !== undefined && { cell }),
+    ...(box && { box }),
   }
 }
 
 function integer(example: Example, key: string): number | undefined {
   const feature = example.get(key)
   return feature?.kind === 'integers' ? feature.values[0] : undefined
+}
+
+function boxOf(example: Example, name: string): ObjectBox | undefined {
+  const feature = example.get(imageFeatures.box)
+  if (!feature) return undefined
+  const [top, left, height, width] = feature.kind === 'integers' ? feature.values : []
+  if (
+    top === undefined ||
+    left === undefined ||
+    height === undefined ||
+    width === undefined ||
+    feature.values.length > 4
+  ) {
+    throw new RangeError(
+      `${name}: box must be 4 integers (top, left, height, width), got ${feature.values.length} ${feature.kind}`,
+    )
+  }
+  return [top, left, height, width]
 }
 
 function required(value: number | undefined, key: string, name: string): number {

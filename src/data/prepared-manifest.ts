@@ -44,6 +44,8 @@ const manifestSchema = z.strictObject({
   classNames: z.array(z.string()).min(1),
   groupNames: z.array(z.string()).min(1).exactOptional(),
   cells: z.tuple([positive, positive]).exactOptional(),
+  /** Whether each record has the box of its object; folders without any leave it out. */
+  objectBoxes: z.literal(true).exactOptional(),
   train: halfSchema,
   test: halfSchema,
 })

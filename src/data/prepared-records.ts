@@ -3,7 +3,7 @@ import type { DataSource } from './data-source.js'
 import type { ImageRecords } from './image-records.js'
 import type { ImageBatch } from './image-set.js'
 import { readPreparedImage } from './prepared-image.js'
-import { type PreparedIndex, readIndex } from './prepared-index.js'
+import { checkIndex, type PreparedIndex, readIndex } from './prepared-index.js'
 import type { PreparedHalf, PreparedManifest, PreparedShard } from './prepared-manifest.js'
 import { splitRecords } from './tfrecord.js'
 
@@ -32,10 +32,11 @@ export async function preparedRecords(
   const { shape, classNames, groupNames, cells } = manifest
   const name = source.describe(described.index.file)
   const index = readIndex(await source.read(described.index.file), name, described.count)
+  // Once, here, so that a stream need not.
   checkIndex(index, manifest, half, name)
   const count = samples ?? described.count
   if (samples !== undefined) checkAsked(manifest, half, samples, source.describe(''))
-  const { labels, groups, trueCell } = index
+  const { labels, groups, trueCell, objectBox } = index
   return {
     count,
     shape,
@@ -43,33 +44,8 @@ export async function preparedRecords(
     labels: labels.subarray(0, count),
     ...(groupNames && groups && { groupNames, groups: groups.subarray(0, count) }),
     ...(cells && trueCell && { cells, trueCell: trueCell.subarray(0, count) }),
+    ...(objectBox && { objectBox: objectBox.subarray(0, 4 * count) }),
     read: positions => readImages({ source, shape, index, half: described }, positions),
-  }
-}
-
-/** Labels and groups are checked once, here, so that a stream need not. */
-function checkIndex(
-  { labels, groups, trueCell }: PreparedIndex,
-  { classNames, groupNames, cells }: PreparedManifest,
-  half: 'train' | 'test',
-  name: string,
-): void {
-  const parts = [
-    ['label', labels, classNames.length],
-    ['group', groups, groupNames?.length ?? 0],
-    ['cell', trueCell, cells ? cells[0] * cells[1] : 0],
-  ] as const
-  for (const [what, values, bound] of parts) {
-    if ((values === undefined) !== (bound === 0)) {
-      throw new RangeError(
-        `${name}: index must have a ${what} a record exactly where the manifest names them, got ${values ? 'some' : 'none'}`,
-      )
-    }
-    const wrong = values?.findIndex(value => value < 0 || value >= bound) ?? -1
-    if (wrong < 0) continue
-    throw new RangeError(
-      `${name}: ${what} must be in [0, ${bound - 1}], got ${values?.[wrong]} (${half} record ${wrong})`,
-    )
   }
 }
 

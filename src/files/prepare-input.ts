@@ -4,6 +4,7 @@ import type { CatalogHalf, ImageCatalog } from '../data/image-catalog.js'
 import type { DecodeImage } from '../data/image-decoding.js'
 import type { ImageSet } from '../data/image-set.js'
 import { largestNested, nestedOrder } from '../data/nested-order.js'
+import { pickBoxes } from '../data/object-box.js'
 import type { ImageShape, Size2D } from '../shapes.js'
 
 /** The images that are to be prepared, training or test, in the order in which they are stored. */
@@ -12,6 +13,8 @@ export interface InputHalf {
   readonly labels: Int32Array
   readonly groups?: Int32Array
   readonly trueCell?: Int32Array
+  /** (count, 4) top, left, height and width of the object on each image; with `objectBoxes`. */
+  readonly objectBox?: Int32Array
   /** Name of an image for people. */
   name(position: number): string
   /** Its pixels, (height, width, channels); rejects where it cannot be decoded. */
@@ -24,6 +27,8 @@ export interface PrepareInput {
   readonly classNames: readonly string[]
   readonly groupNames?: readonly string[]
   readonly cells?: Size2D
+  /** Whether the images have the boxes of their objects. */
+  readonly objectBoxes?: true
   readonly train: InputHalf
   readonly test: InputHalf
 }
@@ -43,12 +48,13 @@ export async function prepareInput(
 ): Promise<PrepareInput> {
   if (entry.catalog) return fromCatalog(await entry.catalog(source, { ...options, decode }), decode)
   const { train, test } = await nestedDataset(entry, source, { ...options, decode })
-  const { shape, classNames, groupNames, cells } = train.set
+  const { shape, classNames, groupNames, cells, objectBox } = train.set
   return {
     shape,
     classNames,
     ...(groupNames && { groupNames }),
     ...(cells && { cells }),
+    ...(objectBox && { objectBoxes: true }),
     train: fromSet(train),
     test: fromSet(test),
   }
@@ -73,7 +79,7 @@ function fromCatalog(catalog: ImageCatalog, decode: DecodeImage): PrepareInput {
 }
 
 function fromSet({ set, order }: NestedSet): InputHalf {
-  const { count, groups, trueCell, shape } = set
+  const { count, groups, trueCell, objectBox, shape } = set
   const imageBytes = shape[0] * shape[1] * shape[2]
   const place = (position: number): number => order?.[position] ?? position
   const ordered = (values: Int32Array): Int32Array =>
@@ -83,6 +89,7 @@ function fromSet({ set, order }: NestedSet): InputHalf {
     labels: ordered(set.labels),
     ...(groups && { groups: ordered(groups) }),
     ...(trueCell && { trueCell: ordered(trueCell) }),
+    ...(objectBox && { objectBox: order ? pickBoxes(objectBox, order) : objectBox }),
     name: position => `image ${place(position)}`,
     pixels: async position => {
       const first = place(position) * imageBytes

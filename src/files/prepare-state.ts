@@ -158,10 +158,10 @@ function jobKey(
 
 function addHalf(
   hash: ReturnType<typeof createHash>,
-  { count: images, labels, groups, trueCell, name }: InputHalf,
+  { count: images, labels, groups, trueCell, objectBox, name }: InputHalf,
 ): void {
   hash.update(`${images} images`)
-  for (const values of [labels, groups, trueCell]) {
+  for (const values of [labels, groups, trueCell, objectBox]) {
     if (values) hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
   }
   for (let position = 0; position < images; position++) hash.update(`${name(position)}\n`)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { DataSource } from '../data/data-source.js'
 import type { DatasetEntry, DatasetOptions } from '../data/dataset.js'
 import type { DecodeImage } from '../data/image-decoding.js'
+import { boxAt } from '../data/object-box.js'
 import type { PreparedImage } from '../data/prepared-image.js'
 import { writeIndex } from '../data/prepared-index.js'
 import {
@@ -82,7 +83,7 @@ export async function prepareDataset(request: PrepareRequest): Promise<PreparedM
   const work = new Preparation(request, input, state, recordsPerShard)
   const train = await work.half('train')
   const test = await work.half('test')
-  const { shape, classNames, groupNames, cells } = input
+  const { shape, classNames, groupNames, cells, objectBoxes } = input
   const text = manifestText({
     dataset: entry.name,
     options: described,
@@ -91,6 +92,7 @@ export async function prepareDataset(request: PrepareRequest): Promise<PreparedM
     classNames,
     ...(groupNames && { groupNames }),
     ...(cells && { cells }),
+    ...(objectBoxes && { objectBoxes }),
     train,
     test,
   })
@@ -257,7 +259,7 @@ class Preparation {
     finished: readonly FinishedShard[],
     known: readonly ShardRecords[],
   ): Promise<PreparedHalf> {
-    const { classNames, groupNames, cells } = this.input
+    const { classNames, groupNames, cells, objectBoxes } = this.input
     const all = (key: keyof ShardRecords): number[] => known.flatMap(shard => shard[key])
     const labels = all('labels')
     const groups = groupNames && all('groups')
@@ -268,6 +270,7 @@ class Preparation {
       labels: Int32Array.from(labels),
       ...(groups && { groups: Int32Array.from(groups) }),
       ...(cells && { trueCell: Int32Array.from(all('trueCell')) }),
+      ...(objectBoxes && { objectBox: Int32Array.from(all('objectBox')) }),
       offsets: Float64Array.from(all('offsets')),
     })
     const file = `${name}.index.safetensors`
@@ -284,7 +287,7 @@ class Preparation {
 }
 
 function imageAt(
-  { labels, groups, trueCell }: InputHalf,
+  { labels, groups, trueCell, objectBox }: InputHalf,
   position: number,
   pixels: Uint8Array,
 ): PreparedImage {
@@ -293,6 +296,7 @@ function imageAt(
     label: labels[position] as number,
     ...(groups && { group: groups[position] as number }),
     ...(trueCell && { cell: trueCell[position] as number }),
+    ...(objectBox && { box: boxAt(objectBox, position) }),
   }
 }
 

@@ -11,6 +11,8 @@ export interface ShardRecords {
   readonly labels: readonly number[]
   readonly groups: readonly number[]
   readonly trueCell: readonly number[]
+  /** Four of each record that has a box: top, left, height and width of its object. */
+  readonly objectBox: readonly number[]
   /** Where each starts, in bytes. */
   readonly offsets: readonly number[]
 }
@@ -27,7 +29,7 @@ const pieceBytes = 2 ** 20
 
 /** The bytes of the record of one image: an Example in a TFRecord. */
 export function preparedRecord(
-  { pixels, label, group, cell }: PreparedImage,
+  { pixels, label, group, cell, box }: PreparedImage,
   shape: ImageShape,
 ): Uint8Array<ArrayBuffer> {
   const integers = {
@@ -37,11 +39,12 @@ export function preparedRecord(
     [imageFeatures.label]: label,
     ...(group !== undefined && { [imageFeatures.group]: group }),
     ...(cell !== undefined && { [imageFeatures.cell]: cell }),
+    ...(box && { [imageFeatures.box]: box }),
   }
   const feature = {
     [imageFeatures.pixels]: { bytesList: { value: [pixels] } },
     ...Object.fromEntries(
-      Object.entries(integers).map(([key, value]) => [key, { int64List: { value: [value] } }]),
+      Object.entries(integers).map(([key, value]) => [key, { int64List: { value: [value].flat() } }]),
     ),
   }
   return frameRecord(Example.encode({ features: { feature } }).finish())
@@ -58,7 +61,7 @@ export async function writeShard(
   images: AsyncIterable<PreparedImage>,
   shape: ImageShape,
 ): Promise<WrittenShard> {
-  const known = { labels: [], groups: [], trueCell: [], offsets: [] } satisfies ShardRecords as Growing
+  const known = nothingKnown()
   const hash = createHash('sha256')
   let bytes = 0
   let failure: unknown
@@ -106,7 +109,7 @@ export async function readShardRecords(
   name: string,
   shape: ImageShape,
 ): Promise<ShardRecords> {
-  const known: Growing = { labels: [], groups: [], trueCell: [], offsets: [] }
+  const known = nothingKnown()
   const maxRecordBytes = largestRecord(shape)
   for await (const { first, records, offsets } of readRecords(source, name, { maxRecordBytes })) {
     records.forEach((data, i) => {
@@ -123,9 +126,14 @@ function largestRecord([height, width, channels]: ImageShape): number {
 
 type Growing = { [Key in keyof ShardRecords]: number[] }
 
-function note(known: Growing, { label, group, cell }: PreparedImage, offset: number): void {
+function nothingKnown(): Growing {
+  return { labels: [], groups: [], trueCell: [], objectBox: [], offsets: [] }
+}
+
+function note(known: Growing, { label, group, cell, box }: PreparedImage, offset: number): void {
   known.labels.push(label)
   if (group !== undefined) known.groups.push(group)
   if (cell !== undefined) known.trueCell.push(cell)
+  if (box) known.objectBox.push(...box)
   known.offsets.push(offset)
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { ByteSource, DataSource } from '../data/data-source.js'
-import { readIndex } from '../data/prepared-index.js'
-import { manifestFile, type PreparedHalf, type PreparedManifest } from '../data/prepared-manifest.js'
+import { checkIndex, type PreparedIndex, readIndex } from '../data/prepared-index.js'
+import { manifestFile, type PreparedManifest } from '../data/prepared-manifest.js'
 import { readRecords } from '../data/tfrecord.js'
 import { recordShards } from '../data/tfrecord-shards.js'
 import { dataFolder } from './data-folder.js'
@@ -48,12 +48,14 @@ export async function verifyFolder(directory: string, options: VerifyOptions = {
   const prepared = await isPrepared(directory)
   if (prepared) {
     const manifest = await readManifest(directory)
-    for (const half of [manifest.train, manifest.test]) await verifyHalf(folder, manifest, half)
+    for (const half of ['train', 'test'] as const) await verifyHalf(folder, manifest, half)
   } else {
     await verifyRecords(folder)
   }
   return { prepared, files }
 }
+
+type HalfName = 'train' | 'test'
 
 /** The folder that is verified. */
 interface Folder {
@@ -84,53 +86,70 @@ async function verifyRecords({ source, told, signal }: Folder): Promise<void> {
   }
 }
 
-async function verifyHalf(folder: Folder, manifest: PreparedManifest, half: PreparedHalf): Promise<void> {
+async function verifyHalf(folder: Folder, manifest: PreparedManifest, name: HalfName): Promise<void> {
   const { source, told, signal } = folder
+  const half = manifest[name]
   const shards: ShardRecords[] = []
   for (const shard of half.shards) {
     signal?.throwIfAborted()
-    const name = source.describe(shard.file)
+    const path = source.describe(shard.file)
     let records = 0
     const problem = await problemOf(() =>
       withFile(source, shard.file, async file => {
         const hashed = hashedSource(file)
-        const known = await readShardRecords(hashed.source, name, manifest.shape)
+        const known = await readShardRecords(hashed.source, path, manifest.shape)
         records = known.labels.length
         shards.push(known)
-        expectSame(name, 'bytes', shard.bytes, file.length)
-        expectSame(name, 'records', shard.records, records)
-        expectSame(name, 'sha256', shard.sha256, hashed.digest())
+        expectSame(path, 'bytes', shard.bytes, file.length)
+        expectSame(path, 'records', shard.records, records)
+        expectSame(path, 'sha256', shard.sha256, hashed.digest())
       }),
     )
     told({ file: shard.file, records, ...problem })
   }
   // An index can only be held against shards that are whole.
   const whole = shards.length === half.shards.length
-  const problem = await problemOf(() => verifyIndex(source, manifest, half, whole ? shards : undefined))
+  const problem = await problemOf(() => verifyIndex(source, manifest, name, whole ? shards : undefined))
   told({ file: half.index.file, ...problem })
 }
 
 async function verifyIndex(
   source: DataSource,
-  { classNames, groupNames }: PreparedManifest,
-  half: PreparedHalf,
+  manifest: PreparedManifest,
+  halfName: HalfName,
   shards: readonly ShardRecords[] | undefined,
 ): Promise<void> {
+  const { classNames, groupNames } = manifest
+  const half = manifest[halfName]
   const { file, sha256 } = half.index
   const name = source.describe(file)
   const bytes = await source.read(file)
   expectSame(name, 'bytes', half.index.bytes, bytes.length)
   expectSame(name, 'sha256', sha256, createHash('sha256').update(bytes).digest('hex'))
-  const { labels, groups, trueCell, offsets } = readIndex(bytes, name, half.count)
+  const index = readIndex(bytes, name, half.count)
+  checkIndex(index, manifest, halfName, name)
+  const { labels, groups } = index
   expectCounts(name, 'class', classNames, half.classCounts, labels)
   if (groupNames) expectCounts(name, 'group', groupNames, half.groupCounts ?? [], groups ?? [])
-  if (!shards) return
-  const columns = { labels, groups: groups ?? [], trueCell: trueCell ?? [], offsets }
+  if (shards) expectRecords(name, index, shards)
+}
+
+/** What an index tells of each record must be what the records hold. */
+function expectRecords(name: string, index: PreparedIndex, shards: readonly ShardRecords[]): void {
+  const { labels, groups = [], trueCell = [], objectBox = [], offsets } = index
+  const columns = { labels, groups, trueCell, objectBox, offsets }
   for (const [key, stored] of Object.entries(columns) as [keyof ShardRecords, ArrayLike<number>][]) {
     const found = shards.flatMap(shard => shard[key])
     expectSame(name, `number of ${key}`, found.length, stored.length)
-    const wrong = found.findIndex((value, record) => value !== stored[record])
-    if (wrong >= 0) expectSame(name, `${key} of record ${wrong}`, found[wrong], stored[wrong])
+    const wrong = found.findIndex((value, i) => value !== stored[i])
+    if (wrong < 0) continue
+    const each = key === 'objectBox' ? 4 : 1
+    const record = Math.floor(wrong / each)
+    const ofRecord = (values: ArrayLike<number>) =>
+      Array.from(values)
+        .slice(each * record, each * (record + 1))
+        .join(', ')
+    expectSame(name, `${key} of record ${record}`, ofRecord(found), ofRecord(stored))
   }
 }
 

@@ -279,6 +279,10 @@ const recipes: Readonly<Record<string, Readonly<Record<ModelName, Recipe>>>> = {
     ...wideRecipes(1, sgd(1000, 30, 32, 0.1)),
     ...twoLayerRecipes(8, 16, 6, sgd(1000, 25, 20, 0.2)),
   },
+  'fashion-mnist': {
+    ...wideRecipes(1, sgd(2000, 30, 32, 0.1)),
+    ...twoLayerRecipes(8, 16, 6, sgd(2000, 25, 20, 0.2)),
+  },
   'theory-patches': {
     ...wideRecipes(1, sgd(500, 15, 32, 0.1)),
     ...twoLayerRecipes(8, 16, 6, sgd(500, 100, 20, 0.2), true),

@@ -108,7 +108,7 @@ function chartFigure(svg: string, label: string): string {
 function imagesHtml(figures: readonly string[], note: string): string {
   return `<h3>Where the experts looked</h3>
 <p>${escapeHtml(note)}</p>
-<ul class="legend"><li><span class="swatch kept"></span>kept patch; the stronger the tint, the larger its gate</li><li><span class="swatch veil"></span>not kept by this expert</li><li><span class="swatch truth"></span>the cell that shows the class, where it is known</li></ul>
+<ul class="legend"><li><span class="swatch kept"></span>kept patch; the stronger the tint, the larger its gate</li><li><span class="swatch veil"></span>not kept by this expert</li><li><span class="swatch truth"></span>the part that shows the class, where it is known</li></ul>
 <div class="figures">
 ${figures.join('\n')}
 </div>`

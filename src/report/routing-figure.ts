@@ -22,11 +22,18 @@ export interface RoutedImage {
   /** The grid of patches that the experts choose from, [rows, columns]. */
   readonly grid: Size2D
   readonly experts: readonly KeptPatches[]
-  /** For composed images: the grid of cells, [rows, columns], and the cell that shows the class. */
-  readonly truth?: { readonly cells: Size2D; readonly cell: number }
+  /** Where the class is shown, if that is known. */
+  readonly truth?: TruePart
 }
 
-interface Rectangle {
+/**
+ * The part of an image that shows its class: a cell of the grid, [rows, columns], that the image was composed of, or the
+ * box of an object on a background.
+ */
+export type TruePart = { readonly cells: Size2D; readonly cell: number } | { readonly box: Rectangle }
+
+/** A part of an image, in its pixels. */
+export interface Rectangle {
   readonly x: number
   readonly y: number
   readonly width: number
@@ -34,7 +41,7 @@ interface Rectangle {
 }
 
 /**
- * One image as an HTML figure: the image with its true cell outlined, then one tile an expert in which kept
+ * One image as an HTML figure: the image with the part that shows its class outlined, then one tile an expert in which kept
  * patches stay visible, tinted by their gate, under a veil over the rest.
  *
  * @param id unique in the page: the image is stored once and shown in every tile
@@ -63,6 +70,11 @@ export function cellRectangle([rows, columns]: Size2D, index: number, [height, w
   }
 }
 
+/** The rectangle that a true part takes of an image of so many pixels, [height, width]. */
+export function truePartRectangle(part: TruePart, size: Size2D): Rectangle {
+  return 'box' in part ? part.box : cellRectangle(part.cells, part.cell, size)
+}
+
 function verdict({ trueClass, predictedClass, probability }: RoutedImage): string {
   const right = trueClass === predictedClass
   const mark = right ? '<span aria-label="right">✓</span>' : '<span aria-label="wrong">✗</span>'
@@ -73,10 +85,16 @@ function verdict({ trueClass, predictedClass, probability }: RoutedImage): strin
 
 function originalTile(image: RoutedImage, id: string): string {
   const { size, uri, truth, trueClass, predictedClass } = image
-  const cell = truth ? `; cell ${truth.cell} shows the class` : ''
-  const label = `test image of ${trueClass}, classified as ${predictedClass}${cell}`
+  const place = truth ? `; ${placeOf(truth)} shows the class` : ''
+  const label = `test image of ${trueClass}, classified as ${predictedClass}${place}`
   const picture = `<image id="${escapeHtml(id)}" href="${escapeHtml(uri)}" width="${size[1]}" height="${size[0]}"/>`
   return tile(size, label, picture + outlineOf(image), 'image')
+}
+
+function placeOf(truth: TruePart): string {
+  if ('cell' in truth) return `cell ${truth.cell}`
+  const { x, y, width, height } = truth.box
+  return `the part of ${width}x${height} pixels from (${x}, ${y})`
 }
 
 /** A picture in the image's own pixels, with its name below. */
@@ -103,10 +121,10 @@ function expertTile(image: RoutedImage, { patches, gates }: KeptPatches, expert:
   return tile(image.size, label, content, `expert ${expert + 1}`)
 }
 
-/** The outline of the cell that shows the class, where it is known. */
+/** The outline of the part that shows the class, where it is known. */
 function outlineOf({ truth, size }: RoutedImage): string {
   if (!truth) return ''
-  const { x, y, width, height } = cellRectangle(truth.cells, truth.cell, size)
+  const { x, y, width, height } = truePartRectangle(truth, size)
   return `<rect class="truth" x="${x}" y="${y}" width="${width}" height="${height}"/>`
 }
 

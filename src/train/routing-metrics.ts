@@ -1,6 +1,8 @@
+import { boxAt, checkBoxes } from '../data/object-box.js'
 import type { Size2D } from '../shapes.js'
 import { type DispatchMetrics, dispatchMetrics } from './dispatch-metrics.js'
 import type { RoutingRecord } from './routing-record.js'
+import { patchesOfBox, patchesOfCells } from './true-patches.js'
 
 /** What the images were, whose routing was recorded. */
 export interface RoutedLabels {
@@ -11,6 +13,10 @@ export interface RoutedLabels {
   readonly cells?: Size2D
   /** (count) the number of the cell that shows the class; with `cells`. */
   readonly trueCell?: Int32Array
+  /** (count, 4) the box in which each image shows its class: top, left, height and width in pixels. */
+  readonly objectBox?: Int32Array
+  /** Height and width of the images, in pixels; with `objectBox`. */
+  readonly imageSize?: Size2D
 }
 
 /** How one expert weighs the patches that it keeps. */
@@ -62,13 +68,16 @@ export interface RoutingMetrics {
 }
 
 /**
- * Measures a routing: what of it is there without knowing more, and where it is known which cell of an image shows its
+ * Measures a routing: what of it is there without knowing more, and where it is known which part of an image shows its
  * class, whether the experts find it.
  *
- * A patch is true where it shows a part of the true cell: with a finer grid of patches than of cells there are several,
- * and one of them among the kept ones is enough.
+ * Of images composed of cells, a patch is true where it shows a part of the true cell. Of images with an object in a
+ * box, a patch is true where at least half of its area lies in the box (patches cover the image evenly); where no patch
+ * does, the one that overlaps the box most, or several that overlap it equally. Where there are several true patches,
+ * one of them among the kept ones is enough. Boxes count where an image has both.
  *
- * @throws RangeError when the labels do not belong to the record, or a label or cell is out of range
+ * @throws RangeError when the labels do not belong to the record, a label or cell is out of range, a box does not lie in
+ *   its image, or boxes come without the size of the images
  */
 export function routingMetrics(record: RoutingRecord, labels: RoutedLabels): RoutingMetrics {
   checkLabels(record, labels)
@@ -81,31 +90,25 @@ export function routingMetrics(record: RoutingRecord, labels: RoutedLabels): Rou
     gates: Array.from({ length: numExperts }, (_, expert) => gateStatistics(record, expert)),
     fixedExperts: fixedExperts(record),
   }
-  const { cells, trueCell } = labels
-  return cells && trueCell
-    ? { ...metrics, truth: truthMetrics(record, { ...labels, cells, trueCell }) }
-    : metrics
+  const isTrue = truePatches(record, labels)
+  return isTrue ? { ...metrics, truth: truthMetrics(record, labels, isTrue) } : metrics
 }
 
-/** For each cell, whether each patch shows a part of it: (cells) arrays of (patches). */
-export function patchesOfCells(grid: Size2D, cells: Size2D): boolean[][] {
-  // Patch a of A and cell b of B overlap where a/A < (b+1)/B and b/B < (a+1)/A.
-  const overlap = (a: number, ofA: number, b: number, ofB: number) =>
-    a * ofB < (b + 1) * ofA && b * ofA < (a + 1) * ofB
-  return Array.from({ length: cells[0] * cells[1] }, (_, cell) =>
-    Array.from(
-      { length: grid[0] * grid[1] },
-      (_, patch) =>
-        overlap(Math.floor(patch / grid[1]), grid[0], Math.floor(cell / cells[1]), cells[0]) &&
-        overlap(patch % grid[1], grid[1], cell % cells[1], cells[1]),
-    ),
-  )
+/** Whether each patch of an image is true, (patches). */
+type TruePatches = (image: number) => readonly boolean[]
+
+function truePatches({ grid }: RoutingRecord, labels: RoutedLabels): TruePatches | undefined {
+  const { cells, trueCell, objectBox, imageSize } = labels
+  if (objectBox && imageSize) return image => patchesOfBox(grid, imageSize, boxAt(objectBox, image))
+  if (!cells || !trueCell) return undefined
+  const ofCell = patchesOfCells(grid, cells)
+  return image => ofCell[trueCell[image]!]!
 }
 
-function truthMetrics(record: RoutingRecord, labels: Required<RoutedLabels>): TruthMetrics {
+function truthMetrics(record: RoutingRecord, labels: RoutedLabels, isTrue: TruePatches): TruthMetrics {
   const { count, numExperts: K, patchesPerExpert: L } = record
   const { numClasses } = labels
-  const ranks = trueRanks(record, labels)
+  const ranks = trueRanks(record, isTrue)
   const classSizes = tally(numClasses, labels.labels)
   // (K, classes, L + 1): images whose best true patch has this rank, L standing for none.
   const atRank = Array.from({ length: K }, () =>
@@ -137,14 +140,17 @@ function truthMetrics(record: RoutingRecord, labels: Required<RoutedLabels>): Tr
 }
 
 /** (count,K) the rank of the best true patch among the kept ones, L where none is. */
-function trueRanks(record: RoutingRecord, { cells, trueCell }: Required<RoutedLabels>): Int32Array {
-  const { grid, count, numExperts: K, patchesPerExpert: L, indices } = record
-  const ofCell = patchesOfCells(grid, cells)
-  return Int32Array.from({ length: count * K }, (_, place) => {
-    const isTrue = ofCell[trueCell[Math.floor(place / K)]!]!
-    for (let rank = 0; rank < L; rank++) if (isTrue[indices[place * L + rank]!]) return rank
-    return L
-  })
+function trueRanks(record: RoutingRecord, isTrue: TruePatches): Int32Array {
+  const { count, numExperts: K, patchesPerExpert: L, indices } = record
+  const ranks = new Int32Array(count * K)
+  for (let image = 0; image < count; image++) {
+    const patches = isTrue(image)
+    for (let place = image * K; place < (image + 1) * K; place++) {
+      const rank = indices.subarray(place * L, (place + 1) * L).findIndex(patch => patches[patch] === true)
+      ranks[place] = rank < 0 ? L : rank
+    }
+  }
+  return ranks
 }
 
 /**
@@ -234,7 +240,10 @@ function tally(parts: number, values: Int32Array): number[] {
   return counts
 }
 
-function checkLabels({ count }: RoutingRecord, { labels, numClasses, cells, trueCell }: RoutedLabels): void {
+function checkLabels(
+  { count }: RoutingRecord,
+  { labels, numClasses, cells, trueCell, objectBox, imageSize }: RoutedLabels,
+): void {
   const where = 'routingMetrics'
   if (count < 1) throw new RangeError(`${where}: record must hold at least 1 image, got ${count}`)
   for (const [name, values, bound] of [
@@ -251,4 +260,12 @@ function checkLabels({ count }: RoutingRecord, { labels, numClasses, cells, true
       `${where}: ${name} must be in [0, ${bound - 1}], got ${values[wrong]} (image ${wrong})`,
     )
   }
+  if (!objectBox) return
+  if (!imageSize) throw new RangeError(`${where}: imageSize must be given with objectBox, got none`)
+  if (objectBox.length !== 4 * count) {
+    throw new RangeError(
+      `${where}: objectBox must be 4 numbers for each of ${count} images, got ${objectBox.length}`,
+    )
+  }
+  checkBoxes(objectBox, imageSize, where, image => `image ${image}`)
 }

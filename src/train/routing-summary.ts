@@ -52,7 +52,8 @@ export interface RoutingSummary {
 }
 
 /**
- * Records the routing of a model over a set and measures it; the truth counts where the set knows its true cells.
+ * Records the routing of a model over a set and measures it; the truth counts where the set knows its true cells or
+ * the boxes of its objects.
  *
  * @returns undefined for a model that keeps every patch, or has no experts
  */
@@ -63,12 +64,13 @@ export async function measureRouting(
 ): Promise<RoutingMetrics | undefined> {
   const record = await recordRouting(model, set, options)
   if (!record) return undefined
-  const { cells, trueCell, labels } = set as Partial<ImageSet>
+  const { cells, trueCell, objectBox, labels } = set as Partial<ImageSet>
   return routingMetrics(record, {
     // A stream's labels are not at hand, and without the truth no metric asks for them.
     labels: labels ?? new Int32Array(record.count),
     numClasses: set.classNames.length,
     ...(cells && trueCell && labels && { cells, trueCell }),
+    ...(objectBox && labels && { objectBox, imageSize: [set.shape[0], set.shape[1]] }),
   })
 }
 

@@ -6,6 +6,11 @@ import type { ChildReport } from '../../bench/child-report.js'
 import type { Job } from '../../bench/jobs.js'
 import { parseOptions } from '../../bench/options.js'
 import { backendTable } from '../../bench/sections/backends.js'
+import { composingTable } from '../../bench/sections/composing.js'
+import { epochTable } from '../../bench/sections/data-epoch.js'
+import { memoryCurve } from '../../bench/sections/data-memory.js'
+import { recordsTable } from '../../bench/sections/data-records.js'
+import { decodingTable, decodingTargets } from '../../bench/sections/decoding.js'
 import { layerTable, layerTargets } from '../../bench/sections/layer.js'
 import { pipelineTable } from '../../bench/sections/pipeline.js'
 import { predictionRow } from '../../bench/sections/prediction.js'
@@ -178,6 +183,99 @@ it('the input pipeline is compared with a training step', () => {
     'a training step on fresh batches | 1.030 s | 62 | 103.0 %',
   ])
   expect(table.notes).toEqual(['step on fresh batches / step on a fixed batch: 1.030 (1.030 - 1.030)'])
+})
+
+it('reading records is compared with the reader of the package', () => {
+  const seconds = { read: [0.5], 'read images': [1], 'read by the package': [2], write: [0.25] }
+  const report = { software: 'test', seconds, facts: { records: 100_000, 'package records': 10_000 } }
+  expect(recordsTable(report).rows.map(row => row.join(' | '))).toEqual([
+    'read, checksums checked | 5.0 µs | 200,000 | 40.0',
+    'the same, decoded to pixels and label | 10.0 µs | 100,000 | 20.0',
+    'read and decoded by the package | 200.0 µs | 5,000 | 1.000',
+    'encode, with checksums | 2.5 µs | 400,000 | 80.0',
+  ])
+})
+
+it('decoding is compared with sharp and with Pillow, process by process', () => {
+  const own = (slowness: number) => ({
+    software: 'test',
+    seconds: { decode: [1, 2, 9], sharp: [8], 'sharp, 4 in flight': [4] },
+    facts: { images: 1000 * slowness },
+  })
+  const peer = { software: 'Pillow', seconds: { full: [1], draft: [0.5] }, facts: { images: 1000 } }
+  const alone = new Sitting(new Map([['decoding', [own(1)]]]))
+  expect(decodingTable(alone).rows.map(row => row.join(' | '))).toEqual([
+    'ours, in one thread | 2.0 ms | 500 | 1.000 (1.000 - 1.000)',
+    'sharp alone, one after the other | 8.0 ms | 125 | 0.250 (0.250 - 0.250)',
+    'sharp alone, 4 in flight | 4.0 ms | 250 | 0.500 (0.500 - 0.500)',
+    'Pillow, full size, then bilinear | not measured |  | ',
+    'Pillow, half size (draft), then bilinear | not measured |  | ',
+  ])
+  expect(decodingTargets(alone)).toEqual({})
+  const both = new Sitting(
+    new Map([
+      ['decoding', [own(1), own(2)]],
+      ['Pillow', [peer, peer]],
+    ]),
+  )
+  expect(
+    decodingTable(both)
+      .rows.slice(3)
+      .map(row => row.join(' | ')),
+  ).toEqual([
+    'Pillow, full size, then bilinear | 1.0 ms | 1,000 | 1.500 (1.250 - 1.750)',
+    'Pillow, half size (draft), then bilinear | 500.0 µs | 2,000 | 3.000 (2.500 - 3.500)',
+  ])
+  expect(decodingTargets(both)).toEqual({ 'decode/pillow': { value: 1.5, quartiles: [1.25, 1.75] } })
+})
+
+it('composing counts images a second', () => {
+  const seconds = { quadrants: [0.1], backgrounds: [0.2], 'patch grids': [0.4] }
+  const report = { software: 'test', seconds, facts: { images: 20_000, 'patch grids': 2000 } }
+  expect(composingTable(report).rows.map(row => row.join(' | '))).toEqual([
+    'four images of 16x16 RGB in quadrants | 5.0 µs | 200,000',
+    'an image of 16x16 RGB on a background of 32x32 | 10.0 µs | 100,000',
+    'a grid of 4x4 grey images of 28x28 | 200.0 µs | 5,000',
+  ])
+})
+
+it('preparing images shows its memory from tenth to tenth', () => {
+  const facts = {
+    images: 20,
+    'bytes at the start': 1e8,
+    'bytes after 2 images': 2e8,
+    'bytes after 4 images': 3e8,
+    'peak bytes': 4e8,
+  }
+  const table = memoryCurve({ software: 'test', seconds: { prepare: [0.1] }, facts })
+  expect(table.rows.map(row => row.join(' | '))).toEqual([
+    'at the start | 0.10 GB | 0.500',
+    'after 2 images | 0.20 GB | 1.000',
+    'after 4 images | 0.30 GB | 1.500',
+    'at most | 0.40 GB | 2.000',
+  ])
+  expect(table.notes).toEqual(['200 images/s'])
+})
+
+it('epochs over prepared images are compared with those in memory', () => {
+  const of = (name: string, epoch: number, first: number, waiting: number) => ({
+    [name]: [epoch],
+    [`${name} first`]: [first],
+    [`${name} waiting`]: [waiting],
+  })
+  const seconds = {
+    ...of('in memory', 10, 0.1, 0.5),
+    ...of('streamed', 12, 0.2, 3),
+    ...of('streamed ahead', 10.5, 0.3, 0.1),
+  }
+  const report = { software: 'test', seconds, facts: { batches: 100 } }
+  const table = epochTable({ size: 32, batch: 64, widen: 2, images: 4096 }, report)
+  expect(table.sentence).toContain('an epoch of WRN-10-2 over 4,096 images of 32x32, batch 64')
+  expect(table.rows.map(row => row.join(' | '))).toEqual([
+    'in memory | 10.000 s | 1.000 (1.000 - 1.000) | 100 ms | 5.0 ms | 5.0 %',
+    'streamed | 12.000 s | 1.200 (1.200 - 1.200) | 200 ms | 30.0 ms | 25.0 %',
+    'streamed ahead | 10.500 s | 1.050 (1.050 - 1.050) | 300 ms | 1.0 ms | 1.0 %',
+  ])
 })
 
 describe('bench', () => {

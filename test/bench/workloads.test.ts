@@ -2,6 +2,10 @@ import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { NetworkSize } from '../../bench/jobs.js'
 import { buildNetwork, noiseBatch, trainingStep } from '../../bench/network.js'
+import { measureComposing } from '../../bench/workloads/composing.js'
+import { measureEpoch } from '../../bench/workloads/data-epoch.js'
+import { measureRecords } from '../../bench/workloads/data-records.js'
+import { measureDecoding } from '../../bench/workloads/decoding.js'
 import { measureLayer } from '../../bench/workloads/layer.js'
 import { measurePipeline } from '../../bench/workloads/pipeline.js'
 import { measurePrediction } from '../../bench/workloads/prediction.js'
@@ -97,5 +101,38 @@ describe('the workloads', () => {
     // The weights of one network and one fixed batch stay.
     const weights = buildNetwork('wrn-pmoe', size).weights.length
     expect(tf.memory().numTensors - before).toBeLessThan(2 * weights + 10)
+  })
+
+  it('time decoding, alone and beside sharp', async () => {
+    const { seconds, facts } = await measureDecoding({ workload: 'decoding', ...rounds, images: 3, side: 8 })
+    expect(Object.keys(seconds).sort()).toEqual(['decode', 'sharp', 'sharp, 4 in flight'])
+    expect(facts).toEqual({ images: 3 })
+  })
+
+  it('time composing', async () => {
+    const { seconds, facts } = await measureComposing({ workload: 'composing', ...rounds, images: 25 })
+    expect(Object.keys(seconds).sort()).toEqual(['backgrounds', 'patch grids', 'quadrants'])
+    expect(facts).toEqual({ images: 25, 'patch grids': 3 })
+  })
+
+  it('time records, read by two readers', async () => {
+    const { seconds, facts } = await measureRecords({ workload: 'records', ...rounds, records: 30 })
+    expect(Object.keys(seconds).sort()).toEqual(['read', 'read by the package', 'read images', 'write'])
+    // A record is 3072 bytes of pixels, its Example around them, and 16 bytes of length and checksums.
+    expect(facts).toMatchObject({ records: 30, 'package records': 3 })
+    expect(facts.bytes! / 30).toBeGreaterThan(3072 + 16)
+    expect(facts.bytes! / 30).toBeLessThan(3072 + 16 + 200)
+  })
+
+  it('time epochs over prepared images, and the waiting in them', async () => {
+    const job = { workload: 'epoch', ...rounds, ...size, batch: 3, images: 10, shuffleWindow: 4 } as const
+    const { seconds, facts } = await measureEpoch(job)
+    expect(facts).toEqual({ images: 10, batches: 4 })
+    for (const name of ['in memory', 'streamed', 'streamed ahead']) {
+      seconds[name]!.forEach((epoch, round) => {
+        const waited = seconds[`${name} first`]![round]! + seconds[`${name} waiting`]![round]!
+        expect(waited).toBeLessThan(epoch)
+      })
+    }
   })
 })

@@ -9,6 +9,7 @@ const set: ImageSet = {
   labels: Int32Array.of(0, 1, 0, 1, 0),
   groups: Int32Array.of(2, 1, 0, 2, 1),
   trueCell: Int32Array.of(3, 2, 1, 0, 3),
+  objectBox: Int32Array.from({ length: 20 }, (_, i) => i),
   cells: [2, 2],
   count: 5,
   shape: [1, 1, 1],
@@ -73,12 +74,13 @@ describe('firstImages', () => {
       labels: Int32Array.of(0, 1),
       groups: Int32Array.of(2, 1),
       trueCell: Int32Array.of(3, 2),
+      objectBox: Int32Array.of(0, 1, 2, 3, 4, 5, 6, 7),
     })
     expect((await firstImages(set, 99)).count).toBe(5)
   })
 
   it('takes the first of a stream', async () => {
-    const { trueCell: _, ...expected } = await firstImages(set, 3)
+    const { trueCell: _, objectBox: __, ...expected } = await firstImages(set, 3)
     expect(await firstImages(streamOf(set), 3)).toEqual(expected)
   })
 

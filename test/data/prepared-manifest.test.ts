@@ -33,6 +33,12 @@ describe('parseManifest', () => {
     } satisfies PreparedManifest)
   })
 
+  test('knows of boxes where there are some', () => {
+    const boxed = { ...content, objectBoxes: true } as const
+    expect(parseManifest(manifestText(boxed), 'm')).toMatchObject(boxed)
+    expect(parseManifest(manifestText(content), 'm')).not.toHaveProperty('objectBoxes')
+  })
+
   test.each([
     [{ version: 2 }, 'm: must be the manifest of prepared images, got version: '],
     [{ shape: [4, 0, 3] }, 'got shape.1: Too small'],
@@ -41,6 +47,7 @@ describe('parseManifest', () => {
       { test: { ...half(2), index: { file: '../i', bytes: 10, sha256 } } },
       'got test.index.file: Invalid string',
     ],
+    [{ objectBoxes: false }, 'got objectBoxes: Invalid input: expected true'],
     [{ other: 1 }, 'got the whole: Unrecognized key'],
     [
       { train: { ...half(5), classCounts: [1, 1] } },

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { loadRecords } from '../../src/data/image-records.js'
 import type { ImageSet } from '../../src/data/image-set.js'
-import { readPreparedImage } from '../../src/data/prepared-image.js'
+import { type PreparedImage, readPreparedImage } from '../../src/data/prepared-image.js'
 import { readIndex, writeIndex } from '../../src/data/prepared-index.js'
 import { manifestText, type PreparedManifest, parseManifest } from '../../src/data/prepared-manifest.js'
 import { preparedRecords } from '../../src/data/prepared-records.js'
@@ -154,6 +154,29 @@ describe('preparedRecords', () => {
       'mem:train.index: index must have a group a record exactly where the manifest names them, got none',
     )
   })
+
+  test('has the boxes of objects that the manifest tells of, within their images', async () => {
+    const index = readIndex(files['train.index'] as Uint8Array, 'i', 60)
+    const objectBox = Int32Array.from({ length: 240 }, (_, i) => [0, i < 120 ? 0 : 1, 2, 1][i % 4]!)
+    const opened = (boxes: Int32Array | undefined, told: PreparedManifest) => {
+      const changed = {
+        ...files,
+        'train.index': writeIndex({ ...index, ...(boxes && { objectBox: boxes }) }),
+      }
+      return preparedRecords(memorySource(changed), told, 'train', 40)
+    }
+    const boxed: PreparedManifest = { ...manifest, objectBoxes: true }
+    const records = await opened(objectBox, boxed)
+    expect(records.objectBox).toEqual(objectBox.subarray(0, 160))
+    expect((await loadRecords(records)).objectBox).toEqual(objectBox.subarray(0, 160))
+    const rule = 'mem:train.index: index must have a box a record exactly where the manifest names them'
+    await expect(opened(objectBox, manifest)).rejects.toThrow(`${rule}, got some`)
+    await expect(opened(undefined, boxed)).rejects.toThrow(`${rule}, got none`)
+    objectBox[4 * 50 + 1] = 2
+    await expect(opened(objectBox, boxed)).rejects.toThrow(
+      'mem:train.index: objectBox (top, left, height, width) must lie within 2x2 pixels, got 0, 2, 2, 1 (train record 50)',
+    )
+  })
 })
 
 describe('readPreparedImage', () => {
@@ -168,6 +191,21 @@ describe('readPreparedImage', () => {
     expect(read(cut)).toThrow('f: record 0: image must hold the 12 bytes of 2x2x3 pixels, got 11')
     expect(read(frameRecord(new Uint8Array()))).toThrow(
       'f: record 0: record must have an integer feature height, got none',
+    )
+  })
+
+  test('reads what is known of the image, and refuses a box that is none', () => {
+    const image = {
+      pixels: new Uint8Array(12).fill(7),
+      label: 2,
+      group: 1,
+      cell: 0,
+      box: [0, 1, 2, 1],
+    } as const
+    expect(read(preparedRecord(image, [2, 2, 3]))()).toEqual(image)
+    const box = [0, 1, 2] as unknown as NonNullable<PreparedImage['box']>
+    expect(read(preparedRecord({ ...image, box }, [2, 2, 3]))).toThrow(
+      'f: record 0: box must be 4 integers (top, left, height, width), got 3 integers',
     )
   })
 })

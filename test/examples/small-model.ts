@@ -16,7 +16,7 @@ export async function smallModel(): Promise<{
   const root = await mkdtemp(join(tmpdir(), 'examples-'))
   const pmoe = { numExperts: 2, patchesPerExpert: 4, patchSize: 1 }
   const model = wideResNet({ inputShape: [16, 16, 3], numClasses: 3, widenFactor: 1, pmoe, seed: 5 })
-  model.setUserDefinedMetadata({ classes: ['red', 'green', 'blue'] })
+  model.setUserDefinedMetadata({ classNames: ['red', 'green', 'blue'] })
   const folder = join(root, 'model')
   await model.save(fileSystem(folder))
   const images = await Promise.all(

@@ -8,8 +8,10 @@ import { cifar10Format, readCifar } from '../../src/data/cifar.js'
 import { cifar10 } from '../../src/data/cifar10.js'
 import { testSeed } from '../../src/data/dataset.js'
 import { digitsPatches } from '../../src/data/digits-patches.js'
+import { fashionNoise } from '../../src/data/fashion-noise.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
+import { decodeImage } from '../../src/files/image-files.js'
 import { type PrepareProgress, prepareDataset } from '../../src/files/prepare.js'
 import { openPrepared } from '../../src/files/prepared-set.js'
 import { verifyFolder } from '../../src/files/verify.js'
@@ -223,6 +225,39 @@ describe('an interrupted preparation', () => {
     expect((await openPrepared(join(folder, 'p'))).train.count).toBe(26)
   })
 
+  test('is not continued where only the boxes of objects are others', async () => {
+    const load = fashionNoise.load
+    let shift = 0
+    const entry: typeof fashionNoise = {
+      ...fashionNoise,
+      async load(...args) {
+        const { name, train, test: tested } = await load(...args)
+        const objectBox = train.objectBox?.map((side, i) => (i === 5 ? side ^ shift : side)) as Int32Array
+        return { name, train: { ...train, objectBox }, test: tested }
+      },
+    }
+    const options = { seed: 2, samples: 20, testSamples: 4, backgrounds: samplesFolder('plants32') }
+    const source = samplesFolder('fashion-mini')
+    const controller = new AbortController()
+    const begin = () =>
+      prepare(
+        { entry, source, decode: decodeImage, decoded: [] },
+        {
+          options,
+          signal: controller.signal,
+          onProgress: ({ done }) => done === 12 && controller.abort(),
+        },
+      )
+    await expect(begin()).rejects.toThrow('aborted')
+    shift = 1
+    await expect(prepare({ entry, source, decode: decodeImage, decoded: [] }, { options })).rejects.toThrow(
+      'the images found there are others than before',
+    )
+    shift = 0
+    await prepare({ entry, source, decode: decodeImage, decoded: [] }, { options })
+    expect((await verifyFolder(join(folder, 'p'))).files.filter(({ problem }) => problem)).toEqual([])
+  })
+
   test('with a damaged note of its progress is refused', async () => {
     await stopAfter(15, numberedCatalog(25, 12))
     await writeFile(join(folder, 'p', 'preparing.json'), '{')
@@ -337,5 +372,49 @@ describe('a dataset that is loaded', () => {
     const direct = await digitsPatches.load(source, options)
     expect(await open()).toMatchObject({ train: direct.train, test: direct.test })
     expect((await open(10)).train.trueCell).toEqual(direct.train.trueCell?.subarray(0, 10))
+  })
+
+  test('keeps the boxes of objects on backgrounds', async () => {
+    const source = samplesFolder('fashion-mini')
+    const backgrounds = samplesFolder('plants32')
+    const options = { seed: 2, samples: 30, testSamples: 10, backgrounds }
+    const request = {
+      entry: fashionNoise,
+      source,
+      options,
+      decode: decodeImage,
+      directory: join(folder, 'p'),
+    }
+    expect((await prepareDataset(request)).objectBoxes).toBe(true)
+    const direct = await fashionNoise.load(source, { ...options, decode: decodeImage })
+    const { train, test: tested } = await open()
+    expect({ train, test: tested }).toEqual({ train: direct.train, test: direct.test })
+    expect(train.objectBox).toHaveLength(4 * 30)
+    expect((await open(10)).train.objectBox).toEqual(direct.train.objectBox?.subarray(0, 40))
+    expect((await verifyFolder(join(folder, 'p'))).files.filter(({ problem }) => problem)).toEqual([])
+  })
+
+  test('stores each box with its image where it brings images into another order', async () => {
+    // Four images of one class and two of another: the classes cannot take turns to the end.
+    const set: ImageSet = {
+      images: Uint8Array.from({ length: 36 }, (_, i) => Math.floor(i / 6)),
+      labels: Int32Array.of(0, 0, 0, 0, 1, 1),
+      count: 6,
+      shape: [6, 1, 1],
+      classNames: ['four', 'two'],
+      objectBox: Int32Array.from({ length: 24 }, (_, i) => [Math.floor(i / 4), 0, 1, 1][i % 4]!),
+    }
+    const uneven = {
+      ...fashionNoise,
+      name: 'uneven',
+      load: async () => ({ name: 'uneven', train: set, test: set }),
+    }
+    const request = { entry: uneven, source: memorySource({}), options: { seed: 3 }, decode: never }
+    await prepareDataset({ ...request, directory: join(folder, 'p') })
+    const { train } = await open()
+    expect([...train.labels]).toEqual([0, 1, 0, 1, 0, 0])
+    const numbers = Array.from({ length: 6 }, (_, i) => train.images[6 * i])
+    expect(Array.from({ length: 6 }, (_, i) => train.objectBox?.[4 * i])).toEqual(numbers)
+    expect([...numbers].sort()).toEqual([0, 1, 2, 3, 4, 5])
   })
 })

@@ -1,7 +1,12 @@
+import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { fashionNoise } from '../../src/data/fashion-noise.js'
+import { readIndex, writeIndex } from '../../src/data/prepared-index.js'
+import { samplesFolder } from '../../src/files/data-folder.js'
+import { decodeImage } from '../../src/files/image-files.js'
 import { prepareDataset } from '../../src/files/prepare.js'
 import { type VerifiedFile, verifyFolder } from '../../src/files/verify.js'
 import { numberedCatalog } from './prepare-catalog.js'
@@ -87,6 +92,66 @@ describe('a prepared folder', () => {
         problem: `${join(folder, 'train.index.safetensors')}: images of class 0 "a" must be 11, got 10`,
       },
     ])
+  })
+})
+
+describe('a prepared folder with boxes', () => {
+  const index = 'train.index.safetensors'
+  /** Changes the manifest. */
+  const tell = (edit: (manifest: { objectBoxes?: boolean; train: { index: { sha256: string } } }) => void) =>
+    change('manifest.json', bytes => {
+      const manifest = JSON.parse(bytes.toString())
+      edit(manifest)
+      return Buffer.from(JSON.stringify(manifest))
+    })
+
+  beforeEach(async () => {
+    await prepareDataset({
+      entry: fashionNoise,
+      source: samplesFolder('fashion-mini'),
+      decode: decodeImage,
+      options: { seed: 1, samples: 12, testSamples: 4, backgrounds: samplesFolder('plants32') },
+      directory: folder,
+      recordsPerShard: 5,
+      force: true,
+    })
+  })
+
+  test('is not well when a record has another box than its index tells, though all checksums are right', async () => {
+    expect(await problemsOf()).toEqual([])
+    let before: string[] = []
+    let after: string[] = []
+    await change(index, bytes => {
+      const known = readIndex(bytes, index, 12)
+      const objectBox = known.objectBox as Int32Array
+      before = [...objectBox.subarray(28, 32)].map(String)
+      objectBox[29] = objectBox[29] === 0 ? 1 : 0
+      after = [...objectBox.subarray(28, 32)].map(String)
+      return writeIndex(known)
+    })
+    expect((await problemsOf())[0]?.problem).toContain('sha256 must be')
+    const sha256 = createHash('sha256')
+      .update(await readFile(join(folder, index)))
+      .digest('hex')
+    await tell(manifest => {
+      manifest.train.index.sha256 = sha256
+    })
+    const path = join(folder, index)
+    expect(await problemsOf()).toEqual([
+      {
+        file: index,
+        problem: `${path}: objectBox of record 7 must be ${before.join(', ')}, got ${after.join(', ')}`,
+      },
+    ])
+  })
+
+  test('is not when its manifest does not know of them', async () => {
+    await tell(manifest => {
+      delete manifest.objectBoxes
+    })
+    expect((await problemsOf())[0]?.problem).toBe(
+      `${join(folder, index)}: index must have a box a record exactly where the manifest names them, got some`,
+    )
   })
 })
 

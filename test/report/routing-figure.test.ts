@@ -41,6 +41,12 @@ describe('routingFigure', () => {
     expect(routingFigure(unknown, 'i')).not.toContain('class="truth"')
   })
 
+  test('outlines the box of an object, and says where it lies', () => {
+    const figure = routingFigure({ ...image, truth: { box: { x: 3, y: 5, width: 12, height: 16 } } }, 'i')
+    expect(figure.split('<rect class="truth" x="3" y="5" width="12" height="16"/>')).toHaveLength(1 + 3)
+    expect(figure).toContain('classified as bag; the part of 12x16 pixels from (3, 5) shows the class"')
+  })
+
   test('says whether the prediction is right, and the true class where it is not', () => {
     expect(routingFigure(image, 'i')).toContain(
       '✓</span> bag</span> <span class="quiet">100%</span></figcaption>',

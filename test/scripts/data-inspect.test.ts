@@ -33,6 +33,16 @@ async function sheetPixels(path: string, ...places: [x: number, y: number][]) {
   return { width: info.width, height: info.height, pixels: places.map(at) }
 }
 
+/** How many pixels of a sheet have the colour of outlines. */
+async function outlinedPixels(path: string): Promise<number> {
+  const { data, info } = await sharp(path).removeAlpha().raw().toBuffer({ resolveWithObject: true })
+  let outlined = 0
+  for (let i = 0; i < data.length; i += info.channels) {
+    if (data[i] === 0 && data[i + 1] === 0xc2 && data[i + 2] === 0xff) outlined++
+  }
+  return outlined
+}
+
 describe('pmoe data inspect', () => {
   test('knows a folder of images by itself: counts, balance, sizes, and a sheet of each class', async () => {
     const sheet = join(dir, 'photos.png')
@@ -73,32 +83,28 @@ describe('pmoe data inspect', () => {
     const text = await inspect(...words)
     const rows = text.out.split('cell that shows the class (4x4):\n')[1]?.split('\n').slice(0, 4) ?? []
     expect(rows.flatMap(row => row.trim().split(/ +/).map(Number))).toEqual(found.train.trueCells)
-    const { data, info } = await sharp(sheet).removeAlpha().raw().toBuffer({ resolveWithObject: true })
-    let outlined = 0
-    for (let i = 0; i < data.length; i += info.channels) {
-      if (data[i] === 0 && data[i + 1] === 0xc2 && data[i + 2] === 0xff) outlined++
-    }
     // 48 squares of 24 pixels a side, a line of 2: at least the inner part of each line.
-    expect(outlined).toBeGreaterThan(48 * 4 * 22)
+    expect(await outlinedPixels(sheet)).toBeGreaterThan(48 * 4 * 22)
   })
 
-  test('a prepared folder shows the same images as what it was prepared from', async () => {
-    const prepared = join(dir, 'prepared')
-    const samples = ['--samples', '40', '--test-samples', '8', '--seed', '5']
-    expect(
-      (await callPmoe(['data', 'prepare', 'fashion-quadrants', ...samples, '--out', prepared])).code,
-    ).toBe(0)
-    const [before, after] = [join(dir, 'before.png'), join(dir, 'after.png')]
-    const raw = JSON.parse(
-      (await inspect('--dataset', 'fashion-quadrants', ...samples, '--out', before, '--json')).out,
-    )
-    const stored = JSON.parse((await inspect(prepared, '--out', after, '--json')).out)
-    expect(stored.train).toEqual(raw.train)
-    expect(stored.test).toEqual(raw.test)
-    expect(stored.place).toMatch(/^.*prepared, prepared from .*fashion-mini$/)
-    const pixels = (path: string) => sharp(path).raw().toBuffer()
-    expect((await pixels(after)).equals(await pixels(before))).toBe(true)
-  })
+  test.each(['fashion-quadrants', 'fashion-noise'])(
+    'a prepared folder of %s shows the same images and outlines as what it was prepared from',
+    async name => {
+      const prepared = join(dir, `prepared-${name}`)
+      const samples = ['--samples', '40', '--test-samples', '8', '--seed', '5']
+      expect((await callPmoe(['data', 'prepare', name, ...samples, '--out', prepared])).code).toBe(0)
+      const [before, after] = [join(dir, 'before.png'), join(dir, 'after.png')]
+      const raw = JSON.parse((await inspect('--dataset', name, ...samples, '--out', before, '--json')).out)
+      const stored = JSON.parse((await inspect(prepared, '--out', after, '--json')).out)
+      expect(stored.train).toEqual(raw.train)
+      expect(stored.test).toEqual(raw.test)
+      expect(stored.place).toMatch(/^.*prepared-.*, prepared from .*fashion-mini$/)
+      const pixels = (path: string) => sharp(path).raw().toBuffer()
+      expect((await pixels(after)).equals(await pixels(before))).toBe(true)
+      // 40 squares of 16x16 pixels, thrice as large, a line of 2: at least the inner part of each of their four sides.
+      expect(await outlinedPixels(after)).toBeGreaterThan(40 * 4 * 46)
+    },
+  )
 
   test('shows what decodes, names what does not, and gives up where nothing does', async () => {
     const damaged = join(dir, 'damaged')

@@ -25,6 +25,15 @@ test('routed images carry pixels, classes, true cell and routes of each image', 
     { trueClass: 'one', truth: { cells: [2, 2], cell: 3 }, size: [4, 4], grid: [2, 2] },
     { trueClass: 'zero', truth: { cells: [2, 2], cell: 0 }, size: [4, 4], grid: [2, 2] },
   ])
+  const boxed = await routedImages(
+    twoLayer(2, 1),
+    { ...set, objectBox: Int32Array.of(2, 1, 2, 3, 0, 0, 2, 2) },
+    12,
+  )
+  expect(boxed.map(({ truth }) => truth)).toEqual([
+    { box: { x: 1, y: 2, width: 3, height: 2 } },
+    { box: { x: 0, y: 0, width: 2, height: 2 } },
+  ])
   const { default: sharp } = await import('sharp')
   const png = Buffer.from(shown[0]!.uri.replace('data:image/png;base64,', ''), 'base64')
   const { data } = await sharp(png).toColourspace('b-w').raw().toBuffer({ resolveWithObject: true })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { dispatchMetrics } from '../../src/train/dispatch-metrics.js'
-import { patchesOfCells, routingMetrics } from '../../src/train/routing-metrics.js'
+import { routingMetrics } from '../../src/train/routing-metrics.js'
 import type { RoutingRecord } from '../../src/train/routing-record.js'
 
 // Three images of 2x2 patches, two experts that keep two patches each.
@@ -95,16 +95,20 @@ describe('routingMetrics, worked by hand', () => {
     expect(routingMetrics(one, { labels: Int32Array.of(0), numClasses: 2 }).fixedExperts).toEqual([])
   })
 
-  it('takes every patch that shows a part of the true cell for a true one', () => {
-    // 4x4 patches on 2x2 cells: cell 1 is the upper right quadrant.
-    const fine = patchesOfCells([4, 4], [2, 2])
-    expect(fine[1]?.flatMap((isTrue, patch) => (isTrue ? [patch] : []))).toEqual([2, 3, 6, 7])
-    // 2x2 patches on 4x4 cells: cell 6 (row 1, column 2) lies in patch 1.
-    expect(patchesOfCells([2, 2], [4, 4])[6]).toEqual([false, true, false, false])
-    // 3 columns on 2 cells: the middle one shows both.
-    expect(patchesOfCells([1, 3], [1, 2])).toEqual([
-      [true, true, false],
-      [false, true, true],
+  it('takes the patches that an object lies in for true ones', () => {
+    // 8x8 images, patches of 4x4; the object of image 0 covers patch 0, that of image 1 patch 3, that of image 2 half
+    // of patch 2, so that the true patches are those above.
+    const objectBox = Int32Array.of(0, 0, 5, 5, /**/ 4, 4, 4, 4, /**/ 3, 0, 3, 4)
+    const boxed = { ...labels, objectBox, imageSize: [8, 8] } as const
+    expect(routingMetrics(record, boxed)).toEqual(routingMetrics(record, truth))
+    // Boxes count where images have cells as well: now image 2 shows its class in patches 0 and 1, which both keep.
+    objectBox.set([0, 2, 4, 4], 8)
+    const found = routingMetrics(record, { ...truth, ...boxed }).truth
+    expect(found?.recall).toEqual([1, 1])
+    // Expert 1 gives patch 0 the gate 0.75, expert 0 patch 1 the gate 0.5.
+    expect(found?.dispatch.counts).toEqual([
+      [1, 1],
+      [0, 1],
     ])
   })
 
@@ -119,6 +123,19 @@ describe('routingMetrics, worked by hand', () => {
     [{ ...labels, labels: Int32Array.of(0) }, 'labels must be one for each of 3 images, got 1'],
     [{ ...truth, trueCell: Int32Array.of(0, 4, 0) }, 'trueCell must be in [0, 3], got 4 (image 1)'],
     [{ ...labels, numClasses: 1 }, 'labels must be in [0, 0], got 1 (image 1)'],
+    [{ ...labels, objectBox: new Int32Array(12) }, 'imageSize must be given with objectBox, got none'],
+    [
+      { ...labels, objectBox: new Int32Array(8), imageSize: [8, 8] as const },
+      'objectBox must be 4 numbers for each of 3 images, got 8',
+    ],
+    [
+      {
+        ...labels,
+        objectBox: Int32Array.of(0, 0, 8, 9, 0, 0, 9, 1, 0, 0, 1, 1),
+        imageSize: [8, 9] as const,
+      },
+      'objectBox (top, left, height, width) must lie within 8x9 pixels, got 0, 0, 9, 1 (image 1)',
+    ],
   ])('refuses labels that do not belong', (wrong, message) => {
     expect(() => routingMetrics(record, wrong)).toThrow(new RangeError(`routingMetrics: ${message}`))
   })

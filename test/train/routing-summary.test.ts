@@ -108,6 +108,18 @@ describe('routing metrics of a run', () => {
     expect(scalars['routing/true patch kept']).toBe(measured.trueKept)
   })
 
+  it('know the truth from the boxes of objects as from cells', async () => {
+    const [network, { cells: _, trueCell, ...set }] = [model(), grid(12, 3)]
+    // Cells of 4x4 in images of 8x8.
+    const objectBox = Int32Array.from({ length: 48 }, (_, i) => {
+      const cell = trueCell![i >> 2]!
+      return [4 * (cell >> 1), 4 * (cell % 2), 4, 4][i & 3]!
+    })
+    const fromBoxes = await measureRouting(network, { ...set, objectBox })
+    expect(fromBoxes?.truth?.recall).toHaveLength(2)
+    expect(fromBoxes).toEqual(await measureRouting(network, grid(12, 3)))
+  })
+
   it('leave out what only the truth tells, where a set does not know it', async () => {
     const metrics = await measureRouting(model(), brightRows(5, 2, 1, 8))
     expect(Object.keys(summarizeRouting(metrics!))).toEqual([

@@ -1,0 +1,164 @@
+import { type BackendChoice, type BackendName, useBackend } from '../../src/backend/choose.js'
+import type { FeedingOptions } from '../../src/export/feeding.js'
+import { checkPlace, placeExport } from '../../src/files/export-output.js'
+import { type ExportFormat, formatEntries, type Written } from '../run/export-formats.js'
+import { type Latency, latency } from '../run/export-latency.js'
+import { compare, comparisonBytes, type Parity, TOLERANCE } from '../run/export-parity.js'
+import { exportedRuntime, modelRuntime } from '../run/exported-runtime.js'
+import { type OpenedModel, openModel } from '../run/opened-model.js'
+import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
+import { packageVersion } from '../terminal/package-version.js'
+import { textTable } from '../terminal/text-table.js'
+import { UsageError } from '../terminal/usage-error.js'
+
+/** The flags of `pmoe export`. */
+export interface ExportRequest extends FeedingOptions {
+  readonly format: ExportFormat
+  readonly out: string
+  readonly classNames?: string
+  readonly backend?: BackendName | 'auto'
+  readonly verify: boolean
+  readonly force?: boolean
+  readonly json?: boolean
+}
+
+/** What running an export showed. */
+interface Verified {
+  /** What ran it. */
+  readonly runtime: string
+  readonly parity: Parity
+  readonly latency: readonly Latency[]
+}
+
+/** Writes a model in another format, checks it by running it, and writes what came of it. */
+export async function runExport(path: string, request: ExportRequest): Promise<void> {
+  checkFlags(request)
+  const { format, out, force = false } = request
+  const entry = formatEntries[format]
+  const place = {
+    where: 'export',
+    path: out,
+    force,
+    ...(entry.marker !== undefined && { marker: entry.marker }),
+  }
+  await checkPlace(place)
+  const backend = await useBackend(request.backend ?? 'auto')
+  const opened = await openModel(path)
+  const facts = factsOf(opened, request)
+  const { layout, pixels } = request
+  const feeding = { ...(layout && { layout }), ...(pixels && { pixels }) }
+  const interrupt = onInterrupt(() => process.stderr.write('Stopping; nothing is written ...\n'))
+  try {
+    const result = await placeExport(place, async temporary => {
+      const written = await entry.write(opened.model, temporary, { ...feeding, facts })
+      interrupt.signal.throwIfAborted()
+      const checked = request.verify
+        ? await verify(opened, format, temporary, backend, feeding, interrupt.signal)
+        : 'as asked for'
+      return { written, checked }
+    })
+    report(opened, request, result.written, result.checked)
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error
+    process.exitCode = interruptedExitCode
+  } finally {
+    interrupt.release()
+  }
+}
+
+function checkFlags({ format, layout, pixels }: ExportRequest): void {
+  if (format === 'onnx' || format === 'savedmodel') return
+  for (const [flag, value] of Object.entries({ layout, pixels })) {
+    if (value !== undefined) {
+      throw new UsageError(`export: --${flag} must be used with onnx or savedmodel, got --format ${format}`)
+    }
+  }
+}
+
+/** The classes of the run or of the command line, and what the networks of this library take. */
+function factsOf({ model, config }: OpenedModel, { classNames }: ExportRequest) {
+  const given = classNames?.split(',').map(name => name.trim())
+  const names = given ?? config?.dataset.classNames
+  const outputs = model.outputs.length === 1 ? (model.outputs[0]?.shape.at(-1) ?? 0) : 0
+  const classes = outputs === 1 ? 2 : outputs
+  if (given && given.length !== classes) {
+    throw new UsageError(`export: --class-names must be ${classes} names, got ${given.length}`)
+  }
+  return {
+    version: packageVersion(),
+    ...(names && { classNames: names }),
+    ...(config && { preprocessing: 'pixels 0..255, RGB or grey, divided by 255' }),
+  }
+}
+
+/** @returns a sentence where nothing can run the format */
+async function verify(
+  { model }: OpenedModel,
+  format: ExportFormat,
+  path: string,
+  backend: BackendChoice,
+  feeding: FeedingOptions,
+  signal: AbortSignal,
+): Promise<Verified | string> {
+  const original = modelRuntime(model, backend)
+  const exported = await exportedRuntime({ format, path, model, backend })
+  if (typeof exported === 'string') return exported
+  try {
+    const inputs = await comparisonBytes(model)
+    const parity = await compare(original, exported, inputs, feeding)
+    signal.throwIfAborted()
+    if (!(parity.difference <= TOLERANCE) || parity.otherClass > 0) {
+      throw new Error(
+        `export: ${format} must answer as the model does within ${TOLERANCE}, got a difference of ` +
+          `${parity.difference.toExponential(1)} and another class for ${parity.otherClass} of ${parity.samples} ` +
+          `samples in ${exported.name} (nothing is written; --no-verify writes without running)`,
+      )
+    }
+    const times: Latency[] = []
+    for (const batch of [1, 64]) {
+      times.push(await latency(original, exported, inputs, feeding, batch, signal))
+    }
+    return { runtime: exported.name, parity, latency: times }
+  } finally {
+    await exported.dispose()
+  }
+}
+
+function report(
+  { model, directory }: OpenedModel,
+  { format, out, json }: ExportRequest,
+  { bytes, parts }: Written,
+  checked: Verified | string,
+): void {
+  const { title, unit } = formatEntries[format]
+  const total = Object.values(parts).reduce((sum, count) => sum + count, 0)
+  if (json) {
+    const verified =
+      typeof checked === 'string' ? { verified: false, reason: checked } : { verified: true, ...checked }
+    const result = { model: directory, format, out, bytes, [unit]: parts, ...verified }
+    process.stdout.write(`${JSON.stringify(result)}\n`)
+    return
+  }
+  const kinds = Object.entries(parts).map(([name, count]) => `${count} ${name}`)
+  const lines = [
+    `${model.name} (${directory}) as ${title}: ${out}, ${bytes.toLocaleString('en-US')} bytes, ${total} ${unit}`,
+    `  ${kinds.join(', ')}`,
+    ...(typeof checked === 'string' ? [`Not run: ${checked}.`] : verifiedLines(checked)),
+  ]
+  process.stdout.write(`${lines.join('\n')}\n`)
+}
+
+function verifiedLines({ runtime, parity, latency }: Verified): string[] {
+  const rows = latency.map(({ batch, original, exported }) => [
+    `batch of ${batch}`,
+    original.toFixed(2),
+    exported.toFixed(2),
+    (exported / original).toFixed(2),
+  ])
+  return [
+    `Run by ${runtime}: on ${parity.samples} samples outputs differ by ${parity.difference.toExponential(1)} at most, ` +
+      'the largest is the same in all.',
+    '',
+    textTable(['ms, median, in turn', 'model', 'export', 'export / model'], rows),
+  ]
+}

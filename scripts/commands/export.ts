@@ -1,0 +1,44 @@
+import { Command, Option } from 'commander'
+import { LAYOUTS, PIXELS } from '../../src/export/feeding.js'
+import type { ExportRequest } from './export-action.js'
+import { backendOption } from './train.js'
+
+/** The command `pmoe export`. */
+export function exportCommand(): Command {
+  return new Command('export')
+    .description('write a trained model for other programs, and check the result by running it')
+    .argument('<model>', 'folder of a run, or of a saved tfjs LayersModel (model.json)')
+    .addOption(
+      new Option('--format <name>', 'what to write: tfjs and savedmodel are folders, onnx and weights files')
+        .choices(['tfjs', 'onnx', 'savedmodel', 'weights'])
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--out <path>', 'the file or folder to write')
+    .addOption(
+      new Option('--layout <order>', 'axes of images, onnx and savedmodel (default: nhwc)').choices(LAYOUTS),
+    )
+    .addOption(
+      new Option(
+        '--pixels <type>',
+        'images as float32, x/255 for models of this library, or uint8 0..255 (default: float32)',
+      ).choices(PIXELS),
+    )
+    .option('--class-names <names>', "names of the classes, by commas (default: the run's)")
+    .addOption(backendOption())
+    .option('--no-verify', 'do not run the result')
+    .option('--force', 'replace the export that is there')
+    .option('--json', 'write one JSON object')
+    .addHelpText(
+      'after',
+      `
+The result takes its place once it has been run and answers as the model does, within 1e-4.
+
+Examples:
+  $ pmoe export runs/first --format onnx --pixels uint8 --layout nchw --out first.onnx
+  $ pmoe export runs/first --format savedmodel --out first-savedmodel`,
+    )
+    .action(async (model: string, request: ExportRequest) => {
+      const { runExport } = await import('./export-action.js')
+      await runExport(model, request)
+    })
+}

@@ -1,0 +1,159 @@
+import type { ModelName } from '../../src/models/recipes.js'
+
+/** Flags of `pmoe train`, by commander's camel-case names. */
+export type Flags = Readonly<Record<string, unknown>>
+
+/** One of the networks, or settings of one, that an experiment compares. */
+export interface Variant {
+  /** What figures and tables call it; different for each variant of an experiment. */
+  readonly name: string
+  readonly model: ModelName
+  /** Where it differs from the recipe of the dataset and the model. */
+  readonly flags: Flags
+  /** Options of the mixture that have no flag. */
+  readonly mixture?: {
+    readonly preActivation?: 'none' | 'relu' | 'batch-norm-relu'
+    readonly routerTrainable?: boolean
+  }
+  /** Standard deviation of the routers' initial weights, above 0; 1e-4 unless given. */
+  readonly routerDeviation?: number
+  /** Whether the sweeps over experts or kept patches change it; otherwise it is run once for all of them. */
+  readonly sweeps?: boolean
+  /** The paper's own numbers; shares in [0, 1]. */
+  readonly published?: readonly { readonly samples: number; readonly accuracy: number }[]
+}
+
+/** How large an experiment is. */
+export interface Scale {
+  /** Independent repetitions: each draws its own images, initial weights and order. */
+  readonly seeds: number
+  /** Training images. */
+  readonly samples: readonly number[]
+  /** L, where it is swept over. */
+  readonly patchesPerExpert?: readonly number[]
+  /** K, where it is swept over. */
+  readonly experts?: readonly number[]
+  /** What all variants have in common at this scale. */
+  readonly flags: Flags
+  /** Variants at this scale, where they differ from those of the experiment. */
+  readonly variants?: readonly Variant[]
+}
+
+/** The scales by their names on the command line. */
+export const scaleNames = ['full', 'small'] as const
+export type ScaleName = (typeof scaleNames)[number]
+
+/** What an experiment is trained on. */
+export interface ExperimentData {
+  /** The paper's own dataset, trained on where `--data` is given. */
+  readonly dataset: string
+  /** What to fetch for it; a sentence. */
+  readonly fetch: string
+  readonly standIn: StandIn
+}
+
+/** What is trained on without the paper's own data. */
+export interface StandIn {
+  readonly dataset: string
+  /** What the images are and how they differ from the paper's; a sentence. */
+  readonly sentence: string
+  /** How its files are had where the package brings none: a sentence; `--stand-in` names their folder. */
+  readonly folder?: string
+}
+
+/** What a figure shows. */
+export type Figure =
+  | {
+      /** A number against the training images; the samples that reach `target`. */
+      readonly kind: 'curve'
+      readonly measure: Measure
+      readonly target: number
+    }
+  | {
+      /** The accuracy against L or K; error = factor x^exponent is fitted from x = `from` on. */
+      readonly kind: 'sweep'
+      readonly over: 'patchesPerExpert' | 'experts'
+      readonly from: number
+      /** The exponent that the theory predicts. */
+      readonly exponent: number
+    }
+  | {
+      /** The share of trials, for each L and number of images, whose accuracy is at least `target`. */
+      readonly kind: 'phase'
+      readonly target: number
+    }
+  | {
+      /** Bars of the paired difference to the first variant. */
+      readonly kind: 'bars'
+    }
+
+/** What a curve shows of a run. */
+export type Measure =
+  /** Share of the test images that are right. */
+  | { readonly of: 'accuracy' }
+  /** The same over the group of which it is lowest. */
+  | { readonly of: 'worst-group' }
+  /** Share of the test images whose true patch is among the r that the router of its class ranks highest. */
+  | { readonly of: 'own-recall'; readonly ranks: readonly number[] }
+  /** For each class the share of images whose true patch is the best one of the class's best expert. */
+  | { readonly of: 'largest-gate' }
+
+/** A figure or table of the paper as data: what is trained, on what, how often, and what is shown of it. */
+export interface TrainingExperiment {
+  readonly kind: 'training'
+  readonly name: string
+  readonly title: string
+  /** What of the paper it is. */
+  readonly paper: string
+  /** The paper's claim that it checks. */
+  readonly claim: string
+  readonly data: ExperimentData
+  /** The baseline first. */
+  readonly variants: readonly Variant[]
+  readonly scales: Readonly<Record<ScaleName, Scale>>
+  /** `full` with the paper's own data: its own settings. */
+  readonly paperScale: Scale
+  /** A two-layer model is trained until an epoch has no error, as in the paper's section 5.1. */
+  readonly untilNoError?: boolean
+  /** Lists when training had converged, as the paper's Table 2. */
+  readonly convergence?: ConvergenceTable
+  readonly figure: Figure
+}
+
+/** The paper's seconds until convergence, for each variant. */
+export type ConvergenceTable = Readonly<
+  Record<string, readonly { readonly samples: number; readonly seconds: number }[]>
+>
+
+/** One axis along which the cost of a layer is measured, the others at their base. */
+export interface CostAxis {
+  readonly letter: 'l' | 'k' | 'n'
+  readonly values: readonly number[]
+}
+
+/** Table 1: the time of a forward and backward pass of the two-layer model against l, k and n. */
+export interface CostExperiment {
+  readonly kind: 'cost'
+  readonly name: string
+  readonly title: string
+  readonly paper: string
+  readonly claim: string
+  readonly scales: Readonly<
+    Record<ScaleName, { readonly seeds: number; readonly axes: readonly CostAxis[] } & CostSizes>
+  >
+}
+
+/** The sizes at the base of a cost experiment. */
+export interface CostSizes {
+  /** B, images a pass. */
+  readonly batch: number
+  /** Side of a patch in pixels: d = side^2. */
+  readonly patchSide: number
+  /** m, hidden units of all experts together; divisible by every k. */
+  readonly hiddenUnits: number
+  readonly base: { readonly l: number; readonly k: number; readonly n: number }
+  /** Timed passes of a cell. */
+  readonly rounds: number
+}
+
+export type Experiment = TrainingExperiment | CostExperiment

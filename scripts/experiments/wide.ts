@@ -1,0 +1,74 @@
+import type { ExperimentData, Flags, Variant } from './experiment.js'
+
+/** The dense network. */
+export const dense: Variant = { name: 'WRN', model: 'wrn', flags: {} }
+
+/** The sparse mixture of this package, with the experts and patches of the recipe. */
+export const mixture: Variant = { name: 'WRN-pMoE', model: 'wrn-pmoe', flags: {} }
+
+/** How the paper trains its wide networks, and what it leaves to Keras: WRN-10-10, 50 epochs of plain SGD. */
+export const paperTraining: Flags = {
+  widen: 10,
+  epochs: 50,
+  batchSize: 128,
+  optimizer: 'sgd',
+  lr: 0.1,
+  bnMomentum: 0.99,
+  bnStatistics: 'moving',
+}
+
+/** The published network of figures 10 to 12: its experts see the 16x16 map masked. */
+export const paperFaces: Variant = {
+  name: 'WRN-pMoE',
+  model: 'wrn-pmoe',
+  flags: {
+    variant: 'authors',
+    experts: 8,
+    patchesPerExpert: 2,
+    patchSize: 4,
+    kernelSize: 3,
+    gate: 'softmax-all',
+  },
+}
+
+/** The published network of figures 14 to 16. */
+export const paperObjects: Variant = {
+  name: 'WRN-pMoE',
+  model: 'wrn-pmoe',
+  flags: {
+    variant: 'authors',
+    experts: 4,
+    patchesPerExpert: 16,
+    patchSize: 1,
+    kernelSize: 1,
+    gate: 'softmax-all',
+  },
+}
+
+/** CelebA's task of this name, and the drawn faces that stand for it. */
+export function faceData(dataset: string, draw: string): ExperimentData {
+  return {
+    dataset,
+    fetch:
+      'Fetch CelebA (https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html) and give its folder or archive as --data.',
+    standIn: {
+      dataset,
+      sentence:
+        'A stand-in for CelebA: faces that are drawn, not photographed, with exact attributes; ' +
+        'far less varied than people.',
+      folder: `Draw them with: npm run drawn-faces -- --out faces ${draw}`,
+    },
+  }
+}
+
+/** The data of a figure on CIFAR-10, and what of Fashion-MNIST stands for it. */
+export function objectData(dataset: string, standIn: string, sentence: string): ExperimentData {
+  return {
+    dataset,
+    fetch: 'Fetch the binary version of CIFAR-10 (pmoe data fetch cifar10) and give its folder as --data.',
+    standIn: { dataset: standIn, sentence: `A stand-in for CIFAR-10: ${sentence}` },
+  }
+}
+
+/** What two cores can train: narrow networks, the recipe's statistics of BatchNorm. */
+export const narrow: Flags = { widen: 1, epochs: 20, batchSize: 32, optimizer: 'sgd', lr: 0.1 }

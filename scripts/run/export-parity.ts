@@ -1,0 +1,128 @@
+import type * as tf from '@tensorflow/tfjs'
+import type { FeedingOptions } from '../../src/export/feeding.js'
+import { samplesFolder } from '../../src/files/data-folder.js'
+import { decodeImage } from '../../src/files/image-files.js'
+import { random } from '../../src/random.js'
+import type { ImageShape } from '../../src/shapes.js'
+import type { Numbers, Runtime } from './exported-runtime.js'
+
+/** How far outputs of an exported model may be from the model's own. */
+export const TOLERANCE = 1e-4
+
+/** How an export compares with the model. */
+export interface Parity {
+  readonly samples: number
+  /** The largest difference of any output number. */
+  readonly difference: number
+  /** Samples of which the largest output is another one. */
+  readonly otherClass: number
+}
+
+const PICTURES = 8
+
+/**
+ * The inputs that exports are compared on: for a model of images eight pictures of the package and eight of noise, for
+ * others sixteen of noise in [0, 1). Each is whole numbers over 255.
+ *
+ * @returns for each input of the model (16, ...), bytes
+ */
+export async function comparisonBytes(model: tf.LayersModel): Promise<Numbers[]> {
+  return Promise.all(
+    model.inputs.map(async ({ shape: [, ...sides] }, i) => {
+      const size = sides.reduce<number>((product, side) => product * (side ?? 1), 1)
+      const source = random(1, `export ${i}`)
+      const data = Uint8Array.from({ length: 2 * PICTURES * size }, () => source.below(256))
+      const [height, width, channels] = sides
+      if (sides.length === 3 && (channels === 1 || channels === 3)) {
+        const pictures = await packagePictures([height as number, width as number, channels])
+        pictures.forEach((picture, at) => {
+          data.set(picture, at * size)
+        })
+      }
+      return { shape: [2 * PICTURES, ...(sides as number[])], data }
+    }),
+  )
+}
+
+function packagePictures(shape: ImageShape): Promise<Uint8Array[]> {
+  const faces = samplesFolder('drawn-faces-celeba')
+  return Promise.all(
+    Array.from({ length: PICTURES }, async (_, i) => {
+      const path = `img_align_celeba/${String(i + 1).padStart(6, '0')}.jpg`
+      return decodeImage(await faces.read(path), { shape }, faces.describe(path))
+    }),
+  )
+}
+
+/** Inputs as the tfjs model takes them: bytes over 255. */
+export function asFloats({ data, shape }: Numbers): Numbers {
+  return { shape, data: Float32Array.from(data, value => Math.fround(value / 255)) }
+}
+
+/** Inputs as the export takes them: in its order of axes, as bytes or over 255. */
+export function fed(bytes: Numbers, { layout = 'nhwc', pixels = 'float32' }: FeedingOptions): Numbers {
+  if (bytes.shape.length !== 4) return asFloats(bytes)
+  const ordered = layout === 'nchw' ? channelsFirst(bytes) : bytes
+  return pixels === 'uint8' ? ordered : asFloats(ordered)
+}
+
+function channelsFirst({ data, shape }: Numbers): Numbers {
+  const [count = 0, height = 0, width = 0, channels = 0] = shape
+  const area = height * width
+  const turned = new Uint8Array(data.length)
+  for (let i = 0; i < data.length; i++) {
+    const pixel = Math.floor(i / channels)
+    const image = Math.floor(pixel / area)
+    turned[(image * channels + (i % channels)) * area + (pixel % area)] = data[i] as number
+  }
+  return { shape: [count, channels, height, width], data: turned }
+}
+
+/** So many samples of an input, from its start and over again. */
+export function repeated({ data, shape: [count = 1, ...sides] }: Numbers, samples: number): Numbers {
+  const size = data.length / count
+  const taken = data instanceof Uint8Array ? new Uint8Array(samples * size) : new Float32Array(samples * size)
+  for (let i = 0; i < samples; i++)
+    taken.set(data.subarray((i % count) * size, ((i % count) + 1) * size), i * size)
+  return { shape: [samples, ...sides], data: taken }
+}
+
+/**
+ * Runs both on the same inputs and compares every output.
+ *
+ * @param inputs of the model, bytes
+ */
+export async function compare(
+  original: Runtime,
+  exported: Runtime,
+  inputs: readonly Numbers[],
+  feeding: FeedingOptions,
+): Promise<Parity> {
+  const expected = await original.run(inputs.map(asFloats))
+  const actual = await exported.run(inputs.map(input => fed(input, feeding)))
+  const samples = inputs[0]?.shape[0] ?? 0
+  let difference = 0
+  let otherClass = 0
+  expected.forEach((values, output) => {
+    const own = actual[output] ?? new Float32Array()
+    // What is missing is no number, and no number is the largest difference.
+    const most = values.reduce((far, value, i) => Math.max(far, Math.abs(value - (own[i] ?? Number.NaN))), 0)
+    difference = Math.max(difference, most)
+    otherClass += differingRows(values, own, samples)
+  })
+  return { samples, difference, otherClass }
+}
+
+function differingRows(left: Float32Array, right: Float32Array, rows: number): number {
+  const width = left.length / rows
+  let differing = 0
+  for (let row = 0; row < rows; row++) {
+    const [a, b] = [left, right].map(values => largest(values.subarray(row * width, (row + 1) * width)))
+    if (a !== b) differing++
+  }
+  return differing
+}
+
+function largest(values: Float32Array): number {
+  return values.indexOf(Math.max(...values))
+}

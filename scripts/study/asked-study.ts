@@ -1,0 +1,103 @@
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import * as tf from '@tensorflow/tfjs'
+import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { datasetEntry } from '../../src/data/datasets.js'
+import type { scaleNames } from '../experiments/experiment.js'
+import { experimentNamed } from '../experiments/experiments.js'
+import { packageVersion } from '../terminal/package-version.js'
+import { asUsage, UsageError } from '../terminal/usage-error.js'
+import { cellData } from './cell-run.js'
+import { type StudyConfig, studyConfig } from './study-config.js'
+import { type StudyFolder, startStudy, studyIn } from './study-folder.js'
+
+/** The flags that decide what a study is, and where. */
+export interface AskedStudy {
+  readonly data?: string
+  readonly standIn?: string
+  readonly seeds?: number
+  readonly scale?: (typeof scaleNames)[number]
+  readonly sharedSubset?: boolean
+  readonly backend?: BackendName | 'auto'
+  readonly out?: string
+  readonly force?: boolean
+}
+
+/**
+ * Begins a study, or opens the one that is there; what is not asked for is as it is there.
+ *
+ * @throws UsageError for an unknown name, missing data, or settings that differ from those of the study that is there
+ */
+export async function openAskedStudy(name: string, asked: AskedStudy): Promise<StudyFolder> {
+  const experiment = asUsage(() => experimentNamed(name))
+  const directory =
+    asked.out ?? join('runs', `study-${experiment.name}${asked.scale === 'small' ? '-small' : ''}`)
+  const before = asked.force ? undefined : await studyIn(directory)
+  const request = {
+    experiment: experiment.name,
+    ...(before && {
+      scale: before.scale,
+      seeds: before.seeds,
+      sharedSubset: before.sharedSubset,
+      ...(before.data !== null && { data: before.data }),
+      ...(before.standIn !== null && { standIn: before.standIn }),
+    }),
+    ...(asked.scale && { scale: asked.scale }),
+    ...(asked.seeds !== undefined && { seeds: asked.seeds }),
+    ...(asked.sharedSubset !== undefined && { sharedSubset: asked.sharedSubset }),
+    ...(asked.data !== undefined && { data: resolve(asked.data) }),
+    ...(asked.standIn !== undefined && { standIn: resolve(asked.standIn) }),
+  }
+  const { backend, versions } = await backendOf(asked, before)
+  const config = studyConfig(request, backend, versions)
+  checkData(config)
+  return startStudy(directory, config, { force: asked.force === true })
+}
+
+async function backendOf(
+  { backend: asked = 'auto' }: AskedStudy,
+  before: StudyConfig | undefined,
+): Promise<Pick<StudyConfig, 'backend' | 'versions'>> {
+  const choice = await useBackend(asked === 'auto' && before ? before.backend : asked)
+  return {
+    backend: choice.name,
+    versions: {
+      patchMoe: packageVersion(),
+      tfjs: tf.version.tfjs,
+      node: process.versions.node,
+      ...(choice.tensorflow && { tensorflow: choice.tensorflow.version }),
+    },
+  }
+}
+
+/**
+ * Checks that a study has its files.
+ *
+ * @throws UsageError saying what to fetch, or which stand-in there is
+ */
+function checkData(config: StudyConfig): void {
+  const { data, standIn, experiment: name } = config
+  const experiment = experimentNamed(name)
+  if (experiment.kind === 'cost') {
+    if (data === null && standIn === null) return
+    throw new UsageError(`study: --data and --stand-in must be left out for ${name}: it takes random images`)
+  }
+  if (data !== null && standIn !== null) {
+    throw new UsageError('study: --data and --stand-in must not be given together')
+  }
+  for (const [flag, folder] of [
+    ['--data', data],
+    ['--stand-in', standIn],
+  ]) {
+    if (folder !== null && folder !== undefined && !existsSync(folder)) {
+      throw new UsageError(`study: ${flag} must name a folder, got ${folder}, which is not there`)
+    }
+  }
+  const { dataset, folder } = cellData(config)
+  if (datasetEntry(dataset).source !== 'folder' || folder !== undefined) return
+  const { fetch, standIn: stand } = experiment.data
+  throw new UsageError(
+    `study: ${name} must have its data, got none. ${fetch} Or take a stand-in: ${stand.sentence} ` +
+      `${stand.folder ?? ''}, then give the folder as --stand-in.`,
+  )
+}

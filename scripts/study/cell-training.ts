@@ -1,0 +1,121 @@
+import type * as tf from '@tensorflow/tfjs'
+import type { ImageSet } from '../../src/data/image-set.js'
+import type { ImageStream } from '../../src/data/image-stream.js'
+import { modelCost } from '../../src/models/cost.js'
+import { evaluate } from '../../src/train/evaluate.js'
+import { type EpochMetrics, type TrainEvent, train } from '../../src/train/loop.js'
+import { measureRouting } from '../../src/train/routing-summary.js'
+import { trainSeparately } from '../../src/train/separate.js'
+import { optimizerOf, routersOf, trainOptions } from '../run/training-run.js'
+import type { CellRouting, Trained } from './cell-result.js'
+import type { CellRun } from './cell-run.js'
+
+/** Share of the training images that must be right for training to have converged. */
+export const convergedShare = 0.99
+
+const evaluatedTogether = 128
+
+/** How a cell is trained. */
+export interface CellTraining {
+  /** Ends with the first epoch in which no training image was wrong. */
+  readonly untilNoError: boolean
+  /** Ends the cell, with the signal's reason as the error. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Trains and tests the network of a cell; the test images are seen once, at the end.
+ *
+ * @throws DivergenceError when the loss or a weight is no longer finite; the reason of the signal when it was aborted
+ */
+export async function trainCell(
+  { config, data, model }: CellRun,
+  { untilNoError, signal }: CellTraining,
+): Promise<Trained> {
+  const early = new AbortController()
+  const routers = routersOf(config)
+  const options = {
+    train: data.train,
+    ...trainOptions(config),
+    optimizer: optimizerOf(config),
+    // Statistics of BatchNorm are estimated at the end only.
+    evaluateEvery: config.training.epochs,
+    signal: AbortSignal.any([signal, early.signal]),
+  }
+  const events: AsyncIterable<TrainEvent> = routers
+    ? trainSeparately(model, { ...options, routers })
+    : train(model, options)
+  const history: EpochMetrics[] = []
+  for await (const event of events) {
+    if (event.type !== 'epoch') continue
+    history.push(event)
+    if (untilNoError && event.trainAccuracy === 1) early.abort()
+  }
+  signal.throwIfAborted()
+  return { ...trainedOf(history), ...costOf(model), ...(await tested(model, data.test, signal)) }
+}
+
+function trainedOf(history: readonly EpochMetrics[]) {
+  const last = history.at(-1)
+  if (!last) throw new Error('study: training must have an epoch, got none')
+  const seconds = (epochs: readonly EpochMetrics[]) => epochs.reduce((sum, epoch) => sum + epoch.seconds, 0)
+  const at = history.findIndex(({ trainAccuracy }) => trainAccuracy >= convergedShare)
+  return {
+    trainAccuracy: last.trainAccuracy,
+    trainLoss: last.trainLoss,
+    epochs: history.length,
+    steps: last.steps,
+    seconds: seconds(history),
+    ...(at >= 0 && { converged: { epoch: at + 1, seconds: seconds(history.slice(0, at + 1)) } }),
+  }
+}
+
+function costOf(model: tf.LayersModel) {
+  const { parameters, multiplyAdds } = modelCost(model)
+  return { parameters: parameters.total, multiplyAdds: multiplyAdds.forward }
+}
+
+async function tested(model: tf.LayersModel, test: ImageSet | ImageStream, signal: AbortSignal) {
+  const { accuracy, loss, worstGroup } = await evaluate(model, test, {
+    batchSize: evaluatedTogether,
+    signal,
+  })
+  const routing = await routingOf(model, test)
+  return {
+    testAccuracy: accuracy,
+    testLoss: loss,
+    ...(worstGroup !== undefined && { worstGroup }),
+    ...(routing && { routing }),
+  }
+}
+
+async function routingOf(
+  model: tf.LayersModel,
+  test: ImageSet | ImageStream,
+): Promise<CellRouting | undefined> {
+  const metrics = await measureRouting(model, test, { batchSize: evaluatedTogether })
+  if (!metrics) return undefined
+  const { coverage, gates, fixedExperts, truth } = metrics
+  const summary = {
+    uncovered: coverage.none,
+    largestShare: gates.reduce((sum, gate) => sum + gate.largestShare, 0) / gates.length,
+    fixedExperts: fixedExperts.length,
+  }
+  if (!truth) return summary
+  const classes = truth.largestGate.map((_, label) => label)
+  return {
+    ...summary,
+    recall: [...truth.recall],
+    ...(truth.ownRecall && { ownRecall: [...truth.ownRecall] }),
+    largestGate: truth.largestGate.map(({ expert, share }) => ({ expert, share: orNull(share) })),
+    bestShares: classes.map(label =>
+      truth.recallByExpert.map(byClass => orNull(byClass[label]?.[0] ?? Number.NaN)),
+    ),
+    deadExperts: truth.deadExperts.length,
+  }
+}
+
+/** JSON has no NaN. */
+function orNull(value: number): number | null {
+  return Number.isNaN(value) ? null : value
+}

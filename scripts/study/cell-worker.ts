@@ -1,0 +1,48 @@
+import { type BackendChoice, useBackend } from '../../src/backend/choose.js'
+import { runCell } from './run-cell.js'
+import { StudyFolder } from './study-folder.js'
+import type { WorkerOrder, WorkerReport } from './worker-messages.js'
+
+/*
+ * A process that runs cells of a study, one after the other, as the process that started it tells it to. It ends with
+ * its parent, however that ends.
+ */
+
+const stop = new AbortController()
+let folder: StudyFolder | undefined
+let backend: BackendChoice | undefined
+
+function tell(report: WorkerReport): void {
+  process.send?.(report)
+}
+
+async function follow(order: WorkerOrder): Promise<void> {
+  if (order.kind === 'end') {
+    stop.abort()
+    process.disconnect()
+    return
+  }
+  if (order.kind === 'study') {
+    folder = new StudyFolder(order.directory, order.config)
+    backend = await useBackend(order.config.backend)
+    tell({ kind: 'ready' })
+    return
+  }
+  if (!folder || !backend) throw new Error('study: a worker must be told its study before a cell, got a cell')
+  const result = await runCell(folder, order.cell, backend, stop.signal)
+  tell({ kind: 'result', result })
+}
+
+process.on('message', (order: WorkerOrder) => {
+  follow(order).catch((error: unknown) => {
+    if (stop.signal.aborted) return
+    tell({ kind: 'broken', message: error instanceof Error ? error.message : String(error) })
+  })
+})
+process.on('disconnect', () => {
+  stop.abort()
+  // What still computes has nobody to tell.
+  process.exit(0)
+})
+// Ctrl-C reaches every process of the terminal; the parent decides what it means.
+process.on('SIGINT', () => undefined)

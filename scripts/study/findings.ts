@@ -1,0 +1,146 @@
+import type { Interval } from '../../src/study/bootstrap.js'
+import type { SamplesRatio } from '../../src/study/samples-needed.js'
+import type { Figure } from '../experiments/experiment.js'
+import type { Comparison, CostSummary, PointSummary, StudySummary } from './summary.js'
+import { accuracyText, neededText, points, rangeText, signed } from './wording.js'
+
+/**
+ * What a study of training says of its claim, in sentences that its numbers decide.
+ *
+ * @param figure what the claim is about
+ */
+export function findingsOf(summary: StudySummary, figure: Figure): string[] {
+  if (summary.points.length === 0) return ['No run has ended yet.']
+  switch (figure.kind) {
+    case 'curve':
+      return summary.comparisons
+        ? summary.comparisons.flatMap(comparison => [
+            ...comparison.ratios.map(ratio => ratioFinding(comparison, ratio)),
+            ...differenceFinding(comparison),
+          ])
+        : seriesFindings(summary, figure)
+    case 'sweep':
+      return sweepFindings(summary, figure)
+    case 'phase':
+      return phaseFindings(summary, figure)
+    case 'bars':
+      return barFindings(summary)
+  }
+}
+
+function ratioFinding({ series, baseline }: Comparison, { ratio, model, interval }: SamplesRatio): string {
+  const target = `${points(model.target)} %`
+  if (Number.isNaN(ratio)) return `Neither ${series} nor ${baseline} reaches ${target} with the images tried.`
+  if (ratio === Infinity) return `${series} never reaches ${target}, which ${baseline} does.`
+  if (ratio === 0)
+    return `${series} reaches ${target} with ${neededText(model)} images, ${baseline} never does.`
+  const share = `${model.reached === 'at the fewest' ? 'at most ' : ''}${ratio.toFixed(2)}`
+  const range = interval ? ` (95 % interval ${rangeText(interval)})` : ''
+  return `${series} reaches ${target} with ${share} of the training images of ${baseline}${range}: ${ratioVerdict(interval)}.`
+}
+
+function ratioVerdict(interval: Interval | undefined): string {
+  if (!interval) return 'with one seed nothing is decided'
+  if (interval.upper < 1) return 'it needs fewer'
+  return interval.lower > 1 ? 'it needs more' : 'whether it needs fewer is not decided'
+}
+
+function differenceFinding({ series, baseline, differences }: Comparison): string[] {
+  const known = differences.filter(({ interval }) => interval)
+  if (known.length === 0) return []
+  const ahead = known.filter(({ interval }) => interval!.lower > 0).map(({ samples }) => samples)
+  const behind = known.filter(({ interval }) => interval!.upper < 0).map(({ samples }) => samples)
+  const undecided = known.length - ahead.length - behind.length
+  const parts = [
+    ahead.length > 0 && `ahead at N = ${ahead.join(', ')}`,
+    behind.length > 0 && `behind at N = ${behind.join(', ')}`,
+    undecided > 0 && `not decided at ${undecided} of ${known.length} numbers of images`,
+  ].filter(Boolean)
+  return [`Paired by seed, ${series} against ${baseline}: ${parts.join('; ')}.`]
+}
+
+function seriesFindings({ needed = [], points: found }: StudySummary, figure: Figure & { kind: 'curve' }) {
+  return needed.map(need => {
+    const last = lastOf(found, need.series)
+    const reached =
+      need.reached === 'never'
+        ? `never reaches ${points(figure.target)} %`
+        : `reaches ${points(figure.target)} % with ${neededText(need)} images`
+    return `${need.series} ${reached}; at N = ${last.samples} it is ${accuracyText(last)} %.`
+  })
+}
+
+function lastOf(found: readonly PointSummary[], series: string): PointSummary {
+  return found.filter(point => point.series === series).reduce((a, b) => (b.samples > a.samples ? b : a))
+}
+
+const sweptLetters = { patchesPerExpert: 'l', experts: 'k' } as const
+
+function sweepFindings(
+  { errorLaw, points: found }: StudySummary,
+  figure: Figure & { kind: 'sweep' },
+): string[] {
+  const letter = sweptLetters[figure.over]
+  const best = found.reduce((a, b) => (b.mean > a.mean ? b : a))
+  const peak = `The accuracy is highest at ${letter} = ${best[figure.over]}: ${accuracyText(best)} %.`
+  if (!errorLaw)
+    return [peak, `The error has too few values from ${letter} = ${figure.from} on to fit a power.`]
+  const { exponent, interval, rSquared } = errorLaw
+  const predicted = figure.exponent.toFixed(3)
+  const verdict = !interval
+    ? 'with one seed nothing is decided'
+    : interval.lower <= figure.exponent && figure.exponent <= interval.upper
+      ? `in agreement with the predicted ${predicted}`
+      : `not the predicted ${predicted}`
+  const range = interval ? `, 95 % interval ${rangeText(interval)}` : ''
+  return [
+    peak,
+    `From ${letter} = ${figure.from} on the error grows as ${letter} to the power ${exponent.toFixed(2)}${range} (R² ${rSquared.toFixed(2)}): ${verdict}.`,
+  ]
+}
+
+function phaseFindings({ phases }: StudySummary, figure: Figure & { kind: 'phase' }): string[] {
+  if (!phases) return []
+  const reached = phases.xs.flatMap((x, i) => {
+    const boundary = phases.boundary[i]
+    return boundary === undefined ? [] : [`${boundary} at l = ${x}`]
+  })
+  const never = phases.xs.filter((_, i) => phases.boundary[i] === undefined)
+  return [
+    `A trial succeeds with a test accuracy of ${points(figure.target)} % or more.`,
+    reached.length > 0
+      ? `Half of the trials succeed from this many training images on: ${reached.join(', ')}.`
+      : 'At no l do half of the trials succeed.',
+    ...(never.length > 0 && reached.length > 0 ? [`Never at l = ${never.join(', ')}.`] : []),
+  ]
+}
+
+function barFindings({ comparisons = [] }: StudySummary): string[] {
+  const named = comparisons.flatMap(({ series, differences }) =>
+    differences.flatMap(({ samples, mean, interval }) =>
+      interval && (interval.lower > 0 || interval.upper < 0)
+        ? [{ text: `${series} at N = ${samples} (${signed(mean)})`, ahead: mean > 0 }]
+        : [],
+    ),
+  )
+  const list = (ahead: boolean) =>
+    named
+      .filter(found => found.ahead === ahead)
+      .map(({ text }) => text)
+      .join('; ')
+  return [
+    `Better than the default beyond the 95 % interval: ${list(true) || 'none'}.`,
+    `Worse: ${list(false) || 'none'}. Of so many comparisons some cross the interval by chance.`,
+  ]
+}
+
+/** What a study of cost says of its claim. */
+export function costFindings(axes: readonly CostSummary[]): string[] {
+  if (axes.length === 0) return ['No measurement has ended yet.']
+  return axes.map(({ letter, timeLaw, multiplyAddsLaw, cnnLaw }) => {
+    if (!timeLaw || !multiplyAddsLaw || !cnnLaw) return `${letter}: too few values to fit a power.`
+    const { exponent, interval } = timeLaw
+    const range = interval ? ` (95 % interval ${rangeText(interval)})` : ''
+    return `Time grows as ${letter} to the power ${exponent.toFixed(2)}${range}, multiply-adds to the power ${multiplyAddsLaw.exponent.toFixed(2)}; the CNN's time to the power ${cnnLaw.exponent.toFixed(2)}.`
+  })
+}

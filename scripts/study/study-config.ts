@@ -1,0 +1,148 @@
+import { z } from 'zod'
+import { configChoices } from '../../src/files/run-config.js'
+import { scaleNames } from '../experiments/experiment.js'
+import { experimentNamed } from '../experiments/experiments.js'
+import { type Cell, cellsOf, type Grid, trainingGrid } from './cells.js'
+
+const versions = z.strictObject({
+  patchMoe: z.string(),
+  tfjs: z.string(),
+  node: z.string(),
+  tensorflow: z.string().exactOptional(),
+})
+
+/** What `study.json` must hold. */
+const schema = z.strictObject({
+  experiment: z.string().min(1),
+  scale: z.enum(scaleNames),
+  seeds: z.int().min(1),
+  /** Folder of the paper's own data; null for a stand-in. */
+  data: z.string().min(1).nullable(),
+  /** Folder of the stand-in; null for the samples of the package. */
+  standIn: z.string().min(1).nullable(),
+  /** All seeds train on the images of seed 1. */
+  sharedSubset: z.boolean(),
+  backend: z.enum(configChoices.backend),
+  /** The grid of the experiment when the study began. */
+  grid: z.record(z.string(), z.unknown()),
+  versions,
+})
+
+/** Everything that decides the numbers of a study. */
+export interface StudyConfig extends Readonly<Omit<z.infer<typeof schema>, 'grid'>> {
+  readonly grid: Grid
+}
+
+/** One setting in which a study differs from what was asked for. */
+export interface StudyDifference {
+  /** Path of the setting, `grid.flags.epochs`. */
+  readonly key: string
+  readonly was: unknown
+  readonly asked: unknown
+}
+
+/** What a study is asked to be; what is left out comes from the experiment, or from the study that is there. */
+export interface StudyRequest {
+  readonly experiment: string
+  readonly scale?: StudyConfig['scale']
+  readonly seeds?: number
+  readonly data?: string
+  readonly standIn?: string
+  readonly sharedSubset?: boolean
+}
+
+/**
+ * The configuration of a new study.
+ *
+ * @throws RangeError for an unknown experiment
+ */
+export function studyConfig(
+  { experiment: name, scale = 'full', seeds, data, standIn, sharedSubset = false }: StudyRequest,
+  backend: StudyConfig['backend'],
+  made: StudyConfig['versions'],
+): StudyConfig {
+  const { grid, seeds: usual } = gridOf(name, scale, data !== undefined)
+  return {
+    experiment: experimentNamed(name).name,
+    scale,
+    seeds: seeds ?? usual,
+    data: data ?? null,
+    standIn: standIn ?? null,
+    sharedSubset,
+    backend,
+    grid,
+    versions: made,
+  }
+}
+
+/** The grid of an experiment, and how often it is usually repeated. */
+export function gridOf(
+  name: string,
+  scale: StudyConfig['scale'],
+  ownData: boolean,
+): { grid: Grid; seeds: number } {
+  const experiment = experimentNamed(name)
+  if (experiment.kind === 'cost') {
+    const { seeds, ...grid } = experiment.scales[scale]
+    return { grid: { kind: 'cost', ...grid }, seeds }
+  }
+  const chosen = ownData && scale === 'full' ? experiment.paperScale : experiment.scales[scale]
+  return { grid: trainingGrid(experiment, chosen), seeds: chosen.seeds }
+}
+
+/** The cells of a study. */
+export function studyCells({ grid, seeds }: StudyConfig): Cell[] {
+  return cellsOf(grid, seeds)
+}
+
+/**
+ * Reads the text of a `study.json`.
+ *
+ * @throws Error naming the path and what is wrong
+ */
+export function parseStudyConfig(text: string, path: string): StudyConfig {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (cause) {
+    throw new Error(
+      `${path}: must be JSON, got ${text.length} characters that are not: ${(cause as Error).message}`,
+      { cause },
+    )
+  }
+  const result = schema.safeParse(json)
+  if (!result.success) {
+    const issues = result.error.issues.map(
+      issue => `${issue.path.join('.') || 'the whole'}: ${issue.message}`,
+    )
+    throw new RangeError(`${path}: must be the configuration of a study, got ${issues.join('; ')}`, {
+      cause: result.error,
+    })
+  }
+  return result.data as unknown as StudyConfig
+}
+
+/** The settings in which two configurations differ; versions do not count, nor does it that more seeds are asked for. */
+export function studyDifferences(was: StudyConfig, asked: StudyConfig): StudyDifference[] {
+  const before = new Map(settings(was))
+  const after = new Map(settings(asked))
+  return [...new Set([...before.keys(), ...after.keys()])].flatMap(key => {
+    const difference = { key, was: before.get(key), asked: after.get(key) }
+    if (key === 'seeds' && asked.seeds >= was.seeds) return []
+    return JSON.stringify(difference.was) === JSON.stringify(difference.asked) ? [] : [difference]
+  })
+}
+
+/** Every setting with its path; variants by their names, other arrays as values. */
+function settings(value: object, prefix = ''): [string, unknown][] {
+  return Object.entries(value).flatMap(([key, inner]): [string, unknown][] => {
+    const path = prefix + key
+    if (path === 'versions') return []
+    if (path === 'grid.variants') {
+      const byName = Object.fromEntries((inner as { name: string }[]).map(variant => [variant.name, variant]))
+      return settings(byName, `${path}.`)
+    }
+    if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return [[path, inner]]
+    return settings(inner, `${path}.`)
+  })
+}

@@ -1,0 +1,124 @@
+import { Presets, SingleBar } from 'cli-progress'
+import type { LogStreams } from '../terminal/training-log.js'
+import { duration } from '../terminal/training-log.js'
+import type { CellResult } from './cell-result.js'
+import { cellText } from './cells.js'
+import { points } from './wording.js'
+
+/** Where the progress of a study is shown. */
+export interface StudyLog {
+  result(result: CellResult): void
+  /** Leaves the terminal as it was; may be called twice. */
+  close(): void
+}
+
+/** Where a study stands when it begins. */
+export interface StudyStart {
+  readonly total: number
+  readonly done: number
+  readonly failed: number
+}
+
+/**
+ * Chooses how the progress of a study is shown: as JSON lines, as a bar on a terminal, otherwise a line for each cell.
+ *
+ * @param now a clock, in milliseconds
+ */
+export function studyLog(
+  title: string,
+  start: StudyStart,
+  { json = false }: { readonly json?: boolean } = {},
+  { out }: Pick<LogStreams, 'out'> = { out: process.stdout },
+  now: () => number = Date.now,
+): StudyLog {
+  const count = new Counter(start, now)
+  if (json) {
+    return {
+      result: result => {
+        count.add(result)
+        out.write(`${JSON.stringify({ type: 'cell', ...result })}\n`)
+      },
+      close: () => undefined,
+    }
+  }
+  if (out.isTTY) return barLog(title, count, out)
+  return {
+    result: result => {
+      count.add(result)
+      out.write(`${title}  ${count.text()}  ${resultText(result)}\n`)
+    },
+    close: () => undefined,
+  }
+}
+
+/** Counts cells and tells when the others will have ended. */
+class Counter {
+  readonly total: number
+  done: number
+  failed: number
+  private now: () => number
+  private readonly began: number
+  private readonly first: number
+
+  constructor({ total, done, failed }: StudyStart, now: () => number) {
+    this.total = total
+    this.done = done
+    this.failed = failed
+    this.first = done + failed
+    this.now = now
+    this.began = now()
+  }
+
+  get ended(): number {
+    return this.done + this.failed
+  }
+
+  add({ status }: CellResult): void {
+    if (status === 'done') this.done++
+    else this.failed++
+  }
+
+  text(): string {
+    const left = this.total - this.ended
+    const newly = this.ended - this.first
+    const seconds = newly > 0 ? ((this.now() - this.began) / 1000 / newly) * left : Number.NaN
+    return `${this.done} done, ${this.failed} failed, ${left} left${left > 0 && newly > 0 ? ` (${duration(seconds)})` : ''}`
+  }
+}
+
+function barLog(title: string, count: Counter, out: NodeJS.WriteStream): StudyLog {
+  const bar = new SingleBar(
+    {
+      format: `${title} {bar} {status}`,
+      barsize: 24,
+      fps: 8,
+      hideCursor: true,
+      stream: out,
+      // Ctrl-C is the command's to handle.
+      gracefulExit: false,
+    },
+    Presets.rect,
+  )
+  bar.start(count.total, count.ended, { status: count.text() })
+  let open = true
+  return {
+    result(result) {
+      count.add(result)
+      if (open) bar.update(count.ended, { status: count.text() })
+    },
+    close() {
+      if (open) bar.stop()
+      open = false
+    },
+  }
+}
+
+function resultText(result: CellResult): string {
+  const what = `cell ${result.cell.index} (${cellText(result.cell)})`
+  if (result.status === 'failed') return `${what} failed: ${result.message}`
+  const { trained, measured } = result
+  if (trained) {
+    return `${what}: test ${points(trained.testAccuracy)} % after ${trained.epochs} epochs, ${duration(result.took)}`
+  }
+  return `${what}: ${measured?.ratio.toFixed(2)} of the base`
+}

@@ -1,0 +1,264 @@
+import { join } from 'node:path'
+import sharp from 'sharp'
+import type { TopLevelSpec } from 'vega-lite'
+import { writeFilesAtomic } from '../../src/files/atomic.js'
+import { makeFolder } from '../../src/files/folders.js'
+import { chartSvg } from '../../src/report/charts.js'
+import type { RoutedImage } from '../../src/report/routing-figure.js'
+import { markdownTable, type StudyPage, type StudyTable, studyPageHtml } from '../../src/report/study-page.js'
+import type { Experiment } from '../experiments/experiment.js'
+import { experimentNamed } from '../experiments/experiments.js'
+import { shellCommand } from '../terminal/shell-command.js'
+import { duration } from '../terminal/training-log.js'
+import type { CellResult } from './cell-result.js'
+import type { Cell } from './cells.js'
+import { cellText } from './cells.js'
+import { costFindings, findingsOf } from './findings.js'
+import { isShown } from './run-cell.js'
+import { type StudyConfig, studyCells } from './study-config.js'
+import { costFigure, studyFigure } from './study-figure.js'
+import { reportFiles, type StudyFolder } from './study-folder.js'
+import { costTables, studyTables } from './study-tables.js'
+import { type CostSummary, type StudySummary, summarize, summarizeCost } from './summary.js'
+
+/** What a study has found so far, in numbers and words. */
+export interface StudyReport {
+  readonly experiment: Experiment
+  readonly summary: StudySummary | { readonly axes: readonly CostSummary[] }
+  readonly findings: readonly string[]
+  readonly tables: readonly StudyTable[]
+  readonly spec: TopLevelSpec | undefined
+  readonly progress: readonly string[]
+}
+
+/** Computes the report of a study from the results that are there. */
+export function studyReport(
+  config: StudyConfig,
+  cells: readonly Cell[],
+  results: ReadonlyMap<number, CellResult>,
+): StudyReport {
+  const experiment = experimentNamed(config.experiment)
+  const progress = progressSentences(cells, results)
+  if (experiment.kind === 'cost' || config.grid.kind === 'cost') {
+    const axes = summarizeCost(results)
+    return {
+      experiment,
+      summary: { axes },
+      findings: costFindings(axes),
+      tables: axes.length > 0 ? costTables(axes) : [],
+      spec: costFigure(experiment.title, axes),
+      progress,
+    }
+  }
+  const { variants } = config.grid
+  const summary = summarize(
+    results,
+    experiment.figure,
+    variants.map(({ name }) => name),
+  )
+  return {
+    experiment,
+    summary,
+    findings: findingsOf(summary, experiment.figure),
+    tables: studyTables(summary, experiment.figure, experiment.convergence),
+    spec: studyFigure(experiment, experiment.figure, summary, variants),
+    progress,
+  }
+}
+
+function progressSentences(cells: readonly Cell[], results: ReadonlyMap<number, CellResult>): string[] {
+  const left = cells.length - results.size
+  const failed = [...results.values()].filter(({ status }) => status === 'failed')
+  const list = failed.slice(0, 5).map(result => {
+    const message = result.status === 'failed' ? `${result.reason}, ${result.message}` : ''
+    return `Cell ${result.cell.index} (${cellText(result.cell)}) failed: ${message}`
+  })
+  return [
+    left > 0 ? `${results.size} of ${cells.length} runs have ended; the numbers are those of these.` : '',
+    failed.length > 0 ? `${failed.length} runs failed and do not count.` : '',
+    ...list,
+  ].filter(sentence => sentence !== '')
+}
+
+/** The sentence that says what a study was trained on. */
+export function dataSentence({ experiment: name, data, standIn }: StudyConfig): string {
+  const experiment = experimentNamed(name)
+  if (experiment.kind === 'cost') return 'Random images: the numbers in them do not change the time.'
+  if (data !== null) return `The paper's own dataset, ${experiment.data.dataset}.`
+  const from = standIn === null ? '' : ' They come from a folder of the user.'
+  return `${experiment.data.standIn.sentence}${from} ${experiment.data.fetch}`
+}
+
+/** The command that runs a study again, with everything that decides its numbers. */
+export function studyCommand({
+  experiment,
+  scale,
+  seeds,
+  data,
+  standIn,
+  sharedSubset,
+  backend,
+}: StudyConfig): string {
+  return shellCommand([
+    'pmoe',
+    'study',
+    experiment,
+    '--scale',
+    scale,
+    '--seeds',
+    String(seeds),
+    ...(data === null ? [] : ['--data', 'DIR']),
+    ...(standIn === null ? [] : ['--stand-in', 'DIR']),
+    ...(sharedSubset ? ['--shared-subset'] : []),
+    '--backend',
+    backend,
+  ])
+}
+
+/**
+ * Writes the report of a study into a folder: page, figure, table, and every number.
+ *
+ * @param directory that of the study, or another one; it is made where it is not there
+ * @param options.page whether the page is among them
+ * @returns the paths that were written
+ */
+export async function writeStudyReport(
+  folder: StudyFolder,
+  directory: string,
+  { page = true }: { readonly page?: boolean } = {},
+): Promise<string[]> {
+  const { config } = folder
+  const cells = studyCells(config)
+  const results = await folder.results(cells)
+  const report = studyReport(config, cells, results)
+  const svg = report.spec && (await chartSvg(report.spec))
+  const files: [string, string | Uint8Array][] = [
+    [reportFiles.results, resultsJson(config, report, results)],
+    [reportFiles.table, tableMarkdown(config, report)],
+  ]
+  if (svg !== undefined) {
+    files.push([reportFiles.svg, svg], [reportFiles.png, await figurePng(svg)])
+  }
+  if (page) {
+    const pictures = await picturesOf(folder, cells)
+    files.push([reportFiles.page, studyPageHtml(pageOf(config, report, results, pictures, svg))])
+  }
+  await makeFolder(directory)
+  const paths = files.map(([name, content]) => [join(directory, name), content] as const)
+  await writeFilesAtomic(paths)
+  return paths.map(([path]) => path)
+}
+
+/** A figure as pixels, twice as fine as it is large, on white, with nothing beside it that is empty. */
+async function figurePng(svg: string): Promise<Uint8Array> {
+  const background = '#ffffff'
+  const whole = await sharp(Buffer.from(svg), { density: 144 }).flatten({ background }).png().toBuffer()
+  const margin = 16
+  return sharp(whole)
+    .trim({ background })
+    .extend({ top: margin, bottom: margin, left: margin, right: margin, background })
+    .png({ palette: true })
+    .toBuffer()
+}
+
+/** Numbers with six digits: more say nothing, and make files large. */
+function rounded(_key: string, value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value
+}
+
+function resultsJson(
+  config: StudyConfig,
+  { experiment, summary, findings }: StudyReport,
+  results: ReadonlyMap<number, CellResult>,
+): string {
+  const { data, standIn, ...settings } = config
+  const whole = {
+    title: experiment.title,
+    paper: experiment.paper,
+    claim: experiment.claim,
+    data: dataSentence(config),
+    isStandIn: experiment.kind === 'training' && data === null,
+    command: studyCommand(config),
+    findings,
+    // Folders of a machine say nothing elsewhere.
+    settings: { ...settings, data: data !== null, standIn: standIn !== null },
+    summary,
+  }
+  const cells = [...results.values()].map(result => JSON.stringify(result, rounded))
+  const head = JSON.stringify(whole, rounded, 1)
+  return `${head.slice(0, -2)},\n "cells": [\n${cells.join(',\n')}\n ]\n}\n`
+}
+
+function tableMarkdown(config: StudyConfig, report: StudyReport): string {
+  const { experiment, findings, tables, progress } = report
+  const parts = [
+    `# ${experiment.name}: ${experiment.title}`,
+    `${experiment.paper}.`,
+    `The claim: ${experiment.claim}`,
+    `What was found: ${findings.join(' ')}`,
+    dataSentence(config),
+    ...progress,
+    ...tables.flatMap(table => [
+      `## ${table.title}`,
+      markdownTable(table),
+      ...(table.note === undefined ? [] : [table.note]),
+    ]),
+    `\`${studyCommand(config)}\``,
+  ]
+  return `${parts.join('\n\n')}\n`
+}
+
+function pageOf(
+  config: StudyConfig,
+  { experiment, findings, tables, progress }: StudyReport,
+  results: ReadonlyMap<number, CellResult>,
+  pictures: StudyPage['pictures'],
+  svg: string | undefined,
+): StudyPage {
+  const took = [...results.values()].reduce((sum, result) => sum + result.took, 0)
+  const { versions, scale, seeds, backend, sharedSubset } = config
+  return {
+    title: `${experiment.name}: ${experiment.title}`,
+    paper: experiment.paper,
+    claim: experiment.claim,
+    findings,
+    data: dataSentence(config),
+    progress,
+    ...(svg !== undefined && { figure: { svg, label: `${experiment.title}. ${findings.join(' ')}` } }),
+    tables,
+    pictures,
+    settings: [
+      ['Scale', scale],
+      ['Seeds', String(seeds)],
+      ['Training images', sharedSubset ? 'the same for all seeds' : 'drawn anew for each seed'],
+      ['Backend', versions.tensorflow ? `${backend}, TensorFlow ${versions.tensorflow}` : backend],
+      ['Runs', `${results.size}, together ${duration(took)}`],
+      ...commonSettings(config),
+      ['patch-moe', versions.patchMoe],
+      ['Node', versions.node],
+    ],
+    command: studyCommand(config),
+  }
+}
+
+function commonSettings({ grid }: StudyConfig): [string, string][] {
+  if (grid.kind === 'cost') {
+    const { batch, patchSide, hiddenUnits, base } = grid
+    return [
+      ['Base', `l ${base.l}, k ${base.k}, n ${base.n}`],
+      ['Images a pass', String(batch)],
+      ['Patch', `${patchSide}x${patchSide}`],
+      ['Hidden units', String(hiddenUnits)],
+    ]
+  }
+  return Object.entries(grid.flags).map(([name, value]) => [name, String(value)])
+}
+
+async function picturesOf(folder: StudyFolder, cells: readonly Cell[]): Promise<StudyPage['pictures']> {
+  const shown: { name: string; images: readonly RoutedImage[] }[] = []
+  for (const cell of cells.filter(candidate => isShown(folder, candidate))) {
+    const images = (await folder.pictures(cell.index)) as readonly RoutedImage[] | undefined
+    if (images) shown.push({ name: cellText(cell), images })
+  }
+  return shown
+}

@@ -1,0 +1,201 @@
+import type { StudyTable } from '../../src/report/study-page.js'
+import type { ConvergenceTable, Figure } from '../experiments/experiment.js'
+import type { Comparison, CostSummary, PointSummary, StudySummary } from './summary.js'
+import { accuracyText, neededText, points, signed, spreadText } from './wording.js'
+
+/** The tables of what a study of training found. */
+export function studyTables(
+  summary: StudySummary,
+  figure: Figure,
+  convergence?: ConvergenceTable,
+): StudyTable[] {
+  if (summary.points.length === 0) return []
+  return [
+    ...(figure.kind === 'bars' ? [] : [accuracyTable(summary.points, figure)]),
+    ...(summary.needed ? [neededTable(summary, figure)] : []),
+    ...(summary.comparisons && summary.comparisons.length > 0 ? [differenceTable(summary)] : []),
+    effortTable(summary, convergence),
+  ]
+}
+
+function accuracyTable(found: readonly PointSummary[], figure: Figure): StudyTable {
+  const places = [...new Map(found.map(point => [placeOf(point), point])).keys()]
+  const series = [...new Set(found.map(point => point.series))]
+  const rows = places.map(place => [
+    place,
+    ...series.map(name => {
+      const point = found.find(other => other.series === name && placeOf(other) === place)
+      return point ? accuracyText(point) : ''
+    }),
+  ])
+  const seeds = [...new Set(found.map(({ count }) => count))].sort((a, b) => a - b)
+  return {
+    title: figure.kind === 'curve' ? measureTitles[figure.measure.of] : 'Test accuracy',
+    head: ['setting', ...series],
+    rows,
+    note:
+      `Percent: mean ± standard deviation over ${seeds.length === 1 ? seeds[0] : `${seeds[0]} to ${seeds.at(-1)}`} seeds ` +
+      '[95 % bootstrap interval of the mean].',
+  }
+}
+
+const measureTitles = {
+  accuracy: 'Test accuracy',
+  'worst-group': 'Test accuracy of the worst group',
+  'own-recall': 'True patch among the best of the router of its class',
+  'largest-gate': "True patch is the best one of the class's best expert",
+} as const
+
+function placeOf({ samples, patchesPerExpert, experts }: PointSummary): string {
+  return [
+    `N = ${samples}`,
+    patchesPerExpert !== undefined && `l = ${patchesPerExpert}`,
+    experts !== undefined && `k = ${experts}`,
+  ]
+    .filter(Boolean)
+    .join(', ')
+}
+
+function neededTable({ needed = [], comparisons = [] }: StudySummary, figure: Figure): StudyTable {
+  const target = figure.kind === 'curve' ? figure.target : 0
+  const rows = needed.map(found => [
+    found.series,
+    `${points(target)} %`,
+    neededText(found),
+    ratioText(comparisons, found.series, 0),
+  ])
+  const others = comparisons.flatMap(({ series, ratios: [, second] }) =>
+    second
+      ? [
+          [
+            series,
+            `${points(second.model.target)} %`,
+            neededText(second.model),
+            ratioText(comparisons, series, 1),
+          ],
+        ]
+      : [],
+  )
+  return {
+    title: 'Training images needed',
+    head: ['', 'for', 'images', 'share of the baseline'],
+    rows: [...rows, ...others],
+    note:
+      'Interpolated on the mean curve made non-decreasing [95 % bootstrap interval over seeds].' +
+      (others.length > 0 ? ' The lower share is what the baseline reaches at its best.' : ''),
+  }
+}
+
+function ratioText(comparisons: readonly Comparison[], series: string, place: number): string {
+  const found = comparisons.find(comparison => comparison.series === series)?.ratios[place]
+  if (!found) return ''
+  if (Number.isNaN(found.ratio)) return 'neither reaches it'
+  if (found.baseline.samples === Infinity) return 'the baseline never reaches it'
+  if (found.ratio === Infinity) return 'never reaches it'
+  const bound = found.model.reached === 'at the fewest' ? '≤ ' : ''
+  const { interval } = found
+  const most = interval?.upper === Infinity ? '∞' : interval?.upper.toFixed(2)
+  return bound + found.ratio.toFixed(2) + (interval ? ` [${interval.lower.toFixed(2)}, ${most}]` : '')
+}
+
+function differenceTable({ comparisons = [] }: StudySummary): StudyTable {
+  return {
+    title: `Against ${comparisons[0]?.baseline}, seed by seed`,
+    head: ['', 'N', 'difference', '95 % interval', 'ahead / behind', 'p (permutation)'],
+    rows: comparisons.flatMap(({ series, differences }) =>
+      differences.map(({ samples, mean, interval, ahead, behind, permutationTest }) => [
+        series,
+        String(samples),
+        signed(mean),
+        interval ? `${signed(interval.lower)} to ${signed(interval.upper)}` : '',
+        `${ahead} / ${behind}`,
+        permutationTest.toPrecision(2),
+      ]),
+    ),
+    note: 'Points of percent. Each pair shares its seed: the training images and their order.',
+  }
+}
+
+function effortTable({ effort }: StudySummary, convergence: ConvergenceTable | undefined): StudyTable {
+  const paper = (variant: string, samples: number) =>
+    convergence?.[variant]?.find(point => point.samples === samples)?.seconds
+  const rows = effort.map(({ variant, samples, converged, count, epochs, seconds, training, ...cost }) => [
+    variant,
+    String(samples),
+    `${converged} of ${count}`,
+    epochs ? spreadText(epochs) : '',
+    seconds ? spreadText(seconds) : '',
+    ...(convergence ? [paper(variant, samples)?.toString() ?? ''] : []),
+    spreadText(training),
+    cost.parameters.toLocaleString('en-US'),
+    cost.multiplyAdds.toLocaleString('en-US'),
+  ])
+  return {
+    title: convergence ? 'Time until convergence (Table 2)' : 'What training took',
+    head: [
+      '',
+      'N',
+      'converged',
+      'epochs',
+      'seconds',
+      ...(convergence ? ["the paper's seconds"] : []),
+      'whole training, s',
+      'parameters',
+      'multiply-adds a sample',
+    ],
+    rows,
+    note: 'Converged: 99 % of the training images were right in an epoch; epochs and seconds until then, mean ± standard deviation over the seeds that came so far. Seconds compare only where runs shared the machine alike.',
+  }
+}
+
+/** The orders of Table 1, for the axes that are measured. */
+const orders = {
+  l: { experts: 'l', routers: 'k n forward, k l² backward', cnn: 'none' },
+  k: { experts: 'none', routers: 'k', cnn: 'none' },
+  n: { experts: 'none', routers: 'n forward', cnn: 'n' },
+} as const
+
+/** The tables of what a study of cost found. */
+export function costTables(axes: readonly CostSummary[]): StudyTable[] {
+  const exponent = (law: CostSummary['timeLaw']) =>
+    law
+      ? law.exponent.toFixed(2) +
+        (law.interval ? ` [${law.interval.lower.toFixed(2)}, ${law.interval.upper.toFixed(2)}]` : '')
+      : ''
+  return [
+    {
+      title: 'Exponents of the cost',
+      head: [
+        'as … grows',
+        'time',
+        'multiply-adds',
+        'time of the CNN',
+        'paper: experts',
+        'paper: routers',
+        'paper: CNN',
+      ],
+      rows: axes.map(({ letter, timeLaw, multiplyAddsLaw, cnnLaw }) => [
+        letter,
+        exponent(timeLaw),
+        exponent(multiplyAddsLaw),
+        exponent(cnnLaw),
+        orders[letter].experts,
+        orders[letter].routers,
+        orders[letter].cnn,
+      ]),
+      note: 'Fitted on logarithmic scales [95 % bootstrap interval]. The time is of a forward and backward pass, as a ratio to the base measured in turn with it. Routers and experts add up, so that an exponent lies between those of its parts.',
+    },
+    {
+      title: 'What was measured',
+      head: ['', 'time, of the base', 'multiply-adds, of the base', 'CNN, of the base'],
+      rows: axes.flatMap(({ letter, points: measured }) =>
+        measured.map(({ value, ratio, multiplyAddsRatio, cnnRatio }) => [
+          `${letter} = ${value}`,
+          spreadText(ratio, 2),
+          multiplyAddsRatio.toFixed(2),
+          spreadText(cnnRatio, 2),
+        ]),
+      ),
+    },
+  ]
+}

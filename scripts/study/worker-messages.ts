@@ -1,0 +1,15 @@
+import type { CellResult } from './cell-result.js'
+import type { Cell } from './cells.js'
+import type { StudyConfig } from './study-config.js'
+
+/** What a worker process is told. */
+export type WorkerOrder =
+  | { readonly kind: 'study'; readonly directory: string; readonly config: StudyConfig }
+  | { readonly kind: 'cell'; readonly cell: Cell }
+  | { readonly kind: 'end' }
+
+/** What a worker process tells: that it can begin, what became of a cell, or why it cannot work at all. */
+export type WorkerReport =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'result'; readonly result: CellResult }
+  | { readonly kind: 'broken'; readonly message: string }

@@ -1,0 +1,42 @@
+import type { Graph } from './graph.js'
+
+/** What is known of a model besides its layers. */
+export interface ModelFacts {
+  /** Names of the classes, in the order of the outputs. */
+  readonly classNames?: readonly string[]
+  /** What becomes of pixels before the model sees them: `x / 255`; nothing is said unless it is known. */
+  readonly preprocessing?: string
+  /** Version of this library that wrote the file. */
+  readonly version?: string
+}
+
+/**
+ * What an exported file says of itself: texts by name.
+ *
+ * `inputs` is a JSON object that gives for each input its axes, its element type and its preprocessing.
+ */
+export function metadataOf(graph: Graph, facts: ModelFacts): Record<string, string> {
+  const inputs = graph.inputs.map(({ name, value, layout }) => {
+    const isMap = value.shape.length === 4
+    const bytes = value.type === 'uint8'
+    return [
+      name,
+      {
+        axes: isMap
+          ? layout === 'nhwc'
+            ? 'batch,height,width,channels'
+            : 'batch,channels,height,width'
+          : 'batch,...',
+        dtype: bytes ? 'uint8' : 'float32',
+        ...(bytes
+          ? { preprocessing: 'none: pixels 0..255, RGB or grey; the network divides them by 255' }
+          : facts.preprocessing !== undefined && { preprocessing: facts.preprocessing }),
+      },
+    ] as const
+  })
+  return {
+    producer: facts.version === undefined ? 'patch-moe' : `patch-moe ${facts.version}`,
+    inputs: JSON.stringify(Object.fromEntries(inputs)),
+    ...(facts.classNames && { classes: JSON.stringify(facts.classNames) }),
+  }
+}

@@ -1,0 +1,26 @@
+import type { Constant } from './graph.js'
+
+/**
+ * Numbers with their axes in another order.
+ *
+ * @param order position of each new axis among the old ones
+ */
+export function transposed({ data, shape }: Constant, order: readonly number[]): Constant {
+  const turned = data instanceof Float32Array ? new Float32Array(data.length) : new Int32Array(data.length)
+  const steps = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, side) => product * side, 1))
+  const sides = order.map(axis => shape[axis] as number)
+  const strides = order.map(axis => steps[axis] as number)
+  const position = new Array<number>(order.length).fill(0)
+  let from = 0
+  for (let to = 0; to < turned.length; to++) {
+    turned[to] = data[from] as number
+    for (let axis = order.length - 1; axis >= 0; axis--) {
+      from += strides[axis] as number
+      position[axis] = (position[axis] as number) + 1
+      if (position[axis] !== sides[axis]) break
+      from -= (strides[axis] as number) * (sides[axis] as number)
+      position[axis] = 0
+    }
+  }
+  return { data: turned, shape: sides }
+}

@@ -1,0 +1,358 @@
+import * as tf from '@tensorflow/tfjs'
+import { nameInLayer } from '../../src/export/weights.js'
+import { patchGate } from '../../src/layers/patch-gate.js'
+import { type PatchMoEOptions, patchMoE } from '../../src/layers/patch-moe.js'
+import { GATE_SCALES, GATES } from '../../src/layers/routing.js'
+import { twoLayerExperts } from '../../src/layers/two-layer-experts.js'
+import { twoLayerPatchModel } from '../../src/models/two-layer.js'
+import { wideResNet } from '../../src/models/wide-resnet.js'
+import { random } from '../../src/random.js'
+
+/** A model to be exported, built when its test runs. */
+export interface ModelCase {
+  readonly name: string
+  readonly build: () => tf.LayersModel
+}
+
+/** Gives a model weights as training leaves them: no zeros, no ones, routers that tell patches apart. */
+export function trained(model: tf.LayersModel, seed = 1): tf.LayersModel {
+  const numbers = random(seed, 'trained')
+  for (const variable of model.weights) {
+    const name = nameInLayer(variable)
+    const shape = variable.shape as number[]
+    const size = shape.reduce((product, side) => product * side, 1)
+    const inputs = shape.slice(0, -1).reduce((product, side) => product * side, 1)
+    const positive = name === 'moving_variance' || name === 'gamma'
+    const values = Float32Array.from({ length: size }, () => {
+      if (positive) return 0.5 + numbers.next()
+      return shape.length > 1 && name !== 'beta' ? numbers.normal() / Math.sqrt(inputs) : numbers.normal() / 5
+    })
+    tf.tidy(() => {
+      variable.write(tf.tensor(values, shape))
+    })
+  }
+  return model
+}
+
+/** Numbers of [0, 1) for an input of a model, (batch, ...). */
+export function noise(shape: readonly (number | null)[], batch: number, seed: number): tf.Tensor {
+  const sides = [batch, ...(shape.slice(1) as number[])]
+  const numbers = random(seed, 'noise')
+  const size = sides.reduce((product, side) => product * side, 1)
+  return tf.tensor(
+    Float32Array.from({ length: size }, () => numbers.below(256) / 255),
+    sides,
+  )
+}
+
+const mixture = { numExperts: 4, patchesPerExpert: 5, patchSize: 2 } as const
+const wide = { inputShape: [32, 32, 3], numClasses: 4, widenFactor: 1 } as const
+
+/** The networks of this library. */
+export const networkCases: readonly ModelCase[] = [
+  { name: 'dense WRN', build: () => wideResNet(wide) },
+  {
+    name: 'WRN of 16 layers, odd sizes',
+    build: () => wideResNet({ ...wide, inputShape: [21, 27, 1], depth: 16 }),
+  },
+  { name: 'sparse WRN', build: () => wideResNet({ ...wide, pmoe: mixture }) },
+  {
+    name: 'sparse WRN, pixels',
+    build: () => wideResNet({ ...wide, pmoe: { ...mixture, patchSize: 1, gate: 'softmax-all' } }),
+  },
+  {
+    name: 'drop-in WRN',
+    build: () => wideResNet({ ...wide, variant: 'drop-in', pmoe: { ...mixture, border: 'halo' } }),
+  },
+  {
+    name: 'masked WRN, one logit',
+    build: () => wideResNet({ ...wide, numClasses: 1, variant: 'authors', pmoe: mixture }),
+  },
+  {
+    name: 'two-layer pMoE',
+    build: () =>
+      twoLayerPatchModel({
+        ...{ inputShape: [32, 32, 1], numClasses: 2, numExperts: 8, patchesPerExpert: 6 },
+        ...{ patchSize: 8, hiddenUnits: 40 },
+      }),
+  },
+]
+
+/** The mixture layers, over their options. */
+export const mixtureCases: readonly ModelCase[] = [
+  ...GATES.flatMap(gate =>
+    GATE_SCALES.map(gateScale => moeCase(`${gate}, ${gateScale}`, { gate, gateScale, useBias: true })),
+  ),
+  ...(['zero', 'halo'] as const).flatMap(border =>
+    (['none', 'relu', 'batch-norm-relu'] as const).flatMap(preActivation =>
+      [1, 3].map(kernelSize =>
+        moeCase(`${border}, ${preActivation}, ${kernelSize}x${kernelSize}`, {
+          border,
+          preActivation,
+          kernelSize,
+        }),
+      ),
+    ),
+  ),
+  moeCase('a kernel of 3x5, patches of 2x4, sigmoid', {
+    ...{ kernelSize: [3, 5], patchSize: [2, 4], border: 'halo', useBias: true, activation: 'sigmoid' },
+  }),
+  moeCase('every patch, one expert', { numExperts: 1, patchesPerExpert: 8, activation: 'relu' }),
+  ...GATES.map(gate => ({
+    name: `PatchGate, ${gate}`,
+    build: () =>
+      single([4, 8, 3], patchGate({ patchSize: [2, 1], patchesPerExpert: 5, gate, gateScale: 'mean-one' })),
+  })),
+  ...GATES.map(gate => ({
+    name: `TwoLayerExperts, ${gate}`,
+    build: () =>
+      single(
+        [4, 8, 3],
+        twoLayerExperts({
+          ...{ numExperts: 2, patchesPerExpert: 3, patchSize: 2, hiddenUnits: 6, outputs: 3 },
+          ...{ gate, normalizer: gate === 'uniform' ? 'all' : 'selected' },
+        }),
+      ),
+  })),
+]
+
+function moeCase(name: string, options: Partial<PatchMoEOptions>): ModelCase {
+  const settings = { numExperts: 2, patchesPerExpert: 3, patchSize: 2, filters: 6, ...options }
+  return { name: `PatchMoE, ${name}`, build: () => single([4, 8, 3], patchMoE(settings)) }
+}
+
+function single(inputShape: readonly number[], ...layers: readonly tf.layers.Layer[]): tf.LayersModel {
+  const input = tf.input({ shape: [...inputShape] })
+  const output = layers.reduce((x, layer) => layer.apply(x) as tf.SymbolicTensor, input)
+  return tf.model({ inputs: input, outputs: output })
+}
+
+const { layers } = tf
+
+/** tfjs's layers by class name, each in the settings that are written differently. */
+export const layerCases: Readonly<Record<string, readonly (() => tf.LayersModel)[]>> = {
+  Activation: (
+    [
+      ...['linear', 'relu', 'relu6', 'elu', 'selu', 'sigmoid', 'hardSigmoid', 'softplus', 'softsign', 'tanh'],
+      ...['softmax', 'logSoftmax', 'swish', 'mish', 'gelu', 'gelu_new'],
+    ] as Parameters<typeof layers.activation>[0]['activation'][]
+  ).map(activation => spread(() => layers.activation({ activation }))),
+  Add: [merged(inputs => layers.add().apply(inputs))],
+  AlphaDropout: [spread(() => layers.alphaDropout({ rate: 0.5 }))],
+  Average: [merged(inputs => layers.average().apply(inputs))],
+  AveragePooling2D: [
+    spread(() => layers.averagePooling2d({ poolSize: 3, strides: 2, padding: 'same' })),
+    spread(() => layers.averagePooling2d({ poolSize: [2, 3] })),
+  ],
+  BatchNormalization: [
+    spread(() => layers.batchNormalization()),
+    spread(() => layers.batchNormalization({ center: false, epsilon: 0.1 })),
+    spread(
+      () => layers.conv2d({ filters: 3, kernelSize: 2 }),
+      () => layers.batchNormalization(),
+    ),
+    spread(
+      () => layers.depthwiseConv2d({ kernelSize: 3, depthMultiplier: 2 }),
+      () => layers.batchNormalization(),
+    ),
+    spread(
+      () => layers.conv2d({ filters: 3, kernelSize: 1, activation: 'relu' }),
+      () => layers.batchNormalization(),
+    ),
+    spread(
+      () => layers.flatten(),
+      () => layers.dense({ units: 3, useBias: false }),
+      () => layers.batchNormalization(),
+    ),
+  ],
+  Concatenate: [
+    merged(inputs => layers.concatenate().apply(inputs)),
+    merged(inputs => layers.concatenate({ axis: 1 }).apply(inputs)),
+  ],
+  Conv2D: [
+    spread(() =>
+      layers.conv2d({ filters: 4, kernelSize: 3, strides: 2, padding: 'same', activation: 'relu6' }),
+    ),
+    spread(() => layers.conv2d({ filters: 4, kernelSize: [2, 3], strides: [2, 1], useBias: false })),
+    spread(() => layers.conv2d({ filters: 4, kernelSize: 3, dilationRate: 2, padding: 'same' })),
+  ],
+  Conv2DTranspose: [
+    spread(() => layers.conv2dTranspose({ filters: 4, kernelSize: 3, strides: 2, padding: 'same' })),
+    spread(() => layers.conv2dTranspose({ filters: 4, kernelSize: 4, strides: 2, activation: 'tanh' })),
+    spread(() =>
+      layers.conv2dTranspose({ filters: 4, kernelSize: 2, strides: 3, padding: 'same', useBias: false }),
+    ),
+  ],
+  Cropping2D: [
+    spread(() =>
+      layers.cropping2D({
+        cropping: [
+          [1, 0],
+          [2, 1],
+        ],
+      }),
+    ),
+  ],
+  Dense: [
+    spread(() => layers.dense({ units: 5, activation: 'elu' })),
+    spread(
+      () => layers.flatten(),
+      () => layers.dense({ units: 5, useBias: false }),
+    ),
+    spread(
+      () => layers.flatten(),
+      () => layers.dense({ units: 5, activation: 'softmax' }),
+    ),
+  ],
+  DepthwiseConv2D: [
+    spread(() => layers.depthwiseConv2d({ kernelSize: 3, strides: 2, padding: 'same', depthMultiplier: 2 })),
+    spread(() => layers.depthwiseConv2d({ kernelSize: 3, useBias: false, activation: 'relu' })),
+  ],
+  Dropout: [spread(() => layers.dropout({ rate: 0.5 }))],
+  ELU: [spread(() => layers.elu())],
+  Flatten: [spread(() => layers.flatten())],
+  GaussianDropout: [spread(() => layers.gaussianDropout({ rate: 0.5 }))],
+  GaussianNoise: [spread(() => layers.gaussianNoise({ stddev: 1 }))],
+  GlobalAveragePooling1D: [sequence(() => layers.globalAveragePooling1d({}))],
+  GlobalAveragePooling2D: [
+    spread(
+      () => layers.conv2d({ filters: 4, kernelSize: 1 }),
+      () => layers.globalAveragePooling2d({}),
+    ),
+  ],
+  GlobalMaxPooling1D: [sequence(() => layers.globalMaxPooling1d({}))],
+  GlobalMaxPooling2D: [spread(() => layers.globalMaxPooling2d({}))],
+  LayerNormalization: [spread(() => layers.layerNormalization())],
+  LeakyReLU: [spread(() => layers.leakyReLU()), spread(() => layers.leakyReLU({ alpha: 0.1 }))],
+  MaxPooling2D: [
+    spread(() => layers.maxPooling2d({ poolSize: 3, strides: 2, padding: 'same' })),
+    spread(
+      () => layers.conv2d({ filters: 4, kernelSize: 1 }),
+      () => layers.maxPooling2d({ poolSize: 2 }),
+    ),
+  ],
+  Maximum: [merged(inputs => layers.maximum().apply(inputs))],
+  Minimum: [merged(inputs => layers.minimum().apply(inputs))],
+  Multiply: [
+    merged(inputs => layers.multiply().apply(inputs)),
+    // A gate for each channel, as in squeeze and excitation.
+    merged(([map, other]) => {
+      const mean = layers.globalAveragePooling2d({}).apply(other as tf.SymbolicTensor)
+      const column = layers.reshape({ targetShape: [1, 1, 3] }).apply(mean)
+      const gate = layers.conv2d({ filters: 3, kernelSize: 1, activation: 'sigmoid' }).apply(column)
+      return layers.multiply().apply([map as tf.SymbolicTensor, gate as tf.SymbolicTensor])
+    }),
+  ],
+  PReLU: [
+    spread(() => layers.prelu()),
+    spread(
+      () => layers.conv2d({ filters: 4, kernelSize: 1 }),
+      () => layers.prelu({ sharedAxes: [1, 2] }),
+    ),
+  ],
+  Permute: [
+    spread(() => layers.permute({ dims: [3, 1, 2] })),
+    spread(() => layers.permute({ dims: [2, 3, 1] })),
+  ],
+  ReLU: [spread(() => layers.reLU()), spread(() => layers.reLU({ maxValue: 0.5 }))],
+  Rescaling: [spread(() => rescaling(2, -1))],
+  Reshape: [spread(() => layers.reshape({ targetShape: [-1, 6] }))],
+  SeparableConv2D: [
+    spread(() =>
+      layers.separableConv2d({ filters: 5, kernelSize: 3, strides: 2, padding: 'same', depthMultiplier: 2 }),
+    ),
+  ],
+  Softmax: [
+    spread(() => layers.softmax({ axis: -1 })),
+    spread(
+      () => layers.flatten(),
+      () => layers.softmax(),
+    ),
+  ],
+  SpatialDropout1D: [sequence(() => layers.spatialDropout1d({ rate: 0.5 }))],
+  UpSampling2D: [
+    spread(() => layers.upSampling2d({ size: [2, 3] })),
+    spread(() => layers.upSampling2d({ size: [2, 2], interpolation: 'bilinear' })),
+  ],
+  ZeroPadding2D: [
+    spread(
+      () =>
+        layers.zeroPadding2d({
+          padding: [
+            [1, 0],
+            [0, 2],
+          ],
+        }),
+      () => layers.conv2d({ filters: 2, kernelSize: 3 }),
+    ),
+    spread(
+      () => layers.conv2d({ filters: 2, kernelSize: 3 }),
+      () =>
+        layers.zeroPadding2d({
+          padding: [
+            [1, 2],
+            [0, 1],
+          ],
+        }),
+    ),
+  ],
+}
+
+/** tfjs has the layer, but no factory for it. */
+function rescaling(scale: number, offset: number): tf.layers.Layer {
+  const { classNameMap } = tf.serialization.SerializationMap.getMap()
+  const [create, config] = classNameMap.Rescaling as [unknown, unknown] as unknown as [
+    new (options: object) => tf.layers.Layer,
+    unknown,
+  ]
+  void config
+  return new create({ scale, offset })
+}
+
+/** Layers on a map of values around 0, of odd sides so that 'same' pads unevenly. */
+function spread(...make: readonly (() => tf.layers.Layer)[]): () => tf.LayersModel {
+  return () =>
+    single([7, 6, 3], layers.conv2d({ filters: 3, kernelSize: 1 }), ...make.map(create => create()))
+}
+
+function sequence(make: () => tf.layers.Layer): () => tf.LayersModel {
+  return () => single([6, 6, 1], layers.reshape({ targetShape: [6, 6] }), make())
+}
+
+type Joined = tf.SymbolicTensor | tf.SymbolicTensor[] | tf.Tensor | tf.Tensor[]
+
+/** Two branches of one map, joined. */
+function merged(join: (inputs: tf.SymbolicTensor[]) => Joined): () => tf.LayersModel {
+  return () => {
+    const input = tf.input({ shape: [5, 5, 3] })
+    const branches = [1, 3].map(
+      kernelSize =>
+        layers.conv2d({ filters: 3, kernelSize, padding: 'same' }).apply(input) as tf.SymbolicTensor,
+    )
+    return tf.model({ inputs: input, outputs: join(branches) as tf.SymbolicTensor })
+  }
+}
+
+/** A nested model used twice, two inputs and two outputs, one of them a map. */
+export function tangled(): tf.LayersModel {
+  const trunkInput = tf.input({ shape: [6, 6, 2], name: 'trunk_in' })
+  const convolved = layers
+    .conv2d({ filters: 4, kernelSize: 3, padding: 'same', name: 'conv' })
+    .apply(trunkInput)
+  const normed = layers.batchNormalization({ name: 'bn' }).apply(convolved)
+  const trunk = tf.model({ inputs: trunkInput, outputs: normed as tf.SymbolicTensor, name: 'trunk' })
+  const shared = layers.dense({ units: 3, name: 'shared' })
+  const [left, right] = ['left', 'right'].map(name => tf.input({ shape: [6, 6, 2], name })) as [
+    tf.SymbolicTensor,
+    tf.SymbolicTensor,
+  ]
+  const maps = [left, right].map(input => trunk.apply(input) as tf.SymbolicTensor)
+  const sum = layers.add({ name: 'sum' }).apply(maps) as tf.SymbolicTensor
+  const pools = maps.map(map => layers.globalAveragePooling2d({}).apply(map) as tf.SymbolicTensor)
+  const [first, second] = pools.map(pool => shared.apply(pool) as tf.SymbolicTensor) as [
+    tf.SymbolicTensor,
+    tf.SymbolicTensor,
+  ]
+  const joined = layers.concatenate({ name: 'joined' }).apply([first, second]) as tf.SymbolicTensor
+  return tf.model({ inputs: [left, right], outputs: [sum, joined], name: 'tangled' })
+}

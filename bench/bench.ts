@@ -5,6 +5,11 @@ import { type BenchOptions, commandText } from './options.js'
 import { peerPython } from './peers.js'
 import type { BenchContext } from './section.js'
 import { measureBackends } from './sections/backends.js'
+import { measureComposings } from './sections/composing.js'
+import { measureEpochs } from './sections/data-epoch.js'
+import { measurePreparing } from './sections/data-memory.js'
+import { measureRecordFiles } from './sections/data-records.js'
+import { measureDecodings } from './sections/decoding.js'
 import { measureLayers } from './sections/layer.js'
 import { measurePipelines } from './sections/pipeline.js'
 import { measurePredictions } from './sections/prediction.js'
@@ -20,6 +25,11 @@ const sections: readonly {
   { serves: ['d'], measure: measurePredictions },
   { serves: ['e'], measure: measureBackends },
   { serves: ['f'], measure: measurePipelines },
+  { serves: ['i'], measure: measureRecordFiles },
+  { serves: ['j'], measure: measurePreparing },
+  { serves: ['k'], measure: measureEpochs },
+  { serves: ['l'], measure: measureDecodings },
+  { serves: ['m'], measure: measureComposings },
 ]
 
 /**

@@ -70,5 +70,52 @@ export interface PipelineJob extends Common, NetworkSize {
   readonly batchesTimed: number
 }
 
+/** Reading and writing files of records. */
+export interface RecordsJob extends Common {
+  readonly workload: 'records'
+  /** Records of one timed run. */
+  readonly records: number
+}
+
+/** Preparing image files, and the memory that it takes. */
+export interface MemoryJob extends Common {
+  readonly workload: 'memory'
+  readonly images: number
+}
+
+/** Epochs of training over prepared images. */
+export interface EpochJob extends Common, NetworkSize {
+  readonly workload: 'epoch'
+  readonly batch: number
+  readonly images: number
+  /** Images in memory at a time. */
+  readonly shuffleWindow: number
+}
+
+/** Decoding JPEG files. */
+export interface DecodingJob extends Common {
+  readonly workload: 'decoding'
+  /** Images of one timed run. */
+  readonly images: number
+  /** Side of what they are decoded to, in pixels. */
+  readonly side: number
+}
+
+/** Composing images out of smaller ones. */
+export interface ComposingJob extends Common {
+  readonly workload: 'composing'
+  /** Images of one timed run. */
+  readonly images: number
+}
+
 /** What a measuring process is to do. */
-export type Job = LayerJob | TrainingJob | PredictionJob | PipelineJob
+export type Job =
+  | LayerJob
+  | TrainingJob
+  | PredictionJob
+  | PipelineJob
+  | RecordsJob
+  | MemoryJob
+  | EpochJob
+  | DecodingJob
+  | ComposingJob

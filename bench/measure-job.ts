@@ -4,6 +4,11 @@ import { usePrecision } from '../src/backend/precision.js'
 import { recomputeActivations } from '../src/layers/recomputation.js'
 import type { ChildReport } from './child-report.js'
 import type { Job } from './jobs.js'
+import { measureComposing } from './workloads/composing.js'
+import { measureEpoch } from './workloads/data-epoch.js'
+import { measureMemory } from './workloads/data-memory.js'
+import { measureRecords } from './workloads/data-records.js'
+import { measureDecoding } from './workloads/decoding.js'
 import { measureLayer } from './workloads/layer.js'
 import { measurePipeline } from './workloads/pipeline.js'
 import { measurePrediction } from './workloads/prediction.js'
@@ -33,6 +38,16 @@ function measured(job: Job): Promise<Omit<ChildReport, 'software'>> {
       return measurePrediction(job)
     case 'pipeline':
       return measurePipeline(job)
+    case 'records':
+      return measureRecords(job)
+    case 'memory':
+      return measureMemory(job)
+    case 'epoch':
+      return measureEpoch(job)
+    case 'decoding':
+      return measureDecoding(job)
+    case 'composing':
+      return measureComposing(job)
   }
 }
 

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { fixInput } from '../src/layers/fixed-inputs.js'
 import { wideResNet } from '../src/models/wide-resnet.js'
 import { releaseEarly } from '../src/train/early-release.js'
 import { lossOf } from '../src/train/loss.js'
@@ -26,10 +27,10 @@ export interface FixedBatch {
   readonly labels: tf.Tensor1D
 }
 
-/** A batch of noise. */
+/** A batch of noise; as in training, nothing is differentiated by the images. */
 export function noiseBatch({ size, classes }: NetworkSize, batch: number): FixedBatch {
   return {
-    images: tf.randomUniform([batch, size, size, 3], 0, 1, 'float32', 1),
+    images: fixInput(tf.randomUniform([batch, size, size, 3], 0, 1, 'float32', 1)),
     labels: tf.randomUniform([batch], 0, classes, 'int32', 2),
   }
 }

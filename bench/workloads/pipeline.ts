@@ -3,6 +3,7 @@ import { batches, epochOrder } from '../../src/data/batches.js'
 import { fashionQuadrants } from '../../src/data/fashion-quadrants.js'
 import type { ImageBatch, ImageSet } from '../../src/data/image-set.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
+import { fixInput } from '../../src/layers/fixed-inputs.js'
 import { random } from '../../src/random.js'
 import { upload } from '../../src/train/upload.js'
 import { alternate } from '../alternate.js'
@@ -66,7 +67,7 @@ function* endlessBatches(set: ImageSet, batchSize: number): Generator<ImageBatch
 }
 
 function uploaded({ images, labels }: ImageBatch, { shape }: ImageSet): FixedBatch {
-  return { images: upload(images, shape), labels: tf.tensor1d(labels, 'int32') }
+  return { images: fixInput(upload(images, shape)), labels: tf.tensor1d(labels, 'int32') }
 }
 
 function dispose({ images, labels }: FixedBatch): void {

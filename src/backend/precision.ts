@@ -15,7 +15,7 @@ export interface ComputeDevice {
 
 /**
  * Has the current backend compute convolutions and matrix products in this precision. `bf16` is for training on native
- * TensorFlow: factors in bfloat16, everything else in float32.
+ * TensorFlow: products and feature maps in bfloat16, everything else (weights, statistics, loss, optimizer) in float32.
  *
  * @throws Error for bf16 on another backend, on a GPU, or on a processor that does not multiply bfloat16
  */

@@ -15,6 +15,13 @@ export interface OutputMetadata {
   readonly dtype: number
 }
 
+/** What tfjs-node knows of the data of a tensor. */
+export interface TensorData {
+  /** Of TensorFlow's handle; changes where the data are stored in another way. */
+  id: number
+  readonly refCount: number
+}
+
 /** What is used of tfjs-node's backend: its table of tensors, and its door to any TensorFlow operation. */
 export interface NativeBackend {
   readonly binding: {
@@ -22,11 +29,14 @@ export interface NativeBackend {
     readonly TF_ATTR_FLOAT: number
     readonly TF_ATTR_BOOL: number
     readonly TF_ATTR_STRING: number
+    readonly TF_ATTR_INT: number
     readonly TF_FLOAT: number
+    readonly TF_INT32: number
     executeOp(name: string, attributes: Attribute[], ids: number[], outputs: number): OutputMetadata[]
     deleteTensor(id: number): void
   }
-  readonly tensorMap: { has(dataId: object): boolean; get(dataId: object): { id: number; refCount: number } }
+  readonly isUsingGpuDevice: boolean
+  readonly tensorMap: { has(dataId: object): boolean; get(dataId: object): TensorData }
   executeSingleOutput(name: string, attributes: Attribute[], inputs: tf.Tensor[]): tf.Tensor
   executeMultipleOutputs(
     name: string,
@@ -34,6 +44,7 @@ export interface NativeBackend {
     inputs: tf.Tensor[],
     outputs: number,
   ): tf.Tensor[]
+  readSync(dataId: object): unknown
   disposeData(dataId: object, force?: boolean): boolean
   getInputTensorIds(inputs: tf.Tensor[]): number[]
   createOutputTensor(metadata: OutputMetadata): tf.Tensor

@@ -8,12 +8,17 @@ import type { WindowTable } from './patches.js'
  *
  * @param indices (B,K,L) int32 patch numbers
  * @param pixels table of single pixels (unit 1, no reach)
+ * @param known the rows of these pixels in the map (K B L h w), where dispatch has them already
  * @returns (K B L h w) int32
  */
-export function outputRows(indices: tf.Tensor3D, pixels: WindowTable): tf.Tensor1D {
+export function outputRows(indices: tf.Tensor3D, pixels: WindowTable, known?: tf.Tensor1D): tf.Tensor1D {
   const experts = indices.shape[1]
-  const pixelRows = windowRows(indices, pixels) // (K,B,L,hw)
-  const expert = tf.reshape(tf.range(0, experts, 1, 'int32'), [experts, 1, 1, 1])
+  const pixelRows = tf.reshape(known ?? windowRows(indices, pixels), [experts, -1])
+  const expert = tf.tensor2d(
+    Int32Array.from({ length: experts }, (_, s) => s),
+    [experts, 1],
+    'int32',
+  )
   const rows = tf.add(tf.mul(pixelRows, tf.scalar(experts, 'int32')), expert)
   return tf.reshape(rows, [-1]) as tf.Tensor1D
 }

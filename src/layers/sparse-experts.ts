@@ -118,7 +118,7 @@ function runForward(
     norm,
     linear: linear as tf.Tensor3D,
     outputs: rule.activation ? rule.activation.apply(linear as tf.Tensor3D) : (linear as tf.Tensor3D),
-    outputRows: outputRows(routing.indices, rule.pixels),
+    outputRows: outputRows(routing.indices, rule.pixels, seesPixels(rule) ? dispatched.rows : undefined),
   }
 }
 
@@ -163,7 +163,8 @@ function gated(forward: Forward): tf.Tensor3D {
 function gatesPerRow(routing: RoutingWithState, outputs: tf.Tensor3D): tf.Tensor3D {
   const [batch, experts, kept] = routing.gates.shape
   const pixels = outputs.shape[1] / (batch * kept)
-  const sorted = tf.reshape(tf.transpose(routing.gates, [1, 0, 2]), [experts, batch * kept, 1])
+  const sorted = tf.reshape(tf.transpose(routing.gates, [1, 0, 2]), [experts, batch * kept, 1]) as tf.Tensor3D
+  if (pixels === 1) return sorted
   return tf.reshape(tf.tile(sorted, [1, 1, pixels]), [experts, -1, 1])
 }
 
@@ -244,6 +245,11 @@ function routerGradient(
   if (!gradient.all) return { dRouter, dWindows }
   const dense = routerScoresGradient(gradient.all, x, router, grid)
   return { dRouter: tf.add(dRouter, dense.dRouter), dWindows, dx: dense.dx }
+}
+
+/** Whether experts get their patches pixel by pixel, so that a window's rows are the rows of its pixels. */
+function seesPixels({ windows }: SparseExpertsRule): boolean {
+  return windows.unit === 1 && !windows.inside
 }
 
 /** The patch itself, without the neighbours around it. */

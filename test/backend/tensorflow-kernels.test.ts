@@ -54,6 +54,15 @@ describe('fused BatchNorm equals the composed one', () => {
   })
 })
 
+describe('channelSums', () => {
+  it('sums over all axes but the last', () => {
+    expect(layerOps().channelSums).not.toBe(composedOps.channelSums)
+    const x = tf.tensor4d([1, 10, 2, 20, 3, 30, 4, 40], [2, 2, 1, 2])
+    expect(Array.from(layerOps().channelSums(x).dataSync())).toEqual([10, 100])
+    expect(Array.from(composedOps.channelSums(x).dataSync())).toEqual([10, 100])
+  })
+})
+
 describe('the gradient of ReLU', () => {
   it('passes where the output is positive, through one TensorFlow operation', () => {
     const run = vi.spyOn(

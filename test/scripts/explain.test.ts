@@ -83,7 +83,7 @@ test('as JSON it says what the pictures show', async () => {
   expect(more).toEqual([])
   expect(line).toMatchObject({ image, name: 'a.png', grid: [2, 2] })
   expect(line).not.toHaveProperty('sensitivity')
-  expect((line?.experts as unknown[]).length).toBe(2)
+  expect(line?.experts).toHaveLength(2)
   expect((await readdir(out)).sort()).toEqual(['a.html', 'a.png'])
 })
 

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type AskedStudy, openAskedStudy } from '../study/asked-study.js'
+import { type AskedStudy, checkImages, openAskedStudy } from '../study/asked-study.js'
 import type { CellResult } from '../study/cell-result.js'
 import { runStudy } from '../study/run-study.js'
 import { studyCells } from '../study/study-config.js'
@@ -33,8 +33,11 @@ export async function runStudyStart(name: string, request: StudyStartRequest): P
     const found = before.get(index)
     return !found || (request.retryFailed && found.status === 'failed')
   })
+  if (todo.length > 0) await checkImages(config)
   const cores = availableParallelism()
-  const jobs = Math.max(1, Math.min(request.jobs ?? Math.min(cores, mostJobs), todo.length))
+  // Measurements of time would disturb each other.
+  const usual = config.grid.kind === 'cost' ? 1 : Math.min(cores, mostJobs)
+  const jobs = Math.max(1, Math.min(request.jobs ?? usual, todo.length))
   say(
     `Study ${config.experiment}, ${config.scale} scale: ${todo.length} of ${cells.length} runs to do, ${jobs} at a time; ` +
       `backend ${config.backend}, folder ${directory}`,

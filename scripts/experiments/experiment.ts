@@ -68,6 +68,8 @@ export type Figure =
       readonly kind: 'curve'
       readonly measure: Measure
       readonly target: number
+      /** The paper's numbers for lines that are no variants; shares in [0, 1]. */
+      readonly published?: Readonly<Record<string, readonly { samples: number; accuracy: number }[]>>
     }
   | {
       /** The accuracy against L or K; error = factor x^exponent is fitted from x = `from` on. */

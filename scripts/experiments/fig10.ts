@@ -10,7 +10,7 @@ export const fig10: TrainingExperiment = {
   title: 'Smiling or not',
   paper: 'Figure 10: test accuracy of WRN and WRN-pMoE on "Smiling" of CelebA',
   claim: 'WRN-pMoE reaches 86 % with less than a fifth of the training images that WRN needs.',
-  data: faceData('celeba-smiling', '--count 8000'),
+  data: faceData('celeba-smiling'),
   variants: [dense, mixture],
   scales: {
     full: { seeds: 5, samples: [100, 250, 500, 1000, 2000], flags },

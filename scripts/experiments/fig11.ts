@@ -11,7 +11,7 @@ export const fig11: TrainingExperiment = {
   paper:
     'Figure 11: test accuracy of WRN and WRN-pMoE on "Smiling" of CelebA where hair colour agrees with it in 95 % of the training images',
   claim: 'WRN-pMoE is more accurate, and needs fewer training images for the same accuracy.',
-  data: faceData('celeba-spurious', '--count 24000'),
+  data: faceData('celeba-spurious'),
   variants: [dense, mixture],
   scales: {
     full: { seeds: 5, samples: [250, 500, 1000, 2000, 4000], flags },

@@ -21,7 +21,7 @@ export const fig12: TrainingExperiment = {
   paper:
     'Figure 12 and Table 2: test accuracy of WRN and WRN-pMoE on Smiling x Eyeglasses of CelebA; time until convergence',
   claim: 'WRN-pMoE needs half the training images for the same accuracy, and converges in 0.6 of the time.',
-  data: faceData('celeba-multiclass', '--count 10000'),
+  data: faceData('celeba-multiclass'),
   variants: [withPublished(dense, denseAccuracies), withPublished(mixture, mixtureAccuracies)],
   scales: {
     full: { seeds: 5, samples: [100, 250, 500, 1000, 2000], flags },

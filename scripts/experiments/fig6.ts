@@ -15,7 +15,7 @@ export const fig6: TrainingExperiment = {
   variants: [joint],
   scales: {
     full,
-    small: { ...full, seeds: 3, samples: [300], experts: [2, 8, 20], flags: { ...flags, epochs: 150 } },
+    small: { ...full, seeds: 3, samples: [300], experts: [2, 8, 20], flags },
   },
   paperScale: full,
   untilNoError: true,

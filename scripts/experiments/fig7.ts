@@ -23,7 +23,7 @@ export const fig7: TrainingExperiment = {
       seeds: 3,
       samples: [300],
       patchesPerExpert: [2, 6, 10, 14],
-      flags: { ...digitTraining, epochs: 150 },
+      flags: digitTraining,
     },
   },
   paperScale: full,

@@ -1,13 +1,10 @@
 import type { TrainingExperiment, Variant } from './experiment.js'
 import { digitData, digitTraining, separate } from './two-layer.js'
 
-const published = [{ samples: 300, accuracy: 0.95 }]
-
 /** Routers of eq. (6) do not depend on l: experts of 15 patches show the rank of every patch but the last. */
 const routers: Variant = {
   ...separate,
   flags: { ...separate.flags, patchesPerExpert: 15 },
-  published,
 }
 // The experts are of no interest here.
 const flags = { ...digitTraining, epochs: 1 }
@@ -25,5 +22,10 @@ export const fig8: TrainingExperiment = {
   variants: [routers],
   scales: { full, small: { ...full, seeds: 3, samples: [100, 300, 600] } },
   paperScale: full,
-  figure: { kind: 'curve', measure: { of: 'own-recall', ranks: [4, 1, 2, 6, 8] }, target: 0.95 },
+  figure: {
+    kind: 'curve',
+    measure: { of: 'own-recall', ranks: [1, 2, 4, 6, 8] },
+    target: 0.95,
+    published: { 'top 4': [{ samples: 300, accuracy: 0.95 }] },
+  },
 }

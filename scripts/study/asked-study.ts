@@ -3,8 +3,11 @@ import { join, resolve } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { datasetEntry } from '../../src/data/datasets.js'
-import type { scaleNames } from '../experiments/experiment.js'
+import { datasetSource } from '../../src/files/data-folder.js'
+import { isPrepared } from '../../src/files/prepared-set.js'
+import type { ScaleName, TrainingExperiment } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
+import { datasetOptions } from '../run/run-data.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { cellData } from './cell-run.js'
@@ -16,7 +19,7 @@ export interface AskedStudy {
   readonly data?: string
   readonly standIn?: string
   readonly seeds?: number
-  readonly scale?: (typeof scaleNames)[number]
+  readonly scale?: ScaleName
   readonly sharedSubset?: boolean
   readonly backend?: BackendName | 'auto'
   readonly out?: string
@@ -97,7 +100,43 @@ function checkData(config: StudyConfig): void {
   if (datasetEntry(dataset).source !== 'folder' || folder !== undefined) return
   const { fetch, standIn: stand } = experiment.data
   throw new UsageError(
-    `study: ${name} must have its data, got none. ${fetch} Or take a stand-in: ${stand.sentence} ` +
+    `study: ${name} must have its data, got none. ${fetch} Otherwise: ${stand.sentence} ` +
       `${stand.folder ?? ''}, then give the folder as --stand-in.`,
   )
+}
+
+/**
+ * Checks, before any cell runs, that there are as many images as the largest cell asks for, without decoding them where
+ * that is not needed.
+ *
+ * @throws UsageError naming the images asked for and those there are; Error when files are missing or damaged
+ */
+export async function checkImages(config: StudyConfig): Promise<void> {
+  const { grid } = config
+  if (grid.kind !== 'training') return
+  const { dataset, folder } = cellData(config)
+  // What was prepared is checked as it is opened.
+  if (folder !== undefined && (await isPrepared(folder))) return
+  const entry = datasetEntry(dataset)
+  const { testSamples } = grid.flags as { readonly testSamples?: number }
+  const options = datasetOptions(
+    {
+      name: dataset,
+      data: folder ?? null,
+      samples: Math.max(...grid.samples),
+      testSamples: testSamples ?? null,
+    },
+    1,
+  )
+  const source = datasetSource(entry, folder)
+  try {
+    await (entry.catalog ? entry.catalog(source, options) : entry.load(source, options))
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const { folder: more = '' } = (experimentNamed(config.experiment) as TrainingExperiment).data.standIn
+    const hint = config.standIn !== null && more !== '' ? ` (${more})` : ''
+    throw new UsageError(`study: ${config.experiment} must have images enough: ${error.message}${hint}`, {
+      cause: error,
+    })
+  }
 }

@@ -19,9 +19,12 @@ export class CellProcess {
   private said = ''
   private waiting: { resolve(report: WorkerReport): void; reject(error: Error): void } | undefined
 
-  /** @param threads that the backend may use */
-  constructor(threads: number) {
-    this.child = fork(workerFile(), [], {
+  /**
+   * @param threads that the backend may use
+   * @param file the program of the process
+   */
+  constructor(threads: number, file: string = workerFile()) {
+    this.child = fork(file, [], {
       execArgv: workerArguments(),
       env: {
         ...process.env,

@@ -14,6 +14,8 @@ export interface StudyRun {
   readonly retryFailed?: boolean
   /** Ends the study; running cells leave nothing behind. */
   readonly signal: AbortSignal
+  /** The program of the processes; `cell-worker` unless given. */
+  readonly workerFile?: string
   /** Is told of each cell that has ended. */
   readonly onResult?: (result: CellResult) => void
 }
@@ -47,7 +49,7 @@ async function work(
   folder: StudyFolder,
   queue: Cell[],
   threads: number,
-  { signal, retryFailed = false, onResult }: StudyRun,
+  { signal, retryFailed = false, workerFile, onResult }: StudyRun,
 ): Promise<void> {
   let worker: CellProcess | undefined
   const stop = () => void worker?.end()
@@ -57,7 +59,7 @@ async function work(
       const before = await folder.result(cell.index)
       if (before && !(retryFailed && before.status === 'failed')) continue
       if (!worker) {
-        worker = new CellProcess(threads)
+        worker = new CellProcess(threads, workerFile)
         await worker.begin(folder)
       }
       const began = performance.now()

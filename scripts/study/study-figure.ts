@@ -48,14 +48,8 @@ function curves(
   figure: Figure & { kind: 'curve' },
 ) {
   const names = [...new Set(found.map(({ series }) => series))]
-  const isByVariant = figure.measure.of === 'accuracy' || figure.measure.of === 'worst-group'
-  return names.map((name, i) => {
-    // A measure with series of its own has the paper's numbers for the first of them.
-    const published = isByVariant
-      ? variants.find(variant => variant.name === name)?.published
-      : i === 0
-        ? variants[0]?.published
-        : undefined
+  return names.map(name => {
+    const published = figure.published?.[name] ?? variants.find(variant => variant.name === name)?.published
     return {
       name,
       points: found.filter(({ series }) => series === name).map(pointOf(({ samples }) => samples)),

@@ -11,14 +11,19 @@ export function studyTables(
 ): StudyTable[] {
   if (summary.points.length === 0) return []
   return [
-    ...(figure.kind === 'bars' ? [] : [accuracyTable(summary.points, figure)]),
+    ...(figure.kind === 'bars' ? [] : [accuracyTable(summary.points, titleOf(figure))]),
+    ...(summary.worstGroups ? [accuracyTable(summary.worstGroups, measureTitles['worst-group'])] : []),
     ...(summary.needed ? [neededTable(summary, figure)] : []),
     ...(summary.comparisons && summary.comparisons.length > 0 ? [differenceTable(summary)] : []),
     effortTable(summary, convergence),
   ]
 }
 
-function accuracyTable(found: readonly PointSummary[], figure: Figure): StudyTable {
+function titleOf(figure: Figure): string {
+  return figure.kind === 'curve' ? measureTitles[figure.measure.of] : measureTitles.accuracy
+}
+
+function accuracyTable(found: readonly PointSummary[], title: string): StudyTable {
   const places = [...new Map(found.map(point => [placeOf(point), point])).keys()]
   const series = [...new Set(found.map(point => point.series))]
   const rows = places.map(place => [
@@ -30,7 +35,7 @@ function accuracyTable(found: readonly PointSummary[], figure: Figure): StudyTab
   ])
   const seeds = [...new Set(found.map(({ count }) => count))].sort((a, b) => a - b)
   return {
-    title: figure.kind === 'curve' ? measureTitles[figure.measure.of] : 'Test accuracy',
+    title,
     head: ['setting', ...series],
     rows,
     note:
@@ -183,7 +188,7 @@ export function costTables(axes: readonly CostSummary[]): StudyTable[] {
         orders[letter].routers,
         orders[letter].cnn,
       ]),
-      note: 'Fitted on logarithmic scales [95 % bootstrap interval]. The time is of a forward and backward pass, as a ratio to the base measured in turn with it. Routers and experts add up, so that an exponent lies between those of its parts.',
+      note: 'Fitted on logarithmic scales [95 % bootstrap interval]. The time is of a forward and backward pass, as a ratio to the base measured in turn with it. Routers and experts add up, so that an exponent lies between those of its parts. The backward pass of the routers is computed in k l here, not in k l².',
     },
     {
       title: 'What was measured',

@@ -53,6 +53,8 @@ export interface StudySummary {
   readonly failed: number
   readonly points: readonly PointSummary[]
   readonly effort: readonly EffortSummary[]
+  /** The lowest accuracy of the test set's groups, where it has groups. */
+  readonly worstGroups?: readonly PointSummary[]
   /** For curves: the images that each series needs for the target. */
   readonly needed?: readonly (SamplesNeeded & { readonly series: string })[]
   readonly comparisons?: readonly Comparison[]
@@ -77,11 +79,13 @@ export function summarize(
   const measure = figure.kind === 'curve' ? figure.measure : ({ of: 'accuracy' } as const)
   const observations = observationsOf(all, measure)
   const points = pointsOf(observations)
+  const worst = measure.of === 'accuracy' ? pointsOf(observationsOf(all, { of: 'worst-group' })) : []
   return {
     done: done.length,
     failed: all.length - done.length,
     points,
     effort: effortOf(done),
+    ...(worst.length > 0 && { worstGroups: worst }),
     ...(figure.kind === 'curve' && curveOf(observations, figure, baseline)),
     ...(figure.kind === 'bars' && { comparisons: comparisonsOf(observations, baseline) }),
     ...(figure.kind === 'sweep' && lawOf(observations, figure)),
@@ -120,8 +124,9 @@ function comparisonsOf(
   const others = bySeries(observations).filter(([series]) => series !== baseline)
   const baselineTrials = trialsOf(own)
   const best = Math.max(...pointsOf(own).map(({ mean }) => mean))
-  // What the baseline reaches at all, where that is less than the paper's target.
-  const targets = target === undefined ? [] : best < target ? [target, best] : [target]
+  // What the baseline reaches at all, where that is less than the paper's target; a curve that falls never does.
+  const isReached = () => samplesNeeded(baselineTrials, best, { resamples: 1 }).reached !== 'never'
+  const targets = target === undefined ? [] : best < target && isReached() ? [target, best] : [target]
   return others.map(([series, observed]) => {
     const trials = trialsOf(observed)
     return {

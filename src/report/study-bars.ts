@@ -43,7 +43,7 @@ export function differenceFigureSpec(
       legend: { title: null, direction: 'horizontal', symbolSize: 120, symbolStrokeWidth: 0 },
     },
   } as const
-  const xAxis = { type: 'quantitative', title: x, axis: { format: '+~g', tickCount: 7 } } as const
+  const xAxis = { type: 'quantitative', title: x, axis: { format: '+.3~r', tickCount: 7 } } as const
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     width,

@@ -40,7 +40,15 @@ export function costFigureSpec(
     padding: 4,
     title: { text: title, anchor: 'start' },
     data: { values },
-    facet: { column: { field: 'axis', type: 'nominal', sort: axes, title: null } },
+    facet: {
+      column: {
+        field: 'axis',
+        type: 'nominal',
+        sort: axes,
+        title: null,
+        header: { labelFontSize: 13, labelFont: chartConfig.font },
+      },
+    },
     resolve: { scale: { x: 'independent' } },
     spec: {
       width: side,
@@ -65,7 +73,13 @@ export function costFigureSpec(
           field: 'name',
           type: 'nominal',
           scale: { domain: names, range: names.map((_, i) => seriesColors[i % seriesColors.length]!.light) },
-          legend: { title: null, direction: 'horizontal', symbolSize: 120, symbolStrokeWidth: 0 },
+          legend: {
+            title: null,
+            direction: 'horizontal',
+            symbolSize: 120,
+            symbolStrokeWidth: 0,
+            labelLimit: 260,
+          },
         },
         strokeDash: {
           field: 'source',

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest'
+import { markers, resultsSection, withSection } from '../../tools/study-results/section.js'
+
+const study = (name: string, statuses: readonly string[], isStandIn = true) => ({
+  name,
+  title: name,
+  claim: 'It is better.',
+  isStandIn,
+  findings: ['It is.', 'By 2 points.'],
+  settings: { seeds: 5, scale: 'full' },
+  cells: statuses.map(status => ({ status })),
+})
+
+describe('resultsSection', () => {
+  it('lists studies by their numbers, with what failed and what is a stand-in', () => {
+    const section = resultsSection([study('fig10', ['done', 'failed']), study('fig4', ['done'], false)])
+    expect(section.split('\n')).toEqual([
+      '| study | the claim | what was found | from |',
+      '|---|---|---|---|',
+      '| [fig4](results/fig4/table.md) | It is better. | It is. By 2 points. | 1 run, 5 seeds |',
+      '| [fig10](results/fig10/table.md) | It is better. | It is. By 2 points. | 2 runs, 5 seeds, 1 failed; stand-in |',
+    ])
+  })
+})
+
+describe('withSection', () => {
+  const text = `# Title\n${markers.begin}\nold\n${markers.end}\nafter`
+
+  it('replaces what lies between the markers, again and again', () => {
+    const once = withSection(text, 'new', 'README.md')
+    expect(once).toBe(`# Title\n${markers.begin}\nnew\n${markers.end}\nafter`)
+    expect(withSection(once, 'new', 'README.md')).toBe(once)
+  })
+
+  it.each([
+    ['none', '0 and 0'],
+    [`${markers.end}${markers.begin}`, '1 and 1'],
+    [`${text}${markers.end}`, '1 and 2'],
+  ])('refuses a text of %j', (wrong, counts) => {
+    expect(() => withSection(wrong, 'new', 'README.md')).toThrow(
+      `README.md: text must hold ${markers.begin} and, after it, ${markers.end}, once each, got ${counts}`,
+    )
+  })
+})

@@ -1,0 +1,59 @@
+import { markdownTable } from '../../src/report/study-page.js'
+
+/** What of a study's `results.json` the section needs. */
+export interface CommittedResults {
+  /** Of its folder. */
+  readonly name: string
+  readonly title: string
+  readonly claim: string
+  readonly isStandIn: boolean
+  readonly findings: readonly string[]
+  readonly settings: { readonly seeds: number; readonly scale: string }
+  readonly cells: readonly { readonly status: string }[]
+}
+
+/** The comments between which the section stands. */
+export const markers = {
+  begin: '<!-- results: written by npm run results -->',
+  end: '<!-- /results -->',
+} as const
+
+/**
+ * The section: for each study its claim and what was found, with a link to its folder.
+ *
+ * @param studies in any order; they are sorted by their numbers
+ */
+export function resultsSection(studies: readonly CommittedResults[]): string {
+  const sorted = [...studies].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+  const rows = sorted.map(({ name, claim, findings, isStandIn, settings, cells }) => {
+    const failed = cells.filter(({ status }) => status === 'failed').length
+    const runs = `${cells.length} ${cells.length === 1 ? 'run' : 'runs'}, ${settings.seeds} seeds${failed > 0 ? `, ${failed} failed` : ''}`
+    return [
+      `[${name}](results/${name}/table.md)`,
+      claim,
+      findings.join(' '),
+      `${runs}${isStandIn ? '; stand-in' : ''}`,
+    ]
+  })
+  return markdownTable({ head: ['study', 'the claim', 'what was found', 'from'], rows }).replace(
+    /^\|---\|.*$/m,
+    '|---|---|---|---|',
+  )
+}
+
+/**
+ * A text with its section replaced.
+ *
+ * @param file its name, for errors
+ * @throws Error when the text has not each of the two markers once, in their order
+ */
+export function withSection(text: string, section: string, file: string): string {
+  const places = Object.values(markers).map(marker => text.split(marker).length - 1)
+  const [begin, end] = [text.indexOf(markers.begin), text.indexOf(markers.end)]
+  if (places.some(count => count !== 1) || end < begin) {
+    throw new Error(
+      `${file}: text must hold ${markers.begin} and, after it, ${markers.end}, once each, got ${places.join(' and ')}`,
+    )
+  }
+  return `${text.slice(0, begin + markers.begin.length)}\n${section}\n${text.slice(end)}`
+}

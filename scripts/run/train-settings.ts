@@ -121,7 +121,7 @@ export const trainSettings: readonly TrainSetting[] = [
   ...routerSettings(),
   choice(
     '--precision <name>',
-    'factors of convolutions: bf16 is faster on native TensorFlow where the processor has it (default: float32)',
+    'convolutions and feature maps: bf16 is faster on native TensorFlow where the processor has it (default: float32)',
     configChoices.precision,
     every('precision'),
   ),

@@ -40,7 +40,7 @@ export const dataFormats: readonly DataFormat[] = [
   },
   {
     title: 'IDX files of Fashion-MNIST',
-    datasets: ['fashion-quadrants', 'fashion-noise'],
+    datasets: ['fashion-mnist', 'fashion-quadrants', 'fashion-noise'],
     published: 'fashion-mnist',
     isIn: hasIdx,
   },

@@ -1,4 +1,5 @@
 import type { ImageDecoding } from '../../src/data/image-decoding.js'
+import { cropping } from '../../src/data/photo-decoding.js'
 import type { ImageShape } from '../../src/shapes.js'
 import { UsageError } from '../terminal/usage-error.js'
 import type { OpenedModel } from './opened-model.js'
@@ -16,7 +17,5 @@ export function decodingOf({ model, directory, config }: OpenedModel): ImageDeco
       `${directory}: the model must take images of [height, width, 1 or 3], got [${shape.map(side => side ?? 'any').join(', ')}]`,
     )
   }
-  const crop = config?.dataset.crop ?? 'none'
-  const cropSide = crop === 'none' ? {} : { cropSide: Number(crop.slice('center'.length)) }
-  return { shape: shape as unknown as ImageShape, ...cropSide }
+  return { shape: shape as unknown as ImageShape, ...cropping(config?.dataset.crop ?? 'none') }
 }

@@ -1,4 +1,4 @@
-import { Presets, SingleBar } from 'cli-progress'
+import { progressBar } from '../terminal/progress-bar.js'
 import type { LogStreams } from '../terminal/training-log.js'
 import { duration } from '../terminal/training-log.js'
 import type { CellResult } from './cell-result.js'
@@ -87,18 +87,7 @@ class Counter {
 }
 
 function barLog(title: string, count: Counter, out: NodeJS.WriteStream): StudyLog {
-  const bar = new SingleBar(
-    {
-      format: `${title} {bar} {status}`,
-      barsize: 24,
-      fps: 8,
-      hideCursor: true,
-      stream: out,
-      // Ctrl-C is the command's to handle.
-      gracefulExit: false,
-    },
-    Presets.rect,
-  )
+  const bar = progressBar(`${title} {bar} {status}`, out)
   bar.start(count.total, count.ended, { status: count.text() })
   let open = true
   return {

@@ -1,4 +1,4 @@
-import { Presets, SingleBar } from 'cli-progress'
+import { progressBar } from './progress-bar.js'
 import type { LogStreams } from './training-log.js'
 import { duration } from './training-log.js'
 
@@ -84,18 +84,7 @@ function timedLog(pace: Pace, milliseconds: number, show: (step: Step) => void):
 }
 
 function barLog(title: string, unit: string, pace: Pace, out: NodeJS.WriteStream): ProgressLog {
-  const bar = new SingleBar(
-    {
-      format: `${title} {bar} {value}/{total}{status}`,
-      barsize: 24,
-      fps: 8,
-      hideCursor: true,
-      stream: out,
-      // Ctrl-C is the command's to handle.
-      gracefulExit: false,
-    },
-    Presets.rect,
-  )
+  const bar = progressBar(`${title} {bar} {value}/{total}{status}`, out)
   let open = false
   return {
     update(done, total, free, status = '') {

@@ -20,8 +20,13 @@ export function photoDecoding(
     const known = Object.keys(cropSides).join(', ')
     throw new RangeError(`${dataset}: crop must be one of ${known}, got ${crop}`)
   }
+  return { shape: [height, width, 3], ...cropping(crop) }
+}
+
+/** What of an image's decoding a crop decides. */
+export function cropping(crop: CropName): Pick<ImageDecoding, 'cropSide'> {
   const cropSide = cropSides[crop]
-  return { shape: [height, width, 3], ...(cropSide !== undefined && { cropSide }) }
+  return cropSide === undefined ? {} : { cropSide }
 }
 
 const cropSides: Readonly<Record<CropName, number | undefined>> = {

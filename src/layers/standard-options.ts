@@ -43,7 +43,8 @@ export interface ParsedConvolution extends WeightOptions {
   readonly config: tf.serialization.ConfigDict
 }
 
-const SERIALIZED = [
+/** The options of a convolution that `getConfig` returns as a Conv2D does. */
+export const convolutionKeys = [
   'useBias',
   'activation',
   'kernelInitializer',
@@ -64,7 +65,7 @@ const SERIALIZED = [
  */
 export function parseConvolution(options: ConvolutionOptions, seed: number | undefined): ParsedConvolution {
   const given: Record<string, unknown> = { useBias: options.useBias ?? false }
-  for (const key of SERIALIZED)
+  for (const key of convolutionKeys)
     if (options[key] !== undefined && options[key] !== null) given[key] = options[key]
   given.kernelInitializer ??= tf.initializers.glorotUniform(seed === undefined ? {} : { seed })
   const parser = tf.layers.conv2d({ name: 'options', filters: 1, kernelSize: 1, ...given }) as unknown as {
@@ -93,7 +94,7 @@ export function parseConvolution(options: ConvolutionOptions, seed: number | und
 
 /** The shared options as `getConfig` returns them. */
 export function serializedConvolution(parsed: ParsedConvolution): tf.serialization.ConfigDict {
-  return Object.fromEntries(SERIALIZED.map(key => [key, parsed.config[key] ?? null]))
+  return Object.fromEntries(convolutionKeys.map(key => [key, parsed.config[key] ?? null]))
 }
 
 /** N(0, 1e-4^2), the small start of routers (eq. 7). */

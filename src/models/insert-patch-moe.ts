@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { placedLayers } from '../layers/layer-paths.js'
 import { PatchMoE, type PatchMoEOptions } from '../layers/patch-moe.js'
+import { convolutionKeys } from '../layers/standard-options.js'
 import { deriveSeed, random } from '../random.js'
 import { size2D } from '../shapes.js'
 import { disposeModel } from './dispose-model.js'
@@ -172,14 +173,7 @@ const KEPT = [
   'dtype',
   'filters',
   'kernelSize',
-  'useBias',
-  'activation',
-  'kernelInitializer',
-  'kernelRegularizer',
-  'kernelConstraint',
-  'biasInitializer',
-  'biasRegularizer',
-  'biasConstraint',
+  ...convolutionKeys,
 ] as const
 
 function replacing(

@@ -123,8 +123,8 @@ test('demo --quick trains its four networks, prints the table and writes the rep
     /model +test accuracy +parameters +multiply-adds a sample +seconds +images +epochs +seed/,
   )
   expect(finished.out).toMatch(/two-layer joint pMoE +\d+\.\d% +3,112 /)
-  expect(finished.out).toMatch(/WRN-10-1 +\d+\.\d% +78,548 /)
-  expect(finished.out).toMatch(/WRN-10-1 pMoE +\d+\.\d% +44,628 /)
+  expect(finished.out).toMatch(/WRN-10-2 +\d+\.\d% +304,548 /)
+  expect(finished.out).toMatch(/WRN-10-2 pMoE +\d+\.\d% +167,076 /)
   expect(finished.out).toContain(`Report: file://${out}/report.html`)
   const html = await readFile(join(out, 'report.html'), 'utf8')
   // Twelve images with eight experts each, twelve with four.

@@ -1,8 +1,11 @@
 import * as tf from '@tensorflow/tfjs'
+import type { ImageBatch } from '../src/data/image-set.js'
 import { fixInput } from '../src/layers/fixed-inputs.js'
 import { wideResNet } from '../src/models/wide-resnet.js'
+import type { ImageShape } from '../src/shapes.js'
 import { releaseEarly } from '../src/train/early-release.js'
 import { lossOf } from '../src/train/loss.js'
+import { upload } from '../src/train/upload.js'
 import type { NetworkKind, NetworkSize } from './jobs.js'
 
 /** Builds the network of a job: wide residual network of depth 10, dense or with the sparse mixture. */
@@ -33,6 +36,16 @@ export function noiseBatch({ size, classes }: NetworkSize, batch: number): Fixed
     images: fixInput(tf.randomUniform([batch, size, size, 3], 0, 1, 'float32', 1)),
     labels: tf.randomUniform([batch], 0, classes, 'int32', 2),
   }
+}
+
+/** A batch of images put on the backend, as training does it. */
+export function uploaded({ images, labels }: ImageBatch, shape: ImageShape): FixedBatch {
+  return { images: fixInput(upload(images, shape)), labels: tf.tensor1d(labels, 'int32') }
+}
+
+/** Frees a batch. */
+export function disposeBatch({ images, labels }: FixedBatch): void {
+  tf.dispose([images, labels])
 }
 
 /**

@@ -35,6 +35,8 @@ export type TargetId =
   | 'rate pmoe'
   | 'wasm wrn'
   | 'wasm pmoe'
+  | 'step fresh'
+  | 'epoch ahead'
   | 'decode/pillow'
 
 const step = '64x64, batch 16'
@@ -56,6 +58,8 @@ export const targets: readonly Target[] = [
   share('rate pmoe', `Share of the best float32 convolution rate, WRN-pMoE step, ${step}`),
   below('wasm wrn', 'WRN-10-1 step, 32x32, batch 16: wasm / plain JavaScript', 1 / 20),
   below('wasm pmoe', 'WRN-pMoE-10-1 step, 32x32, batch 16: wasm / plain JavaScript', 1 / 20),
+  below('step fresh', 'WRN-pMoE step, 32x32, batch 64: fresh batches / a fixed batch', 1.03),
+  below('epoch ahead', 'Epoch of WRN-10-2, 32x32: images streamed ahead from disk / a fixed batch', 1.03),
   below('decode/pillow', 'JPEG 178x218 to 64x64 RGB in one process: ours / Pillow', 2, 1),
 ]
 

@@ -6,7 +6,9 @@ import { countText, ratiosText, secondsText, shareText } from '../number-text.js
 import { type BenchContext, roundsOf } from '../section.js'
 import { sit } from '../sitting.js'
 import { median, pairRatios, summarize } from '../statistics.js'
+import type { MeasuredTargets } from '../targets.js'
 import { fullSettings, quickSettings } from './training-numbers.js'
+import { asMeasured } from './training-targets.js'
 
 type Amounts = Pick<PipelineJob, 'composed' | 'images' | 'batchesTimed'>
 
@@ -28,7 +30,7 @@ export async function measurePipelines(context: BenchContext): Promise<SectionRe
   const report = reports.get(who)?.[0]
   return {
     tables: report ? [pipelineTable(job, report)] : [],
-    measured: {},
+    measured: report ? pipelineTargets(report) : {},
     reports: Object.fromEntries(reports),
     failures,
   }
@@ -69,5 +71,13 @@ export function pipelineTable(
     notes: [
       `step on fresh batches / step on a fixed batch: ${ratiosText(summarize(pairRatios(fresh, step)))}`,
     ],
+  }
+}
+
+/** What was measured for the target of a step with data. */
+export function pipelineTargets(report: ChildReport): MeasuredTargets {
+  const fresh = secondsOf(report, 'step on fresh batches')
+  return {
+    'step fresh': asMeasured(summarize(pairRatios(fresh, secondsOf(report, 'step on a fixed batch')))),
   }
 }

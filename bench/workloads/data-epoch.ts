@@ -1,7 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import * as tf from '@tensorflow/tfjs'
 import type { DatasetEntry } from '../../src/data/dataset.js'
 import type { ImageBatch, ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
@@ -9,16 +8,23 @@ import { dataFolder } from '../../src/files/data-folder.js'
 import { prepareDataset } from '../../src/files/prepare.js'
 import { openPrepared } from '../../src/files/prepared-set.js'
 import { random } from '../../src/random.js'
-import { upload } from '../../src/train/upload.js'
 import { alternate } from '../alternate.js'
 import type { ChildReport } from '../child-report.js'
 import type { EpochJob } from '../jobs.js'
-import { buildNetwork, trainingStep } from '../network.js'
+import {
+  buildNetwork,
+  disposeBatch,
+  type FixedBatch,
+  noiseBatch,
+  trainingStep,
+  uploaded,
+} from '../network.js'
 
 /**
  * Times an epoch of a WRN over the same prepared images, `in memory`, `streamed` and `streamed ahead` by a worker thread
  * (shuffled in windows, varied by flip and pad-and-crop), and of each the time that the loop waited for its first batch
- * and for all others: `... first` and `... waiting`. Facts: `images`, `batches` of an epoch.
+ * and for all others: `... first` and `... waiting`; and as many steps on `a fixed batch` that is there already. Facts:
+ * `images`, `batches` of an epoch.
  */
 export async function measureEpoch(job: EpochJob): Promise<Omit<ChildReport, 'software'>> {
   const directory = await mkdtemp(join(tmpdir(), 'patch-moe-epoch-'))
@@ -58,11 +64,13 @@ export async function measureEpoch(job: EpochJob): Promise<Omit<ChildReport, 'so
         return { name, run }
       }),
     )
-    const seconds = await alternate(contestants, job)
-    return {
-      seconds: { ...seconds, ...waits },
-      facts: { images: job.images, batches: Math.ceil(job.images / job.batch) },
+    const sizes = batchSizes(job)
+    const fixed = new Map(sizes.map(size => [size, noiseBatch(job, size)]))
+    const onFixed = async () => {
+      for (const size of sizes) await step(fixed.get(size) as FixedBatch)
     }
+    const seconds = await alternate([{ name: 'a fixed batch', run: onFixed }, ...contestants], job)
+    return { seconds: { ...seconds, ...waits }, facts: { images: job.images, batches: sizes.length } }
   } finally {
     await rm(directory, { recursive: true })
   }
@@ -82,12 +90,18 @@ async function runEpoch(
     const { value, done } = (await pass.next()) as IteratorResult<ImageBatch, undefined>
     waits.push((performance.now() - asked) / 1000)
     if (done || !value) break
-    const batch = { images: upload(value.images, stream.shape), labels: tf.tensor1d(value.labels, 'int32') }
+    const batch = uploaded(value, stream.shape)
     await step(batch)
-    tf.dispose([batch.images, batch.labels])
+    disposeBatch(batch)
   }
   const [first = 0, ...others] = waits
   return { first, others: others.reduce((sum, wait) => sum + wait, 0) }
+}
+
+/** How many images each batch of an epoch has. */
+function batchSizes({ images, batch }: EpochJob): number[] {
+  const batches = Math.ceil(images / batch)
+  return Array.from({ length: batches }, (_, i) => Math.min(batch, images - i * batch))
 }
 
 function noiseDataset({ images: count, size, classes }: EpochJob): DatasetEntry {

@@ -1,15 +1,12 @@
-import * as tf from '@tensorflow/tfjs'
 import { batches, epochOrder } from '../../src/data/batches.js'
 import { fashionQuadrants } from '../../src/data/fashion-quadrants.js'
 import type { ImageBatch, ImageSet } from '../../src/data/image-set.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
-import { fixInput } from '../../src/layers/fixed-inputs.js'
 import { random } from '../../src/random.js'
-import { upload } from '../../src/train/upload.js'
 import { alternate } from '../alternate.js'
 import type { ChildReport } from '../child-report.js'
 import type { PipelineJob } from '../jobs.js'
-import { buildNetwork, type FixedBatch, noiseBatch, trainingStep } from '../network.js'
+import { buildNetwork, disposeBatch, noiseBatch, trainingStep, uploaded } from '../network.js'
 
 /**
  * Times `compose` (load the samples and compose quadrant images), `batches` (shuffled batches of a large set),
@@ -27,14 +24,14 @@ export async function measurePipeline(job: PipelineJob): Promise<Omit<ChildRepor
   const contestants = [
     { name: 'compose', run: () => compose(job.composed) },
     { name: 'batches', run: times(() => void source.next()) },
-    { name: 'uploaded batches', run: times(() => dispose(uploaded(source.next().value, set))) },
+    { name: 'uploaded batches', run: times(() => disposeBatch(uploaded(source.next().value, set.shape))) },
     { name: 'step on a fixed batch', run: async () => void (await step(fixed)) },
     {
       name: 'step on fresh batches',
       run: async () => {
-        const batch = uploaded(source.next().value, set)
+        const batch = uploaded(source.next().value, set.shape)
         await step(batch)
-        dispose(batch)
+        disposeBatch(batch)
       },
     },
   ]
@@ -64,12 +61,4 @@ function* endlessBatches(set: ImageSet, batchSize: number): Generator<ImageBatch
   for (let epoch = 0; ; epoch++) {
     yield* batches(set, { batchSize, order: epochOrder(set.count, 1, epoch).subarray(0, whole) })
   }
-}
-
-function uploaded({ images, labels }: ImageBatch, { shape }: ImageSet): FixedBatch {
-  return { images: fixInput(upload(images, shape)), labels: tf.tensor1d(labels, 'int32') }
-}
-
-function dispose({ images, labels }: FixedBatch): void {
-  tf.dispose([images, labels])
 }

@@ -7,12 +7,12 @@ import type { Job } from '../../bench/jobs.js'
 import { parseOptions } from '../../bench/options.js'
 import { backendTable } from '../../bench/sections/backends.js'
 import { composingTable } from '../../bench/sections/composing.js'
-import { epochTable } from '../../bench/sections/data-epoch.js'
+import { epochTable, epochTargets } from '../../bench/sections/data-epoch.js'
 import { memoryCurve } from '../../bench/sections/data-memory.js'
 import { recordsTable } from '../../bench/sections/data-records.js'
 import { decodingTable, decodingTargets } from '../../bench/sections/decoding.js'
 import { layerTable, layerTargets } from '../../bench/sections/layer.js'
-import { pipelineTable } from '../../bench/sections/pipeline.js'
+import { pipelineTable, pipelineTargets } from '../../bench/sections/pipeline.js'
 import { predictionRow } from '../../bench/sections/prediction.js'
 import { fullSettings } from '../../bench/sections/training-numbers.js'
 import { memoryTable, peerTable, rateTable, stepTable } from '../../bench/sections/training-tables.js'
@@ -183,6 +183,7 @@ it('the input pipeline is compared with a training step', () => {
     'a training step on fresh batches | 1.030 s | 62 | 103.0 %',
   ])
   expect(table.notes).toEqual(['step on fresh batches / step on a fixed batch: 1.030 (1.030 - 1.030)'])
+  expect(pipelineTargets(report)).toEqual({ 'step fresh': { value: 1.03, quartiles: [1.03, 1.03] } })
 })
 
 it('reading records is compared with the reader of the package', () => {
@@ -257,13 +258,14 @@ it('preparing images shows its memory from tenth to tenth', () => {
   expect(table.notes).toEqual(['200 images/s'])
 })
 
-it('epochs over prepared images are compared with those in memory', () => {
+it('epochs over prepared images are compared with steps on a fixed batch', () => {
   const of = (name: string, epoch: number, first: number, waiting: number) => ({
     [name]: [epoch],
     [`${name} first`]: [first],
     [`${name} waiting`]: [waiting],
   })
   const seconds = {
+    'a fixed batch': [8],
     ...of('in memory', 10, 0.1, 0.5),
     ...of('streamed', 12, 0.2, 3),
     ...of('streamed ahead', 10.5, 0.3, 0.1),
@@ -272,10 +274,12 @@ it('epochs over prepared images are compared with those in memory', () => {
   const table = epochTable({ size: 32, batch: 64, widen: 2, images: 4096 }, report)
   expect(table.sentence).toContain('an epoch of WRN-10-2 over 4,096 images of 32x32, batch 64')
   expect(table.rows.map(row => row.join(' | '))).toEqual([
-    'in memory | 10.000 s | 1.000 (1.000 - 1.000) | 100 ms | 5.0 ms | 5.0 %',
-    'streamed | 12.000 s | 1.200 (1.200 - 1.200) | 200 ms | 30.0 ms | 25.0 %',
-    'streamed ahead | 10.500 s | 1.050 (1.050 - 1.050) | 300 ms | 1.0 ms | 1.0 %',
+    'a fixed batch | 8.000 s | 1 |  |  | ',
+    'in memory | 10.000 s | 1.250 (1.250 - 1.250) | 100 ms | 5.0 ms | 5.0 %',
+    'streamed | 12.000 s | 1.500 (1.500 - 1.500) | 200 ms | 30.0 ms | 25.0 %',
+    'streamed ahead | 10.500 s | 1.313 (1.313 - 1.313) | 300 ms | 1.0 ms | 1.0 %',
   ])
+  expect(epochTargets(report)).toEqual({ 'epoch ahead': { value: 1.3125, quartiles: [1.3125, 1.3125] } })
 })
 
 describe('bench', () => {

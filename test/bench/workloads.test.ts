@@ -128,6 +128,7 @@ describe('the workloads', () => {
     const job = { workload: 'epoch', ...rounds, ...size, batch: 3, images: 10, shuffleWindow: 4 } as const
     const { seconds, facts } = await measureEpoch(job)
     expect(facts).toEqual({ images: 10, batches: 4 })
+    expect(seconds['a fixed batch']).toHaveLength(rounds.rounds)
     for (const name of ['in memory', 'streamed', 'streamed ahead']) {
       seconds[name]!.forEach((epoch, round) => {
         const waited = seconds[`${name} first`]![round]! + seconds[`${name} waiting`]![round]!

@@ -139,7 +139,7 @@ const paleTraining = { condition: { test: "datum.set === 'training'", value: 0.7
 export const chartConfig = {
   font: FONT,
   view: { stroke: null },
-  title: { fontSize: 14, fontWeight: 600, color: INK, offset: 10 },
+  title: { fontSize: 14, fontWeight: 600, color: INK, offset: 10, subtitleColor: INK, subtitleFontSize: 11 },
   axis: {
     labelColor: INK,
     titleColor: INK,

@@ -39,6 +39,23 @@ export interface FigureTitles extends ChartSize {
   readonly y?: string
 }
 
+const measured = 'measured'
+const published = 'the paper'
+
+/** The paper's lines are dashed; the subtitle says so, since a legend of lines would not explain its single points. */
+const strokeDash = {
+  field: 'source',
+  type: 'nominal',
+  scale: {
+    domain: [measured, published],
+    range: [
+      [1, 0],
+      [5, 4],
+    ] as number[][],
+  },
+  legend: null,
+} as const
+
 interface AccuracyRow {
   readonly model: string
   readonly source: string
@@ -49,8 +66,6 @@ interface AccuracyRow {
 }
 
 const schema = 'https://vega.github.io/schema/vega-lite/v6.json'
-const measured = 'measured'
-const published = 'the paper'
 
 /**
  * The vega-lite specification of accuracies against the number of training images: one colour a model, its interval as a
@@ -107,7 +122,7 @@ export function accuracyFigureSpec(
     axis: { format: '.0%', tickCount: 6 },
   } as const
   return {
-    ...frame(title, { width, height }),
+    ...frame(title, { width, height }, theirs.length > 0 ? 'hollow: the numbers of the paper' : undefined),
     data: { values: [...values] },
     layer: [
       {
@@ -117,7 +132,7 @@ export function accuracyFigureSpec(
       },
       {
         mark: { type: 'line', strokeWidth: 2.2 },
-        encoding: { x: xAxis, y: yAxis, color, strokeDash: dashOf(theirs.length > 0) },
+        encoding: { x: xAxis, y: yAxis, color, strokeDash },
       },
       pointsOf(measured, true, { x: xAxis, y: yAxis, color }),
       pointsOf(published, false, { x: xAxis, y: yAxis, color }),
@@ -209,14 +224,14 @@ export function dispatchFigureSpec(
   }
 }
 
-function frame(title: string, { width, height }: { width: number; height: number }) {
+function frame(title: string, { width, height }: { width: number; height: number }, subtitle?: string) {
   return {
     $schema: schema,
     width,
     height,
     background: 'transparent',
     padding: 4,
-    title: { text: title, anchor: 'start', frame: 'group' },
+    title: { text: title, anchor: 'start', frame: 'group', ...(subtitle && { subtitle }) },
     config: chartConfig,
   } as const
 }
@@ -228,19 +243,6 @@ function colorOf(field: string, names: readonly string[]) {
     type: 'nominal',
     scale: { domain: [...names], range },
     legend: { title: null, direction: 'horizontal', symbolSize: 120, symbolOpacity: 1, symbolStrokeWidth: 0 },
-  } as const
-}
-
-function dashOf(hasPublished: boolean) {
-  const range: number[][] = [
-    [1, 0],
-    [5, 4],
-  ]
-  return {
-    field: 'source',
-    type: 'nominal',
-    scale: { domain: [measured, published], range },
-    legend: hasPublished ? ({ title: null, direction: 'horizontal' } as const) : null,
   } as const
 }
 

@@ -31,7 +31,7 @@ describe('accuracyFigureSpec', () => {
       expect.stringContaining('training images: 150; test accuracy: 85%; model: pMoE'),
     ])
     expect(svg.match(/aria-roledescription="area mark"/g)).toHaveLength(2)
-    for (const word of ['Figure 4', 'the paper', 'measured', 'pMoE', 'CNN'])
+    for (const word of ['Figure 4', 'hollow: the numbers of the paper', 'pMoE', 'CNN'])
       expect(svg).toContain(`>${word}<`)
     // From the tenth below the lowest bound, 0.66, to 1.
     expect(svg).toContain('>60%<')

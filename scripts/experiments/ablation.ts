@@ -44,7 +44,7 @@ export const ablation: TrainingExperiment = {
     changed('learning rate 0.2', { lr: 0.2 }),
   ],
   scales: {
-    full: { seeds: 5, samples: [500, 1000], flags },
+    full: { seeds: 5, samples: [500], flags },
     small: { seeds: 2, samples: [100], flags: { ...flags, epochs: 3, testSamples: 300 } },
   },
   paperScale: { seeds: 5, samples: [4000], flags },

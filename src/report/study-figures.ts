@@ -111,8 +111,7 @@ export function accuracyFigureSpec(
     field: 'samples',
     type: 'quantitative',
     title: x,
-    scale: { zero: false, nice: false, padding: 8 },
-    axis: { grid: false, format: ',d' },
+    ...positions(ours, values),
   } as const
   const yAxis = {
     field: 'accuracy',
@@ -222,6 +221,22 @@ export function dispatchFigureSpec(
       },
     },
   }
+}
+
+/** The scale of the horizontal axis: logarithmic, with a tick for each place, where the measured places keep doubling. */
+function positions(ours: readonly { readonly samples: number }[], all: readonly AccuracyRow[]) {
+  const places = sortedPlaces(ours)
+  const keepDoubling = places.length > 2 && places.slice(1).every((place, i) => place >= 2 * places[i]!)
+  return keepDoubling
+    ? ({
+        scale: { type: 'log', nice: false, padding: 8 },
+        axis: { grid: false, format: ',d', values: sortedPlaces(all) },
+      } as const)
+    : ({ scale: { zero: false, nice: false, padding: 8 }, axis: { grid: false, format: ',d' } } as const)
+}
+
+function sortedPlaces(rows: readonly { readonly samples: number }[]): number[] {
+  return [...new Set(rows.map(({ samples }) => samples))].sort((a, b) => a - b)
 }
 
 function frame(title: string, { width, height }: { width: number; height: number }, subtitle?: string) {

@@ -43,6 +43,19 @@ describe('accuracyFigureSpec', () => {
     expect(svg).not.toContain('the paper')
   })
 
+  it('gives places that keep doubling equal room, and each its tick', async () => {
+    const points = [250, 500, 1000, 2000].map(samples => ({ samples, mean: 0.8 }))
+    const published = [{ samples: 16_000, accuracy: 0.87 }]
+    const svg = await chartSvg(accuracyFigureSpec([{ name: 'CNN', points, published }], { title: '' }))
+    for (const tick of ['250', '500', '1,000', '2,000', '16,000']) expect(svg).toContain(`>${tick}<`)
+    const x = [...svg.matchAll(/aria-roledescription="point" transform="translate\(([\d.]+),/g)].map(
+      ([, at]) => Number(at),
+    )
+    const [first = 0, second = 0, third = 0] = x
+    expect(x).toHaveLength(5)
+    expect(third - second).toBeCloseTo(second - first, 6)
+  })
+
   it.each([
     [[], 'curves must hold at least 1 point, got 0 in 0 curves'],
     [[curve('a', 0.5), curve('a', 0.6)], 'curves must have different names, got a twice'],

@@ -48,15 +48,31 @@ function ratioVerdict(interval: Interval | undefined): string {
 function differenceFinding({ series, baseline, differences }: Comparison): string[] {
   const known = differences.filter(({ interval }) => interval)
   if (known.length === 0) return []
-  const ahead = known.filter(({ interval }) => interval!.lower > 0).map(({ samples }) => samples)
-  const behind = known.filter(({ interval }) => interval!.upper < 0).map(({ samples }) => samples)
+  const ahead = known.filter(({ interval }) => interval!.lower > 0)
+  const behind = known.filter(({ interval }) => interval!.upper < 0)
   const undecided = known.length - ahead.length - behind.length
+  const sided = (word: string, side: Differences) =>
+    side.length > 0 && `${word} ${placesText(side, known)} (${pointsText(side)})`
   const parts = [
-    ahead.length > 0 && `ahead at N = ${ahead.join(', ')}`,
-    behind.length > 0 && `behind at N = ${behind.join(', ')}`,
+    sided('ahead', ahead),
+    sided('behind', behind),
     undecided > 0 && `not decided at ${undecided} of ${known.length} numbers of images`,
   ].filter(Boolean)
   return [`Paired by seed, ${series} against ${baseline}: ${parts.join('; ')}.`]
+}
+
+type Differences = Comparison['differences']
+
+function placesText(some: Differences, all: Differences): string {
+  if (some.length === all.length && all.length > 1) return 'at every number of images'
+  return `at N = ${some.map(({ samples }) => samples).join(', ')}`
+}
+
+/** By how many points, in the mean: the least and the most. */
+function pointsText(side: Differences): string {
+  const sizes = side.map(({ mean }) => Math.abs(mean)).sort((a, b) => a - b)
+  const [least, most] = [points(sizes[0] as number), points(sizes.at(-1) as number)]
+  return least === most ? `by ${least} points` : `by ${least} to ${most} points`
 }
 
 function seriesFindings({ needed = [], points: found }: StudySummary, figure: Figure & { kind: 'curve' }) {

@@ -15,10 +15,8 @@ describe('resultsSection', () => {
   it('lists studies by their numbers, with what failed and what is a stand-in', () => {
     const section = resultsSection([study('fig10', ['done', 'failed']), study('fig4', ['done'], false)])
     expect(section.split('\n')).toEqual([
-      '| study | the claim | what was found | from |',
-      '|---|---|---|---|',
-      '| [fig4](results/fig4/table.md) | It is better. | It is. By 2 points. | 1 run, 5 seeds |',
-      '| [fig10](results/fig10/table.md) | It is better. | It is. By 2 points. | 2 runs, 5 seeds, 1 failed; stand-in |',
+      '- [fig4](results/fig4/table.md) (1 run, 5 seeds). *It is better.* It is. By 2 points.',
+      '- [fig10](results/fig10/table.md) (2 runs, 5 seeds, 1 failed; stand-in). *It is better.* It is. By 2 points.',
     ])
   })
 })

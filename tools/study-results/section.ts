@@ -1,5 +1,3 @@
-import { markdownTable } from '../../src/report/study-page.js'
-
 /** What of a study's `results.json` the section needs. */
 export interface CommittedResults {
   /** Of its folder. */
@@ -19,26 +17,19 @@ export const markers = {
 } as const
 
 /**
- * The section: for each study its claim and what was found, with a link to its folder.
+ * The section: for each study its claim (in italics) and what was found, with a link to its folder.
  *
  * @param studies in any order; they are sorted by their numbers
  */
 export function resultsSection(studies: readonly CommittedResults[]): string {
   const sorted = [...studies].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
-  const rows = sorted.map(({ name, claim, findings, isStandIn, settings, cells }) => {
-    const failed = cells.filter(({ status }) => status === 'failed').length
-    const runs = `${cells.length} ${cells.length === 1 ? 'run' : 'runs'}, ${settings.seeds} seeds${failed > 0 ? `, ${failed} failed` : ''}`
-    return [
-      `[${name}](results/${name}/table.md)`,
-      claim,
-      findings.join(' '),
-      `${runs}${isStandIn ? '; stand-in' : ''}`,
-    ]
-  })
-  return markdownTable({ head: ['study', 'the claim', 'what was found', 'from'], rows }).replace(
-    /^\|---\|.*$/m,
-    '|---|---|---|---|',
-  )
+  return sorted
+    .map(({ name, claim, findings, isStandIn, settings, cells }) => {
+      const failed = cells.filter(({ status }) => status === 'failed').length
+      const runs = `${cells.length} ${cells.length === 1 ? 'run' : 'runs'}, ${settings.seeds} seeds${failed > 0 ? `, ${failed} failed` : ''}`
+      return `- [${name}](results/${name}/table.md) (${runs}${isStandIn ? '; stand-in' : ''}). *${claim}* ${findings.join(' ')}`
+    })
+    .join('\n')
 }
 
 /**

@@ -54,7 +54,7 @@ describe('a curve', () => {
     ])
     expect(findingsOf(summary, curve)).toEqual([
       expect.stringMatching(/^pMoE reaches 80\.0 % with 0\.52 of the training images of CNN \(95 % interval/),
-      'Paired by seed, pMoE against CNN: ahead at N = 100.',
+      'Paired by seed, pMoE against CNN: ahead at N = 100 (by 18.0 points).',
     ])
   })
 
@@ -88,6 +88,23 @@ describe('a curve', () => {
       ['pMoE', 'not reached'],
       ['pMoE', expect.stringMatching(/^117 \[/)],
     ])
+  })
+
+  it('says where it is ahead and behind, and by how much', () => {
+    const seeds = [1, 2]
+    const rows = (samples: number, cnn: number, pmoe: number) =>
+      seeds.flatMap((seed): Row[] => [
+        ['CNN', samples, seed, cnn],
+        ['pMoE', samples, seed, pmoe],
+      ])
+    const paired = (...all: Row[]) => findingsOf(summarize(resultsOf(all), curve, ['CNN']), curve).at(-1)
+    expect(paired(...rows(50, 0.5, 0.6), ...rows(100, 0.6, 0.65))).toBe(
+      'Paired by seed, pMoE against CNN: ahead at every number of images (by 5.0 to 10.0 points).',
+    )
+    expect(paired(...rows(50, 0.5, 0.6), ...rows(100, 0.6, 0.57), ...rows(200, 0.6, 0.6))).toBe(
+      'Paired by seed, pMoE against CNN: ahead at N = 50 (by 10.0 points); behind at N = 100 (by 3.0 points); ' +
+        'not decided at 1 of 3 numbers of images.',
+    )
   })
 
   it('says nothing of nothing', () => {

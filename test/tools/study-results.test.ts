@@ -15,8 +15,8 @@ describe('resultsSection', () => {
   it('lists studies by their numbers, with what failed and what is a stand-in', () => {
     const section = resultsSection([study('fig10', ['done', 'failed']), study('fig4', ['done'], false)])
     expect(section.split('\n')).toEqual([
-      '- [fig4](results/fig4/table.md) (1 run, 5 seeds). *It is better.* It is. By 2 points.',
-      '- [fig10](results/fig10/table.md) (2 runs, 5 seeds, 1 failed; stand-in). *It is better.* It is. By 2 points.',
+      '- [fig4](results/fig4/table.md) (1 run, 5 seeds). _It is better._ It is. By 2 points.',
+      '- [fig10](results/fig10/table.md) (2 runs, 5 seeds, 1 failed; stand-in). _It is better._ It is. By 2 points.',
     ])
   })
 })

@@ -27,7 +27,7 @@ export function resultsSection(studies: readonly CommittedResults[]): string {
     .map(({ name, claim, findings, isStandIn, settings, cells }) => {
       const failed = cells.filter(({ status }) => status === 'failed').length
       const runs = `${cells.length} ${cells.length === 1 ? 'run' : 'runs'}, ${settings.seeds} seeds${failed > 0 ? `, ${failed} failed` : ''}`
-      return `- [${name}](results/${name}/table.md) (${runs}${isStandIn ? '; stand-in' : ''}). *${claim}* ${findings.join(' ')}`
+      return `- [${name}](results/${name}/table.md) (${runs}${isStandIn ? '; stand-in' : ''}). _${claim}_ ${findings.join(' ')}`
     })
     .join('\n')
 }

@@ -1,6 +1,7 @@
 import type { Interval } from '../../src/study/bootstrap.js'
 import type { SamplesRatio } from '../../src/study/samples-needed.js'
 import type { Figure } from '../experiments/experiment.js'
+import { decided } from './decided.js'
 import type { Comparison, CostSummary, PointSummary, StudySummary } from './summary.js'
 import { accuracyText, neededText, points, rangeText, signed } from './wording.js'
 
@@ -48,8 +49,7 @@ function ratioVerdict(interval: Interval | undefined): string {
 function differenceFinding({ series, baseline, differences }: Comparison): string[] {
   const known = differences.filter(({ interval }) => interval)
   if (known.length === 0) return []
-  const ahead = known.filter(({ interval }) => interval!.lower > 0)
-  const behind = known.filter(({ interval }) => interval!.upper < 0)
+  const { ahead, behind } = decided(known)
   const undecided = known.length - ahead.length - behind.length
   const sided = (word: string, side: Differences) =>
     side.length > 0 && `${word} ${placesText(side, known)} (${pointsText(side)})`
@@ -90,7 +90,8 @@ function lastOf(found: readonly PointSummary[], series: string): PointSummary {
   return found.filter(point => point.series === series).reduce((a, b) => (b.samples > a.samples ? b : a))
 }
 
-const sweptLetters = { patchesPerExpert: 'l', experts: 'k' } as const
+/** What is swept over, as the paper's letter. */
+export const sweptLetters = { patchesPerExpert: 'l', experts: 'k' } as const
 
 function sweepFindings(
   { errorLaw, points: found }: StudySummary,
@@ -132,21 +133,16 @@ function phaseFindings({ phases }: StudySummary, figure: Figure & { kind: 'phase
 }
 
 function barFindings({ comparisons = [] }: StudySummary): string[] {
-  const named = comparisons.flatMap(({ series, differences }) =>
-    differences.flatMap(({ samples, mean, interval }) =>
-      interval && (interval.lower > 0 || interval.upper < 0)
-        ? [{ text: `${series} at N = ${samples} (${signed(mean)})`, ahead: mean > 0 }]
-        : [],
-    ),
+  const all = comparisons.flatMap(({ series, differences }) =>
+    differences.map(difference => ({ series, ...difference })),
   )
-  const list = (ahead: boolean) =>
-    named
-      .filter(found => found.ahead === ahead)
-      .map(({ text }) => text)
-      .join('; ')
+  const { ahead, behind } = decided(all)
+  const list = (side: typeof ahead) =>
+    side.map(({ series, samples, mean }) => `${series} at N = ${samples} (${signed(mean)})`).join('; ') ||
+    'none'
   return [
-    `Better than the default beyond the 95 % interval: ${list(true) || 'none'}.`,
-    `Worse: ${list(false) || 'none'}. Of so many comparisons some cross the interval by chance.`,
+    `Better than the default beyond the 95 % interval: ${list(ahead)}.`,
+    `Worse: ${list(behind)}. Of so many comparisons some cross the interval by chance.`,
   ]
 }
 

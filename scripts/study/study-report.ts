@@ -10,6 +10,7 @@ import type { Experiment } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { duration } from '../terminal/training-log.js'
+import { briefOf, costBrief } from './brief.js'
 import type { CellResult } from './cell-result.js'
 import type { Cell } from './cells.js'
 import { cellText } from './cells.js'
@@ -26,6 +27,8 @@ export interface StudyReport {
   readonly experiment: Experiment
   readonly summary: StudySummary | { readonly axes: readonly CostSummary[] }
   readonly findings: readonly string[]
+  /** The same in a few words. */
+  readonly brief: string
   readonly tables: readonly StudyTable[]
   readonly spec: TopLevelSpec | undefined
   readonly progress: readonly string[]
@@ -45,6 +48,7 @@ export function studyReport(
       experiment,
       summary: { axes },
       findings: costFindings(axes),
+      brief: costBrief(axes),
       tables: axes.length > 0 ? costTables(axes) : [],
       spec: costFigure(experiment.title, axes),
       progress,
@@ -60,6 +64,7 @@ export function studyReport(
     experiment,
     summary,
     findings: findingsOf(summary, experiment.figure),
+    brief: briefOf(summary, experiment.figure),
     tables: studyTables(summary, experiment.figure, experiment.convergence),
     spec: studyFigure(experiment, experiment.figure, summary, variants),
     progress,
@@ -168,7 +173,7 @@ function rounded(_key: string, value: unknown): unknown {
 
 function resultsJson(
   config: StudyConfig,
-  { experiment, summary, findings }: StudyReport,
+  { experiment, summary, findings, brief }: StudyReport,
   results: ReadonlyMap<number, CellResult>,
 ): string {
   const { data, standIn, ...settings } = config
@@ -180,6 +185,7 @@ function resultsJson(
     isStandIn: experiment.kind === 'training' && data === null,
     command: studyCommand(config),
     findings,
+    brief,
     // Folders of a machine say nothing elsewhere.
     settings: { ...settings, data: data !== null, standIn: standIn !== null },
     summary,

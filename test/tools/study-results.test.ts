@@ -6,7 +6,7 @@ const study = (name: string, statuses: readonly string[], isStandIn = true) => (
   title: name,
   claim: 'It is better.',
   isStandIn,
-  findings: ['It is.', 'By 2 points.'],
+  brief: 'by 2 points',
   settings: { seeds: 5, scale: 'full' },
   cells: statuses.map(status => ({ status })),
 })
@@ -15,8 +15,10 @@ describe('resultsSection', () => {
   it('lists studies by their numbers, with what failed and what is a stand-in', () => {
     const section = resultsSection([study('fig10', ['done', 'failed']), study('fig4', ['done'], false)])
     expect(section.split('\n')).toEqual([
-      '- [fig4](results/fig4/table.md) (1 run, 5 seeds). _It is better._ It is. By 2 points.',
-      '- [fig10](results/fig10/table.md) (2 runs, 5 seeds, 1 failed; stand-in). _It is better._ It is. By 2 points.',
+      '| study | the claim | here | from |',
+      '| --- | --- | --- | --- |',
+      '| [fig4](results/fig4/table.md) | It is better. | by 2 points | 5 seeds |',
+      '| [fig10](results/fig10/table.md) | It is better. | by 2 points | 5 seeds, 1 of 2 runs failed, stand-in |',
     ])
   })
 })

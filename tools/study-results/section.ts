@@ -5,7 +5,7 @@ export interface CommittedResults {
   readonly title: string
   readonly claim: string
   readonly isStandIn: boolean
-  readonly findings: readonly string[]
+  readonly brief: string
   readonly settings: { readonly seeds: number; readonly scale: string }
   readonly cells: readonly { readonly status: string }[]
 }
@@ -17,18 +17,23 @@ export const markers = {
 } as const
 
 /**
- * The section: for each study its claim (in italics) and what was found, with a link to its folder.
+ * The section: for each study its claim and what was found, with a link to its folder.
  *
  * @param studies in any order; they are sorted by their numbers
  */
 export function resultsSection(studies: readonly CommittedResults[]): string {
   const sorted = [...studies].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
-  return sorted
-    .map(({ name, claim, findings, isStandIn, settings, cells }) => {
-      const failed = cells.filter(({ status }) => status === 'failed').length
-      const runs = `${cells.length} ${cells.length === 1 ? 'run' : 'runs'}, ${settings.seeds} seeds${failed > 0 ? `, ${failed} failed` : ''}`
-      return `- [${name}](results/${name}/table.md) (${runs}${isStandIn ? '; stand-in' : ''}). _${claim}_ ${findings.join(' ')}`
-    })
+  const rows = sorted.map(({ name, claim, brief, isStandIn, settings, cells }) => {
+    const failed = cells.filter(({ status }) => status === 'failed').length
+    const from = [
+      `${settings.seeds} seeds`,
+      ...(failed > 0 ? [`${failed} of ${cells.length} runs failed`] : []),
+      ...(isStandIn ? ['stand-in'] : []),
+    ]
+    return [`[${name}](results/${name}/table.md)`, claim, brief, from.join(', ')]
+  })
+  return [['study', 'the claim', 'here', 'from'], ['---', '---', '---', '---'], ...rows]
+    .map(row => `| ${row.join(' | ')} |`)
     .join('\n')
 }
 

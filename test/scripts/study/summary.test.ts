@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Figure } from '../../../scripts/experiments/experiment.js'
+import { briefOf, costBrief } from '../../../scripts/study/brief.js'
 import type { CellResult } from '../../../scripts/study/cell-result.js'
 import { costFindings, findingsOf } from '../../../scripts/study/findings.js'
 import { studyTables } from '../../../scripts/study/study-tables.js'
@@ -56,6 +57,9 @@ describe('a curve', () => {
       expect.stringMatching(/^pMoE reaches 80\.0 % with 0\.52 of the training images of CNN \(95 % interval/),
       'Paired by seed, pMoE against CNN: ahead at N = 100 (by 18.0 points).',
     ])
+    expect(briefOf(summary, curve)).toMatch(
+      /^pMoE − CNN: \+5\.0 to \+20\.0 points, ahead at 1, behind at 0 of 3 numbers of images; 80\.0 % with 0\.52 \([^)]*\) of its images$/,
+    )
   })
 
   it('counts what failed, and does not need the baseline to come first', () => {
@@ -110,6 +114,7 @@ describe('a curve', () => {
   it('says nothing of nothing', () => {
     const summary = summarize(new Map(), curve, ['CNN'])
     expect(findingsOf(summary, curve)).toEqual(['No run has ended yet.'])
+    expect(briefOf(summary, curve)).toBe('nothing yet')
     expect(studyTables(summary, curve)).toEqual([])
   })
 })
@@ -163,6 +168,10 @@ describe('routing', () => {
     expect(findingsOf(summary, figure)).toEqual([
       'class 1 reaches 90.0 % with ≤ 300 images; at N = 300 it is 95.0 %.',
     ])
+    const published = { 'class 1': [300, 400].map(samples => ({ samples, accuracy: 0.92 })) }
+    expect(briefOf(summary, { ...figure, published })).toBe(
+      'class 1 at N = 300: 95.0 %, the paper 92.0 %; class 1 at N = 400: not measured, the paper 92.0 %',
+    )
   })
 })
 
@@ -182,11 +191,13 @@ describe('a sweep', () => {
       'The accuracy is highest at k = 2: 90.0 %.',
       'From k = 2 on the error grows as k to the power 0.50 (R² 1.00): with one seed nothing is decided.',
     ])
+    expect(briefOf(summary, figure)).toBe('the error grows as k to the power 0.50, predicted 0.5')
   })
 
   it('says so where too little is there to fit', () => {
     const summary = summarize(new Map([swept(2, 0.9, 0)]), figure, ['pMoE'])
     expect(findingsOf(summary, figure)[1]).toBe('The error has too few values from k = 2 on to fit a power.')
+    expect(briefOf(summary, figure)).toBe('too few values to fit a power')
   })
 })
 
@@ -212,6 +223,9 @@ describe('a phase map', () => {
       'Half of the trials succeed from this many training images on: 500 at l = 2.',
       'Never at l = 4.',
     ])
+    expect(briefOf(summary, figure)).toBe(
+      'half of the trials succeed from this many images: 500 at l = 2, none at l = 4',
+    )
   })
 })
 
@@ -225,7 +239,11 @@ describe('bars', () => {
       ['same', 10, 1, 0.9],
       ['same', 10, 2, 0.7],
     ])
-    expect(findingsOf(summarize(results, { kind: 'bars' }, ['default']), { kind: 'bars' })).toEqual([
+    const summary = summarize(results, { kind: 'bars' }, ['default'])
+    expect(briefOf(summary, { kind: 'bars' })).toBe(
+      'better than the default by more than chance: nothing; worse: worse −15.0',
+    )
+    expect(findingsOf(summary, { kind: 'bars' })).toEqual([
       'Better than the default beyond the 95 % interval: none.',
       'Worse: worse at N = 10 (−15.0). Of so many comparisons some cross the interval by chance.',
     ])
@@ -259,6 +277,7 @@ describe('summarizeCost', () => {
     expect(costFindings(axes)).toEqual([
       "Time grows as l to the power 0.50, multiply-adds to the power 1.00; the CNN's time to the power 0.00.",
     ])
+    expect([costBrief(axes), costBrief([])]).toEqual(['time grows as l^0.50', 'nothing yet'])
     expect(costFindings([])).toEqual(['No measurement has ended yet.'])
   })
 })

@@ -1,0 +1,17 @@
+import type { PairedDifference } from '../../src/study/paired-difference.js'
+
+/** Paired differences whose 95 % interval does not hold zero, by their side. */
+export interface Decided<Difference> {
+  readonly ahead: readonly Difference[]
+  readonly behind: readonly Difference[]
+}
+
+/** Sorts out which differences the seeds decide; single pairs have no interval and decide nothing. */
+export function decided<Difference extends Pick<PairedDifference, 'interval'>>(
+  differences: readonly Difference[],
+): Decided<Difference> {
+  return {
+    ahead: differences.filter(({ interval }) => interval && interval.lower > 0),
+    behind: differences.filter(({ interval }) => interval && interval.upper < 0),
+  }
+}

@@ -1,0 +1,44 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { experiments } from '../scripts/experiments/experiments.js'
+import { cellsOf } from '../scripts/study/cells.js'
+import { resultsSection, withSection } from '../tools/study-results/section.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const names = readdirSync(`${root}/results`, { withFileTypes: true })
+  .filter(entry => entry.isDirectory())
+  .map(({ name }) => name)
+const resultsOf = (name: string) => JSON.parse(readFileSync(`${root}/results/${name}/results.json`, 'utf8'))
+
+describe('the committed results', () => {
+  it('are of studies that there are', () => {
+    const known = experiments.map(({ name }) => name)
+    expect(names.length).toBeGreaterThan(0)
+    expect(names.filter(name => !known.includes(name))).toEqual([])
+  })
+
+  it.each(names)('of %s are whole, at full scale, and of the grid that it has now', name => {
+    const { settings, cells, summary } = resultsOf(name)
+    const experiment = experiments.find(candidate => candidate.name === name)
+    expect(settings.scale).toBe('full')
+    expect(settings.seeds).toBeGreaterThanOrEqual(experiment?.scales.full.seeds as number)
+    const planned = cellsOf(settings.grid, settings.seeds)
+    expect(cells.map((result: { cell: { index: number } }) => result.cell.index)).toEqual(
+      planned.map(({ index }) => index),
+    )
+    if (experiment?.kind === 'training') {
+      expect(settings.grid.samples).toEqual(experiment.scales.full.samples)
+      expect(summary.done + summary.failed).toBe(planned.length)
+    }
+    for (const file of ['table.md', 'figure.svg', 'figure.png']) {
+      expect(existsSync(`${root}/results/${name}/${file}`)).toBe(true)
+    }
+  })
+
+  it('are what the README says', () => {
+    const readme = readFileSync(`${root}/README.md`, 'utf8')
+    const studies = names.map(name => ({ ...resultsOf(name), name }))
+    expect(withSection(readme, resultsSection(studies), 'README.md')).toBe(readme)
+  })
+})

@@ -29,6 +29,6 @@ export const fig5: TrainingExperiment = {
   },
   paperScale: full,
   untilNoError: true,
-  // The paper does not say when a trial succeeds; 90 % lies within what small digits allow.
-  figure: { kind: 'phase', target: 0.9 },
+  // The paper does not say when a trial succeeds. At 90 % nearly all do here, at 92 % the boundary lies within the map.
+  figure: { kind: 'phase', target: 0.92 },
 }

@@ -24,22 +24,23 @@ export function registerTensorFlowKernels(): void {
 function batchNorm({ x, gamma, beta, epsilon, onMoments }: BatchNormInputs): tf.Tensor {
   const channels = x.shape.at(-1) as number
   const pixels = x.size / channels
-  const image: [number, number, number, number] = [1, 1, pixels, channels]
+  const asImage = (map: tf.Tensor) => (map.rank === 4 ? map : tf.reshape(map, [1, 1, pixels, channels]))
+  const asInput = (image: tf.Tensor) => (x.rank === 4 ? image : tf.reshape(image, x.shape))
   return handGradient([x, gamma, beta], () => {
     const empty = tf.tensor1d([])
-    const inputs = [tf.reshape(x, image), gamma, beta, empty, empty]
+    const inputs = [asImage(x), gamma, beta, empty, empty]
     // y, mean, unbiased variance, and three that the gradient takes back.
     const [y, mean, variance, ...reserved] = fused('FusedBatchNormV3', epsilon, inputs, 6, [
       { name: 'exponential_avg_factor', type: nativeBackend().binding.TF_ATTR_FLOAT, value: 1 },
     ]) as [tf.Tensor, tf.Tensor1D, tf.Tensor1D, ...tf.Tensor[]]
     onMoments({ mean, variance: tf.mul(variance, (pixels - 1) / pixels) })
     return {
-      value: tf.reshape(y, x.shape),
+      value: asInput(y),
       saved: [x, ...reserved],
       gradient: (dy, [input, ...state]) => {
-        const back = [tf.reshape(dy, image), tf.reshape(input as tf.Tensor, image), gamma, ...state]
+        const back = [asImage(dy), asImage(input as tf.Tensor), gamma, ...state]
         const [dx, dGamma, dBeta] = fused('FusedBatchNormGradV3', epsilon, back, 5, [])
-        return [tf.reshape(dx as tf.Tensor, x.shape), dGamma as tf.Tensor, dBeta as tf.Tensor]
+        return [asInput(dx as tf.Tensor), dGamma as tf.Tensor, dBeta as tf.Tensor]
       },
     }
   })

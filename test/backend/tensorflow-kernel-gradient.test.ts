@@ -78,8 +78,8 @@ describe('kernelGradient', () => {
   })
 
   it('sums over parts of a large batch', () => {
-    // 3 x 64 x 64 x 512 numbers are two parts, of one and of two images.
-    const inputs = inputsOf([3, 64, 64, 512], [3, 3], 2, 2, 'same')
+    // 3 x 32 x 32 outputs with 9 x 1024 numbers under each are two parts, of one and of two images.
+    const inputs = inputsOf([3, 64, 64, 1024], [3, 3], 2, 2, 'same')
     expectAllClose(
       kernelGradient(inputs).dataSync(),
       composedOps.kernelGradient(inputs).dataSync(),
@@ -87,7 +87,7 @@ describe('kernelGradient', () => {
       2e-2,
     )
     const products = operationsOf(() => kernelGradient(inputs)).filter(name => name === 'BatchMatMulV2')
-    expect(products).toHaveLength(2 * 3)
+    expect(products).toHaveLength(2)
   })
 
   it('is a product where strides skip pixels and for 1x1 kernels, else an operation of TensorFlow', () => {
@@ -96,7 +96,7 @@ describe('kernelGradient', () => {
       const inputs = inputsOf([2, 8, 8, 3], [kernel, kernel], 2, stride, 'same')
       return operationsOf(() => kernelGradient(inputs)).filter(name => /MatMul|Conv2D/.test(name))
     }
-    expect(ran(3, 2)).toEqual(['BatchMatMulV2', 'BatchMatMulV2', 'BatchMatMulV2'])
+    expect(ran(3, 2)).toEqual(['BatchMatMulV2'])
     expect(ran(1, 1)).toEqual(['BatchMatMulV2'])
     expect(ran(3, 1)).toEqual(['Conv2DBackpropFilter'])
     expect(ran(1, 2)).toEqual(['Conv2DBackpropFilter'])

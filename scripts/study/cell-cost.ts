@@ -16,7 +16,8 @@ type CostGrid = Grid & { kind: 'cost' }
 
 /**
  * Measures a forward and backward pass of the two-layer model of a cell, in turn with that of the base and with the CNN of
- * the same size that sees every patch.
+ * the same size that sees every patch. Each runs once untimed before it is timed: what a large pass leaves in the caches
+ * would otherwise count against whoever comes next.
  *
  * @param signal ends the measurement between two passes, with its reason as the error
  */
@@ -29,10 +30,11 @@ export async function measureCell(grid: CostGrid, cell: Cell, signal: AbortSigna
   ]
   try {
     const seconds = passes.map((): number[] => [])
-    // The first round warms up.
+    // The first round compiles.
     for (let round = -1; round < grid.rounds; round++) {
       for (const [i, pass] of passes.entries()) {
         signal.throwIfAborted()
+        await pass.run()
         const start = performance.now()
         await pass.run()
         if (round >= 0) seconds[i]!.push((performance.now() - start) / 1000)

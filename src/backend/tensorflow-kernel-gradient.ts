@@ -3,8 +3,8 @@ import { composedOps, type KernelGradientInputs } from '../layers/ops.js'
 import { nativeBackend } from './tensorflow-operations.js'
 import { currentPrecision } from './tensorflow-precision.js'
 
-/** Numbers that are laid out for a product at a time: 96 MB in float32. Fewer and larger products are faster. */
-const numbersAtATime = 24 * 2 ** 20
+/** Numbers that are laid out for a product at a time: 48 MB in float32. Fewer and larger products are faster, but take memory. */
+const numbersAtATime = 12 * 2 ** 20
 
 /**
  * The derivative of a convolution by its kernel, the fastest way on a CPU. TensorFlow's own operation is far below the

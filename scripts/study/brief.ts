@@ -61,7 +61,17 @@ function lawBrief({ errorLaw }: StudySummary, { over, exponent }: Figure & { kin
 
 function phaseBrief({ phases }: StudySummary): string {
   if (!phases) return 'nothing yet'
-  const places = phases.xs.map((l, i) => `${phases.boundary[i] ?? 'none'} at l = ${l}`)
+  const runs: { readonly needed: string; readonly ls: number[] }[] = []
+  for (const [i, l] of phases.xs.entries()) {
+    const needed = String(phases.boundary[i] ?? 'none')
+    const last = runs.at(-1)
+    if (last?.needed === needed) last.ls.push(l)
+    else runs.push({ needed, ls: [l] })
+  }
+  const places = runs.map(({ needed, ls }) => {
+    const upTo = ls.length > 1 ? ` to ${ls.at(-1)}` : ''
+    return `${needed} at l = ${ls[0]}${upTo}`
+  })
   return `half of the trials succeed from this many images: ${places.join(', ')}`
 }
 

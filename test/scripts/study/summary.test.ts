@@ -226,6 +226,10 @@ describe('a phase map', () => {
     expect(briefOf(summary, figure)).toBe(
       'half of the trials succeed from this many images: 500 at l = 2, none at l = 4',
     )
+    const phases = { ...summary.phases!, xs: [2, 3, 4, 6], boundary: [500, 500, 500, undefined] }
+    expect(briefOf({ ...summary, phases }, figure)).toBe(
+      'half of the trials succeed from this many images: 500 at l = 2 to 4, none at l = 6',
+    )
   })
 })
 

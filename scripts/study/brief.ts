@@ -1,5 +1,5 @@
 import type { Figure } from '../experiments/experiment.js'
-import { decided } from './decided.js'
+import { decided, decidedAmong } from './decided.js'
 import { sweptLetters } from './findings.js'
 import type { Comparison, CostSummary, StudySummary } from './summary.js'
 import { points, rangeText, signed } from './wording.js'
@@ -76,10 +76,7 @@ function phaseBrief({ phases }: StudySummary): string {
 }
 
 function barsBrief({ comparisons = [] }: StudySummary): string {
-  const all = comparisons.flatMap(({ series, differences }) =>
-    differences.map(difference => ({ series, ...difference })),
-  )
-  const { ahead, behind } = decided(all)
+  const { ahead, behind } = decidedAmong(comparisons)
   const list = (side: typeof ahead) =>
     side.map(({ series, mean }) => `${series} ${signed(mean)}`).join(', ') || 'nothing'
   return `better than the default by more than chance: ${list(ahead)}; worse: ${list(behind)}`

@@ -15,3 +15,14 @@ export function decided<Difference extends Pick<PairedDifference, 'interval'>>(
     behind: differences.filter(({ interval }) => interval && interval.upper < 0),
   }
 }
+
+/** The same among the differences of several series, each with the name of its series. */
+export function decidedAmong<Difference extends Pick<PairedDifference, 'interval'>>(
+  comparisons: readonly { readonly series: string; readonly differences: readonly Difference[] }[],
+): Decided<Difference & { readonly series: string }> {
+  return decided(
+    comparisons.flatMap(({ series, differences }) =>
+      differences.map(difference => ({ series, ...difference })),
+    ),
+  )
+}

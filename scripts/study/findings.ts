@@ -1,7 +1,7 @@
 import type { Interval } from '../../src/study/bootstrap.js'
 import type { SamplesRatio } from '../../src/study/samples-needed.js'
 import type { Figure } from '../experiments/experiment.js'
-import { decided } from './decided.js'
+import { decided, decidedAmong } from './decided.js'
 import type { Comparison, CostSummary, PointSummary, StudySummary } from './summary.js'
 import { accuracyText, neededText, points, rangeText, signed } from './wording.js'
 
@@ -133,10 +133,7 @@ function phaseFindings({ phases }: StudySummary, figure: Figure & { kind: 'phase
 }
 
 function barFindings({ comparisons = [] }: StudySummary): string[] {
-  const all = comparisons.flatMap(({ series, differences }) =>
-    differences.map(difference => ({ series, ...difference })),
-  )
-  const { ahead, behind } = decided(all)
+  const { ahead, behind } = decidedAmong(comparisons)
   const list = (side: typeof ahead) =>
     side.map(({ series, samples, mean }) => `${series} at N = ${samples} (${signed(mean)})`).join('; ') ||
     'none'

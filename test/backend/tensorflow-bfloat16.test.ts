@@ -1,20 +1,13 @@
 import * as tf from '@tensorflow/tfjs'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { bfloat16Memory, currentPrecision, setPrecision } from '../../src/backend/tensorflow-precision.js'
 import { layerOps } from '../../src/layers/ops.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { expectAllClose } from '../all-close.js'
-import { useTestBackend } from '../backend-under-test.js'
 import { drawTensor } from '../layers/random-tensors.js'
+import { inScopesOfFloat32 } from './precision-frame.js'
 
-beforeAll(async () => {
-  await useTestBackend()
-})
-beforeEach(() => tf.engine().startScope())
-afterEach(() => {
-  setPrecision('float32')
-  tf.engine().endScope()
-})
+inScopesOfFloat32()
 
 /** 1 + 2^-9 rounds to 1 in bfloat16, which has 8 bits of mantissa. */
 const fine = 1 + 2 ** -9

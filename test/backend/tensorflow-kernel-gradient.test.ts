@@ -1,21 +1,14 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { kernelGradient } from '../../src/backend/tensorflow-kernel-gradient.js'
 import { setPrecision } from '../../src/backend/tensorflow-precision.js'
 import { composedOps, type KernelGradientInputs, layerOps } from '../../src/layers/ops.js'
 import { expectAllClose } from '../all-close.js'
-import { useTestBackend } from '../backend-under-test.js'
 import { drawTensor, holds } from '../layers/random-tensors.js'
+import { inScopesOfFloat32 } from './precision-frame.js'
 
-beforeAll(async () => {
-  await useTestBackend()
-})
-beforeEach(() => tf.engine().startScope())
-afterEach(() => {
-  setPrecision('float32')
-  tf.engine().endScope()
-})
+inScopesOfFloat32()
 
 function inputsOf(
   map: readonly [number, number, number, number],

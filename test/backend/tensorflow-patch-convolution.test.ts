@@ -1,21 +1,14 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { patchConvolution } from '../../src/backend/tensorflow-patch-convolution.js'
 import { setPrecision } from '../../src/backend/tensorflow-precision.js'
 import { layerOps } from '../../src/layers/ops.js'
 import { expectAllClose } from '../all-close.js'
-import { useTestBackend } from '../backend-under-test.js'
 import { drawTensor, holds } from '../layers/random-tensors.js'
+import { inScopesOfFloat32 } from './precision-frame.js'
 
-beforeAll(async () => {
-  await useTestBackend()
-})
-beforeEach(() => tf.engine().startScope())
-afterEach(() => {
-  setPrecision('float32')
-  tf.engine().endScope()
-})
+inScopesOfFloat32()
 
 /** One convolution an expert, differentiable. */
 function convolutions(windows: tf.Tensor5D, kernel: tf.Tensor4D): tf.Tensor3D {

@@ -1,3 +1,5 @@
+import type { Summary } from './statistics.js'
+
 /** A number that a measurement is compared with. */
 export interface Target {
   readonly id: TargetId
@@ -62,6 +64,11 @@ export const targets: readonly Target[] = [
   below('epoch ahead', 'Epoch of WRN-10-2, 32x32: images streamed ahead from disk / a fixed batch', 1.03),
   below('decode/pillow', 'JPEG 178x218 to 64x64 RGB in one process: ours / Pillow', 2, 1),
 ]
+
+/** A median with its quartiles, as what was measured for a target. */
+export function asMeasured({ median, lowerQuartile, upperQuartile }: Summary): Measured {
+  return { value: median, quartiles: [lowerQuartile, upperQuartile] }
+}
 
 /** Whether a measured value reaches its target. */
 export function reaches({ comparison, limit }: Target, value: number): boolean {

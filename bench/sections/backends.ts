@@ -8,9 +8,8 @@ import { quartilesText, ratiosText, secondsText } from '../number-text.js'
 import { type BenchContext, roundsOf } from '../section.js'
 import { type Sitting, sit } from '../sitting.js'
 import { summarize } from '../statistics.js'
-import type { MeasuredTargets } from '../targets.js'
+import { asMeasured, type MeasuredTargets } from '../targets.js'
 import { networks, stepSeconds } from './training-numbers.js'
-import { asMeasured } from './training-targets.js'
 
 type MeasuredBackend = Exclude<BackendName, 'tensorflow-gpu'>
 

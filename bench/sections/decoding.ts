@@ -7,7 +7,7 @@ import { countText, ratiosText, secondsText } from '../number-text.js'
 import { type BenchContext, roundsOf } from '../section.js'
 import { type Sitting, sit } from '../sitting.js'
 import { median, pairRatios, summarize } from '../statistics.js'
-import type { MeasuredTargets } from '../targets.js'
+import { asMeasured, type MeasuredTargets } from '../targets.js'
 import { facesPath } from '../workloads/decoding.js'
 
 const who = 'decoding'
@@ -88,6 +88,5 @@ export function decodingTargets(sitting: Sitting): MeasuredTargets {
   const own = imageSeconds(sitting, who, 'decode')
   const full = imageSeconds(sitting, pillow, 'full')
   if (!own || !full) return {}
-  const { median: value, lowerQuartile, upperQuartile } = summarize(pairRatios(own, full))
-  return { 'decode/pillow': { value, quartiles: [lowerQuartile, upperQuartile] } }
+  return { 'decode/pillow': asMeasured(summarize(pairRatios(own, full))) }
 }

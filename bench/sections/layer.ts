@@ -6,7 +6,7 @@ import { quartilesText, ratioText, secondsText } from '../number-text.js'
 import { type BenchContext, roundsOf } from '../section.js'
 import { sit } from '../sitting.js'
 import { type Line, lineFit, median, pairRatios, type Summary, summarize } from '../statistics.js'
-import type { MeasuredTargets } from '../targets.js'
+import { asMeasured, type MeasuredTargets } from '../targets.js'
 
 type LayerSize = Omit<LayerJob, 'workload' | 'backend' | 'warmUp' | 'rounds'>
 
@@ -73,12 +73,7 @@ export function layerTargets(setting: LayerSetting, report: ChildReport): Measur
     : undefined
   return {
     [`line ${setting.name}`]: { value: lineOf(setting, report).rSquared },
-    ...(ratio && {
-      [`layer ${setting.name}`]: {
-        value: ratio.median,
-        quartiles: [ratio.lowerQuartile, ratio.upperQuartile],
-      },
-    }),
+    ...(ratio && { [`layer ${setting.name}`]: asMeasured(ratio) }),
   }
 }
 

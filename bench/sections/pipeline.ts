@@ -6,9 +6,8 @@ import { countText, ratiosText, secondsText, shareText } from '../number-text.js
 import { type BenchContext, roundsOf } from '../section.js'
 import { sit } from '../sitting.js'
 import { median, pairRatios, summarize } from '../statistics.js'
-import type { MeasuredTargets } from '../targets.js'
+import { asMeasured, type MeasuredTargets } from '../targets.js'
 import { fullSettings, quickSettings } from './training-numbers.js'
-import { asMeasured } from './training-targets.js'
 
 type Amounts = Pick<PipelineJob, 'composed' | 'images' | 'batchesTimed'>
 

@@ -1,7 +1,7 @@
 import type { ChildReport } from '../child-report.js'
 import type { Sitting } from '../sitting.js'
 import { type Summary, summarize } from '../statistics.js'
-import type { Measured, MeasuredTargets, TargetId } from '../targets.js'
+import { asMeasured, type MeasuredTargets, type TargetId } from '../targets.js'
 import { hasConvolutions, nameOf, peakBytes, rateShare, stepSeconds } from './training-numbers.js'
 
 /** What a sitting says of the targets, as far as it measured what they are about. */
@@ -25,11 +25,6 @@ export function trainingTargets(sitting: Sitting): MeasuredTargets {
     summary ? [[id, asMeasured(summary)]] : [],
   )
   return Object.fromEntries(measured)
-}
-
-/** A median with its quartiles. */
-export function asMeasured({ median, lowerQuartile, upperQuartile }: Summary): Measured {
-  return { value: median, quartiles: [lowerQuartile, upperQuartile] }
 }
 
 function shares(reports: readonly ChildReport[] | undefined): Summary | undefined {

@@ -1,4 +1,5 @@
 import type * as tf from '@tensorflow/tfjs'
+import { biasedConvolutionName, biasedKernelGradientName, rectifiedNormName } from './tensorflow-onednn.js'
 import type { Attribute, NativeBackend, OutputMetadata, TensorData } from './tensorflow-operations.js'
 
 /** TensorFlow's numbers of the two types. */
@@ -11,8 +12,10 @@ interface Reduced {
   readonly inputs: readonly number[]
   /** Always (the factors of products), or only where one of these inputs is stored in bfloat16 already. */
   readonly when: 'always' | 'stored'
-  /** Whether its first output stays in bfloat16; else it is float32, as all further outputs are. */
+  /** Whether its first output stays in bfloat16; else it is cast to float32. */
   readonly stores: boolean
+  /** Further outputs that come in bfloat16 and are cast to float32; the others are float32 already. */
+  readonly casts?: readonly number[]
 }
 
 /**
@@ -22,10 +25,13 @@ interface Reduced {
  */
 const OPERATIONS: ReadonlyMap<string, Reduced> = new Map([
   ['Conv2D', { inputs: [0, 1], when: 'always', stores: true }],
+  [biasedConvolutionName, { inputs: [0, 1, 2], when: 'always', stores: true }],
   ['Conv2DBackpropInput', { inputs: [1, 2], when: 'always', stores: true }],
   ['Conv2DBackpropFilter', { inputs: [0, 2], when: 'always', stores: false }],
+  [biasedKernelGradientName, { inputs: [0, 2], when: 'always', stores: false, casts: [1] }],
   ['BatchMatMulV2', { inputs: [0, 1], when: 'always', stores: false }],
   ['FusedBatchNormV3', { inputs: [0], when: 'stored', stores: true }],
+  [rectifiedNormName, { inputs: [0], when: 'stored', stores: true }],
   ['FusedBatchNormGradV3', { inputs: [0, 1], when: 'stored', stores: true }],
   ['Relu', { inputs: [0], when: 'stored', stores: true }],
   ['ReluGrad', { inputs: [0, 1], when: 'stored', stores: true }],
@@ -122,8 +128,10 @@ export class Bfloat16Storage {
     if (!reduced) return this.executeWide(name, attributes, ids, outputs)
     const types = attributes.map(one => (TYPE_ATTRIBUTES.has(one.name) ? { ...one, value: BFLOAT16 } : one))
     const given = ids.map((id, at) => (reduced.inputs.includes(at) ? this.narrow(id) : id))
-    const [first, ...others] = this.backend.binding.executeOp(name, types, given, outputs)
-    return [this.output(first as OutputMetadata, reduced.stores), ...others.map(one => this.float(one))]
+    return this.backend.binding.executeOp(name, types, given, outputs).map((one, at) => {
+      const isReduced = at === 0 || reduced.casts?.includes(at)
+      return isReduced ? this.output(one, at === 0 && reduced.stores) : this.float(one)
+    })
   }
 
   private reducedFor(name: string, inputs: tf.Tensor[], ids: number[]): Reduced | undefined {

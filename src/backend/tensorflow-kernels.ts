@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs'
 import { handGradient } from '../layers/hand-gradient.js'
 import { type BatchNormInputs, registerLayerOps } from '../layers/ops.js'
-import { kernelGradient } from './tensorflow-kernel-gradient.js'
+import { kernelAndBiasGradient, kernelGradient } from './tensorflow-kernel-gradient.js'
+import { biasedConvolution, hasOneDnn, oneDnnLabel, rectifiedNormName } from './tensorflow-onednn.js'
 import { type Attribute, nativeBackend } from './tensorflow-operations.js'
 import { patchConvolution } from './tensorflow-patch-convolution.js'
 
@@ -19,9 +20,40 @@ export function registerTensorFlowKernels(): void {
   registerLayerOps('tensorflow', { batchNorm, reluGradient, channelSums, patchConvolution })
   // On a GPU TensorFlow's own operation is the fastest.
   if (!nativeBackend().isUsingGpuDevice) registerLayerOps('tensorflow', { kernelGradient })
+  if (hasOneDnn()) {
+    registerLayerOps('tensorflow', {
+      biasedConvolution,
+      biasedKernelGradient: kernelAndBiasGradient,
+      batchNormRelu,
+    })
+  }
 }
 
-function batchNorm({ x, gamma, beta, epsilon, onMoments }: BatchNormInputs): tf.Tensor {
+/** How TensorFlow normalizes: its operation, and whether that includes the ReLU. */
+interface Normalization {
+  readonly operation: string
+  readonly rectifies: boolean
+  readonly attributes: readonly Attribute[]
+}
+
+function batchNorm(inputs: BatchNormInputs): tf.Tensor {
+  return normalize(inputs, { operation: 'FusedBatchNormV3', rectifies: false, attributes: [] })
+}
+
+function batchNormRelu(inputs: BatchNormInputs): tf.Tensor {
+  const { TF_ATTR_INT, TF_ATTR_STRING } = nativeBackend().binding
+  const attributes = [
+    { name: 'activation_mode', type: TF_ATTR_STRING, value: 'Relu' },
+    { name: 'num_side_inputs', type: TF_ATTR_INT, value: 0 },
+    oneDnnLabel(),
+  ]
+  return normalize(inputs, { operation: rectifiedNormName, rectifies: true, attributes })
+}
+
+function normalize(
+  { x, gamma, beta, epsilon, onMoments }: BatchNormInputs,
+  { operation, rectifies, attributes }: Normalization,
+): tf.Tensor {
   const channels = x.shape.at(-1) as number
   const pixels = x.size / channels
   const asImage = (map: tf.Tensor) => (map.rank === 4 ? map : tf.reshape(map, [1, 1, pixels, channels]))
@@ -30,15 +62,18 @@ function batchNorm({ x, gamma, beta, epsilon, onMoments }: BatchNormInputs): tf.
     const empty = tf.tensor1d([])
     const inputs = [asImage(x), gamma, beta, empty, empty]
     // y, mean, unbiased variance, and three that the gradient takes back.
-    const [y, mean, variance, ...reserved] = fused('FusedBatchNormV3', epsilon, inputs, 6, [
+    const [y, mean, variance, ...reserved] = fused(operation, epsilon, inputs, 6, [
       { name: 'exponential_avg_factor', type: nativeBackend().binding.TF_ATTR_FLOAT, value: 1 },
+      ...attributes,
     ]) as [tf.Tensor, tf.Tensor1D, tf.Tensor1D, ...tf.Tensor[]]
     onMoments({ mean, variance: tf.mul(variance, (pixels - 1) / pixels) })
     return {
       value: asInput(y),
-      saved: [x, ...reserved],
+      saved: [x, ...reserved, ...(rectifies ? [y] : [])],
       gradient: (dy, [input, ...state]) => {
-        const back = [asImage(dy), asImage(input as tf.Tensor), gamma, ...state]
+        const dImage = asImage(dy)
+        const dNorm = rectifies ? reluGradient(dImage, state.pop() as tf.Tensor) : dImage
+        const back = [dNorm, asImage(input as tf.Tensor), gamma, ...state]
         const [dx, dGamma, dBeta] = fused('FusedBatchNormGradV3', epsilon, back, 5, [])
         return [asInput(dx as tf.Tensor), dGamma as tf.Tensor, dBeta as tf.Tensor]
       },

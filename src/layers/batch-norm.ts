@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { layerOps, type Moments } from './ops.js'
-import { offerRecipe } from './recomputation.js'
+import { offerRecipe, recomputesActivations } from './recomputation.js'
 
 /** Options of {@link batchNormalization}, as in tfjs-layers. */
 export type BatchNormalizationOptions = NonNullable<Parameters<typeof tf.layers.batchNormalization>[0]>
@@ -27,24 +27,31 @@ const Standard = tf.layers.batchNormalization({ name: 'standard' }).constructor 
  * tfjs's BatchNormalization, trained through the op table: one pass forward and one backward where tfjs composes about
  * twenty operations. Its class name, configuration, weights and results are those of tfjs, so that a saved network loads
  * without this library. As in tfjs, the moving variance averages the biased variance of the batches.
+ *
+ * Called with `rectify: true` it is followed by the ReLU that a network has after it, in the same pass where the backend
+ * can.
  */
 export class BatchNormalization extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
     const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor
     const channelsLast = this.axis === -1 || this.axis === x.rank - 1
+    const rectify = kwargs.rectify === true
     if (kwargs.training !== true || !channelsLast || !this.center || !this.scale) {
-      return super.call(inputs, kwargs)
+      const result = super.call(inputs, kwargs)
+      return rectify ? tf.tidy(() => layerOps().relu(result as tf.Tensor)) : result
     }
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
       const [gamma, beta] = [this.gamma.read(), this.beta.read()]
-      const y = this.normalize(x, gamma, beta, moments => this.follow(moments))
+      const follow = (moments: Moments) => this.follow(moments)
+      if (rectify && !recomputesActivations()) return this.normalize(x, gamma, beta, follow, 'batchNormRelu')
+      const y = this.normalize(x, gamma, beta, follow)
       offerRecipe(y, {
         sources: [x, gamma, beta],
         compute: ([again, ...weights]) =>
           this.normalize(again as tf.Tensor, weights[0] as tf.Tensor, weights[1] as tf.Tensor, () => {}),
       })
-      return y
+      return rectify ? layerOps().relu(y) : y
     })
   }
 
@@ -53,8 +60,9 @@ export class BatchNormalization extends Standard {
     gamma: tf.Tensor,
     beta: tf.Tensor,
     onMoments: (moments: Moments) => void,
+    operation: 'batchNorm' | 'batchNormRelu' = 'batchNorm',
   ): tf.Tensor {
-    return layerOps().batchNorm({
+    return layerOps()[operation]({
       x,
       gamma: gamma as tf.Tensor1D,
       beta: beta as tf.Tensor1D,

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs'
 import type { Size2D } from '../shapes.js'
-import { inputGradient, kernelGradient } from './convolution-gradients.js'
+import { inputGradient } from './convolution-gradients.js'
 import { isFixed } from './fixed-inputs.js'
 import { handGradient } from './hand-gradient.js'
-import { layerOps } from './ops.js'
+import { type KernelGradientInputs, layerOps } from './ops.js'
 import { keepInput } from './recomputation.js'
 
 /** Options of {@link convolution}, as in tfjs-layers. */
@@ -63,16 +63,26 @@ function convolve(
 ): tf.Tensor4D {
   const through = !isFixed(x)
   return handGradient([...(through ? [x] : []), kernel, ...(bias ? [bias] : [])], () => {
-    const product = tf.conv2d(x, kernel, [...strides], pad)
+    const value = bias
+      ? layerOps().biasedConvolution({ x, kernel, bias, strides, pad })
+      : tf.conv2d(x, kernel, [...strides], pad)
     const kept = keepInput(x)
     return {
-      value: bias ? tf.add(product, bias) : product,
+      value,
       saved: kept.tensors,
       gradient: (dy, saved) => [
         ...(through ? [inputGradient(dy, kernel, x.shape, strides, pad)] : []),
-        kernelGradient(kept.restore(saved), dy, kernel.shape, strides, pad),
-        ...(bias ? [layerOps().channelSums(dy)] : []),
+        ...weightGradients(
+          { x: kept.restore(saved), dy, kernelShape: kernel.shape, strides, pad },
+          bias !== undefined,
+        ),
       ],
     }
   })
+}
+
+function weightGradients(inputs: KernelGradientInputs, biased: boolean): tf.Tensor[] {
+  if (!biased) return [layerOps().kernelGradient(inputs)]
+  const { dKernel, dBias } = layerOps().biasedKernelGradient(inputs)
+  return [dKernel, dBias]
 }

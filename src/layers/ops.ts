@@ -22,6 +22,18 @@ export interface BatchNormInputs {
   readonly onMoments: (moments: Moments) => void
 }
 
+/** Arguments of {@link LayerOps.biasedConvolution}. */
+export interface BiasedConvolutionInputs {
+  /** (B,H,W,C) float32. */
+  readonly x: tf.Tensor4D
+  /** (kh,kw,C,F). */
+  readonly kernel: tf.Tensor4D
+  /** (F). */
+  readonly bias: tf.Tensor1D
+  readonly strides: Size2D
+  readonly pad: 'same' | 'valid'
+}
+
 /** Arguments of {@link LayerOps.kernelGradient}. */
 export interface KernelGradientInputs {
   /** (B,H,W,C) float32, input of the convolution. */
@@ -32,6 +44,14 @@ export interface KernelGradientInputs {
   readonly kernelShape: readonly number[]
   readonly strides: Size2D
   readonly pad: 'same' | 'valid'
+}
+
+/** The derivatives of a convolution by its weights. */
+export interface BiasedKernelGradient {
+  /** (kh,kw,C,F). */
+  readonly dKernel: tf.Tensor4D
+  /** (F). */
+  readonly dBias: tf.Tensor1D
 }
 
 /**
@@ -63,6 +83,12 @@ export interface LayerOps {
    */
   batchNorm(inputs: BatchNormInputs): tf.Tensor
   /**
+   * {@link batchNorm}, then {@link relu}.
+   *
+   * @returns in x's shape, differentiable by x, gamma and beta; keeps x and its output for the backward pass
+   */
+  batchNormRelu(inputs: BatchNormInputs): tf.Tensor
+  /**
    * max(x, 0).
    *
    * @returns in x's shape, differentiable by x; keeps its output for the backward pass, not x
@@ -72,8 +98,12 @@ export interface LayerOps {
    * The derivative of ReLU from its output: dy where the output is positive, else 0.
    */
   reluGradient<T extends tf.Tensor>(dy: T, output: T): T
+  /** A convolution plus its bias, (B,H',W',F); not differentiable itself. */
+  biasedConvolution(inputs: BiasedConvolutionInputs): tf.Tensor4D
   /** The derivative of a convolution by its kernel, (kh,kw,C,F); not differentiable itself. */
   kernelGradient(inputs: KernelGradientInputs): tf.Tensor4D
+  /** The derivatives of a convolution by its kernel, (kh,kw,C,F), and its bias, (F); not differentiable themselves. */
+  biasedKernelGradient(inputs: KernelGradientInputs): BiasedKernelGradient
   /**
    * Sums over all axes but the last: the derivative by a bias; not differentiable itself.
    *
@@ -134,6 +164,8 @@ export const composedOps: LayerOps = {
     })
   },
 
+  batchNormRelu: inputs => layerOps().relu(layerOps().batchNorm(inputs)),
+
   relu(x) {
     const recipe = recipeOf(x)
     const y = handGradient([x], () => {
@@ -152,6 +184,9 @@ export const composedOps: LayerOps = {
 
   reluGradient: (dy, output) => tf.mul(dy, tf.step(output)),
 
+  biasedConvolution: ({ x, kernel, bias, strides, pad }) =>
+    tf.add(tf.conv2d(x, kernel, [...strides], pad), bias),
+
   kernelGradient({ x, dy, kernelShape, strides, pad }) {
     // tfjs has the kernel but exports no operation for it.
     return tf
@@ -162,6 +197,11 @@ export const composedOps: LayerOps = {
         { strides: [...strides], pad, dataFormat: 'NHWC', filterShape: [...kernelShape] },
       ) as tf.Tensor4D
   },
+
+  biasedKernelGradient: inputs => ({
+    dKernel: layerOps().kernelGradient(inputs),
+    dBias: layerOps().channelSums(inputs.dy),
+  }),
 
   channelSums: x => tf.sum(x, [...x.shape.keys()].slice(0, -1)),
 

@@ -24,6 +24,11 @@ export function recomputeActivations(recompute: boolean): void {
   enabled = recompute
 }
 
+/** Whether {@link recomputeActivations} is on. */
+export function recomputesActivations(): boolean {
+  return enabled
+}
+
 /** Tells how `tensor` can be computed again, while {@link recomputeActivations} is on. */
 export function offerRecipe(tensor: tf.Tensor, recipe: Recipe): void {
   if (!enabled) return

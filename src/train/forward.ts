@@ -1,11 +1,15 @@
 import * as tf from '@tensorflow/tfjs'
+import { BatchNormalization } from '../layers/batch-norm.js'
 import { isRecipeSource } from '../layers/recomputation.js'
+import { ReLU } from '../layers/relu.js'
 
 /** One layer's place in the order of computation; tensors go by the numbers of their symbolic ones. */
 interface Step {
   readonly layer: tf.layers.Layer
   readonly inputs: readonly number[]
   readonly output: number
+  /** Whether this BatchNorm does the work of the ReLU after it, too. */
+  readonly rectify?: boolean
 }
 
 /** Layers that hand masks on, which only tfjs's own execution does. */
@@ -26,9 +30,32 @@ export function frugalForward(model: tf.LayersModel): (x: tf.Tensor, training: b
   const [input, output] = [model.inputs[0], model.outputs[0]]
   const steps = input && output && model.inputs.length === 1 ? stepsTo(output, input) : undefined
   if (!input || !output || !steps) return (x, training) => model.apply(x, { training }) as tf.Tensor
+  const joined = joinReLUs(steps, output.id)
+  const readers = readersOf(joined)
+  return (x, training) => tf.tidy(() => run(joined, new Map([[input.id, x]]), readers, training, output.id))
+}
+
+/** How many steps read each tensor. */
+function readersOf(steps: readonly Step[]): ReadonlyMap<number, number> {
   const readers = new Map<number, number>()
   for (const id of steps.flatMap(step => step.inputs)) readers.set(id, (readers.get(id) ?? 0) + 1)
-  return (x, training) => tf.tidy(() => run(steps, new Map([[input.id, x]]), readers, training, output.id))
+  return readers
+}
+
+/** The same steps, but a BatchNorm whose output only a ReLU reads does both. */
+function joinReLUs(steps: readonly Step[], result: number): readonly Step[] {
+  const readers = readersOf(steps)
+  const joined: Step[] = []
+  for (const step of steps) {
+    const input = step.inputs[0] as number
+    const alone = step.layer instanceof ReLU && readers.get(input) === 1 && input !== result
+    const norm = joined.findIndex(
+      ({ layer, output }) => alone && output === input && layer instanceof BatchNormalization,
+    )
+    if (norm < 0) joined.push(step)
+    else joined[norm] = { ...(joined[norm] as Step), output: step.output, rectify: true }
+  }
+  return joined
 }
 
 function run(
@@ -40,9 +67,12 @@ function run(
 ): tf.Tensor {
   const given = new Set(values.keys())
   const left = new Map(readers)
-  for (const { layer, inputs, output } of steps) {
+  for (const { layer, inputs, output, rectify } of steps) {
     const tensors = inputs.map(id => values.get(id) as tf.Tensor)
-    const value = layer.apply(tensors.length === 1 ? (tensors[0] as tf.Tensor) : tensors, { training })
+    const value = layer.apply(tensors.length === 1 ? (tensors[0] as tf.Tensor) : tensors, {
+      training,
+      ...(rectify && { rectify }),
+    })
     values.set(output, value as tf.Tensor)
     for (const id of inputs) {
       const still = (left.get(id) ?? 0) - 1

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { batchNormalization } from '../../src/layers/batch-norm.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
+import { relu } from '../../src/layers/relu.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { releaseEarly } from '../../src/train/early-release.js'
 import { frugalForward } from '../../src/train/forward.js'
@@ -69,6 +71,35 @@ describe('frugalForward', () => {
     const again = gradients(model, frugalForward(model)).peak
     expect(frugal).toBeLessThan(usual)
     expect(again).toBeLessThan(frugal)
+  })
+
+  it('has a BatchNorm do the work of the ReLU after it, where nothing else reads its output', () => {
+    const input = tf.input({ shape: [3] })
+    const [norm, other] = [batchNormalization({ name: 'norm' }), batchNormalization({ name: 'other' })]
+    const normal = norm.apply(input) as tf.SymbolicTensor
+    const alone = relu().apply(normal) as tf.SymbolicTensor
+    const both = other.apply(alone) as tf.SymbolicTensor
+    const sum = tf.layers.add().apply([relu().apply(both) as tf.SymbolicTensor, both]) as tf.SymbolicTensor
+    const asked: Record<string, unknown>[] = []
+    for (const layer of [norm, other]) layer.setCallHook((_, kwargs) => asked.push({ ...kwargs }))
+    const x = tf.tensor2d([
+      [1, -2, 3],
+      [-3, 5, 0],
+    ])
+    const negative = (values: ArrayLike<number>) => Array.from(values).some(value => value < 0)
+    for (const training of [true, false]) {
+      const models = { alone, both, normal, sum }
+      for (const [name, outputs] of Object.entries(models)) {
+        const model = tf.model({ inputs: input, outputs })
+        const forward = frugalForward(model)
+        asked.length = 0
+        const actual = forward(x, training).dataSync()
+        const rectified = name === 'normal' ? [undefined] : name === 'alone' ? [true] : [true, undefined]
+        if (training) expect(asked.map(({ rectify }) => rectify)).toEqual(rectified)
+        expect(actual).toEqual(whole(model)(x, training).dataSync())
+        expect(negative(actual)).toBe(name !== 'alone')
+      }
+    }
   })
 
   it('leaks nothing and leaves its input', () => {

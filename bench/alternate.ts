@@ -11,22 +11,30 @@ export interface Rounds {
   readonly warmUp: number
   /** Rounds that are timed. */
   readonly rounds: number
+  /**
+   * Runs of a contestant before each one that is timed; 0 unless given. What a large contestant leaves behind, in caches and in freed memory,
+   * slows the next one by milliseconds.
+   */
+  readonly lead?: number
 }
 
 /**
- * Times contestants in turn, A B C A B C, so that what disturbs the machine for a while disturbs all of them.
+ * Times contestants in turn, A B C, B C A, C A B, so that what disturbs the machine for a while disturbs all of them, and none always
+ * follows the same one.
  *
  * @param now a clock, in milliseconds
  * @returns seconds of each run by contestant, in the order of the rounds
  */
 export async function alternate(
   contestants: readonly Contestant[],
-  { warmUp, rounds }: Rounds,
+  { warmUp, rounds, lead = 0 }: Rounds,
   now: () => number = () => performance.now(),
 ): Promise<Record<string, number[]>> {
   const seconds: Record<string, number[]> = Object.fromEntries(contestants.map(({ name }) => [name, []]))
   for (let round = -warmUp; round < rounds; round++) {
-    for (const contestant of contestants) {
+    const first = (round + warmUp) % contestants.length
+    for (const contestant of [...contestants.slice(first), ...contestants.slice(0, first)]) {
+      for (let run = 0; run < lead; run++) await contestant.run()
       const start = now()
       await contestant.run()
       const elapsed = (now() - start) / 1000

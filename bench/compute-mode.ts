@@ -1,4 +1,4 @@
-import { PRECISIONS, type Precision } from '../src/backend/precision.js'
+import type { Precision } from '../src/backend/precision.js'
 import { multipliesBfloat16 } from '../src/backend/processor.js'
 
 /** How a training step computes. */
@@ -6,9 +6,6 @@ export type ComputeMode = Precision | 'float32, low memory'
 
 /** Every mode, in the order of the tables. */
 export const modes: readonly ComputeMode[] = ['float32', 'float32, low memory', 'bf16']
-
-/** The modes in which peers are measured. */
-export const peerModes: readonly Precision[] = PRECISIONS
 
 /** The modes in which this library trains with a backend on this processor. */
 export function ownModes(backend: string): readonly ComputeMode[] {

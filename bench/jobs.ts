@@ -30,6 +30,9 @@ export interface NetworkSize extends MixtureSize {
 /** Dense, or with the sparse mixture. */
 export type NetworkKind = 'wrn' | 'wrn-pmoe'
 
+/** Side of the kernel of the wide residual network's last convolution, which an expert's own may be smaller than. */
+export const networkKernel = 3
+
 /** Forward and backward of one layer: convolution, mixture, masked mixture, for several L. */
 export interface LayerJob extends Common, Omit<MixtureSize, 'keep'> {
   readonly workload: 'layer'

@@ -7,6 +7,7 @@ export interface BenchOptions {
   readonly backend: BackendName | 'auto'
   readonly only: ReadonlySet<Letter>
   readonly quick: boolean
+  /** Rounds of processes that take turns. */
   readonly repeats?: number
   /** Folder of the peers' environment. */
   readonly peers?: string
@@ -26,7 +27,7 @@ export function benchCommand(): Command {
         .choices(['auto', 'tensorflow', 'tensorflow-gpu', 'wasm', 'cpu'])
         .default('auto'),
     )
-    .option('--repeats <rounds>', 'alternating rounds of every workload', parseRepeats)
+    .option('--repeats <rounds>', 'rounds of the processes that take turns: b, c, e, g, h', parseRepeats)
     .option('--peers <folder>', 'measure the peers too: a folder made by bench/peers/setup.sh')
     .option('--quick', 'tiny sizes and few rounds: shows that everything runs, measures nothing', false)
     .option('--json <file>', 'write everything that was measured')

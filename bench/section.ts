@@ -9,7 +9,7 @@ export interface BenchContext {
   readonly backend: BackendName | 'auto'
   /** Whether tiny sizes and few rounds are to show that everything runs. */
   readonly quick: boolean
-  /** Alternating rounds, where the user set them. */
+  /** Rounds of processes that take turns, where the user set them. */
   readonly repeats?: number
   /** The interpreter of the peers' environment, where peers are to be measured. */
   readonly python?: string
@@ -20,8 +20,12 @@ export interface BenchContext {
   readonly log: (line: string) => void
 }
 
-/** The rounds of a workload: those of the full measurement unless the user set them or wants it quick. */
-export function roundsOf({ quick, repeats }: BenchContext, full: Rounds): Rounds {
-  const { warmUp, rounds } = quick ? { warmUp: 1, rounds: 2 } : full
-  return { warmUp, rounds: repeats ?? rounds }
+/** The rounds within a process: those of the full measurement unless the user wants it quick. */
+export function roundsOf({ quick }: BenchContext, full: Rounds): Rounds {
+  return quick ? { warmUp: 1, rounds: 2 } : full
+}
+
+/** How often processes take turns: as in the full measurement unless the user set it or wants it quick. */
+export function turnsOf({ quick, repeats }: BenchContext, full: number): number {
+  return repeats ?? (quick ? 2 : full)
 }

@@ -32,7 +32,7 @@ export class Sitting {
 }
 
 /**
- * Runs processes in turn, A B C A B C. One that fails is reported and left out from there on, as if it had not come.
+ * Runs processes in turn, there and back, A B C, C B A, so that what changes slowly changes both sides of a ratio alike. One that fails is reported and left out from there on, as if it had not come.
  */
 export async function sit(
   title: string,
@@ -43,7 +43,7 @@ export async function sit(
   const reports = new Map<string, ChildReport[]>(commands.map(({ who }) => [who, []]))
   const failures: string[] = []
   for (let round = 1; round <= rounds; round++) {
-    for (const command of commands) {
+    for (const command of round % 2 === 1 ? commands : commands.toReversed()) {
       const own = reports.get(command.who)
       if (!own) continue
       log(`${title}, round ${round} of ${rounds}: ${command.who}`)

@@ -29,6 +29,7 @@ export type TargetId =
   | 'pmoe/wrn'
   | 'layer 4x4'
   | 'layer 1x1'
+  | 'layer 1x1 for 3x3'
   | 'line 4x4'
   | 'line 1x1'
   | 'memory wrn'
@@ -50,8 +51,19 @@ export const targets: readonly Target[] = [
   below('pmoe/torch bf16', `WRN-pMoE step, ${step}, bf16: ours / PyTorch, sparse`, 1, 0.8),
   below('wrn/keras', `WRN step, ${step}, float32: ours / Keras`, 1, 0.85),
   below('pmoe/wrn', `WRN-pMoE step / WRN step, both ours, ${step}, float32`, 0.82, 0.79),
-  below('layer 4x4', 'PatchMoE / Conv2D, l/n = 1/8, 16x16x640 in 4x4 patches', 0.2, 0.15),
-  below('layer 1x1', 'PatchMoE / Conv2D, l/n = 1/8, 8x8x640 in 1x1 patches', 0.2, 0.15),
+  below(
+    'layer 4x4',
+    'PatchMoE / the 3x3 Conv2D in its place, l/n = 1/8, 16x16x640 in 4x4 patches',
+    0.2,
+    0.15,
+  ),
+  below(
+    'layer 1x1 for 3x3',
+    'PatchMoE / the 3x3 Conv2D in its place, l/n = 1/8, 8x8x640 in 1x1 patches',
+    0.2,
+    0.15,
+  ),
+  below('layer 1x1', 'PatchMoE / a 1x1 Conv2D, l/n = 1/8, 8x8x640 in 1x1 patches', 0.2, 0.15),
   line('line 4x4', 'R^2 of the time of PatchMoE against l, 16x16x640 in 4x4 patches'),
   line('line 1x1', 'R^2 of the time of PatchMoE against l, 8x8x640 in 1x1 patches'),
   below('memory wrn', `Peak memory, WRN, ${step}, float32: ours / Keras`, 1, 0.8),

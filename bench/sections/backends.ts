@@ -5,7 +5,7 @@ import type { SectionResult, Table } from '../bench-result.js'
 import { type ChildCommand, ownCommand } from '../child-process.js'
 import type { NetworkKind, TrainingJob } from '../jobs.js'
 import { quartilesText, ratiosText, secondsText } from '../number-text.js'
-import { type BenchContext, roundsOf } from '../section.js'
+import { type BenchContext, turnsOf } from '../section.js'
 import { type Sitting, sit } from '../sitting.js'
 import { summarize } from '../statistics.js'
 import { asMeasured, type MeasuredTargets } from '../targets.js'
@@ -38,8 +38,7 @@ export async function measureBackends(context: BenchContext): Promise<SectionRes
   const native = findNative().some(candidate => whyUnusable(candidate) === undefined)
   const backends: MeasuredBackend[] = native ? ['tensorflow', 'wasm', 'cpu'] : ['wasm', 'cpu']
   const commands = networks.flatMap(network => backends.map(backend => command(network, backend, context)))
-  const { rounds } = roundsOf(context, { warmUp: 0, rounds: 3 })
-  const sitting = await sit('(e)', commands, rounds, context)
+  const sitting = await sit('(e)', commands, turnsOf(context, 3), context)
   return {
     tables: [backendTable(sitting, backends, context.quick ? quickSize : size)],
     measured: backendTargets(sitting),

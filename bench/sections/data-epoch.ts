@@ -19,11 +19,12 @@ export async function measureEpochs(context: BenchContext): Promise<SectionResul
   const job: EpochJob = {
     workload: 'epoch',
     backend: context.backend,
-    ...roundsOf(context, { warmUp: 1, rounds: 5 }),
+    ...roundsOf(context, { warmUp: 1, rounds: 20 }),
     ...size,
     widen: context.quick ? 1 : 2,
-    images: context.quick ? 12 : 4096,
-    shuffleWindow: context.quick ? 8 : 1024,
+    // Short epochs, many times: what disturbs a machine for seconds is to disturb single rounds.
+    images: context.quick ? 12 : 1024,
+    shuffleWindow: context.quick ? 8 : 256,
   }
   const { reports, failures } = await sit('(k)', [ownCommand(who, job)], 1, context)
   const report = reports.get(who)?.[0]

@@ -1,7 +1,7 @@
 import type { SectionResult, Table } from '../bench-result.js'
 import { ownCommand } from '../child-process.js'
 import { type ChildReport, secondsOf } from '../child-report.js'
-import type { LayerJob } from '../jobs.js'
+import { type LayerJob, networkKernel } from '../jobs.js'
 import { quartilesText, ratioText, secondsText } from '../number-text.js'
 import { type BenchContext, roundsOf } from '../section.js'
 import { sit } from '../sitting.js'
@@ -51,7 +51,7 @@ export async function measureLayers(context: BenchContext): Promise<SectionResul
   let measured: MeasuredTargets = {}
   for (const setting of context.quick ? quick : full) {
     const { name, ...size } = setting
-    const rounds = roundsOf(context, { warmUp: 2, rounds: 15 })
+    const rounds = { ...roundsOf(context, { warmUp: 1, rounds: 15 }), lead: 1 }
     const who = `layer ${mapText(setting)}`
     const job: LayerJob = { workload: 'layer', backend: context.backend, ...rounds, ...size }
     const sitting = await sit('(a)', [ownCommand(who, job)], 1, context)
@@ -68,12 +68,15 @@ export async function measureLayers(context: BenchContext): Promise<SectionResul
 /** What the measurement of one map says of the targets. */
 export function layerTargets(setting: LayerSetting, report: ChildReport): MeasuredTargets {
   const eighth = patchesOf(setting) / 8
-  const ratio = setting.keeps.includes(eighth)
-    ? ratioTo(report, `moe ${eighth}`, sameConv(setting))
+  const isMeasured = setting.keeps.includes(eighth)
+  const ratio = isMeasured ? ratioTo(report, `moe ${eighth}`, sameConv(setting)) : undefined
+  const replaced = isMeasured
+    ? ratioTo(report, `moe ${eighth}`, `conv ${networkKernel}x${networkKernel}`)
     : undefined
   return {
     [`line ${setting.name}`]: { value: lineOf(setting, report).rSquared },
     ...(ratio && { [`layer ${setting.name}`]: asMeasured(ratio) }),
+    ...(replaced && setting.name === '1x1' && { 'layer 1x1 for 3x3': asMeasured(replaced) }),
   }
 }
 

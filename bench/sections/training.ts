@@ -1,16 +1,16 @@
 import type { SectionResult, Table } from '../bench-result.js'
 import { type ChildCommand, ownCommand } from '../child-process.js'
-import { type ComputeMode, ownModes, peerModes } from '../compute-mode.js'
+import { type ComputeMode, modes, ownModes } from '../compute-mode.js'
 import type { NetworkKind, TrainingJob } from '../jobs.js'
 import { type Peer, peerCommand } from '../peers.js'
-import { type BenchContext, roundsOf } from '../section.js'
+import { type BenchContext, turnsOf } from '../section.js'
 import { type Sitting, sit } from '../sitting.js'
 import { fullSettings, nameOf, networks, quickSettings, type TrainingSetting } from './training-numbers.js'
 import { memoryTable, peerTable, rateTable, stepTable } from './training-tables.js'
 import { trainingTargets } from './training-targets.js'
 
 /** Processes, one for each round; steps within each, the median of which counts. */
-const processes = { warmUp: 0, rounds: 5 }
+const processes = 5
 const steps = { warmUp: 2, rounds: 7 }
 
 /**
@@ -20,9 +20,11 @@ const steps = { warmUp: 2, rounds: 7 }
 export async function measureTrainings(context: BenchContext): Promise<SectionResult> {
   const sittings: [TrainingSetting, Sitting][] = []
   for (const setting of context.quick ? quickSettings : fullSettings) {
-    const commands = [...ownCommands(setting, context), ...peerCommands(setting, context)]
-    const { rounds } = roundsOf(context, processes)
-    sittings.push([setting, await sit(setting.name, commands, rounds, context)])
+    const commands = modes.flatMap(mode => [
+      ...ownCommands(setting, mode, context),
+      ...peerCommands(setting, mode, context),
+    ])
+    sittings.push([setting, await sit(setting.name, commands, turnsOf(context, processes), context)])
   }
   const targeted = sittings.find(([setting]) => setting.hasTargets)?.[1]
   return {
@@ -49,37 +51,33 @@ function tablesOf(sittings: readonly [TrainingSetting, Sitting][], context: Benc
   return asked.filter(letter => letter !== 'c' || context.python !== undefined).map(letter => made[letter]())
 }
 
-function ownCommands(setting: TrainingSetting, context: BenchContext): ChildCommand[] {
-  return ownModes(context.backend).flatMap(precision =>
-    networks.map(network => {
-      const job: TrainingJob = {
-        workload: 'training',
-        backend: context.backend,
-        convolutions: context.only.has('h') && precision === 'float32',
-        ...jobOf(setting, network, precision, context),
-      }
-      return ownCommand(nameOf('ours', network, precision), job)
-    }),
+function ownCommands(setting: TrainingSetting, mode: ComputeMode, context: BenchContext): ChildCommand[] {
+  if (!ownModes(context.backend).includes(mode)) return []
+  return networks.map(network => {
+    const job: TrainingJob = {
+      workload: 'training',
+      backend: context.backend,
+      convolutions: context.only.has('h') && mode === 'float32',
+      ...jobOf(setting, network, mode, context),
+    }
+    return ownCommand(nameOf('ours', network, mode), job)
+  })
+}
+
+function peerCommands(setting: TrainingSetting, mode: ComputeMode, context: BenchContext): ChildCommand[] {
+  const { python, only } = context
+  if (python === undefined || !(only.has('c') || only.has('g'))) return []
+  return peersIn(mode).flatMap(peer =>
+    networks.map(network =>
+      peerCommand(nameOf(peer, network, mode), python, peer, jobOf(setting, network, mode, context)),
+    ),
   )
 }
 
-function peerCommands(setting: TrainingSetting, context: BenchContext): ChildCommand[] {
-  const { python, only } = context
-  if (python === undefined || !(only.has('c') || only.has('g'))) return []
-  const entrants: readonly (readonly [Peer, ComputeMode])[] = [
-    ['keras', 'float32'],
-    ...peerModes.map(precision => ['torch', precision] as const),
-  ]
-  return entrants.flatMap(([peer, precision]) =>
-    networks.map(network =>
-      peerCommand(
-        nameOf(peer, network, precision),
-        python,
-        peer,
-        jobOf(setting, network, precision, context),
-      ),
-    ),
-  )
+/** The peers that are measured in a mode. */
+function peersIn(mode: ComputeMode): readonly Peer[] {
+  if (mode === 'float32') return ['keras', 'torch']
+  return mode === 'bf16' ? ['torch'] : []
 }
 
 function jobOf(

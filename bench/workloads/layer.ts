@@ -3,10 +3,7 @@ import { patchGate } from '../../src/layers/patch-gate.js'
 import { patchMoE } from '../../src/layers/patch-moe.js'
 import { alternate, type Contestant } from '../alternate.js'
 import type { ChildReport } from '../child-report.js'
-import type { LayerJob } from '../jobs.js'
-
-/** Side of the kernel of the wide residual network's convolution, where an expert's own is smaller. */
-const networkKernel = 3
+import { type LayerJob, networkKernel } from '../jobs.js'
 
 /**
  * Times forward and backward (gradients of the map and of every weight, for a given gradient of the output) of

@@ -136,6 +136,14 @@ describe('the layer', () => {
       'line 4x4': { value: 1 },
     })
   })
+
+  it('stands for a 3x3 convolution where its own is 1x1', () => {
+    const single = { ...layer, name: '1x1', side: 4, patch: 1, kernel: 1 } as const
+    const seconds = { ...report.seconds, 'conv 1x1': [0.03, 0.06] }
+    const measured = layerTargets(single, { ...report, seconds })
+    expect(measured['layer 1x1']?.value).toBeCloseTo(0.5, 12)
+    expect(measured['layer 1x1 for 3x3']?.value).toBeCloseTo(0.15, 12)
+  })
 })
 
 it('prediction is compared batch by batch', () => {

@@ -120,7 +120,7 @@ export interface LayerOps {
   exactly<T>(compute: () => T): T
 }
 
-const registered = new Map<string, Partial<LayerOps>>()
+const registered = new Map<string, LayerOps>()
 
 /**
  * Gives a backend operations of its own.
@@ -128,12 +128,12 @@ const registered = new Map<string, Partial<LayerOps>>()
  * @param backend tfjs's name of it: 'tensorflow', 'wasm', ...
  */
 export function registerLayerOps(backend: string, ops: Partial<LayerOps>): void {
-  registered.set(backend, { ...registered.get(backend), ...ops })
+  registered.set(backend, { ...composedOps, ...registered.get(backend), ...ops })
 }
 
 /** The operations of the current backend. */
 export function layerOps(): LayerOps {
-  return { ...composedOps, ...registered.get(tf.getBackend()) }
+  return registered.get(tf.getBackend()) ?? composedOps
 }
 
 /** The operations as any backend can run them; gradients are written by hand to save passes over the map. */

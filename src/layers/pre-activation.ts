@@ -69,18 +69,22 @@ export function normReluGradient(
 ): { dWindows: tf.Tensor5D; dGamma: tf.Tensor2D; dBeta: tf.Tensor2D } {
   const { scale, inverseDeviation } = scaleOf(norm)
   const dNorm = layerOps().reluGradient(dActive, active)
-  const centred = tf.mul(tf.sub(windows, perExpert(norm.moments.mean)), inverseDeviation)
+  const centred = tf.sub(windows, perExpert(norm.moments.mean))
   const dBeta = tf.sum(dNorm, [1, 2, 3]) as tf.Tensor2D
-  const dGamma = tf.sum(tf.mul(dNorm, centred), [1, 2, 3]) as tf.Tensor2D
+  const dGamma = tf.mul(tf.sum(tf.mul(dNorm, centred), [1, 2, 3]), inverseDeviation) as tf.Tensor2D
   if (!statistics) return { dWindows: tf.mul(dNorm, scale), dGamma, dBeta }
-  const through = tf.div(tf.add(perExpert(dBeta), tf.mul(centred, perExpert(dGamma))), statistics.coreCount)
+  const { coreCount } = statistics
+  // Small factors first: a pass over all windows each is saved.
+  const slope = perExpert(tf.div(tf.mul(dGamma, inverseDeviation), coreCount))
+  const through = tf.add(tf.mul(centred, slope), perExpert(tf.div(dBeta, coreCount)))
   const own = statistics.coreMask ? tf.mul(through, statistics.coreMask) : through
   return { dWindows: tf.mul(tf.sub(dNorm, own), scale), dGamma, dBeta }
 }
 
-function scaleOf(norm: ExpertNorm): { scale: tf.Tensor; inverseDeviation: tf.Tensor } {
-  const inverseDeviation = perExpert(tf.rsqrt(tf.add(norm.moments.variance, norm.epsilon)) as tf.Tensor2D)
-  return { scale: tf.mul(perExpert(norm.gamma), inverseDeviation), inverseDeviation }
+/** The factor of each expert's channels, (K,1,1,1,C), and 1 / sqrt(variance + epsilon), (K,C). */
+function scaleOf(norm: ExpertNorm): { scale: tf.Tensor5D; inverseDeviation: tf.Tensor2D } {
+  const inverseDeviation = tf.rsqrt(tf.add(norm.moments.variance, norm.epsilon)) as tf.Tensor2D
+  return { scale: perExpert(tf.mul(norm.gamma, inverseDeviation)), inverseDeviation }
 }
 
 function perExpert(values: tf.Tensor2D): tf.Tensor5D {

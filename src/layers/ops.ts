@@ -200,7 +200,7 @@ export const composedOps: LayerOps = {
 
   biasedKernelGradient: inputs => ({
     dKernel: layerOps().kernelGradient(inputs),
-    dBias: layerOps().channelSums(inputs.dy),
+    dBias: channelSumsOnce(inputs.dy),
   }),
 
   channelSums: x => tf.sum(x, [...x.shape.keys()].slice(0, -1)),
@@ -211,4 +211,16 @@ export const composedOps: LayerOps = {
 /** (..., C) -> (P,C). */
 function asRows(x: tf.Tensor): tf.Tensor2D {
   return tf.reshape(x, [-1, x.shape.at(-1) as number])
+}
+
+/** Sums by the data that they are of. */
+const knownSums = new WeakMap<object, tf.Tensor1D>()
+
+/** {@link LayerOps.channelSums}, but once for the two convolutions that end in one residual sum: its derivative is that of both. */
+function channelSumsOnce(x: tf.Tensor): tf.Tensor1D {
+  const known = knownSums.get(x.dataId)
+  if (known && !known.isDisposed) return tf.clone(known)
+  const sums = layerOps().channelSums(x)
+  knownSums.set(x.dataId, sums)
+  return sums
 }

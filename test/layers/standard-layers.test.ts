@@ -1,9 +1,11 @@
 import * as tf from '@tensorflow/tfjs'
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { convolution } from '../../src/layers/convolution.js'
 import { fixInput } from '../../src/layers/fixed-inputs.js'
+import { layerOps, registerLayerOps } from '../../src/layers/ops.js'
 import { relu } from '../../src/layers/relu.js'
 import { residualAdd } from '../../src/layers/residual-add.js'
+import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 
 beforeAll(async () => {
@@ -45,6 +47,33 @@ describe('ReLU', () => {
 })
 
 describe('Convolution', () => {
+  it('sums its bias gradient once with the other convolution of a residual sum', () => {
+    const { channelSums } = layerOps()
+    const [left, right] = [1, 3].map(kernelSize =>
+      convolution({ filters: 2, kernelSize, padding: 'same', kernelInitializer: 'ones' }),
+    )
+    const add = residualAdd()
+    const x = tf.randomNormal([2, 4, 4, 3], 0, 1, 'float32', 1)
+    const forward = () => add.apply([left?.apply(x) as tf.Tensor, right?.apply(x) as tf.Tensor]) as tf.Tensor
+    const cotangent = tf.randomNormal(forward().shape, 0, 1, 'float32', 2)
+    const biases = [left, right].map(layer => layer?.trainableWeights[1]?.read() as tf.Variable)
+    const sums = vi.fn(channelSums)
+    registerLayerOps(tf.getBackend(), { channelSums: sums })
+    try {
+      for (const scale of [1, -3]) {
+        sums.mockClear()
+        const loss = () => tf.sum(tf.mul(forward(), tf.mul(cotangent, scale))) as tf.Scalar
+        const { grads } = tf.variableGrads(loss, biases)
+        const expected = tf.mul(tf.sum(cotangent, [0, 1, 2]), scale).dataSync()
+        for (const { name } of biases) expectAllClose(grads[name]?.dataSync() as Float32Array, expected, 1e-5)
+        expect(sums).toHaveBeenCalledTimes(1)
+        tf.dispose(grads)
+      }
+    } finally {
+      registerLayerOps(tf.getBackend(), { channelSums })
+    }
+  })
+
   it('has the same weight gradients where its input is fixed', () => {
     const layer = convolution({ filters: 2, kernelSize: 3, padding: 'same' })
     const x = tf.randomNormal([2, 4, 4, 3], 0, 1, 'float32', 1)

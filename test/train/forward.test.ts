@@ -6,6 +6,7 @@ import { relu } from '../../src/layers/relu.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { releaseEarly } from '../../src/train/early-release.js'
 import { frugalForward } from '../../src/train/forward.js'
+import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { useTestBackend } from '../backend-under-test.js'
 
 beforeAll(async () => {
@@ -100,6 +101,18 @@ describe('frugalForward', () => {
         expect(negative(actual)).toBe(name !== 'alone')
       }
     }
+  })
+
+  it('rectifies after a frozen BatchNorm, too', () => {
+    const model = tf.sequential({ layers: [batchNormalization({ inputShape: [2] }), relu()] })
+    const frozen = freezeLayers(model, ['*'])
+    const x = tf.tensor2d([[-1, 2]])
+    // Moments 0 and 1, as they begin, and not those of the batch.
+    const expected = 2 / Math.sqrt(1 + 1e-3)
+    const [zero, other] = frugalForward(model)(x, true).dataSync()
+    frozen.restore()
+    expect(zero).toBe(0)
+    expect(other).toBeCloseTo(expected, 5)
   })
 
   it('leaks nothing and leaves its input', () => {

@@ -155,6 +155,8 @@ export const chartConfig = {
     labelColor: INK,
     titleColor: INK,
     labelFontSize: 11,
+    // Widths are estimated, and too wide ones would be cut.
+    labelLimit: 0,
     symbolStrokeColor: INK,
     symbolSize: 400,
     orient: 'bottom',

@@ -78,7 +78,6 @@ export function costFigureSpec(
             direction: 'horizontal',
             symbolSize: 120,
             symbolStrokeWidth: 0,
-            labelLimit: 260,
           },
         },
         strokeDash: {

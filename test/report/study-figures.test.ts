@@ -38,6 +38,13 @@ describe('accuracyFigureSpec', () => {
     expect(svg).not.toContain('>50%<')
   })
 
+  it('cuts no name short', async () => {
+    const name = 'separate pMoE with eight experts of two patches, N = 1,000'
+    expect(await chartSvg(accuracyFigureSpec([curve(name, 0.7, 0.8)], { title: 'ours' }))).toContain(
+      `>${name}<`,
+    )
+  })
+
   it('has no word of the paper where nothing of it is known', async () => {
     const svg = await chartSvg(accuracyFigureSpec([curve('CNN', 0.7, 0.8)], { title: 'ours' }))
     expect(svg).not.toContain('the paper')

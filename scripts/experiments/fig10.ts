@@ -13,7 +13,7 @@ export const fig10: TrainingExperiment = {
   data: faceData('celeba-smiling'),
   variants: [dense, mixture],
   scales: {
-    full: { seeds: 5, samples: [250, 500, 1000, 2000], flags },
+    full: { seeds: 5, samples: [250, 500, 1000], flags },
     small: { seeds: 2, samples: [100, 250], flags: { ...flags, epochs: 5, testSamples: 300 } },
   },
   paperScale: {

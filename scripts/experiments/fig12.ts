@@ -24,7 +24,7 @@ export const fig12: TrainingExperiment = {
   data: faceData('celeba-multiclass'),
   variants: [withPublished(dense, denseAccuracies), withPublished(mixture, mixtureAccuracies)],
   scales: {
-    full: { seeds: 5, samples: [250, 500, 1000, 2000], flags },
+    full: { seeds: 5, samples: [250, 500, 1000], flags },
     small: { seeds: 2, samples: [100, 250], flags: { ...flags, epochs: 5, testSamples: 300 } },
   },
   paperScale: {

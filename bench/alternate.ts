@@ -12,15 +12,15 @@ export interface Rounds {
   /** Rounds that are timed. */
   readonly rounds: number
   /**
-   * Runs of a contestant before each one that is timed; 0 unless given. What a large contestant leaves behind, in caches and in freed memory,
-   * slows the next one by milliseconds.
+   * Runs of a contestant before each one that is timed; 0 unless given. What a large contestant leaves behind, in caches
+   * and in freed memory, slows the next one by milliseconds.
    */
   readonly lead?: number
 }
 
 /**
- * Times contestants in turn, A B C, B C A, C A B, so that what disturbs the machine for a while disturbs all of them, and none always
- * follows the same one.
+ * Times contestants in turn, A B C, B C A, C A B, so that what disturbs the machine for a while disturbs all of them, and
+ * the one that begins changes.
  *
  * @param now a clock, in milliseconds
  * @returns seconds of each run by contestant, in the order of the rounds

@@ -32,7 +32,8 @@ export class Sitting {
 }
 
 /**
- * Runs processes in turn, there and back, A B C, C B A, so that what changes slowly changes both sides of a ratio alike. One that fails is reported and left out from there on, as if it had not come.
+ * Runs processes in turn, there and back, A B C, C B A, so that what changes slowly changes both sides of a ratio alike.
+ * One that fails is reported and left out from there on, as if it had not come.
  */
 export async function sit(
   title: string,

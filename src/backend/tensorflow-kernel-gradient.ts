@@ -18,8 +18,8 @@ export function kernelGradient(inputs: KernelGradientInputs): tf.Tensor4D {
 }
 
 /**
- * The same with the derivative by the bias: in one operation in bfloat16, where TensorFlow's own convolution is used at all.
- * (In float32 two operations are faster.) To be used where TensorFlow has oneDNN.
+ * The same with the derivative by the bias: in one operation in bfloat16, where TensorFlow's own convolution is used at
+ * all. (In float32 two operations are faster.) To be used where TensorFlow has oneDNN.
  */
 export function kernelAndBiasGradient(inputs: KernelGradientInputs): BiasedKernelGradient {
   const joined = currentPrecision() === 'bf16' && !isFasterAsProducts(inputs)

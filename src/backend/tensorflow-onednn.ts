@@ -8,7 +8,7 @@ import {
 import type { Size2D } from '../shapes.js'
 import { type Attribute, nativeBackend } from './tensorflow-operations.js'
 
-/** Operations that TensorFlow's graph optimizer puts in the place of others; they exist only where it is built with oneDNN. */
+// TensorFlow's own optimizer puts these operations in the place of others; they exist only where it has oneDNN.
 export const biasedConvolutionName = '_MklNativeConv2DWithBias'
 export const biasedKernelGradientName = '_MklNativeConv2DBackpropFilterWithBias'
 export const rectifiedNormName = '_MklNativeFusedBatchNormEx'

@@ -216,7 +216,7 @@ function asRows(x: tf.Tensor): tf.Tensor2D {
 /** Sums by the data that they are of. */
 const knownSums = new WeakMap<object, tf.Tensor1D>()
 
-/** {@link LayerOps.channelSums}, but once for the two convolutions that end in one residual sum: its derivative is that of both. */
+/** {@link LayerOps.channelSums}, but once for two convolutions that end in one residual sum: both have its derivative. */
 function channelSumsOnce(x: tf.Tensor): tf.Tensor1D {
   const known = knownSums.get(x.dataId)
   if (known && !known.isDisposed) return tf.clone(known)

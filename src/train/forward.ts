@@ -19,6 +19,8 @@ const MASKING = new Set(['Masking', 'Embedding'])
  * Applies a model of one input and one output, and frees each layer's output once the last layer that reads it has
  * run. tfjs holds all of them until the forward pass has ended, whether the backward pass needs them or not.
  *
+ * A BatchNorm whose output only a ReLU reads is asked to do both, in one pass where the backend can.
+ *
  * Models that this does not cover (layers with several outputs, with call arguments, or with masks) are applied as tfjs
  * does it; nested models count as one layer. Values and gradients are the same.
  *

@@ -76,18 +76,18 @@ function convolutionAttributes(strides: Size2D, pad: 'same' | 'valid'): Attribut
 }
 
 function tried(): boolean {
-  return tf.tidy(() => {
-    const inputs: BiasedConvolutionInputs = {
-      x: tf.tensor4d([2], [1, 1, 1, 1]),
-      kernel: tf.tensor4d([3], [1, 1, 1, 1]),
-      bias: tf.tensor1d([4]),
-      strides: [1, 1],
-      pad: 'same',
-    }
-    try {
+  try {
+    return tf.tidy(() => {
+      const inputs: BiasedConvolutionInputs = {
+        x: tf.tensor4d([2], [1, 1, 1, 1]),
+        kernel: tf.tensor4d([3], [1, 1, 1, 1]),
+        bias: tf.tensor1d([4]),
+        strides: [1, 1],
+        pad: 'same',
+      }
       return biasedConvolution(inputs).dataSync()[0] === composedOps.biasedConvolution(inputs).dataSync()[0]
-    } catch {
-      return false
-    }
-  })
+    })
+  } catch {
+    return false
+  }
 }

@@ -135,9 +135,10 @@ async function usePlainCpu(): Promise<BackendChoice> {
 }
 
 async function useWasm(reason: string, skipped: readonly SkippedBackend[]): Promise<BackendChoice> {
-  const [wasm, { registerWasmKernels }] = await Promise.all([
+  const [wasm, { registerWasmKernels }, { keepSpareMemory }] = await Promise.all([
     import('@tensorflow/tfjs-backend-wasm'),
     import('./wasm-kernels.js'),
+    import('./wasm-memory.js'),
   ])
   if (!tf.findBackendFactory('wasm')) {
     throw new Error(
@@ -147,6 +148,7 @@ async function useWasm(reason: string, skipped: readonly SkippedBackend[]): Prom
   const manifest = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/package.json')
   wasm.setWasmPaths(join(dirname(manifest), 'dist') + sep)
   await withoutNewCrashHandlers(() => setBackend('wasm'))
+  keepSpareMemory(tf.backend())
   registerWasmKernels()
   return { name: 'wasm', reason, skipped }
 }

@@ -54,6 +54,11 @@ export {
   batchNormalization,
 } from './layers/batch-norm.js'
 export type { Border } from './layers/experts.js'
+export {
+  GlobalAveragePooling2D,
+  type GlobalAveragePooling2DOptions,
+  globalAveragePooling2d,
+} from './layers/global-average-pooling.js'
 export { type LayerOps, registerLayerOps } from './layers/ops.js'
 export { PatchGate, type PatchGateOptions, patchGate } from './layers/patch-gate.js'
 export { PatchMoE, type PatchMoEOptions, patchMoE } from './layers/patch-moe.js'

@@ -1,6 +1,7 @@
 import type * as tf from '@tensorflow/tfjs'
 import { BatchNormalization } from '../layers/batch-norm.js'
 import { Convolution } from '../layers/convolution.js'
+import { GlobalAveragePooling2D } from '../layers/global-average-pooling.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import { ReLU } from '../layers/relu.js'
 import { ResidualAdd } from '../layers/residual-add.js'
@@ -14,7 +15,8 @@ import { rebuildModel } from './rebuild.js'
  * @throws RangeError, Error as `rebuildModel`
  */
 export function withFasterLayers(model: tf.LayersModel): tf.LayersModel {
-  const classes = [BatchNormalization, Convolution, ResidualAdd, ...(reluIsPlain(model) ? [ReLU] : [])]
+  const always = [BatchNormalization, Convolution, GlobalAveragePooling2D, ResidualAdd]
+  const classes = reluIsPlain(model) ? [...always, ReLU] : always
   return rebuildModel(model, new Map(), 'withFasterLayers', {
     classes:
       classes as unknown as readonly tf.serialization.SerializableConstructor<tf.serialization.Serializable>[],

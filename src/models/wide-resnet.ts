@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { batchNormalization } from '../layers/batch-norm.js'
 import { convolution as convolutionLayer } from '../layers/convolution.js'
+import { globalAveragePooling2d } from '../layers/global-average-pooling.js'
 import { patchGate } from '../layers/patch-gate.js'
 import { type PatchMoEOptions, patchMoE } from '../layers/patch-moe.js'
 import { relu } from '../layers/relu.js'
@@ -91,7 +92,7 @@ export function wideResNet(options: WideResNetOptions): tf.LayersModel {
     }
   })
   x = rectified(normalized(x, 'final_bn', plan), 'final_relu')
-  x = apply(tf.layers.globalAveragePooling2d({ name: 'pool' }), x)
+  x = apply(globalAveragePooling2d({ name: 'pool' }), x)
   x = apply(
     tf.layers.dense({ units: plan.numClasses, kernelInitializer: glorot(plan, 'logits'), name: 'logits' }),
     x,

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { convolution } from '../../src/layers/convolution.js'
 import { fixInput } from '../../src/layers/fixed-inputs.js'
+import { globalAveragePooling2d } from '../../src/layers/global-average-pooling.js'
 import { layerOps, registerLayerOps } from '../../src/layers/ops.js'
 import { relu } from '../../src/layers/relu.js'
 import { residualAdd } from '../../src/layers/residual-add.js'
@@ -120,6 +121,33 @@ describe('ResidualAdd', () => {
   })
 })
 
+describe('GlobalAveragePooling2D', () => {
+  it.each(['channelsLast', 'channelsFirst'] as const)(
+    'equals tfjs’s own, value and gradient, %s',
+    dataFormat => {
+      const options = { name: 'p', dataFormat }
+      const standard = tf.layers.globalAveragePooling2d(options)
+      const x = tf.randomNormal([2, 3, 4, 5], 0, 1, 'float32', 1)
+      const y = standard.apply(x) as tf.Tensor
+      const dy = tf.randomNormal(y.shape, 0, 1, 'float32', 2)
+      const ours = globalAveragePooling2d(options)
+      expectAllClose((ours.apply(x) as tf.Tensor).dataSync(), y.dataSync())
+      const [dx, expected] = [ours, standard].map(layer =>
+        tf
+          .grad(t => layer.apply(t) as tf.Tensor)(x, dy)
+          .dataSync(),
+      )
+      expectAllClose(dx as Float32Array, expected as Float32Array)
+    },
+  )
+
+  it('is tfjs’s own to whoever loads it', () => {
+    const standard = tf.layers.globalAveragePooling2d({ name: 'p' })
+    expect(globalAveragePooling2d({ name: 'p' }).getClassName()).toBe(standard.getClassName())
+    expect(globalAveragePooling2d({ name: 'p' }).getConfig()).toEqual(standard.getConfig())
+  })
+})
+
 describe('for the backward pass', () => {
   const doubled = () => tf.mul(variable, 2)
   it('ReLU keeps only its output, which the next layer keeps anyway', () => {
@@ -129,5 +157,11 @@ describe('for the backward pass', () => {
   it('ResidualAdd keeps neither input', () => {
     const added = (layer: tf.layers.Layer) => () => layer.apply([doubled(), doubled()]) as tf.Tensor
     expect(keptForBackward(added(residualAdd()))).toBe(keptForBackward(added(tf.layers.add())) - 2)
+  })
+  it('GlobalAveragePooling2D keeps no map', () => {
+    const pooled = (layer: tf.layers.Layer) => () =>
+      layer.apply(tf.mul(variable, tf.ones([1, 2, 2, 3]))) as tf.Tensor
+    const standard = tf.layers.globalAveragePooling2d({})
+    expect(keptForBackward(pooled(globalAveragePooling2d()))).toBe(keptForBackward(pooled(standard)) - 1)
   })
 })

@@ -103,7 +103,8 @@ describe('withFasterLayers', () => {
     x.dispose()
     const own = wideResNet({ inputShape: [16, 16, 3], numClasses: 2, widenFactor: 1 })
     const classes = new Set(keep(own).layers.map(layer => layer.constructor))
-    for (const name of ['conv1', 'conv1_bn']) expect(classes).toContain(faster.getLayer(name).constructor)
+    for (const name of ['conv1', 'conv1_bn', 'pool'])
+      expect(classes).toContain(faster.getLayer(name).constructor)
     // Those of a MobileNet are cut at 6: tfjs's own.
     expect(faster.getLayer('conv1_relu').constructor).toBe(plain.getLayer('conv1_relu').constructor)
   })

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { layerOps, type PatchConvolution } from '../layers/ops.js'
+import type { Size2D } from '../shapes.js'
 
 /**
  * Every expert's convolution of its own patches as one batched matrix product, where TensorFlow would run a small
@@ -13,45 +14,36 @@ export const patchConvolution: PatchConvolution = {
     return height * width > 1 && (height * width * filters) / windows.shape[0] <= 2 * channels
   },
 
-  forward(windows, kernel) {
+  forward(windows, filters, kernelSize) {
     return tf.tidy(() => {
-      const { experts, patches, pixels, taps, filters } = sizesOf(windows, kernel)
-      const perTap = tf.matMul(pixelRows(windows), tapsPerExpert(kernel, experts)) // (K, M h w, T F)
+      const { patches, pixels, taps, each } = sizesOf(windows, filters, kernelSize)
+      const perTap = tf.matMul(pixelRows(windows), filters) // (K, M h w, T F)
       const sums = layerOps().exactly(() =>
-        tf.matMul(tapSums(windows, kernel), tf.reshape(perTap, [patches, pixels * taps, filters])),
+        tf.matMul(tapSums(windows, kernelSize), tf.reshape(perTap, [patches, pixels * taps, each])),
       )
-      return tf.reshape(sums, [experts, -1, filters])
+      return tf.reshape(sums, [windows.shape[0], -1, each])
     })
   },
 
-  gradient(dOutputs, windows, kernel) {
-    const { experts, patches, pixels, taps, filters } = sizesOf(windows, kernel)
-    const dSums = tf.reshape(dOutputs, [patches, pixels, filters])
-    const dPerTap = tf.reshape(
-      layerOps().exactly(() => tf.matMul(tapSums(windows, kernel), dSums, true, false)),
-      [experts, -1, taps * filters],
-    ) as tf.Tensor3D
-    const dWindows = tf.matMul(dPerTap, tapsPerExpert(kernel, experts), false, true)
-    const dTaps = tf.matMul(pixelRows(windows), dPerTap, true, false) // (K, C, T F)
-    const dKernel = tf.transpose(tf.reshape(dTaps, [experts, -1, taps, filters]), [2, 1, 0, 3])
+  gradient(dOutputs, windows, filters, kernelSize) {
+    const { patches, pixels, taps, each } = sizesOf(windows, filters, kernelSize)
+    const dSums = tf.reshape(dOutputs, [patches, pixels, each])
+    const dPerTap: tf.Tensor3D = tf.reshape(
+      layerOps().exactly(() => tf.matMul(tapSums(windows, kernelSize), dSums, true, false)),
+      [windows.shape[0], -1, taps * each],
+    )
     return {
-      dWindows: tf.reshape(dWindows, windows.shape),
-      dKernel: tf.reshape(dKernel, kernel.shape),
+      dWindows: tf.reshape(tf.matMul(dPerTap, filters, false, true), windows.shape),
+      dFilters: tf.matMul(pixelRows(windows), dPerTap, true, false),
     }
   },
 }
 
-/** K, the number of all kept patches K M, pixels of a patch, taps T of the kernel, F. */
-function sizesOf(windows: tf.Tensor5D, kernel: tf.Tensor4D) {
+/** The number of all kept patches K M, pixels of a patch, taps T of the kernel, filters F of each expert. */
+function sizesOf(windows: tf.Tensor5D, filters: tf.Tensor3D, [kernelHeight, kernelWidth]: Size2D) {
   const [experts, kept, height, width] = windows.shape
-  const taps = kernel.shape[0] * kernel.shape[1]
-  return {
-    experts,
-    patches: experts * kept,
-    pixels: height * width,
-    taps,
-    filters: kernel.shape[3] / experts,
-  }
+  const taps = kernelHeight * kernelWidth
+  return { patches: experts * kept, pixels: height * width, taps, each: filters.shape[2] / taps }
 }
 
 /** (K, M h w, C). */
@@ -59,17 +51,9 @@ function pixelRows(windows: tf.Tensor5D): tf.Tensor3D {
   return tf.reshape(windows, [windows.shape[0], -1, windows.shape[4]])
 }
 
-/** (kh,kw,C,K F) -> (K, C, T F). */
-function tapsPerExpert(kernel: tf.Tensor4D, experts: number): tf.Tensor3D {
-  const [height, width, channels, filters] = kernel.shape
-  const taps = tf.reshape(kernel, [height * width, channels, experts, filters / experts])
-  return tf.reshape(tf.transpose(taps, [2, 1, 0, 3]), [experts, channels, -1])
-}
-
 /** (1, h w, h w T): 1 where the pixel of an output lies under the tap of a pixel of the patch. */
-function tapSums(windows: tf.Tensor5D, kernel: tf.Tensor4D): tf.Tensor3D {
+function tapSums(windows: tf.Tensor5D, [kernelHeight, kernelWidth]: Size2D): tf.Tensor3D {
   const [, , height, width] = windows.shape
-  const [kernelHeight, kernelWidth] = kernel.shape
   const [above, left] = [(kernelHeight - 1) >> 1, (kernelWidth - 1) >> 1]
   const taps = kernelHeight * kernelWidth
   const pixels = height * width

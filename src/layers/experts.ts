@@ -13,58 +13,84 @@ export type Border = (typeof BORDERS)[number]
  *
  * @param windows (K, M, window height, window width, C) float32, M = B L
  * @param kernel (kh,kw,C,K F) float32
- * @returns (K, P, F), P = M h w
+ * @returns outputs (K, P, F), P = M h w; and the filters as {@link filtersPerExpert} sorts them, where they were needed,
+ *   for the way back
  */
-export function expertConvolution(windows: tf.Tensor5D, kernel: tf.Tensor4D, border: Border): tf.Tensor3D {
+export function expertConvolution(
+  windows: tf.Tensor5D,
+  kernel: tf.Tensor4D,
+  border: Border,
+): { outputs: tf.Tensor3D; filters: tf.Tensor3D | undefined } {
   const experts = windows.shape[0]
-  const filters = kernel.shape[3] / experts
-  if (isPointwise(kernel)) return tf.matMul(asRows(windows), kernelPerExpert(kernel, experts))
   const own = ownConvolution(windows, kernel, border)
-  if (own) return own.forward(windows, kernel)
+  if (own || isPointwise(kernel)) {
+    const filters = filtersPerExpert(kernel, experts)
+    const outputs = own
+      ? own.forward(windows, filters, kernelSizeOf(kernel))
+      : tf.matMul<tf.Tensor3D>(asRows(windows), filters)
+    return { outputs, filters }
+  }
+  const each = kernel.shape[3] / experts
   const outputs = unstackExperts(windows).map((own, s) =>
-    tf.conv2d(own, ownKernel(kernel, s, filters), 1, paddingOf(border)),
+    tf.conv2d(own, ownKernel(kernel, s, each), 1, paddingOf(border)),
   )
-  return tf.reshape(tf.stack(outputs), [experts, -1, filters])
+  return { outputs: tf.reshape(tf.stack(outputs), [experts, -1, each]), filters: undefined }
 }
 
 /**
  * The way back of {@link expertConvolution}.
  *
  * @param dOutputs (K, P, F)
+ * @param filters as {@link expertConvolution} returned them
  * @returns derivatives by the windows and by the kernel, in their shapes
  */
 export function expertConvolutionGradient(
   dOutputs: tf.Tensor3D,
   windows: tf.Tensor5D,
   kernel: tf.Tensor4D,
+  filters: tf.Tensor3D | undefined,
   border: Border,
   patch: Size2D,
 ): { dWindows: tf.Tensor5D; dKernel: tf.Tensor4D } {
+  if (filters) {
+    const own = ownConvolution(windows, kernel, border)
+    const { dWindows, dFilters } = own
+      ? own.gradient(dOutputs, windows, filters, kernelSizeOf(kernel))
+      : pointwiseGradient(dOutputs, windows, filters)
+    return { dWindows, dKernel: kernelOfExperts(dFilters, kernel.shape) }
+  }
   const [experts, kept] = windows.shape
-  const filters = dOutputs.shape[2]
-  if (isPointwise(kernel)) return pointwiseGradient(dOutputs, windows, kernel)
-  const own = ownConvolution(windows, kernel, border)
-  if (own) return own.gradient(dOutputs, windows, kernel)
+  const each = dOutputs.shape[2]
   const pad = paddingOf(border)
-  const dMaps = tf.unstack(tf.reshape(dOutputs, [experts, kept, ...patch, filters])) as tf.Tensor4D[]
+  const dMaps = tf.unstack(tf.reshape(dOutputs, [experts, kept, ...patch, each])) as tf.Tensor4D[]
   const inputs = unstackExperts(windows)
   const dOwn = dMaps.map((dy, s) =>
-    inputGradient(dy, ownKernel(kernel, s, filters), (inputs[s] as tf.Tensor4D).shape, [1, 1], pad),
+    inputGradient(dy, ownKernel(kernel, s, each), (inputs[s] as tf.Tensor4D).shape, [1, 1], pad),
   )
   const dKernels = dMaps.map((dy, s) =>
-    kernelGradient(inputs[s] as tf.Tensor4D, dy, [...kernel.shape.slice(0, 3), filters], [1, 1], pad),
+    kernelGradient(inputs[s] as tf.Tensor4D, dy, [...kernel.shape.slice(0, 3), each], [1, 1], pad),
   )
   return { dWindows: tf.stack(dOwn) as tf.Tensor5D, dKernel: tf.concat(dKernels, 3) }
 }
 
+/** The filters of each expert, tap by tap: (kh,kw,C,K F) -> (K, C, kh kw F). */
+export function filtersPerExpert(kernel: tf.Tensor4D, experts: number): tf.Tensor3D {
+  const [height, width, channels, filters] = kernel.shape
+  const taps = tf.reshape(kernel, [height * width, channels, experts, filters / experts])
+  return tf.reshape(tf.transpose(taps, [2, 1, 0, 3]), [experts, channels, -1])
+}
+
+/** The way back of {@link filtersPerExpert}. */
+export function kernelOfExperts(filters: tf.Tensor3D, shape: tf.Tensor4D['shape']): tf.Tensor4D {
+  const [experts, channels] = filters.shape
+  const taps = shape[0] * shape[1]
+  return tf.reshape(tf.transpose(tf.reshape(filters, [experts, channels, taps, -1]), [2, 1, 0, 3]), shape)
+}
+
 /** A 1x1 convolution is one matrix product an expert: (K,P,C) x (K,C,F). */
-function pointwiseGradient(dOutputs: tf.Tensor3D, windows: tf.Tensor5D, kernel: tf.Tensor4D) {
-  const experts = windows.shape[0]
-  const perExpert = kernelPerExpert(kernel, experts)
-  const dWindows: tf.Tensor5D = tf.reshape(tf.matMul(dOutputs, perExpert, false, true), windows.shape)
-  const dPerExpert = tf.matMul(asRows(windows), dOutputs, true, false) // (K,C,F)
-  const dKernel: tf.Tensor4D = tf.reshape(tf.transpose(dPerExpert, [1, 0, 2]), kernel.shape)
-  return { dWindows, dKernel }
+function pointwiseGradient(dOutputs: tf.Tensor3D, windows: tf.Tensor5D, filters: tf.Tensor3D) {
+  const dWindows: tf.Tensor5D = tf.reshape(tf.matMul(dOutputs, filters, false, true), windows.shape)
+  return { dWindows, dFilters: tf.matMul<tf.Tensor3D>(asRows(windows), dOutputs, true, false) }
 }
 
 /** The backend's own form, where it has one that suits. */
@@ -81,17 +107,16 @@ function isPointwise(kernel: tf.Tensor4D): boolean {
   return kernel.shape[0] === 1 && kernel.shape[1] === 1
 }
 
+function kernelSizeOf(kernel: tf.Tensor4D): Size2D {
+  return [kernel.shape[0], kernel.shape[1]]
+}
+
 function paddingOf(border: Border): 'same' | 'valid' {
   return border === 'zero' ? 'same' : 'valid'
 }
 
 function asRows(windows: tf.Tensor5D): tf.Tensor3D {
   return tf.reshape(windows, [windows.shape[0], -1, windows.shape[4]])
-}
-
-function kernelPerExpert(kernel: tf.Tensor4D, experts: number): tf.Tensor3D {
-  const [, , channels, filters] = kernel.shape
-  return tf.transpose(tf.reshape(kernel, [channels, experts, filters / experts]), [1, 0, 2])
 }
 
 function unstackExperts(windows: tf.Tensor5D): tf.Tensor4D[] {

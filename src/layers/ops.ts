@@ -57,18 +57,19 @@ export interface BiasedKernelGradient {
 /**
  * Every expert's convolution of its own patches with its own filters, stride 1, zeros around each patch.
  *
- * Shapes: windows (K, M, h, w, C), kernel (kh,kw,C,K F), outputs (K, M h w, F).
+ * Shapes: windows (K, M, h, w, C), kernel (kh,kw,C,K F), filters (K, C, kh kw F), outputs (K, M h w, F).
  */
 export interface PatchConvolution {
   /** Whether it is to be used for these sizes. */
   suits(windows: tf.Tensor5D, kernel: tf.Tensor4D): boolean
-  forward(windows: tf.Tensor5D, kernel: tf.Tensor4D): tf.Tensor3D
-  /** Derivatives by windows and kernel, from those by the outputs. */
+  forward(windows: tf.Tensor5D, filters: tf.Tensor3D, kernelSize: Size2D): tf.Tensor3D
+  /** Derivatives by windows and filters, from those by the outputs. */
   gradient(
     dOutputs: tf.Tensor3D,
     windows: tf.Tensor5D,
-    kernel: tf.Tensor4D,
-  ): { dWindows: tf.Tensor5D; dKernel: tf.Tensor4D }
+    filters: tf.Tensor3D,
+    kernelSize: Size2D,
+  ): { dWindows: tf.Tensor5D; dFilters: tf.Tensor3D }
 }
 
 /**

@@ -65,6 +65,8 @@ interface Forward {
   /** What the convolutions saw: windows after the pre-activation. */
   readonly active: tf.Tensor5D
   readonly norm: ExpertNorm | undefined
+  /** The kernel sorted by expert, where the convolutions were products with it. */
+  readonly filters: tf.Tensor3D | undefined
   /** (K,P,F) convolution and bias, before the activation. */
   readonly linear: tf.Tensor3D
   /** (K,P,F) after the activation, before the gate. */
@@ -109,13 +111,14 @@ function runForward(
   const dispatched = dispatchPatches(x, routing.indices, rule.windows)
   const norm = expertNorm(dispatched.windows, weights, rule, source)
   const active = preActivate(dispatched, norm, rule)
-  const convolved = expertConvolution(active, weights.kernel, rule.border)
-  const linear = weights.bias ? tf.add(convolved, biasPerExpert(weights.bias, routing)) : convolved
+  const { outputs, filters } = expertConvolution(active, weights.kernel, rule.border)
+  const linear = weights.bias ? tf.add(outputs, biasPerExpert(weights.bias, routing)) : outputs
   return {
     routing,
     dispatched,
     active,
     norm,
+    filters,
     linear: linear as tf.Tensor3D,
     outputs: rule.activation ? rule.activation.apply(linear as tf.Tensor3D) : (linear as tf.Tensor3D),
     outputRows: outputRows(routing.indices, rule.pixels, seesPixels(rule) ? dispatched.rows : undefined),
@@ -141,6 +144,7 @@ function runBackward(
     dLinear,
     forward.active,
     weights.kernel,
+    forward.filters,
     rule.border,
     grid.patch,
   )
@@ -312,6 +316,7 @@ function packForward(forward: Forward): {
   const active = forward.active === dispatched.windows ? windows : place(forward.active)
   const mean = place(norm?.moments.mean)
   const variance = place(norm?.moments.variance)
+  const filters = place(forward.filters)
   const linear = place(forward.linear)
   const outputs = forward.outputs === forward.linear ? linear : place(forward.outputs)
   const output = place(forward.outputRows)
@@ -329,6 +334,7 @@ function packForward(forward: Forward): {
         ...norm,
         moments: { mean: mean(saved) as tf.Tensor2D, variance: variance(saved) as tf.Tensor2D },
       },
+      filters: filters(saved),
       linear: linear(saved),
       outputs: outputs(saved),
       outputRows: output(saved),

@@ -3,7 +3,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { patchConvolution } from '../../src/backend/tensorflow-patch-convolution.js'
 import { setPrecision } from '../../src/backend/tensorflow-precision.js'
+import { filtersPerExpert, kernelOfExperts } from '../../src/layers/experts.js'
 import { layerOps } from '../../src/layers/ops.js'
+import type { Size2D } from '../../src/shapes.js'
 import { expectAllClose } from '../all-close.js'
 import { drawTensor, holds } from '../layers/random-tensors.js'
 import { inScopesOfFloat32 } from './precision-frame.js'
@@ -30,8 +32,11 @@ function expected(windows: tf.Tensor5D, kernel: tf.Tensor4D, dOutputs: tf.Tensor
 }
 
 function actual(windows: tf.Tensor5D, kernel: tf.Tensor4D, dOutputs: tf.Tensor3D) {
-  const { dWindows, dKernel } = patchConvolution.gradient(dOutputs, windows, kernel)
-  return [patchConvolution.forward(windows, kernel), dWindows, dKernel]
+  const filters = filtersPerExpert(kernel, windows.shape[0])
+  const kernelSize: Size2D = [kernel.shape[0], kernel.shape[1]]
+  const { dWindows, dFilters } = patchConvolution.gradient(dOutputs, windows, filters, kernelSize)
+  const outputs = patchConvolution.forward(windows, filters, kernelSize)
+  return [outputs, dWindows, kernelOfExperts(dFilters, kernel.shape)]
 }
 
 const sizes = fc.record({
@@ -49,7 +54,7 @@ describe('patchConvolution', () => {
     // Expert 0: 10 1 + 100 2 = 210; 1 + 20 + 300 = 321; 2 + 30 = 32. Expert 1: 80 + 1000 = 1080; 8 + 100 + 1200 = 1308; 10 + 120
     const windows = tf.tensor5d([1, 2, 3, 4, 5, 6], [2, 1, 1, 3, 1])
     const kernel = tf.tensor4d([1, 2, 10, 20, 100, 200], [1, 3, 1, 2])
-    const y = patchConvolution.forward(windows, kernel)
+    const y = patchConvolution.forward(windows, filtersPerExpert(kernel, 2), [1, 3])
     expect(y.shape).toEqual([2, 3, 1])
     expectAllClose(y.dataSync(), [210, 321, 32, 1080, 1308, 130])
   })

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { expertConvolution, expertConvolutionGradient } from '../../src/layers/experts.js'
+import { expertConvolution, expertConvolutionGradient, filtersPerExpert } from '../../src/layers/experts.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { drawTensor, holds, innerProduct } from './random-tensors.js'
@@ -18,7 +18,7 @@ describe('expertConvolution', () => {
     // 4 5 6    1+2+4+5 = 12, 12+3+6 = 21, 2+3+5+6 = 16; then with the third row 27, 45, 33; 24, 39, 28
     // 7 8 9
     const patch = tf.tensor5d([1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 1, 3, 3, 1])
-    const y = expertConvolution(patch, tf.ones([3, 3, 1, 1]), 'zero')
+    const { outputs: y } = expertConvolution(patch, tf.ones([3, 3, 1, 1]), 'zero')
     expect(y.shape).toEqual([1, 9, 1])
     expectAllClose(y.dataSync(), [12, 21, 16, 27, 45, 33, 24, 39, 28])
   })
@@ -29,7 +29,7 @@ describe('expertConvolution', () => {
     //  5 [6  7] 8     around 7: 2+3+4+6+7+8+10+11+12 = 63
     //  9 10 11 12
     const window = tf.tensor5d([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12], [1, 1, 3, 4, 1])
-    const y = expertConvolution(window, tf.ones([3, 3, 1, 1]), 'halo')
+    const { outputs: y } = expertConvolution(window, tf.ones([3, 3, 1, 1]), 'halo')
     expectAllClose(y.dataSync(), [54, 63])
   })
 
@@ -39,7 +39,7 @@ describe('expertConvolution', () => {
     const kernel = tf.tensor4d([1, 10, 100, 1000, 2, 20, 200, 2000], [1, 1, 2, 4])
     // Expert 0: 1 1 + 2 2 = 5, 1 10 + 2 20 = 50. Expert 1: 3 100 + 4 200 = 1100, 3 1000 + 4 2000 = 11000.
     const expected = [5, 50, 1100, 11000]
-    expectAllClose(expertConvolution(pixels, kernel, 'zero').dataSync(), expected)
+    expectAllClose(expertConvolution(pixels, kernel, 'zero').outputs.dataSync(), expected)
     // The same filters in the middle of a 3x3 kernel see the same single pixel.
     const wide = tf.pad(kernel, [
       [1, 1],
@@ -47,7 +47,7 @@ describe('expertConvolution', () => {
       [0, 0],
       [0, 0],
     ])
-    expectAllClose(expertConvolution(pixels, wide, 'zero').dataSync(), expected)
+    expectAllClose(expertConvolution(pixels, wide, 'zero').outputs.dataSync(), expected)
   })
 })
 
@@ -59,6 +59,7 @@ describe('expertConvolutionGradient', () => {
       tf.tensor3d([10, 100], [2, 1, 1]),
       pixels,
       kernel,
+      filtersPerExpert(kernel, 2),
       'zero',
       [1, 1],
     )
@@ -91,10 +92,13 @@ describe('expertConvolutionGradient', () => {
           seed,
         )
         const kernel: tf.Tensor4D = drawTensor([kh, kw, channels, experts * filters], seed + 1)
-        const y = expertConvolution(windows, kernel, border)
+        const { outputs: y, filters: own } = expertConvolution(windows, kernel, border)
         const dy: tf.Tensor3D = drawTensor([experts, kept * height * width, filters], seed + 2)
         expect(y.shape).toEqual(dy.shape)
-        const { dWindows, dKernel } = expertConvolutionGradient(dy, windows, kernel, border, [height, width])
+        const { dWindows, dKernel } = expertConvolutionGradient(dy, windows, kernel, own, border, [
+          height,
+          width,
+        ])
         expect([dWindows.shape, dKernel.shape]).toEqual([windows.shape, kernel.shape])
         const expected = innerProduct(y, dy)
         const actual = [innerProduct(windows, dWindows), innerProduct(kernel, dKernel)]

@@ -86,11 +86,7 @@ describe('pmoe data prepare', () => {
   test('stops at Ctrl-C, and the same command goes on to the same bytes', async () => {
     const large = ['--samples', '30000', '--test-samples', '20', '--shard-records', '500', '--json']
     const words = (out: string) => ['data', 'prepare', 'digits-patches', '--out', join(root, out), ...large]
-    const stopped = await runPmoe(words('stopped'), {
-      watch: (line, child) => {
-        if (line.includes('"progress"')) child.kill('SIGINT')
-      },
-    })
+    const stopped = await runPmoe(words('stopped'), { interruptAt: '"progress"' })
     // On a machine that is through within the second before the first line, there is nothing to stop.
     if (stopped.code === 0) console.log('The machine was too fast for Ctrl-C: resuming was not seen here.')
     else {

@@ -102,15 +102,10 @@ describe('pmoe train --init', () => {
     const init = join(root, 'moved')
     const model = await loadModelFolder(join(root, 'same'))
     await model.save(fileSystem(init))
-    let interrupted = false
+    // Once: a second Ctrl-C would end it at once, and the stop stores a checkpoint itself.
     const stopped = await runPmoe(
       words('moved', 'stopped', ...mixture, ...groups, '--json', '--checkpoint-steps', '1'),
-      {
-        watch: (line, child) => {
-          // Once: a second Ctrl-C would end it at once, and the stop stores a checkpoint itself.
-          if (line.includes('"type":"checkpoint"') && !interrupted) interrupted = child.kill('SIGINT')
-        },
-      },
+      { interruptAt: '"type":"checkpoint"' },
     )
     expect(stopped.code, stopped.err).toBe(130)
     await rm(init, { recursive: true })

@@ -11,16 +11,23 @@ export interface Finished {
   readonly err: string
 }
 
+interface RunOptions {
+  readonly watch?: (line: string, child: ChildProcess) => void
+  readonly interruptAt?: string
+  readonly env?: Record<string, string>
+}
+
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /**
  * Runs the command line from its sources as a process of its own.
  *
- * @param watch is called with each line of output and may send signals
+ * @param options.watch is called with each line of output and may send signals
+ * @param options.interruptAt presses Ctrl-C once, at the first line of output that has this text
  */
 export function runPmoe(
   words: readonly string[],
-  { watch, env }: { watch?: (line: string, child: ChildProcess) => void; env?: Record<string, string> } = {},
+  { watch, interruptAt, env }: RunOptions = {},
 ): Promise<Finished> {
   const child = spawn(process.execPath, ['--import', 'tsx', 'scripts/cli.ts', ...words], {
     cwd: root,
@@ -30,11 +37,15 @@ export function runPmoe(
   let out = ''
   let err = ''
   let unfinished = ''
+  let interrupted = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     out += text
     const lines = (unfinished + text).split('\n')
     unfinished = lines.pop() ?? ''
-    for (const line of lines) watch?.(line, child)
+    for (const line of lines) {
+      watch?.(line, child)
+      if (interruptAt && !interrupted && line.includes(interruptAt)) interrupted = child.kill('SIGINT')
+    }
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     err += text

@@ -52,11 +52,7 @@ describe('pmoe study', () => {
   test('Ctrl-C leaves a folder that can be gone on with', async () => {
     const out = join(await newFolder(), 'fig8')
     const words = ['study', 'fig8', '--scale', 'small', '--seeds', '4', '--jobs', '1', '--backend', 'wasm']
-    const stopped = await runPmoe([...words, '--out', out], {
-      watch: (line, child) => {
-        if (line.includes('1 done')) child.kill('SIGINT')
-      },
-    })
+    const stopped = await runPmoe([...words, '--out', out], { interruptAt: '1 done' })
     expect(stopped.code).toBe(130)
     expect(stopped.out).toMatch(/Stopped with \d of 12 runs; the same command goes on from there/)
     const status = await callPmoe(['study', 'status', out])

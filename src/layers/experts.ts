@@ -22,17 +22,14 @@ export function expertConvolution(
   border: Border,
 ): { outputs: tf.Tensor3D; filters: tf.Tensor3D | undefined } {
   const experts = windows.shape[0]
-  const own = ownConvolution(windows, kernel, border)
-  if (own || isPointwise(kernel)) {
+  const products = asProducts(windows, kernel, border)
+  if (products) {
     const filters = filtersPerExpert(kernel, experts)
-    const outputs = own
-      ? own.forward(windows, filters, kernelSizeOf(kernel))
-      : tf.matMul<tf.Tensor3D>(asRows(windows), filters)
-    return { outputs, filters }
+    return { outputs: products.forward(windows, filters, kernelSizeOf(kernel)), filters }
   }
   const each = kernel.shape[3] / experts
-  const outputs = unstackExperts(windows).map((own, s) =>
-    tf.conv2d(own, ownKernel(kernel, s, each), 1, paddingOf(border)),
+  const outputs = unstackExperts(windows).map((patches, s) =>
+    tf.conv2d(patches, ownKernel(kernel, s, each), 1, paddingOf(border)),
   )
   return { outputs: tf.reshape(tf.stack(outputs), [experts, -1, each]), filters: undefined }
 }
@@ -52,12 +49,10 @@ export function expertConvolutionGradient(
   border: Border,
   patch: Size2D,
 ): { dWindows: tf.Tensor5D; dKernel: tf.Tensor4D } {
-  if (filters) {
-    const own = ownConvolution(windows, kernel, border)
-    const { dWindows, dFilters } = own
-      ? own.gradient(dOutputs, windows, filters, kernelSizeOf(kernel))
-      : pointwiseGradient(dOutputs, windows, filters)
-    return { dWindows, dKernel: kernelOfExperts(dFilters, kernel.shape) }
+  const products = filters && asProducts(windows, kernel, border)
+  if (products) {
+    const gradients = products.gradient(dOutputs, windows, filters, kernelSizeOf(kernel))
+    return { dWindows: gradients.dWindows, dKernel: kernelOfExperts(gradients.dFilters, kernel.shape) }
   }
   const [experts, kept] = windows.shape
   const each = dOutputs.shape[2]
@@ -88,23 +83,20 @@ export function kernelOfExperts(filters: tf.Tensor3D, shape: tf.Tensor4D['shape'
 }
 
 /** A 1x1 convolution is one matrix product an expert: (K,P,C) x (K,C,F). */
-function pointwiseGradient(dOutputs: tf.Tensor3D, windows: tf.Tensor5D, filters: tf.Tensor3D) {
-  const dWindows: tf.Tensor5D = tf.reshape(tf.matMul(dOutputs, filters, false, true), windows.shape)
-  return { dWindows, dFilters: tf.matMul<tf.Tensor3D>(asRows(windows), dOutputs, true, false) }
+const pointwise: PatchConvolution = {
+  suits: (_, kernel) => kernel.shape[0] === 1 && kernel.shape[1] === 1,
+  forward: (windows, filters) => tf.matMul(asRows(windows), filters),
+  gradient: (dOutputs, windows, filters) => ({
+    dWindows: tf.reshape(tf.matMul(dOutputs, filters, false, true), windows.shape),
+    dFilters: tf.matMul(asRows(windows), dOutputs, true, false),
+  }),
 }
 
-/** The backend's own form, where it has one that suits. */
-function ownConvolution(
-  windows: tf.Tensor5D,
-  kernel: tf.Tensor4D,
-  border: Border,
-): PatchConvolution | undefined {
+/** The convolutions as batched products, where that suits: 1x1, or the backend's own form. */
+function asProducts(windows: tf.Tensor5D, kernel: tf.Tensor4D, border: Border): PatchConvolution | undefined {
+  if (pointwise.suits(windows, kernel)) return pointwise
   const { patchConvolution } = layerOps()
   return border === 'zero' && patchConvolution?.suits(windows, kernel) ? patchConvolution : undefined
-}
-
-function isPointwise(kernel: tf.Tensor4D): boolean {
-  return kernel.shape[0] === 1 && kernel.shape[1] === 1
 }
 
 function kernelSizeOf(kernel: tf.Tensor4D): Size2D {

@@ -7,7 +7,7 @@ export type GlobalAveragePooling2DOptions = Parameters<typeof tf.layers.globalAv
 /** tfjs exports no class for it, only this factory. */
 const Standard = tf.layers.globalAveragePooling2d({ name: 'standard' }).constructor as new (
   options: GlobalAveragePooling2DOptions,
-) => tf.layers.Layer
+) => tf.layers.Layer & { readonly dataFormat: string }
 
 /**
  * tfjs's GlobalAveragePooling2D of maps with channels last. Its gradient repeats the output's over the map; tfjs multiplies
@@ -17,7 +17,7 @@ const Standard = tf.layers.globalAveragePooling2d({ name: 'standard' }).construc
 export class GlobalAveragePooling2D extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
     const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
-    if (this.getConfig().dataFormat !== 'channelsLast') return super.call(inputs, kwargs)
+    if (this.dataFormat !== 'channelsLast') return super.call(inputs, kwargs)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
       const [batch, height, width, channels] = x.shape

@@ -20,18 +20,7 @@ export function costFigureSpec(
   curves: readonly CostCurve[],
   { title, y, side = 200 }: { readonly title: string; readonly y: string; readonly side?: number },
 ): TopLevelSpec {
-  const where = 'costFigureSpec'
-  const values = curves.flatMap(({ name, axis, points, dashed = false }) =>
-    points.map(({ value, ratio }) => {
-      if (!(value > 0 && ratio > 0)) {
-        throw new RangeError(`${where}: points must be above 0, got ${value} and ${ratio} (${name}, ${axis})`)
-      }
-      return { name, axis, value, ratio, source: dashed ? 'counted' : 'measured' }
-    }),
-  )
-  if (values.length === 0) {
-    throw new RangeError(`${where}: curves must hold at least 1 point, got 0 in ${curves.length} curves`)
-  }
+  const values = rowsOf('costFigureSpec', curves)
   const names = [...new Set(curves.map(({ name }) => name))]
   const axes = [...new Set(curves.map(({ axis }) => axis))]
   return {
@@ -54,46 +43,67 @@ export function costFigureSpec(
       width: side,
       height: side,
       mark: { type: 'line', point: { size: 42, filled: true }, strokeWidth: 2.2 },
-      encoding: {
-        x: {
-          field: 'value',
-          type: 'quantitative',
-          title: null,
-          scale: { type: 'log', nice: false, padding: 8 },
-          axis: { grid: false, format: '~g', tickCount: 4 },
-        },
-        y: {
-          field: 'ratio',
-          type: 'quantitative',
-          title: y,
-          scale: { type: 'log' },
-          axis: { format: '~g', tickCount: 4 },
-        },
-        color: {
-          field: 'name',
-          type: 'nominal',
-          scale: { domain: names, range: names.map((_, i) => seriesColors[i % seriesColors.length]!.light) },
-          legend: {
-            title: null,
-            direction: 'horizontal',
-            symbolSize: 120,
-            symbolStrokeWidth: 0,
-          },
-        },
-        strokeDash: {
-          field: 'source',
-          type: 'nominal',
-          scale: {
-            domain: ['measured', 'counted'],
-            range: [
-              [1, 0],
-              [5, 4],
-            ],
-          },
-          legend: null,
-        },
-      },
+      encoding: encodingOf(y, names),
     },
     config: chartConfig,
   }
+}
+
+/** One row a point; both numbers must have a logarithm. */
+function rowsOf(where: string, curves: readonly CostCurve[]) {
+  const rows = curves.flatMap(({ name, axis, points, dashed = false }) =>
+    points.map(({ value, ratio }) => {
+      if (!(value > 0 && ratio > 0)) {
+        throw new RangeError(`${where}: points must be above 0, got ${value} and ${ratio} (${name}, ${axis})`)
+      }
+      return { name, axis, value, ratio, source: dashed ? 'counted' : 'measured' }
+    }),
+  )
+  if (rows.length === 0) {
+    throw new RangeError(`${where}: curves must hold at least 1 point, got 0 in ${curves.length} curves`)
+  }
+  return rows
+}
+
+/** How a panel shows its rows: a colour a name, what was counted dashed. */
+function encodingOf(y: string, names: readonly string[]) {
+  return {
+    x: {
+      field: 'value',
+      type: 'quantitative',
+      title: null,
+      scale: { type: 'log', nice: false, padding: 8 },
+      axis: { grid: false, format: '~g', tickCount: 4 },
+    },
+    y: {
+      field: 'ratio',
+      type: 'quantitative',
+      title: y,
+      scale: { type: 'log' },
+      axis: { format: '~g', tickCount: 4 },
+    },
+    color: {
+      field: 'name',
+      type: 'nominal',
+      scale: { domain: names, range: names.map((_, i) => seriesColors[i % seriesColors.length]!.light) },
+      legend: {
+        title: null,
+        direction: 'horizontal',
+        symbolSize: 120,
+        symbolStrokeWidth: 0,
+      },
+    },
+    strokeDash: {
+      field: 'source',
+      type: 'nominal',
+      scale: {
+        domain: ['measured', 'counted'],
+        range: [
+          [1, 0],
+          [5, 4],
+        ],
+      },
+      legend: null,
+    },
+  } as const
 }

@@ -84,26 +84,7 @@ export function accuracyFigureSpec(
   if (twice !== undefined) {
     throw new RangeError(`${where}: curves must have different names, got ${twice} twice`)
   }
-  const ours = curves.flatMap(({ name, points }) =>
-    points.map(({ samples, mean, interval }) => ({
-      model: name,
-      source: measured,
-      samples,
-      accuracy: checkShare(where, mean),
-      ...(interval && { lower: interval.lower, upper: interval.upper }),
-    })),
-  )
-  if (ours.length === 0) {
-    throw new RangeError(`${where}: curves must hold at least 1 point, got 0 in ${curves.length} curves`)
-  }
-  const theirs = curves.flatMap(curve =>
-    (curve.published ?? []).map(({ samples, accuracy }) => ({
-      model: curve.name,
-      source: published,
-      samples,
-      accuracy: checkShare(where, accuracy),
-    })),
-  )
+  const { ours, theirs } = accuracyRows(where, curves)
   const values: readonly AccuracyRow[] = [...ours, ...theirs]
   const lowest = Math.min(...values.map(row => row.lower ?? row.accuracy))
   const color = colorOf('model', names)
@@ -137,6 +118,31 @@ export function accuracyFigureSpec(
       pointsOf(published, false, { x: xAxis, y: yAxis, color }),
     ],
   }
+}
+
+/** One row a measured point, and one a published one. */
+function accuracyRows(where: string, curves: readonly AccuracyCurve[]) {
+  const ours = curves.flatMap(({ name, points }) =>
+    points.map(({ samples, mean, interval }) => ({
+      model: name,
+      source: measured,
+      samples,
+      accuracy: checkShare(where, mean),
+      ...(interval && { lower: interval.lower, upper: interval.upper }),
+    })),
+  )
+  if (ours.length === 0) {
+    throw new RangeError(`${where}: curves must hold at least 1 point, got 0 in ${curves.length} curves`)
+  }
+  const theirs = curves.flatMap(curve =>
+    (curve.published ?? []).map(({ samples, accuracy }) => ({
+      model: curve.name,
+      source: published,
+      samples,
+      accuracy: checkShare(where, accuracy),
+    })),
+  )
+  return { ours, theirs }
 }
 
 /**

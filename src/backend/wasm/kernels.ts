@@ -1,6 +1,7 @@
-import * as tf from '@tensorflow/tfjs'
-import { registerWasmProducts } from './wasm-products.js'
-import { registerWasmReductions } from './wasm-reductions.js'
+import * as tf from '@tensorflow/tfjs-core'
+import { keepSpareMemory } from './memory.js'
+import { registerWasmProducts } from './products.js'
+import { registerWasmReductions } from './reductions.js'
 
 /*
  * The kernels that training needs and tfjs's wasm backend lacks or runs slowly, each put in terms of what its
@@ -27,11 +28,21 @@ interface PoolGradientAttrs {
 }
 
 /**
- * Registers the gradients of a convolution and of a maximum pool, the unsorted segment sum, a clone that copies nothing,
- * reductions, transpositions and matrix products for the backend `wasm`, in place of what is there; a second call changes
- * nothing.
+ * Makes the backend `wasm` able to train, in Node and in a page: registers the gradients of a convolution and of a
+ * maximum pool, the unsorted segment sum, a clone that copies nothing, reductions, transpositions and matrix products in
+ * place of what tfjs has, and guards the module's memory. To be called after `await tf.setBackend('wasm')`; a second
+ * call changes nothing.
+ *
+ * @throws Error when another backend is the current one
  */
 export function registerWasmKernels(): void {
+  const current = tf.getBackend()
+  if (current !== 'wasm') {
+    throw new Error(
+      `registerWasmKernels: the current backend must be wasm, got ${current} (first await tf.setBackend('wasm'))`,
+    )
+  }
+  keepSpareMemory(tf.backend())
   replaceKernel('Conv2DBackpropFilter', ({ inputs, attrs }) => {
     const { filterShape, ...rest } = attrs as unknown as ConvGradientAttrs & { filterShape: Shape4D }
     const x = inputs.x as tf.Tensor4D

@@ -25,6 +25,7 @@ const tensorflow = {
       'test/layers/**/*.test.ts',
       'test/models/**/*.test.ts',
       'test/train/**/*.test.ts',
+      'test/compat/models.test.ts',
       onTensorFlow,
     ],
     env: { PMOE_TEST_BACKEND: 'tensorflow' },

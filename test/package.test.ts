@@ -80,6 +80,18 @@ describe('the package', () => {
     })
   })
 
+  it('needs none of the install scripts of its packages', () => {
+    const { allowScripts } = read('package.json')
+    const { packages } = read('package-lock.json') as { packages: Record<string, Record<string, unknown>> }
+    const scripted = Object.keys(packages).filter(path => packages[path]?.hasInstallScript)
+    const names = scripted.map(path => path.split('node_modules/').at(-1))
+    // npm before 11 reads no allowScripts. It must not run the script of onnxruntime-node, which fetches CUDA and fails
+    // where there is no network: there is none for it as long as the lock does not say so (npm install writes it back).
+    expect([...new Set([...names, 'onnxruntime-node'])].sort()).toEqual(Object.keys(allowScripts))
+    expect(Object.values(allowScripts)).not.toContain(true)
+    expect(names).not.toContain('onnxruntime-node')
+  })
+
   it('names sources for every file that it exports or runs', () => {
     const { exports, bin, sideEffects } = read('package.json')
     const built = [exports['.'].default, exports['./node'].default, bin.pmoe, ...sideEffects]

@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
 import * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { diagnosisText } from '../../scripts/commands/doctor.js'
 import { type Diagnosis, diagnose } from '../../src/backend/doctor.js'
+import { startTypeScript } from '../child-processes.js'
 
 let folder: string
 
@@ -76,11 +75,8 @@ test('as text: one line each, the chosen one marked', () => {
 test('the command prints JSON for a program', async () => {
   const root = resolve(import.meta.dirname, '../..')
   const code = `import('${root}/scripts/commands/doctor.ts').then(m => m.doctorCommand().parseAsync(['--json'], { from: 'user' }))`
-  const env = { ...process.env, PATCH_MOE_NATIVE: join(folder, 'nothing') }
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', '-e', code], {
-    cwd: root,
-    env,
-  })
-  const diagnosis = JSON.parse(stdout) as Diagnosis
+  const env = { PATCH_MOE_NATIVE: join(folder, 'nothing') }
+  const { out } = await startTypeScript(['-e', code], { cwd: root, env }).finished
+  const diagnosis = JSON.parse(out) as Diagnosis
   expect(diagnosis.backends.map(({ name }) => name)).toEqual(['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'])
 })

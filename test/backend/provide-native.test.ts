@@ -1,13 +1,13 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
-import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { provideNative } from '../../src/backend/provide-native.js'
 import { ProgramError, type Run } from '../../src/backend/run-program.js'
+import { startTypeScript } from '../child-processes.js'
 
 const root = resolve(import.meta.dirname, '../..')
 const manifest = {
@@ -318,10 +318,10 @@ describe('a failure leaves nothing half-installed', () => {
 })
 
 describe('pmoe native', () => {
-  const code = (args: string[]): string[] => [
-    ...['--import', 'tsx', '-e'],
-    `import('${root}/scripts/commands/native.ts').then(m => m.nativeCommand().parseAsync(${JSON.stringify(args)}, { from: 'user' }))`,
-  ]
+  const native = (args: string[], env: Record<string, string> = {}) => {
+    const code = `import('${root}/scripts/commands/native.ts').then(m => m.nativeCommand().parseAsync(${JSON.stringify(args)}, { from: 'user' }))`
+    return startTypeScript(['-e', code], { cwd: root, env }).finished
+  }
 
   async function program(name: string, script: string): Promise<void> {
     await mkdir(join(parent, 'bin'), { recursive: true })
@@ -330,14 +330,9 @@ describe('pmoe native', () => {
   }
 
   test('without npm: one line, no stack, exit 1', async () => {
-    const env = { ...process.env, PATH: join(parent, 'bin') }
-    const failure = await promisify(execFile)(process.execPath, code(['--dir', folder]), {
-      cwd: root,
-      env,
-    }).catch((error: { code: number; stderr: string }) => error)
-    expect(failure).toMatchObject({
+    expect(await native(['--dir', folder], { PATH: join(parent, 'bin') })).toMatchObject({
       code: 1,
-      stderr: [
+      err: [
         'fetching @tensorflow/tfjs-node 4.22.0',
         'pmoe native: provideNative: npm must fetch the packages, got: npm cannot be run: spawn npm ENOENT (is the npm registry within reach?)',
         '',
@@ -347,24 +342,17 @@ describe('pmoe native', () => {
   })
 
   test('Ctrl-C ends the programs it runs and leaves nothing', async () => {
-    // The command ends only when the sleeper, which holds its output open, has ended too.
-    await program('npm', `echo $$ > ${join(parent, 'started')}; /bin/sleep 600 & wait`)
-    const env = { ...process.env, PATH: join(parent, 'bin') }
-    const child = spawn(process.execPath, code(['--dir', folder]), { cwd: root, env })
-    let stderr = ''
-    child.stderr.on('data', text => {
-      stderr += text
-    })
-    await expect.poll(() => readdir(parent), { timeout: 20_000 }).toContain('started')
-    child.kill('SIGINT')
-    expect(await once(child, 'exit')).toEqual([1, null])
-    expect(stderr).toContain('pmoe native: stopped; nothing was left behind')
+    // It presses Ctrl-C itself. The command ends only when the sleeper, which holds its output open, has ended too.
+    await program('npm', `echo $$ > ${join(parent, 'started')}; kill -INT $PPID; /bin/sleep 600 & wait`)
+    const { code, err } = await native(['--dir', folder], { PATH: join(parent, 'bin') })
+    expect(code).toBe(1)
+    expect(err).toContain('pmoe native: stopped; nothing was left behind')
     expect((await readdir(parent)).sort()).toEqual(['bin', 'started'])
   })
 
   test('what is there is found quickly, exit 0', async () => {
     await provide()
-    const { stdout } = await promisify(execFile)(process.execPath, code(['--dir', folder]), { cwd: root })
-    expect(stdout).toBe(`TensorFlow 2.21.0 (built) is there already: ${folder}\n`)
+    const { out } = await native(['--dir', folder])
+    expect(out).toBe(`TensorFlow 2.21.0 (built) is there already: ${folder}\n`)
   })
 })

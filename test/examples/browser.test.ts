@@ -1,7 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { type Browser, chromium } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -9,13 +7,13 @@ import { explain } from '../../src/explain/explain.js'
 import { readImage } from '../../src/files/image-files.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { chromiumPath } from '../browser/chromium.js'
+import { startProcess } from '../child-processes.js'
 import { smallModel } from './small-model.js'
 
 if (!chromiumPath)
   console.log('Chromium is not installed (CHROMIUM may name it): the page is not tried in a browser.')
 
 describe.skipIf(!chromiumPath)('the page of the examples', () => {
-  let server: ChildProcess
   let browser: Browser
   let address: string
   let small: Awaited<ReturnType<typeof smallModel>>
@@ -25,31 +23,26 @@ describe.skipIf(!chromiumPath)('the page of the examples', () => {
     small = await smallModel()
     const project = fileURLToPath(new URL('../..', import.meta.url))
     const script = join(project, 'examples', 'browser', 'serve.mjs')
-    const env = { ...process.env, PATCH_MOE: join(project, 'src', 'index.ts') }
-    server = spawn(process.execPath, [script, small.folder, '0'], {
-      env,
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    for await (const line of createInterface({ input: server.stdout! })) {
-      address = line.replace('Open ', '')
-      break
-    }
+    const env = { PATCH_MOE: join(project, 'src', 'index.ts') }
+    const server = startProcess(process.execPath, [script, small.folder, '0'], { env })
+    address = (await server.line(/^Open /)).replace('Open ', '')
     const args = [
       '--no-sandbox',
       '--use-angle=swiftshader',
       '--enable-unsafe-swiftshader',
       '--ignore-gpu-blocklist',
     ]
-    browser = await chromium.launch({ executablePath: chromiumPath as string, args })
+    browser = await chromium.launch({ executablePath: chromiumPath as string, args, timeout: 0 })
   })
   afterAll(async () => {
     await browser?.close()
-    server?.kill()
     if (small) await rm(small.root, { recursive: true, force: true })
   })
 
   test.each(['webgl', 'wasm'])('on %s it sees what Node sees', async backend => {
     const page = await browser.newPage()
+    // The limit of the test holds.
+    page.setDefaultTimeout(0)
     const failures: string[] = []
     page.on('pageerror', error => failures.push(error.message))
     await page.goto(`${address}?backend=${backend}`)

@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,10 +6,14 @@ import { exportOnnx } from '../../src/export/onnx.js'
 import { readImage } from '../../src/files/image-files.js'
 import { predictProbabilities } from '../../src/train/evaluate.js'
 import { useTestBackend } from '../backend-under-test.js'
+import { runProcess } from '../child-processes.js'
 import { smallModel } from './small-model.js'
 
 const python = process.env.PMOE_TEST_PYTHON ?? 'python3'
-const isReady = spawnSync(python, ['-c', 'import numpy, onnxruntime, PIL']).status === 0
+const isReady = await runProcess(python, ['-c', 'import numpy, onnxruntime, PIL']).then(
+  ({ code }) => code === 0,
+  () => false,
+)
 if (!isReady) {
   console.log(
     `${python} has no onnxruntime, numpy and pillow (PMOE_TEST_PYTHON names another): the Python example is not run.`,
@@ -35,16 +38,14 @@ describe.skipIf(!isReady)('the Python script of the examples', () => {
     const path = join(small.root, `${feeding.layout}-${feeding.pixels}.onnx`)
     await writeFile(path, bytes)
     const script = fileURLToPath(new URL('../../examples/python/classify.py', import.meta.url))
-    const { stdout, stderr, status } = spawnSync(python, [script, path, ...small.images], {
-      encoding: 'utf8',
-    })
-    expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' })
+    const { out, err, code } = await runProcess(python, [script, path, ...small.images])
+    expect({ code, err: code === 0 ? '' : err }).toEqual({ code: 0, err: '' })
     const pixels = await Promise.all(small.images.map(image => readImage(image, [16, 16, 3])))
     const rows = await predictProbabilities(small.model, new Uint8Array(Buffer.concat(pixels)), [16, 16, 3])
     const expected = rows.map((row, i) => {
       const best = row.indexOf(Math.max(...row))
       return `${small.images[i]}: ${classNames[best]} ${((row[best] ?? 0) * 100).toFixed(1)}%`
     })
-    expect(stdout.trimEnd().split('\n')).toEqual(expected)
+    expect(out.trimEnd().split('\n')).toEqual(expected)
   })
 })

@@ -1,7 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type * as tf from '@tensorflow/tfjs'
 import { build } from 'esbuild'
@@ -9,13 +7,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readImage } from '../../src/files/image-files.js'
 import { predictProbabilities } from '../../src/train/evaluate.js'
 import { useTestBackend } from '../backend-under-test.js'
+import { startProcess } from '../child-processes.js'
 import { smallModel } from './small-model.js'
 
 const project = fileURLToPath(new URL('../..', import.meta.url))
 /** Beside the packages that the example imports. */
 const bundled = join(project, 'node_modules', '.cache', `server-${process.pid}.mjs`)
 
-let server: ChildProcess
 let address: string
 let root: string
 let model: tf.LayersModel
@@ -38,19 +36,13 @@ beforeAll(async () => {
     ignoreAnnotations: true,
     alias: { 'patch-moe/node': join(project, 'src', 'node.ts') },
   })
-  server = spawn(process.execPath, [bundled, small.folder, '0'], { stdio: ['ignore', 'pipe', 'inherit'] })
-  for await (const line of createInterface({ input: server.stdout! })) {
-    const found = /^Listening on (.*)$/.exec(line)
-    if (!found) continue
-    address = found[1] as string
-    break
-  }
+  const server = startProcess(process.execPath, [bundled, small.folder, '0'])
+  address = (await server.line(/^Listening on /)).replace('Listening on ', '')
 })
 
 afterAll(async () => {
-  server?.kill()
   await rm(bundled, { force: true })
-  await rm(root, { recursive: true, force: true })
+  if (root) await rm(root, { recursive: true, force: true })
 })
 
 const post = (body: Uint8Array) => fetch(address, { method: 'POST', body: new Uint8Array(body) })

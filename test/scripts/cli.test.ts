@@ -100,7 +100,7 @@ test('predict gives class, probabilities and what each expert kept', async () =>
 
 test('train --json writes nothing but the events; the same seed gives the same numbers', async () => {
   const again = join(root, 'again')
-  const { code, out, err } = await runPmoe(['train', ...tiny, '--out', again, '--json'])
+  const { code, out, err } = await callPmoe(['train', ...tiny, '--out', again, '--json'])
   expect(code).toBe(0)
   const events = jsonLines(out)
   expect(events.map(({ type }) => type)).toEqual([

@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
@@ -6,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { StartedProcess } from '../child-processes.js'
 import { idxBytes } from '../data/memory-source.js'
 import { serveFiles } from '../files/file-server.js'
-import { callPmoe, runPmoe } from './run-pmoe.js'
+import { callPmoe, startPmoe } from './run-pmoe.js'
 
 let dir: string
 let files: Record<string, { bytes: Uint8Array; etag: string }>
@@ -75,7 +75,7 @@ describe('pmoe data fetch', () => {
   test('Ctrl-C keeps what has arrived, and the command that it names goes on with it', async () => {
     const out = join(dir, 'stopped')
     const part = join(out, `${names[0]}.part`)
-    let child: ChildProcess | undefined
+    let running: StartedProcess | undefined
     const half = (response: ServerResponse): true => {
       const { bytes, etag } = files[names[0]!]!
       response.writeHead(200, { 'content-length': bytes.length, etag })
@@ -83,18 +83,15 @@ describe('pmoe data fetch', () => {
       const waiting = setInterval(() => {
         if (!existsSync(part) || statSync(part).size < 20_000) return
         clearInterval(waiting)
-        child?.kill('SIGINT')
+        running?.child.kill('SIGINT')
       }, 20)
       return true
     }
     const server = await serveFiles(files, (_, response, number) => number === 1 && half(response))
     const words = ['data', 'fetch', 'mnist', '--out', out, '--from', server.address]
     try {
-      const stopped = await runPmoe(words, {
-        watch: (_, running) => {
-          child = running
-        },
-      })
+      running = startPmoe(words)
+      const stopped = await running.finished
       expect(stopped).toMatchObject({ code: 130, err: '' })
       expect(stopped.out).toContain(
         `Stopped; what has arrived is kept. Continue with: pmoe ${words.join(' ')}\n`,

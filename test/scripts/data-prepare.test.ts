@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { digitsPatches } from '../../src/data/digits-patches.js'
 import { datasetSource } from '../../src/files/data-folder.js'
+import { runProcess } from '../child-processes.js'
 import { cifar10Files } from '../data/cifar-files.js'
 import { callPmoe, jsonLines, runPmoe } from './run-pmoe.js'
 
@@ -140,16 +140,19 @@ describe('pmoe data verify', () => {
 test('TensorFlow reads what was prepared', async () => {
   const script = fileURLToPath(new URL('../data/check_tfrecord.py', import.meta.url))
   const python = process.env.PMOE_TEST_PYTHON ?? 'python3'
-  const run = (words: readonly string[]) =>
-    spawnSync(python, words, { encoding: 'utf8', env: { ...process.env, TF_CPP_MIN_LOG_LEVEL: '3' } })
-  if (run(['-c', 'import tensorflow']).status !== 0) {
+  const run = (words: readonly string[]) => runProcess(python, words, { env: { TF_CPP_MIN_LOG_LEVEL: '3' } })
+  const isReady = await run(['-c', 'import tensorflow']).then(
+    ({ code }) => code === 0,
+    () => false,
+  )
+  if (!isReady) {
     console.log(
       `TensorFlow for Python was not found (${python}; PMOE_TEST_PYTHON names another): not read with it.`,
     )
     return
   }
-  const ran = run([script, prepared])
-  expect(ran.status, ran.stderr).toBe(0)
+  const ran = await run([script, prepared])
+  expect(ran.code, ran.err).toBe(0)
   const options = { seed: 3, samples: 40, testSamples: 20 }
   const direct = await digitsPatches.load(datasetSource(digitsPatches), options)
   const half = ({ images, labels }: typeof direct.train, files: number) => ({
@@ -158,5 +161,5 @@ test('TensorFlow reads what was prepared', async () => {
     pixelSum: images.reduce((sum, pixel) => sum + pixel, 0),
     shapes: [[32, 32, 1]],
   })
-  expect(JSON.parse(ran.stdout)).toEqual({ train: half(direct.train, 3), test: half(direct.test, 2) })
+  expect(JSON.parse(ran.out)).toEqual({ train: half(direct.train, 3), test: half(direct.test, 2) })
 })

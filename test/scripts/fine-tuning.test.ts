@@ -11,7 +11,8 @@ import { loadModelFolder } from '../../src/files/run-folder.js'
 import { PatchMoE } from '../../src/layers/patch-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { useTestBackend } from '../backend-under-test.js'
-import { callPmoe, type Finished, jsonLines, runPmoe } from './run-pmoe.js'
+import type { Finished } from '../child-processes.js'
+import { callPmoe, jsonLines, runPmoe } from './run-pmoe.js'
 
 let root = ''
 beforeAll(async () => {
@@ -23,7 +24,7 @@ beforeAll(async () => {
     await model.save(fileSystem(join(root, name)))
     model.dispose()
   }
-}, 60_000)
+})
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 const small = [
@@ -57,7 +58,7 @@ describe('pmoe train --init', () => {
   let finished: Finished
   beforeAll(async () => {
     finished = await callPmoe(words('same', 'tuned', ...mixture, ...groups))
-  }, 60_000)
+  })
 
   test('puts the mixture in, freezes, anneals, and says what it does', async () => {
     expect([finished.code, finished.err]).toEqual([0, ''])
@@ -125,7 +126,7 @@ describe('pmoe train --init', () => {
     ])
     expect(changed.code).toBe(2)
     expect(changed.err).toContain(`model.options.from is "${init}", asked for "${join(root, 'other')}"`)
-  }, 120_000)
+  })
 
   test('goes on from a run, and gives other classes a new head', async () => {
     const again = await callPmoe(words('tuned', 'further', '--epochs', '1'))
@@ -150,7 +151,7 @@ describe('pmoe train --init', () => {
       2,
       `pmoe: train: images must be 32x32x3 for the model of ${join(root, 'same')}, got 32x32x1\n`,
     ])
-  }, 60_000)
+  })
 
   test.each([
     [['--model', 'wrn'], 'train: --model must be init or left out with --init, got wrn'],

@@ -1,11 +1,10 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { callPmoe, type Finished } from './run-pmoe.js'
+import { type Finished, runProcess } from '../child-processes.js'
+import { callPmoe } from './run-pmoe.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 let folder: string
@@ -20,11 +19,7 @@ async function runWithin(kilobytes: number, words: readonly string[]): Promise<F
   const limited = `ulimit -f ${kilobytes}; exec "$0" "$@"`
   const call = ['-c', limited, process.execPath, '--import', 'tsx', 'scripts/cli.ts', ...words]
   // tsx would keep what it compiles in files of its own.
-  const env = { ...process.env, TSX_DISABLE_CACHE: '1' }
-  return promisify(execFile)('bash', call, { cwd: root, env }).then(
-    ({ stdout: out, stderr: err }) => ({ code: 0, out, err }),
-    ({ code, stdout: out, stderr: err }) => ({ code, out, err }),
-  )
+  return runProcess('bash', call, { cwd: root, env: { TSX_DISABLE_CACHE: '1' } })
 }
 
 const epochs = (count: number) => ['--epochs', String(count)]

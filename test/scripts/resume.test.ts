@@ -2,7 +2,7 @@ import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { jsonLines, runPmoe } from './run-pmoe.js'
+import { callPmoe, jsonLines, runPmoe } from './run-pmoe.js'
 
 let root: string
 
@@ -62,7 +62,7 @@ test('a run that is killed, interrupted and resumed ends in the numbers of one t
   const whole = join(root, 'whole')
   const broken = join(root, 'broken run')
   const [uninterrupted, killed] = await Promise.all([
-    runPmoe(['train', ...settings, '--out', whole]),
+    callPmoe(['train', ...settings, '--out', whole]),
     trainUntil(['train', ...settings, '--out', broken], '{"type":"step","epoch":1,"step":4', 'SIGKILL'),
   ])
   expect(uninterrupted.code).toBe(0)
@@ -79,7 +79,7 @@ test('a run that is killed, interrupted and resumed ends in the numbers of one t
   )
   expect(jsonLines(interrupted.out).at(-2)).toMatchObject({ type: 'stop', reason: 'aborted', epoch: 2 })
 
-  const finished = await runPmoe(resume)
+  const finished = await callPmoe(resume)
   expect({ code: finished.code, err: finished.err }).toEqual({ code: 0, err: '' })
   const [expected, found] = await Promise.all([result(whole), result(broken)])
   expect(found.metrics).toEqual(expected.metrics)
@@ -90,11 +90,11 @@ test('a run that is killed, interrupted and resumed ends in the numbers of one t
 
 test('a checkpoint that is damaged is refused by name, and nothing is written', async () => {
   const run = join(root, 'damaged')
-  expect((await runPmoe(['train', ...settings, '--epochs', '1', '--out', run])).code).toBe(0)
+  expect((await callPmoe(['train', ...settings, '--epochs', '1', '--out', run])).code).toBe(0)
   const checkpoint = join(run, 'checkpoints', 'latest.safetensors')
   const before = await readFile(join(run, 'metrics.jsonl'), 'utf8')
   await writeFile(checkpoint, (await readFile(checkpoint)).subarray(0, 5000))
-  const { code, out, err } = await runPmoe(['train', '--resume', '--out', run])
+  const { code, out, err } = await callPmoe(['train', '--resume', '--out', run])
   expect({ code, out }).toEqual({ code: 1, out: '' })
   expect(err).toContain('checkpoints/latest.safetensors')
   expect(await readFile(join(run, 'metrics.jsonl'), 'utf8')).toBe(before)
@@ -102,16 +102,16 @@ test('a checkpoint that is damaged is refused by name, and nothing is written', 
 
 test('a finished run goes on for more epochs, as if it had been asked for them at once', async () => {
   const [whole, longer] = [join(root, 'asked-for-2'), join(root, 'extended-to-2')]
-  expect((await runPmoe(['train', ...settings, '--epochs', '2', '--out', whole])).code).toBe(0)
-  expect((await runPmoe(['train', ...settings, '--epochs', '1', '--out', longer])).code).toBe(0)
+  expect((await callPmoe(['train', ...settings, '--epochs', '2', '--out', whole])).code).toBe(0)
+  expect((await callPmoe(['train', ...settings, '--epochs', '1', '--out', longer])).code).toBe(0)
   const more = ['train', '--resume', '--out', longer, '--epochs']
-  expect((await runPmoe([...more, '2'])).code).toBe(0)
+  expect((await callPmoe([...more, '2'])).code).toBe(0)
   const [expected, found] = await Promise.all([result(whole), result(longer)])
   expect(found.metrics).toEqual(expected.metrics)
   expect(found.weights.equals(expected.weights)).toBe(true)
   expect(JSON.parse(await readFile(join(longer, 'config.json'), 'utf8')).training.epochs).toBe(2)
 
-  const fewer = await runPmoe([...more, '1'])
+  const fewer = await callPmoe([...more, '1'])
   expect(fewer.code).toBe(2)
   expect(fewer.err).toContain('got changed ones: training.epochs is 2, asked for 1')
 })
@@ -120,9 +120,9 @@ test('a run goes on when its files have moved', async () => {
   const [run, before, after] = [join(root, 'moved'), join(root, 'digits'), join(root, 'digits-moved')]
   await cp(new URL('../../samples/digits8', import.meta.url), before, { recursive: true })
   const train = ['train', ...settings, '--epochs', '1', '--data', before, '--out', run]
-  expect((await runPmoe(train)).code).toBe(0)
+  expect((await callPmoe(train)).code).toBe(0)
   await rename(before, after)
   const resume = ['train', '--resume', '--out', run, '--epochs', '2']
-  expect(await runPmoe([...resume, '--data', after])).toMatchObject({ code: 0, err: '' })
+  expect(await callPmoe([...resume, '--data', after])).toMatchObject({ code: 0, err: '' })
   expect((await result(run)).metrics).toHaveLength(2)
 })

@@ -1,15 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { vi } from 'vitest'
 import { exitCodeOf, program } from '../../scripts/program.js'
-
-/** What a finished process left behind. */
-export interface Finished {
-  /** Exit code; null when a signal ended the process. */
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
+import { type Finished, type StartedProcess, startTypeScript } from '../child-processes.js'
 
 interface RunOptions {
   readonly watch?: (line: string, child: ChildProcess) => void
@@ -20,40 +13,29 @@ interface RunOptions {
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /**
- * Runs the command line from its sources as a process of its own.
+ * Starts the command line from its sources as a process of its own.
  *
  * @param options.watch is called with each line of output and may send signals
  * @param options.interruptAt presses Ctrl-C once, at the first line of output that has this text
  */
-export function runPmoe(
+export function startPmoe(
   words: readonly string[],
-  { watch, interruptAt, env }: RunOptions = {},
-): Promise<Finished> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'scripts/cli.ts', ...words], {
-    cwd: root,
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  let out = ''
-  let err = ''
-  let unfinished = ''
+  { watch, interruptAt, env = {} }: RunOptions = {},
+): StartedProcess {
   let interrupted = false
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    out += text
-    const lines = (unfinished + text).split('\n')
-    unfinished = lines.pop() ?? ''
-    for (const line of lines) {
+  return startTypeScript(['scripts/cli.ts', ...words], {
+    cwd: root,
+    env,
+    onLine: (line, child) => {
       watch?.(line, child)
       if (interruptAt && !interrupted && line.includes(interruptAt)) interrupted = child.kill('SIGINT')
-    }
+    },
   })
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    err += text
-  })
-  return new Promise((resolve, reject) => {
-    child.on('error', reject)
-    child.on('close', code => resolve({ code, out, err }))
-  })
+}
+
+/** Runs the command line from its sources to its end, as a process of its own; see {@link startPmoe}. */
+export function runPmoe(words: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  return startPmoe(words, options).finished
 }
 
 /**

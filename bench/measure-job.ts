@@ -53,5 +53,5 @@ function measured(job: Job): Promise<Omit<ChildReport, 'software'>> {
 
 function softwareOf({ name, tensorflow }: BackendChoice): string {
   const library = tensorflow ? `, TensorFlow ${tensorflow.version}` : ''
-  return `tfjs ${tf.version.tfjs}, backend ${name}${library}`
+  return `tfjs ${tf.version_core}, backend ${name}${library}`
 }

@@ -79,6 +79,6 @@ function forwardBackward(piece: Piece, map: tf.Tensor4D, outputGradient: tf.Tens
     tf.tidy(() => {
       const [byMap] = gradients([map, ...weights], outputGradient)
       // One number of the result: the work is done when it is there.
-      byMap?.slice([0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
+      if (byMap) tf.slice(byMap, [0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
     })
 }

@@ -80,7 +80,7 @@ function convolve({ name, map, kernel, stride }: Convolution, batch: number): Co
       tf.tidy(() => {
         const y = tf.conv2d(input, kernel, stride, 'same')
         // One number of the result: the work is done when it is there.
-        y.slice([0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
+        tf.slice(y, [0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
       }),
   }
 }

@@ -105,7 +105,7 @@ function startOf(
     memory: 'normal',
     versions: {
       patchMoe: packageVersion(),
-      tfjs: tf.version.tfjs,
+      tfjs: tf.version_core,
       node: process.versions.node,
       ...(backend.tensorflow && { tensorflow: backend.tensorflow.version }),
     },

@@ -91,7 +91,7 @@ async function backendOf(
     backend: choice.name,
     versions: {
       patchMoe: packageVersion(),
-      tfjs: tf.version.tfjs,
+      tfjs: tf.version_core,
       node: process.versions.node,
       ...(choice.tensorflow && { tensorflow: choice.tensorflow.version }),
     },

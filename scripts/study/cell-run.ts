@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs'
 import type { BackendChoice } from '../../src/backend/choose.js'
 import { type RunConfig, runConfig } from '../../src/files/run-config.js'
 import type { TrainingExperiment, Variant } from '../experiments/experiment.js'
@@ -85,7 +85,7 @@ function scaleRouters(model: tf.LayersModel, factor: number): void {
     throw new RangeError(`study: routerDeviation must come with routers, got a model without any`)
   }
   for (const router of routers) {
-    const scaled = router.read().mul(factor)
+    const scaled = tf.mul(router.read(), factor)
     router.write(scaled)
     scaled.dispose()
   }

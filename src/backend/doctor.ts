@@ -61,7 +61,7 @@ export async function diagnose(options: UseBackendOptions = {}): Promise<Diagnos
       free: gigabytes(freemem()),
     },
     ...(nvidia ? { nvidia } : {}),
-    tfjs: tf.version.tfjs,
+    tfjs: tf.version_core,
     backends,
     chosen: choice.name,
     reason: choice.reason,

@@ -140,7 +140,7 @@ async function evaluateBatch(
   const values = await read(() => {
     const logits = classifier.logits(upload(images, shape), false)
     const loss = classifier.loss(logits, tf.tensor1d(labels, 'int32'))
-    return tf.concat([loss.reshape([1]), classifier.predictions(logits).toFloat()])
+    return tf.concat([tf.reshape(loss, [1]), tf.cast(classifier.predictions(logits), 'float32')])
   })
   return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1) }
 }

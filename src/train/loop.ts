@@ -328,7 +328,7 @@ async function assertFinite(run: Run): Promise<void> {
     const weights = run.parts.model.weights
       .map(weight => weight.read())
       .filter(({ dtype }) => dtype === 'float32')
-    return tf.stack(weights.map(weight => weight.isFinite().all().toInt())).min()
+    return tf.all(tf.stack(weights.map(weight => tf.all(tf.isFinite(weight)))))
   })
   const [all] = await finite.data()
   finite.dispose()

@@ -69,15 +69,18 @@ export function lossOf(model: tf.LayersModel, { threshold = 0 }: LossOptions = {
 }
 
 function binaryLoss(logits: Logits, threshold: number): ClassifierLoss {
-  const predictions = (z: tf.Tensor2D): tf.Tensor1D => tf.tidy(() => z.greater(threshold).toInt().as1D())
+  const predictions = (z: tf.Tensor2D): tf.Tensor1D =>
+    tf.tidy(() => tf.reshape(tf.cast(tf.greater(z, threshold), 'int32'), [-1]))
   return {
     numClasses: 2,
     logits,
     loss: (z, labels) =>
-      tf.tidy(() => tf.losses.sigmoidCrossEntropy(labels.toFloat().reshape([-1, 1]), z).asScalar()),
+      tf.tidy(
+        () => tf.losses.sigmoidCrossEntropy(tf.reshape(tf.cast(labels, 'float32'), [-1, 1]), z) as tf.Scalar,
+      ),
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
-    probabilities: z => tf.tidy(() => tf.concat2d([tf.sigmoid(z.neg()), tf.sigmoid(z)], 1)),
+    probabilities: z => tf.tidy(() => tf.concat2d([tf.sigmoid(tf.neg(z)), tf.sigmoid(z)], 1)),
   }
 }
 
@@ -87,7 +90,10 @@ function categoricalLoss(logits: Logits, numClasses: number): ClassifierLoss {
     numClasses,
     logits,
     loss: (z, labels) =>
-      tf.tidy(() => tf.losses.softmaxCrossEntropy(tf.oneHot(labels, numClasses).toFloat(), z).asScalar()),
+      tf.tidy(
+        () =>
+          tf.losses.softmaxCrossEntropy(tf.cast(tf.oneHot(labels, numClasses), 'float32'), z) as tf.Scalar,
+      ),
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
     probabilities: z => tf.softmax(z, 1),
@@ -99,7 +105,7 @@ function countEqual(
   logits: tf.Tensor2D,
   labels: tf.Tensor1D,
 ): tf.Scalar {
-  return tf.tidy(() => predictions(logits).equal(labels).toInt().sum().asScalar())
+  return tf.tidy(() => tf.sum(tf.cast(tf.equal(predictions(logits), labels), 'int32')) as tf.Scalar)
 }
 
 function singleOutput(model: tf.LayersModel): { output: tf.SymbolicTensor; numOutputs: number } {
@@ -158,5 +164,5 @@ function affine(features: tf.Tensor2D, [kernel, bias]: tf.Tensor[]): tf.Tensor2D
 
 function logarithms(probabilities: tf.Tensor2D, squash: Squash): tf.Tensor2D {
   const clipped = tf.clipByValue(probabilities, leastProbability, 1 - leastProbability)
-  return squash === 'sigmoid' ? clipped.log().sub(tf.sub(1, clipped).log()) : clipped.log()
+  return squash === 'sigmoid' ? tf.sub(tf.log(clipped), tf.log(tf.sub(1, clipped))) : tf.log(clipped)
 }

@@ -223,7 +223,7 @@ function patchSums(model: tf.LayersModel, layer: ExpertsLayer): PatchSums {
       const x = below.apply(upload(batch.images, shape), { training: false }) as tf.Tensor4D
       const [count, height, width, channels] = x.shape
       const [h, w] = layer.patchSize
-      return x.reshape([count, height / h, h, width / w, w * channels]).sum([1, 3])
+      return tf.sum(tf.reshape(x, [count, height / h, h, width / w, w * channels]), [1, 3])
     })
     try {
       return (await sums.data()) as Float32Array

@@ -45,7 +45,7 @@ export function takeStep(
       correct = tf.keep(classifier.correct(logits, labels))
       const penalties = model.calculateLosses()
       const loss = penalties.reduce<tf.Scalar>(
-        (sum, penalty) => sum.add(penalty.asScalar()),
+        (sum, penalty) => tf.add(sum, tf.reshape(penalty, [])) as tf.Scalar,
         classifier.loss(logits, labels),
       )
       releaseEarly()
@@ -62,7 +62,7 @@ export function takeStep(
     }
     applyConstraints(weights)
     const counted = correct as unknown as tf.Scalar
-    const both = tf.stack([value, counted.toFloat()])
+    const both = tf.stack([value, tf.cast(counted, 'float32')])
     counted.dispose()
     return both
   })

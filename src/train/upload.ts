@@ -13,7 +13,9 @@ import type { ImageShape } from '../shapes.js'
 export function upload(images: Uint8Array, shape: ImageShape): tf.Tensor4D {
   const [height, width, channels] = shape
   const count = images.length / (height * width * channels)
-  return tf.tidy(() => tf.tensor4d(images, [count, height, width, channels], 'int32').toFloat().div(255))
+  return tf.tidy(() =>
+    tf.div(tf.cast(tf.tensor4d(images, [count, height, width, channels], 'int32'), 'float32'), 255),
+  )
 }
 
 /**

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { type BackendChoice, useBackend } from '../src/backend/choose.js'
 import { usePrecision } from '../src/backend/precision.js'
 import { recomputeActivations } from '../src/layers/recomputation.js'

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { writeSafetensors } from '../../src/data/safetensors.js'
 import { countKinds } from '../../src/export/exported-bytes.js'
 import type { FeedingOptions } from '../../src/export/feeding.js'
@@ -37,7 +38,7 @@ export interface FormatEntry {
   /** How a folder of this format is known; undefined where it is one file. */
   readonly folder?: ExportFolder
   /** Writes the model to a path where nothing is, or into an empty folder. */
-  write(model: tf.LayersModel, path: string, settings: ExportSettings): Promise<Written>
+  write(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written>
 }
 
 /** Where the metadata of a SavedModel are: a folder that TensorFlow leaves to others. */
@@ -65,7 +66,7 @@ export const formatEntries: Readonly<Record<ExportFormat, FormatEntry>> = {
   weights: { title: 'safetensors', unit: 'tensors', write: writeWeights },
 }
 
-async function writeTfjs(model: tf.LayersModel, path: string, { facts }: ExportSettings): Promise<Written> {
+async function writeTfjs(model: tfl.LayersModel, path: string, { facts }: ExportSettings): Promise<Written> {
   const folder = fileSystem(path)
   const describing: tf.io.IOHandler = {
     save: artifacts => {
@@ -81,7 +82,7 @@ async function writeTfjs(model: tf.LayersModel, path: string, { facts }: ExportS
   return { bytes: sizes.reduce((sum, size) => sum + size, 0), parts }
 }
 
-async function writeOnnx(model: tf.LayersModel, path: string, settings: ExportSettings): Promise<Written> {
+async function writeOnnx(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written> {
   const { facts, ...feeding } = settings
   const { bytes, operations } = await exportOnnx(model, { ...feeding, ...facts })
   await writeFileAtomic(path, bytes)
@@ -90,7 +91,7 @@ async function writeOnnx(model: tf.LayersModel, path: string, settings: ExportSe
 
 /** The metadata go where TensorFlow leaves room for what is not its own. */
 async function writeSavedModel(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   path: string,
   settings: ExportSettings,
 ): Promise<Written> {
@@ -104,7 +105,7 @@ async function writeSavedModel(
 }
 
 async function writeWeights(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   path: string,
   { facts }: ExportSettings,
 ): Promise<Written> {

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import type { BackendChoice } from '../../src/backend/choose.js'
 import { datasetEntry } from '../../src/data/datasets.js'
 import { type RunConfig, runConfig } from '../../src/files/run-config.js'

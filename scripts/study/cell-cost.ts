@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { modelCost } from '../../src/models/cost.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { median } from '../../src/study/quantile.js'

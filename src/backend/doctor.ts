@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { type BackendChoice, type BackendName, type UseBackendOptions, useBackend } from './choose.js'
 import { vectorFlags } from './processor.js'
 

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 
 /*
  * Transpositions and matrix products on wasm, put in terms of the cases that tfjs's wasm backend has fast code for:

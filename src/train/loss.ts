@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { frugalForward } from './forward.js'
 
 /** How a classifier of one logit decides. */
@@ -54,7 +55,7 @@ const leastProbability = 1e-7
  * @throws RangeError when the model has several outputs or another rank, when its last activation does not suit the
  * number of outputs, or when the threshold is not finite
  */
-export function lossOf(model: tf.LayersModel, { threshold = 0 }: LossOptions = {}): ClassifierLoss {
+export function lossOf(model: tfl.LayersModel, { threshold = 0 }: LossOptions = {}): ClassifierLoss {
   if (!Number.isFinite(threshold)) throw new RangeError(`lossOf: threshold must be finite, got ${threshold}`)
   const { output, numOutputs } = singleOutput(model)
   const squash = squashOf(output)
@@ -108,7 +109,7 @@ function countEqual(
   return tf.tidy(() => tf.sum(tf.cast(tf.equal(predictions(logits), labels), 'int32')) as tf.Scalar)
 }
 
-function singleOutput(model: tf.LayersModel): { output: tf.SymbolicTensor; numOutputs: number } {
+function singleOutput(model: tfl.LayersModel): { output: tfl.SymbolicTensor; numOutputs: number } {
   const [output] = model.outputs
   const numOutputs = output?.shape[1]
   if (model.outputs.length !== 1 || !output || output.shape.length !== 2 || !numOutputs) {
@@ -119,9 +120,9 @@ function singleOutput(model: tf.LayersModel): { output: tf.SymbolicTensor; numOu
 }
 
 /** The activation that makes the last values, looked for inside nested models too. */
-function squashOf(output: tf.SymbolicTensor): Squash {
+function squashOf(output: tfl.SymbolicTensor): Squash {
   const layer = output.sourceLayer
-  if (layer instanceof tf.LayersModel) {
+  if (layer instanceof tfl.LayersModel) {
     const inner = layer.outputs[output.outputTensorIndex ?? 0]
     return inner ? squashOf(inner) : 'none'
   }
@@ -135,7 +136,7 @@ function activationName(layer: object): string | undefined {
 }
 
 /** The logits that enter the last softmax or sigmoid, or the logarithms of what leaves it. */
-function logitsBefore(model: tf.LayersModel, output: tf.SymbolicTensor, squash: Squash): Logits {
+function logitsBefore(model: tfl.LayersModel, output: tfl.SymbolicTensor, squash: Squash): Logits {
   const layer = output.sourceLayer
   const [entering] = layer.inboundNodes[output.nodeIndex]?.inputTensors ?? []
   const name = layer.getClassName()
@@ -149,11 +150,11 @@ function logitsBefore(model: tf.LayersModel, output: tf.SymbolicTensor, squash: 
 }
 
 /** A model that shares the layers and ends at `output`. */
-function upTo(model: tf.LayersModel, output: tf.SymbolicTensor): tf.LayersModel {
-  return tf.model({ inputs: model.inputs, outputs: output, name: `${model.name}_logits` })
+function upTo(model: tfl.LayersModel, output: tfl.SymbolicTensor): tfl.LayersModel {
+  return tfl.model({ inputs: model.inputs, outputs: output, name: `${model.name}_logits` })
 }
 
-function applied(model: tf.LayersModel): Logits {
+function applied(model: tfl.LayersModel): Logits {
   return frugalForward(model) as Logits
 }
 

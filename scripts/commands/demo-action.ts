@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type BackendChoice, type BackendName, useBackend } from '../../src/backend/choose.js'
 import { writeFileAtomic } from '../../src/files/atomic.js'
-import { createRun } from '../../src/files/run-folder.js'
+import { lockedRun } from '../../src/files/run-folder.js'
 import { modelCost } from '../../src/models/cost.js'
 import { type ReportSection, type ResultRow, reportHtml } from '../../src/report/html.js'
 import type { RoutedImage } from '../../src/report/routing-figure.js'
@@ -88,11 +88,11 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
     const flags = { ...(request.quick ? task.quickFlags : task.flags), seed: request.seed }
     const { config, data } = await newRun({ dataset: task.dataset, model, flags }, backend)
     const network = buildNetwork(config.model.options, data.train, config.seed)
-    const run = await createRun(join(folder, `${task.dataset}-${model}`), config, { force: true })
+    const { run, lock } = await lockedRun(join(folder, `${task.dataset}-${model}`), config, { force: true })
     const log = trainingLog(name.padEnd(20))
-    const outcome = await trainRun({ run, model: network, data, log, signal: interrupt.signal }).finally(
-      log.close,
-    )
+    const outcome = await trainRun({ run, model: network, data, log, signal: interrupt.signal })
+      .finally(log.close)
+      .finally(lock.release)
     if (outcome.ended === 'aborted') return undefined
     const { parameters, multiplyAdds } = modelCost(network)
     const accuracy = outcome.history.at(-1)?.testAccuracy ?? Number.NaN

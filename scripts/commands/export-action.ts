@@ -39,7 +39,7 @@ export async function runExport(path: string, request: ExportRequest): Promise<v
     where: 'export',
     path: out,
     force,
-    ...(entry.marker !== undefined && { marker: entry.marker }),
+    ...(entry.folder && { folder: entry.folder }),
   }
   await checkPlace(place)
   const backend = await useBackend(request.backend ?? 'auto')

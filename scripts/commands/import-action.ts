@@ -1,7 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { checkPlace, placeExport } from '../../src/files/export-output.js'
-import { fileSystem } from '../../src/files/model-files.js'
+import { fileSystem, modelFolder } from '../../src/files/model-files.js'
 import type { Gate, GateScale } from '../../src/layers/routing.js'
 import { type WideResNetVariant, wideResNet } from '../../src/models/wide-resnet.js'
 import { openModel } from '../run/opened-model.js'
@@ -63,7 +63,7 @@ const mixtureFlags = [
 /** Puts the weights of a file into a network and saves it. */
 export async function runImport(file: string, request: ImportRequest): Promise<void> {
   checkFlags(request)
-  const place = { where: 'import', path: request.out, marker: 'model.json', force: request.force ?? false }
+  const place = { where: 'import', path: request.out, folder: modelFolder, force: request.force ?? false }
   await checkPlace(place)
   const names = request.names === undefined ? undefined : await readNameMap(request.names)
   const { name: backend } = await useBackend(request.backend ?? 'auto')

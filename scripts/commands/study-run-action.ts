@@ -2,6 +2,7 @@ import { useBackend } from '../../src/backend/choose.js'
 import { type AskedStudy, openAskedStudy } from '../study/asked-study.js'
 import { runCell } from '../study/run-cell.js'
 import { studyCells } from '../study/study-config.js'
+import type { StudyFolder } from '../study/study-folder.js'
 import { studyLog } from '../study/study-log.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { UsageError } from '../terminal/usage-error.js'
@@ -14,7 +15,15 @@ export interface StudyRunRequest extends AskedStudy {
 
 /** Runs one cell of a study in this process; sets the exit code when it failed or was interrupted. */
 export async function runStudyCell(name: string, request: StudyRunRequest): Promise<void> {
-  const folder = await openAskedStudy(name, request)
+  const { folder, lock } = await openAskedStudy(name, request, { shared: true })
+  try {
+    await runOne(folder, request)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function runOne(folder: StudyFolder, request: StudyRunRequest): Promise<void> {
   const cells = studyCells(folder.config)
   const cell = cells[request.cell]
   if (!cell) {
@@ -26,6 +35,7 @@ export async function runStudyCell(name: string, request: StudyRunRequest): Prom
     process.stdout.write(`Cell ${cell.index} has its result already\n`)
     return
   }
+  const lock = await folder.lockCell(cell.index)
   const interrupt = onInterrupt(() => process.stderr.write('\nStopping; the cell is left out …\n'))
   try {
     const backend = await useBackend(folder.config.backend)
@@ -38,5 +48,6 @@ export async function runStudyCell(name: string, request: StudyRunRequest): Prom
   } finally {
     log.close()
     interrupt.release()
+    await lock.release()
   }
 }

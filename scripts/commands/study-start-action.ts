@@ -5,7 +5,7 @@ import { type AskedStudy, checkImages, openAskedStudy } from '../study/asked-stu
 import type { CellResult } from '../study/cell-result.js'
 import { runStudy } from '../study/run-study.js'
 import { studyCells } from '../study/study-config.js'
-import { reportFiles } from '../study/study-folder.js'
+import { reportFiles, type StudyFolder } from '../study/study-folder.js'
 import { studyLog } from '../study/study-log.js'
 import { dataSentence, studyReport, writeStudyReport } from '../study/study-report.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
@@ -23,9 +23,17 @@ const mostJobs = 8
 
 /** Runs a study, writes its report and says where it is; sets the exit code when interrupted. */
 export async function runStudyStart(name: string, request: StudyStartRequest): Promise<void> {
+  const { folder, lock } = await openAskedStudy(name, request)
+  try {
+    await workOn(folder, request)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<void> {
   const json = request.json === true
   const say = (text: string) => (json ? process.stderr : process.stdout).write(`${text}\n`)
-  const folder = await openAskedStudy(name, request)
   const { config, directory } = folder
   const cells = studyCells(config)
   const before = await folder.results(cells)

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { usePrecision } from '../../src/backend/precision.js'
+import { type Lock, refuseLocked } from '../../src/files/lock.js'
 import {
   type ConfigDifference,
   configDifferences,
@@ -10,7 +11,7 @@ import {
   type RunConfig,
   runConfig,
 } from '../../src/files/run-config.js'
-import { continueRun, createRun, openRun, type RunFolder } from '../../src/files/run-folder.js'
+import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/files/run-folder.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { type InitialNetwork, imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
@@ -50,6 +51,14 @@ export async function runTrain(request: TrainRequest): Promise<void> {
   if (request.resume && request.force)
     throw new UsageError('train: --resume and --force must not be given together')
   const started = request.resume ? await resumeRun(request) : await startRun(request)
+  try {
+    await finishRun(started, request)
+  } finally {
+    await started.lock.release()
+  }
+}
+
+async function finishRun(started: StartedRun, request: TrainRequest): Promise<void> {
   const { run, data } = started
   const { dataset, model } = run.config
   const log = trainingLog(`${dataset.name} ${model.name}`, { json: request.json === true })
@@ -72,6 +81,8 @@ export async function runTrain(request: TrainRequest): Promise<void> {
 interface StartedRun extends Pick<TrainingParts, 'run' | 'model' | 'data' | 'resume'> {
   /** What a person should know of how the network began. */
   readonly notes: readonly string[]
+  /** Keeps other processes out of the run's folder. */
+  readonly lock: Lock
 }
 
 async function startRun(request: TrainRequest): Promise<StartedRun> {
@@ -81,6 +92,7 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
   if (model === undefined)
     throw new UsageError(`train: --model must be given, one of ${modelNames.join(', ')}`)
   const directory = request.out ?? nextFree(join('runs', `${dataset}-${model}`))
+  await refuseLocked(directory, 'train')
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = init === undefined ? undefined : await openInitial(init, model)
   const { config, data } = await newRun(
@@ -97,9 +109,11 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
   useComputeSettings(config)
   const network = await startingNetwork(config, data, opened)
   asUsage(() => checkLayers(network.model, config))
-  const run = await createRun(directory, config, { force: request.force === true })
-  if (opened) await run.saveInitial(network.model)
-  return { run, model: network.model, data, notes: network.notes }
+  const { run, lock } = await lockedRun(directory, config, {
+    force: request.force === true,
+    ...(opened && { initial: network.model }),
+  })
+  return { run, lock, model: network.model, data, notes: network.notes }
 }
 
 function openInitial(path: string, model: string): Promise<OpenedModel> {
@@ -126,15 +140,21 @@ function useComputeSettings({ precision, memory }: RunConfig): void {
 async function resumeRun(request: TrainRequest): Promise<StartedRun> {
   if (request.out === undefined)
     throw new UsageError('train: --resume must come with --out, the folder of the run')
-  const run = await continuedRun(await openRun(request.out), request)
-  await useBackend(run.config.backend)
-  useComputeSettings(run.config)
-  const resume = await storedState(run)
-  const data = await loadData(run.config.dataset, run.config.seed)
-  const { options } = run.config.model
-  const model =
-    options.kind === 'init' ? await storedInitial(run) : buildNetwork(options, data.train, run.config.seed)
-  return { run, model, data, resume, notes: [] }
+  const { run: before, lock } = await openLockedRun(request.out)
+  try {
+    const run = await continuedRun(before, request)
+    await useBackend(run.config.backend)
+    useComputeSettings(run.config)
+    const resume = await storedState(run)
+    const data = await loadData(run.config.dataset, run.config.seed)
+    const { options } = run.config.model
+    const model =
+      options.kind === 'init' ? await storedInitial(run) : buildNetwork(options, data.train, run.config.seed)
+    return { run, lock, model, data, resume, notes: [] }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
-import { readdir, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { writeSafetensors } from '../../src/data/safetensors.js'
@@ -9,8 +9,10 @@ import type { ModelFacts } from '../../src/export/metadata.js'
 import { exportOnnx } from '../../src/export/onnx.js'
 import { exportSavedModel } from '../../src/export/saved-model.js'
 import { modelWeights } from '../../src/export/weights.js'
+import { writeFileAtomic } from '../../src/files/atomic.js'
+import type { ExportFolder } from '../../src/files/export-output.js'
 import { makeFolder } from '../../src/files/folders.js'
-import { fileSystem } from '../../src/files/model-files.js'
+import { fileSystem, modelFolder } from '../../src/files/model-files.js'
 
 /** The formats that a model can be exported to, by their names on the command line. */
 export const exportFormats = ['tfjs', 'onnx', 'savedmodel', 'weights'] as const
@@ -33,20 +35,32 @@ export interface Written {
 export interface FormatEntry {
   readonly title: string
   readonly unit: 'operations' | 'layers' | 'tensors'
-  /** The file by which a folder of this format is known; undefined where it is one file. */
-  readonly marker?: string
-  /** Writes the model to a path where nothing is. */
+  /** How a folder of this format is known; undefined where it is one file. */
+  readonly folder?: ExportFolder
+  /** Writes the model to a path where nothing is, or into an empty folder. */
   write(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written>
+}
+
+/** Where the metadata of a SavedModel are: a folder that TensorFlow leaves to others. */
+const description = join('assets.extra', 'patch-moe.json')
+
+/** Known by the description that {@link writeSavedModel} puts beside it. */
+const savedModelFolder: ExportFolder = {
+  marker: 'saved_model.pb',
+  async list(directory) {
+    const described = await stat(join(directory, description)).catch(() => undefined)
+    return described?.isFile() ? [description, 'saved_model.pb'] : undefined
+  },
 }
 
 /** Every format. */
 export const formatEntries: Readonly<Record<ExportFormat, FormatEntry>> = {
-  tfjs: { title: 'tfjs LayersModel', unit: 'layers', marker: 'model.json', write: writeTfjs },
+  tfjs: { title: 'tfjs LayersModel', unit: 'layers', folder: modelFolder, write: writeTfjs },
   onnx: { title: 'ONNX, opset 17', unit: 'operations', write: writeOnnx },
   savedmodel: {
     title: 'TensorFlow SavedModel',
     unit: 'operations',
-    marker: 'saved_model.pb',
+    folder: savedModelFolder,
     write: writeSavedModel,
   },
   weights: { title: 'safetensors', unit: 'tensors', write: writeWeights },
@@ -71,7 +85,7 @@ async function writeTfjs(model: tfl.LayersModel, path: string, { facts }: Export
 async function writeOnnx(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written> {
   const { facts, ...feeding } = settings
   const { bytes, operations } = await exportOnnx(model, { ...feeding, ...facts })
-  await writeFile(path, bytes)
+  await writeFileAtomic(path, bytes)
   return { bytes: bytes.length, parts: operations }
 }
 
@@ -84,9 +98,9 @@ async function writeSavedModel(
   const { facts, ...feeding } = settings
   const { bytes, operations, metadata } = await exportSavedModel(model, { ...feeding, ...facts })
   const described = `${JSON.stringify(metadata, null, 2)}\n`
-  await makeFolder(join(path, 'assets.extra'))
-  await writeFile(join(path, 'assets.extra', 'patch-moe.json'), described)
-  await writeFile(join(path, 'saved_model.pb'), bytes)
+  await makeFolder(dirname(join(path, description)))
+  await writeFileAtomic(join(path, description), described)
+  await writeFileAtomic(join(path, 'saved_model.pb'), bytes)
   return { bytes: bytes.length + described.length, parts: operations }
 }
 
@@ -102,6 +116,6 @@ async function writeWeights(
     model: model.name,
     ...(classNames && { classes: JSON.stringify(classNames) }),
   })
-  await writeFile(path, bytes)
+  await writeFileAtomic(path, bytes)
   return { bytes: bytes.length, parts: countKinds([...tensors.values()].map(({ dtype }) => dtype)) }
 }

@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { datasetEntry } from '../../src/data/datasets.js'
 import { datasetSource } from '../../src/files/data-folder.js'
+import { type Lock, lockFolder, refuseLocked } from '../../src/files/lock.js'
 import { isPrepared } from '../../src/files/prepared-set.js'
 import type { ScaleName, TrainingExperiment } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
@@ -12,7 +13,10 @@ import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { cellData } from './cell-run.js'
 import { type StudyConfig, studyConfig } from './study-config.js'
-import { type StudyFolder, startStudy, studyIn } from './study-folder.js'
+import { refuseForeign, type StudyFolder, startStudy, studyIn } from './study-folder.js'
+
+/** How long the processes of a study may take that end because the one that started them was killed, in milliseconds. */
+const othersEndMs = 10_000
 
 /** The flags that decide what a study is, and where. */
 export interface AskedStudy {
@@ -26,15 +30,29 @@ export interface AskedStudy {
   readonly force?: boolean
 }
 
+/** A study that this process works on. */
+export interface OpenedStudy {
+  readonly folder: StudyFolder
+  /** To be released when the work is done. */
+  readonly lock: Lock
+}
+
 /**
  * Begins a study, or opens the one that is there; what is not asked for is as it is there.
  *
- * @throws UsageError for an unknown name, missing data, or settings that differ from those of the study that is there
+ * @param options.shared lets other processes work on it that share it too
+ * @throws UsageError for an unknown name, missing data, or settings that differ from those of the study that is there;
+ *   LockedError naming the process that works on it
  */
-export async function openAskedStudy(name: string, asked: AskedStudy): Promise<StudyFolder> {
+export async function openAskedStudy(
+  name: string,
+  asked: AskedStudy,
+  { shared = false }: { readonly shared?: boolean } = {},
+): Promise<OpenedStudy> {
   const experiment = asUsage(() => experimentNamed(name))
   const directory =
     asked.out ?? join('runs', `study-${experiment.name}${asked.scale === 'small' ? '-small' : ''}`)
+  if (!shared) await refuseLocked(directory, 'study')
   const before = asked.force ? undefined : await studyIn(directory)
   const request = {
     experiment: experiment.name,
@@ -54,7 +72,14 @@ export async function openAskedStudy(name: string, asked: AskedStudy): Promise<S
   const { backend, versions } = await backendOf(asked, before)
   const config = studyConfig(request, backend, versions)
   checkData(config)
-  return startStudy(directory, config, { force: asked.force === true })
+  await refuseForeign(directory)
+  const lock = await lockFolder(directory, 'study', { shared, waitMs: othersEndMs })
+  try {
+    return { folder: await startStudy(directory, config, { force: asked.force === true, shared }), lock }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
 }
 
 async function backendOf(

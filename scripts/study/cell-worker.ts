@@ -1,4 +1,5 @@
 import { type BackendChoice, useBackend } from '../../src/backend/choose.js'
+import { lockFolder } from '../../src/files/lock.js'
 import { runCell } from './run-cell.js'
 import { StudyFolder } from './study-folder.js'
 import type { WorkerOrder, WorkerReport } from './worker-messages.js'
@@ -24,6 +25,8 @@ async function follow(order: WorkerOrder): Promise<void> {
   }
   if (order.kind === 'study') {
     folder = new StudyFolder(order.directory, order.config)
+    // Until this process has ended nobody may begin the study anew, even when its parent was killed.
+    await lockFolder(order.directory, 'study', { shared: true, parent: process.ppid })
     backend = await useBackend(order.config.backend)
     tell({ kind: 'ready' })
     return

@@ -2,7 +2,14 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../../src/files/atomic.js'
 import { isMissing, makeFolder } from '../../src/files/folders.js'
-import { replaceFiles } from '../../src/files/replace-files.js'
+import { type Lock, lockFolder } from '../../src/files/lock.js'
+import {
+  folderState,
+  type OwnFolder,
+  recoverFolder,
+  recoverForReading,
+  replaceFolder,
+} from '../../src/files/replacement.js'
 import { UsageError } from '../terminal/usage-error.js'
 import { type CellResult, parseCellResult } from './cell-result.js'
 import type { Cell } from './cells.js'
@@ -21,7 +28,16 @@ export const reportFiles = {
   svg: 'figure.svg',
   png: 'figure.png',
 } as const
-const OWN_FILES = [CONFIG, CELLS, ...Object.values(reportFiles)]
+const studyKind: OwnFolder = {
+  marker: CONFIG,
+  async ownFiles(directory) {
+    const cells = await readdir(join(directory, CELLS)).catch(() => [])
+    const files = cells
+      .filter(name => /^\d{5,}$/.test(name))
+      .flatMap(cell => [RESULT, CELL_CONFIG, PICTURES].map(file => join(CELLS, cell, file)))
+    return [CONFIG, ...Object.values(reportFiles), ...files]
+  },
+}
 
 /**
  * The folder of a study:
@@ -80,6 +96,15 @@ export class StudyFolder {
     return text === undefined ? undefined : JSON.parse(text)
   }
 
+  /**
+   * Keeps other processes from running a cell.
+   *
+   * @throws LockedError naming the process that runs it
+   */
+  lockCell(index: number): Promise<Lock> {
+    return lockFolder(this.cellFolder(index), 'study')
+  }
+
   private cellFolder(index: number): string {
     return join(this.directory, CELLS, String(index).padStart(5, '0'))
   }
@@ -98,6 +123,7 @@ export class StudyFolder {
  */
 export async function openStudy(directory: string): Promise<StudyFolder> {
   const path = join(directory, CONFIG)
+  await recoverForReading(directory, studyKind)
   const text = await readIfThere(path)
   if (text === undefined) {
     throw new Error(`${directory}: must be the folder of a study, got none (no ${CONFIG} in it)`)
@@ -108,43 +134,57 @@ export async function openStudy(directory: string): Promise<StudyFolder> {
 /** The configuration of the study in a folder; undefined where there is none. */
 export async function studyIn(directory: string): Promise<StudyConfig | undefined> {
   const path = join(directory, CONFIG)
+  await recoverForReading(directory, studyKind)
   const text = await readIfThere(path)
   return text === undefined ? undefined : parseStudyConfig(text, path)
 }
 
+/** How the folder of a study is begun. */
+export interface StudyStart {
+  /** Replaces a study that is there; what is not a study's own file stays. */
+  readonly force?: boolean
+  /** Others may work on it: what killed processes left stays, unless it is written anew. */
+  readonly shared?: boolean
+}
+
 /**
- * Makes the folder of a study, or goes on with the one that is there.
+ * Makes the folder of a study, or goes on with the one that is there. It must be locked; a process that is killed in this
+ * leaves what was there, or the new study.
  *
- * @param options.force replaces a study that is there; what is not a study's own file stays
  * @throws UsageError naming the settings in which the study that is there differs; Error for a folder that holds
  *   something else
  */
 export async function startStudy(
   directory: string,
   config: StudyConfig,
-  { force = false }: { readonly force?: boolean } = {},
+  { force = false, shared = false }: StudyStart = {},
 ): Promise<StudyFolder> {
-  const entries = await readdir(directory).catch((error: unknown) => {
-    if (isMissing(error)) return []
-    throw new Error(`study: ${directory} must be a folder, got ${(error as Error).message}`, { cause: error })
-  })
-  const before = await studyIn(directory)
-  if (!before && entries.some(name => !name.startsWith('.'))) {
-    throw new Error(
-      `study: --out must be new, empty or a study, got ${directory} with ${entries.slice(0, 3).join(', ')}`,
-    )
-  }
-  if (before && force) {
-    await replaceFiles(directory, OWN_FILES, () => writeConfig(directory, config))
-    return new StudyFolder(directory, config)
-  }
-  if (before) refuseChanges(directory, before, config)
-  if (before?.seeds === config.seeds) return new StudyFolder(directory, before)
+  await refuseForeign(directory)
   await makeFolder(directory)
+  if (!shared) await recoverFolder(directory, studyKind)
+  const before = await studyIn(directory)
+  if (before && !force) refuseChanges(directory, before, config)
+  if (before && !force && before.seeds === config.seeds) return new StudyFolder(directory, before)
   // Results keep the versions they began with.
-  const kept = before ? { ...before, seeds: config.seeds } : config
-  await writeConfig(directory, kept)
+  const kept = before && !force ? { ...before, seeds: config.seeds } : config
+  if (force) await replaceFolder(directory, studyKind, staging => writeConfig(staging, kept))
+  else await writeConfig(directory, kept)
   return new StudyFolder(directory, kept)
+}
+
+/**
+ * Checks that a folder can be that of a study, without changing it.
+ *
+ * @throws Error for a folder that holds something else, naming it
+ */
+export async function refuseForeign(directory: string): Promise<void> {
+  const { is, entries } = await folderState(directory, studyKind).catch((error: Error) => {
+    throw new Error(`study: ${directory} must be a folder, got ${error.message}`, { cause: error })
+  })
+  if (is !== 'foreign') return
+  throw new Error(
+    `study: --out must be new, empty or a study, got ${directory} with ${entries.slice(0, 3).join(', ')}`,
+  )
 }
 
 function refuseChanges(directory: string, before: StudyConfig, asked: StudyConfig): void {

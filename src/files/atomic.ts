@@ -1,5 +1,6 @@
-import { open, rename, rm } from 'node:fs/promises'
+import { open, readdir, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { isRunning, thisProcess } from './process-identity.js'
 
 /** What a file is to hold: text, bytes, or bytes that come piece by piece. */
 export type FileContent = string | Uint8Array | AsyncIterable<Uint8Array>
@@ -25,6 +26,7 @@ export async function writeFilesAtomic(files: readonly (readonly [string, FileCo
   const written: [temporary: string, path: string][] = []
   try {
     for (const [path, content] of files) {
+      await removeAbandoned(path)
       const temporary = temporaryName(path)
       written.push([temporary, path])
       await naming(path, () => writeFlushed(temporary, content))
@@ -33,12 +35,70 @@ export async function writeFilesAtomic(files: readonly (readonly [string, FileCo
   } finally {
     await Promise.all(written.map(([temporary]) => rm(temporary, { force: true })))
   }
+  for (const folder of new Set(files.map(([path]) => dirname(path)))) await flushFolder(folder)
+}
+
+/**
+ * Makes sure that the names in a folder outlive a loss of power, where the system can.
+ *
+ * @throws never: the files are there all the same
+ */
+export async function flushFolder(folder: string): Promise<void> {
+  const opened = await open(folder, 'r').catch(() => undefined)
+  await opened?.sync().catch(() => undefined)
+  await opened?.close()
+}
+
+/**
+ * The files under temporary names that killed processes left in a folder; those of earlier versions, which do not tell
+ * their process exactly, are taken for such.
+ *
+ * @param names of the files that they were to become
+ */
+export async function temporariesOf(folder: string, names: ReadonlySet<string>): Promise<string[]> {
+  const entries = await readdir(folder).catch(() => [])
+  return entries.filter(entry => {
+    const parts = temporaryParts(entry)
+    return parts && names.has(parts.name) && (parts.start === '' || !isRunning(parts))
+  })
 }
 
 let count = 0
 
 function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}-${count++}.tmp`)
+  const { pid, start } = thisProcess()
+  return join(dirname(path), `.${basename(path)}.${pid}-${start}-${count++}.tmp`)
+}
+
+/** Earlier versions wrote no start of the process. */
+function temporaryParts(entry: string): { name: string; pid: number; start: string } | undefined {
+  const [, name, pid, start = ''] = /^\.(.+)\.(\d+)(?:-(\w*))?-\d+\.tmp$/.exec(entry) ?? []
+  return name === undefined ? undefined : { name, pid: Number(pid), start }
+}
+
+/** By folder, the temporary files that were there when this process first wrote into it, by what they were to become. */
+const abandoned = new Map<string, Promise<Map<string, string[]>>>()
+
+/** Removes what killed processes left of the same file. */
+async function removeAbandoned(path: string): Promise<void> {
+  const folder = dirname(path)
+  let entries = abandoned.get(folder)
+  if (!entries) {
+    entries = abandonedIn(folder)
+    abandoned.set(folder, entries)
+  }
+  const left = (await entries).get(basename(path)) ?? []
+  for (const entry of left.splice(0)) await rm(join(folder, entry), { force: true })
+}
+
+async function abandonedIn(folder: string): Promise<Map<string, string[]>> {
+  const byName = new Map<string, string[]>()
+  for (const entry of await readdir(folder).catch(() => [])) {
+    const parts = temporaryParts(entry)
+    if (!parts || isRunning(parts)) continue
+    byName.set(parts.name, [...(byName.get(parts.name) ?? []), entry])
+  }
+  return byName
 }
 
 async function writeFlushed(path: string, content: FileContent): Promise<void> {

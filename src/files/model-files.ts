@@ -1,21 +1,46 @@
+import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { isAbsolute, join, normalize } from 'node:path'
+import { isAbsolute, join, normalize, relative } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { z } from 'zod'
 import { writeFilesAtomic } from './atomic.js'
+import type { ExportFolder } from './export-output.js'
 import { makeFolder } from './folders.js'
+import { lockFolder } from './lock.js'
+import { finishReplacement, type OwnFolder, recoverFolder, replaceFolder } from './replacement.js'
 
 const MODEL = 'model.json'
 const WEIGHTS = 'weights.bin'
+/** The files of a saved model, in the folder of the model. */
+export const modelFolderFiles: readonly string[] = [WEIGHTS, MODEL]
+/** Whatever else lies there stays. */
+const modelKind: OwnFolder = { marker: MODEL, ownFiles: async () => modelFolderFiles }
+/** Folders of saved models: the weights files that `model.json` names are theirs. */
+export const modelFolder: ExportFolder = {
+  marker: MODEL,
+  async list(dir) {
+    try {
+      const { weightsManifest = [] } = parseModel(join(dir, MODEL), await readModel(dir))
+      const files = weightsManifest.flatMap(({ paths }) => paths.map(path => inside(dir, path)))
+      return [...files.map(file => relative(dir, file)), MODEL]
+    } catch {
+      return undefined
+    }
+  },
+}
+
+/** How long a save waits for one of another process into the same folder, in milliseconds. */
+const othersSaveMs = 30_000
 
 /**
  * A folder that tfjs saves a model to and loads it from, on every backend: `model.save(fileSystem(dir))`,
  * `tfl.loadLayersModel(fileSystem(dir))`. It holds `model.json` and `weights.bin`, the layout that every tfjs
- * loader reads; a save that fails leaves the model that was there.
+ * loader reads; a save that fails, or whose process is killed, leaves the model that was there or the new one. The
+ * SHA-256 of the weights is in `model.json`, and checked when they are loaded.
  *
  * @param dir is created, with its parents, when a model is saved; its other files are left alone
  * @throws Error from `save` when it cannot write, from `load` when a file is missing, is not what it should be or has
- *   another length than the weights in `model.json` take
+ *   another length or checksum than `model.json` says
  */
 export function fileSystem(dir: string): tf.io.IOHandler {
   return { save: artifacts => save(dir, artifacts), load: () => load(dir) }
@@ -28,16 +53,27 @@ async function save(dir: string, artifacts: tf.io.ModelArtifacts): Promise<tf.io
   }
   const { trainingConfig, signature, userDefinedMetadata } = rest
   const optional = { trainingConfig, signature, userDefinedMetadata }
+  const weights = new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData))
   const model = {
     ...{ modelTopology, format, generatedBy, convertedBy },
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value != null)),
-    weightsManifest: [{ paths: [WEIGHTS], weights: weightSpecs }],
+    weightsManifest: [{ paths: [WEIGHTS], weights: weightSpecs, sha256: sha256(weights) }],
   }
   await makeModelFolder(dir)
-  await writeFilesAtomic([
-    [join(dir, WEIGHTS), new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData))],
-    [join(dir, MODEL), JSON.stringify(model)],
-  ])
+  const lock = await lockFolder(dir, 'fileSystem', { waitMs: othersSaveMs }).catch((cause: Error) => {
+    throw new Error(`fileSystem: ${dir} must be writable, got: ${cause.message}`, { cause })
+  })
+  try {
+    await recoverFolder(dir, modelKind)
+    await replaceFolder(dir, modelKind, staging =>
+      writeFilesAtomic([
+        [join(staging, WEIGHTS), weights],
+        [join(staging, MODEL), JSON.stringify(model)],
+      ]),
+    )
+  } finally {
+    await lock.release()
+  }
   return { modelArtifactsInfo: tf.io.getModelArtifactsInfoForJSON(artifacts) }
 }
 
@@ -53,6 +89,7 @@ async function makeModelFolder(dir: string): Promise<void> {
 }
 
 async function load(dir: string): Promise<tf.io.ModelArtifacts> {
+  await finishReplacement(dir, modelKind).catch(() => undefined)
   const model = parseModel(join(dir, MODEL), await readModel(dir))
   return tf.io.getModelArtifactsForJSON(model, async groups => {
     const parts: Uint8Array[] = []
@@ -83,7 +120,14 @@ const weight = z.looseObject({
 const modelJson = z.looseObject({
   modelTopology: z.looseObject({}),
   weightsManifest: z
-    .array(z.object({ paths: z.array(z.string()).min(1), weights: z.array(weight) }))
+    .array(
+      z.object({
+        paths: z.array(z.string()).min(1),
+        weights: z.array(weight),
+        /** Of all the bytes, in hexadecimal digits; models saved by others have none. */
+        sha256: z.string().optional(),
+      }),
+    )
     .optional(),
 })
 
@@ -121,7 +165,20 @@ async function readGroup(dir: string, group: tf.io.WeightsManifestConfig[number]
       `fileSystem: ${paths.join(', ')} must hold ${expected} bytes, got ${found} (${group.weights.length} weights in ${MODEL})`,
     )
   }
-  return Promise.all(paths.map(path => reading(path, () => readFile(path))))
+  const files = await Promise.all(paths.map(path => reading(path, () => readFile(path))))
+  const { sha256: sum } = group as { readonly sha256?: string }
+  if (sum === undefined) return files
+  const digest = sha256(...files)
+  if (digest === sum) return files
+  throw new Error(
+    `fileSystem: ${paths.join(', ')} must have the sha256 ${sum} of ${MODEL}, got ${digest} (damaged, or not of this model)`,
+  )
+}
+
+function sha256(...pieces: readonly Uint8Array[]): string {
+  const hash = createHash('sha256')
+  for (const piece of pieces) hash.update(piece)
+  return hash.digest('hex')
 }
 
 function inside(dir: string, path: string): string {

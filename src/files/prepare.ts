@@ -18,6 +18,7 @@ import { shardFile } from '../data/tfrecord-shards.js'
 import { isPositiveInteger } from '../shapes.js'
 import { writeFileAtomic } from './atomic.js'
 import { dataFolder } from './data-folder.js'
+import { refuseLocked } from './lock.js'
 import { orderedWork } from './ordered-work.js'
 import { type InputHalf, type PrepareInput, prepareInput } from './prepare-input.js'
 import { type FinishedShard, type PrepareState, takeFolder } from './prepare-state.js'
@@ -75,30 +76,48 @@ const defaultMaxUnreadable = 10
 export async function prepareDataset(request: PrepareRequest): Promise<PreparedManifest> {
   const { entry, source, options, decode, directory, force = false } = request
   checkRequest(request)
+  await refuseLocked(directory, 'prepareDataset')
   const input = await prepareInput(entry, source, options, decode)
   const recordsPerShard = request.recordsPerShard ?? shardRecordsOf(input)
   const described = describedOptions(options)
   const job = { dataset: entry.name, options: described, source: source.describe(''), recordsPerShard }
-  const state = await takeFolder(directory, job, input, force)
-  const work = new Preparation(request, input, state, recordsPerShard)
-  const train = await work.half('train')
-  const test = await work.half('test')
-  const { shape, classNames, groupNames, cells, objectBoxes } = input
-  const text = manifestText({
-    dataset: entry.name,
-    options: described,
-    source: job.source,
-    shape,
-    classNames,
-    ...(groupNames && { groupNames }),
-    ...(cells && { cells }),
-    ...(objectBoxes && { objectBoxes }),
-    train,
-    test,
-  })
-  const manifest = parseManifest(text, directory)
-  await state.finish(text)
-  return manifest
+  const files = halves.flatMap(half => [...shardFiles(half, input, recordsPerShard), indexFile(half)])
+  const state = await takeFolder(directory, job, input, files, force)
+  try {
+    const work = new Preparation(request, input, state, recordsPerShard)
+    const train = await work.half('train')
+    const test = await work.half('test')
+    const { shape, classNames, groupNames, cells, objectBoxes } = input
+    const text = manifestText({
+      dataset: entry.name,
+      options: described,
+      source: job.source,
+      shape,
+      classNames,
+      ...(groupNames && { groupNames }),
+      ...(cells && { cells }),
+      ...(objectBoxes && { objectBoxes }),
+      train,
+      test,
+    })
+    const manifest = parseManifest(text, directory)
+    await state.finish(text)
+    return manifest
+  } finally {
+    await state.release()
+  }
+}
+
+const halves = ['train', 'test'] as const
+
+/** The files of records of a half, in their order. */
+function shardFiles(half: 'train' | 'test', input: PrepareInput, recordsPerShard: number): string[] {
+  const shards = Math.ceil(input[half].count / recordsPerShard)
+  return Array.from({ length: shards }, (_, number) => shardFile(half, number, shards, '.tfrecord'))
+}
+
+function indexFile(half: 'train' | 'test'): string {
+  return `${half}.index.safetensors`
 }
 
 function checkRequest({ recordsPerShard = 1, inFlight = 1, maxUnreadable = 0 }: PrepareRequest): void {
@@ -146,11 +165,9 @@ class Preparation {
   /** Stores the training or the test images. */
   async half(name: 'train' | 'test'): Promise<PreparedHalf> {
     const images = this.input[name]
-    const shards = Math.ceil(images.count / this.recordsPerShard)
     const finished: FinishedShard[] = []
     const known: ShardRecords[] = []
-    for (let number = 0; number < shards; number++) {
-      const file = shardFile(name, number, shards, '.tfrecord')
+    for (const [number, file] of shardFiles(name, this.input, this.recordsPerShard).entries()) {
       const shard = (await this.keptShard(file)) ?? (await this.newShard(file, images, number))
       finished.push(shard.finished)
       known.push(shard.known)
@@ -177,7 +194,7 @@ class Preparation {
   }
 
   private async readBack({ file, bytes, records }: FinishedShard): Promise<ShardRecords | undefined> {
-    const folder = dataFolder(this.request.directory)
+    const folder = dataFolder(this.state.directory)
     if (!(await folder.exists(file))) return undefined
     const source = await folder.open(file)
     try {
@@ -201,7 +218,7 @@ class Preparation {
     const count = Math.min(this.recordsPerShard, images.count - first)
     const before = this.unreadable.length
     const readable = this.readable(images, first, count)
-    const written = await writeShard(join(this.request.directory, file), readable, this.input.shape)
+    const written = await writeShard(join(this.state.directory, file), readable, this.input.shape)
     const { known, bytes, sha256 } = written
     const unreadable = this.unreadable.slice(before)
     const finished = { file, records: known.labels.length, bytes, sha256, unreadable }
@@ -273,8 +290,8 @@ class Preparation {
       ...(objectBoxes && { objectBox: Int32Array.from(all('objectBox')) }),
       offsets: Float64Array.from(all('offsets')),
     })
-    const file = `${name}.index.safetensors`
-    await writeFileAtomic(join(this.request.directory, file), bytes)
+    const file = indexFile(name)
+    await writeFileAtomic(join(this.state.directory, file), bytes)
     return {
       count: labels.length,
       classCounts: counts(labels, classNames.length),

@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Augmentation, augmented } from '../data/augmented.js'
 import { type BalancedBy, balanced } from '../data/balanced.js'
+import type { DataSource } from '../data/data-source.js'
 import { type ImageRecords, loadRecords, streamRecords } from '../data/image-records.js'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
@@ -10,6 +12,8 @@ import { preparedRecords } from '../data/prepared-records.js'
 import { dataFolder } from './data-folder.js'
 import { isMissing } from './folders.js'
 import { prefetched } from './prefetch.js'
+import { preparedKind } from './prepare-state.js'
+import { recoverForReading } from './replacement.js'
 
 /** How training images come out of a prepared folder. */
 export interface PreparedReading {
@@ -48,6 +52,7 @@ const defaultPrefetch = 4
 
 /** Whether a folder holds prepared images: it has a manifest. */
 export async function isPrepared(directory: string): Promise<boolean> {
+  await recoverForReading(directory, preparedKind)
   try {
     await readFile(join(directory, manifestFile))
     return true
@@ -65,6 +70,7 @@ export async function isPrepared(directory: string): Promise<boolean> {
  * @throws Error when there is none or it is damaged, naming its path and what is wrong
  */
 export async function readManifest(directory: string): Promise<PreparedManifest> {
+  await recoverForReading(directory, preparedKind)
   const path = join(directory, manifestFile)
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     const reason = isMissing(cause) ? 'nothing there' : (cause as Error).message
@@ -88,6 +94,7 @@ export async function openPrepared(directory: string, request: PreparedRequest =
     throw new RangeError(`${directory}: prepared images must be of ${dataset}, got ${manifest.dataset}`)
   }
   const source = dataFolder(directory)
+  await checkIndexes(source, manifest)
   const test = await preparedRecords(source, manifest, 'test', testSamples)
   const train = await preparedRecords(source, manifest, 'train', samples)
   const testFits = bytesOf(test) <= memoryLimit
@@ -109,8 +116,23 @@ export async function preparedStream(
   reading: PreparedReading & Pick<PreparedRequest, 'samples'>,
 ): Promise<ImageStream> {
   const manifest = await readManifest(directory)
-  const records = await preparedRecords(dataFolder(directory), manifest, 'train', reading.samples)
+  const source = dataFolder(directory)
+  await checkIndexes(source, manifest)
+  const records = await preparedRecords(source, manifest, 'train', reading.samples)
   return trainingStream(records, reading)
+}
+
+/** Labels are taken from the indexes: they must be those that were written with the images. */
+async function checkIndexes(source: DataSource, { train, test }: PreparedManifest): Promise<void> {
+  for (const { index } of [train, test]) {
+    const found = createHash('sha256')
+      .update(await source.read(index.file))
+      .digest('hex')
+    if (found === index.sha256) continue
+    throw new RangeError(
+      `${source.describe(index.file)}: index must have the sha256 ${index.sha256} of ${manifestFile}, got ${found}`,
+    )
+  }
 }
 
 async function openTraining(

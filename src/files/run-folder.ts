@@ -1,15 +1,22 @@
-import { appendFile, readdir, readFile } from 'node:fs/promises'
+import { appendFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { z } from 'zod'
-import type { CheckpointStore } from '../train/checkpoint.js'
+import { type CheckpointStore, latestCheckpoint } from '../train/checkpoint.js'
 import type { EpochMetrics } from '../train/events.js'
 import { routingSummarySchema } from '../train/routing-summary.js'
 import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../train/tensorboard.js'
 import { writeFileAtomic } from './atomic.js'
 import { isMissing, makeFolder } from './folders.js'
-import { fileSystem } from './model-files.js'
-import { replaceFiles } from './replace-files.js'
+import { type Lock, LockedError, lockFolder } from './lock.js'
+import { fileSystem, modelFolderFiles } from './model-files.js'
+import {
+  folderState,
+  type OwnFolder,
+  recoverFolder,
+  recoverForReading,
+  replaceFolder,
+} from './replacement.js'
 import { parseRunConfig, type RunConfig } from './run-config.js'
 
 const CONFIG = 'config.json'
@@ -18,7 +25,14 @@ const MODEL = 'model'
 const INITIAL = 'initial'
 const CHECKPOINTS = 'checkpoints'
 const EVENTS = eventFileName(0, 'patch-moe')
-const RUN_FILES = [CONFIG, METRICS, MODEL, INITIAL, CHECKPOINTS, EVENTS]
+const RUN_FILES = [
+  CONFIG,
+  METRICS,
+  EVENTS,
+  join(CHECKPOINTS, latestCheckpoint),
+  ...[MODEL, INITIAL].flatMap(folder => modelFolderFiles.map(file => join(folder, file))),
+]
+const runKind: OwnFolder = { marker: CONFIG, ownFiles: async () => RUN_FILES }
 
 const epochMetrics = z.object({
   epoch: z.int().min(1),
@@ -68,42 +82,109 @@ export interface RunFolder {
   saveModel(model: tfl.LayersModel): Promise<void>
   /** Loads the saved model on the current backend. */
   loadModel(): Promise<tfl.LayersModel>
-  /** Keeps the network that the run begins with, where it was trained before. */
-  saveInitial(model: tfl.LayersModel): Promise<void>
-  /** Loads what `saveInitial` kept, on the current backend. */
+  /** Loads the network that the run began with, where it was trained before, on the current backend. */
   loadInitial(): Promise<tfl.LayersModel>
 }
 
+/** How the folder of a run is created. */
+export interface RunCreation {
+  /** Replaces the run that the folder holds; what is not a run's own file stays. */
+  readonly force?: boolean
+  /** Where the network was trained before: what it begins as. */
+  readonly initial?: tfl.LayersModel
+}
+
 /**
- * Creates the folder of a run, with its `config.json`.
+ * Creates the folder of a run, with its `config.json`. A process that is killed in this leaves the folder as it was, or
+ * the new run. A run that was killed before there was anything of it but its configuration counts as none.
  *
  * @param directory is created with its parents; an empty one is taken
- * @param options.force replaces the run that the folder holds; what is not a run's own file stays
- * @throws Error when the folder holds a run and `force` is not given, holds something else, or cannot be written
+ * @throws Error when the folder holds a run and `force` is not given, holds something else, is in use by another process,
+ *   or cannot be written
  */
 export async function createRun(
   directory: string,
   config: RunConfig,
-  { force = false }: { readonly force?: boolean } = {},
+  creation: RunCreation = {},
 ): Promise<RunFolder> {
-  const found = await entriesOf(directory)
-  if (found.length > 0) {
-    if (!found.includes(CONFIG)) {
-      throw new Error(
-        `createRun: ${directory} must be new, empty or a run, got a folder with ${found.slice(0, 3).join(', ')}`,
-      )
+  const { run, lock } = await lockedRun(directory, config, creation)
+  await lock.release()
+  return run
+}
+
+/** A run that this process has for itself. */
+export interface LockedRun {
+  readonly run: RunFolder
+  /** To be released when nothing is written into it any more. */
+  readonly lock: Lock
+}
+
+/**
+ * Creates the folder of a run, as {@link createRun}, and keeps other processes out of it.
+ *
+ * @throws as `createRun`
+ */
+export async function lockedRun(
+  directory: string,
+  config: RunConfig,
+  creation: RunCreation = {},
+): Promise<LockedRun> {
+  await refuseForeign(directory)
+  return writable(directory, async () => {
+    const lock = await lockFolder(directory, 'train')
+    try {
+      await recoverFolder(directory, runKind)
+      if (!creation.force) await refuseRun(directory)
+      await replaceFolder(directory, runKind, async staging => {
+        if (creation.initial) await creation.initial.save(fileSystem(join(staging, INITIAL)))
+        await withConfig(staging, config)
+      })
+      return { run: runFolder(directory, config), lock }
+    } catch (error) {
+      await lock.release()
+      throw error
     }
-    if (!force) {
-      throw new Error(
-        `createRun: ${directory} must be new or empty, got a run (continue it with --resume, replace it with --force)`,
-      )
-    }
-    return named(`createRun: ${directory} must be writable`, () =>
-      replaceFiles(directory, RUN_FILES, () => withConfig(directory, config)),
-    )
+  })
+}
+
+async function refuseForeign(directory: string): Promise<void> {
+  const { is, entries } = await folderState(directory, runKind).catch((cause: unknown) => {
+    throw new Error(`createRun: ${directory} must be a readable folder, got ${(cause as Error).message}`, {
+      cause,
+    })
+  })
+  if (is !== 'foreign') return
+  throw new Error(
+    `createRun: ${directory} must be new, empty or a run, got a folder with ${entries.slice(0, 3).join(', ')}`,
+  )
+}
+
+/** Where there is nothing but the configuration and empty metrics, nothing is lost. */
+async function refuseRun(directory: string): Promise<void> {
+  const { entries } = await folderState(directory, runKind)
+  if (!entries.includes(CONFIG)) return
+  const hasResults =
+    entries.includes(MODEL) ||
+    (await readBytesIfThere(join(directory, CHECKPOINTS, latestCheckpoint))) !== undefined ||
+    (await readIfThere(join(directory, METRICS))) !== ''
+  if (!hasResults) return
+  throw new Error(
+    `createRun: ${directory} must be new or empty, got a run (continue it with --resume, replace it with --force)`,
+  )
+}
+
+async function writable<T>(directory: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (cause) {
+    if (!isFileSystemError(cause)) throw cause
+    throw new Error(`createRun: ${directory} must be writable, got ${(cause as Error).message}`, { cause })
   }
-  await named(`createRun: ${directory} must be writable`, () => makeFolder(directory))
-  return withConfig(directory, config)
+}
+
+/** Errors of this library name the file already. */
+function isFileSystemError(error: unknown): boolean {
+  return !(error instanceof LockedError) && error instanceof Error && 'syscall' in error
 }
 
 /** The same run, to last for so many epochs and to read its files from this folder. */
@@ -129,8 +210,26 @@ async function withConfig(directory: string, config: RunConfig): Promise<RunFold
  */
 export async function openRun(directory: string): Promise<RunFolder> {
   const path = join(directory, CONFIG)
+  await recoverForReading(directory, runKind)
   const text = await named(`openRun: ${directory} must be the folder of a run`, () => readFile(path, 'utf8'))
   return runFolder(directory, parseRunConfig(text, path))
+}
+
+/**
+ * Opens the folder of a run to go on with it: keeps other processes out of it, and clears what a killed one left.
+ *
+ * @throws as {@link openRun}; LockedError naming the process that works on it
+ */
+export async function openLockedRun(directory: string): Promise<LockedRun> {
+  await openRun(directory)
+  const lock = await lockFolder(directory, 'train')
+  try {
+    await recoverFolder(directory, runKind)
+    return { run: await openRun(directory), lock }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
 }
 
 function runFolder(directory: string, config: RunConfig): RunFolder {
@@ -158,9 +257,6 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
       await model.save(fileSystem(modelFolder))
     },
     loadModel: () => loadModelFolder(modelFolder),
-    saveInitial: async model => {
-      await model.save(fileSystem(join(directory, INITIAL)))
-    },
     loadInitial: () => loadModelFolder(join(directory, INITIAL)),
   }
 }
@@ -218,17 +314,6 @@ function parseMetrics(text: string, path: string): RecordedEpoch[] {
 
 function issuesOf(error: z.ZodError): string {
   return error.issues.map(issue => `${issue.path.join('.') || 'the whole'}: ${issue.message}`).join('; ')
-}
-
-async function entriesOf(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory)
-  } catch (cause) {
-    if (isMissing(cause)) return []
-    throw new Error(`createRun: ${directory} must be a readable folder, got ${(cause as Error).message}`, {
-      cause,
-    })
-  }
 }
 
 async function readBytesIfThere(path: string): Promise<Uint8Array | undefined> {

@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import crc32c from 'crc-32/crc32c.js'
 import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/safetensors.js'
 import type { EpochMetrics } from './events.js'
@@ -93,7 +94,19 @@ export function writeCheckpoint({ weights, slots, ...progress }: TrainState): Ui
     ...weights.map(([name, tensor]) => [weightPrefix + name, tensor] as const),
     ...slots.map(([name, tensor]) => [slotPrefix + name, tensor] as const),
   ]
-  return writeSafetensors(tensors, { format, progress: JSON.stringify(progress) })
+  const text = JSON.stringify(progress)
+  return writeSafetensors(tensors, { format, progress: text, checksum: checksumOf(text, tensors) })
+}
+
+/** CRC-32C of everything that a checkpoint holds, in hexadecimal digits. */
+function checksumOf(progress: string, tensors: Iterable<readonly [string, StoredTensor]>): string {
+  const all = [...tensors]
+  const layout = JSON.stringify([progress, all.map(([name, { dtype, shape }]) => [name, dtype, shape])])
+  let checksum = crc32c.buf(new TextEncoder().encode(layout))
+  for (const [, { data }] of all) {
+    checksum = crc32c.buf(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), checksum)
+  }
+  return (checksum >>> 0).toString(16).padStart(8, '0')
 }
 
 /**
@@ -101,7 +114,7 @@ export function writeCheckpoint({ weights, slots, ...progress }: TrainState): Ui
  *
  * @param bytes the whole file
  * @param name the file's name, for errors
- * @throws RangeError when the file is cut off, damaged, or no checkpoint; the error names the file, and where there is
+ * @throws RangeError when the file is cut off, damaged (its checksum tells), or no checkpoint; the error names the file, and where there is
  * one the byte offset
  * @throws Error with its cause when its progress cannot be read
  */
@@ -109,6 +122,15 @@ export function readCheckpoint(bytes: Uint8Array, name: string): TrainState {
   const { tensors, metadata } = readSafetensors(bytes, name)
   if (metadata.format !== format) {
     throw new RangeError(`${name}: format must be "${format}", got ${JSON.stringify(metadata.format)}`)
+  }
+  // Earlier versions wrote none.
+  if (metadata.checksum !== undefined) {
+    const found = checksumOf(metadata.progress ?? '', tensors)
+    if (found !== metadata.checksum) {
+      throw new RangeError(
+        `${name}: checksum must be ${metadata.checksum}, got ${found} (the file is damaged)`,
+      )
+    }
   }
   const progress = readProgress(metadata.progress ?? '', name)
   return { ...progress, weights: named(tensors, weightPrefix), slots: named(tensors, slotPrefix) }

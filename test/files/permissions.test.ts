@@ -5,7 +5,6 @@ import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { writeFileAtomic } from '../../src/files/atomic.js'
 import { fileSystem } from '../../src/files/model-files.js'
-import { replaceFiles } from '../../src/files/replace-files.js'
 import { createRun, openRun } from '../../src/files/run-folder.js'
 import { asOrdinaryUser } from './as-ordinary-user.js'
 import { runConfigOf } from './run-configs.js'
@@ -64,29 +63,5 @@ describe.skipIf(process.platform === 'win32')('a folder that may not be written 
     expect((await openRun(locked)).config.seed).toBe(1)
     expect((await readdir(locked)).sort()).toEqual(['config.json', 'model'])
     expect(await readdir(join(locked, 'model'))).toEqual(['model.json'])
-  })
-})
-
-describe('replaceFiles', () => {
-  test('deletes what was there once the new is written', async () => {
-    await mkdir(join(locked, 'model'))
-    await writeFile(join(locked, 'model', 'weights.bin'), 'old')
-    await writeFile(join(locked, 'mine'), 'kept')
-    await replaceFiles(locked, ['model', 'absent'], () => writeFile(join(locked, 'config'), 'new'))
-    expect((await readdir(locked)).sort()).toEqual(['config', 'mine'])
-  })
-
-  test('puts everything back where writing fails half-way', async () => {
-    await mkdir(join(locked, 'model'))
-    await writeFile(join(locked, 'model', 'weights.bin'), 'old')
-    await writeFile(join(locked, 'config'), 'old')
-    const failing = replaceFiles(locked, ['model', 'config'], async () => {
-      await writeFile(join(locked, 'config'), 'half')
-      throw new Error('disk full')
-    })
-    await expect(failing).rejects.toThrow(new Error('disk full'))
-    expect((await readdir(locked)).sort()).toEqual(['config', 'model'])
-    expect(await readFile(join(locked, 'config'), 'utf8')).toBe('old')
-    expect(await readFile(join(locked, 'model', 'weights.bin'), 'utf8')).toBe('old')
   })
 })

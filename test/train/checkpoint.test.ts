@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import * as fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { writeSafetensors } from '../../src/data/safetensors.js'
+import { readSafetensors, writeSafetensors } from '../../src/data/safetensors.js'
 import {
   checkIdentity,
   checkWeights,
@@ -64,6 +64,37 @@ describe('checkpoint files', () => {
         expect(() => readCheckpoint(bytes.subarray(0, end), 'runs/a/latest')).toThrow(/^runs\/a\/latest: /)
       }),
     )
+  })
+
+  it('never give another state when a bit of them has changed', () => {
+    const bytes = writeCheckpoint(state)
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: bytes.length - 1 }),
+        fc.integer({ min: 0, max: 7 }),
+        (at, bit) => {
+          const changed = bytes.slice()
+          changed[at]! ^= 1 << bit
+          // The name of the checksum, and spaces behind the header, do not belong to the state.
+          try {
+            expect(readCheckpoint(changed, 'runs/a/latest')).toEqual(state)
+          } catch (error) {
+            expect((error as Error).message).toMatch(/^runs\/a\/latest: /)
+          }
+        },
+      ),
+    )
+    const changed = bytes.slice()
+    changed[bytes.length - 1]! ^= 1
+    expect(() => readCheckpoint(changed, 'a')).toThrow(
+      /^a: checksum must be [0-9a-f]{8}, got [0-9a-f]{8} \(the file is damaged\)$/,
+    )
+  })
+
+  it('of earlier versions, without a checksum, can be read', () => {
+    const tensors = [...readSafetensors(writeCheckpoint(state), 'a').tensors]
+    const old = writeSafetensors(tensors, { format: 'patch-moe checkpoint 1', progress: progressOf(state) })
+    expect(readCheckpoint(old, 'a')).toEqual(state)
   })
 
   it('are refused when they are something else', () => {

@@ -1,0 +1,263 @@
+import { rmSync } from 'node:fs'
+import { open, readdir, readFile, rm, rmdir, stat, utimes } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { z } from 'zod'
+import { isMissing, makeFolder } from './folders.js'
+import { isRunning, type ProcessIdentity, thisProcess } from './process-identity.js'
+
+/*
+ * Each process that wants a folder puts a file of its own beside what it wants, a claim, and then looks for the claims
+ * of others. So of two that want it at the same time at least one sees the other. Nobody ever takes over a claim: those
+ * of processes that have ended are deleted, and their names never come again.
+ */
+
+/** A folder or file that this process works on; others are refused meanwhile. */
+export interface Lock {
+  /** When a process that was making it anew, and was killed, was heard of last, in milliseconds since 1970. */
+  readonly brokenOffAt?: number
+  /** Lets others have it; a folder that was made for the lock and is empty goes as well. */
+  release(): Promise<void>
+}
+
+/** How something is locked. */
+export interface LockOptions {
+  /** Processes that share it are refused only while one has it for itself. */
+  readonly shared?: boolean
+  /** What is locked was not there before. */
+  readonly making?: boolean
+  /** A process whose lock does not count: the one that started this one. */
+  readonly parent?: number
+  /** How long to wait for others, in milliseconds; 0 by default. */
+  readonly waitMs?: number
+}
+
+/** That a folder or file is in use by another process. */
+export class LockedError extends Error {
+  override readonly name = 'LockedError'
+}
+
+const folderPrefix = '.pmoe-lock'
+/** How often a process lets others hear of it, in milliseconds. */
+export const heartbeatMs = 10_000
+/** A process of another machine that has not been heard of for so long has ended, in milliseconds. */
+const silenceMs = 120_000
+/** Two that began at the same time both step back and try again. */
+const attempts = 4
+
+/**
+ * Locks a folder for this process, and makes it where it is not there.
+ *
+ * @param where the caller, for errors
+ * @throws LockedError naming the process that has it; what the file system throws when it cannot be written to
+ */
+export async function lockFolder(directory: string, where: string, options: LockOptions = {}): Promise<Lock> {
+  const isNew = await stat(directory).then(
+    () => false,
+    (error: unknown) => isMissing(error),
+  )
+  await makeFolder(directory)
+  const lock = await claim(directory, folderPrefix, { ...options, where, path: directory })
+  const release = async () => {
+    await lock.release()
+    if (isNew) await rmdir(directory).catch(() => undefined)
+  }
+  return { ...lock, release }
+}
+
+/**
+ * Locks a file for this process, which need not be there; its folder must be.
+ *
+ * @throws as {@link lockFolder}
+ */
+export function lockFile(path: string, where: string, options: LockOptions = {}): Promise<Lock> {
+  const [folder, prefix] = filePlace(path)
+  return claim(folder, prefix, { ...options, where, path })
+}
+
+function filePlace(path: string): [folder: string, prefix: string] {
+  return [dirname(resolve(path)), `.${basename(path)}${folderPrefix}`]
+}
+
+/**
+ * Checks that no process has a folder for itself, without locking it.
+ *
+ * @throws LockedError naming the process
+ */
+export async function refuseLocked(directory: string, where: string): Promise<void> {
+  const claims = await readdir(directory).then(
+    names => claimsAmong(names, folderPrefix).filter(({ mode }) => mode !== 'shared'),
+    () => [],
+  )
+  const holder = await firstLive(directory, claims, Date.now())
+  if (holder) throw await lockedError(directory, holder, { where, path: directory })
+}
+
+/**
+ * When a process that was making a file or folder anew, and was killed, was heard of last; undefined where there was none.
+ *
+ * @param isFolder as it was locked
+ */
+export async function brokenOffAt(path: string, isFolder: boolean): Promise<number | undefined> {
+  const [folder, prefix] = isFolder ? [path, folderPrefix] : filePlace(path)
+  const claims = claimsAmong(await readdir(folder).catch(() => []), prefix)
+  return lastMaking(folder, await deadAmong(folder, claims, Date.now()))
+}
+
+/** Whether an entry of a folder is there because a process works, or worked, on the folder. */
+export function isLockFile(name: string): boolean {
+  return claimsAmong([name], folderPrefix).length > 0
+}
+
+const plainText = z.string().regex(/^[\w .:-]{1,100}$/)
+/** What a claim's file tells besides its name; it may have been cut off. */
+const claimText = z.object({ host: plainText, where: plainText })
+
+type Mode = 'own' | 'shared' | 'making'
+
+/** The claim of a process, as its file's name tells it. */
+interface Claim extends ProcessIdentity {
+  readonly file: string
+  readonly mode: Mode
+}
+
+interface Claiming extends LockOptions {
+  readonly where: string
+  /** What is locked. */
+  readonly path: string
+}
+
+const held = new Set<string>()
+let count = 0
+
+async function claim(folder: string, prefix: string, claiming: Claiming): Promise<Lock> {
+  const { machine, pid, start } = thisProcess()
+  const mode: Mode = claiming.shared ? 'shared' : claiming.making ? 'making' : 'own'
+  const until = performance.now() + (claiming.waitMs ?? 0)
+  let broken: number | undefined
+  for (let attempt = 1; ; attempt++) {
+    const file = `${prefix}.${machine}.${pid}.${start}.${count++}.${mode}`
+    const path = join(folder, file)
+    await writeClaim(path, claiming.where)
+    const now = (await stat(path)).mtimeMs
+    const others = claimsAmong(await readdir(folder), prefix).filter(other => other.file !== file)
+    const dead = await deadAmong(folder, others, now)
+    broken ??= await lastMaking(folder, dead)
+    for (const { file: left } of dead) await rm(join(folder, left), { force: true })
+    const rivals = others.filter(({ mode: theirs, pid: their, machine: on }) => {
+      return !(mode === 'shared' && theirs === 'shared') && !(their === claiming.parent && on === machine)
+    })
+    const holder = await firstLive(folder, rivals, now)
+    if (!holder) return heldLock(folder, prefix, path, broken)
+    await removeClaim(path)
+    if (attempt >= attempts && performance.now() >= until) throw await lockedError(folder, holder, claiming)
+    await pause(20 + 100 * Math.random())
+  }
+}
+
+async function writeClaim(path: string, where: string): Promise<void> {
+  watchExit()
+  held.add(path)
+  try {
+    const file = await open(path, 'wx')
+    await file.writeFile(JSON.stringify({ host: hostname(), where })).finally(() => file.close())
+  } catch (error) {
+    await removeClaim(path)
+    throw error
+  }
+}
+
+async function removeClaim(path: string): Promise<void> {
+  await rm(path, { force: true })
+  held.delete(path)
+}
+
+function heldLock(folder: string, prefix: string, path: string, broken: number | undefined): Lock {
+  const heartbeat = setInterval(() => {
+    const now = new Date()
+    utimes(path, now, now).catch(() => undefined)
+  }, heartbeatMs)
+  heartbeat.unref()
+  const release = async () => {
+    clearInterval(heartbeat)
+    const now = await stat(path).catch(() => undefined)
+    await removeClaim(path)
+    // Those of processes that this one started and that crashed.
+    const others = claimsAmong(await readdir(folder).catch(() => []), prefix)
+    for (const { file } of await deadAmong(folder, others, now?.mtimeMs ?? Date.now())) {
+      await rm(join(folder, file), { force: true })
+    }
+  }
+  return { ...(broken !== undefined && { brokenOffAt: broken }), release }
+}
+
+let watching = false
+
+/** A program that ends at once, as by a second Ctrl-C, leaves no claim. */
+function watchExit(): void {
+  if (watching) return
+  watching = true
+  process.on('exit', () => {
+    for (const path of held) rmSync(path, { force: true })
+  })
+}
+
+function claimsAmong(names: readonly string[], prefix: string): Claim[] {
+  return names.flatMap(file => {
+    if (!file.startsWith(`${prefix}.`)) return []
+    const parts = /^([0-9a-f]{8})\.(\d+)\.(\w*)\.\d+\.(own|shared|making)$/.exec(
+      file.slice(prefix.length + 1),
+    )
+    if (!parts) return []
+    const [, machine = '', pid = '', start = '', mode] = parts
+    return [{ file, machine, pid: Number(pid), start, mode: mode as Mode }]
+  })
+}
+
+async function firstLive(folder: string, claims: readonly Claim[], now: number): Promise<Claim | undefined> {
+  for (const each of claims) if (await isLive(folder, each, now)) return each
+  return undefined
+}
+
+async function deadAmong(folder: string, claims: readonly Claim[], now: number): Promise<Claim[]> {
+  const dead: Claim[] = []
+  for (const each of claims) if (!(await isLive(folder, each, now))) dead.push(each)
+  return dead
+}
+
+async function lastMaking(folder: string, claims: readonly Claim[]): Promise<number | undefined> {
+  const times: number[] = []
+  for (const { mode, file } of claims) {
+    const found = mode === 'making' && (await stat(join(folder, file)).catch(() => undefined))
+    if (found) times.push(found.mtimeMs)
+  }
+  return times.length === 0 ? undefined : Math.max(...times)
+}
+
+/** @param now by the clock of the file system */
+async function isLive(folder: string, { machine, pid, start, file }: Claim, now: number): Promise<boolean> {
+  if (machine === thisProcess().machine) return isRunning({ pid, start })
+  const found = await stat(join(folder, file)).catch(() => undefined)
+  return found !== undefined && now - found.mtimeMs < silenceMs
+}
+
+async function lockedError(
+  folder: string,
+  { pid, machine, file }: Claim,
+  { where, path }: Pick<Claiming, 'where' | 'path'>,
+): Promise<LockedError> {
+  const told = await readFile(join(folder, file), 'utf8')
+    .then(text => claimText.parse(JSON.parse(text)))
+    .catch(() => undefined)
+  const doing = told ? ` (${told.where})` : ''
+  const here = machine === thisProcess().machine
+  const host = here ? '' : ` on ${told?.host ?? 'another machine'}`
+  const advice = here
+    ? 'wait until it has ended, or end it'
+    : `wait until it has ended; if it was killed, try again in ${silenceMs / 60_000} minutes`
+  const own = pid === process.pid && here ? ', this one' : ''
+  return new LockedError(
+    `${where}: ${path} must not be in use, got process ${pid}${host}${own}${doing}: ${advice}`,
+  )
+}

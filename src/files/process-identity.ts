@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { hostname } from 'node:os'
+
+/** A process that can be told from every other one, also from a later one that was given its number. */
+export interface ProcessIdentity {
+  /** Eight hexadecimal digits that stand for the host and the container. */
+  readonly machine: string
+  readonly pid: number
+  /** When it started, as letters and digits; empty where the system does not tell. */
+  readonly start: string
+}
+
+let own: ProcessIdentity | undefined
+
+/** The identity of this process. */
+export function thisProcess(): ProcessIdentity {
+  own ??= { machine: machineName(), pid: process.pid, start: startOf(process.pid) ?? '' }
+  return own
+}
+
+/**
+ * Whether a process of this machine runs. A killed one that its parent has not waited for yet does not run.
+ *
+ * @param start as in its identity; with any other one the number was given to another process meanwhile
+ */
+export function isRunning({ pid, start }: Pick<ProcessIdentity, 'pid' | 'start'>): boolean {
+  const started = startOf(pid)
+  return started !== undefined && (start === '' || started === '' || started === start)
+}
+
+/** When a process started: undefined where there is none, empty where nothing tells. */
+function startOf(pid: number): string | undefined {
+  if (process.platform === 'linux') return linuxStart(pid)
+  if (!takesSignals(pid)) return undefined
+  if (process.platform === 'win32') return ''
+  try {
+    const text = execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], {
+      encoding: 'utf8',
+      env: { ...process.env, LC_ALL: 'C', TZ: 'UTC' },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    return digest(text.trim())
+  } catch {
+    return ''
+  }
+}
+
+/** The clock ticks between the start of the machine and that of the process, and a name of the former. */
+function linuxStart(pid: number): string | undefined {
+  const stat = readText(`/proc/${pid}/stat`)
+  // Processes of other users may be hidden there.
+  if (stat === undefined) return takesSignals(pid) ? '' : undefined
+  // The second field is the program's name in parentheses, which may hold spaces and parentheses.
+  const [state = '', ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  if (state === 'Z' || state === 'X') return undefined
+  return `${digest(readText('/proc/sys/kernel/random/boot_id') ?? '')}t${rest[18] ?? ''}`
+}
+
+function takesSignals(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** Containers of one host may have its name, and have process numbers of their own. */
+function machineName(): string {
+  let namespace = ''
+  try {
+    namespace = readlinkSync('/proc/self/ns/pid')
+  } catch {
+    // Only Linux has them.
+  }
+  return digest(`${hostname()}\n${namespace}`)
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8)
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}

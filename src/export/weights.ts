@@ -8,6 +8,8 @@ export interface NamedWeight {
   readonly variable: tf.LayerVariable
   /** The layer that has it. */
   readonly layer: tf.layers.Layer
+  /** Names of the models that the layer is nested in, from the outermost; not the model itself. */
+  readonly models: readonly string[]
 }
 
 /**
@@ -17,14 +19,14 @@ export interface NamedWeight {
 export function namedWeights(model: tf.LayersModel): NamedWeight[] {
   const found: NamedWeight[] = []
   const seen = new Set<tf.layers.Layer>()
-  const collect = (inner: tf.LayersModel, prefix: string): void => {
+  const collect = (inner: tf.LayersModel, models: readonly string[]): void => {
     for (const layer of inner.layers) {
-      if (layer instanceof tf.LayersModel) collect(layer, `${prefix}${layer.name}/`)
-      else if (!seen.has(layer)) found.push(...weightsOf(layer, prefix))
+      if (layer instanceof tf.LayersModel) collect(layer, [...models, layer.name])
+      else if (!seen.has(layer)) found.push(...weightsOf(layer, models))
       seen.add(layer)
     }
   }
-  collect(model, '')
+  collect(model, [])
   return found
 }
 
@@ -33,13 +35,13 @@ export function nameInLayer(weight: tf.LayerVariable): string {
   return weight.originalName.split('/').at(-1) as string
 }
 
-function weightsOf(layer: tf.layers.Layer, prefix: string): NamedWeight[] {
+function weightsOf(layer: tf.layers.Layer, models: readonly string[]): NamedWeight[] {
   const names = layer.weights.map(nameInLayer)
   return layer.weights.map((variable, i) => {
     // Layers made of layers, such as wrappers, have several weights of one short name.
     const isUnique = names.indexOf(names[i] as string) === names.lastIndexOf(names[i] as string)
     const own = isUnique ? names[i] : variable.originalName
-    return { name: `${prefix}${layer.name}/${own}`, variable, layer }
+    return { name: [...models, layer.name, own].join('/'), variable, layer, models }
   })
 }
 

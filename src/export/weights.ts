@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import type { StoredTensor } from '../data/safetensors.js'
+import { foreignPrefix, withoutPrefix } from './name-prefix.js'
 
 /** A weight of a model with its place in it. */
 export interface NamedWeight {
@@ -65,7 +66,8 @@ export async function modelWeights(model: tf.LayersModel): Promise<Map<string, S
 /**
  * Gives a model the weights that `modelWeights` read of one of the same configuration; all of them or none.
  *
- * @param tensors by layer and weight name; float64 is rounded to float32
+ * @param tensors by layer and weight name, which a prefix such as `module.` may stand before; float64 is rounded to
+ *   float32
  * @param source name of the file, for errors
  * @throws RangeError naming the tensor and both shapes where one does not fit, and the names where tensors are missing or
  *   nobody's; the model is then as before
@@ -76,10 +78,20 @@ export function loadWeights(
   source: string,
 ): void {
   const weights = namedWeights(model)
-  checkNames(weights, tensors, source)
-  for (const { name, variable } of weights)
-    checkShape(name, variable, tensors.get(name) as StoredTensor, source)
-  for (const { name, variable } of weights) write(variable, tensors.get(name) as StoredTensor)
+  const own = withOwnNames(weights, tensors)
+  checkNames(weights, own, source)
+  for (const { name, variable } of weights) checkShape(name, variable, own.get(name) as StoredTensor, source)
+  for (const { name, variable } of weights) write(variable, own.get(name) as StoredTensor)
+}
+
+/** Leaves out what a wrapper put before the names: `module.conv/kernel`. */
+function withOwnNames(
+  weights: readonly NamedWeight[],
+  tensors: ReadonlyMap<string, StoredTensor>,
+): ReadonlyMap<string, StoredTensor> {
+  const wanted = new Set(weights.map(({ name }) => name))
+  const prefix = foreignPrefix([...tensors.keys()], name => wanted.has(name))
+  return new Map([...tensors].map(([name, tensor]) => [withoutPrefix(name, prefix), tensor]))
 }
 
 function checkNames(

@@ -4,8 +4,7 @@
 //   curl --data-binary @photo.jpg http://localhost:8080
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import * as tf from '@tensorflow/tfjs'
-import { decodeImage, fileSystem, predictProbabilities, useBackend } from 'patch-moe/node'
+import { decodeImage, loadModelFolder, predictProbabilities, useBackend } from 'patch-moe/node'
 
 const [folder, port = '8080'] = process.argv.slice(2)
 const mostBytes = 10 * 2 ** 20
@@ -13,7 +12,7 @@ const mostWaiting = 256
 const mostAtATime = 32
 
 await useBackend()
-const model = await tf.loadLayersModel(fileSystem(folder))
+const model = await loadModelFolder(folder)
 const shape = model.inputs[0].shape.slice(1)
 const names = model.getUserDefinedMetadata()?.classNames ?? []
 const waiting = []

@@ -22,7 +22,7 @@ export {
   type PreparedReading,
   type PreparedRequest,
 } from './files/prepared-set.js'
-export { createRun, fileCheckpoints, openRun, type RunFolder } from './files/run-folder.js'
+export { createRun, fileCheckpoints, loadModelFolder, openRun, type RunFolder } from './files/run-folder.js'
 export { type Verification, type VerifiedFile, verifyFolder } from './files/verify.js'
 export { type ZipLimits, zipSource } from './files/zip-source.js'
 export * from './index.js'

@@ -1,13 +1,13 @@
 // A page that classifies an image in the browser and draws the patches that each expert kept.
 import * as tf from '@tensorflow/tfjs'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { explain } from 'patch-moe'
+import { checkedModel, explain } from 'patch-moe'
 
 const $ = id => document.getElementById(id)
 const asked = new URLSearchParams(location.search)
 if (asked.get('backend') === 'wasm') setWasmPaths('./wasm/')
 await tf.setBackend(asked.get('backend') ?? 'webgl')
-const model = await tf.loadLayersModel(asked.get('model') ?? './model/model.json')
+const model = await tf.loadLayersModel(checkedModel(tf.io.http(asked.get('model') ?? './model/model.json')))
 const shape = model.inputs[0].shape.slice(1)
 const names = model.getUserDefinedMetadata()?.classNames ?? []
 $('verdict').textContent = `Ready, on ${tf.getBackend()}.`

@@ -1,7 +1,8 @@
 import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
-import { z } from 'zod'
+import { checkedArtifacts } from '../topology/checked-model.js'
+import { type ModelJson, parseModelJson, weightBytes } from '../topology/model-json.js'
 import { writeFilesAtomic } from './atomic.js'
 import { makeFolder } from './folders.js'
 
@@ -11,11 +12,13 @@ const WEIGHTS = 'weights.bin'
 /**
  * A folder that tfjs saves a model to and loads it from, on every backend: `model.save(fileSystem(dir))`,
  * `tf.loadLayersModel(fileSystem(dir))`. It holds `model.json` and `weights.bin`, the layout that every tfjs
- * loader reads; a save that fails leaves the model that was there.
+ * loader reads; a save that fails leaves the model that was there. Models that the tfjs converter wrote from Keras 2
+ * or 3 are loaded as well.
  *
  * @param dir is created, with its parents, when a model is saved; its other files are left alone
  * @throws Error from `save` when it cannot write, from `load` when a file is missing, is not what it should be or has
- *   another length than the weights in `model.json` take
+ *   another length than the weights in `model.json` take; naming the layer, where the model cannot be built from its
+ *   layers
  */
 export function fileSystem(dir: string): tf.io.IOHandler {
   return { save: artifacts => save(dir, artifacts), load: () => load(dir) }
@@ -53,12 +56,14 @@ async function makeModelFolder(dir: string): Promise<void> {
 }
 
 async function load(dir: string): Promise<tf.io.ModelArtifacts> {
-  const model = parseModel(join(dir, MODEL), await readModel(dir))
-  return tf.io.getModelArtifactsForJSON(model, async groups => {
+  const where = `fileSystem: ${join(dir, MODEL)}`
+  const model: ModelJson = parseModelJson(await readModel(dir), where)
+  const artifacts = await tf.io.getModelArtifactsForJSON(model as tf.io.ModelJSON, async groups => {
     const parts: Uint8Array[] = []
     for (const group of groups) parts.push(...(await readGroup(dir, group)))
     return [groups.flatMap(group => group.weights), joined(parts)]
   })
+  return checkedArtifacts(artifacts, where)
 }
 
 async function readModel(dir: string): Promise<string> {
@@ -71,51 +76,12 @@ async function readModel(dir: string): Promise<string> {
   }
 }
 
-const BYTES = { float32: 4, int32: 4, bool: 1, complex64: 8, uint8: 1, uint16: 2, float16: 2 }
-
-const weight = z.looseObject({
-  name: z.string(),
-  shape: z.array(z.int().min(0)),
-  dtype: z.enum(['float32', 'int32', 'bool', 'complex64', 'string']),
-  quantization: z.looseObject({ dtype: z.enum(['uint8', 'uint16', 'float16']) }).optional(),
-})
-
-const modelJson = z.looseObject({
-  modelTopology: z.looseObject({}),
-  weightsManifest: z
-    .array(z.object({ paths: z.array(z.string()).min(1), weights: z.array(weight) }))
-    .optional(),
-})
-
-function parseModel(path: string, text: string): tf.io.ModelJSON {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (cause) {
-    throw new Error(
-      `fileSystem: ${path} must be JSON, got ${text.length} characters: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    )
-  }
-  const checked = modelJson.safeParse(value)
-  if (checked.success) return value as tf.io.ModelJSON
-  const [issue] = checked.error.issues
-  throw new Error(
-    `fileSystem: ${path} must describe a model, got: ${issue?.path.join('.') || 'the whole'}: ${issue?.message}`,
-    {
-      cause: checked.error,
-    },
-  )
-}
-
 /** Reads the files of one group of weights, once their lengths are known to fit. */
 async function readGroup(dir: string, group: tf.io.WeightsManifestConfig[number]): Promise<Uint8Array[]> {
   const paths = group.paths.map(path => inside(dir, path))
   const sizes = await Promise.all(paths.map(async path => (await reading(path, () => stat(path))).size))
   const found = sizes.reduce((sum, size) => sum + size, 0)
-  const expected = expectedBytes(group.weights)
+  const expected = weightBytes(group.weights)
   if (expected !== undefined && found !== expected) {
     throw new Error(
       `fileSystem: ${paths.join(', ')} must hold ${expected} bytes, got ${found} (${group.weights.length} weights in ${MODEL})`,
@@ -131,17 +97,6 @@ function inside(dir: string, path: string): string {
     )
   }
   return join(dir, path)
-}
-
-/** Undefined where strings are among the weights: their length is not in the manifest. */
-function expectedBytes(weights: tf.io.WeightsManifestEntry[]): number | undefined {
-  let bytes = 0
-  for (const { shape, dtype, quantization } of weights) {
-    if (dtype === 'string') return undefined
-    const each = BYTES[quantization ? quantization.dtype : dtype]
-    bytes += shape.reduce((product, side) => product * side, each)
-  }
-  return bytes
 }
 
 async function reading<T>(path: string, action: () => Promise<T>): Promise<T> {

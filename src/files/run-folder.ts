@@ -175,10 +175,14 @@ export async function loadModelFolder(folder: string): Promise<tf.LayersModel> {
   try {
     return await tf.loadLayersModel(fileSystem(folder))
   } catch (cause) {
-    const [reason = ''] = (cause as Error).message.split('\n')
+    const [reason = ''] = (cause as Error).message.split(/ This may be due to one of|\n/)
     // Damaged files are named already.
     if (reason.startsWith('fileSystem:')) throw cause
-    throw new Error(`${folder}: model must be one that can be built, got: ${reason}`, { cause })
+    const told = reason.length > 300 ? `${reason.slice(0, 300)}...` : reason
+    throw new Error(
+      `${folder}: model must be one that can be built, got: ${told} (compare model.json with the model that was saved)`,
+      { cause },
+    )
   }
 }
 

@@ -35,3 +35,8 @@ function listed(values: readonly unknown[]): string {
 function cut(text: string): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text
 }
+
+/** Whether every object has something by this name, so that `name in {}` says nothing. */
+export function isPrototypeName(name: string): boolean {
+  return name in Object.prototype
+}

@@ -183,7 +183,7 @@ test('a model that cannot be built names its folder, in one line', async () => {
   const saved = await readFile(path, 'utf8')
   await writeFile(path, saved.replace('"class_name":"Dense"', '"class_name":"Dance"'))
   await expect(run.loadModel()).rejects.toThrow(
-    /^.*\/first\/model: model must be one that can be built, got: Unknown layer: Dance[^\n]*$/,
+    /^fileSystem: .*\/first\/model\/model.json: layer "[^"]+" must be of a class that is registered, got "Dance" \([^\n]*\)$/,
   )
   await writeFile(path, '[]')
   await expect(run.loadModel()).rejects.toThrow(

@@ -84,6 +84,6 @@ test('names a layer whose class is not registered', async () => {
   const { code, err } = await plan('unheard')
   expect(code).toBe(1)
   expect(err).toBe(
-    `pmoe: ${join(root, 'unheard')}: model must be one that can be built, got: Unknown layer: UnheardOf. This may be due to one of the following reasons:\n`,
+    `pmoe: fileSystem: ${join(root, 'unheard', 'model.json')}: layer "unheard_of_UnheardOf1" must be of a class that is registered, got "UnheardOf" (import the package that defines it, or call tf.serialization.registerClass)\n`,
   )
 })

@@ -4,6 +4,7 @@ import { basename } from 'node:path'
 import type * as tf from '@tensorflow/tfjs'
 import { z } from 'zod'
 import { readSafetensors, type StoredTensor } from '../../src/data/safetensors.js'
+import { kerasModel } from '../../src/export/keras-model.js'
 import { loadKerasWeights } from '../../src/export/keras-weights.js'
 import { loadTorchWeights } from '../../src/export/torch-weights.js'
 import { loadWeights } from '../../src/export/weights.js'
@@ -48,12 +49,34 @@ function reasonOf(cause: unknown): string {
  */
 export async function loadWeightsFile(model: tf.LayersModel, path: string, names?: NameMap): Promise<string> {
   const bytes = await readWeights(path)
-  if (startsWith(bytes, [0x89, 0x48, 0x44, 0x46])) return keras(model, { bytes }, path, names)
-  if (startsWith(bytes, [0x50, 0x4b])) return keras(model, await unpackedKeras(path), path, names)
+  const ofKeras = await kerasFile(bytes, path)
+  if (ofKeras) return keras(model, ofKeras, path, names)
   const tensors = await readTensors(bytes, path)
   if (names) loadTorchWeights(model, tensors, names, path)
   else loadOwnWeights(model, tensors, path)
   return `${tensors.size} tensors of ${basename(path)}`
+}
+
+/** A network that a file holds whole, and where its weights came from, in words. */
+export interface WholeModel {
+  readonly model: tf.LayersModel
+  readonly source: string
+}
+
+/**
+ * Makes the network that a file holds, with its weights: a whole Keras model in `.keras` or `.h5`.
+ *
+ * @returns undefined where the file holds weights only
+ * @throws Error when the file is damaged, is of another kind, or has layers that tfjs does not
+ */
+export async function loadWholeModel(path: string): Promise<WholeModel | undefined> {
+  const ofKeras = await kerasFile(await readWeights(path), path)
+  const whole = ofKeras && (await kerasModel(ofKeras.bytes, path, ofKeras.config))
+  return whole && { model: whole.model, source: sourceOf(whole.layers, path) }
+}
+
+function sourceOf(layers: number, path: string): string {
+  return `${layers} layers of ${basename(path)}`
 }
 
 function loadOwnWeights(
@@ -96,6 +119,12 @@ interface KerasFile {
   readonly config?: unknown
 }
 
+/** Undefined for what is not Keras's. */
+async function kerasFile(bytes: Uint8Array, path: string): Promise<KerasFile | undefined> {
+  if (startsWith(bytes, [0x89, 0x48, 0x44, 0x46])) return { bytes }
+  return startsWith(bytes, [0x50, 0x4b]) ? unpackedKeras(path) : undefined
+}
+
 async function unpackedKeras(path: string): Promise<KerasFile> {
   const archive = zipSource(path)
   const bytes = await archive.read('model.weights.h5')
@@ -119,8 +148,7 @@ async function keras(
       `import: --names must be used with safetensors, got ${source}, whose layers are matched by shape`,
     )
   }
-  const layers = await loadKerasWeights(model, bytes, source, config)
-  return `${layers} layers of ${basename(source)}`
+  return sourceOf(await loadKerasWeights(model, bytes, source, config), source)
 }
 
 async function readBytes(path: string): Promise<Buffer> {

@@ -108,6 +108,19 @@ describe('pmoe import', () => {
     expect([...y.dataSync()]).toEqual([17, 36])
   })
 
+  test.each(['nested.keras', 'nested.h5'])('makes the network that %s describes', async name => {
+    const whole = join(root, name)
+    await writeFile(whole, gunzipSync(await readFile(new URL(`${name}.gz`, goldens))))
+    const out = join(root, `of-${name}`)
+    const { code, out: text, err } = await callPmoe(['import', whole, '--out', out, ...wasm])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(text).toContain(`Made whole of 8 layers of ${name}, 245 parameters; saved in `)
+    const { images, answers } = JSON.parse(await readFile(new URL('nested.json', goldens), 'utf8'))
+    const model = await tf.loadLayersModel(fileSystem(out))
+    const y = tf.tidy(() => model.predict(tf.tensor4d(images, [2, 4, 4, 2])) as tf.Tensor)
+    expectAllClose(y.dataSync(), answers, 1e-5, 0)
+  })
+
   test('reads a checkpoint in several files, by its list or by one of them', async () => {
     const into = join(root, 'into-shards')
     const model = line()
@@ -165,7 +178,10 @@ describe('pmoe import', () => {
       expect(code).toBe(2)
       return err
     }
-    expect(await refused()).toContain('a network must be given by --into or by --model, got neither')
+    expect(await refused()).toContain(
+      `a network must be given by --into or by --model, got neither (${file} holds weights only)`,
+    )
+    expect(await refused('--widen', '2')).toContain('--widen must be used with --model, got no --model')
     expect(await refused('--into', 'x', '--model', 'wrn')).toContain('by --into or by --model, got both')
     expect(await refused('--into', 'x', '--widen', '2')).toContain(
       '--widen must be used with --model, got --into',
@@ -217,6 +233,28 @@ describe('pmoe import', () => {
     expect(await failed(junk, ...network, ...out)).toContain(
       'junk.safetensors: header length at byte 0 must be in [2, 1], got 3 (file of 9 bytes)',
     )
+    const own = join(root, 'own.keras')
+    await writeFile(
+      own,
+      zipBytes([
+        { name: 'config.json', data: Buffer.from('{"class_name": "MyNet", "config": {}}') },
+        { name: 'model.weights.h5', data: await readFile(file) },
+      ]),
+    )
+    expect(await failed(own, ...out)).toMatch(
+      /own\.keras: model must be of the class Sequential or Functional, got "?MyNet"?/,
+    )
+    // Its weights go into a network all the same.
+    const network27 = await callPmoe(['import', own, ...network, '--out', join(root, 'own'), ...wasm])
+    expect(network27.code).toBe(0)
+    await writeFile(
+      own,
+      zipBytes([
+        { name: 'config.json', data: Buffer.from('{') },
+        { name: 'model.weights.h5', data: await readFile(file) },
+      ]),
+    )
+    expect(await failed(own, ...out)).toContain('own.keras/config.json: file must be JSON, got: ')
     const torch = join(root, 'checkpoint.safetensors')
     await writeFile(torch, zipBytes([{ name: 'archive/data.pkl', data: Uint8Array.of(0x80, 2) }]))
     expect(await failed(torch, ...network, ...out)).toMatch(

@@ -5,7 +5,7 @@ import { fileSystem, modelFolder } from '../../src/files/model-files.js'
 import type { Gate, GateScale } from '../../src/layers/routing.js'
 import { type WideResNetVariant, wideResNet } from '../../src/models/wide-resnet.js'
 import { openModel } from '../run/opened-model.js'
-import { loadWeightsFile, readNameMap } from '../run/weights-file.js'
+import { loadWeightsFile, loadWholeModel, type NameMap, readNameMap } from '../run/weights-file.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 
@@ -60,32 +60,50 @@ const mixtureFlags = [
   'gateScale',
 ] as const
 
-/** Puts the weights of a file into a network and saves it. */
+/** Puts the weights of a file into a network, or takes the network that the file holds, and saves it. */
 export async function runImport(file: string, request: ImportRequest): Promise<void> {
   checkFlags(request)
   const place = { where: 'import', path: request.out, folder: modelFolder, force: request.force ?? false }
   await checkPlace(place)
   const names = request.names === undefined ? undefined : await readNameMap(request.names)
   const { name: backend } = await useBackend(request.backend ?? 'auto')
-  const model = request.into === undefined ? builtNetwork(request) : (await openModel(request.into)).model
-  const source = await loadWeightsFile(model, file, names)
+  const { model, done } = await importedModel(file, request, names)
   await placeExport(place, async temporary => void (await model.save(fileSystem(temporary))))
-  report(model, file, source, backend, request)
+  report(model, file, done, backend, request)
+}
+
+async function importedModel(
+  file: string,
+  request: ImportRequest,
+  names: NameMap | undefined,
+): Promise<{ readonly model: tfl.LayersModel; readonly done: string }> {
+  if (request.into === undefined && request.model === undefined && !names) {
+    const whole = await loadWholeModel(file)
+    if (whole) return { model: whole.model, done: `Made ${whole.model.name} of ${whole.source}` }
+  }
+  if (request.into === undefined && request.model === undefined) {
+    throw new UsageError(
+      `import: a network must be given by --into or by --model, got neither (${file} holds weights only)`,
+    )
+  }
+  const model = request.into === undefined ? builtNetwork(request) : (await openModel(request.into)).model
+  return { model, done: `Put ${await loadWeightsFile(model, file, names)} into ${model.name}` }
 }
 
 function checkFlags(request: ImportRequest): void {
   const { into, model } = request
-  if ((into === undefined) === (model === undefined)) {
-    throw new UsageError(
-      `import: a network must be given by --into or by --model, got ${into === undefined ? 'neither' : 'both'}`,
-    )
+  if (into !== undefined && model !== undefined) {
+    throw new UsageError('import: a network must be given by --into or by --model, got both')
   }
   const given = (Object.keys(flagNames) as (keyof typeof flagNames)[]).filter(
     key => request[key] !== undefined,
   )
-  const foreign = into !== undefined ? given : model === 'wrn' ? given.filter(key => isMixture(key)) : []
+  const foreign = model === undefined ? given : model === 'wrn' ? given.filter(key => isMixture(key)) : []
   if (foreign[0]) {
-    const [wanted, got] = into !== undefined ? ['--model', '--into'] : ['--model wrn-pmoe', '--model wrn']
+    const [wanted, got] =
+      model !== undefined
+        ? ['--model wrn-pmoe', '--model wrn']
+        : ['--model', into === undefined ? 'no --model' : '--into']
     throw new UsageError(`import: ${flagNames[foreign[0]]} must be used with ${wanted}, got ${got}`)
   }
 }
@@ -127,7 +145,7 @@ function required<K extends keyof typeof flagNames>(
 function report(
   model: tfl.LayersModel,
   file: string,
-  source: string,
+  done: string,
   backend: string,
   { out, json }: ImportRequest,
 ): void {
@@ -136,7 +154,7 @@ function report(
     process.stdout.write(`${JSON.stringify({ file, model: model.name, parameters, out, backend })}\n`)
     return
   }
-  process.stdout.write(`Put ${source} into ${model.name}, ${parameters.toLocaleString('en-US')} parameters; saved in ${out}. To go on:
+  process.stdout.write(`${done}, ${parameters.toLocaleString('en-US')} parameters; saved in ${out}. To go on:
   ${shellCommand(['pmoe', 'export', out, '--format', 'onnx', '--out', `${out}.onnx`])}
   ${shellCommand(['pmoe', 'train', '--init', out, '--dataset', 'NAME'])}
 `)

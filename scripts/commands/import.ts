@@ -7,10 +7,10 @@ import { backendOption } from './train.js'
 /** The command `pmoe import`. */
 export function importCommand(): Command {
   const command = new Command('import')
-    .description('put weights that were trained elsewhere into a network, and save it as a tfjs LayersModel')
-    .argument('<file>', 'weights: Keras .h5, .weights.h5 or .keras, or .safetensors')
+    .description('take a network or weights that were trained elsewhere, and save a tfjs LayersModel')
+    .argument('<file>', 'Keras .keras, .h5 or .weights.h5, or .safetensors')
     .requiredOption('--out <folder>', 'folder of the model to write')
-    .option('--into <model>', 'the network: folder of a run, or of a saved tfjs LayersModel')
+    .option('--into <model>', 'network for the weights: folder of a run, or of a saved tfjs LayersModel')
     .addOption(
       new Option('--model <name>', 'or a network to be built: wide residual, dense or a mixture').choices([
         'wrn',
@@ -26,9 +26,11 @@ export function importCommand(): Command {
     .addHelpText(
       'after',
       `
-Layers of Keras are matched in order by the shapes of their weights, safetensors by name.
+Without --into and --model the network is the one that a whole Keras model in .keras or .h5 describes. Layers of Keras
+go by name where both networks call all of them alike, else in order by the shapes of their weights; safetensors by name.
 
 Examples:
+  $ pmoe import flowers.keras --out models/flowers
   $ pmoe import trained.weights.h5 --model wrn-pmoe --variant authors --image-size 32 --classes 10 \\
       --experts 4 --patches-per-expert 16 --patch-size 1 --out models/published
   $ pmoe import checkpoint.safetensors --names names.json --into runs/first --out models/from-torch`,

@@ -1,5 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageStream } from '../../src/data/image-stream.js'
+import type { ImageSet } from '../../src/data/image-set.js'
+import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
 import type { RunConfig } from '../../src/files/run-config.js'
 import type { RunFolder } from '../../src/files/run-folder.js'
 import { disposeModel } from '../../src/models/dispose-model.js'
@@ -12,6 +13,7 @@ import {
 import { withNewHead } from '../../src/models/new-head.js'
 import { deriveSeed } from '../../src/random.js'
 import type { Size2D } from '../../src/shapes.js'
+import { evaluate } from '../../src/train/evaluate.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import type { OpenedModel } from './opened-model.js'
 
@@ -44,24 +46,24 @@ export function imageSizeOf({ model, directory }: OpenedModel): Size2D {
  * others, a mixture in the place of a convolution where one is asked for.
  *
  * @param opened its model is disposed
- * @throws UsageError when the images do not fit, or no mixture or head can be made as asked for
+ * @throws UsageError when the images do not fit, or no mixture or head can be made or kept as asked for
  */
 export async function initialNetwork(
   opened: OpenedModel,
   options: InitialOptions,
-  images: Pick<ImageStream, 'shape' | 'classNames'>,
+  images: ImageSet | ImageStream,
   seed: number,
 ): Promise<InitialNetwork> {
   checkImages(opened, images.shape)
   const notes: string[] = []
   let { model } = opened
-  const reason = reasonForNewHead(opened, images.classNames)
-  if (reason !== undefined) {
+  const { isNew, reason } = await headChoice(opened, options, images, seed)
+  if (isNew) {
     const head = asUsage(() => withNewHead(model, images.classNames.length, deriveSeed(seed, 'head')))
     notes.push(`New head ${head.path} with ${images.classNames.length} outputs: ${reason}.`)
     disposeModel(model)
     model = head.model
-  } else notes.push(`Kept the head of ${opened.directory}.`)
+  } else notes.push(`Kept the head of ${opened.directory}${reason && `: ${reason}`}.`)
   if (options.insert) {
     const inserted = await inserting(model, { patchSize: 1, seed, ...options.insert })
     notes.push(insertionNote(inserted))
@@ -112,14 +114,58 @@ function checkImages({ model, directory }: OpenedModel, shape: readonly number[]
   )
 }
 
-/** Undefined where the model's outputs stand for these classes, as far as anybody knows. */
-function reasonForNewHead({ model, config }: OpenedModel, classNames: readonly string[]): string | undefined {
+/** Whether a network gets a new head, and why; no reason where there is nothing to say. */
+interface HeadChoice {
+  readonly isNew: boolean
+  readonly reason: string
+}
+
+async function headChoice(
+  opened: OpenedModel,
+  { head }: InitialOptions,
+  images: ImageSet | ImageStream,
+  seed: number,
+): Promise<HeadChoice> {
+  const { model, classNames: known } = opened
+  const { classNames } = images
   const outputs = model.outputs[0]?.shape.at(-1) ?? 0
   const classes = outputs === 1 ? 2 : outputs
+  if (head === 'new') return { isNew: true, reason: 'as asked for by --new-head' }
   if (classes !== classNames.length) {
-    return `the model tells ${classes} classes apart, the images have ${classNames.length}`
+    const reason = `the model tells ${classes} classes apart, the images have ${classNames.length}`
+    if (head === 'keep') throw new UsageError(`train: --keep-head must be left out where ${reason}`)
+    return { isNew: true, reason }
   }
-  const known = config?.dataset.classNames
-  if (!known || known.join('\n') === classNames.join('\n')) return undefined
-  return `the model knows ${known.join(', ')}, the images are ${classNames.join(', ')}`
+  if (head === 'keep') return { isNew: false, reason: 'as asked for by --keep-head' }
+  if (!known) return headByAnswers(opened, images, seed)
+  if (known.join('\n') === classNames.join('\n')) return { isNew: false, reason: '' }
+  return {
+    isNew: true,
+    reason: `the model knows ${known.join(', ')}, the images are ${classNames.join(', ')}`,
+  }
+}
+
+const askedImages = 64
+
+/** Where nobody knows the classes of a model, its answers tell: it keeps its head unless guessing does far better. */
+async function headByAnswers(
+  { model }: OpenedModel,
+  images: ImageSet | ImageStream,
+  seed: number,
+): Promise<HeadChoice> {
+  const stream = streamOf(images)
+  const count = Math.min(askedImages, stream.count)
+  const shuffle = { seed: deriveSeed(seed, 'head'), epoch: 0 }
+  const asked: ImageStream = {
+    ...stream,
+    count,
+    batches: ({ batchSize }) => stream.batches({ batchSize, shuffle, end: count }),
+  }
+  const { loss, accuracy } = await evaluate(model, asked, { batchSize: 16 })
+  const classes = images.classNames.length
+  // A loss alone may be that of a network which is right and too sure of itself where it is not.
+  const isNew = loss > 1.25 * Math.log(classes) && accuracy < (1 + 1 / classes) / 2
+  const answers = `on ${count} of the images its loss is ${short(loss)}, that of guessing ${short(Math.log(classes))}`
+  const other = isNew ? '--keep-head keeps the old one' : '--new-head starts it anew'
+  return { isNew, reason: `the model does not say which classes it knows; ${answers} (${other})` }
 }

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { RunConfig } from '../../src/files/run-config.js'
 import { loadModelFolder, openRun } from '../../src/files/run-folder.js'
+import { foreignWeights } from './foreign-weights.js'
 import { loadTrained } from './trained-model.js'
 
 /** A model that a person names by the folder of a run, or of a saved model. */
@@ -12,6 +13,8 @@ export interface OpenedModel {
   readonly directory: string
   /** What the run was, where it is one's. */
   readonly config?: RunConfig
+  /** The classes that it tells apart, where the run or the saved model says so. */
+  readonly classNames?: readonly string[]
 }
 
 /**
@@ -25,12 +28,30 @@ export async function openModel(path: string): Promise<OpenedModel> {
   const directory = basename(path) === 'model.json' ? dirname(path) : path
   if (existsSync(join(directory, 'config.json')) && !existsSync(join(directory, 'model.json'))) {
     const run = await openRun(directory)
-    return { model: await loadTrained(run), directory, config: run.config }
+    const { config } = run
+    return { model: await loadTrained(run), directory, config, classNames: config.dataset.classNames }
   }
-  if (!existsSync(join(directory, 'model.json'))) {
-    throw new Error(
-      `${path}: must be the folder of a run or of a saved model, got neither config.json nor model.json`,
-    )
+  if (!existsSync(join(directory, 'model.json'))) throw await notOpened(path)
+  const model = await loadModelFolder(directory)
+  const classNames = storedClassNames(model)
+  return { model, directory, ...(classNames && { classNames }) }
+}
+
+async function notOpened(path: string): Promise<Error> {
+  const rule = `${path}: must be the folder of a run or of a saved model`
+  const foreign = await foreignWeights(path)
+  if (foreign && foreign.what !== 'a folder') {
+    return new Error(`${rule}, got ${foreign.what}${foreign.advice ? `: ${foreign.advice}` : ''}`)
   }
-  return { model: await loadModelFolder(directory), directory }
+  return existsSync(path) && !foreign
+    ? new Error(`${rule}, got a file of weights (pmoe import puts them into a network)`)
+    : new Error(`${rule}, got neither config.json nor model.json`)
+}
+
+/** As `pmoe export` stores them with a tfjs model. */
+function storedClassNames(model: tfl.LayersModel): readonly string[] | undefined {
+  const { classNames } = (model.getUserDefinedMetadata() ?? {}) as { classNames?: unknown }
+  return Array.isArray(classNames) && classNames.every(name => typeof name === 'string')
+    ? classNames
+    : undefined
 }

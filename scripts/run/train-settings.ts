@@ -22,6 +22,8 @@ export interface TrainSetting {
   readonly option: Option
   /** Path of the setting in the configuration, for each model that has it: `training.epochs`. */
   readonly path: Partial<Readonly<Record<ModelName | 'init', string>>>
+  /** What a flag without a value sets; true by default. */
+  readonly value?: string
 }
 
 /** Flags that were given, by commander's camel-case names. */
@@ -91,6 +93,16 @@ export const trainSettings: readonly TrainSetting[] = [
       init: `${insert}layer`,
     },
   ),
+  {
+    ...flag('--new-head', 'have the head of --init start anew', { init: `${options}head` }),
+    value: 'new',
+  },
+  {
+    ...flag('--keep-head', 'keep the head of --init (default: new where its classes are others)', {
+      init: `${options}head`,
+    }),
+    value: 'keep',
+  },
   setting('--samples <count>', 'training images', positiveInteger, every('dataset.samples')),
   setting('--test-samples <count>', 'test images', positiveInteger, every('dataset.testSamples')),
   ...datasetSettings(),
@@ -236,9 +248,13 @@ export type Draft = { [key: string]: unknown }
  */
 export function withFlags(config: object, model: ModelName | 'init', given: GivenFlags): Draft {
   const draft = structuredClone(config) as Draft
-  for (const { option, path } of trainSettings) {
-    const value = given[option.attributeName()]
-    if (value === undefined) continue
+  if (given.newHead && given.keepHead) {
+    throw new UsageError('train: --new-head and --keep-head must not be given together')
+  }
+  for (const { option, path, value: meant } of trainSettings) {
+    const flagged = given[option.attributeName()]
+    if (flagged === undefined) continue
+    const value = meant ?? flagged
     const place = path[model]
     if (place === undefined) {
       const models = Object.keys(path).join(', ')

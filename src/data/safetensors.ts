@@ -1,3 +1,5 @@
+import { widenBfloat16, widenFloat16 } from './narrow-floats.js'
+
 /**
  * Reads and writes safetensors bytes: an 8-byte little-endian header length, a JSON header, then the tensors'
  * data.
@@ -14,7 +16,7 @@ interface TensorArrays {
   readonly U8: Uint8Array
 }
 
-/** Element type of a stored tensor, as safetensors writes it. */
+/** Element type of a stored tensor, as safetensors names it; narrower ones of a file are widened to these. */
 export type TensorDtype = keyof TensorArrays
 
 /** One stored tensor: its element type, its shape, and its elements in row-major order. */
@@ -35,6 +37,23 @@ export interface SafetensorsContent {
 }
 
 const bytesPerElement: Readonly<Record<TensorDtype, number>> = { F32: 4, F64: 8, I32: 4, I64: 8, U8: 1 }
+/** Element types that files may have besides; each is read as a wider one that holds all its numbers exactly. */
+const narrowTypes = {
+  F16: { bytes: 2, widen: buffer => ({ dtype: 'F32', data: widenFloat16(new Uint16Array(buffer)) }) },
+  BF16: { bytes: 2, widen: buffer => ({ dtype: 'F32', data: widenBfloat16(new Uint16Array(buffer)) }) },
+  I8: { bytes: 1, widen: buffer => ({ dtype: 'I32', data: Int32Array.from(new Int8Array(buffer)) }) },
+  I16: { bytes: 2, widen: buffer => ({ dtype: 'I32', data: Int32Array.from(new Int16Array(buffer)) }) },
+  U16: { bytes: 2, widen: buffer => ({ dtype: 'I32', data: Int32Array.from(new Uint16Array(buffer)) }) },
+  U32: {
+    bytes: 4,
+    widen: buffer => ({ dtype: 'I64', data: BigInt64Array.from([...new Uint32Array(buffer)], BigInt) }),
+  },
+  BOOL: { bytes: 1, widen: buffer => ({ dtype: 'U8', data: new Uint8Array(buffer) }) },
+} satisfies Record<string, { readonly bytes: number; readonly widen: (buffer: ArrayBuffer) => Widened }>
+type Widened = DistributiveOmit<StoredTensor, 'shape'>
+type DistributiveOmit<T, K extends keyof T> = T extends unknown ? Omit<T, K> : never
+type FileDtype = TensorDtype | keyof typeof narrowTypes
+const fileDtypes = [...Object.keys(bytesPerElement), ...Object.keys(narrowTypes)]
 const lengthFieldBytes = 8
 const largestHeader = 100_000_000
 const metadataKey = '__metadata__'
@@ -43,7 +62,8 @@ const metadataKey = '__metadata__'
  * Reads a safetensors file.
  *
  * Every length, offset and shape is checked before a tensor is allocated; tensors are aligned copies, so
- * `bytes` may be reused afterwards.
+ * `bytes` may be reused afterwards. Numbers of narrower types become wider ones, exactly: F16 and BF16 are read as F32,
+ * I8, I16 and U16 as I32, U32 as I64, BOOL as U8.
  *
  * @param bytes the whole file
  * @param name the file's name, for errors
@@ -116,7 +136,7 @@ export function writeSafetensors(
 
 interface TensorEntry {
   readonly key: string
-  readonly dtype: TensorDtype
+  readonly dtype: FileDtype
   readonly shape: readonly number[]
   /** First byte, counted from the start of the data. */
   readonly begin: number
@@ -175,14 +195,14 @@ function parseEntry(key: string, value: unknown, dataBytes: number, name: string
   }
   if (!isRecord(value)) return fail('be an object of dtype, shape and data_offsets', value)
   const { dtype, shape, data_offsets: offsets } = value
-  if (!isDtype(dtype)) return fail(`have a dtype of ${Object.keys(bytesPerElement).join(', ')}`, dtype)
+  if (!isFileDtype(dtype)) return fail(`have a dtype of ${fileDtypes.join(', ')}`, dtype)
   if (!isCounts(shape)) return fail('have a shape of integers of at least 0', shape)
   if (!isCounts(offsets) || offsets.length !== 2) return fail('have data_offsets [begin, end]', offsets)
   const [begin = 0, end = 0] = offsets
   if (begin > end || end > dataBytes) {
     return fail(`have data_offsets in order and within the ${dataBytes} bytes of data`, offsets)
   }
-  const expected = elementCount(shape) * bytesPerElement[dtype]
+  const expected = elementCount(shape) * bytesIn(dtype)
   if (end - begin !== expected) {
     return fail(`take ${expected} bytes (${dtype} of shape [${shape.join(', ')}])`, end - begin)
   }
@@ -222,6 +242,7 @@ function copyTensor(
 ): StoredTensor {
   // Not slice(): Node's Buffer redefines it to share memory.
   const { buffer } = new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end))
+  if (isNarrow(dtype)) return { shape, ...narrowTypes[dtype].widen(buffer) }
   switch (dtype) {
     case 'F32':
       return { dtype, shape, data: new Float32Array(buffer) }
@@ -270,8 +291,16 @@ function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, side) => product * side, 1)
 }
 
-function isDtype(value: unknown): value is TensorDtype {
-  return typeof value === 'string' && Object.hasOwn(bytesPerElement, value)
+function isFileDtype(value: unknown): value is FileDtype {
+  return typeof value === 'string' && fileDtypes.includes(value)
+}
+
+function isNarrow(dtype: FileDtype): dtype is keyof typeof narrowTypes {
+  return Object.hasOwn(narrowTypes, dtype)
+}
+
+function bytesIn(dtype: FileDtype): number {
+  return isNarrow(dtype) ? narrowTypes[dtype].bytes : bytesPerElement[dtype]
 }
 
 function isCounts(value: unknown): value is number[] {

@@ -1,17 +1,20 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { Dataset, Group, File as HdfFile } from 'h5wasm'
+import { widenBfloat16, widenFloat16 } from '../data/narrow-floats.js'
 import type { StoredTensor } from '../data/safetensors.js'
+import { inNetworkOrder, isContainer } from './keras-order.js'
 import { matchLayers, type StoredLayer } from './stored-layers.js'
-import { loadWeights } from './weights.js'
+import { loadWeights, namedWeights } from './weights.js'
 
 /**
- * Gives a model the weights of a Keras file (`.h5`, `.weights.h5`), all of them or none. Layers are matched in order by
- * the shapes of their weights, whatever their names: a network of the published code goes into `wideResNet`, dense or
- * of the variant 'authors'.
+ * Gives a model the weights of a Keras file (`.h5`, `.weights.h5`), all of them or none. Layers are matched by their
+ * names where the file and the model call all of them alike, else in order by the shapes of their weights: a network of
+ * the published code goes into `wideResNet`, dense or of the variant 'authors'.
  *
  * @param bytes the whole file
  * @param source its name, for errors
- * @returns how many layers were read
+ * @param config as {@link readKerasLayers}
+ * @returns how many layers got weights
  * @throws Error when the file is damaged or not Keras's; RangeError naming the layer and both shapes where one is left
  *   over on either side; the model is then as before
  */
@@ -19,23 +22,59 @@ export async function loadKerasWeights(
   model: tfl.LayersModel,
   bytes: Uint8Array,
   source: string,
+  config?: unknown,
 ): Promise<number> {
-  const layers = await readKerasLayers(bytes, source)
+  const layers = await readKerasLayers(bytes, source, config)
   loadWeights(model, matchLayers(model, layers, source), source)
-  return layers.length
+  return new Set(namedWeights(model).map(({ layer }) => layer)).size
 }
 
 /**
  * Reads the layers with weights of a Keras file: a whole model or its weights in `.h5` (Keras 2 and 3), or `.weights.h5`
- * of Keras 3. State that is no weight, such as an optimizer's or a random seed, is left out.
+ * of Keras 3. State that is no weight, such as an optimizer's or a random seed, is left out; float16 and bfloat16 are widened.
  *
  * @param bytes the whole file
  * @param source its name, for errors
- * @returns layers with their tensors in Keras's order; layers of one class in the order of the model
+ * @param config of the network, for its order and names, where another file has it, such as `config.json` of `.keras`
+ * @returns layers with their tensors in Keras's order; in the order of the network where its configuration is known, else
+ *   at least those of one class and one model are
  * @throws Error naming the file where it is no HDF5 file, is damaged, or holds no layers; naming the tensor where its
  *   numbers are not floats
  */
-export async function readKerasLayers(bytes: Uint8Array, source: string): Promise<StoredLayer[]> {
+export async function readKerasLayers(
+  bytes: Uint8Array,
+  source: string,
+  config?: unknown,
+): Promise<StoredLayer[]> {
+  return readHdf5(bytes, source, file => {
+    const layers = layersOf(file, source)
+    return inNetworkOrder(layers, config ?? configOf(file, source))
+  })
+}
+
+/**
+ * The configuration of the network that a Keras file (`.h5`) holds besides its weights.
+ *
+ * @param bytes the whole file
+ * @param source its name, for errors
+ * @returns JSON of the model; undefined where the file holds weights only
+ * @throws Error naming the file where it is no HDF5 file, is damaged, or the configuration is not JSON
+ */
+export async function readKerasConfig(bytes: Uint8Array, source: string): Promise<unknown> {
+  return readHdf5(bytes, source, file => configOf(file, source))
+}
+
+function configOf(file: HdfFile, source: string): unknown {
+  const text = file.attrs.model_config?.value
+  if (text === undefined) return undefined
+  try {
+    return JSON.parse(String(text))
+  } catch (cause) {
+    throw notThere('model_config must be JSON', `${(cause as Error).message}`, source)
+  }
+}
+
+async function readHdf5<T>(bytes: Uint8Array, source: string, use: (file: HdfFile) => T): Promise<T> {
   refuseOthers(bytes, source)
   const hdf = await import('h5wasm')
   const module = await hdf.ready
@@ -46,7 +85,7 @@ export async function readKerasLayers(bytes: Uint8Array, source: string): Promis
   try {
     const file = new hdf.File(path, 'r')
     try {
-      return layersOf(file, source)
+      return use(file)
     } finally {
       file.close()
     }
@@ -104,12 +143,45 @@ function isListed(group: Group): boolean {
 /** The form that lists its layers, and in each its weights, in attributes. */
 function listedLayers(group: Group, source: string): StoredLayer[] {
   return namesIn(group, 'layer_names').map(name => {
-    const layer = group.get(name) as Group
-    const tensors = namesIn(layer, 'weight_names').map(weight =>
-      tensorOf(layer.get(weight) as Dataset, `${name}/${weight}`, source),
-    )
-    return { name, tensors }
+    const layer = memberOf(group, name, 'layer', source)
+    if (!('keys' in layer)) throw notThere(`layer "${name}" must be a group`, 'a tensor', source)
+    const weights = namesIn(layer, 'weight_names')
+    const tensors = weights.map(weight => {
+      const dataset = memberOf(layer as Group, weight, 'tensor', source)
+      return tensorOf(dataset as Dataset, `${name}/${weight}`, source)
+    })
+    const parts = partsOf(name, weights, tensors)
+    const isNested = parts.some(part => part.ownName !== name)
+    return { name, ownName: name, tensors, ...(isNested && { parts }) }
   })
+}
+
+function memberOf(group: Group, name: string, what: string, source: string): Group | Dataset {
+  const member = group.get(name)
+  if (member && ('keys' in member || 'shape' in member)) return member as Group | Dataset
+  throw notThere(`${what} "${name}" must be in the file, as its list says`, 'nothing there', source)
+}
+
+function notThere(rule: string, got: string, source: string): KerasFileError {
+  return new KerasFileError(`${source}: ${rule}, got ${got}`)
+}
+
+/**
+ * The layers of a nested model. Its group lists their weights together, `conv/kernel:0`: those that can be trained first,
+ * then the others, such as moving averages and those of frozen layers.
+ */
+function partsOf(model: string, weights: readonly string[], tensors: readonly StoredTensor[]): StoredLayer[] {
+  const parts = new Map<string, StoredTensor[]>()
+  weights.forEach((weight, i) => {
+    const path = weight.split('/').slice(0, -1).join('/')
+    parts.set(path, [...(parts.get(path) ?? []), tensors[i] as StoredTensor])
+  })
+  return [...parts].map(([path, own]) => ({
+    name: `${model}/${path}`,
+    ownName: path.split('/').at(-1) as string,
+    models: [model],
+    tensors: own,
+  }))
 }
 
 /** A list of texts; long ones are cut into attributes with numbers. */
@@ -123,22 +195,43 @@ function namesIn(group: Group, attribute: string): string[] {
   return names
 }
 
-/** The form whose layers hold their weights by number, in a group `vars`. */
+/** The form whose layers hold their weights by number, in a group `vars`, and nested models groups of layers. */
 function numberedLayers(file: HdfFile, source: string): StoredLayer[] {
   const layers: StoredLayer[] = []
-  const search = (group: Group, path: string): void => {
+  const search = (group: Group, path: readonly string[], models: readonly string[]): void => {
+    const own = ownName(group)
+    // Groups such as `layers` hold the layers of a model and are none.
+    const inside =
+      path.length === 0 || isContainer(path.at(-1) as string)
+        ? models
+        : [...models, own ?? (path.at(-1) as string)]
     for (const key of [...group.keys()].sort(byNumber)) {
-      if (path === '' && key === 'optimizer') continue
+      if (path.length === 0 && key === 'optimizer') continue
       if (key === 'seed_generator') continue
       const child = group.get(key)
       if (!child || !('keys' in child)) continue
       const inner = child as Group
-      if (key !== 'vars') search(inner, path === '' ? key : `${path}/${key}`)
-      else layers.push({ name: path, tensors: numberedTensors(inner, path, source) })
+      if (key !== 'vars') search(inner, [...path, key], inside)
+      else {
+        const name = path.join('/')
+        layers.push({
+          name,
+          tensors: numberedTensors(inner, name, source),
+          models,
+          ...(own && { ownName: own }),
+        })
+      }
     }
   }
-  search(file, '')
+  search(file, [], [])
   return layers
+}
+
+/** What a layer or a nested model is called in its network, which newer files tell. */
+function ownName(group: Group): string | undefined {
+  const vars = group.keys().includes('vars') ? group.get('vars') : undefined
+  const name = vars && 'attrs' in vars ? vars.attrs.name?.value : undefined
+  return typeof name === 'string' && name !== '' ? name : undefined
 }
 
 function numberedTensors(vars: Group, path: string, source: string): StoredTensor[] {
@@ -152,9 +245,23 @@ function byNumber(a: string, b: string): number {
 }
 
 function tensorOf(dataset: Dataset, name: string, source: string): StoredTensor {
-  const { value, shape, dtype } = dataset
-  const sides = shape ?? []
-  if (value instanceof Float32Array) return { dtype: 'F32', shape: sides, data: value }
-  if (value instanceof Float64Array) return { dtype: 'F64', shape: sides, data: value }
+  const { metadata, dtype } = dataset
+  const shape = metadata.shape ?? []
+  if (dtype === '<e' || dtype === '>e') return { dtype: 'F32', shape, data: widenFloat16(halvesOf(dataset)) }
+  const { value } = dataset
+  if (metadata.type === opaque && metadata.size === 2) {
+    return { dtype: 'F32', shape, data: widenBfloat16(new Uint16Array((value as Uint8Array).slice().buffer)) }
+  }
+  if (value instanceof Float32Array) return { dtype: 'F32', shape, data: value }
+  if (value instanceof Float64Array) return { dtype: 'F64', shape, data: value }
   throw new KerasFileError(`${source}: tensor "${name}" must hold floats, got ${JSON.stringify(dtype)}`)
+}
+
+/** HDF5's type of bytes that mean nothing to it, as which Keras stores bfloat16 numbers. */
+const opaque = 5
+
+/** The bits of float16 numbers, which h5wasm reads only as what they are not: unsigned integers. */
+function halvesOf(dataset: Dataset): Uint16Array {
+  Object.assign(dataset.metadata, { type: 0, signed: false })
+  return dataset.value as Uint16Array
 }

@@ -1,5 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/safetensors.js'
+import { foreignPrefix, withoutPrefix } from './name-prefix.js'
 import { transposed } from './transposed.js'
 import { loadWeights, type NamedWeight, namedWeights, nameInLayer } from './weights.js'
 
@@ -28,7 +29,7 @@ export function loadTorchWeights(
  *
  * Names follow the usual ones, BatchNorm's `weight`, `bias`, `running_mean`, `running_var` among them, once a layer's
  * own is given: `{ "group1.conv": "group1_block1_conv1" }`. A pair may also name two weights:
- * `{ "head.w": "logits/kernel" }`.
+ * `{ "head.w": "logits/kernel" }`. What all names begin with besides, such as `module.` of a wrapper, need not be given.
  *
  * Mind what weights do not say: PyTorch pads both sides alike, while 'same' of stride 2 here pads the end more; and after
  * flattening a map, PyTorch has another order of features.
@@ -46,9 +47,13 @@ export function fromTorch(
 ): Map<string, StoredTensor> {
   const weights = new Map(namedWeights(model).map(weight => [weight.name, weight]))
   const found = new Map<string, StoredTensor>()
-  for (const [name, tensor] of tensors) {
-    if (name.endsWith('num_batches_tracked')) continue
-    const target = targetOf(name, names, weights)
+  const own = [...tensors].filter(([name]) => !name.endsWith('num_batches_tracked'))
+  const prefix = foreignPrefix(
+    own.map(([name]) => name),
+    name => weights.has(targetOf(name, names, weights) ?? ''),
+  )
+  for (const [name, tensor] of own) {
+    const target = targetOf(withoutPrefix(name, prefix), names, weights)
     const weight = target === undefined ? undefined : weights.get(target)
     if (!weight) {
       throw new RangeError(

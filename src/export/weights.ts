@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/safetensors.js'
+import { foreignPrefix, withoutPrefix } from './name-prefix.js'
 
 /** A weight of a model with its place in it. */
 export interface NamedWeight {
@@ -9,6 +10,8 @@ export interface NamedWeight {
   readonly variable: tfl.LayerVariable
   /** The layer that has it. */
   readonly layer: tfl.layers.Layer
+  /** Names of the models that the layer is nested in, from the outermost; not the model itself. */
+  readonly models: readonly string[]
 }
 
 /**
@@ -18,14 +21,14 @@ export interface NamedWeight {
 export function namedWeights(model: tfl.LayersModel): NamedWeight[] {
   const found: NamedWeight[] = []
   const seen = new Set<tfl.layers.Layer>()
-  const collect = (inner: tfl.LayersModel, prefix: string): void => {
+  const collect = (inner: tfl.LayersModel, models: readonly string[]): void => {
     for (const layer of inner.layers) {
-      if (layer instanceof tfl.LayersModel) collect(layer, `${prefix}${layer.name}/`)
-      else if (!seen.has(layer)) found.push(...weightsOf(layer, prefix))
+      if (layer instanceof tfl.LayersModel) collect(layer, [...models, layer.name])
+      else if (!seen.has(layer)) found.push(...weightsOf(layer, models))
       seen.add(layer)
     }
   }
-  collect(model, '')
+  collect(model, [])
   return found
 }
 
@@ -34,13 +37,13 @@ export function nameInLayer(weight: tfl.LayerVariable): string {
   return weight.originalName.split('/').at(-1) as string
 }
 
-function weightsOf(layer: tfl.layers.Layer, prefix: string): NamedWeight[] {
+function weightsOf(layer: tfl.layers.Layer, models: readonly string[]): NamedWeight[] {
   const names = layer.weights.map(nameInLayer)
   return layer.weights.map((variable, i) => {
     // Layers made of layers, such as wrappers, have several weights of one short name.
     const isUnique = names.indexOf(names[i] as string) === names.lastIndexOf(names[i] as string)
     const own = isUnique ? names[i] : variable.originalName
-    return { name: `${prefix}${layer.name}/${own}`, variable, layer }
+    return { name: [...models, layer.name, own].join('/'), variable, layer, models }
   })
 }
 
@@ -64,7 +67,8 @@ export async function modelWeights(model: tfl.LayersModel): Promise<Map<string, 
 /**
  * Gives a model the weights that `modelWeights` read of one of the same configuration; all of them or none.
  *
- * @param tensors by layer and weight name; float64 is rounded to float32
+ * @param tensors by layer and weight name, which a prefix such as `module.` may stand before; float64 is rounded to
+ *   float32
  * @param source name of the file, for errors
  * @throws RangeError naming the tensor and both shapes where one does not fit, and the names where tensors are missing or
  *   nobody's; the model is then as before
@@ -75,10 +79,20 @@ export function loadWeights(
   source: string,
 ): void {
   const weights = namedWeights(model)
-  checkNames(weights, tensors, source)
-  for (const { name, variable } of weights)
-    checkShape(name, variable, tensors.get(name) as StoredTensor, source)
-  for (const { name, variable } of weights) write(variable, tensors.get(name) as StoredTensor)
+  const own = withOwnNames(weights, tensors)
+  checkNames(weights, own, source)
+  for (const { name, variable } of weights) checkShape(name, variable, own.get(name) as StoredTensor, source)
+  for (const { name, variable } of weights) write(variable, own.get(name) as StoredTensor)
+}
+
+/** Leaves out what a wrapper put before the names: `module.conv/kernel`. */
+function withOwnNames(
+  weights: readonly NamedWeight[],
+  tensors: ReadonlyMap<string, StoredTensor>,
+): ReadonlyMap<string, StoredTensor> {
+  const wanted = new Set(weights.map(({ name }) => name))
+  const prefix = foreignPrefix([...tensors.keys()], name => wanted.has(name))
+  return new Map([...tensors].map(([name, tensor]) => [withoutPrefix(name, prefix), tensor]))
 }
 
 function checkNames(

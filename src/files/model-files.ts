@@ -21,7 +21,7 @@ export const modelFolder: ExportFolder = {
   marker: MODEL,
   async list(dir) {
     try {
-      const { weightsManifest = [] } = parseModel(join(dir, MODEL), await readModel(dir))
+      const { weightsManifest = [] } = parseModelJson(await readModel(dir), `fileSystem: ${join(dir, MODEL)}`)
       const files = weightsManifest.flatMap(({ paths }) => paths.map(path => inside(dir, path)))
       return [...files.map(file => relative(dir, file)), MODEL]
     } catch {

@@ -7,6 +7,7 @@ export const configChoices = {
   border: ['zero', 'halo'],
   gate: ['softmax-selected', 'softmax-all', 'uniform'],
   gateScale: ['mean-one', 'none'],
+  head: ['new', 'keep'],
   preActivation: ['none', 'relu', 'batch-norm-relu'],
   normalizer: ['selected', 'all'],
   optimizer: ['sgd', 'momentum', 'adam'],
@@ -63,6 +64,8 @@ const initial = z.strictObject({
   kind: z.literal('init'),
   /** Folder of the run or the model that it comes from; the run folder keeps what it started as. */
   from: z.string().min(1),
+  /** Whether its head starts anew, where that was asked for; else its classes decide. */
+  head: z.enum(configChoices.head).exactOptional(),
   /** The mixture that took the place of a convolution. */
   insert: z
     .strictObject({

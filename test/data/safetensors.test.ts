@@ -128,6 +128,35 @@ describe('readSafetensors', () => {
     }
   })
 
+  it('widens narrower types, exactly, wherever their bytes lie', () => {
+    const read = (dtype: string, count: number, data: number[]): StoredTensor | undefined => {
+      // One byte before it, so that nothing is aligned.
+      const header = `{"a":${entry('U8', [1], 0, 1)},"w":${entry(dtype, [count], 1, 1 + data.length)}}`
+      return readSafetensors(fileOf(header, [9, ...data]), 'x').tensors.get('w')
+    }
+    // Bits, from the lower byte: sign 1, exponent 5 or 8, fraction 10 or 7.
+    expect(read('F16', 5, [0, 0x3c, 0, 0xc0, 1, 0, 0xff, 0x7b, 0, 0xfc])).toEqual(
+      float32([5], 1, -2, 2 ** -24, 65504, -Infinity),
+    )
+    expect(read('BF16', 4, [0x80, 0x3f, 0x49, 0xc0, 1, 0, 0x80, 0x7f])).toEqual(
+      float32([4], 1, -3.140625, 2 ** -133, Infinity),
+    )
+    expect(read('I8', 2, [0x80, 0x7f])).toEqual({ dtype: 'I32', shape: [2], data: Int32Array.of(-128, 127) })
+    expect(read('I16', 2, [0, 0x80, 1, 0])).toEqual({
+      dtype: 'I32',
+      shape: [2],
+      data: Int32Array.of(-32768, 1),
+    })
+    expect(read('U16', 1, [0xff, 0xff])).toEqual({ dtype: 'I32', shape: [1], data: Int32Array.of(65535) })
+    expect(read('U32', 1, [0xff, 0xff, 0xff, 0xff])).toEqual({
+      dtype: 'I64',
+      shape: [1],
+      data: BigInt64Array.of(2n ** 32n - 1n),
+    })
+    expect(read('BOOL', 2, [1, 0])).toEqual({ dtype: 'U8', shape: [2], data: Uint8Array.of(1, 0) })
+    expect(read('BF16', 0, [])).toEqual(float32([0]))
+  })
+
   const data4 = [0, 0, 128, 63]
   it.each<[string, Uint8Array, string]>([
     [
@@ -148,8 +177,18 @@ describe('readSafetensors', () => {
     ['a header of another kind', fileOf('[]'), 'bad.st: header at byte 8 must be a JSON object, got []'],
     [
       'an unknown dtype',
-      fileOf(`{"w":${entry('BF16', [2], 0, 4)}}`, data4),
-      'bad.st: tensor "w" must have a dtype of F32, F64, I32, I64, U8, got "BF16"',
+      fileOf(`{"w":${entry('F8_E4M3', [4], 0, 4)}}`, data4),
+      'bad.st: tensor "w" must have a dtype of F32, F64, I32, I64, U8, F16, BF16, I8, I16, U16, U32, BOOL, got "F8_E4M3"',
+    ],
+    [
+      'a dtype that is a name of JavaScript',
+      fileOf(`{"w":${entry('constructor', [4], 0, 4)}}`, data4),
+      'bad.st: tensor "w" must have a dtype of F32, F64, I32, I64, U8, F16, BF16, I8, I16, U16, U32, BOOL, got "constructor"',
+    ],
+    [
+      'halves that take the bytes of whole numbers',
+      fileOf(`{"w":${entry('BF16', [1], 0, 4)}}`, data4),
+      'bad.st: tensor "w" must take 2 bytes (BF16 of shape [1]), got 4',
     ],
     [
       'a negative side',

@@ -3,7 +3,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import type { StoredTensor } from '../../src/data/safetensors.js'
 import { loadTorchWeights } from '../../src/export/torch-weights.js'
 import { transposed } from '../../src/export/transposed.js'
-import { modelWeights } from '../../src/export/weights.js'
+import { loadWeights, modelWeights } from '../../src/export/weights.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { trained } from './exported-models.js'
@@ -71,6 +71,30 @@ describe('weights of PyTorch', () => {
       0,
     )
   })
+
+  test.each(['module.', 'state_dict.model.', '_orig_mod.net.'])(
+    'may have %s before all names, or before some',
+    async prefix => {
+      const model = network()
+      const tensors = await checkpoint(model)
+      const before = await modelWeights(model)
+      const answer = (net: tf.LayersModel) =>
+        (net.predict(tf.randomUniform([1, 6, 6, 2], 0, 1, 'float32', 1)) as tf.Tensor).dataSync()
+      for (const isWrapped of [() => true, (name: string) => !name.startsWith('head')]) {
+        const wrapped = [...tensors].map(([name, tensor]): [string, StoredTensor] => [
+          isWrapped(name) ? prefix + name : name,
+          tensor,
+        ])
+        const twin = trained(network(), 9)
+        loadTorchWeights(twin, new Map(wrapped), names, 'c')
+        expect(answer(twin)).toEqual(answer(model))
+        const own = [...before].map(([name, tensor]): [string, StoredTensor] => [prefix + name, tensor])
+        const other = trained(network(), 10)
+        loadWeights(other, new Map(own), 'c')
+        expect(answer(other)).toEqual(answer(model))
+      }
+    },
+  )
 
   test('a pair may name one weight', async () => {
     const model = network()

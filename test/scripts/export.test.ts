@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { latency } from '../../scripts/run/export-latency.js'
 import { compare, comparisonBytes, fed, repeated } from '../../scripts/run/export-parity.js'
 import type { Runtime } from '../../scripts/run/exported-runtime.js'
+import { openModel } from '../../scripts/run/opened-model.js'
 import { readSafetensors } from '../../src/data/safetensors.js'
 import { fileSystem } from '../../src/files/model-files.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
@@ -97,6 +98,7 @@ describe('pmoe export', () => {
     expect(text).toMatch(/batch of 64 +\d/)
     const json = JSON.parse(await readFile(join(out, 'model.json'), 'utf8'))
     expect(json.userDefinedMetadata.classNames).toEqual(['a', 'b', 'c'])
+    expect((await openModel(out)).classNames).toEqual(['a', 'b', 'c'])
   })
 
   test('weights: every tensor by layer and name', async () => {

@@ -62,7 +62,9 @@ describe('pmoe train --init', () => {
 
   test('puts the mixture in, freezes, anneals, and says what it does', async () => {
     expect([finished.code, finished.err]).toEqual([0, ''])
-    expect(finished.out).toContain(`Kept the head of ${join(root, 'same')}.`)
+    expect(finished.out).toContain(
+      `Kept the head of ${join(root, 'same')}: the model does not say which classes it knows; on 32 of the images`,
+    )
     expect(finished.out).toMatch(
       /4 experts in the place of group3_block1_conv2: with all 16 patches outputs differ by (0|\d(\.\d)?e-\d+) at most, with 4 by [\d.e-]+ before training/,
     )
@@ -213,16 +215,22 @@ test('every flag of init leads to a setting that the configuration knows', () =>
     training: { epochs: 1, batchSize: 1, optimizer: 'sgd', learningRate: 1, bnStatistics: 'moving' },
     ...{ seed: 1, backend: 'wasm', precision: 'float32', memory: 'normal', versions },
   }
-  for (const { option, path } of trainSettings) {
+  for (const { option, path, value: meant } of trainSettings) {
     const name = option.attributeName()
-    const value = values[name] ?? (path.init?.startsWith('model.') ? 3 : undefined)
+    const value = meant ?? values[name] ?? (path.init?.startsWith('model.') ? 3 : undefined)
     if (value === undefined || path.init === undefined) continue
-    const config = runConfig(withFlags(base, 'init', { [name]: value }), 'test')
+    const config = runConfig(withFlags(base, 'init', { [name]: meant ? true : value }), 'test')
     const found = path.init
       .split('.')
       .reduce<unknown>((inner, key) => Reflect.get(inner as object, key), config)
     expect(found, name).toEqual(value)
   }
+  expect(() => withFlags(base, 'init', { newHead: true, keepHead: true })).toThrow(
+    'train: --new-head and --keep-head must not be given together',
+  )
+  expect(() => withFlags(base, 'wrn', { newHead: true })).toThrow(
+    'train: --new-head must be used with init, got model wrn',
+  )
 })
 
 test('values of the flags', () => {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { exitCodeOf, program } from './program.js'
+import { withHomeFolder } from './terminal/home-folder.js'
 
 // A reader that has seen enough, such as `head`, is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -8,7 +9,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 try {
-  await program().parseAsync()
+  await program().parseAsync(withHomeFolder(process.argv.slice(2)), { from: 'user' })
 } catch (error) {
   process.exitCode = exitCodeOf(error)
 }

@@ -45,7 +45,8 @@ function stageLine(stream: NodeJS.WriteStream): { show(stage: string): void; cle
   let tick = 0
   let timer: NodeJS.Timeout | undefined
   const draw = (): void => {
-    stream.write(`\r\x1b[K${frames[tick++ % frames.length]} ${text}`)
+    // A line that is broken could not be rewritten.
+    stream.write(`\r\x1b[K${frames[tick++ % frames.length]} ${text.slice(0, (stream.columns || 80) - 3)}`)
   }
   return {
     show(stage) {

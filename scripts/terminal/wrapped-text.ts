@@ -4,7 +4,7 @@ const commandIndent = 6
 /**
  * Breaks the lines of a text that are longer than a terminal is wide, between words: a word that is longer itself stays
  * whole. What follows is indented as its line, below the second column where the line has columns; a command, which
- * begins with `$`, goes on in the way that shells understand.
+ * begins with `$` or `pmoe`, goes on in the way that shells understand.
  *
  * @param width in columns
  */
@@ -18,7 +18,7 @@ export function wrappedText(text: string, width: number): string {
 function wrappedLine(line: string, width: number): string {
   const indent = /^ */.exec(line)?.[0] ?? ''
   const text = line.slice(indent.length)
-  if (text.startsWith('$ ')) return wrappedCommand(indent, text, width)
+  if (/^(\$|pmoe) /.test(text)) return wrappedCommand(indent, text, width)
   return broken(line.match(/ *[^ ]+/g) ?? [], { width, hanging: hangingIndent(line, width) })
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { exitCodeOf, program } from './program.js'
+import { withHomeFolder } from './terminal/home-folder.js'
 import { showControlCharacters } from './terminal/safe-output.js'
 
 // A reader that has seen enough, such as `head`, is no failure.
@@ -13,7 +14,7 @@ showControlCharacters(process.stdout)
 showControlCharacters(process.stderr)
 
 try {
-  await program().parseAsync()
+  await program().parseAsync(withHomeFolder(process.argv.slice(2)), { from: 'user' })
 } catch (error) {
   process.exitCode = exitCodeOf(error)
 }

@@ -11,12 +11,13 @@ import { planCommand } from './commands/plan.js'
 import { predictCommand } from './commands/predict.js'
 import { studyCommand } from './commands/study.js'
 import { trainCommand } from './commands/train.js'
+import { layOutHelp } from './terminal/help-layout.js'
 import { packageVersion } from './terminal/package-version.js'
 import { UsageError } from './terminal/usage-error.js'
 
 /** The whole command line, with commands that do nothing before they are called. */
 export function program(): Command {
-  const root = new Command('pmoe')
+  const root = layOutHelp(new Command('pmoe'))
     .description('Patch-level mixture-of-experts for image classification, on TensorFlow.js.')
     .version(packageVersion())
     .showHelpAfterError('(pmoe --help and pmoe <command> --help list what there is)')
@@ -44,7 +45,8 @@ export function program(): Command {
 
 /** Gives a command, and what it groups, the settings of the whole. */
 function adopt(command: Command, parent: Command): void {
-  command.copyInheritedSettings(parent).exitOverride()
+  // The flag of help stands in the last group of a command's flags.
+  command.copyInheritedSettings(parent).exitOverride().helpOption('-h, --help', 'display help for command')
   for (const inner of command.commands) adopt(inner, command)
 }
 

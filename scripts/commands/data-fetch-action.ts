@@ -21,7 +21,10 @@ export async function runDataFetch(name: string, request: DataFetchRequest): Pro
   // Sentences for people must not be in the way of programs that read the output.
   const note = (text: string) => (json ? process.stderr : process.stdout).write(`${text}\n`)
   const transfer = transferLog(json === true)
-  const interrupt = onInterrupt(() => note('Stopping …'))
+  const interrupt = onInterrupt(() => {
+    transfer.close()
+    note('Stopping …')
+  })
   try {
     const found = await fetchDataset(dataset, {
       out,

@@ -17,7 +17,7 @@ export function dataFetchCommand(): Command {
       'after',
       `
 Publishers:
-${publishedDatasets.map(({ name, sources, licence }) => `  ${name.padEnd(14)} ${sources[0]} (licence: ${licence})`).join('\n')}
+${publishedDatasets.map(({ name, sources, licence }) => `  ${name.padEnd(14)} ${new URL(sources[0] as string).host} (licence: ${licence})`).join('\n')}
 
 Examples:
   $ pmoe data fetch cifar10 --out data

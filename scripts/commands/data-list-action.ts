@@ -1,6 +1,7 @@
 import type { DatasetEntry } from '../../src/data/dataset.js'
 import { datasets } from '../../src/data/datasets.js'
 import { type DataFormat, dataFormats, recognise } from '../../src/data/recognise.js'
+import { unreadFiles } from '../../src/data/unread-files.js'
 import { dataFolder } from '../../src/files/data-folder.js'
 import { isPrepared, readManifest } from '../../src/files/prepared-set.js'
 import { shellCommand } from '../terminal/shell-command.js'
@@ -34,7 +35,7 @@ export async function runDataList({ data, json }: DataListRequest): Promise<void
     process.stdout.write(`${JSON.stringify(listed)}\n`)
     return
   }
-  const head = data === undefined ? [] : [foundText(data, found)]
+  const head = data === undefined ? [] : [await foundText(data, found)]
   process.stdout.write(`${[...head, ...listed.map(datasetText)].join('\n\n')}\n`)
 }
 
@@ -51,8 +52,11 @@ async function findIn(folder: string): Promise<Found[]> {
   return recognise(dataFolder(folder))
 }
 
-function foundText(folder: string, found: readonly Found[]): string {
-  if (found.length === 0) return `${folder}: nothing that is known`
+async function foundText(folder: string, found: readonly Found[]): Promise<string> {
+  if (found.length === 0) {
+    const unread = await unreadFiles(dataFolder(folder))
+    return `${folder}: nothing that is known${unread && ` (${unread})`}`
+  }
   const lines = found.map(({ title, datasets }) => `  ${title}: ${datasets.join(', ')}`)
   return `${folder}:\n${lines.join('\n')}`
 }

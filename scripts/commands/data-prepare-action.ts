@@ -35,7 +35,7 @@ export async function runPrepare(dataset: string, request: PrepareRequest): Prom
   const asked = dataRequest(dataset, dataPath(request.data), request)
   asUsage(() => checkSettings(entry, asked))
   const log = progressLog(`Preparing ${dataset}`, 'images', { json })
-  const interrupt = onInterrupt(() => process.stderr.write('Stopping …\n'))
+  const interrupt = onInterrupt(() => log.note('Stopping …'))
   const started = performance.now()
   let last: PrepareProgress | undefined
   try {

@@ -1,6 +1,7 @@
 import { Argument, Command } from 'commander'
 import { datasets } from '../../src/data/datasets.js'
 import { datasetSettings } from '../run/dataset-settings.js'
+import { optionGroups } from '../run/train-settings.js'
 import { positiveInteger, wholeNumber } from '../terminal/option-values.js'
 import type { PrepareRequest } from './data-prepare-action.js'
 
@@ -9,10 +10,12 @@ export function dataPrepareCommand(): Command {
   const command = new Command('prepare')
     .description('decode or compose the images of a dataset once, and store them for fast training')
     .addArgument(new Argument('<dataset>', 'what to prepare').choices(datasets.map(({ name }) => name)))
+    .optionsGroup(optionGroups.data)
     .option('--data <folder>', "folder of your own files, in the dataset's format")
-    .requiredOption('--out <folder>', 'folder to fill: a new one, or one in which the same was begun')
   for (const option of datasetSettings) command.addOption(option)
   return command
+    .optionsGroup(optionGroups.run)
+    .requiredOption('--out <folder>', 'folder to fill: a new one, or one in which the same was begun')
     .option('--shard-records <count>', 'images a file (default: about 16 MiB of them)', positiveInteger)
     .option('--max-unreadable <count>', 'images that may be impossible to decode', wholeNumber, 10)
     .option('--force', 'replace what was prepared in --out')

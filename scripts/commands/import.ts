@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { configChoices } from '../../src/files/run-config.js'
+import { optionGroups } from '../run/train-settings.js'
 import { imageSize, pixelSize, positiveInteger } from '../terminal/option-values.js'
 import type { ImportRequest } from './import-action.js'
 import { backendOption } from './train.js'
@@ -9,7 +10,7 @@ export function importCommand(): Command {
   const command = new Command('import')
     .description('take a network or weights that were trained elsewhere, and save a tfjs LayersModel')
     .argument('<file>', 'Keras .keras, .h5 or .weights.h5, or .safetensors')
-    .requiredOption('--out <folder>', 'folder of the model to write')
+    .optionsGroup(optionGroups.network)
     .option('--into <model>', 'network for the weights: folder of a run, or of a saved tfjs LayersModel')
     .addOption(
       new Option('--model <name>', 'or a network to be built: wide residual, dense or a mixture').choices([
@@ -19,6 +20,8 @@ export function importCommand(): Command {
     )
   for (const option of networkOptions()) command.addOption(option)
   return command
+    .optionsGroup(optionGroups.run)
+    .requiredOption('--out <folder>', 'folder of the model to write')
     .option('--names <file>', 'JSON: layers of a PyTorch checkpoint -> layers of the network')
     .addOption(backendOption())
     .option('--force', 'replace the model in --out')
@@ -31,8 +34,7 @@ go by name where both networks call all of them alike, else in order by the shap
 
 Examples:
   $ pmoe import flowers.keras --out models/flowers
-  $ pmoe import trained.weights.h5 --model wrn-pmoe --variant authors --image-size 32 --classes 10 \\
-      --experts 4 --patches-per-expert 16 --patch-size 1 --out models/published
+  $ pmoe import trained.weights.h5 --model wrn-pmoe --variant authors --image-size 32 --classes 10 --experts 4 --patches-per-expert 16 --patch-size 1 --out models/published
   $ pmoe import checkpoint.safetensors --names names.json --into runs/first --out models/from-torch`,
     )
     .action(async (file: string, request: ImportRequest) => {
@@ -55,7 +57,7 @@ function networkOptions(): Option[] {
       '--variant <name>',
       'how its last block is a mixture (default: authors, the published network)',
     ).choices(configChoices.variant),
-    new Option('--experts <count>', 'experts of wrn-pmoe').argParser(positiveInteger),
+    new Option('--experts <count>', 'number of experts of wrn-pmoe').argParser(positiveInteger),
     new Option('--patches-per-expert <count>', 'patches that each expert keeps').argParser(positiveInteger),
     new Option('--patch-size <pixels>', 'side of a patch of the last map: 4, or 4x2').argParser(pixelSize),
     new Option(

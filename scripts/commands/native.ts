@@ -48,7 +48,9 @@ function stageLine(stream: NodeJS.WriteStream): { show(stage: string): void; cle
   let tick = 0
   let timer: NodeJS.Timeout | undefined
   const draw = (): void => {
-    terminal.write(`\r\x1b[K${frames[tick++ % frames.length]} ${printable(text)}`)
+    // A line that is broken could not be rewritten.
+    const line = printable(text).slice(0, (stream.columns || 80) - 3)
+    terminal.write(`\r\x1b[K${frames[tick++ % frames.length]} ${line}`)
   }
   return {
     show(stage) {

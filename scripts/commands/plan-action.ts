@@ -1,9 +1,15 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
-import { type PatchMoEPlan, type PlannedConvolution, planPatchMoE } from '../../src/models/plan-patch-moe.js'
+import {
+  type PatchMoEPlan,
+  type PlannedConvolution,
+  planPatchMoE,
+  savedShare,
+} from '../../src/models/plan-patch-moe.js'
 import { openModel } from '../run/opened-model.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { textTable } from '../terminal/text-table.js'
 import { percent } from '../terminal/training-log.js'
+import { wrappedText } from '../terminal/wrapped-text.js'
 
 /** The flags of `pmoe plan`. */
 export interface PlanRequest {
@@ -28,44 +34,65 @@ export async function runPlan(path: string, request: PlanRequest): Promise<void>
     process.stdout.write(`${JSON.stringify({ model: directory, ...plan })}\n`)
     return
   }
-  process.stdout.write(`${planText(directory, plan, request.experts)}\n`)
+  const columns = process.stdout.isTTY ? process.stdout.columns : Infinity
+  process.stdout.write(`${planText(directory, plan, request.experts, columns)}\n`)
 }
 
-/** A plan as tables and a sentence for a person. */
-export function planText(directory: string, plan: PatchMoEPlan, experts: number): string {
-  const { convolutions, chosen, parameters, multiplyAdds } = plan
+/**
+ * A plan as tables and a sentence for a person.
+ *
+ * @param columns of the terminal
+ */
+export function planText(directory: string, plan: PatchMoEPlan, experts: number, columns = Infinity): string {
+  const { convolutions, best, parameters, multiplyAdds } = plan
   const fitting = convolutions.filter(({ mixture }) => mixture)
   const others = convolutions.filter(({ mixture }) => !mixture)
   const parts = [
-    `${directory}: ${count(parameters)} parameters, ${count(multiplyAdds)} multiply-adds a sample`,
+    wrappedText(
+      `${directory}: ${count(parameters)} parameters, ${count(multiplyAdds)} multiply-adds a sample`,
+      columns,
+    ),
+    fitting.length > 0 && `${experts} experts can take the place of:`,
     fitting.length > 0 &&
-      `${experts} experts can take the place of:\n\n${textTable(COLUMNS, fitting.map(row))}`,
+      textTable(
+        COLUMNS,
+        fitting.map(convolution => row(convolution, plan)),
+        columns,
+      ),
     others.length > 0 &&
-      `They cannot take the place of:\n${[...byReason(others)].map(reasonLine).join('\n')}`,
-    chosen === undefined ? 'No convolution fits.' : savings(directory, plan, chosen),
+      `They cannot take the place of:\n${[...byReason(others)].map(line => wrappedText(reasonLine(line), columns)).join('\n')}`,
+    fitting.length === 0 && 'No convolution fits.',
+    fitting.length > 0 && best === undefined && 'They save multiply-adds in none of these places.',
+    best !== undefined && wrappedText(savings(plan, best), columns),
+    best !== undefined && wrappedText(`To train that:\n  ${trainCommand(directory, plan, best)}`, columns),
   ]
   return parts.filter(part => part !== false).join('\n\n')
 }
 
+/** The most important ones first: a narrow terminal shows no others. */
 const COLUMNS = [
   'convolution',
+  'saved',
+  'patches kept',
   'map',
-  'parameters',
-  'with experts',
   'multiply-adds',
   'with experts',
-  'patches kept',
+  'parameters',
+  'with experts',
 ]
 
-function row({ path, map, parameters, multiplyAdds, mixture }: PlannedConvolution): string[] {
+function row(convolution: PlannedConvolution, { best, ...plan }: PatchMoEPlan): string[] {
+  const { path, map, parameters, multiplyAdds, mixture } = convolution
+  const saved = percent(savedShare(convolution, plan.multiplyAdds))
   return [
     path,
+    path === best ? `best ${saved}` : saved,
+    `${mixture?.patchesPerExpert} of ${mixture?.patches}`,
     map.join('x'),
-    count(parameters),
-    count(mixture?.parameters ?? 0),
     count(multiplyAdds),
     count(mixture?.multiplyAdds ?? 0),
-    `${mixture?.patchesPerExpert} of ${mixture?.patches}`,
+    count(parameters),
+    count(mixture?.parameters ?? 0),
   ]
 }
 
@@ -79,16 +106,26 @@ function reasonLine([reason, paths]: [string, readonly string[]]): string {
   return `  ${paths.join(', ')}: ${reason}`
 }
 
-/** What the convolution that is taken unless told otherwise saves of the whole, and how to go on. */
-function savings(directory: string, plan: PatchMoEPlan, chosen: string): string {
-  const found = plan.convolutions.find(({ path }) => path === chosen) as Required<PlannedConvolution>
-  const { numExperts, patchSize, patchesPerExpert, multiplyAdds } = found.mixture
-  const left = (plan.multiplyAdds - found.multiplyAdds + multiplyAdds) / plan.multiplyAdds
+/** Where mixtures save the most of the whole, and what training does unless told otherwise. */
+function savings(plan: PatchMoEPlan, best: string): string {
+  const saved = (path: string) => percent(savedShare(convolutionAt(plan, path), plan.multiplyAdds))
+  const text = `They save the most in the place of ${best}: ${saved(best)} of the model's multiply-adds.`
+  const { chosen } = plan
+  if (chosen === undefined || chosen === best) return text
+  return `${text} Without --layer, train takes the last place that fits, ${chosen}, with ${saved(chosen)}.`
+}
+
+function trainCommand(directory: string, plan: PatchMoEPlan, path: string): string {
+  const { numExperts, patchSize, patchesPerExpert } = convolutionAt(plan, path).mixture
   const [height, width] = patchSize
   const size = height === width ? String(height) : `${height}x${width}`
   const mixture = ['--experts', numExperts, '--patch-size', size, '--patches-per-expert', patchesPerExpert]
-  const command = ['pmoe', 'train', '--init', directory, '--dataset', 'NAME', ...mixture.map(String)]
-  return `In the place of ${chosen} they leave ${percent(left)} of the model's multiply-adds. To train that:\n  ${shellCommand(command)}`
+  const training = ['pmoe', 'train', '--init', directory, '--dataset', 'NAME', '--layer', path]
+  return shellCommand([...training, ...mixture.map(String)])
+}
+
+function convolutionAt(plan: PatchMoEPlan, path: string): Required<PlannedConvolution> {
+  return plan.convolutions.find(convolution => convolution.path === path) as Required<PlannedConvolution>
 }
 
 function count(value: number): string {

@@ -10,7 +10,7 @@ export function planCommand(): Command {
       'list the convolutions of a model, which of them a mixture can replace, and what it would save',
     )
     .argument('<model>', 'folder of a run, or of a saved tfjs LayersModel (model.json)')
-    .option('--experts <count>', 'experts', positiveInteger, 4)
+    .option('--experts <count>', 'number of experts', positiveInteger, 4)
     .option(
       '--patches-per-expert <count>',
       'patches that each expert keeps (default: a quarter of each map)',

@@ -2,21 +2,24 @@ import { Command, Option } from 'commander'
 import { datasets } from '../../src/data/datasets.js'
 import { configChoices } from '../../src/files/run-config.js'
 import { modelNames } from '../../src/models/recipes.js'
-import { trainSettings } from '../run/train-settings.js'
+import { optionGroups, trainSettings } from '../run/train-settings.js'
 import type { TrainRequest } from './train-action.js'
 
 /** The command `pmoe train`. */
 export function trainCommand(): Command {
   const command = new Command('train')
     .description('train a network on a dataset; everything of the run is kept in one folder')
+    .optionsGroup(optionGroups.data)
     .addOption(new Option('--dataset <name>', 'what to train on').choices(datasets.map(({ name }) => name)))
     .option('--data <folder>', "folder of your own files, in the dataset's format")
+    .optionsGroup(optionGroups.network)
     .addOption(new Option('--model <name>', 'network').choices([...modelNames, 'init']))
     .option('--init <folder>', 'train a network further: folder of a run, or of a saved tfjs LayersModel')
   for (const { option } of trainSettings) command.addOption(option)
   return command
-    .addOption(backendOption())
+    .optionsGroup(optionGroups.run)
     .option('--out <folder>', 'folder of the run (default: the next free one under runs/)')
+    .addOption(backendOption())
     .option('--resume', 'continue the run in --out exactly where it stopped')
     .option('--force', 'replace the run in --out')
     .option('--json', 'write the events of the training as JSON lines')

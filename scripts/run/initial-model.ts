@@ -3,6 +3,7 @@ import type { ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
 import type { RunConfig } from '../../src/files/run-config.js'
 import type { RunFolder } from '../../src/files/run-folder.js'
+import { modelCost } from '../../src/models/cost.js'
 import { disposeModel } from '../../src/models/dispose-model.js'
 import { withFasterLayers } from '../../src/models/faster-layers.js'
 import {
@@ -11,9 +12,11 @@ import {
   insertPatchMoE,
 } from '../../src/models/insert-patch-moe.js'
 import { withNewHead } from '../../src/models/new-head.js'
+import { savedShare } from '../../src/models/plan-patch-moe.js'
 import { deriveSeed } from '../../src/random.js'
 import type { Size2D } from '../../src/shapes.js'
 import { evaluate } from '../../src/train/evaluate.js'
+import { percent } from '../terminal/training-log.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import type { OpenedModel } from './opened-model.js'
 
@@ -66,7 +69,8 @@ export async function initialNetwork(
   } else notes.push(`Kept the head of ${opened.directory}${reason && `: ${reason}`}.`)
   if (options.insert) {
     const inserted = await inserting(model, { patchSize: 1, seed, ...options.insert })
-    notes.push(insertionNote(inserted))
+    const saved = savedShare(inserted.replaced, modelCost(model).multiplyAdds.forward)
+    notes.push(insertionNote(inserted, saved))
     disposeModel(model)
     model = inserted.model
   }
@@ -92,14 +96,20 @@ async function inserting(model: tfl.LayersModel, options: InsertPatchMoEOptions)
   }
 }
 
-function insertionNote({ replaced, difference, change, magnitude }: InsertedPatchMoE): string {
+function insertionNote({ replaced, difference, change, magnitude }: InsertedPatchMoE, saved: number): string {
   const { path, mixture } = replaced
   const { numExperts, patches, patchesPerExpert } = mixture
   return (
     `${numExperts} experts in the place of ${path}: with all ${patches} patches outputs differ by ` +
     `${short(difference)} at most, with ${patchesPerExpert} by ${short(change)} before training ` +
-    `(outputs up to ${short(magnitude)}).`
+    `(outputs up to ${short(magnitude)}). ${savingText(saved)}`
   )
+}
+
+/** What the place saves; other places may save more. */
+function savingText(saved: number): string {
+  if (saved <= 0) return `They take ${percent(-saved)} more multiply-adds than the model did.`
+  return `They save ${percent(saved)} of the model's multiply-adds.`
 }
 
 function short(value: number): string {

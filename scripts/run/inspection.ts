@@ -5,6 +5,7 @@ import type { ImageSet } from '../../src/data/image-set.js'
 import { preparedRecords } from '../../src/data/prepared-records.js'
 import { recognise } from '../../src/data/recognise.js'
 import type { Countable } from '../../src/data/summary.js'
+import { unreadFiles } from '../../src/data/unread-files.js'
 import { dataFolder, datasetSource } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/image-files.js'
 import { type ImageSizes, imageSizes } from '../../src/files/image-sizes.js'
@@ -85,12 +86,13 @@ export async function inspectDataset(request: DataRequest, seed: number): Promis
  */
 export async function datasetOf(directory: string): Promise<string | undefined> {
   if (await isPrepared(directory)) return undefined
-  const formats = await recognise(dataFolder(directory))
+  const source = dataFolder(directory)
+  const formats = await recognise(source)
   const [dataset] = formats[0]?.datasets ?? []
   if (dataset === undefined) {
+    const unread = (await unreadFiles(source)) || 'pmoe data list tells what there is'
     throw new UsageError(
-      `data inspect: ${directory} must be a prepared folder or hold a dataset, got no files of a known format ` +
-        '(pmoe data list tells what there is)',
+      `data inspect: ${directory} must be a prepared folder or hold a dataset, got no files of a known format (${unread})`,
     )
   }
   if (formats.length === 1) return dataset

@@ -35,116 +35,180 @@ const pmoe = 'model.options.pmoe.'
 const options = 'model.options.'
 const insert = 'model.options.insert.'
 
+/** Headings of the flags in the help of commands. */
+export const optionGroups = {
+  data: 'Data:',
+  network: 'Network:',
+  mixture: 'Mixture of experts:',
+  optimisation: 'Optimisation:',
+  run: 'Run:',
+} as const
+
 /** Every setting that a flag changes; what is not given comes from the recipe of the dataset and the model. */
 export const trainSettings: readonly TrainSetting[] = [
-  setting('--depth <layers>', 'layers of a wide network, 6n+4', positiveInteger, wide(`${options}depth`)),
-  setting(
-    '--widen <factor>',
-    'its groups have 16, 32 and 64 times this many channels',
-    positiveInteger,
-    wide(`${options}widenFactor`),
-  ),
-  choice('--variant <name>', 'how its last block becomes a mixture', configChoices.variant, {
-    'wrn-pmoe': `${options}variant`,
-  }),
-  setting(
-    '--bn-momentum <share>',
-    'what moving averages of BatchNorm keep at a step',
-    share,
-    wide(`${options}batchNormMomentum`),
-  ),
-  setting('--experts <count>', 'experts', positiveInteger, mixture('numExperts')),
-  setting(
-    '--patches-per-expert <count>',
-    'patches that each expert keeps',
-    positiveInteger,
-    mixture('patchesPerExpert'),
-  ),
-  setting(
-    '--patch-size <pixels>',
-    'side of a patch (4 or 4x2): of the last map in wrn-pmoe, of the image in two-layer models',
-    pixelSize,
-    {
-      ...mixture('patchSize'),
-      'two-layer': `${options}patchSize`,
-    },
-  ),
-  setting('--kernel-size <pixels>', "side of an expert's kernel, odd", positiveInteger, {
-    'wrn-pmoe': `${pmoe}kernelSize`,
-  }),
-  choice('--border <name>', 'what an expert sees past its patch', configChoices.border, {
-    'wrn-pmoe': `${pmoe}border`,
-    init: `${insert}border`,
-  }),
-  choice('--gate <name>', 'how gates follow from scores', configChoices.gate, mixture('gate')),
-  choice('--gate-scale <name>', 'how gates are scaled', configChoices.gateScale, {
-    'wrn-pmoe': `${pmoe}gateScale`,
-    init: `${insert}gateScale`,
-  }),
-  setting('--hidden-units <count>', 'hidden units of all experts together', positiveInteger, {
-    'two-layer': `${options}hiddenUnits`,
-    'two-layer-pmoe': `${options}hiddenUnits`,
-  }),
-  setting(
-    '--layer <path>',
-    'convolution of --init that becomes a mixture (default: the last that fits)',
-    String,
-    {
-      init: `${insert}layer`,
-    },
-  ),
-  {
-    ...flag('--new-head', 'have the head of --init start anew', { init: `${options}head` }),
-    value: 'new',
-  },
-  {
-    ...flag('--keep-head', 'keep the head of --init (default: new where its classes are others)', {
-      init: `${options}head`,
-    }),
-    value: 'keep',
-  },
-  setting('--samples <count>', 'training images', positiveInteger, every('dataset.samples')),
-  setting('--test-samples <count>', 'test images', positiveInteger, every('dataset.testSamples')),
-  ...datasetSettings(),
-  setting('--epochs <count>', 'passes over the training images', positiveInteger, every('training.epochs')),
-  setting('--batch-size <images>', 'images a step', positiveInteger, every('training.batchSize')),
-  setting('--lr <rate>', 'learning rate', positiveNumber, every('training.learningRate')),
-  choice('--optimizer <name>', 'optimizer', configChoices.optimizer, every('training.optimizer')),
-  setting('--momentum <share>', 'of the optimizer momentum', share, every('training.momentum')),
-  ...fineTuningSettings(),
-  choice(
-    '--bn-statistics <name>',
-    'what BatchNorm uses in evaluations',
-    configChoices.bnStatistics,
-    every('training.bnStatistics'),
-  ),
-  setting(
-    '--early-stop <epochs>',
-    'stop after this many epochs without a better test loss',
-    positiveInteger,
-    every('training.earlyStop'),
-  ),
-  setting(
-    '--checkpoint-steps <steps>',
-    'store the state this often within an epoch, besides its end',
-    positiveInteger,
-    every('training.checkpointSteps'),
-  ),
-  ...routerSettings(),
-  choice(
-    '--precision <name>',
-    'convolutions and feature maps: bf16 is faster on native TensorFlow where the processor has it (default: float32)',
-    configChoices.precision,
-    every('precision'),
-  ),
-  choice(
-    '--memory <name>',
-    'low computes outputs of BatchNorm and ReLU again in the backward pass: less memory, some time (default: normal)',
-    configChoices.memory,
-    every('memory'),
-  ),
-  setting('--seed <number>', 'seed of everything random (default: 1)', seedNumber, every('seed')),
+  ...inGroup('data', dataSettings()),
+  ...inGroup('network', networkSettings()),
+  ...inGroup('mixture', [...mixtureSettings(), ...routerSettings()]),
+  ...inGroup('optimisation', optimisationSettings()),
+  ...inGroup('run', runSettings()),
 ]
+
+function inGroup(
+  name: keyof typeof optionGroups,
+  settings: readonly TrainSetting[],
+): readonly TrainSetting[] {
+  for (const { option } of settings) option.helpGroup(optionGroups[name])
+  return settings
+}
+
+function networkSettings(): TrainSetting[] {
+  return [
+    setting('--depth <layers>', 'layers of a wide network, 6n+4', positiveInteger, wide(`${options}depth`)),
+    setting(
+      '--widen <factor>',
+      'its groups have 16, 32 and 64 times this many channels',
+      positiveInteger,
+      wide(`${options}widenFactor`),
+    ),
+    setting(
+      '--bn-momentum <share>',
+      'what moving averages of BatchNorm keep at a step',
+      share,
+      wide(`${options}batchNormMomentum`),
+    ),
+    setting('--hidden-units <count>', 'hidden units of all experts together', positiveInteger, {
+      'two-layer': `${options}hiddenUnits`,
+      'two-layer-pmoe': `${options}hiddenUnits`,
+    }),
+    {
+      ...flag('--new-head', 'have the head of --init start anew', { init: `${options}head` }),
+      value: 'new',
+    },
+    {
+      ...flag('--keep-head', 'keep the head of --init (default: new where its classes are others)', {
+        init: `${options}head`,
+      }),
+      value: 'keep',
+    },
+  ]
+}
+
+function mixtureSettings(): TrainSetting[] {
+  return [
+    setting('--experts <count>', 'number of experts', positiveInteger, mixture('numExperts')),
+    setting(
+      '--patches-per-expert <count>',
+      'patches that each expert keeps',
+      positiveInteger,
+      mixture('patchesPerExpert'),
+    ),
+    setting(
+      '--patch-size <pixels>',
+      'side of a patch (4 or 4x2): of the last map in wrn-pmoe, of the image in two-layer models',
+      pixelSize,
+      {
+        ...mixture('patchSize'),
+        'two-layer': `${options}patchSize`,
+      },
+    ),
+    choice('--variant <name>', 'how the last block of wrn-pmoe becomes a mixture', configChoices.variant, {
+      'wrn-pmoe': `${options}variant`,
+    }),
+    setting(
+      '--layer <path>',
+      'convolution of --init that becomes a mixture (default: the last that fits; pmoe plan lists all)',
+      String,
+      { init: `${insert}layer` },
+    ),
+    setting('--kernel-size <pixels>', "side of an expert's kernel, odd", positiveInteger, {
+      'wrn-pmoe': `${pmoe}kernelSize`,
+    }),
+    choice('--border <name>', 'what an expert sees past its patch', configChoices.border, {
+      'wrn-pmoe': `${pmoe}border`,
+      init: `${insert}border`,
+    }),
+    choice('--gate <name>', 'how gates follow from scores', configChoices.gate, mixture('gate')),
+    choice('--gate-scale <name>', 'how gates are scaled', configChoices.gateScale, {
+      'wrn-pmoe': `${pmoe}gateScale`,
+      init: `${insert}gateScale`,
+    }),
+    setting(
+      '--anneal-patches <from:to:epochs>',
+      'have each expert keep fewer patches from epoch to epoch: 64:16:5',
+      annealing,
+      { 'wrn-pmoe': 'training.annealPatches', init: 'training.annealPatches' },
+    ),
+  ]
+}
+
+function optimisationSettings(): TrainSetting[] {
+  return [
+    setting('--epochs <count>', 'passes over the training images', positiveInteger, every('training.epochs')),
+    setting('--batch-size <images>', 'images a step', positiveInteger, every('training.batchSize')),
+    setting('--lr <rate>', 'learning rate', positiveNumber, every('training.learningRate')),
+    collected(
+      '--lr-for <layers=rate>',
+      'learning rate of some layers: patch_moe=0.05; may be repeated, the last that matches counts',
+      layerRate,
+      every('training.layerRates'),
+    ),
+    choice(
+      '--optimizer <name>',
+      'how weights follow from gradients',
+      configChoices.optimizer,
+      every('training.optimizer'),
+    ),
+    setting(
+      '--momentum <share>',
+      'what --optimizer momentum keeps of the steps before',
+      share,
+      every('training.momentum'),
+    ),
+    collected(
+      '--freeze <layers>',
+      'layers that are not trained, by name or path, with * and ?: stem,group1_*',
+      layerPatterns,
+      every('training.freeze'),
+    ),
+    choice(
+      '--bn-statistics <name>',
+      'what BatchNorm uses in evaluations',
+      configChoices.bnStatistics,
+      every('training.bnStatistics'),
+    ),
+    setting(
+      '--early-stop <epochs>',
+      'stop after this many epochs without a better test loss',
+      positiveInteger,
+      every('training.earlyStop'),
+    ),
+  ]
+}
+
+/** How a run computes, and what it keeps. */
+function runSettings(): TrainSetting[] {
+  return [
+    setting('--seed <number>', 'seed of everything random (default: 1)', seedNumber, every('seed')),
+    choice(
+      '--precision <name>',
+      'convolutions and feature maps: bf16 is faster on native TensorFlow where the processor has it (default: float32)',
+      configChoices.precision,
+      every('precision'),
+    ),
+    choice(
+      '--memory <name>',
+      'low computes outputs of BatchNorm and ReLU again in the backward pass: less memory, some time (default: normal)',
+      configChoices.memory,
+      every('memory'),
+    ),
+    setting(
+      '--checkpoint-steps <steps>',
+      'store the state this often within an epoch, besides its end',
+      positiveInteger,
+      every('training.checkpointSteps'),
+    ),
+  ]
+}
 
 /** How routers are trained, and whether it is measured where experts look. */
 function routerSettings(): TrainSetting[] {
@@ -181,34 +245,12 @@ function routerSettings(): TrainSetting[] {
   ]
 }
 
-/** What is trained, how fast, and how many patches are kept meanwhile. */
-function fineTuningSettings(): TrainSetting[] {
-  return [
-    collected(
-      '--freeze <layers>',
-      'layers that are not trained, by name or path, with * and ?: stem,group1_*',
-      layerPatterns,
-      every('training.freeze'),
-    ),
-    collected(
-      '--lr-for <layers=rate>',
-      'learning rate of some layers: patch_moe=0.05; may be repeated, the last that matches counts',
-      layerRate,
-      every('training.layerRates'),
-    ),
-    setting(
-      '--anneal-patches <from:to:epochs>',
-      'have each expert keep fewer patches from epoch to epoch: 64:16:5',
-      annealing,
-      { 'wrn-pmoe': 'training.annealPatches', init: 'training.annealPatches' },
-    ),
-  ]
-}
-
-/** Settings of some datasets, and of how their images come in batches. */
-function datasetSettings(): TrainSetting[] {
+/** How many images, settings of some datasets, and how images come in batches. */
+function dataSettings(): TrainSetting[] {
   const of = (name: string) => every(`dataset.${name}`)
   return [
+    setting('--samples <count>', 'training images', positiveInteger, of('samples')),
+    setting('--test-samples <count>', 'test images', positiveInteger, of('testSamples')),
     setting(
       '--image-size <pixels>',
       'height and width of the images: 64, or 64x48',

@@ -87,17 +87,18 @@ class Counter {
 }
 
 function barLog(title: string, count: Counter, out: NodeJS.WriteStream): StudyLog {
-  const bar = progressBar(`${title} {bar} {status}`, out)
-  bar.start(count.total, count.ended, { status: count.text() })
+  const bar = progressBar(out)
+  const show = () => bar.update(count.ended / count.total, { title, parts: [count.text()] })
   let open = true
+  show()
   return {
     result(result) {
       count.add(result)
-      if (open) bar.update(count.ended, { status: count.text() })
+      if (open) show()
     },
     close() {
-      if (open) bar.stop()
       open = false
+      bar.close()
     },
   }
 }

@@ -1,22 +1,135 @@
-import { Format, Presets, SingleBar } from 'cli-progress'
+import { MultiBar, Presets, type SingleBar } from 'cli-progress'
 import { printable } from '../../src/report/escape.js'
 import { withControlCharacters } from './safe-output.js'
+import { wrappedText } from './wrapped-text.js'
+
+/** What stands on the line of a bar. */
+export interface ProgressText {
+  /** What is being done: `Preparing faces`. */
+  readonly title: string
+  /** What is known, the most important first: what does not fit is left out from the end. */
+  readonly parts: readonly string[]
+  /** Shown where there is room for everything else. */
+  readonly extra?: string
+}
+
+/** The bar of one piece of work on a terminal, always as wide as the terminal allows. */
+export interface ProgressBar {
+  /**
+   * Draws the bar anew; the first call begins it.
+   *
+   * @param share of the work that is done, in [0, 1]
+   */
+  update(share: number, text: ProgressText): void
+  /** Writes a sentence above the bar, broken between words. */
+  note(text: string): void
+  /** Leaves the bar as it is and the terminal as it was; may be called twice. */
+  close(): void
+}
+
+const longestBar = 24
+const shortestBar = 8
+const defaultColumns = 80
+
+/** Makes a bar that is not drawn before its first update. */
+export function progressBar(terminal: NodeJS.WriteStream): ProgressBar {
+  const stream = withControlCharacters(terminal)
+  let drawn: MultiBar | undefined
+  let line = (_columns: number): string => ''
+  return {
+    update(share, text) {
+      const shown = printableText(text)
+      line = columns => fittedLine(share, shown, columns)
+      if (drawn) return
+      drawn = multiBar(stream, () => line(columnsOf(stream)))
+      keepToOneLine(drawn.create(1, 0), stream)
+    },
+    note(text) {
+      const lines = `${wrappedNote(printable(text), columnsOf(stream))}\n`
+      if (drawn) drawn.log(lines)
+      else stream.write(lines)
+    },
+    close() {
+      drawn?.update()
+      drawn?.stop()
+      drawn = undefined
+    },
+  }
+}
+
+function printableText({ title, parts, extra }: ProgressText): ProgressText {
+  return {
+    title: printable(title),
+    parts: parts.map(printable),
+    ...(extra !== undefined && { extra: printable(extra) }),
+  }
+}
+
+function multiBar(stream: NodeJS.WriteStream, line: () => string): MultiBar {
+  return new MultiBar(
+    {
+      format: line,
+      fps: 8,
+      hideCursor: true,
+      // A sentence above the bar takes its place, and a terminal may have become wider.
+      forceRedraw: true,
+      // Sentences above the bar may be longer than a line; the bar itself never is.
+      linewrap: true,
+      stream,
+      // Ctrl-C is the command's to handle.
+      gracefulExit: false,
+    },
+    Presets.rect,
+  )
+}
 
 /**
- * The bar of one piece of work on a terminal.
- *
- * @param format as cli-progress has it
+ * Draws the line unbroken, should the terminal have become narrower without anybody knowing yet. The cursor waits at its
+ * start: where a terminal breaks the line as it becomes narrower, what it broke off is below, and cleared.
  */
-export function progressBar(format: string, stream: NodeJS.WriteStream): SingleBar {
-  const options = {
-    format: (...[look, at, values]: Parameters<typeof Format.Formatter>) =>
-      printable(Format.Formatter({ ...look, format }, at, values)),
-    barsize: 24,
-    fps: 8,
-    hideCursor: true,
-    stream: withControlCharacters(stream),
-    // Ctrl-C is the command's to handle.
-    gracefulExit: false,
+function keepToOneLine(bar: SingleBar, stream: NodeJS.WriteStream): void {
+  bar.on('redraw-pre', () => stream.write('\x1b[?7l'))
+  bar.on('redraw-post', () => stream.write('\x1b[?7h\x1b[J\r'))
+}
+
+/** A command at the end of a sentence stays in one piece, so that it can be copied. */
+function wrappedNote(text: string, columns: number): string {
+  const [, sentence = text, command] = /^(.*?) (pmoe .*)$/s.exec(text) ?? []
+  const lines = wrappedText(sentence, columns)
+  if (command === undefined) return lines
+  const last = lines.length - lines.lastIndexOf('\n') - 1
+  return `${lines}${last + 1 + command.length <= columns ? ' ' : '\n'}${command}`
+}
+
+function columnsOf(stream: NodeJS.WriteStream): number {
+  return stream.columns || defaultColumns
+}
+
+/**
+ * The line of a bar as far as it fits: first its parts in their order, then the bar itself, its title, and the extra.
+ *
+ * @param share that is done, in [0, 1]
+ * @param columns of the terminal; the last one stays free
+ */
+export function fittedLine(share: number, { title, parts, extra }: ProgressText, columns: number): string {
+  const width = columns - 1
+  let status = cut(parts[0] ?? '', width)
+  for (const part of parts.slice(1)) {
+    const longer = `${status} · ${part}`
+    if (longer.length > width) return status
+    status = longer
   }
-  return new SingleBar(options, Presets.rect)
+  const room = (text: string) => width - text.length - 1
+  if (room(status) < shortestBar) return status
+  const withTitle = title.length + 1 + shortestBar <= room(status) ? `${title} ` : ''
+  const withExtra = extra === undefined ? status : `${status} · ${extra}`
+  const told = withTitle.length + shortestBar <= room(withExtra) ? withExtra : status
+  // In steps, so that a digit more does not move everything.
+  const size = Math.min(longestBar, Math.floor((room(told) - withTitle.length) / 4) * 4)
+  const full = Math.round(share * size)
+  return `${withTitle}${'■'.repeat(full)}${' '.repeat(size - full)} ${told}`
+}
+
+function cut(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`
 }

@@ -10,6 +10,8 @@ export interface ProgressLog {
    * @param status what else is to be said
    */
   update(done: number, total: number, free: number, status?: string): void
+  /** A sentence for people, on the error stream unless there is a bar. */
+  note(text: string): void
   /** Leaves the terminal as it was; may be called twice. */
   close(): void
 }
@@ -79,29 +81,31 @@ function timedLog(pace: Pace, milliseconds: number, show: (step: Step) => void):
       next = pace.now() + milliseconds
       show(step)
     },
+    note: text => process.stderr.write(`${text}\n`),
     close: () => undefined,
   }
 }
 
 function barLog(title: string, unit: string, pace: Pace, out: NodeJS.WriteStream): ProgressLog {
-  const bar = progressBar(`${title} {bar} {value}/{total}{status}`, out)
-  let open = false
+  const bar = progressBar(out)
   return {
     update(done, total, free, status = '') {
-      const step = pace.step(done, total, free, status)
-      const text = { status: ` · ${paceText(step, unit)}${status}` }
-      if (open) bar.update(done, text)
-      else bar.start(total, done, text)
-      open = true
+      const { rate, left } = pace.step(done, total, free, status)
+      const parts = [`${done}/${total}`, ...(left === null ? [] : [`${duration(left)} left`])]
+      if (status.trim() !== '') parts.push(status.trim())
+      const extra = rate === null ? {} : { extra: rateText(rate, unit) }
+      bar.update(total === 0 ? 0 : done / total, { title, parts, ...extra })
     },
-    close() {
-      if (open) bar.stop()
-      open = false
-    },
+    note: text => bar.note(text),
+    close: () => bar.close(),
   }
 }
 
 function paceText({ rate, left }: Step, unit: string): string {
   if (rate === null || left === null) return `? ${unit}/s`
-  return `${rate.toFixed(0)} ${unit}/s  ${duration(left)} left`
+  return `${rateText(rate, unit)}  ${duration(left)} left`
+}
+
+function rateText(rate: number, unit: string): string {
+  return `${rate.toFixed(0)} ${unit}/s`
 }

@@ -1,5 +1,5 @@
-import { MultiBar, Presets } from 'cli-progress'
 import type { TrainEvent } from '../../src/train/events.js'
+import { type ProgressText, progressBar } from './progress-bar.js'
 
 /** Where the events of a training run are shown. */
 export interface TrainingLog {
@@ -66,38 +66,20 @@ function lineLog(title: string, out: NodeJS.WriteStream): TrainingLog {
 }
 
 function barLog(title: string, out: NodeJS.WriteStream): TrainingLog {
-  const bars = new MultiBar(
-    {
-      format: `${title} {bar} epoch {epoch}/{epochs}{status}`,
-      barsize: 24,
-      fps: 8,
-      hideCursor: true,
-      stream: out,
-      emptyOnZero: true,
-      // Ctrl-C is the command's to handle.
-      gracefulExit: false,
-    },
-    Presets.rect,
-  )
+  const bar = progressBar(out)
   const progress = new Progress()
-  const bar = bars.create(1, 0, barPayload(progress))
   let open = true
   return {
-    note(text) {
-      if (open) bars.log(`${text}\n`)
-      else out.write(`${text}\n`)
-    },
+    note: text => bar.note(text),
     event(event) {
+      if (!open) return
       progress.follow(event)
-      bar.setTotal(Math.max(1, progress.steps))
-      bar.update(progress.done, barPayload(progress))
+      bar.update(progress.done / Math.max(1, progress.steps), barText(title, progress))
     },
     record: () => undefined,
     close() {
-      if (!open) return
       open = false
-      bars.update()
-      bars.stop()
+      bar.close()
     },
   }
 }
@@ -112,7 +94,8 @@ class Progress {
   steps = 0
   done = 0
   rate = 0
-  metrics = ''
+  /** What was measured last, the loss first. */
+  metrics: readonly string[] = []
   private stepsPerEpoch = 0
   private startedAt = Date.now()
   private startedFrom = 0
@@ -126,18 +109,19 @@ class Progress {
       this.done = (event.fromEpoch - 1) * event.stepsPerEpoch + event.fromStep
       this.startedFrom = this.done
       this.startedAt = Date.now()
-      this.metrics = ''
+      this.metrics = []
     } else if (event.type === 'step') {
       this.epoch = event.epoch
       this.done = (event.epoch - 1) * this.stepsPerEpoch + event.step
       this.rate = event.examplesPerSecond
-      if (this.metrics === '') this.metrics = `loss ${event.loss.toFixed(3)}`
+      if (this.metrics.length === 0) this.metrics = [`loss ${event.loss.toFixed(3)}`]
     } else if (event.type === 'routers') {
-      this.metrics = routersText(event)
+      this.metrics = [routersText(event)]
     } else if (event.type === 'epoch') {
-      this.metrics = `loss ${event.trainLoss.toFixed(3)}${
-        event.testAccuracy === undefined ? '' : ` · test ${percent(event.testAccuracy)}`
-      }`
+      const { trainLoss, trainAccuracy, testAccuracy } = event
+      const accuracy =
+        testAccuracy === undefined ? `accuracy ${percent(trainAccuracy)}` : `test ${percent(testAccuracy)}`
+      this.metrics = [`loss ${trainLoss.toFixed(3)}`, accuracy]
     }
   }
 
@@ -150,13 +134,10 @@ class Progress {
 }
 
 /** What a bar shows: nothing of what is not known yet. */
-function barPayload({ epoch, epochs, rate, metrics, secondsLeft }: Progress) {
-  const known = [
-    rate > 0 && `${rate.toFixed(0)} images/s`,
-    metrics,
-    Number.isFinite(secondsLeft) && `${duration(secondsLeft)} left`,
-  ]
-  return { epoch, epochs, status: known.map(part => (part ? ` · ${part}` : '')).join('') }
+function barText(title: string, { epoch, epochs, rate, metrics, secondsLeft }: Progress): ProgressText {
+  const parts = [`epoch ${epoch}/${epochs}`, ...metrics]
+  if (Number.isFinite(secondsLeft)) parts.push(`${duration(secondsLeft)} left`)
+  return { title, parts, ...(rate > 0 && { extra: `${rate.toFixed(0)} images/s` }) }
 }
 
 function epochText(event: TrainEvent, progress: Progress): string | undefined {

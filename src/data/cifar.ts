@@ -4,7 +4,9 @@
  * Reference: the section "Binary version" of https://www.cs.toronto.edu/~kriz/cifar.html
  */
 import type { DataSource } from './data-source.js'
+import { listedFolders } from './file-search.js'
 import type { ImageSet } from './image-set.js'
+import { unreadFiles } from './unread-files.js'
 
 /** What tells the CIFAR datasets apart. */
 export interface CifarFormat {
@@ -67,7 +69,7 @@ export function readCifar(files: readonly NamedBytes[], format: CifarFormat): Im
 }
 
 /**
- * Loads a CIFAR dataset from the folder of its binary version, or from the folder that contains that one.
+ * Loads a CIFAR dataset from the folder of its binary version, or from a folder that contains that one.
  *
  * @throws Error when a file is missing, RangeError when one is damaged
  */
@@ -75,14 +77,12 @@ export async function loadCifar(
   source: DataSource,
   format: CifarFormat,
 ): Promise<{ train: ImageSet; test: ImageSet }> {
-  const nested = await source.exists(`${format.folder}/${format.trainFiles[0]}`)
-  const prefix = nested ? `${format.folder}/` : ''
-  const paths = [...format.trainFiles, ...format.testFiles].map(file => prefix + file)
-  const present = await Promise.all(paths.map(path => source.exists(path)))
-  const missing = paths.filter((_, i) => !present[i])
+  const { prefix, missing } = await findCifar(source, format)
   if (missing.length > 0) {
+    const unread = await unreadFiles(source)
     throw new Error(
-      `${source.describe('')}: folder must hold the binary version of ${format.folder}, got no ${missing.join(', ')}`,
+      `${source.describe('')}: folder must hold the binary version of ${format.folder}, got no ${missing.join(', ')}` +
+        `${unread && ` (${unread})`}`,
     )
   }
   const readSet = async (files: readonly string[]): Promise<ImageSet> => {
@@ -94,6 +94,25 @@ export async function loadCifar(
     return readCifar(named, format)
   }
   return { train: await readSet(format.trainFiles), test: await readSet(format.testFiles) }
+}
+
+/**
+ * Where in a source the files of a CIFAR dataset are: in the source itself, or in a folder of the name that its archive
+ * unpacks to. Looks at names alone.
+ *
+ * @returns the folder, ending in `/` (empty for the source itself), and the paths of the files that it lacks
+ */
+export async function findCifar(
+  source: DataSource,
+  format: CifarFormat,
+): Promise<{ readonly prefix: string; readonly missing: readonly string[] }> {
+  const files = [...format.trainFiles, ...format.testFiles]
+  const folders = await listedFolders(source)
+  const possible = folders
+    .filter(({ path }) => path === '' || path.split('/').at(-2) === format.folder)
+    .map(({ path, names }) => ({ prefix: path, missing: files.filter(file => !names.includes(file)) }))
+  const best = possible.reduce((a, b) => (b.missing.length < a.missing.length ? b : a))
+  return { prefix: best.prefix, missing: best.missing.map(file => best.prefix + file) }
 }
 
 function checkRecords({ name, bytes }: NamedBytes, format: CifarFormat): void {

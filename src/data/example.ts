@@ -9,7 +9,8 @@
 export type Feature =
   | { readonly kind: 'bytes'; readonly values: readonly Uint8Array[] }
   | { readonly kind: 'floats'; readonly values: readonly number[] }
-  | { readonly kind: 'integers'; readonly values: readonly number[] }
+  /** Integers that a number cannot hold, of 54 bits and more, are of type bigint. */
+  | { readonly kind: 'integers'; readonly values: readonly (number | bigint)[] }
 
 /** An Example: its features by name. */
 export type Example = ReadonlyMap<string, Feature>
@@ -24,7 +25,7 @@ const kinds = ['bytes', 'floats', 'integers'] as const
  * @param bytes of the message
  * @param name of the record, for errors
  * @returns features by name; byte strings are views of `bytes`
- * @throws RangeError with the byte offset when the bytes are no Example, or an integer has more than 53 bits
+ * @throws RangeError with the byte offset when the bytes are no Example
  */
 export function decodeExample(bytes: Uint8Array, name: string): Example {
   const example = new Map<string, Feature>()
@@ -67,9 +68,12 @@ function readList(cursor: Cursor, kind: Feature['kind'], end: number): Feature {
     for (const inner of cursor.messages(1, end)) values.push(cursor.take(inner))
     return { kind, values }
   }
-  const values: number[] = []
-  const read = kind === 'floats' ? () => cursor.float() : () => cursor.integer()
-  const single = kind === 'floats' ? wire.four : wire.varint
+  if (kind === 'floats') return { kind, values: numbersOf(cursor, wire.four, end, () => cursor.float()) }
+  return { kind, values: numbersOf(cursor, wire.varint, end, () => cursor.integer()) }
+}
+
+function numbersOf<T>(cursor: Cursor, single: number, end: number, read: () => T): T[] {
+  const values: T[] = []
   while (cursor.at < end) {
     const tag = cursor.varint()
     if (tag === tagOf(1)) {
@@ -79,7 +83,7 @@ function readList(cursor: Cursor, kind: Feature['kind'], end: number): Feature {
     } else if (tag === tagOf(1, single)) values.push(read())
     else cursor.skip(tag, end)
   }
-  return { kind, values }
+  return values
 }
 
 function tagOf(field: number, type: number = wire.length): number {
@@ -138,10 +142,17 @@ class Cursor {
     return value
   }
 
-  /** A signed 64-bit integer of at most 53 bits; negative ones have ten bytes. */
-  integer(): number {
+  /** A signed 64-bit integer, a number where it has at most 53 bits; negative ones have ten bytes. */
+  integer(): number | bigint {
+    if ((this.bytes[this.at] as number) < 128) return this.varint()
+    const signed = BigInt.asIntN(64, this.bits())
+    const value = Number(signed)
+    return Number.isSafeInteger(value) ? value : signed
+  }
+
+  /** An unsigned 64-bit integer. */
+  private bits(): bigint {
     const from = this.at
-    if ((this.bytes[from] as number) < 128) return this.varint()
     let bits = 0n
     for (let shift = 0n; ; shift += 7n) {
       const byte = this.bytes[this.at]
@@ -150,11 +161,8 @@ class Cursor {
       }
       this.at++
       bits |= BigInt(byte & 127) << shift
-      if (byte < 128) break
+      if (byte < 128) return bits
     }
-    const value = Number(BigInt.asIntN(64, bits))
-    if (!Number.isSafeInteger(value)) throw this.wrong(from, 'an integer of at most 53 bits', `${bits}`)
-    return value
   }
 
   float(): number {
@@ -181,7 +189,7 @@ class Cursor {
 
   skip(tag: number, end: number): void {
     const type = tag & 7
-    if (type === wire.varint) this.varint()
+    if (type === wire.varint) this.bits()
     else if (type === wire.length) this.at = this.end(end)
     else if (type === wire.eight) this.at += 8
     else if (type === wire.four) this.at += 4

@@ -5,6 +5,7 @@
  */
 import type { DataSource } from './data-source.js'
 import { gunzip, isGzip } from './gzip.js'
+import { findIdx, type IdxHalf } from './idx-files.js'
 import type { ImageSet } from './image-set.js'
 
 /** Grey images of an IDX file. */
@@ -59,22 +60,25 @@ export function readIdxLabels(bytes: Uint8Array, name: string, numClasses = 256)
 }
 
 /**
- * Loads one half of an IDX dataset, from plain or gzip files, under the names that they are distributed by.
+ * Loads one half of an IDX dataset, from plain or gzip files, under the names that they are distributed by. Images are
+ * as they are stored: those of EMNIST lie on their sides.
  *
- * @param source a folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, plain or
- *   `.gz`
+ * @param source a folder with `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-...`, as {@link findIdx}
+ *   finds them
  * @param half `train`, or `t10k` for the test half
  * @param classNames names of the labels
  * @returns grey images, (count, height, width, 1)
- * @throws Error when a file is missing, RangeError when one is damaged or the two disagree
+ * @throws Error when a file is missing or there are several datasets, RangeError when a file is damaged or the two
+ *   disagree
  */
 export async function loadIdx(
   source: DataSource,
-  half: 'train' | 't10k',
+  half: IdxHalf,
   classNames: readonly string[],
 ): Promise<ImageSet> {
-  const imagesFile = await readPlainOrGzip(source, `${half}-images-idx3-ubyte`)
-  const labelsFile = await readPlainOrGzip(source, `${half}-labels-idx1-ubyte`)
+  const files = await findIdx(source, half)
+  const imagesFile = await readPlainOrGzip(source, files.images)
+  const labelsFile = await readPlainOrGzip(source, files.labels)
   const { images, count, height, width } = readIdxImages(imagesFile.bytes, imagesFile.name)
   const labels = readIdxLabels(labelsFile.bytes, labelsFile.name, classNames.length)
   if (labels.length !== count) {
@@ -90,13 +94,9 @@ async function readPlainOrGzip(
   source: DataSource,
   path: string,
 ): Promise<{ bytes: Uint8Array; name: string }> {
-  for (const tried of [path, `${path}.gz`]) {
-    if (!(await source.exists(tried))) continue
-    const name = source.describe(tried)
-    const bytes = await source.read(tried)
-    return { bytes: isGzip(bytes) ? await gunzip(bytes, name) : bytes, name }
-  }
-  throw new Error(`${source.describe(path)}: file must be there, plain or .gz, got neither`)
+  const name = source.describe(path)
+  const bytes = await source.read(path)
+  return { bytes: isGzip(bytes) ? await gunzip(bytes, name) : bytes, name }
 }
 
 /** Checks magic number, sizes and the file's length, and returns the sizes. */

@@ -39,7 +39,7 @@ export interface PreparedImage {
 export function readPreparedImage(data: Uint8Array, shape: ImageShape, name: string): PreparedImage {
   const example = decodeExample(data, name)
   const size = [imageFeatures.height, imageFeatures.width, imageFeatures.channels].map(key =>
-    required(integer(example, key), key, name),
+    required(integer(example, key, name), key, name),
   )
   if (size.some((side, axis) => side !== shape[axis])) {
     throw new RangeError(`${name}: image must be ${shape.join('x')}, got ${size.join('x')}`)
@@ -52,39 +52,36 @@ export function readPreparedImage(data: Uint8Array, shape: ImageShape, name: str
       `${name}: image must hold the ${bytes} bytes of ${shape.join('x')} pixels, got ${pixels?.length ?? 'none'}`,
     )
   }
-  const group = integer(example, imageFeatures.group)
-  const cell = integer(example, imageFeatures.cell)
+  const group = integer(example, imageFeatures.group, name)
+  const cell = integer(example, imageFeatures.cell, name)
   const box = boxOf(example, name)
   return {
     pixels,
-    label: required(integer(example, imageFeatures.label), imageFeatures.label, name),
+    label: required(integer(example, imageFeatures.label, name), imageFeatures.label, name),
     ...(group !== undefined && { group }),
     ...(cell !== undefined && { cell }),
     ...(box && { box }),
   }
 }
 
-function integer(example: Example, key: string): number | undefined {
+function integer(example: Example, key: string, name: string): number | undefined {
   const feature = example.get(key)
-  return feature?.kind === 'integers' ? feature.values[0] : undefined
+  const value = feature?.kind === 'integers' ? feature.values[0] : undefined
+  if (typeof value !== 'bigint') return value
+  throw new RangeError(`${name}: feature ${key} must be an integer of at most 53 bits, got ${value}`)
 }
 
 function boxOf(example: Example, name: string): ObjectBox | undefined {
   const feature = example.get(imageFeatures.box)
   if (!feature) return undefined
   const [top, left, height, width] = feature.kind === 'integers' ? feature.values : []
-  if (
-    top === undefined ||
-    left === undefined ||
-    height === undefined ||
-    width === undefined ||
-    feature.values.length > 4
-  ) {
+  const sides = [top, left, height, width].filter(side => typeof side === 'number')
+  if (sides.length !== 4 || feature.values.length > 4) {
     throw new RangeError(
       `${name}: box must be 4 integers (top, left, height, width), got ${feature.values.length} ${feature.kind}`,
     )
   }
-  return [top, left, height, width]
+  return sides as [number, number, number, number]
 }
 
 function required(value: number | undefined, key: string, name: string): number {

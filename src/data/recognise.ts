@@ -2,8 +2,10 @@
  * Tells by their files which datasets a source can be.
  */
 import { findCeleba } from './celeba-layout.js'
-import { cifar10Format } from './cifar.js'
+import { type CifarFormat, cifar10Format, findCifar } from './cifar.js'
+import { cifar100Format } from './cifar100.js'
 import type { DataSource } from './data-source.js'
+import { hasIdx } from './idx-files.js'
 import { listFolders } from './image-listing.js'
 import { tfdsFolder } from './tfds-records.js'
 
@@ -24,13 +26,13 @@ export const dataFormats: readonly DataFormat[] = [
     title: 'CIFAR-10, binary version',
     datasets: ['cifar10', 'cifar-vehicles', 'cifar10-noise'],
     published: 'cifar10',
-    isIn: inFolder(cifar10Format.folder, [...cifar10Format.trainFiles, ...cifar10Format.testFiles]),
+    isIn: source => hasCifar(source, cifar10Format),
   },
   {
     title: 'CIFAR-100, binary version',
     datasets: ['cifar100', 'cifar100-coarse'],
     published: 'cifar100',
-    isIn: inFolder('cifar-100-binary', ['train.bin', 'test.bin']),
+    isIn: source => hasCifar(source, cifar100Format),
   },
   {
     title: 'IDX files of digits',
@@ -59,28 +61,27 @@ export const dataFormats: readonly DataFormat[] = [
 
 /** The formats that a source has; more than one where their files have the same names. */
 export async function recognise(source: DataSource): Promise<DataFormat[]> {
+  const once = listedOnce(source)
   const found: DataFormat[] = []
-  for (const format of dataFormats) if (await format.isIn(source)) found.push(format)
+  for (const format of dataFormats) if (await format.isIn(once)) found.push(format)
   return found
 }
 
-/** Whether all files are there, in the source or in a folder of it. */
-function inFolder(folder: string, files: readonly string[]): DataFormat['isIn'] {
-  return async source => {
-    for (const prefix of ['', `${folder}/`]) {
-      const there = await Promise.all(files.map(file => source.exists(prefix + file)))
-      if (there.every(Boolean)) return true
-    }
-    return false
+/** The same source, whose folders are listed once however many formats look into them. */
+function listedOnce(source: DataSource): DataSource {
+  const listed = new Map<string, Promise<readonly string[]>>()
+  return {
+    ...source,
+    list(folder) {
+      const names = listed.get(folder) ?? source.list(folder)
+      listed.set(folder, names)
+      return names
+    },
   }
 }
 
-async function hasIdx(source: DataSource): Promise<boolean> {
-  const names = ['train', 't10k'].flatMap(half => [`${half}-images-idx3-ubyte`, `${half}-labels-idx1-ubyte`])
-  for (const name of names) {
-    if (!(await source.exists(name)) && !(await source.exists(`${name}.gz`))) return false
-  }
-  return true
+async function hasCifar(source: DataSource, format: CifarFormat): Promise<boolean> {
+  return (await findCifar(source, format)).missing.length === 0
 }
 
 async function hasCeleba(source: DataSource): Promise<boolean> {

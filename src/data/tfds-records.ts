@@ -1,5 +1,6 @@
 import type { ByteSource, DataSource } from './data-source.js'
 import { decodeExample, type Example } from './example.js'
+import { recordFiles } from './record-files.js'
 import { footBytes, headBytes, readRecords, splitRecords } from './tfrecord.js'
 import { recordShards } from './tfrecord-shards.js'
 
@@ -37,7 +38,8 @@ export async function tfdsFolder(source: DataSource, dataset: string): Promise<s
 }
 
 /**
- * Goes through the records of one part once, keeping the integers of some features and where each record is.
+ * Goes through the records of one part once, keeping the integers of some features and where each record is. Files
+ * that are compressed with GZIP or ZLIB are held in memory, decompressed.
  *
  * @param folder of the dataset, as {@link tfdsFolder} finds it
  * @param stem `celeb_a-train`
@@ -51,16 +53,17 @@ export async function openTfdsRecords<Feature extends string>(
   features: readonly Feature[],
 ): Promise<TfdsRecords<Feature>> {
   const sets = await recordShards(source, folder)
-  const shards = sets.find(set => set.stem === `${stem}.tfrecord`)
+  const shards = sets.find(set => /^\.tfrecord(\.gz)?$/.test(afterStem(set.stem, stem)))
   if (!shards) {
     const found = sets.map(set => set.stem).join(', ') || 'none'
     throw new Error(`${source.describe(folder)}: folder must hold ${stem}.tfrecord, got ${found}`)
   }
   const columns = Object.fromEntries(features.map(feature => [feature, [] as number[]]))
   const places: RecordPlace[] = []
+  const openFile = recordFiles(source)
   for (const path of shards.paths) {
     const name = source.describe(path)
-    await withFile(source, path, async file => {
+    await withFile(openFile, path, async file => {
       for await (const { first, records, offsets } of readRecords(file, name)) {
         for (const [i, record] of records.entries()) {
           const place = { path, number: first + i, offset: offsets[i] as number, length: record.length }
@@ -78,7 +81,7 @@ export async function openTfdsRecords<Feature extends string>(
     count: places.length,
     integers: Object.fromEntries(integers) as Record<Feature, Int32Array>,
     name: row => recordName(source, places[row] as RecordPlace),
-    image: row => imageOf(source, places[row] as RecordPlace),
+    image: row => imageOf(source, openFile, places[row] as RecordPlace),
   }
 }
 
@@ -92,9 +95,14 @@ interface RecordPlace {
   readonly length: number
 }
 
-async function imageOf(source: DataSource, place: RecordPlace): Promise<Uint8Array> {
+/** What follows the name of a part in that of its files: `.tfrecord`. */
+function afterStem(name: string, stem: string): string {
+  return name.startsWith(stem) ? name.slice(stem.length) : ''
+}
+
+async function imageOf(source: DataSource, openFile: OpenFile, place: RecordPlace): Promise<Uint8Array> {
   const { path, number, offset, length } = place
-  const bytes = await withFile(source, path, file =>
+  const bytes = await withFile(openFile, path, file =>
     file.slice(offset, offset + headBytes + length + footBytes),
   )
   const [record] = splitRecords(bytes, { name: source.describe(path), first: number, offset })
@@ -108,7 +116,10 @@ async function imageOf(source: DataSource, place: RecordPlace): Promise<Uint8Arr
 function integer(example: Example, feature: string, name: string): number {
   const value = example.get(feature)
   const [number, ...others] = value?.kind === 'integers' ? value.values : []
-  if (number !== undefined && others.length === 0) return number
+  if (number !== undefined && others.length === 0) {
+    if (typeof number === 'number' && (number | 0) === number) return number
+    throw new RangeError(`${name}: feature ${feature} must be a 32-bit integer, got ${number}`)
+  }
   throw new RangeError(`${name}: feature ${feature} must be one integer, got ${found(value)}`)
 }
 
@@ -120,12 +131,14 @@ function recordName(source: DataSource, { path, number }: RecordPlace): string {
   return `${source.describe(path)}, record ${number}`
 }
 
+type OpenFile = (path: string) => Promise<ByteSource>
+
 async function withFile<T>(
-  source: DataSource,
+  openFile: OpenFile,
   path: string,
   use: (file: ByteSource) => Promise<T>,
 ): Promise<T> {
-  const file = await source.open(path)
+  const file = await openFile(path)
   try {
     return await use(file)
   } finally {

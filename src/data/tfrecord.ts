@@ -51,6 +51,13 @@ export function frameRecord(data: Uint8Array): Uint8Array<ArrayBuffer> {
   return record
 }
 
+/** Whether bytes start as a record does: with a length and the checksum of it. */
+export function isRecordHead(bytes: Uint8Array): boolean {
+  if (bytes.length < headBytes) return false
+  const stored = new DataView(bytes.buffer, bytes.byteOffset, headBytes).getUint32(8, true)
+  return maskedChecksum(bytes.subarray(0, 8)) === stored
+}
+
 /**
  * Reads the records of a file one chunk after another, in bounded memory.
  *

@@ -1,9 +1,10 @@
 import { existsSync, statSync } from 'node:fs'
 import { open, readdir, readFile, stat } from 'node:fs/promises'
-import { isAbsolute, relative, resolve } from 'node:path'
+import { dirname, isAbsolute, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ByteSource, noFiles } from '../data/data-source.js'
 import type { DataSource, DatasetEntry } from '../data/datasets.js'
+import { archiveAdvice } from '../data/unread-files.js'
 import { withArchives, zipSource } from './zip-source.js'
 
 /**
@@ -18,9 +19,15 @@ export function dataFolder(dir: string): DataSource {
   const found = statSync(root, { throwIfNoEntry: false })
   if (found?.isFile() && /\.zip$/i.test(root)) return zipSource(root)
   if (!found?.isDirectory()) {
-    throw new Error(`${root}: data folder must be a folder, got ${found ? 'a file' : 'nothing there'}`)
+    throw new Error(`${root}: data folder must be a folder, got ${found ? fileText(root) : 'nothing there'}`)
   }
   return withArchives(plainFolder(root))
+}
+
+/** What a file in the place of a folder is, and what to do instead. */
+function fileText(path: string): string {
+  const archive = archiveAdvice(path)
+  return archive === undefined ? `a file (name its folder, ${dirname(path)})` : `a file (${archive})`
 }
 
 function plainFolder(root: string): DataSource {

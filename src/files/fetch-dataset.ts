@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import { readFile, rename, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import type { PublishedArchive, PublishedDataset, PublishedFile } from '../data/downloads.js'
 import { unpackTarGz } from './archive.js'
 import { writeFileAtomic } from './atomic.js'
@@ -118,8 +118,19 @@ function localFile(dataset: PublishedDataset, { name }: PublishedFile, from?: st
   const path = resolve(from)
   const places = [join(path, name), ...(dataset.files.length === 1 ? [path] : [])]
   const found = places.find(isFile)
+  if (found === path) checkVersion(path, name)
   if (found !== undefined) return found
   throw new Error(`${path}: --from must be an address, or a folder with ${name}, got neither`)
+}
+
+/** Another version of a dataset is named as what it is, instead of by a checksum that differs. */
+function checkVersion(path: string, name: string): void {
+  const other = /(python|matlab)/i.exec(basename(path))?.[1]?.toLowerCase()
+  if (other === undefined || !name.includes('binary')) return
+  throw new Error(
+    `${path}: --from must be the binary version, ${name}, got the ${other} version by its name ` +
+      '(without --from the binary version is downloaded)',
+  )
 }
 
 function isFile(path: string): boolean {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { ByteSource, DataSource } from '../data/data-source.js'
 import { checkIndex, type PreparedIndex, readIndex } from '../data/prepared-index.js'
 import { manifestFile, type PreparedManifest } from '../data/prepared-manifest.js'
+import { recordFiles } from '../data/record-files.js'
 import { readRecords } from '../data/tfrecord.js'
 import { recordShards } from '../data/tfrecord-shards.js'
 import { dataFolder } from './data-folder.js'
@@ -75,7 +76,7 @@ async function verifyRecords({ source, told, signal }: Folder): Promise<void> {
   for (const path of paths) {
     let records = 0
     const problem = await problemOf(async () => {
-      await withFile(source, path, async file => {
+      await withFile(recordFiles(source), path, async file => {
         for await (const chunk of readRecords(file, source.describe(path))) {
           signal?.throwIfAborted()
           records += chunk.records.length
@@ -95,15 +96,19 @@ async function verifyHalf(folder: Folder, manifest: PreparedManifest, name: Half
     const path = source.describe(shard.file)
     let records = 0
     const problem = await problemOf(() =>
-      withFile(source, shard.file, async file => {
-        const hashed = hashedSource(file)
-        const known = await readShardRecords(hashed.source, path, manifest.shape)
-        records = known.labels.length
-        shards.push(known)
-        expectSame(path, 'bytes', shard.bytes, file.length)
-        expectSame(path, 'records', shard.records, records)
-        expectSame(path, 'sha256', shard.sha256, hashed.digest())
-      }),
+      withFile(
+        shardPath => source.open(shardPath),
+        shard.file,
+        async file => {
+          const hashed = hashedSource(file)
+          const known = await readShardRecords(hashed.source, path, manifest.shape)
+          records = known.labels.length
+          shards.push(known)
+          expectSame(path, 'bytes', shard.bytes, file.length)
+          expectSame(path, 'records', shard.records, records)
+          expectSame(path, 'sha256', shard.sha256, hashed.digest())
+        },
+      ),
     )
     told({ file: shard.file, records, ...problem })
   }
@@ -191,11 +196,11 @@ function hashedSource(file: ByteSource): { source: ByteSource; digest(): string 
 }
 
 async function withFile(
-  source: DataSource,
+  open: (path: string) => Promise<ByteSource>,
   path: string,
   use: (file: ByteSource) => Promise<void>,
 ): Promise<void> {
-  const file = await source.open(path)
+  const file = await open(path)
   try {
     await use(file)
   } finally {

@@ -40,6 +40,11 @@ export interface PatchMoEPlan {
   readonly convolutions: readonly PlannedConvolution[]
   /** Path of the convolution that `insertPatchMoE` takes unless told otherwise: the last that has a mixture. */
   readonly chosen?: string
+  /**
+   * Path of the convolution whose mixture saves most multiply-adds, of equals the last; absent where none saves any.
+   * What is lost of the accuracy is another matter: the last convolutions see the most of the image.
+   */
+  readonly best?: string
   /** Of the model as it is. */
   readonly parameters: number
   /** Of the model as it is: one sample, forward. */
@@ -65,12 +70,31 @@ export function planPatchMoE(model: tfl.LayersModel, options: PatchMoEPlanOption
   )
   const chosen = convolutions.findLast(({ mixture }) => mixture)?.path
   const { parameters, multiplyAdds } = modelCost(model)
+  const best = bestOf(convolutions, multiplyAdds.forward)
   return {
     convolutions,
     ...(chosen !== undefined && { chosen }),
+    ...(best !== undefined && { best }),
     parameters: parameters.total,
     multiplyAdds: multiplyAdds.forward,
   }
+}
+
+/**
+ * The share of a model's multiply-adds that the mixture in the place of a convolution saves; negative where it takes
+ * more, 0 where there is none.
+ *
+ * @param multiplyAdds of the whole model as it is: one sample, forward
+ */
+export function savedShare(convolution: PlannedConvolution, multiplyAdds: number): number {
+  const { mixture } = convolution
+  return mixture ? (convolution.multiplyAdds - mixture.multiplyAdds) / multiplyAdds : 0
+}
+
+function bestOf(convolutions: readonly PlannedConvolution[], multiplyAdds: number): string | undefined {
+  const saved = convolutions.map(convolution => savedShare(convolution, multiplyAdds))
+  const most = Math.max(0, ...saved)
+  return most > 0 ? convolutions[saved.lastIndexOf(most)]?.path : undefined
 }
 
 interface Wanted {

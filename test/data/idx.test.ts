@@ -144,7 +144,9 @@ describe('loadIdx', () => {
     const load = (files: Record<string, Uint8Array>) =>
       loadIdx(memorySource({ 'train-images-idx3-ubyte': images, ...files }), 'train', names)
     await expect(load({})).rejects.toThrow(
-      new Error('mem:train-labels-idx1-ubyte: file must be there, plain or .gz, got neither'),
+      new Error(
+        'mem:train-labels-idx1-ubyte: file must be there, plain or .gz, got neither (found train-images-idx3-ubyte)',
+      ),
     )
     const cut = new Uint8Array(gzipSync(labels)).subarray(0, 15)
     await expect(load({ 'train-labels-idx1-ubyte.gz': cut })).rejects.toThrow(

@@ -33,6 +33,14 @@ describe('recognise', () => {
     expect(await found(...idx)).toEqual([])
   })
 
+  it('knows CIFAR and IDX files in deeper folders', async () => {
+    const cifar = Object.keys(cifar10Files(1, 'download/cifar-10-binary/cifar-10-batches-bin/'))
+    expect(await found(...cifar)).toEqual(['CIFAR-10, binary version'])
+    const idx = ['train-images', 't10k-images'].map(name => `MNIST/raw/${name}-idx3-ubyte`)
+    const labels = ['train-labels', 't10k-labels'].map(name => `MNIST/raw/${name}.idx1-ubyte`)
+    expect(await found(...idx, ...labels)).toEqual(['IDX files of digits', 'IDX files of Fashion-MNIST'])
+  })
+
   it('knows CelebA, its tables and images, and what TensorFlow Datasets makes of it', async () => {
     const tables = ['list_attr_celeba.txt', 'list_eval_partition.txt']
     expect(await found(...tables, 'img_align_celeba/000001.jpg')).toEqual(['CelebA'])

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
+import { deflateSync, gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { celebaMulticlass } from '../../src/data/celeba-multiclass.js'
 import { celebaSmiling } from '../../src/data/celeba-smiling.js'
@@ -117,6 +118,67 @@ describe('tfds with cifar10', () => {
     const { test } = await open({ ...cifar, [name]: Buffer.concat(labels) })
     await expect(test.encoded(7)).rejects.toThrow(
       new RangeError(`mem:${name}, record 7: feature image must be the bytes of one image, got none`),
+    )
+  })
+})
+
+describe('tfds with integers of 64 bits', () => {
+  const name = 'cifar10-test.tfrecord-00000-of-00001'
+  const varint = (value: bigint): number[] =>
+    value < 128n ? [Number(value)] : [Number(value & 127n) | 128, ...varint(value >> 7n)]
+  const records = (label: (i: number) => readonly number[], id: readonly number[]) =>
+    Buffer.concat(
+      Array.from({ length: 10 }, (_, i) => {
+        const both = [...example('label', label(i)), ...example('id', id)]
+        return Buffer.from(frameRecord(Uint8Array.from(both)))
+      }),
+    )
+
+  it('passes over those that it does not use', async () => {
+    const bytes = records(i => [i], varint(2n ** 63n + 5n))
+    expect((await open({ ...cifar, [name]: bytes })).test.count).toBe(10)
+  })
+
+  it.each([2n ** 31n, 2n ** 32n, 2n ** 53n + 1n, 2n ** 63n - 1n])('refuses the label %s', async value => {
+    const bytes = records(() => varint(value), [1])
+    await expect(open({ ...cifar, [name]: bytes })).rejects.toThrow(
+      new RangeError(`mem:${name}, record 0: feature label must be a 32-bit integer, got ${value}`),
+    )
+  })
+})
+
+describe('tfds compressed', () => {
+  const forms = { gzip: gzipSync, zlib: deflateSync }
+  const packed = (form: keyof typeof forms, ending = '') =>
+    Object.fromEntries(
+      Object.entries(cifar).map(([name, bytes]) => [name + ending, new Uint8Array(forms[form](bytes))]),
+    )
+
+  it.each([
+    ['gzip', ''],
+    ['gzip', '.gz'],
+    ['zlib', ''],
+  ] as const)('reads %s under names that end in "%s" as plain files', async (form, ending) => {
+    const [plain, read] = [await open(cifar), await open(packed(form, ending))]
+    expect(read.train.labels).toEqual(plain.train.labels)
+    for (const i of [29, 0, 7]) expect(await read.train.encoded(i)).toEqual(await plain.train.encoded(i))
+  })
+
+  it('reads some shards compressed and others plain', async () => {
+    const name = 'celeb_a-train.tfrecord-00001-of-00002'
+    const mixed = { ...faces, [name]: new Uint8Array(gzipSync(faces[name] as Uint8Array)) }
+    expect((await open(mixed)).train.labels).toEqual((await open(faces)).train.labels)
+  })
+
+  it('names a compressed file that is damaged, and other compressions', async () => {
+    const name = 'cifar10-train.tfrecord-00000-of-00001'
+    const cut = (packed('gzip')[name] as Uint8Array).subarray(0, 100)
+    await expect(open({ ...cifar, [name]: cut })).rejects.toThrow(
+      `mem:${name}: gzip data must be whole, got unexpected end of file (file of 100 bytes)`,
+    )
+    const zstandard = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, ...Array(20).fill(0))
+    await expect(open({ ...cifar, [name]: zstandard })).rejects.toThrow(
+      new Error(`mem:${name}: records must be plain or compressed with GZIP or ZLIB, got Zstandard`),
     )
   })
 })

@@ -84,7 +84,33 @@ describe('dataFolder', () => {
       new Error(`${missing}: data folder must be a folder, got nothing there`),
     )
     const file = join(dir, 'outside.bin')
-    expect(() => dataFolder(file)).toThrow(new Error(`${file}: data folder must be a folder, got a file`))
+    expect(() => dataFolder(file)).toThrow(
+      new Error(`${file}: data folder must be a folder, got a file (name its folder, ${dir})`),
+    )
+  })
+
+  it.each([
+    [
+      'cifar-10-binary.tar.gz',
+      "the archive of CIFAR-10's binary version; pmoe data fetch cifar10 --from FILE --out DIR unpacks it",
+    ],
+    [
+      'cifar-100-binary (1).tar.gz',
+      "the archive of CIFAR-100's binary version; pmoe data fetch cifar100 --from FILE --out DIR unpacks it",
+    ],
+    [
+      'cifar-100-python.tar.gz',
+      "the archive of CIFAR-100's Python or MATLAB version; pmoe data fetch cifar100 --out DIR gets the binary version",
+    ],
+    ['photos.TGZ', 'a tar archive; tar -xf FILE unpacks it'],
+    ['photos.rar', 'an archive; unpack it first'],
+  ])('says what to do with %s', (name, advice) => {
+    const file = join(dir, name)
+    writeFileSync(file, 'x')
+    const told = advice.replace('FILE', / /.test(file) ? `"${file}"` : file)
+    expect(() => dataFolder(file)).toThrow(
+      new Error(`${file}: data folder must be a folder, got a file (${told})`),
+    )
   })
 })
 

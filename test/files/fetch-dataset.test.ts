@@ -194,6 +194,18 @@ describe('fetchDataset with an archive', () => {
     )
   })
 
+  it.each(['python', 'matlab'])('names the %s version of CIFAR, whose MD5 is another one', async version => {
+    const cifar = publishedDatasets.find(({ name }) => name === 'cifar10') as PublishedDataset
+    const path = join(dir, `cifar-10-${version}.tar.gz`)
+    writeFileSync(path, 'x')
+    await expect(fetching(cifar, { from: path })).rejects.toThrow(
+      new Error(
+        `${path}: --from must be the binary version, cifar-10-binary.tar.gz, got the ${version} version by its ` +
+          'name (without --from the binary version is downloaded)',
+      ),
+    )
+  })
+
   it.each(['', 'set.tar.gz', 'folder/', 'folder'])('takes an address: %j', async end => {
     const { dataset, archive } = await archived()
     const { address, asked } = await serving({ 'set.tar.gz': archive, 'folder/set.tar.gz': archive })

@@ -3,7 +3,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { modelCost } from '../../src/models/cost.js'
 import { disposeModel } from '../../src/models/dispose-model.js'
 import { insertPatchMoE } from '../../src/models/insert-patch-moe.js'
-import { planPatchMoE } from '../../src/models/plan-patch-moe.js'
+import { type PlannedConvolution, planPatchMoE, savedShare } from '../../src/models/plan-patch-moe.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { mobileNetLike, nestedModel, siameseModel, vggLike } from './example-models.js'
 
@@ -61,6 +61,25 @@ describe('planPatchMoE', () => {
     })
     expect(chosen).toBe('conv4')
     expect(parameters).toBe(modelCost(models[0] as tf.LayersModel).parameters.total)
+  })
+
+  it('recommends what saves most, the last of equals, and nothing where mixtures take more', () => {
+    const layers = [1, 2, 3].map(i =>
+      tf.layers.conv2d({
+        ...{ filters: 8, kernelSize: 3, padding: 'same', name: `conv${i}` },
+        ...(i === 1 && { inputShape: [8, 8, 4] }),
+      }),
+    )
+    const model = keep(tf.sequential({ layers }))
+    // conv2 and conv3 are alike, conv1 has half the channels; with all patches, routers come on top.
+    const plan = planPatchMoE(model)
+    expect([plan.chosen, plan.best]).toEqual(['conv3', 'conv3'])
+    expect(planPatchMoE(model, { patchesPerExpert: 64 }).best).toBeUndefined()
+    const [conv1] = plan.convolutions as [PlannedConvolution]
+    // 64 9 4 8 = 18432 before; 16 9 4 8 + 64 4 4 = 5632 after; of 18432 + 2 36864 = 92160
+    expect(savedShare(conv1, plan.multiplyAdds)).toBe((18432 - 5632) / 92160)
+    const { mixture: _, ...unfit } = conv1
+    expect(savedShare(unfit, plan.multiplyAdds)).toBe(0)
   })
 
   it('counts every place of shared layers', async () => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { planText } from '../../scripts/commands/plan-action.js'
 import { fileSystem } from '../../src/files/model-files.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { mobileNetLike, vggLike } from '../models/example-models.js'
@@ -35,12 +36,49 @@ test('lists what a mixture can replace, why not the others, and how to go on', a
   )
   expect(code).toBe(0)
   // block2_pw: 1x1 from 16 to 32 channels on 8x8; experts keep 4 of 16 patches of 2x2.
-  expect(out).toMatch(/block2_pw +8x8x32 +512 +1,024 +32,768 +16,384 +4 of 16\n/)
+  expect(out).toMatch(/block2_pw +best [\d.]+% +4 of 16 +8x8x32 +32,768 +16,384 +512 +1,024\n/)
   expect(out).toContain('  block1_dw, block2_dw: its filters see one channel each\n')
   expect(out).toContain('  predictions: its map is a single pixel\n')
   expect(out).toContain(
-    `pmoe train --init ${join(root, 'mobile')} --dataset NAME --experts 8 --patch-size 2 --patches-per-expert 4\n`,
+    `pmoe train --init ${join(root, 'mobile')} --dataset NAME --layer block2_pw --experts 8 --patch-size 2 --patches-per-expert 4\n`,
   )
+})
+
+test('recommends the place that saves the most, and says what training takes unless told', async () => {
+  // By hand, of 100 multiply-adds: conv1 30 -> 10, conv2 60 -> 20, conv3 10 -> 9.
+  const convolution = (path: string, before: number, after: number) => {
+    const mixture = {
+      ...{ numExperts: 4, patchSize: [1, 2] as const, patches: 64, patchesPerExpert: 16 },
+      ...{ parameters: 6, multiplyAdds: after },
+    }
+    return {
+      path,
+      className: 'Conv2D',
+      map: [8, 8, 4] as const,
+      parameters: 5,
+      multiplyAdds: before,
+      mixture,
+    }
+  }
+  const convolutions = [
+    convolution('conv1', 30, 10),
+    convolution('conv2', 60, 20),
+    convolution('conv3', 10, 9),
+  ]
+  const plan = { convolutions, chosen: 'conv3', best: 'conv2', parameters: 15, multiplyAdds: 100 }
+  const text = planText('runs/a', plan, 4)
+  expect(text).toMatch(/^conv1 +20\.0% +16 of 64 +8x8x4 +30 +10 +5 +6\nconv2 +best 40\.0% .*\nconv3 +1\.0% /m)
+  expect(text).toContain(
+    "They save the most in the place of conv2: 40.0% of the model's multiply-adds. Without --layer, train takes the " +
+      'last place that fits, conv3, with 1.0%.\n\nTo train that:\n  pmoe train --init runs/a --dataset NAME ' +
+      '--layer conv2 --experts 4 --patch-size 1x2 --patches-per-expert 16',
+  )
+  expect(planText('runs/a', { ...plan, chosen: 'conv2' }, 4)).not.toContain('Without --layer')
+  const narrow = planText('runs/a', plan, 4, 60)
+  expect(narrow.split('\n').filter(line => line.length > 60)).toEqual([])
+  expect(narrow).toMatch(/^convolution +saved +patches kept +map +multiply-adds$/m)
+  const { best: _, ...none } = plan
+  expect(planText('runs/a', none, 4)).toMatch(/They save multiply-adds in none of these places\.$/)
 })
 
 test('suggests patches and experts that fit where none do', async () => {
@@ -55,8 +93,8 @@ test('suggests patches and experts that fit where none do', async () => {
 
 test('writes JSON', async () => {
   const { out } = await plan('vgg', '--json')
-  const { chosen, convolutions, parameters } = JSON.parse(out)
-  expect(chosen).toBe('conv4')
+  const { chosen, best, convolutions, parameters } = JSON.parse(out)
+  expect([chosen, best]).toEqual(['conv4', 'conv4'])
   expect(convolutions.at(-1).mixture).toMatchObject({ patches: 64, patchesPerExpert: 16 })
   expect(parameters).toBeGreaterThan(0)
 })

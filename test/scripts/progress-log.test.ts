@@ -59,6 +59,6 @@ describe('progressLog', () => {
     report({}, out)
     const text = written.join('')
     expect(text).toContain('Preparing faces ')
-    expect(text).toContain('250/1000 · 10 images/s  1 min 15 s left  2 unreadable')
+    expect(text).toContain('250/1000 · 1 min 15 s left · 2 unreadable · 10 images/s')
   })
 })

@@ -28,13 +28,14 @@ test('a stream shows the control characters of names', () => {
 test('a bar moves the cursor, and its text does not', () => {
   const { stream, written } = terminal()
   showControlCharacters(stream)
-  const bar = progressBar('training \x1b[2J {bar} {status}', stream)
-  bar.start(2, 0, { status: 'of \x1b[31m' })
-  bar.update(1)
-  bar.stop()
+  const bar = progressBar(stream)
+  bar.update(0.5, { title: 'training \x1b[2J', parts: ['of \x1b[31m'] })
+  bar.note('class \x1b[2Jcat')
+  bar.close()
   expect(written()).toContain('\x1b[')
   expect(written()).toContain('training \\x1b[2J')
   expect(written()).toContain('of \\x1b[31m')
+  expect(written()).toContain('class \\x1b[2Jcat')
   expect(written()).not.toContain('\x1b[2J')
 })
 

@@ -14,3 +14,16 @@ test('columns are as wide as their widest cell, numbers to the right', () => {
 a long name        9%
 b              100.0%`)
 })
+
+test('columns that do not fit are left out from the right, the first never', () => {
+  const table = (most: number) => textTable(['a', 'bb', 'ccc'], [['1', '2', '3']], most).split('\n')[0]
+  expect([10, 9, 7, 6, 5, 4, 0].map(table)).toEqual([
+    'a  bb  ccc',
+    'a  bb',
+    'a  bb',
+    'a  bb',
+    'a  bb',
+    'a',
+    'a',
+  ])
+})

@@ -76,8 +76,43 @@ describe('trainingLog', () => {
     for (const event of events) log.event(event)
     log.close()
     log.close()
-    expect(written.out).toContain('epoch 1/2 · 123 images/s · loss 0.700 · test 62.5%')
-    expect(written.out).toContain('left')
+    expect(written.out).toMatch(
+      /digits ■+ +epoch 1\/2 · loss 0\.700 · test 62\.5% · \d+ s left · 123 images\/s/,
+    )
+  })
+
+  test('shows training accuracy where nothing is tested', () => {
+    const { written, ...both } = streams(true)
+    const log = trainingLog('digits', {}, both)
+    const [start, step] = events as [TrainEvent, TrainEvent]
+    for (const event of [start, step]) log.event(event)
+    log.event({
+      type: 'epoch',
+      epoch: 1,
+      trainLoss: 0.25,
+      trainAccuracy: 0.5,
+      seconds: 1,
+      learningRate: 0.1,
+      steps: 1,
+    })
+    log.close()
+    expect(written.out).toContain('epoch 1/2 · loss 0.250 · accuracy 50.0% · ')
+  })
+
+  test('writes sentences between words, and a command in one piece', () => {
+    const { written, ...both } = streams(true)
+    const log = trainingLog('digits', {}, both)
+    const sentence = Array.from({ length: 30 }, (_, i) => `word${i}`).join(' ')
+    const command = `pmoe train --resume --out ${'folder/'.repeat(20)}`
+    log.note(`${sentence}: ${command}`)
+    for (const event of events) log.event(event)
+    log.note(sentence)
+    log.close()
+    const lines = written.out.split('\n')
+    expect(lines.slice(0, 3).join(' ')).toBe(`${sentence}: ${command}`)
+    expect(lines[2]).toBe(command)
+    expect(Math.max(...lines.slice(0, 2).map(line => line.length))).toBeLessThanOrEqual(120)
+    expect(written.out.split(/\s+/).filter(word => word === 'word17')).toHaveLength(2)
   })
 })
 

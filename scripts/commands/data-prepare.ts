@@ -1,7 +1,7 @@
 import { Argument, Command } from 'commander'
 import { datasets } from '../../src/data/datasets.js'
 import { datasetSettings } from '../run/dataset-settings.js'
-import { positiveInteger, wholeNumber } from '../terminal/option-values.js'
+import { positiveInteger } from '../terminal/option-values.js'
 import type { PrepareRequest } from './data-prepare-action.js'
 
 /** The command `pmoe data prepare`. */
@@ -14,7 +14,6 @@ export function dataPrepareCommand(): Command {
   for (const option of datasetSettings) command.addOption(option)
   return command
     .option('--shard-records <count>', 'images a file (default: about 16 MiB of them)', positiveInteger)
-    .option('--max-unreadable <count>', 'images that may be impossible to decode', wholeNumber, 10)
     .option('--force', 'replace what was prepared in --out')
     .option('--json', 'write progress and result as JSON lines')
     .addHelpText(

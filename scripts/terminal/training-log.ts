@@ -136,8 +136,8 @@ class Progress {
       this.metrics = routersText(event)
     } else if (event.type === 'epoch') {
       this.metrics = `loss ${event.trainLoss.toFixed(3)}${
-        event.testAccuracy === undefined ? '' : ` · test ${percent(event.testAccuracy)}`
-      }`
+        event.validationAccuracy === undefined ? '' : ` · validation ${percent(event.validationAccuracy)}`
+      }${event.testAccuracy === undefined ? '' : ` · test ${percent(event.testAccuracy)}`}`
     }
   }
 
@@ -167,9 +167,14 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
     testLoss === undefined || testAccuracy === undefined
       ? ''
       : `  test loss ${testLoss.toFixed(4)}  test accuracy ${percent(testAccuracy)}`
+  const { validationLoss, validationAccuracy } = event
+  const validation =
+    validationLoss === undefined || validationAccuracy === undefined
+      ? ''
+      : `  validation loss ${validationLoss.toFixed(4)}  validation accuracy ${percent(validationAccuracy)}`
   const worst = testWorstGroup === undefined ? '' : `  worst group ${percent(testWorstGroup)}`
   const kept = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
-  return `epoch ${event.epoch}/${progress.epochs}${kept}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  return `epoch ${event.epoch}/${progress.epochs}${kept}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {

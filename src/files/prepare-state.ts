@@ -50,7 +50,7 @@ export interface PrepareState {
 }
 
 const ownFile =
-  /^\.?((train|test)(-\d{5}-of-\d{5}\.tfrecord|\.index\.safetensors)|manifest\.json|preparing\.json)/
+  /^\.?((train|validation|test)(-\d{5}-of-\d{5}\.tfrecord|\.index\.safetensors)|manifest\.json|preparing\.json)/
 
 /**
  * Takes a folder for preparing a dataset: a new one, an empty one, or one in which the same was begun.
@@ -72,7 +72,7 @@ export async function takeFolder(
   await named(directory, async () => {
     await makeFolder(directory)
     // Under temporary names lies what a killed process was writing.
-    const dropped = force ? ownFile : /^\.(train|test|manifest|preparing).*\.tmp$/
+    const dropped = force ? ownFile : /^\.(train|validation|test|manifest|preparing).*\.tmp$/
     for (const name of found) if (dropped.test(name)) await rm(join(directory, name))
   })
   return stateOf(directory, { job: key, asked, shards: force ? [] : (begun?.shards ?? []) })
@@ -148,11 +148,11 @@ async function entriesOf(directory: string): Promise<string[]> {
 /** A digest of the job and of what is known of every image before it is decoded. */
 function jobKey(
   job: PrepareJob,
-  { shape, classNames, groupNames, cells, train, test }: PrepareInput,
+  { shape, classNames, groupNames, cells, train, validation, test }: PrepareInput,
 ): string {
   const hash = createHash('sha256')
   hash.update(JSON.stringify({ job, shape, classNames, groupNames, cells }))
-  for (const half of [train, test]) addHalf(hash, half)
+  for (const half of [train, ...(validation ? [validation] : []), test]) addHalf(hash, half)
   return hash.digest('hex')
 }
 

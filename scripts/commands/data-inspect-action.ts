@@ -163,9 +163,8 @@ function cellText(counts: readonly number[], [rows, columns]: readonly [number, 
 function unreadableText(dataset: string, { examined, unreadable }: ExaminedImages, counted: Counted): string {
   const total = counted.reduce((sum, { count }) => sum + count, 0)
   const { allowed } = new UnreadableImages(dataset, total)
-  const [heading, ...lines] = unreadableNotes(unreadable)
   return (
-    `${[heading, ...lines].join('\n')}\n` +
+    `${unreadableNotes(unreadable, 'Could not be read').join('\n')}\n` +
     `(${examined} of ${total} looked at; up to ${allowed} in all are left out in training and preparing, ` +
     'more stop it: --max-unreadable)'
   )

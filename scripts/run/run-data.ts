@@ -70,11 +70,14 @@ export async function loadData(request: DataRequest, seed: number): Promise<RunD
 }
 
 /** Names the images that were left out because they could not be read: the first ten, and how many there are. */
-export function unreadableNotes(images: readonly UnreadableImage[]): string[] {
+export function unreadableNotes(
+  images: readonly UnreadableImage[],
+  heading = 'Left out, as they could not be read',
+): string[] {
   if (images.length === 0) return []
   const lines = images.slice(0, 10).map(image => `\n  ${unreadableText(image)}`)
   const more = images.length > 10 ? `\n  and ${images.length - 10} more` : ''
-  return [`Left out, as they could not be read: ${counted(images.length, 'image')}${lines.join('')}${more}`]
+  return [`${heading}: ${counted(images.length, 'image')}${lines.join('')}${more}`]
 }
 
 /** The options of a dataset as a configuration has them. */

@@ -30,8 +30,8 @@ export class LeftOut {
     const notes: string[] = []
     if (unsupported.length > 0) {
       notes.push(
-        `Left out: ${countedEndings(unsupported)}, which are not read (convert them to PNG or JPEG); ` +
-          `one of them: ${source.describe(unsupported[0] as string)}.`,
+        `Left out, as their kind is not read: ${countedEndings(unsupported)} (convert them to PNG or JPEG), ` +
+          `one of them ${source.describe(unsupported[0] as string)}.`,
       )
     }
     if (links.length > 0) notes.push(`Left out: ${listed(links.map(link => source.describe(link)))}.`)

@@ -59,6 +59,7 @@ export async function examineImages(
       unreadable.push({ name, reason: error instanceof Error ? error.message : String(error) })
     }
   }
+  unreadable.sort((a, b) => (a.name < b.name ? -1 : 1))
   return { examined, unreadable, notes: notes.lines, sizes: spread(sizes) }
 }
 

@@ -71,10 +71,15 @@ function withJpegEnd(bytes: Uint8Array): Uint8Array | undefined {
  *
  * @param path of the file
  * @param decoding as for {@link decodeImage}, or its shape alone
+ * @param decode that decoder, or one that listens to its notes
  * @returns pixels 0..255, (height, width, channels), row-major
  * @throws Error with the path when the file is missing, and as {@link decodeImage} does
  */
-export async function readImage(path: string, decoding: ImageDecoding | ImageShape): Promise<Uint8Array> {
+export async function readImage(
+  path: string,
+  decoding: ImageDecoding | ImageShape,
+  decode: DecodeImage = decodeImage,
+): Promise<Uint8Array> {
   const whole: ImageDecoding = 'shape' in decoding ? decoding : { shape: decoding }
   checkDecoding(whole)
   const found = await stat(path).catch((cause: unknown) => {
@@ -84,7 +89,7 @@ export async function readImage(path: string, decoding: ImageDecoding | ImageSha
   const bytes = await readFile(path).catch((cause: unknown) => {
     throw new Error(`${path}: file must be readable, got ${reason(cause)}`, { cause })
   })
-  return decodeImage(bytes, whole, path)
+  return decode(bytes, whole, path)
 }
 
 function checkDecoding({ shape, cropSide, whiteLevel }: ImageDecoding): void {
@@ -174,11 +179,12 @@ async function decodeWithSharp(
 }
 
 /** What decoding drops or changes of an image, besides the depth of its samples. */
-function notesOf({ pages = 1, space, hasAlpha }: Metadata): string[] {
+function notesOf({ format, pages = 1, space, hasAlpha }: Metadata): string[] {
   return [
     ...(pages > 1 ? ['has several frames or pages: the first is taken'] : []),
     ...(space === 'cmyk' ? ['is CMYK: converted to RGB'] : []),
-    ...(hasAlpha ? ['has an alpha channel: laid on white'] : []),
+    // Every GIF image is decoded with such a channel.
+    ...(hasAlpha && format !== 'gif' ? ['has an alpha channel: laid on white'] : []),
   ]
 }
 

@@ -105,7 +105,7 @@ describe('image-folder', () => {
     expect(notes).toEqual([
       'Left out: 1 image beside the folders of the classes.',
       'No test half: 2 images, a fifth of each class, are kept for testing, always the same ones.',
-      'Left out: 2 .bmp and 1 .heic files, which are not read (convert them to PNG or JPEG); one of them: mem:the/1.bmp.',
+      'Left out, as their kind is not read: 2 .bmp and 1 .heic files (convert them to PNG or JPEG), one of them mem:the/1.bmp.',
       '1 file has the name of another one, with letters composed in another way; all are read: mem:the/cr\u00e8me.jpg.',
     ])
   })

@@ -38,18 +38,20 @@ export function tiffBytes(
   short(2, 42)
   long(4, 8)
   short(8, tags.length)
-  tags.forEach(([tag, value], i) => {
+  for (const [i, [tag, value]] of tags.entries()) {
     const at = 10 + 12 * i
     const isPerChannel = tag === 258 || tag === 339
     short(at, tag)
     short(at + 2, isPerChannel ? 3 : 4)
     long(at + 4, isPerChannel ? channels : 1)
-    if (!isPerChannel) return long(at + 8, tag === 273 ? first : value)
-    if (channels === 1) return short(at + 8, value)
-    const place = tag === 258 ? listEnd : listEnd + perChannel
-    long(at + 8, place)
-    for (let channel = 0; channel < 3; channel++) short(place + 2 * channel, value)
-  })
+    if (!isPerChannel) long(at + 8, tag === 273 ? first : value)
+    else if (channels === 1) short(at + 8, value)
+    else {
+      const place = tag === 258 ? listEnd : listEnd + perChannel
+      long(at + 8, place)
+      for (let channel = 0; channel < 3; channel++) short(place + 2 * channel, value)
+    }
+  }
   values.forEach((value, i) => {
     const at = first + (i * bits) / 8
     if (format === 'float') bits === 64 ? view.setFloat64(at, value, true) : view.setFloat32(at, value, true)

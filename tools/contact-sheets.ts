@@ -41,7 +41,10 @@ async function drawSheets(out: string): Promise<void> {
     for (const { name, title, source } of datasets) {
       const sheet = sheetOf(name, source, faces)
       if (!sheet) continue
-      const { train } = await inspectDataset({ name, ...counts, ...sheet.request }, seed)
+      const {
+        halves: [train],
+      } = await inspectDataset({ name, ...counts, ...sheet.request }, seed)
+      if (!train) continue
       const path = join(out, `${name}.png`)
       await writeContactSheet(path, train, { title: `${title} (${name})${sheet.note}`, fewColors: true })
       console.log(path)

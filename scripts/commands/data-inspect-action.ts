@@ -1,8 +1,17 @@
 import { datasetEntry } from '../../src/data/datasets.js'
+import { halfTitles } from '../../src/data/folder-halves.js'
 import { type ImageSummary, imbalance, summarize } from '../../src/data/summary.js'
+import { type UnreadableImage, UnreadableImages } from '../../src/data/unreadable-images.js'
+import type { ExaminedImages, ImageSizes } from '../../src/files/examined-images.js'
 import { dataRequest } from '../run/dataset-settings.js'
-import { datasetOf, type Inspection, inspectDataset, inspectPrepared } from '../run/inspection.js'
-import { checkSettings, dataPath } from '../run/run-data.js'
+import {
+  datasetOf,
+  type InspectedHalf,
+  type Inspection,
+  inspectDataset,
+  inspectPrepared,
+} from '../run/inspection.js'
+import { checkSettings, dataPath, unreadableNotes } from '../run/run-data.js'
 import { type WrittenSheet, writeContactSheet } from '../run/sheet.js'
 import type { GivenFlags } from '../run/train-settings.js'
 import { textTable } from '../terminal/text-table.js'
@@ -22,19 +31,19 @@ export interface DataInspectRequest extends GivenFlags {
 /** Counts the images of a dataset, draws a contact sheet, and writes what there is. */
 export async function runDataInspect(folder: string | undefined, request: DataInspectRequest): Promise<void> {
   const inspection = await open(folder, request)
-  const { dataset, train } = inspection
+  const { dataset, halves } = inspection
+  const [train] = halves
+  if (!train) throw new Error(`${dataset}: halves must be 1 or more, got 0`)
   const title = `${dataset}: training images, ${train.shape.join('x')}`
   const path = request.out ?? `sheet-${dataset}.png`
   const sheet = request.sheet ? await writeContactSheet(path, train, { title }) : undefined
-  const counted = { train: summarize(train), test: summarize(inspection.test) }
+  const counted = halves.map(half => ({ half, ...summarize(half) }))
   const text = request.json ? jsonText(inspection, counted, sheet) : summaryText(inspection, counted, sheet)
   process.stdout.write(`${text}\n`)
 }
 
-interface Counted {
-  readonly train: ImageSummary
-  readonly test: ImageSummary
-}
+/** What is in each half, training first. */
+type Counted = readonly (ImageSummary & { readonly half: InspectedHalf })[]
 
 async function open(folder: string | undefined, request: DataInspectRequest): Promise<Inspection> {
   if (folder !== undefined && request.data !== undefined) {
@@ -60,14 +69,11 @@ async function open(folder: string | undefined, request: DataInspectRequest): Pr
 }
 
 function jsonText(
-  { dataset, place, shape, train, test, sizes }: Inspection,
+  { dataset, place, shape, notes, unreadable, examined }: Inspection,
   counted: Counted,
   sheet: WrittenSheet | undefined,
 ): string {
-  const named = (
-    half: Inspection['train'],
-    { count, classCounts, groupCounts, cellCounts }: ImageSummary,
-  ) => ({
+  const named = ({ half, count, classCounts, groupCounts, cellCounts }: Counted[number]) => ({
     count,
     classes: byName(half.classNames, classCounts),
     ...(groupCounts && { groups: byName(half.groupNames ?? [], groupCounts) }),
@@ -77,9 +83,10 @@ function jsonText(
     dataset,
     place,
     shape,
-    train: named(train, counted.train),
-    test: named(test, counted.test),
-    ...(sizes && { sizes }),
+    ...Object.fromEntries(counted.map(half => [half.half.half, named(half)])),
+    ...(examined?.sizes && { sizes: examined.sizes }),
+    notes: [...notes, ...(examined?.notes ?? [])],
+    unreadable: [...unreadable, ...(examined?.unreadable ?? [])],
     ...(sheet && { sheet }),
   })
 }
@@ -89,14 +96,18 @@ function byName(names: readonly string[], counts: readonly number[]): Record<str
 }
 
 function summaryText(
-  { dataset, place, shape, train, sizes }: Inspection,
+  { dataset, place, shape, notes, unreadable, examined }: Inspection,
   counted: Counted,
   sheet: WrittenSheet | undefined,
 ): string {
-  const { count, classCounts, groupCounts } = counted.train
+  const [first] = counted
+  if (!first) return ''
+  const { half: train, classCounts, groupCounts, cellCounts } = first
+  const images = counted.map(({ half, count }) => `${count} ${halfTitles[half.half]}`)
+  const last = images.pop()
   const parts = [
-    `${dataset} in ${place}\n${count} training and ${counted.test.count} test images, ${shape.join('x')}, ${train.classNames.length} classes`,
-    balanceTable('class', train.classNames, counted, ({ classCounts }) => classCounts),
+    `${dataset} in ${place}\n${images.join(', ')} and ${last} images, ${shape.join('x')}, ${train.classNames.length} classes`,
+    balanceTable('class', train.classNames, counted, half => half.classCounts),
     balanceText('classes', classCounts),
   ]
   if (groupCounts && train.groupNames) {
@@ -105,27 +116,27 @@ function summaryText(
       balanceText('groups', groupCounts),
     )
   }
-  if (counted.train.cellCounts && train.cells) parts.push(cellText(counted.train.cellCounts, train.cells))
-  if (sizes) parts.push(sizesText(sizes))
-  if (sheet) parts.push(sheetText(sheet))
+  if (cellCounts && train.cells) parts.push(cellText(cellCounts, train.cells))
+  if (examined?.sizes) parts.push(sizesText(examined.sizes))
+  const told = [...notes, ...(examined?.notes ?? []), ...unreadableNotes(unreadable)]
+  if (told.length > 0) parts.push(told.join('\n'))
+  if (examined && examined.unreadable.length > 0) parts.push(unreadableText(dataset, examined, counted))
+  if (sheet) parts.push(sheetText(sheet, examined?.unreadable ?? []))
   return parts.join('\n\n')
 }
 
 function balanceTable(
   what: string,
   names: readonly string[],
-  { train, test }: Counted,
+  counted: Counted,
   countsOf: (half: ImageSummary) => readonly number[],
 ): string {
   const share = (half: ImageSummary, i: number) => percent((countsOf(half)[i] ?? 0) / half.count)
   const rows = names.map((name, i) => [
     name,
-    `${countsOf(train)[i]}`,
-    share(train, i),
-    `${countsOf(test)[i]}`,
-    share(test, i),
+    ...counted.flatMap(half => [`${countsOf(half)[i]}`, share(half, i)]),
   ])
-  return textTable([what, 'train', 'share', 'test', 'share'], rows)
+  return textTable([what, ...counted.flatMap(({ half }) => [half.half, 'share'])], rows)
 }
 
 function balanceText(what: string, counts: readonly number[]): string {
@@ -148,12 +159,25 @@ function cellText(counts: readonly number[], [rows, columns]: readonly [number, 
   return `Training images by the cell that shows the class (${rows}x${columns}):\n  ${lines.join('\n  ')}`
 }
 
-function sizesText({ examined, smallest, median, largest }: NonNullable<Inspection['sizes']>): string {
+/** Names what cannot be read, and says what training makes of it. */
+function unreadableText(dataset: string, { examined, unreadable }: ExaminedImages, counted: Counted): string {
+  const total = counted.reduce((sum, { count }) => sum + count, 0)
+  const { allowed } = new UnreadableImages(dataset, total)
+  return (
+    `${unreadableNotes(unreadable, 'Could not be read').join('\n')}\n` +
+    `(${examined} of ${total} looked at; up to ${allowed} in all are left out in training and preparing, ` +
+    'more stop it: --max-unreadable)'
+  )
+}
+
+function sizesText({ examined, smallest, median, largest }: ImageSizes): string {
   const size = (pixels: readonly number[]) => pixels.join('x')
   return `Image files (height x width, ${examined} looked at): ${size(smallest)} to ${size(largest)}, median ${size(median)}`
 }
 
-function sheetText({ path, images, unreadable }: WrittenSheet): string {
-  const missing = unreadable.map(reason => `\n  ${reason}`).join('')
-  return `Contact sheet of ${images} training images: ${path}${missing && `\n${unreadable.length} could not be decoded:${missing}`}`
+function sheetText({ path, images, unreadable }: WrittenSheet, told: readonly UnreadableImage[]): string {
+  const known = new Set(told.map(({ reason }) => reason))
+  const others = unreadable.filter(reason => !known.has(reason))
+  const missing = others.map(reason => `\n  ${reason}`).join('')
+  return `Contact sheet of ${images} training images: ${path}${missing && `\n${others.length} could not be decoded:${missing}`}`
 }

@@ -1,10 +1,11 @@
 import { datasetEntry } from '../../src/data/datasets.js'
-import type { PreparedHalf, PreparedManifest } from '../../src/data/prepared-manifest.js'
+import { halfTitles } from '../../src/data/folder-halves.js'
+import { type PreparedHalf, type PreparedManifest, preparedHalves } from '../../src/data/prepared-manifest.js'
 import { datasetSource } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/image-files.js'
 import { type PrepareProgress, prepareDataset } from '../../src/files/prepare.js'
 import { dataRequest } from '../run/dataset-settings.js'
-import { checkSettings, dataPath, datasetOptions } from '../run/run-data.js'
+import { checkSettings, dataPath, datasetOptions, unreadableNotes } from '../run/run-data.js'
 import type { GivenFlags } from '../run/train-settings.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { progressLog } from '../terminal/progress-log.js'
@@ -18,14 +19,13 @@ export interface PrepareRequest extends GivenFlags {
   readonly out: string
   readonly seed?: number
   readonly shardRecords?: number
-  readonly maxUnreadable: number
   readonly force?: boolean
   readonly json?: boolean
 }
 
 /** Prepares a dataset; sets the exit code when interrupted. */
 export async function runPrepare(dataset: string, request: PrepareRequest): Promise<void> {
-  const { out, json = false, shardRecords, maxUnreadable, force = false, seed = 1 } = request
+  const { out, json = false, shardRecords, force = false, seed = 1 } = request
   const entry = datasetEntry(dataset)
   if (entry.source === 'folder' && request.data === undefined) {
     throw new UsageError(
@@ -38,6 +38,7 @@ export async function runPrepare(dataset: string, request: PrepareRequest): Prom
   const interrupt = onInterrupt(() => log.note('Stopping …'))
   const started = performance.now()
   let last: PrepareProgress | undefined
+  let notes: readonly string[] = []
   try {
     const manifest = await prepareDataset({
       entry,
@@ -46,9 +47,11 @@ export async function runPrepare(dataset: string, request: PrepareRequest): Prom
       decode: decodeImage,
       directory: out,
       ...(shardRecords !== undefined && { recordsPerShard: shardRecords }),
-      maxUnreadable,
       force,
       signal: interrupt.signal,
+      onNotes(told) {
+        notes = told
+      },
       onProgress(progress) {
         last = progress
         const { done, total, kept, unreadable } = progress
@@ -58,7 +61,9 @@ export async function runPrepare(dataset: string, request: PrepareRequest): Prom
     log.close()
     const seconds = (performance.now() - started) / 1000
     process.stdout.write(
-      json ? jsonText(manifest, out, seconds) : summary(manifest, out, seconds, last?.kept ?? 0),
+      json
+        ? jsonText(manifest, out, seconds, notes)
+        : summary(manifest, out, seconds, last?.kept ?? 0, notes),
     )
   } catch (error) {
     log.close()
@@ -74,36 +79,45 @@ export async function runPrepare(dataset: string, request: PrepareRequest): Prom
   }
 }
 
-function jsonText(manifest: PreparedManifest, directory: string, seconds: number): string {
-  return `${JSON.stringify({ type: 'prepared', directory, seconds, manifest })}\n`
+function jsonText(
+  manifest: PreparedManifest,
+  directory: string,
+  seconds: number,
+  notes: readonly string[],
+): string {
+  return `${JSON.stringify({ type: 'prepared', directory, seconds, manifest, notes })}\n`
 }
 
-function summary(manifest: PreparedManifest, directory: string, seconds: number, kept: number): string {
-  const { train, test, classNames, groupNames, shape } = manifest
-  const rows = (names: readonly string[], countsOf: (half: PreparedHalf) => readonly number[] | undefined) =>
-    names.map((name, i) => [name, `${countsOf(train)?.[i] ?? 0}`, `${countsOf(test)?.[i] ?? 0}`])
-  const tables = [
+function summary(
+  manifest: PreparedManifest,
+  directory: string,
+  seconds: number,
+  kept: number,
+  notes: readonly string[],
+): string {
+  const { classNames, groupNames, shape } = manifest
+  const halves = preparedHalves(manifest)
+  const table = (
+    what: string,
+    names: readonly string[],
+    countsOf: (half: PreparedHalf) => readonly number[] | undefined,
+  ) =>
     textTable(
-      ['class', 'train', 'test'],
-      rows(classNames, half => half.classCounts),
-    ),
-    ...(groupNames
-      ? [
-          textTable(
-            ['group', 'train', 'test'],
-            rows(groupNames, half => half.groupCounts),
-          ),
-        ]
-      : []),
+      [what, ...halves.map(([name]) => name)],
+      names.map((name, i) => [name, ...halves.map(([, half]) => `${countsOf(half)?.[i] ?? 0}`)]),
+    )
+  const tables = [
+    table('class', classNames, half => half.classCounts),
+    ...(groupNames ? [table('group', groupNames, half => half.groupCounts)] : []),
   ]
-  const unreadable = [...train.unreadable, ...test.unreadable]
-  const lines = unreadable.map(
-    ({ name, reason }) => `  ${reason.startsWith(name) ? reason : `${name}: ${reason}`}\n`,
-  )
-  const total = train.count + test.count + unreadable.length
+  const unreadable = halves.flatMap(([, half]) => half.unreadable)
+  const images = halves.map(([name, { count }]) => `${count} ${halfTitles[name]}`)
+  const last = images.pop()
+  const total = halves.reduce((sum, [, { count }]) => sum + count, unreadable.length)
   const rate = ((total - kept) / seconds).toFixed(0)
   const again = kept > 0 ? `, ${kept} of them before` : ''
+  const lines = [...notes, ...unreadableNotes(unreadable)].map(note => `${note}\n`)
   return `${tables.join('\n\n')}\n
-Prepared ${train.count} training and ${test.count} test images of ${manifest.dataset} (${shape.join('x')})${again} in ${duration(seconds)}, ${rate} images/s: ${directory}
-${lines.length > 0 ? `${lines.length} could not be read:\n${lines.join('')}` : ''}`
+Prepared ${images.join(', ')} and ${last} images of ${manifest.dataset} (${shape.join('x')})${again} in ${duration(seconds)}, ${rate} images/s: ${directory}
+${lines.join('')}`
 }

@@ -2,7 +2,7 @@ import { Argument, Command } from 'commander'
 import { datasets } from '../../src/data/datasets.js'
 import { datasetSettings } from '../run/dataset-settings.js'
 import { optionGroups } from '../run/train-settings.js'
-import { positiveInteger, wholeNumber } from '../terminal/option-values.js'
+import { positiveInteger } from '../terminal/option-values.js'
 import type { PrepareRequest } from './data-prepare-action.js'
 
 /** The command `pmoe data prepare`. */
@@ -17,7 +17,6 @@ export function dataPrepareCommand(): Command {
     .optionsGroup(optionGroups.run)
     .requiredOption('--out <folder>', 'folder to fill: a new one, or one in which the same was begun')
     .option('--shard-records <count>', 'images a file (default: about 16 MiB of them)', positiveInteger)
-    .option('--max-unreadable <count>', 'images that may be impossible to decode', wholeNumber, 10)
     .option('--force', 'replace what was prepared in --out')
     .option('--json', 'write progress and result as JSON lines')
     .addHelpText(

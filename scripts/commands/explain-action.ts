@@ -1,14 +1,16 @@
 import { existsSync } from 'node:fs'
-import { basename, extname, join } from 'node:path'
+import { basename, join } from 'node:path'
 import sharp from 'sharp'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { ImageNotes } from '../../src/data/image-notes.js'
 import { writeFileAtomic } from '../../src/files/atomic.js'
 import { makeFolder } from '../../src/files/folders.js'
 import { type ExplainedImage, explanationFigure } from '../../src/report/explanation-figure.js'
 import { explanationPage } from '../../src/report/explanation-page.js'
 import type { ImageShape, Size2D } from '../../src/shapes.js'
-import { type ExplainedImages, expertSheet, explainFiles } from '../run/explained-images.js'
-import { imagePaths } from '../run/image-paths.js'
+import { decodeFiles, refuseUnreadable } from '../run/decoded-images.js'
+import { type ExplainedImages, expertSheet, explainImages } from '../run/explained-images.js'
+import { namedImages, outputNames } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
 import { openModel } from '../run/opened-model.js'
 import { shellCommand } from '../terminal/shell-command.js'
@@ -27,35 +29,65 @@ export interface ExplainRequest {
 /** Images that are explained at a time: their pictures are in memory together. */
 const batch = 64
 
-/** Explains image files: a picture and a page for each, and what they have in common. */
+/**
+ * Explains image files: a picture and a page for each, and what they have in common; those that
+ * cannot be read are left out.
+ *
+ * @throws Error at the end, naming the images that could not be read
+ */
 export async function runExplain(
   path: string,
   named: readonly string[],
   request: ExplainRequest,
 ): Promise<void> {
-  const files = await imagePaths(named)
-  const names = files.map(outputName)
-  const outputs = names.flatMap(name => [`${name}.png`, `${name}.html`])
-  if (files.length > 1) outputs.push('index.html', 'experts.png')
-  checkOutputs(request, outputs)
+  const { paths: files, notes, ...found } = await namedImages(named)
+  const common = files.length > 1 ? ['index', 'experts'] : []
+  const outputs = outputNames(files, common)
+  checkOutputs(request, [...outputs.flatMap(name => [`${name}.png`, `${name}.html`]), ...commonFiles(common)])
   await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
   const decoding = decodingOf(opened)
   const classNames = opened.config?.dataset.classNames ?? []
+  const unreadable = [...found.unreadable]
+  const imageNotes = new ImageNotes()
+  const settings = { classNames, sensitivity: request.sensitivity, nameOf: shortNames(files) }
   const all: ExplainedImage[] = []
+  const names: string[] = []
   let rest: Omit<ExplainedImages, 'images'> = {}
   for (let first = 0; first < files.length; first += batch) {
-    const paths = files.slice(first, first + batch)
-    const { images, ...found } = await explainFiles(opened, paths, decoding, classNames, request.sensitivity)
-    rest = found
-    all.push(...images)
-    images.forEach((image, i) => {
-      process.stdout.write(`${request.json ? line(image, paths[i] ?? '') : sentence(image, request.out)}\n`)
-    })
+    const some = files.slice(first, first + batch)
+    const decoded = await decodeFiles(some, decoding, unreadable, imageNotes)
+    if (decoded.length === 0) continue
+    const { images, ...shared } = await explainImages(opened, decoded, decoding, settings)
+    rest = shared
+    let at = first
+    for (const [i, image] of images.entries()) {
+      const file = decoded[i]?.path ?? ''
+      at = files.indexOf(file, at)
+      const name = outputs[at++] ?? file
+      all.push(image)
+      names.push(name)
+      process.stdout.write(`${request.json ? line(image, file) : sentence(image, join(request.out, name))}\n`)
+    }
   }
-  const command = shellCommand(['pmoe', 'explain', path, ...named, '--out', request.out])
-  await writePages({ ...rest, images: all }, names, decoding.shape, { path, command, out: request.out })
-  if (!request.json) process.stdout.write(`Pictures and pages in ${request.out}\n`)
+  for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${note}\n`)
+  if (all.length > 0) {
+    const command = shellCommand(['pmoe', 'explain', path, ...named, '--out', request.out])
+    await writePages({ ...rest, images: all }, names, decoding.shape, { path, command, out: request.out })
+    if (!request.json) process.stdout.write(`Pictures and pages in ${request.out}\n`)
+  }
+  refuseUnreadable(unreadable, files.length + found.unreadable.length)
+}
+
+function commonFiles(common: readonly string[]): string[] {
+  return common.length > 0 ? ['index.html', 'experts.png'] : []
+}
+
+/** The file's name alone, where no other file has it, else its path. */
+function shortNames(paths: readonly string[]): (path: string) => string {
+  const counts = new Map<string, number>()
+  for (const path of paths) counts.set(basename(path), (counts.get(basename(path)) ?? 0) + 1)
+  return path => (counts.get(basename(path)) === 1 ? basename(path) : path)
 }
 
 interface Provenance {
@@ -91,10 +123,6 @@ async function writePages(
 }
 
 function checkOutputs({ out, force }: ExplainRequest, outputs: readonly string[]): void {
-  const twice = outputs.find((name, i) => outputs.indexOf(name) !== i)
-  if (twice !== undefined) {
-    throw new UsageError(`explain: images must have names of their own, got two that become ${twice}`)
-  }
   const there = outputs.find(name => existsSync(join(out, name)))
   if (there !== undefined && !force) {
     throw new UsageError(
@@ -103,14 +131,10 @@ function checkOutputs({ out, force }: ExplainRequest, outputs: readonly string[]
   }
 }
 
-/** `a/photo.jpg` -> `photo`. */
-function outputName(path: string): string {
-  return basename(path, extname(path))
-}
-
+/** @param output path of the page, without its ending */
 function sentence(
   { name, classes: [best], grid, experts, sensitivity }: ExplainedImage,
-  out: string,
+  output: string,
 ): string {
   const verdict = `${name}: ${best?.name} ${percent(best?.probability ?? Number.NaN)}`
   if (!grid) return `${verdict}; the model keeps every patch`
@@ -119,7 +143,7 @@ function sentence(
   const most = lost.indexOf(Math.max(...lost))
   const counts =
     lost.length === 0 ? '' : `; without patch ${most} it loses ${percent(lost[most] ?? Number.NaN)}`
-  return `${verdict}; ${kept} of ${grid[0] * grid[1]} patches kept${counts}; ${join(out, `${outputName(name)}.html`)}`
+  return `${verdict}; ${kept} of ${grid[0] * grid[1]} patches kept${counts}; ${output}.html`
 }
 
 function line({ uri: _, size: __, ...image }: ExplainedImage, path: string): string {

@@ -1,18 +1,22 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { ImageNotes } from '../../src/data/image-notes.js'
 import { explain } from '../../src/explain/explain.js'
-import { readImage } from '../../src/files/image-files.js'
 import { openRun } from '../../src/files/run-folder.js'
 import type { KeptPatches } from '../../src/report/routing-figure.js'
 import type { Size2D } from '../../src/shapes.js'
+import { type DecodedImage, decodeFiles, refuseUnreadable } from '../run/decoded-images.js'
+import { namedImages } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
 import type { OpenedModel } from '../run/opened-model.js'
 import { loadTrained } from '../run/trained-model.js'
+import { csvLine } from '../terminal/csv.js'
 import { percent } from '../terminal/training-log.js'
 
 /** The flags of `pmoe predict`. */
 export interface PredictRequest {
   readonly backend?: BackendName | 'auto'
   readonly json?: boolean
+  readonly csv?: boolean
 }
 
 /** What a model says of one image file. */
@@ -26,25 +30,54 @@ interface Prediction {
   readonly experts?: readonly KeptPatches[]
 }
 
-/** Classifies image files and writes the classes, and for a mixture the patches that each expert kept. */
+/**
+ * Classifies image files and writes the classes, and for a mixture the patches that each expert kept; images that
+ * cannot be read are left out.
+ *
+ * @throws Error at the end, naming the images that could not be read
+ */
 export async function runPredict(
   directory: string,
-  paths: readonly string[],
+  named: readonly string[],
   request: PredictRequest,
 ): Promise<void> {
   const run = await openRun(directory)
+  const { paths, notes, ...found } = await namedImages(named)
+  const unreadable = [...found.unreadable]
   await useBackend(request.backend ?? 'auto')
   const opened = { model: await loadTrained(run), directory, config: run.config }
+  const { classNames } = run.config.dataset
+  const imageNotes = new ImageNotes()
+  if (request.csv) process.stdout.write(`${csvHeader(classNames)}\n`)
   for (let first = 0; first < paths.length; first += BATCH) {
-    const predictions = await predict(
-      opened,
-      paths.slice(first, first + BATCH),
-      run.config.dataset.classNames,
-    )
-    for (const prediction of predictions) {
-      process.stdout.write(`${request.json ? JSON.stringify(prediction) : predictionText(prediction)}\n`)
+    const some = paths.slice(first, first + BATCH)
+    const images = await decodeFiles(some, decodingOf(opened), unreadable, imageNotes)
+    for (const prediction of await predict(opened, images, classNames)) {
+      process.stdout.write(`${lineOf(prediction, classNames, request)}\n`)
     }
   }
+  for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${note}\n`)
+  refuseUnreadable(unreadable, paths.length + found.unreadable.length)
+}
+
+function lineOf(
+  prediction: Prediction,
+  classNames: readonly string[],
+  { json, csv }: PredictRequest,
+): string {
+  if (json) return JSON.stringify(prediction)
+  return csv ? csvRow(prediction, classNames) : predictionText(prediction)
+}
+
+function csvHeader(classNames: readonly string[]): string {
+  return csvLine(['image', 'class', 'probability', ...classNames.map(name => `probability of ${name}`)])
+}
+
+function csvRow(
+  { image, class: name, probability, probabilities }: Prediction,
+  classNames: readonly string[],
+): string {
+  return csvLine([image, name, probability, ...classNames.map(known => probabilities[known] ?? '')])
 }
 
 /** Images decoded and classified at a time. */
@@ -52,17 +85,17 @@ const BATCH = 32
 
 async function predict(
   opened: OpenedModel,
-  paths: readonly string[],
+  images: readonly DecodedImage[],
   classNames: readonly string[],
 ): Promise<Prediction[]> {
-  const decoding = decodingOf(opened)
-  const images = await Promise.all(paths.map(path => readImage(path, decoding)))
-  const pixels = new Uint8Array(Buffer.concat(images))
-  const { grid, images: explained } = await explain(opened.model, pixels, decoding.shape, {
+  if (images.length === 0) return []
+  const { shape } = decodingOf(opened)
+  const pixels = new Uint8Array(Buffer.concat(images.map(image => image.pixels)))
+  const { grid, images: explained } = await explain(opened.model, pixels, shape, {
     sensitivity: false,
   })
   return explained.map(({ probabilities, predicted, experts }, i) => ({
-    image: paths[i] ?? '',
+    image: images[i]?.path ?? '',
     class: classNames[predicted] ?? String(predicted),
     probability: probabilities[predicted] ?? Number.NaN,
     probabilities: Object.fromEntries(

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import type { PredictRequest } from './predict-action.js'
 import { backendOption } from './train.js'
 
@@ -7,10 +7,22 @@ export function predictCommand(): Command {
   return new Command('predict')
     .description('classify images with the trained model of a run, and show which patches its experts kept')
     .argument('<run>', 'folder of the run')
-    .argument('<image...>', 'image files: JPEG, PNG, WebP, ...; stretched to the size that the model expects')
+    .argument(
+      '<image...>',
+      'image files (JPEG, PNG, WebP, ...) or folders of them; stretched to the size that the model expects',
+    )
     .addOption(backendOption())
-    .option('--json', 'write one JSON line an image')
-    .addHelpText('after', '\nExample:\n  $ pmoe predict runs/first photo.jpg another.png')
+    .addOption(new Option('--json', 'write one JSON line an image').conflicts('csv'))
+    .option('--csv', 'write a table of comma-separated values, one line an image, without the patches')
+    .addHelpText(
+      'after',
+      `
+Images that cannot be read are named on the error stream, the others are classified, and the exit code is 1.
+
+Examples:
+  $ pmoe predict runs/first photo.jpg another.png
+  $ pmoe predict runs/first photos --csv > classes.csv`,
+    )
     .action(async (run: string, images: string[], request: PredictRequest) => {
       const { runPredict } = await import('./predict-action.js')
       await runPredict(run, images, request)

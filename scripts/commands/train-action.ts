@@ -63,10 +63,11 @@ async function finishRun(started: StartedRun, request: TrainRequest): Promise<vo
   const { dataset, model } = run.config
   const log = trainingLog(`${dataset.name} ${model.name}`, { json: request.json === true })
   log.record({ type: 'run', directory: run.directory, config: run.config } as const)
+  const watching = data.validation ? ` choosing by ${data.validation.count},` : ''
   log.note(
-    `${started.resume ? 'Continuing' : 'Training'} ${model.name} on ${data.train.count} images of ${dataset.name}, testing on ${data.test.count}; backend ${run.config.backend}, seed ${run.config.seed}, folder ${run.directory}`,
+    `${started.resume ? 'Continuing' : 'Training'} ${model.name} on ${data.train.count} images of ${dataset.name},${watching} testing on ${data.test.count}; backend ${run.config.backend}, seed ${run.config.seed}, folder ${run.directory}`,
   )
-  for (const note of started.notes) log.note(note)
+  for (const note of [...data.notes, ...started.notes]) log.note(note)
   const interrupt = onInterrupt(() => log.note('Stopping after the running step …'))
   try {
     const outcome = await trainRun({ ...started, log, signal: interrupt.signal })

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import { basename } from 'node:path'
 import sharp, { type OverlayOptions } from 'sharp'
 import type { ImageDecoding } from '../../src/data/image-decoding.js'
 import { type Explanation, type Explanations, explain } from '../../src/explain/explain.js'
@@ -7,6 +6,7 @@ import { decodeImage } from '../../src/files/image-files.js'
 import type { ExplainedImage } from '../../src/report/explanation-figure.js'
 import { cellRectangle } from '../../src/report/routing-figure.js'
 import type { Size2D } from '../../src/shapes.js'
+import type { DecodedImage } from './decoded-images.js'
 import type { OpenedModel } from './opened-model.js'
 
 /** Longest side of the pictures that overlays are drawn on, in pixels. */
@@ -17,24 +17,26 @@ export interface ExplainedImages extends Omit<Explanations, 'images'> {
   readonly images: readonly ExplainedImage[]
 }
 
-/** Decodes image files as the model was trained on them, explains them, and makes pictures of them. */
-export async function explainFiles(
+/**
+ * Explains images that were decoded as the model was trained on them, and makes pictures of them.
+ *
+ * @param decoded 1 or more
+ * @param nameOf what an image of a path is called
+ */
+export async function explainImages(
   { model }: OpenedModel,
-  paths: readonly string[],
+  decoded: readonly DecodedImage[],
   decoding: ImageDecoding,
-  classNames: readonly string[],
-  sensitivity: boolean,
+  { classNames, sensitivity, nameOf }: ExplainSettings,
 ): Promise<ExplainedImages> {
-  const files = await Promise.all(paths.map(path => readFile(path)))
-  const decoded = await Promise.all(files.map((bytes, i) => decodeImage(bytes, decoding, paths[i] ?? '')))
-  const { images, ...rest } = await explain(model, new Uint8Array(Buffer.concat(decoded)), decoding.shape, {
-    sensitivity,
-  })
+  const pixels = new Uint8Array(Buffer.concat(decoded.map(image => image.pixels)))
+  const { images, ...rest } = await explain(model, pixels, decoding.shape, { sensitivity })
   const shown = images.map(async (explanation, i): Promise<ExplainedImage> => {
-    const { uri, size } = await pictureOf(files[i] as Uint8Array, decoding, paths[i] ?? '')
+    const path = decoded[i]?.path ?? ''
+    const { uri, size } = await pictureOf(path, decoding)
     const { experts, sensitivity: lost } = explanation
     return {
-      name: basename(paths[i] ?? ''),
+      name: nameOf(path),
       uri,
       size,
       classes: classesOf(explanation, classNames),
@@ -52,12 +54,21 @@ function classesOf({ probabilities }: Explanation, names: readonly string[]): Ex
     .sort((a, b) => b.probability - a.probability)
 }
 
+/** How images are explained. */
+export interface ExplainSettings {
+  readonly classNames: readonly string[]
+  /** Removes patches one by one. */
+  readonly sensitivity: boolean
+  nameOf(path: string): string
+}
+
 /** What the model looks at, at the image's own resolution up to {@link pictureSide}. */
 async function pictureOf(
-  bytes: Uint8Array,
-  { shape, cropSide }: ImageDecoding,
-  name: string,
+  path: string,
+  { shape, ...decoding }: ImageDecoding,
 ): Promise<{ uri: string; size: Size2D }> {
+  const { cropSide } = decoding
+  const bytes = await readFile(path)
   const { width = 1, height = 1, autoOrient } = await sharp(bytes).metadata()
   const [fullHeight, fullWidth] =
     cropSide === undefined ? [autoOrient?.height ?? height, autoOrient?.width ?? width] : [cropSide, cropSide]
@@ -72,11 +83,7 @@ async function pictureOf(
     Math.max(shape[0], Math.round(fullHeight * ownScale)),
     Math.max(shape[1], Math.round(fullWidth * ownScale)),
   ]
-  const pixels = await decodeImage(
-    bytes,
-    { shape: [...own, 3], ...(cropSide !== undefined && { cropSide }) },
-    name,
-  )
+  const pixels = await decodeImage(bytes, { ...decoding, shape: [...own, 3] }, path)
   const raw = { width: own[1], height: own[0], channels: 3 } as const
   const png = await sharp(pixels, { raw }).resize(size[1], size[0], { kernel: 'nearest' }).png().toBuffer()
   return { uri: `data:image/png;base64,${png.toString('base64')}`, size }

@@ -1,32 +1,118 @@
-import { readdir, stat } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { basename, dirname, extname, join, resolve } from 'node:path'
+import { listImages } from '../../src/data/image-listing.js'
+import { LeftOut } from '../../src/data/left-out.js'
+import type { UnreadableImage } from '../../src/data/unreadable-images.js'
+import { dataFolder } from '../../src/files/data-folder.js'
 
-/** Endings of the image files that are taken out of a folder. */
-const imageEndings = new Set(['.jpg', '.jpeg', '.png', '.webp', '.gif', '.avif', '.tif', '.tiff', '.bmp'])
-
-/**
- * The image files that a person names: files as they are, and those in the folders named, by name.
- *
- * @throws Error when a path is not there, or a folder has no image files
- */
-export async function imagePaths(named: readonly string[]): Promise<string[]> {
-  const found = await Promise.all(
-    named.map(async path => {
-      const isFolder = await stat(path).then(
-        entry => entry.isDirectory(),
-        (cause: unknown) => {
-          throw new Error(`${path}: image must be readable, got ${(cause as Error).message}`, { cause })
-        },
-      )
-      return isFolder ? imagesIn(path) : [path]
-    }),
-  )
-  return found.flat()
+/** The image files that a person names. */
+export interface NamedImages {
+  readonly paths: readonly string[]
+  /** What was named and is not there, or has no images. */
+  readonly unreadable: readonly UnreadableImage[]
+  /** What of the folders was left out, a sentence each. */
+  readonly notes: readonly string[]
 }
 
-async function imagesIn(folder: string): Promise<string[]> {
-  const names = await readdir(folder)
-  const images = names.filter(name => imageEndings.has(extname(name).toLowerCase()) && !name.startsWith('.'))
-  if (images.length > 0) return images.sort().map(name => join(folder, name))
-  throw new Error(`${folder}: folder must hold image files, got 0 of ${names.length} entries`)
+/**
+ * Finds the image files that a person names: files as they are, and those in the folders named, at any depth, in the
+ * order of their names.
+ */
+export async function namedImages(named: readonly string[]): Promise<NamedImages> {
+  const paths: string[] = []
+  const unreadable: UnreadableImage[] = []
+  const notes: string[] = []
+  for (const path of named) {
+    try {
+      if (!(await isFolder(path))) paths.push(path)
+      else {
+        const inside = await imagesIn(path)
+        for (const image of inside.paths) paths.push(image)
+        notes.push(...inside.notes)
+      }
+    } catch (error) {
+      unreadable.push({ name: path, reason: (error as Error).message })
+    }
+  }
+  return { paths, unreadable, notes }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory()
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    const reason = code === 'ENOENT' || code === 'ENOTDIR' ? 'nothing there' : message
+    throw new Error(`${path}: image must be readable, got ${reason}`, { cause })
+  }
+}
+
+async function imagesIn(folder: string): Promise<{ paths: string[]; notes: string[] }> {
+  const source = dataFolder(folder)
+  const listing = await listImages(source, '')
+  const { paths, ignored } = listing
+  const leftOut = new LeftOut(source)
+  leftOut.add(listing)
+  if (paths.length > 0) return { paths: paths.map(path => join(folder, path)), notes: leftOut.notes }
+  const notes = leftOut.notes.map(note => `. ${note.replace(/\.$/, '')}`).join('')
+  throw new Error(`${folder}: folder must hold image files, got none among ${ignored} files${notes}`)
+}
+
+/**
+ * Names for what is made of images, one each: their own without the ending, and as much of the folders above, and the
+ * ending, as it takes to tell them apart on any disk: `cat/1.png` and `dog/1.png` become `cat-1` and `dog-1`.
+ *
+ * @param taken names that none may have
+ */
+export function outputNames(paths: readonly string[], taken: readonly string[] = []): string[] {
+  const levels = paths.map(() => 0)
+  const most = Math.max(1, ...paths.map(path => resolve(path).split(/[\\/]/).length)) + 1
+  for (let round = 0; round < most; round++) {
+    const owners = ownersOf(paths.map((path, i) => nameAt(path, levels[i] as number)))
+    const shared = [...owners].filter(([name, own]) => own.length > 1 || taken.includes(name))
+    if (shared.length === 0) break
+    for (const i of shared.flatMap(([, own]) => own)) levels[i] = (levels[i] as number) + 1
+  }
+  return numbered(
+    paths.map((path, i) => nameAt(path, levels[i] as number)),
+    taken,
+  )
+}
+
+/** Level 0: the name; 1: with its folder; 2: and with its ending; from 3 on: with more of the folders above. */
+function nameAt(path: string, level: number): string {
+  const full = resolve(path)
+  const ending = extname(full)
+  const stem = basename(full, ending)
+  if (level === 0) return stem
+  const folders = dirname(full)
+    .split(/[\\/]/)
+    .filter(folder => folder !== '')
+  const above = folders.slice(-Math.max(1, level - 1))
+  return [...above, stem, ...(level >= 2 && ending !== '' ? [ending.slice(1)] : [])].join('-')
+}
+
+/** Which images would have a name, where the disk tells neither cases nor compositions of letters apart. */
+function ownersOf(names: readonly string[]): Map<string, number[]> {
+  const owners = new Map<string, number[]>()
+  for (const [i, name] of names.entries()) {
+    const key = folded(name)
+    owners.set(key, [...(owners.get(key) ?? []), i])
+  }
+  return owners
+}
+
+/** Images that are named twice get numbers. */
+function numbered(names: readonly string[], taken: readonly string[]): string[] {
+  const used = new Set(taken)
+  return names.map(name => {
+    let free = name
+    for (let number = 2; used.has(folded(free)); number++) free = `${name}-${number}`
+    used.add(folded(free))
+    return free
+  })
+}
+
+function folded(name: string): string {
+  return name.normalize('NFC').toLowerCase()
 }

@@ -1,14 +1,17 @@
+import type { HalfName } from '../../src/data/dataset.js'
 import { datasetEntry } from '../../src/data/datasets.js'
 import type { CatalogHalf, ImageCatalog } from '../../src/data/image-catalog.js'
 import { recordsOf } from '../../src/data/image-records.js'
 import type { ImageSet } from '../../src/data/image-set.js'
+import { preparedHalves } from '../../src/data/prepared-manifest.js'
 import { preparedRecords } from '../../src/data/prepared-records.js'
 import { recognise } from '../../src/data/recognise.js'
 import type { Countable } from '../../src/data/summary.js'
 import { unreadFiles } from '../../src/data/unread-files.js'
+import type { UnreadableImage } from '../../src/data/unreadable-images.js'
 import { dataFolder, datasetSource } from '../../src/files/data-folder.js'
+import { type ExaminedImages, examineImages } from '../../src/files/examined-images.js'
 import { decodeImage } from '../../src/files/image-files.js'
-import { type ImageSizes, imageSizes } from '../../src/files/image-sizes.js'
 import { isPrepared, readManifest } from '../../src/files/prepared-set.js'
 import type { ImageShape } from '../../src/shapes.js'
 import { UsageError } from '../terminal/usage-error.js'
@@ -20,20 +23,25 @@ export interface Inspection {
   /** Where its files are, for people. */
   readonly place: string
   readonly shape: ImageShape
-  readonly train: InspectedHalf
-  readonly test: InspectedHalf
-  /** Sizes of the image files, where there are any. */
-  readonly sizes?: ImageSizes | undefined
+  /** Its halves, training first and test last. */
+  readonly halves: readonly InspectedHalf[]
+  /** What was found, left out or changed, a sentence each. */
+  readonly notes: readonly string[]
+  /** Images that are left out because they could not be read, where all were read. */
+  readonly unreadable: readonly UnreadableImage[]
+  /** What the image files are, where there are any. */
+  readonly examined?: ExaminedImages
 }
 
-/** The training or the test images. */
+/** The images of a half. */
 export interface InspectedHalf extends Countable {
+  readonly half: HalfName
   /** Reads the pixels of one image, (height, width, channels). */
   pixels(position: number): Promise<Uint8Array>
 }
 
-/** Image files whose headers are looked at. */
-const SIZED_FILES = 300
+/** Image files that are looked at. */
+const EXAMINED_FILES = 300
 
 /**
  * Opens a prepared folder.
@@ -43,14 +51,16 @@ const SIZED_FILES = 300
 export async function inspectPrepared(directory: string): Promise<Inspection> {
   const manifest = await readManifest(directory)
   const source = dataFolder(directory)
-  const half = async (name: 'train' | 'test') => {
-    const records = await preparedRecords(source, manifest, name)
+  const named = preparedHalves(manifest)
+  const halves = named.map(async ([half]): Promise<InspectedHalf> => {
+    const records = await preparedRecords(source, manifest, half)
     const pixels = async (position: number) => (await records.read(Int32Array.of(position))).images
-    return { ...records, pixels }
-  }
+    return { half, ...records, pixels }
+  })
   const { dataset, shape } = manifest
   const place = `${directory}, prepared from ${manifest.source}`
-  return { dataset, place, shape, train: await half('train'), test: await half('test') }
+  const unreadable = named.flatMap(([, { unreadable: images }]) => images)
+  return { dataset, place, shape, halves: await Promise.all(halves), notes: [], unreadable }
 }
 
 /**
@@ -69,13 +79,37 @@ export async function inspectDataset(request: DataRequest, seed: number): Promis
       dataset: entry.name,
       place,
       shape: catalog.decoding.shape,
-      train: catalogHalf(catalog, catalog.train),
-      test: catalogHalf(catalog, catalog.test),
-      sizes: await imageSizes(catalog.train, SIZED_FILES),
+      halves: halvesOf(catalog).map(([half, images]) => catalogHalf(catalog, half, images)),
+      notes: catalog.notes ?? [],
+      unreadable: [],
+      examined: await examineImages(
+        halvesOf(catalog).map(([, images]) => images),
+        catalog.decoding,
+        EXAMINED_FILES,
+      ),
     }
   }
-  const { train, test } = await entry.load(source, options)
-  return { dataset: entry.name, place, shape: train.shape, train: setHalf(train), test: setHalf(test) }
+  const loaded = await entry.load(source, options)
+  return {
+    dataset: entry.name,
+    place,
+    shape: loaded.train.shape,
+    halves: halvesOf(loaded).map(([half, set]) => setHalf(half, set)),
+    notes: loaded.notes ?? [],
+    unreadable: loaded.unreadable ?? [],
+  }
+}
+
+function halvesOf<Half>({
+  train,
+  validation,
+  test,
+}: {
+  readonly train: Half
+  readonly validation?: Half
+  readonly test: Half
+}): readonly (readonly [HalfName, Half])[] {
+  return [['train', train], ...(validation ? [['validation', validation] as const] : []), ['test', test]]
 }
 
 /**
@@ -102,20 +136,21 @@ export async function datasetOf(directory: string): Promise<string | undefined> 
   )
 }
 
-function catalogHalf(catalog: ImageCatalog, half: CatalogHalf): InspectedHalf {
+function catalogHalf(catalog: ImageCatalog, half: HalfName, images: CatalogHalf): InspectedHalf {
   const { classNames, groupNames, decoding } = catalog
-  const { count, labels, groups } = half
+  const { count, labels, groups } = images
   return {
+    half,
     count,
     labels,
     classNames,
     shape: decoding.shape,
     ...(groupNames && groups && { groupNames, groups }),
-    pixels: async position => decodeImage(await half.encoded(position), decoding, half.name(position)),
+    pixels: async position => decodeImage(await images.encoded(position), decoding, images.name(position)),
   }
 }
 
-function setHalf(set: ImageSet): InspectedHalf {
+function setHalf(half: HalfName, set: ImageSet): InspectedHalf {
   const records = recordsOf(set)
-  return { ...records, pixels: async position => (await records.read(Int32Array.of(position))).images }
+  return { half, ...records, pixels: async position => (await records.read(Int32Array.of(position))).images }
 }

@@ -5,7 +5,8 @@ import { UsageError } from '../terminal/usage-error.js'
 import type { OpenedModel } from './opened-model.js'
 
 /**
- * How images become what a model was trained on: the size of its input, and what its run cut out of each image.
+ * How images become what a model was trained on: the size of its input, and what its run cut out of each image and
+ * took for white.
  *
  * @throws UsageError when the model does not take images of a known size, with 1 or 3 channels
  */
@@ -17,5 +18,10 @@ export function decodingOf({ model, directory, config }: OpenedModel): ImageDeco
       `${directory}: the model must take images of [height, width, 1 or 3], got [${shape.map(side => side ?? 'any').join(', ')}]`,
     )
   }
-  return { shape: shape as unknown as ImageShape, ...cropping(config?.dataset.crop ?? 'none') }
+  const { crop = 'none', whiteLevel } = config?.dataset ?? {}
+  return {
+    shape: shape as unknown as ImageShape,
+    ...cropping(crop),
+    ...(whiteLevel !== undefined && { whiteLevel }),
+  }
 }

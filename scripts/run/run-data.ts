@@ -4,8 +4,11 @@ import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
 import type { DatasetOptions, DatasetSetting } from '../../src/data/dataset.js'
 import { type DatasetEntry, datasetEntry, datasets } from '../../src/data/datasets.js'
+import { counted } from '../../src/data/folder-halves.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
+import { preparedHalves } from '../../src/data/prepared-manifest.js'
+import { type UnreadableImage, unreadableText } from '../../src/data/unreadable-images.js'
 import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/image-files.js'
 import { isPrepared, openPrepared } from '../../src/files/prepared-set.js'
@@ -19,6 +22,10 @@ export interface RunData {
   readonly name: string
   readonly train: ImageSet | ImageStream
   readonly test: ImageSet | ImageStream
+  /** For early stopping and choosing, where the dataset has such a half. */
+  readonly validation?: ImageSet | ImageStream
+  /** What was found, left out or changed, a sentence each. */
+  readonly notes: readonly string[]
   /** For images that were prepared: the settings of the dataset with which they were. */
   readonly prepared?: PreparedSettings
 }
@@ -26,7 +33,7 @@ export interface RunData {
 /** Settings of a dataset that a run keeps, so that other images are treated alike. */
 export type PreparedSettings = Pick<
   DataRequest,
-  'imageSize' | 'crop' | 'gridSide' | 'targets' | 'distractors'
+  'imageSize' | 'crop' | 'whiteLevel' | 'gridSide' | 'targets' | 'distractors'
 >
 
 /**
@@ -42,16 +49,41 @@ export async function loadData(request: DataRequest, seed: number): Promise<RunD
     return openPreparedData(request.data, request, seed)
   }
   const source = datasetSource(entry, request.data ?? undefined)
-  const { name, train, test } = await entry.load(source, datasetOptions(request, seed))
+  const {
+    name,
+    train,
+    validation,
+    test,
+    notes = [],
+    unreadable = [],
+  } = await entry.load(source, datasetOptions(request, seed))
   const { balance } = request
   const augment = augmentation(request, seed)
   const shares = balance ? balanced(train, { by: balance }) : train
-  return { name, train: augment ? augmented(streamOf(shares), augment) : shares, test }
+  return {
+    name,
+    train: augment ? augmented(streamOf(shares), augment) : shares,
+    ...(validation && { validation }),
+    test,
+    notes: [...notes, ...unreadableNotes(unreadable)],
+  }
+}
+
+/** Names the images that were left out because they could not be read: the first ten, and how many there are. */
+export function unreadableNotes(
+  images: readonly UnreadableImage[],
+  heading = 'Left out, as they could not be read',
+): string[] {
+  if (images.length === 0) return []
+  const lines = images.slice(0, 10).map(image => `\n  ${unreadableText(image)}`)
+  const more = images.length > 10 ? `\n  and ${images.length - 10} more` : ''
+  return [`${heading}: ${counted(images.length, 'image')}${lines.join('')}${more}`]
 }
 
 /** The options of a dataset as a configuration has them. */
 export function datasetOptions(request: DataRequest, seed: number): DatasetOptions {
-  const { samples, testSamples, imageSize, crop, gridSide, targets, distractors, theory } = request
+  const { samples, testSamples, imageSize, crop, whiteLevel, maxUnreadable } = request
+  const { gridSide, targets, distractors, theory } = request
   const backgrounds = backgroundsOf(request)
   return {
     seed,
@@ -60,6 +92,8 @@ export function datasetOptions(request: DataRequest, seed: number): DatasetOptio
     ...(testSamples !== null && { testSamples }),
     ...(imageSize && { imageSize }),
     ...(crop && { crop }),
+    ...(whiteLevel !== undefined && { whiteLevel }),
+    ...(maxUnreadable !== undefined && { maxUnreadable }),
     ...(gridSide !== undefined && { gridSide }),
     ...(targets && { targets }),
     ...(distractors && { distractors }),
@@ -78,15 +112,15 @@ function backgroundsOf({ name, backgrounds }: DataRequest): DataSource | undefin
 async function openPreparedData(folder: string, request: DataRequest, seed: number): Promise<RunData> {
   const { name, samples, testSamples, balance } = request
   const augment = augmentation(request, seed)
-  const { train, test, manifest } = await openPrepared(folder, {
+  const { train, validation, test, manifest } = await openPrepared(folder, {
     dataset: name,
     ...(samples !== null && { samples }),
     ...(testSamples !== null && { testSamples }),
     ...(balance && { balance }),
     ...(augment && { augment }),
   })
-  const { imageSize, crop, gridSide, targets, distractors } = manifest.options
-  const settings = { imageSize, crop, gridSide, targets, distractors }
+  const { imageSize, crop, whiteLevel, gridSide, targets, distractors } = manifest.options
+  const settings = { imageSize, crop, whiteLevel, gridSide, targets, distractors }
   for (const [key, value] of Object.entries(settings) as [keyof PreparedSettings, unknown][]) {
     const asked = request[key]
     if (asked === undefined || JSON.stringify(asked) === JSON.stringify(value)) continue
@@ -96,7 +130,15 @@ async function openPreparedData(folder: string, request: DataRequest, seed: numb
     )
   }
   const known = Object.entries(settings).filter(([, value]) => value !== undefined)
-  return { name, train, test, prepared: Object.fromEntries(known) }
+  const unreadable = preparedHalves(manifest).flatMap(([, half]) => half.unreadable)
+  return {
+    name,
+    train,
+    ...(validation && { validation }),
+    test,
+    prepared: Object.fromEntries(known),
+    notes: unreadableNotes(unreadable),
+  }
 }
 
 function augmentation({ flip = false, padCrop = 0 }: DataRequest, seed: number): Augmentation | undefined {
@@ -119,6 +161,7 @@ export function checkSettings(entry: DatasetEntry, request: DataRequest): void {
 const settingFlags: Readonly<Record<DatasetSetting, string>> = {
   imageSize: '--image-size',
   crop: '--crop',
+  whiteLevel: '--white-level',
   gridSide: '--grid-side',
   targets: '--targets',
   distractors: '--distractors',

@@ -54,6 +54,7 @@ export async function trainRun({
   const options = {
     train: data.train,
     test: data.test,
+    ...(data.validation && { validation: data.validation }),
     ...trainOptions(config),
     optimizer: optimizerOf(config),
     configKey: configKey(config),

@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander'
+import type { UnreadableLimit } from '../../src/data/unreadable-images.js'
 
 /** Parses an integer of at least 1. */
 export function positiveInteger(text: string): number {
@@ -22,6 +23,14 @@ export function seedNumber(text: string): number {
 /** Parses a number above 0. */
 export function positiveNumber(text: string): number {
   return number(text, value => value > 0 && value < Infinity, 'a number above 0')
+}
+
+/** Parses a number of images, `3`, or a percentage of them, `2%`. */
+export function imagesOrShare(text: string): UnreadableLimit {
+  const isShare = /^\d+(\.\d+)?%$/.test(text)
+  if (isShare && Number.parseFloat(text) <= 100) return `${Number.parseFloat(text)}%`
+  if (/^\d+$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It must be a number of images or a share of them: 3, or 2%.')
 }
 
 /** Parses a share in [0, 1). */

@@ -118,10 +118,13 @@ class Progress {
     } else if (event.type === 'routers') {
       this.metrics = [routersText(event)]
     } else if (event.type === 'epoch') {
-      const { trainLoss, trainAccuracy, testAccuracy } = event
-      const accuracy =
-        testAccuracy === undefined ? `accuracy ${percent(trainAccuracy)}` : `test ${percent(testAccuracy)}`
-      this.metrics = [`loss ${trainLoss.toFixed(3)}`, accuracy]
+      const { trainLoss, trainAccuracy, validationAccuracy, testAccuracy } = event
+      const accuracies = [
+        ...(validationAccuracy === undefined ? [] : [`validation ${percent(validationAccuracy)}`]),
+        ...(testAccuracy === undefined ? [] : [`test ${percent(testAccuracy)}`]),
+      ]
+      const measured = accuracies.length > 0 ? accuracies : [`accuracy ${percent(trainAccuracy)}`]
+      this.metrics = [`loss ${trainLoss.toFixed(3)}`, ...measured]
     }
   }
 
@@ -148,9 +151,14 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
     testLoss === undefined || testAccuracy === undefined
       ? ''
       : `  test loss ${testLoss.toFixed(4)}  test accuracy ${percent(testAccuracy)}`
+  const { validationLoss, validationAccuracy } = event
+  const validation =
+    validationLoss === undefined || validationAccuracy === undefined
+      ? ''
+      : `  validation loss ${validationLoss.toFixed(4)}  validation accuracy ${percent(validationAccuracy)}`
   const worst = testWorstGroup === undefined ? '' : `  worst group ${percent(testWorstGroup)}`
   const kept = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
-  return `epoch ${event.epoch}/${progress.epochs}${kept}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  return `epoch ${event.epoch}/${progress.epochs}${kept}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {

@@ -1,17 +1,21 @@
 import { permutation, random } from '../random.js'
+import { decodeReadable } from './catalog-images.js'
 import { allocateImages, type ImagePool } from './composing.js'
 import type { DataSource } from './data-source.js'
 import { type DatasetOptions, testSeed } from './dataset.js'
-import { eachInParallel } from './each-in-parallel.js'
+import { halvesByName } from './folder-halves.js'
 import type { DecodeImage } from './image-decoding.js'
 import { listFolders, listImages } from './image-listing.js'
 import { readPngSize } from './png-header.js'
-import { keepForTest, testFolders } from './test-share.js'
+import { keepForTest } from './test-share.js'
+import { type UnreadableImage, UnreadableImages } from './unreadable-images.js'
 
 /** Images to lie behind others: training images have other ones than test images. */
 export interface Backgrounds {
   readonly train: ImagePool
   readonly test: ImagePool
+  /** Photographs that were left out because they could not be read. */
+  readonly unreadable: readonly UnreadableImage[]
 }
 
 /**
@@ -28,16 +32,21 @@ const mostBackgrounds = 20_000
  * Loads backgrounds of 32x32 RGB.
  *
  * Three kinds of folders are known: two sheets of 32x32 tiles, `train.png` and `test.png`; a copy of ImageNet, of which
- * the plants are taken; any other folder with images at any depth, with its halves in `train/` and `test/` (or `val/`,
- * `validation/`) where it has them. Photographs are stretched to the size. Where there are no halves, a fifth of the
+ * the plants are taken; any other folder with images at any depth, with its halves in `train/` and `test/`, or `val/`,
+ * where it has them (other names: `halvesByName`). Photographs are stretched to the size. Where there are no halves, a fifth of the
  * images is kept for testing, always the same ones.
  *
  * @param name of the dataset, for errors
- * @throws TypeError without a folder or without a decoder; Error when there are too few images, or one is damaged
+ * @throws TypeError without a folder or without a decoder; Error when there are too few images, or
+ *   too many of them are unreadable
  */
 export async function loadBackgrounds(
   name: string,
-  { backgrounds: source, decode }: Pick<DatasetOptions, 'backgrounds' | 'decode'>,
+  {
+    backgrounds: source,
+    decode,
+    maxUnreadable,
+  }: Pick<DatasetOptions, 'backgrounds' | 'decode' | 'maxUnreadable'>,
 ): Promise<Backgrounds> {
   if (!source) {
     throw new TypeError(`${name}: backgrounds must be a folder of images or a copy of ImageNet, got none`)
@@ -47,12 +56,16 @@ export async function loadBackgrounds(
     return {
       train: await readTiles(source, 'train.png', decode),
       test: await readTiles(source, 'test.png', decode),
+      unreadable: [],
     }
   }
   const { train, test } = await findHalves(source)
+  const where = `${name}: backgrounds`
+  const unreadable = new UnreadableImages(where, train.length + test.length, maxUnreadable)
   return {
-    train: await readPhotographs(source, train, decode),
-    test: await readPhotographs(source, test, decode),
+    train: await readPhotographs(source, train, decode, unreadable),
+    test: await readPhotographs(source, test, decode, unreadable),
+    unreadable: unreadable.images,
   }
 }
 
@@ -65,10 +78,12 @@ async function findHalves(
 ): Promise<{ train: readonly string[]; test: readonly string[] }> {
   const plants = await findPlants(source)
   if (plants) return split(source, plants)
-  const folders = await listFolders(source, '')
-  const testFolder = folders.includes('train') ? testFolders.find(name => folders.includes(name)) : undefined
-  if (testFolder === undefined) return split(source, (await listImages(source, '')).paths)
-  return { train: await someOf(source, 'train'), test: await someOf(source, testFolder) }
+  const halves = halvesByName(await listFolders(source, ''), source.describe(''))
+  const test = halves.test ?? halves.validation
+  if (halves.train === undefined || test === undefined) {
+    return split(source, (await listImages(source, '')).paths)
+  }
+  return { train: await someOf(source, halves.train), test: await someOf(source, test) }
 }
 
 /** The images of the plants in a copy of ImageNet; undefined where the folder is none. */
@@ -120,14 +135,25 @@ async function readPhotographs(
   source: DataSource,
   paths: readonly string[],
   decode: DecodeImage,
+  unreadable: UnreadableImages,
 ): Promise<ImagePool> {
-  const images = allocateImages('loadBackgrounds', paths.length, imageBytes)
-  await eachInParallel(paths.length, async position => {
-    const path = paths[position] as string
-    const pixels = await decode(await source.read(path), { shape }, source.describe(path))
-    images.set(pixels, position * imageBytes)
+  const memory = allocateImages('loadBackgrounds', paths.length, imageBytes)
+  const path = (position: number): string => paths[position] as string
+  const files = {
+    count: paths.length,
+    name: (position: number) => source.describe(path(position)),
+    encoded: (position: number) => source.read(path(position)),
+  }
+  const { images, positions } = await decodeReadable(files, {
+    decode,
+    decoding: { shape },
+    unreadable,
+    memory,
   })
-  return { images, count: paths.length, shape }
+  if (positions.length > 0) return { images, count: positions.length, shape }
+  throw new Error(
+    `${source.describe('')}: a half must hold an image that can be read, got 0 of ${paths.length}`,
+  )
 }
 
 /** Cuts a sheet into its tiles, row by row. */

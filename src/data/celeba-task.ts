@@ -52,7 +52,7 @@ export function faceDataset<Attribute extends string>(task: FaceTask<Attribute>)
     settings: ['imageSize', 'crop'],
     catalog,
     async load(source, options) {
-      return loadCatalog(task.name, await catalog(source, options), options.decode)
+      return loadCatalog(task.name, await catalog(source, options), options)
     },
   }
 }

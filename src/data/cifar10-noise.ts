@@ -43,6 +43,7 @@ export const cifar10Noise: DatasetEntry = {
         count: testSamples ?? eachOnce(test, targets),
         seed: testSeed,
       }),
+      unreadable: behind.unreadable,
     }
   },
 }

@@ -22,8 +22,23 @@ export interface DataSource {
    * @throws Error naming the folder when it is not there or cannot be read
    */
   list(folder: string): Promise<readonly string[]>
+  /**
+   * The links in a folder that `list` leaves out, since they lead nowhere or back to a folder above; sources without
+   * links need not have it.
+   *
+   * @throws as `list`
+   */
+  strayLinks?(folder: string): Promise<readonly StrayLink[]>
   /** The name of a file for people, as errors quote it; of the source itself for an empty path. */
   describe(path: string): string
+}
+
+/** A link that cannot be followed. */
+export interface StrayLink {
+  /** Name of the link in its folder. */
+  readonly name: string
+  /** What it leads to, for people: `a link that leads nowhere`. */
+  readonly why: string
 }
 
 /** A file of which parts can be read. */

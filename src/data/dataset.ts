@@ -5,6 +5,7 @@ import type { ImageCatalog } from './image-catalog.js'
 import type { DecodeImage } from './image-decoding.js'
 import type { ImageSet } from './image-set.js'
 import type { TheoryOptions } from './theory-patterns.js'
+import type { UnreadableImage, UnreadableLimit } from './unreadable-images.js'
 
 /** How much of a dataset to load. */
 export interface DatasetOptions {
@@ -21,6 +22,8 @@ export interface DatasetOptions {
   readonly imageSize?: Size2D
   /** What is cut out of an image before it is resized. */
   readonly crop?: CropName
+  /** The sample value that becomes 255, of images of more than 8 bits; see `ImageDecoding`. */
+  readonly whiteLevel?: number
   /** Cells on a side of a patch grid. */
   readonly gridSide?: number
   /** Class numbers of the pool that are to be recognised. */
@@ -33,6 +36,8 @@ export interface DatasetOptions {
   readonly theory?: Partial<TheoryOptions>
   /** Decodes the image files of datasets that have any. */
   readonly decode?: DecodeImage
+  /** Images that may be unreadable and are then left out: a number, or a share of all; `'1%'` by default. */
+  readonly maxUnreadable?: UnreadableLimit
 }
 
 /** What is cut out of the middle of an image: all of it, or a square of so many pixels. */
@@ -42,17 +47,27 @@ export type CropName = 'none' | 'center178' | 'center148' | 'center108'
 export type DatasetSetting =
   | 'imageSize'
   | 'crop'
+  | 'whiteLevel'
   | 'gridSide'
   | 'targets'
   | 'distractors'
   | 'backgrounds'
   | 'theory'
 
+/** What images are for: training; early stopping and choosing; the number that is reported. */
+export type HalfName = 'train' | 'validation' | 'test'
+
 /** A dataset, loaded. */
 export interface Dataset {
   readonly name: string
   readonly train: ImageSet
+  /** For early stopping and choosing, where the dataset has such a half besides the one that is reported. */
+  readonly validation?: ImageSet
   readonly test: ImageSet
+  /** What was found, left out or changed, a sentence each. */
+  readonly notes?: readonly string[]
+  /** Images that were left out because they could not be read. */
+  readonly unreadable?: readonly UnreadableImage[]
 }
 
 /** One line of the table of datasets. */

@@ -44,6 +44,7 @@ export const fashionNoise: DatasetEntry = {
         count: testSamples,
         seed: testSeed,
       }),
+      unreadable: behind.unreadable,
     }
   },
 }

@@ -6,7 +6,11 @@ import type { ImageDecoding } from './image-decoding.js'
  */
 export interface ImageCatalog {
   readonly train: CatalogHalf
+  /** For early stopping and choosing, where the dataset has such a half besides the one that is reported. */
+  readonly validation?: CatalogHalf
   readonly test: CatalogHalf
+  /** What was found and what was left out, a sentence each. */
+  readonly notes?: readonly string[]
   readonly classNames: readonly string[]
   readonly groupNames?: readonly string[]
   /** How its images are decoded. */

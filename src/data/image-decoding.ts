@@ -6,6 +6,11 @@ export interface ImageDecoding {
   readonly shape: ImageShape
   /** Side in pixels of the square that is cut out of the middle before the image is resized; all of it without. */
   readonly cropSide?: number
+  /**
+   * The sample value that becomes 255, for images of more than 8 bits: 4095 for 12 bits. Without it 65535; 4095 where no
+   * sample is larger; for floating-point samples 1, or 255 where one is larger than 1.
+   */
+  readonly whiteLevel?: number
 }
 
 /**
@@ -13,7 +18,13 @@ export interface ImageDecoding {
  *
  * @param bytes of the image file
  * @param name of the image, for errors
+ * @param note told what was done to the image that its owner may not expect, in words without the name
  * @returns pixels 0..255, (height, width, channels), row-major
  * @throws Error naming the image when it is empty, corrupt, cut short, or not an image
  */
-export type DecodeImage = (bytes: Uint8Array, decoding: ImageDecoding, name: string) => Promise<Uint8Array>
+export type DecodeImage = (
+  bytes: Uint8Array,
+  decoding: ImageDecoding,
+  name: string,
+  note?: (text: string) => void,
+) => Promise<Uint8Array>

@@ -1,15 +1,18 @@
 import { loadCatalog } from './catalog-images.js'
 import type { DataSource } from './data-source.js'
 import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
+import { findClasses, sameClasses } from './folder-classes.js'
+import { counted, findLayout } from './folder-halves.js'
 import type { CatalogHalf } from './image-catalog.js'
-import { type ImageListing, listFolders, listImages } from './image-listing.js'
+import { joined, listImages } from './image-listing.js'
+import { countedEndings, LeftOut } from './left-out.js'
 import { nestedOrder } from './nested-order.js'
 import { photoDecoding } from './photo-decoding.js'
-import { keepForTest, testFolders } from './test-share.js'
+import { keepForTest } from './test-share.js'
 
 /**
- * A person's own labelled images: one folder a class, or such folders in `train/` and in `test/` (or `val/`,
- * `validation/`).
+ * A person's own labelled images: one folder a class, or such folders in `train/` and in `test/` or `val/`, or in all
+ * three; see `findLayout` for the names of halves.
  *
  * Images may lie in folders within those of the classes; hidden files and files that are no images by their names do
  * not count. Without a test half, a fifth of the images of each class is kept for it: always the same ones, whatever
@@ -20,80 +23,87 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog'>>
   title: 'Your images',
   source: 'folder',
   description:
-    'Your own images: one folder a class, or train/ and test/ with such folders; RGB, 64x64 by default.',
+    'Your own images: one folder a class, or train/, val/ and test/ with such folders; RGB, 64x64 by default.',
   licence: 'yours',
   homepage: 'README.md, "Your own data"',
-  settings: ['imageSize', 'crop'],
+  settings: ['imageSize', 'crop', 'whiteLevel'],
   async catalog(source, options) {
     checkSamples(imageFolder.name, options)
     const decoding = photoDecoding(imageFolder.name, options)
-    const { classNames, train, test } = await findHalves(source)
+    const { classNames, train, validation, test, notes } = await findHalves(source)
     return {
       train: half(source, classNames, train, options.samples, options.seed),
+      ...(validation && { validation: half(source, classNames, validation, undefined, testSeed) }),
       test: half(source, classNames, test, options.testSamples, testSeed),
       classNames,
       decoding,
+      notes,
     }
   },
   async load(source, options) {
     const catalog = await imageFolder.catalog(source, options)
-    return loadCatalog(imageFolder.name, catalog, options.decode)
+    return loadCatalog(imageFolder.name, catalog, options)
   },
 }
 
 /** The image files of a half, class by class. */
 type ClassFiles = readonly (readonly string[])[]
 
+/** The image files of every half that there is. */
 interface Halves {
   readonly classNames: readonly string[]
   readonly train: ClassFiles
+  readonly validation?: ClassFiles
   readonly test: ClassFiles
+  readonly notes: readonly string[]
 }
 
 async function findHalves(source: DataSource): Promise<Halves> {
-  const folders = await listFolders(source, '')
-  const hasTrain = folders.includes('train')
-  const testFolder = hasTrain ? testFolders.find(name => folders.includes(name)) : undefined
-  const trainFolder = hasTrain ? 'train' : ''
-  const classNames = await classesIn(source, trainFolder)
-  const train = await filesOf(source, trainFolder, classNames)
-  if (testFolder === undefined) return { classNames, ...split(source, classNames, train) }
-  const tested = await listFolders(source, testFolder)
-  const odd = [...tested.filter(name => !classNames.includes(name)), ...missing(classNames, tested)]
-  if (odd.length > 0) {
-    throw new Error(
-      `${source.describe(testFolder)}: classes must be those of ${source.describe(trainFolder)}, ` +
-        `got ${odd.map(name => JSON.stringify(name)).join(', ')} in one of them only`,
+  const { halves, notes: found } = await findLayout(source)
+  const classes = await findClasses(source, halves.train)
+  const notes = [...found, ...classes.notes]
+  const beside = new LeftOut(source)
+  const filesIn = async (half: string): Promise<ClassFiles> => {
+    const folders = half === halves.train ? classes.folders : await sameClasses(source, half, classes, notes)
+    return filesOf(source, half, folders, beside)
+  }
+  const all = await filesIn(halves.train)
+  const { validation: watched, test: reported } = halves
+  const validation = watched === undefined ? undefined : await filesIn(watched)
+  const { train, test } =
+    reported === undefined ? split(source, classes.names, all) : { train: all, test: await filesIn(reported) }
+  if (reported === undefined) {
+    notes.push(
+      `No test half: ${counted(test.flat().length, 'image')}, a fifth of each class, ` +
+        'are kept for testing, always the same ones.',
     )
   }
-  return { classNames, train, test: await filesOf(source, testFolder, classNames) }
-}
-
-function missing(classNames: readonly string[], found: readonly string[]): string[] {
-  return classNames.filter(name => !found.includes(name))
-}
-
-async function classesIn(source: DataSource, folder: string): Promise<readonly string[]> {
-  const classNames = [...(await listFolders(source, folder))].sort()
-  if (classNames.length >= 2) return classNames
-  const got = classNames.length === 0 ? 'none' : `only ${JSON.stringify(classNames[0])}`
-  throw new Error(
-    `${source.describe(folder)}: folder must hold a folder for each of 2 or more classes, got ${got}`,
-  )
+  return {
+    classNames: classes.names,
+    train,
+    ...(validation && { validation }),
+    test,
+    notes: [...notes, ...beside.notes],
+  }
 }
 
 async function filesOf(
   source: DataSource,
-  folder: string,
-  classNames: readonly string[],
-): Promise<readonly (readonly string[])[]> {
+  half: string,
+  folders: readonly string[],
+  beside: LeftOut,
+): Promise<ClassFiles> {
+  await beside.addLinks(half)
   const files: (readonly string[])[] = []
-  for (const name of classNames) {
-    const path = folder === '' ? name : `${folder}/${name}`
-    const { paths, ignored }: ImageListing = await listImages(source, path)
+  for (const name of folders) {
+    const path = joined(half, name)
+    const listing = await listImages(source, path)
+    beside.add(listing)
+    const { paths, ignored, unsupported } = listing
     if (paths.length === 0) {
+      const kinds = unsupported.length > 0 ? `${countedEndings(unsupported)} among ` : ''
       throw new Error(
-        `${source.describe(path)}: class must hold an image, got none (${ignored} other files; images end in ` +
+        `${source.describe(path)}: class must hold an image, got none (${kinds}${ignored} other files; images end in ` +
           '.jpg, .png, .webp, .gif, .avif or .tif)',
       )
     }

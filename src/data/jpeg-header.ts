@@ -12,6 +12,8 @@ export interface JpegHeader {
   readonly hasExif: boolean
   /** Whether it carries a colour profile (ICC). */
   readonly hasProfile: boolean
+  /** Byte at which the first scan begins: its marker. */
+  readonly scan: number
 }
 
 const startOfImage = 0xd8
@@ -43,7 +45,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | undefined {
       at++
       continue
     }
-    if (marker === startOfScan) return frame && { ...frame, hasExif, hasProfile }
+    if (marker === startOfScan) return frame && { ...frame, hasExif, hasProfile, scan: at }
     if (marker === endOfImage) return undefined
     const length = view.getUint16(at + 2)
     if (marker === app1) hasExif ||= startsWith(bytes, at + 4, 'Exif')
@@ -59,6 +61,18 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader | undefined {
     at += 2 + length
   }
   return undefined
+}
+
+/**
+ * Whether a JPEG file has a marker of its end behind its first scan; no other byte pairs of scans are such markers.
+ *
+ * @param scan byte at which the first scan begins
+ */
+export function hasJpegEnd(bytes: Uint8Array, scan: number): boolean {
+  for (let at = bytes.length - 2; at > scan; at--) {
+    if (bytes[at] === 0xff && bytes[at + 1] === endOfImage) return true
+  }
+  return false
 }
 
 function startsWith(bytes: Uint8Array, at: number, word: string): boolean {

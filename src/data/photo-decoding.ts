@@ -13,14 +13,14 @@ const defaultSide = 64
  */
 export function photoDecoding(
   dataset: string,
-  { imageSize = [defaultSide, defaultSide], crop = 'none' }: DatasetOptions,
+  { imageSize = [defaultSide, defaultSide], crop = 'none', whiteLevel }: DatasetOptions,
 ): ImageDecoding & { readonly shape: ImageShape } {
   const [height, width] = size2D(imageSize, `${dataset}: imageSize`)
   if (!Object.hasOwn(cropSides, crop)) {
     const known = Object.keys(cropSides).join(', ')
     throw new RangeError(`${dataset}: crop must be one of ${known}, got ${crop}`)
   }
-  return { shape: [height, width, 3], ...cropping(crop) }
+  return { shape: [height, width, 3], ...cropping(crop), ...(whiteLevel !== undefined && { whiteLevel }) }
 }
 
 /** What of an image's decoding a crop decides. */

@@ -1,3 +1,4 @@
+import type { HalfName } from './dataset.js'
 import { checkBoxes } from './object-box.js'
 import type { PreparedManifest } from './prepared-manifest.js'
 import { readSafetensors, type StoredTensor, writeSafetensors } from './safetensors.js'
@@ -62,7 +63,7 @@ export function readIndex(bytes: Uint8Array, name: string, count: number): Prepa
 export function checkIndex(
   { labels, groups, trueCell, objectBox }: PreparedIndex,
   { classNames, groupNames, cells, objectBoxes, shape }: PreparedManifest,
-  half: 'train' | 'test',
+  half: HalfName,
   name: string,
 ): void {
   const parts = [

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { HalfName } from './dataset.js'
 
 /** Name of the file that tells what a folder of prepared images holds. */
 export const manifestFile = 'manifest.json'
@@ -47,6 +48,8 @@ const manifestSchema = z.strictObject({
   /** Whether each record has the box of its object; folders without any leave it out. */
   objectBoxes: z.literal(true).exactOptional(),
   train: halfSchema,
+  /** Only where the dataset has such a half besides the one that is reported. */
+  validation: halfSchema.exactOptional(),
   test: halfSchema,
 })
 
@@ -60,8 +63,15 @@ export type PreparedHalf = PreparedManifest['train']
 export type PreparedShard = PreparedHalf['shards'][number]
 /** The options of the dataset that was prepared. */
 export type PreparedOptions = PreparedManifest['options']
-/** An image that could not be decoded. */
-export type UnreadableImage = PreparedHalf['unreadable'][number]
+
+/** The halves that a manifest has, with their names. */
+export function preparedHalves({
+  train,
+  validation,
+  test,
+}: Pick<PreparedManifest, HalfName>): readonly (readonly [HalfName, PreparedHalf])[] {
+  return [['train', train], ...(validation ? [['validation', validation] as const] : []), ['test', test]]
+}
 
 /** The text of a manifest. */
 export function manifestText(manifest: Omit<PreparedManifest, 'format' | 'version'>): string {
@@ -98,8 +108,7 @@ export function parseManifest(text: string, path: string): PreparedManifest {
 
 /** Every way of counting the images must come to the same number. */
 function checkSums(manifest: PreparedManifest, path: string): void {
-  for (const name of ['train', 'test'] as const) {
-    const half = manifest[name]
+  for (const [name, half] of preparedHalves(manifest)) {
     const ways = {
       classCounts: half.classCounts,
       ...(half.groupCounts && { groupCounts: half.groupCounts }),
@@ -114,8 +123,9 @@ function checkSums(manifest: PreparedManifest, path: string): void {
   checkNames(manifest, path)
 }
 
-function checkNames({ train, test, classNames, groupNames }: PreparedManifest, path: string): void {
-  for (const half of [train, test]) {
+function checkNames(manifest: PreparedManifest, path: string): void {
+  const { classNames, groupNames } = manifest
+  for (const [, half] of preparedHalves(manifest)) {
     const pairs = [
       ['classCounts', half.classCounts.length, classNames.length],
       ['groupCounts', half.groupCounts?.length ?? 0, groupNames?.length ?? 0],

@@ -1,5 +1,6 @@
 import type { ImageShape } from '../shapes.js'
 import type { DataSource } from './data-source.js'
+import type { HalfName } from './dataset.js'
 import type { ImageRecords } from './image-records.js'
 import type { ImageBatch } from './image-set.js'
 import { readPreparedImage } from './prepared-image.js'
@@ -25,17 +26,17 @@ const readBytes = 2 ** 22
 export async function preparedRecords(
   source: DataSource,
   manifest: PreparedManifest,
-  half: 'train' | 'test',
+  half: HalfName,
   samples?: number,
 ): Promise<ImageRecords> {
-  const described = manifest[half]
+  const described = halfOf(manifest, half, source)
   const { shape, classNames, groupNames, cells } = manifest
   const name = source.describe(described.index.file)
   const index = readIndex(await source.read(described.index.file), name, described.count)
   // Once, here, so that a stream need not.
   checkIndex(index, manifest, half, name)
   const count = samples ?? described.count
-  if (samples !== undefined) checkAsked(manifest, half, samples, source.describe(''))
+  if (samples !== undefined) checkAsked(manifest, described, half, samples, source.describe(''))
   const { labels, groups, trueCell, objectBox } = index
   return {
     count,
@@ -49,15 +50,22 @@ export async function preparedRecords(
   }
 }
 
+function halfOf(manifest: PreparedManifest, half: HalfName, source: DataSource): PreparedHalf {
+  const described = manifest[half]
+  if (described) return described
+  throw new RangeError(`${source.describe('')}: half must be one that was prepared, got ${half}`)
+}
+
 /** Classes take turns, so of so many images each class must have its share; groups have theirs as in the whole. */
 function checkAsked(
   manifest: PreparedManifest,
-  half: 'train' | 'test',
+  described: PreparedHalf,
+  half: HalfName,
   samples: number,
   folder: string,
 ): void {
   const { classNames, groupNames } = manifest
-  const { count, classCounts, groupCounts } = manifest[half]
+  const { count, classCounts, groupCounts } = described
   const classes = classNames.map((name, label) => {
     const asked = Math.ceil((samples - label) / classNames.length)
     return { what: `class ${label} "${name}"`, asked, found: classCounts[label] ?? 0 }

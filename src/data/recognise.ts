@@ -5,8 +5,9 @@ import { findCeleba } from './celeba-layout.js'
 import { type CifarFormat, cifar10Format, findCifar } from './cifar.js'
 import { cifar100Format } from './cifar100.js'
 import type { DataSource } from './data-source.js'
+import { findLayout, halfOf } from './folder-halves.js'
 import { hasIdx } from './idx-files.js'
-import { listFolders } from './image-listing.js'
+import { folderContent, joined, listFolders } from './image-listing.js'
 import { tfdsFolder } from './tfds-records.js'
 
 /** A format on the disk, and what can be trained from it. */
@@ -97,14 +98,15 @@ async function hasTfds(source: DataSource, dataset: string): Promise<boolean> {
 
 /** Looks into the folders of the classes, not into the folders in these: a home directory would take for ever. */
 async function hasImageFolders(source: DataSource): Promise<boolean> {
-  const folders = await listFolders(source, '').catch((): string[] => [])
-  const above = folders.includes('train') ? 'train' : ''
-  const classes = above === '' ? folders : await listFolders(source, above)
+  // What cannot be told apart, or read, is for the dataset to say.
+  const layout = await findLayout(source).catch(() => undefined)
+  const above = layout?.halves.train ?? ''
+  const classes = await listFolders(source, above).catch((): string[] => [])
   let withImages = 0
   for (const name of classes) {
-    const files = await source.list(above === '' ? name : `${above}/${name}`).catch((): string[] => [])
-    if (files.some(file => /\.(jpe?g|png|webp|gif|avif|tiff?)$/i.test(file))) withImages++
+    const content = await folderContent(source, joined(above, name)).catch(() => undefined)
+    if (!content || content.images.length > 0) withImages++
     if (withImages === 2) return true
   }
-  return false
+  return layout === undefined && classes.some(name => halfOf(name) !== undefined)
 }

@@ -4,9 +4,6 @@ import { testSeed } from './dataset.js'
 /** Share of the images that are kept for testing, where a folder has no test half of its own. */
 export const testShare = 0.2
 
-/** Folders in which a test half lies beside `train/`, in the order in which one is chosen. */
-export const testFolders = ['test', 'val', 'validation'] as const
-
 /**
  * Divides images into a training and a test half: always the same way, so that runs of different seeds are compared on
  * the same test images.

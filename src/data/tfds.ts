@@ -27,7 +27,7 @@ export const tfds: DatasetEntry = {
   settings: ['imageSize', 'crop'],
   catalog,
   async load(source, options) {
-    return loadCatalog(tfds.name, await catalog(source, options), options.decode)
+    return loadCatalog(tfds.name, await catalog(source, options), options)
   },
 }
 

@@ -1,8 +1,8 @@
 import { existsSync, statSync } from 'node:fs'
-import { open, readdir, readFile, stat } from 'node:fs/promises'
-import { dirname, isAbsolute, relative, resolve } from 'node:path'
+import { open, readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type ByteSource, noFiles } from '../data/data-source.js'
+import { type ByteSource, noFiles, type StrayLink } from '../data/data-source.js'
 import type { DataSource, DatasetEntry } from '../data/datasets.js'
 import { archiveAdvice } from '../data/unread-files.js'
 import { withArchives, zipSource } from './zip-source.js'
@@ -49,17 +49,11 @@ function plainFolder(root: string): DataSource {
     },
     open: path => openFile(locate(path)),
     async list(folder) {
-      const full = locate(folder)
-      const entries = await readdir(full, { withFileTypes: true }).catch((cause: unknown) => {
-        throw new Error(`${full}: folder must be readable, got ${reason(cause)}`, { cause })
-      })
-      const names = entries.map(async entry => {
-        const isFolder = entry.isSymbolicLink()
-          ? (await stat(resolve(full, entry.name))).isDirectory()
-          : entry.isDirectory()
-        return isFolder ? `${entry.name}/` : entry.name
-      })
-      return (await Promise.all(names)).sort()
+      const entries = await entriesOf(locate(folder))
+      return entries.flatMap(entry => ('why' in entry ? [] : [entry.name])).sort()
+    },
+    async strayLinks(folder) {
+      return (await entriesOf(locate(folder))).filter(entry => 'why' in entry)
     },
     async exists(path) {
       const full = locate(path)
@@ -72,6 +66,29 @@ function plainFolder(root: string): DataSource {
     },
     describe: locate,
   }
+}
+
+/** What a folder holds, folders with `/` at the end of their names, and which of its links cannot be followed. */
+async function entriesOf(full: string): Promise<({ readonly name: string } | StrayLink)[]> {
+  const entries = await readdir(full, { withFileTypes: true }).catch((cause: unknown) => {
+    throw new Error(`${full}: folder must be readable, got ${reason(cause)}`, { cause })
+  })
+  const named = entries.map(async entry => {
+    const { name } = entry
+    if (!entry.isSymbolicLink()) return { name: entry.isDirectory() ? `${name}/` : name }
+    const path = resolve(full, name)
+    try {
+      if (!(await stat(path)).isDirectory()) return { name }
+      const [target, own] = await Promise.all([realpath(path), realpath(full)])
+      const leadsBack = own === target || own.startsWith(target.endsWith(sep) ? target : target + sep)
+      return leadsBack ? { name, why: 'a link that leads back to a folder above' } : { name: `${name}/` }
+    } catch (cause) {
+      const isCircle = (cause as NodeJS.ErrnoException).code === 'ELOOP'
+      const why = isAbsent(cause) ? 'leads nowhere' : isCircle ? 'leads in a circle' : 'cannot be followed'
+      return { name, why: `a link that ${why}` }
+    }
+  })
+  return Promise.all(named)
 }
 
 /**

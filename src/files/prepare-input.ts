@@ -5,6 +5,7 @@ import type { DecodeImage } from '../data/image-decoding.js'
 import type { ImageSet } from '../data/image-set.js'
 import { largestNested, nestedOrder } from '../data/nested-order.js'
 import { pickBoxes } from '../data/object-box.js'
+import type { UnreadableImage } from '../data/unreadable-images.js'
 import type { ImageShape, Size2D } from '../shapes.js'
 
 /** The images that are to be prepared, training or test, in the order in which they are stored. */
@@ -30,7 +31,12 @@ export interface PrepareInput {
   /** Whether the images have the boxes of their objects. */
   readonly objectBoxes?: true
   readonly train: InputHalf
+  readonly validation?: InputHalf
   readonly test: InputHalf
+  /** What was found and what was left out, a sentence each. */
+  readonly notes: readonly string[]
+  /** Images that the dataset itself has left out, since they are unreadable. */
+  readonly unreadable: readonly UnreadableImage[]
 }
 
 /**
@@ -47,7 +53,7 @@ export async function prepareInput(
   decode: DecodeImage,
 ): Promise<PrepareInput> {
   if (entry.catalog) return fromCatalog(await entry.catalog(source, { ...options, decode }), decode)
-  const { train, test } = await nestedDataset(entry, source, { ...options, decode })
+  const { train, test, notes, unreadable } = await nestedDataset(entry, source, { ...options, decode })
   const { shape, classNames, groupNames, cells, objectBox } = train.set
   return {
     shape,
@@ -57,6 +63,8 @@ export async function prepareInput(
     ...(objectBox && { objectBoxes: true }),
     train: fromSet(train),
     test: fromSet(test),
+    notes,
+    unreadable,
   }
 }
 
@@ -74,7 +82,10 @@ function fromCatalog(catalog: ImageCatalog, decode: DecodeImage): PrepareInput {
     classNames,
     ...(groupNames && { groupNames }),
     train: half(catalog.train),
+    ...(catalog.validation && { validation: half(catalog.validation) }),
     test: half(catalog.test),
+    notes: catalog.notes ?? [],
+    unreadable: [],
   }
 }
 
@@ -110,8 +121,8 @@ async function nestedDataset(
   const { samples, testSamples, seed } = options
   const asStored = (half: ImageSet): NestedSet => ({ set: half })
   if (samples !== undefined && testSamples !== undefined) {
-    const { train, test } = await entry.load(source, options)
-    return { train: asStored(train), test: asStored(test) }
+    const { train, test, notes = [], unreadable = [] } = await entry.load(source, options)
+    return { train: asStored(train), test: asStored(test), notes, unreadable }
   }
   const all = await entry.load(source, options)
   const even = (set: ImageSet) => largestNested(set) === set.count
@@ -126,6 +137,8 @@ async function nestedDataset(
   return {
     train: samples === undefined ? nested(again.train, seed) : asStored(again.train),
     test: testSamples === undefined ? nested(again.test, testSeed) : asStored(again.test),
+    notes: again.notes ?? [],
+    unreadable: again.unreadable ?? [],
   }
 }
 
@@ -135,7 +148,7 @@ interface NestedSet {
   readonly order?: Int32Array
 }
 
-interface NestedDataset {
+interface NestedDataset extends Pick<PrepareInput, 'notes' | 'unreadable'> {
   readonly train: NestedSet
   readonly test: NestedSet
 }

@@ -284,11 +284,11 @@ async function begunState(directory: string, force: boolean): Promise<Begun | un
 /** A digest of the job and of what is known of every image before it is decoded. */
 function jobKey(
   job: PrepareJob,
-  { shape, classNames, groupNames, cells, train, test }: PrepareInput,
+  { shape, classNames, groupNames, cells, train, validation, test }: PrepareInput,
 ): string {
   const hash = createHash('sha256')
   hash.update(JSON.stringify({ job, shape, classNames, groupNames, cells }))
-  for (const half of [train, test]) addHalf(hash, half)
+  for (const half of [train, ...(validation ? [validation] : []), test]) addHalf(hash, half)
   return hash.digest('hex')
 }
 

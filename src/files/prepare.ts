@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { DataSource } from '../data/data-source.js'
-import type { DatasetEntry, DatasetOptions } from '../data/dataset.js'
+import type { DatasetEntry, DatasetOptions, HalfName } from '../data/dataset.js'
 import type { DecodeImage } from '../data/image-decoding.js'
+import { ImageNotes } from '../data/image-notes.js'
 import { boxAt } from '../data/object-box.js'
 import type { PreparedImage } from '../data/prepared-image.js'
 import { writeIndex } from '../data/prepared-index.js'
@@ -12,9 +13,14 @@ import {
   type PreparedHalf,
   type PreparedManifest,
   parseManifest,
-  type UnreadableImage,
 } from '../data/prepared-manifest.js'
 import { shardFile } from '../data/tfrecord-shards.js'
+import {
+  type UnreadableImage,
+  UnreadableImages,
+  type UnreadableLimit,
+  unreadableText,
+} from '../data/unreadable-images.js'
 import { isPositiveInteger } from '../shapes.js'
 import { writeFileAtomic } from './atomic.js'
 import { dataFolder } from './data-folder.js'
@@ -35,8 +41,11 @@ export interface PrepareRequest {
   readonly directory: string
   /** Records a file; by default so many that a file has about 16 MiB. A killed preparation loses at most one file. */
   readonly recordsPerShard?: number
-  /** Images that may be impossible to decode, before preparing stops; 10 by default. */
-  readonly maxUnreadable?: number
+  /**
+   * Images that may be unreadable before preparing stops: a number, or a share of all; that of the options, or `'1%'`,
+   * by default.
+   */
+  readonly maxUnreadable?: UnreadableLimit
   /** Images that are decoded at a time; 4 a core by default. */
   readonly inFlight?: number
   /** Replaces what was prepared in the folder. */
@@ -44,6 +53,8 @@ export interface PrepareRequest {
   /** Stops at once; what is finished stays. */
   readonly signal?: AbortSignal
   onProgress?(progress: PrepareProgress): void
+  /** Told at the end what was found, left out or changed, a sentence each; of the images that this call decoded. */
+  onNotes?(notes: readonly string[]): void
 }
 
 /** How far preparing is. */
@@ -58,7 +69,6 @@ export interface PrepareProgress {
 }
 
 const defaultShardBytes = 2 ** 24
-const defaultMaxUnreadable = 10
 
 /**
  * Decodes or composes the images of a dataset once, and stores them as files of records with checksums, an index and a
@@ -77,15 +87,20 @@ export async function prepareDataset(request: PrepareRequest): Promise<PreparedM
   const { entry, source, options, decode, directory, force = false } = request
   checkRequest(request)
   await refuseLocked(directory, 'prepareDataset')
-  const input = await prepareInput(entry, source, options, decode)
+  const notes = new ImageNotes()
+  const input = await prepareInput(entry, source, options, notes.listen(decode))
   const recordsPerShard = request.recordsPerShard ?? shardRecordsOf(input)
   const described = describedOptions(options)
   const job = { dataset: entry.name, options: described, source: source.describe(''), recordsPerShard }
-  const files = halves.flatMap(half => [...shardFiles(half, input, recordsPerShard), indexFile(half)])
+  const files = halfNames(input).flatMap(half => [
+    ...shardFiles(half, input, recordsPerShard),
+    indexFile(half),
+  ])
   const state = await takeFolder(directory, job, input, files, force)
   try {
     const work = new Preparation(request, input, state, recordsPerShard)
     const train = await work.half('train')
+    const validation = input.validation && (await work.half('validation'))
     const test = await work.half('test')
     const { shape, classNames, groupNames, cells, objectBoxes } = input
     const text = manifestText({
@@ -98,37 +113,37 @@ export async function prepareDataset(request: PrepareRequest): Promise<PreparedM
       ...(cells && { cells }),
       ...(objectBoxes && { objectBoxes }),
       train,
+      ...(validation && { validation }),
       test,
     })
     const manifest = parseManifest(text, directory)
     await state.finish(text)
+    const leftOut = input.unreadable.map(image => `Left out: ${unreadableText(image)}`)
+    request.onNotes?.([...input.notes, ...leftOut, ...notes.lines])
     return manifest
   } finally {
     await state.release()
   }
 }
 
-const halves = ['train', 'test'] as const
+function halfNames({ validation }: PrepareInput): readonly HalfName[] {
+  return validation ? ['train', 'validation', 'test'] : ['train', 'test']
+}
 
 /** The files of records of a half, in their order. */
-function shardFiles(half: 'train' | 'test', input: PrepareInput, recordsPerShard: number): string[] {
-  const shards = Math.ceil(input[half].count / recordsPerShard)
+function shardFiles(half: HalfName, input: PrepareInput, recordsPerShard: number): string[] {
+  const shards = Math.ceil((input[half] as InputHalf).count / recordsPerShard)
   return Array.from({ length: shards }, (_, number) => shardFile(half, number, shards, '.tfrecord'))
 }
 
-function indexFile(half: 'train' | 'test'): string {
+function indexFile(half: HalfName): string {
   return `${half}.index.safetensors`
 }
 
-function checkRequest({ recordsPerShard = 1, inFlight = 1, maxUnreadable = 0 }: PrepareRequest): void {
+function checkRequest({ recordsPerShard = 1, inFlight = 1 }: PrepareRequest): void {
   for (const [option, value] of Object.entries({ recordsPerShard, inFlight })) {
     if (isPositiveInteger(value)) continue
     throw new RangeError(`prepareDataset: ${option} must be a positive integer, got ${value}`)
-  }
-  if (!Number.isInteger(maxUnreadable) || maxUnreadable < 0) {
-    throw new RangeError(
-      `prepareDataset: maxUnreadable must be an integer of at least 0, got ${maxUnreadable}`,
-    )
   }
 }
 
@@ -139,6 +154,7 @@ function shardRecordsOf({ shape }: PrepareInput): number {
 /** The options as a manifest keeps them. */
 function describedOptions({
   decode: _,
+  maxUnreadable: __,
   backgrounds,
   ...options
 }: DatasetOptions): PreparedManifest['options'] {
@@ -151,7 +167,8 @@ class Preparation {
   private readonly input: PrepareInput
   private readonly state: PrepareState
   private readonly recordsPerShard: number
-  private readonly unreadable: UnreadableImage[] = []
+  private readonly unreadable: UnreadableImages
+  private readonly total: number
   private done = 0
   private kept = 0
 
@@ -160,11 +177,15 @@ class Preparation {
     this.input = input
     this.state = state
     this.recordsPerShard = recordsPerShard
+    const { train, validation, test } = input
+    const limit = request.maxUnreadable ?? request.options.maxUnreadable
+    this.total = train.count + (validation?.count ?? 0) + test.count
+    this.unreadable = new UnreadableImages('prepareDataset', this.total, limit)
   }
 
-  /** Stores the training or the test images. */
-  async half(name: 'train' | 'test'): Promise<PreparedHalf> {
-    const images = this.input[name]
+  /** Stores the images of a half. */
+  async half(name: HalfName): Promise<PreparedHalf> {
+    const images = this.input[name] as InputHalf
     const finished: FinishedShard[] = []
     const known: ShardRecords[] = []
     for (const [number, file] of shardFiles(name, this.input, this.recordsPerShard).entries()) {
@@ -184,8 +205,8 @@ class Preparation {
     this.request.signal?.throwIfAborted()
     const known = await this.readBack(finished)
     if (!known) return undefined
-    this.unreadable.push(...finished.unreadable)
-    this.checkUnreadable()
+    this.unreadable.images.push(...finished.unreadable)
+    this.unreadable.check()
     const images = finished.records + finished.unreadable.length
     this.done += images
     this.kept += images
@@ -216,11 +237,11 @@ class Preparation {
   ): Promise<{ finished: FinishedShard; known: ShardRecords }> {
     const first = number * this.recordsPerShard
     const count = Math.min(this.recordsPerShard, images.count - first)
-    const before = this.unreadable.length
+    const before = this.unreadable.images.length
     const readable = this.readable(images, first, count)
     const written = await writeShard(join(this.state.directory, file), readable, this.input.shape)
     const { known, bytes, sha256 } = written
-    const unreadable = this.unreadable.slice(before)
+    const unreadable = this.unreadable.images.slice(before)
     const finished = { file, records: known.labels.length, bytes, sha256, unreadable }
     await this.state.add(finished)
     return { finished, known }
@@ -243,36 +264,21 @@ class Preparation {
       this.done++
       if (pixels instanceof Uint8Array) yield imageAt(images, position, pixels)
       else {
-        this.unreadable.push({ name: images.name(position), reason: reasonOf(pixels.error) })
-        this.checkUnreadable()
+        this.unreadable.add(images.name(position), pixels.error)
+        this.unreadable.check()
       }
       this.tell()
       position++
     }
   }
 
-  private checkUnreadable(): void {
-    const { maxUnreadable = defaultMaxUnreadable } = this.request
-    const found = this.unreadable
-    if (found.length <= maxUnreadable) return
-    const list = found
-      .slice(-5)
-      .map(({ name, reason }) => (reason.startsWith(name) ? reason : `${name}: ${reason}`))
-    throw new Error(
-      `prepareDataset: images that cannot be decoded must be at most ${maxUnreadable} (maxUnreadable), ` +
-        `got ${found.length} of ${this.done}, ` +
-        `the last of them:\n  ${list.join('\n  ')}`,
-    )
-  }
-
   private tell(): void {
-    const { done, kept, unreadable } = this
-    const total = this.input.train.count + this.input.test.count
-    this.request.onProgress?.({ done, total, kept, unreadable })
+    const { done, total, kept, unreadable } = this
+    this.request.onProgress?.({ done, total, kept, unreadable: unreadable.images })
   }
 
   private async describe(
-    name: 'train' | 'test',
+    name: HalfName,
     finished: readonly FinishedShard[],
     known: readonly ShardRecords[],
   ): Promise<PreparedHalf> {
@@ -321,8 +327,4 @@ function counts(parts: readonly number[], length: number): number[] {
   const found = new Array<number>(length).fill(0)
   for (const part of parts) found[part] = (found[part] ?? 0) + 1
   return found
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -42,6 +42,7 @@ export interface PreparedRequest extends PreparedReading {
 /** An opened prepared folder. */
 export interface PreparedData {
   readonly train: ImageSet | ImageStream
+  readonly validation?: ImageSet | ImageStream
   readonly test: ImageSet | ImageStream
   readonly manifest: PreparedManifest
 }
@@ -80,8 +81,8 @@ export async function readManifest(directory: string): Promise<PreparedManifest>
 }
 
 /**
- * Opens a folder that was filled by `prepareDataset`: test and training images come into memory as far as they fit, the
- * test images first; the others become a stream that is read while it is used.
+ * Opens a folder that was filled by `prepareDataset`: test, validation and training images come into memory as far as
+ * they fit, in this order; the others become a stream that is read while it is used.
  *
  * @throws RangeError when the folder holds another dataset, an option is out of range, or naming the classes and groups
  *   that have fewer images than asked for; Error when a file is missing or damaged
@@ -97,13 +98,20 @@ export async function openPrepared(directory: string, request: PreparedRequest =
   await checkIndexes(source, manifest)
   const test = await preparedRecords(source, manifest, 'test', testSamples)
   const train = await preparedRecords(source, manifest, 'train', samples)
-  const testFits = bytesOf(test) <= memoryLimit
-  const left = memoryLimit - (testFits ? bytesOf(test) : 0)
-  return {
-    train: await openTraining(directory, train, request, bytesOf(train) <= left),
-    test: testFits ? await loadRecords(test) : streamRecords(test, request),
-    manifest,
+  const validation = manifest.validation && (await preparedRecords(source, manifest, 'validation'))
+  let left = memoryLimit
+  const take = (records: ImageRecords): boolean => {
+    const fits = bytesOf(records) <= left
+    if (fits) left -= bytesOf(records)
+    return fits
   }
+  const evaluated = async (records: ImageRecords): Promise<ImageSet | ImageStream> =>
+    take(records) ? loadRecords(records) : streamRecords(records, request)
+  const opened = {
+    test: await evaluated(test),
+    ...(validation && { validation: await evaluated(validation) }),
+  }
+  return { train: await openTraining(directory, train, request, take(train)), ...opened, manifest }
 }
 
 /**

@@ -119,10 +119,16 @@ const theory = z.strictObject({
 
 const classNumbers = z.array(z.int().min(0)).min(1)
 
+const unreadableShare = z.templateLiteral([z.number().min(0).max(100), '%'])
+
 /** What some datasets can be told; every one of them is an option of `DatasetOptions`, or of the stream of batches. */
 const datasetSettings = {
   imageSize: z.tuple([positive, positive]).exactOptional(),
   crop: z.enum(configChoices.crop).exactOptional(),
+  /** The sample value that becomes 255, of images of more than 8 bits. */
+  whiteLevel: z.number().positive().exactOptional(),
+  /** Images that may be unreadable and are then left out: a number, or a share of all. */
+  maxUnreadable: z.union([z.int().min(0), unreadableShare]).exactOptional(),
   gridSide: positive.exactOptional(),
   targets: classNumbers.exactOptional(),
   distractors: classNumbers.exactOptional(),
@@ -228,9 +234,16 @@ export function configDifferences(was: RunConfig, asked: RunConfig): ConfigDiffe
   })
 }
 
-/** Settings that change nothing of what was computed before: how long a run trains, and where its files lie. */
+/**
+ * Settings that change nothing of what was computed before: how long a run trains, where its files lie, and how many of
+ * them may be unreadable.
+ */
 export const lengthSetting = 'training.epochs'
-export const placeSettings: readonly string[] = ['dataset.data', 'dataset.backgrounds']
+export const placeSettings: readonly string[] = [
+  'dataset.data',
+  'dataset.backgrounds',
+  'dataset.maxUnreadable',
+]
 
 /**
  * The configuration that a checkpoint belongs to, as text: equal for runs that would compute the same, however many

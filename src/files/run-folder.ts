@@ -38,6 +38,8 @@ const epochMetrics = z.object({
   epoch: z.int().min(1),
   trainLoss: z.number(),
   trainAccuracy: z.number(),
+  validationLoss: z.number().optional(),
+  validationAccuracy: z.number().optional(),
   testLoss: z.number().optional(),
   testAccuracy: z.number().optional(),
   testWorstGroup: z.number().optional(),

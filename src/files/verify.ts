@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { ByteSource, DataSource } from '../data/data-source.js'
+import type { HalfName } from '../data/dataset.js'
 import { checkIndex, type PreparedIndex, readIndex } from '../data/prepared-index.js'
-import { manifestFile, type PreparedManifest } from '../data/prepared-manifest.js'
+import {
+  manifestFile,
+  type PreparedHalf,
+  type PreparedManifest,
+  preparedHalves,
+} from '../data/prepared-manifest.js'
 import { recordFiles } from '../data/record-files.js'
 import { readRecords } from '../data/tfrecord.js'
 import { recordShards } from '../data/tfrecord-shards.js'
@@ -49,14 +55,12 @@ export async function verifyFolder(directory: string, options: VerifyOptions = {
   const prepared = await isPrepared(directory)
   if (prepared) {
     const manifest = await readManifest(directory)
-    for (const half of ['train', 'test'] as const) await verifyHalf(folder, manifest, half)
+    for (const [name, half] of preparedHalves(manifest)) await verifyHalf(folder, manifest, name, half)
   } else {
     await verifyRecords(folder)
   }
   return { prepared, files }
 }
-
-type HalfName = 'train' | 'test'
 
 /** The folder that is verified. */
 interface Folder {
@@ -87,9 +91,13 @@ async function verifyRecords({ source, told, signal }: Folder): Promise<void> {
   }
 }
 
-async function verifyHalf(folder: Folder, manifest: PreparedManifest, name: HalfName): Promise<void> {
+async function verifyHalf(
+  folder: Folder,
+  manifest: PreparedManifest,
+  name: HalfName,
+  half: PreparedHalf,
+): Promise<void> {
   const { source, told, signal } = folder
-  const half = manifest[name]
   const shards: ShardRecords[] = []
   for (const shard of half.shards) {
     signal?.throwIfAborted()
@@ -114,18 +122,19 @@ async function verifyHalf(folder: Folder, manifest: PreparedManifest, name: Half
   }
   // An index can only be held against shards that are whole.
   const whole = shards.length === half.shards.length
-  const problem = await problemOf(() => verifyIndex(source, manifest, name, whole ? shards : undefined))
+  const problem = await problemOf(() =>
+    verifyIndex(source, manifest, [name, half], whole ? shards : undefined),
+  )
   told({ file: half.index.file, ...problem })
 }
 
 async function verifyIndex(
   source: DataSource,
   manifest: PreparedManifest,
-  halfName: HalfName,
+  [halfName, half]: readonly [HalfName, PreparedHalf],
   shards: readonly ShardRecords[] | undefined,
 ): Promise<void> {
   const { classNames, groupNames } = manifest
-  const half = manifest[halfName]
   const { file, sha256 } = half.index
   const name = source.describe(file)
   const bytes = await source.read(file)

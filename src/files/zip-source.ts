@@ -106,6 +106,10 @@ export function withArchives(folder: DataSource): DataSource {
       const [source, inner] = await inside(path)
       return source.list(inner)
     },
+    async strayLinks(path) {
+      const [source, inner] = await inside(path)
+      return (await source.strayLinks?.(inner)) ?? []
+    },
     describe: path => folder.describe(path),
   }
 }

@@ -55,6 +55,8 @@ const metricsSchema = z.strictObject({
   epoch: z.int().positive(),
   trainLoss: z.number(),
   trainAccuracy: z.number(),
+  validationLoss: z.number().exactOptional(),
+  validationAccuracy: z.number().exactOptional(),
   testLoss: z.number().exactOptional(),
   testAccuracy: z.number().exactOptional(),
   testWorstGroup: z.number().exactOptional(),

@@ -5,7 +5,7 @@ import type { EpochMetrics } from './events.js'
 export interface EarlyStopOptions {
   /** Epochs without a better value after which the run ends; at least 1. */
   readonly patience: number
-  /** What must get better: the test loss unless given. */
+  /** What must get better: the test loss unless given; on the validation set where there is one. */
   readonly metric?: 'testLoss' | 'testAccuracy'
 }
 
@@ -23,21 +23,28 @@ export function checkEarlyStop({ patience, metric = 'testLoss' }: EarlyStopOptio
   }
 }
 
+/** What of an epoch an early stop looks at. */
+type WatchedEpoch = Pick<
+  EpochMetrics,
+  'epoch' | 'validationLoss' | 'validationAccuracy' | 'testLoss' | 'testAccuracy'
+>
+
 /**
  * Whether a run should end: its best value is at least `patience` epochs old. Equal values count as no better.
  *
  * @param history the epochs so far; epochs without the metric are passed over
  */
 export function shouldStop(
-  history: readonly EpochMetrics[],
+  history: readonly WatchedEpoch[],
   { patience, metric = 'testLoss' }: EarlyStopOptions,
 ): boolean {
+  const watched = metric === 'testLoss' ? 'validationLoss' : 'validationAccuracy'
   const sign = metric === 'testLoss' ? -1 : 1
   let best = Number.NEGATIVE_INFINITY
   let bestEpoch = 0
   let lastEpoch = 0
   for (const metrics of history) {
-    const value = metrics[metric]
+    const value = metrics[watched] ?? metrics[metric]
     if (value === undefined) continue
     lastEpoch = metrics.epoch
     if (sign * value > best) {

@@ -8,13 +8,16 @@ export interface EpochMetrics {
   readonly trainLoss: number
   /** Share of the epoch's images that were right when they were trained on, in [0, 1]. */
   readonly trainAccuracy: number
-  /** Mean cross-entropy over the test set in nats; in evaluated epochs only. */
+  /** Mean cross-entropy over the validation set in nats, and its share that is right; where there is one. */
+  readonly validationLoss?: number
+  readonly validationAccuracy?: number
+  /** Mean cross-entropy over the test set in nats; in evaluated epochs, beside a validation set in the last one only. */
   readonly testLoss?: number
-  /** Share of the test set that is right, in [0, 1]; in evaluated epochs only. */
+  /** Share of the test set that is right, in [0, 1]; in the same epochs. */
   readonly testAccuracy?: number
   /** The lowest accuracy of the test set's groups, in [0, 1]; where it has groups, in evaluated epochs. */
   readonly testWorstGroup?: number
-  /** Where the experts looked on the test set; where asked for, in evaluated epochs of models that choose patches. */
+  /** Where the experts looked on the validation set, or without one on the test set; where asked for, in evaluated epochs of models that choose patches. */
   readonly routing?: RoutingSummary
   /** Time of the epoch with its evaluation; pauses between a stop and a resume do not count. */
   readonly seconds: number

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import type { PatchMoE } from '../layers/patch-moe.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
@@ -17,7 +18,7 @@ import {
 } from './checkpoint.js'
 import { type DropoutSeeds, dropoutSeeds } from './dropout-seeds.js'
 import { shouldStop } from './early-stop.js'
-import { evaluate } from './evaluate.js'
+import { type Evaluation, evaluate } from './evaluate.js'
 import {
   type CheckpointEvent,
   DivergenceError,
@@ -105,10 +106,12 @@ async function preparedRun(
   options: TrainOptions,
   frozen: FrozenLayers,
 ): Promise<Run> {
-  const { train, test, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } = options
+  const { train, test, validation, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } =
+    options
   const classifier = lossOf(model, threshold === undefined ? {} : { threshold })
   checkFits(model, classifier.numClasses, train, 'train: training set')
   if (test) checkFits(model, classifier.numClasses, test, 'train: test set')
+  if (validation) checkFits(model, classifier.numClasses, validation, 'train: validation set')
   if (model.trainableWeights.length === 0) {
     throw new RangeError(
       `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
@@ -244,17 +247,20 @@ async function settle(run: Run, { step, count, numbers }: Launched, rate: RateMe
 /** Statistics, evaluation, metrics and checkpoint of an epoch whose steps are done; nothing of them when aborted. */
 async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const epoch = run.history.length + 1
-  const { train, test, epochs, evaluateEvery = 1, optimizer, annealPatches } = run.options
+  const { train, test, validation, epochs, evaluateEvery = 1, optimizer, annealPatches } = run.options
   await assertFinite(run)
   const due = epoch % evaluateEvery === 0 || epoch === epochs
-  if (due && test) yield { type: 'evaluate', epoch }
+  if (due && (test || validation)) yield { type: 'evaluate', epoch }
   const tested = due ? await assess(run) : {}
   if (!tested) return
+  const reported = due && validation ? await report(run, tested) : {}
+  if (!reported) return
   const metrics: EpochMetrics = {
     epoch,
     trainLoss: run.running.lossSum / train.count,
     trainAccuracy: run.running.correct / train.count,
     ...tested,
+    ...reported,
     seconds: elapsed(run),
     learningRate: optimizer.learningRate,
     ...(annealPatches && { patchesPerExpert: annealedPatches(annealPatches, epoch) }),
@@ -267,38 +273,74 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   yield* store(run)
 }
 
-type Tested = Pick<EpochMetrics, 'testLoss' | 'testAccuracy' | 'testWorstGroup' | 'routing'>
+type Tested = Pick<
+  EpochMetrics,
+  'validationLoss' | 'validationAccuracy' | 'testLoss' | 'testAccuracy' | 'testWorstGroup' | 'routing'
+>
 
-/** Test loss and accuracy where there is a test set; undefined when the run was aborted meanwhile. */
+/**
+ * Loss and accuracy on the validation set, or without one on the test set, where there is any; undefined when the run
+ * was aborted meanwhile.
+ */
 async function assess(run: Run): Promise<Tested | undefined> {
-  const { train, test, batchSize, seed, bnStatistics = 'recomputed', threshold, signal } = run.options
+  const { train, test, validation, batchSize, seed, bnStatistics = 'recomputed', signal } = run.options
   const { model } = run.parts
   const cancel = signal && { signal }
-  try {
+  return unlessAborted(run, async () => {
     if (bnStatistics === 'recomputed') await recomputeStatistics(model, train, { batchSize, seed, ...cancel })
-    if (!test) return {}
-    const loss = threshold === undefined ? {} : { threshold }
-    const result = await evaluate(model, test, {
-      batchSize: Math.max(batchSize, leastEvaluated),
-      ...loss,
-      ...cancel,
-    })
-    if (!Number.isFinite(result.loss)) {
-      const at = { ...position(run), loss: run.lastLoss }
-      throw new DivergenceError(`test loss must be finite, got ${result.loss}`, at, run.lastCheckpoint)
-    }
-    const { loss: testLoss, accuracy: testAccuracy, worstGroup } = result
-    const routing = run.options.routingMetrics && (await measureRouting(model, test, { ...cancel }))
-    return {
-      testLoss,
-      testAccuracy,
-      ...(worstGroup !== undefined && { testWorstGroup: worstGroup }),
-      ...(routing && { routing: summarizeRouting(routing) }),
-    }
+    const set = validation ?? test
+    if (!set) return {}
+    const measured = validation ? await validated(run, validation) : await testedOn(run, set)
+    const routing = run.options.routingMetrics && (await measureRouting(model, set, { ...cancel }))
+    return { ...measured, ...(routing && { routing: summarizeRouting(routing) }) }
+  })
+}
+
+/** Loss and accuracy on the test set where the run ends with this epoch; undefined when it was aborted meanwhile. */
+async function report(run: Run, validation: Tested): Promise<Tested | undefined> {
+  const { test, epochs, earlyStop } = run.options
+  const epoch = run.history.length + 1
+  const stops = earlyStop && shouldStop([...run.history, { epoch, ...validation }], earlyStop)
+  if (!test || (epoch < epochs && !stops)) return {}
+  return unlessAborted(run, () => testedOn(run, test))
+}
+
+async function unlessAborted<T>(
+  { options: { signal } }: Run,
+  measure: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await measure()
   } catch (error) {
     if (signal?.aborted && error === signal.reason) return undefined
     throw error
   }
+}
+
+async function validated(run: Run, set: ImageSet | ImageStream): Promise<Tested> {
+  const { loss, accuracy } = await evaluated(run, set, 'validation')
+  return { validationLoss: loss, validationAccuracy: accuracy }
+}
+
+async function testedOn(run: Run, set: ImageSet | ImageStream): Promise<Tested> {
+  const { loss, accuracy, worstGroup } = await evaluated(run, set, 'test')
+  return {
+    testLoss: loss,
+    testAccuracy: accuracy,
+    ...(worstGroup !== undefined && { testWorstGroup: worstGroup }),
+  }
+}
+
+async function evaluated(run: Run, set: ImageSet | ImageStream, what: string): Promise<Evaluation> {
+  const { batchSize, threshold, signal } = run.options
+  const result = await evaluate(run.parts.model, set, {
+    batchSize: Math.max(batchSize, leastEvaluated),
+    ...(threshold !== undefined && { threshold }),
+    ...(signal && { signal }),
+  })
+  if (Number.isFinite(result.loss)) return result
+  const at = { ...position(run), loss: run.lastLoss }
+  throw new DivergenceError(`${what} loss must be finite, got ${result.loss}`, at, run.lastCheckpoint)
 }
 
 async function* abort(run: Run): AsyncGenerator<TrainEvent> {

@@ -49,15 +49,17 @@ export function scalarEvents(points: readonly ScalarPoint[]): Uint8Array {
 }
 
 /**
- * The curves of one epoch: loss and accuracy of training and test, and the learning rate, over the steps.
+ * The curves of one epoch: loss and accuracy of training, validation and test, and the learning rate, over the steps.
  *
  * @param wallTime seconds since 1970
  */
 export function epochScalars(metrics: EpochMetrics, wallTime: number): ScalarPoint[] {
   const values = {
     'loss/train': metrics.trainLoss,
+    'loss/validation': metrics.validationLoss,
     'loss/test': metrics.testLoss,
     'accuracy/train': metrics.trainAccuracy,
+    'accuracy/validation': metrics.validationAccuracy,
     'accuracy/test': metrics.testAccuracy,
     'accuracy/test worst group': metrics.testWorstGroup,
     'routing/true patch kept': metrics.routing?.trueKept,

@@ -10,8 +10,13 @@ import type { OptimizerOptions } from './optimizer.js'
 /** What is trained on, and how. */
 export interface TrainOptions extends LossOptions {
   readonly train: ImageSet | ImageStream
-  /** Evaluated as a whole; without it there is no test loss and no early stop. */
+  /** Evaluated as a whole; without it there is no test loss, and no early stop unless there is `validation`. */
   readonly test?: ImageSet | ImageStream
+  /**
+   * Evaluated in the place of `test` as training goes on, and what an early stop goes by; `test` is then evaluated once,
+   * when the run ends.
+   */
+  readonly validation?: ImageSet | ImageStream
   /** Epochs of the whole run, those before a resume included; at least 1. */
   readonly epochs: number
   /** Images a step; the last step of an epoch takes what is left. */
@@ -24,7 +29,7 @@ export interface TrainOptions extends LossOptions {
    * evaluation and at the end, or the moving averages of training. `recomputed` unless given.
    */
   readonly bnStatistics?: 'recomputed' | 'moving'
-  /** Ends the run when the test loss (or accuracy) no longer gets better. */
+  /** Ends the run when the loss (or accuracy) on `validation`, or without it on `test`, no longer gets better. */
   readonly earlyStop?: EarlyStopOptions
   /**
    * Names or paths of layers that are not trained, with `*` and `?`; those that normalise use their statistics as they
@@ -41,7 +46,7 @@ export interface TrainOptions extends LossOptions {
   readonly resume?: TrainState
   /** Identifies the configuration; a state with another is refused. JSON objects are compared entry by entry. */
   readonly configKey?: string
-  /** Measures with each evaluation where the experts look on the test set; not unless given. */
+  /** Measures with each evaluation where the experts look on the evaluated set; not unless given. */
   readonly routingMetrics?: boolean
   /** Evaluates every so many epochs; 1 unless given. The last epoch is always evaluated. */
   readonly evaluateEvery?: number
@@ -52,7 +57,7 @@ export interface TrainOptions extends LossOptions {
 /**
  * Checks the numbers among the options.
  *
- * @throws RangeError when one is out of range, or an early stop comes without a test set
+ * @throws RangeError when one is out of range, or an early stop comes without a set to evaluate
  */
 export function checkOptions(options: TrainOptions): void {
   for (const name of ['epochs', 'batchSize', 'checkpointSteps', 'evaluateEvery'] as const) {
@@ -67,10 +72,11 @@ export function checkOptions(options: TrainOptions): void {
   if (statistics !== 'recomputed' && statistics !== 'moving') {
     throw new RangeError(`train: bnStatistics must be recomputed or moving, got ${statistics as string}`)
   }
-  if (options.routingMetrics && !options.test) {
+  const evaluated = options.test ?? options.validation
+  if (options.routingMetrics && !evaluated) {
     throw new RangeError('train: routingMetrics must come with a test set, got none')
   }
   if (!options.earlyStop) return
   checkEarlyStop(options.earlyStop)
-  if (!options.test) throw new RangeError('train: earlyStop must come with a test set, got none')
+  if (!evaluated) throw new RangeError('train: earlyStop must come with a test set, got none')
 }

@@ -73,13 +73,41 @@ describe('image-folder', () => {
     expect([train.count, test.count]).toEqual([5, 3])
   })
 
-  it('prefers test/ to val/, and splits train/ where it is alone', async () => {
+  it('takes all three of train/, val/ and test/, and splits train/ where it is alone', async () => {
     const train = { ...images('train/a', 5, 0), ...images('train/b', 5, 10) }
     const test = { ...images('test/a', 1, 40), ...images('test/b', 1, 41) }
     const val = { ...images('val/a', 1, 50), ...images('val/b', 1, 51) }
-    expect(shown((await load({ ...train, ...test, ...val })).test).sort()).toEqual([40, 41])
+    const three = await load({ ...train, ...test, ...val })
+    expect(shown(three.test).sort()).toEqual([40, 41])
+    expect(three.validation && shown(three.validation).sort()).toEqual([50, 51])
+    expect(three.train.count).toBe(10)
     const alone = await load(train)
     expect([alone.train.count, alone.test.count, alone.train.classNames]).toEqual([8, 2, ['a', 'b']])
+    expect(alone.validation).toBeUndefined()
+    expect(alone.notes).toEqual([
+      'train/ looks like the training half.',
+      'No test half: 2 images, a fifth of each class, are kept for testing, always the same ones.',
+    ])
+  })
+
+  it('says what is left out, and what looks alike', async () => {
+    const { train, notes } = await load({
+      ...images('caf\u00e9', 4, 0),
+      ...images('the', 4, 10),
+      'the/cre\u0300me.jpg': Uint8Array.of(20),
+      'the/cr\u00e8me.jpg': Uint8Array.of(21),
+      'the/1.bmp': Uint8Array.of(1),
+      'the/2.bmp': Uint8Array.of(1),
+      'the/3.HEIC': Uint8Array.of(1),
+      'beside.jpg': Uint8Array.of(1),
+    })
+    expect(train.count).toBe(8)
+    expect(notes).toEqual([
+      'Left out: 1 image beside the folders of the classes.',
+      'No test half: 2 images, a fifth of each class, are kept for testing, always the same ones.',
+      'Left out, as their kind is not read: 2 .bmp and 1 .heic files (convert them to PNG or JPEG), one of them mem:the/1.bmp.',
+      '1 file has the name of another one, with letters composed in another way; all are read: mem:the/cr\u00e8me.jpg.',
+    ])
   })
 
   it('looks into folders of a class, and past hidden files and those that are no images', async () => {
@@ -169,8 +197,12 @@ describe('image-folder', () => {
     await expect(imageFolder.load(memorySource(flat), without)).rejects.toThrow(
       new TypeError('image-folder: decode must be a decoder of image files, got none'),
     )
-    await expect(load({ ...flat, 'cats/003.jpg': new Uint8Array(0) })).rejects.toThrow(
-      new Error('mem:cats/003.jpg: file must hold an image, got 0 bytes'),
+    const damaged = { ...flat, 'cats/003.jpg': new Uint8Array(0) }
+    const reason = 'mem:cats/003.jpg: file must hold an image, got 0 bytes'
+    expect((await load(damaged)).unreadable).toEqual([{ name: 'mem:cats/003.jpg', reason }])
+    await expect(load(damaged, { maxUnreadable: 0 })).rejects.toThrow(
+      'image-folder: unreadable images must be at most 0 (maxUnreadable or --max-unreadable), got 1 of 35:\n' +
+        `  ${reason}`,
     )
   })
 })

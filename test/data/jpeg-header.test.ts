@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readJpegHeader } from '../../src/data/jpeg-header.js'
+import { hasJpegEnd, type JpegHeader, readJpegHeader } from '../../src/data/jpeg-header.js'
 
 const segment = (marker: number, ...data: number[]): number[] => {
   const length = data.length + 2
@@ -27,7 +27,7 @@ describe('readJpegHeader', () => {
     ['a profile', file(segment(0xe2, ...text('ICC_PROFILE'), 0), frame(0xc0)), { hasProfile: true }],
     ['bytes that fill up', file([0xff, 0xff, 0xff], frame(0xc0)), {}],
   ])('reads %s', (_, bytes, differs) => {
-    expect(readJpegHeader(bytes)).toEqual({ ...plain, ...differs })
+    expect(readJpegHeader(bytes)).toEqual({ ...plain, scan: bytes.length - scan.length, ...differs })
   })
 
   it.each([
@@ -41,6 +41,14 @@ describe('readJpegHeader', () => {
     ['a segment that reaches past the end', Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0xff, 0xff)],
   ])('knows nothing of %s', (_, bytes) => {
     expect(readJpegHeader(bytes)).toBeUndefined()
+  })
+
+  it('knows an end behind the scan from one before it', () => {
+    const thumbnail = file(segment(0xe1, ...text('Exif'), 0xff, 0xd9), frame(0xc0))
+    const { scan: at } = readJpegHeader(thumbnail) as JpegHeader
+    expect(hasJpegEnd(thumbnail, at)).toBe(false)
+    expect(hasJpegEnd(Uint8Array.of(...thumbnail, 0xff, 0xd9), at)).toBe(true)
+    expect(hasJpegEnd(Uint8Array.of(...thumbnail, 0xff, 0xd9, 1, 2, 3), at)).toBe(true)
   })
 
   it('ends on any bytes', () => {

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp, { type Sharp } from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ImageDecoding } from '../../src/data/image-decoding.js'
 import { decodeImage, mostPixels, readImage } from '../../src/files/image-files.js'
+import { type TiffSamples, tiffBytes } from './tiff-bytes.js'
 
 let dir: string
 beforeAll(() => {
@@ -80,6 +82,149 @@ describe('readImage', () => {
     expect((await sharp(grey16).metadata()).depth).toBe('ushort')
     near(await readImage(grey16, [1, 3, 1]), [0, 128, 255], 1)
     near(await readImage(grey16, [1, 3, 3]), [0, 0, 0, 128, 128, 128, 255, 255, 255], 1)
+  })
+
+  /** Decodes bytes, with the notes that it gives. */
+  async function noted(bytes: Uint8Array, decoding: ImageDecoding): Promise<[number[], string[]]> {
+    const notes: string[] = []
+    const pixels = await decodeImage(bytes, decoding, 'x', text => notes.push(text))
+    return [[...pixels], notes]
+  }
+  const grey = { shape: [1, 4, 1] } as const
+
+  it('takes 12 bits in 16 for what they are, unless told what is white', async () => {
+    const twelve = (most: number) =>
+      tiffBytes([0, 1000, 2000, most], 4, { format: 'uint', bits: 16, channels: 1 })
+    const text = 'becomes white (whiteLevel or --white-level sets it for all images)'
+    expect(await noted(twelve(4095), grey)).toEqual([
+      [0, 62, 125, 255],
+      [`has 16 bits a sample, none above 4095: 4095 ${text}`],
+    ])
+    const [wide, notes] = await noted(twelve(65_535), grey)
+    expect([wide, notes]).toEqual([[0, 3, 7, 255], [`has 16 bits a sample: 65535 ${text}`]])
+    expect((await noted(twelve(4095), { ...grey, whiteLevel: 65_535 }))[0]).toEqual([0, 3, 7, 15])
+    expect((await noted(twelve(16_383), { ...grey, whiteLevel: 16_383 }))[0]).toEqual([0, 15, 31, 255])
+    // What lies above is white, and black is black.
+    expect((await noted(twelve(65_535), { ...grey, whiteLevel: 2000 }))[0]).toEqual([0, 127, 255, 255])
+    const black = tiffBytes([0, 0, 0, 0], 4, { format: 'uint', bits: 16, channels: 1 })
+    expect(await noted(black, grey)).toEqual([[0, 0, 0, 0], [`has 16 bits a sample: 65535 ${text}`]])
+    const png = await sharp(twelve(4000)).toColourspace('grey16').png().toBuffer()
+    expect((await noted(png, grey))[0]).toEqual([0, 62, 125, 250])
+    const values = [0, 4000, 2000, 4000, 0, 0, 100, 200, 300, 4095, 4095, 4095]
+    const rgb = tiffBytes(values, 4, { format: 'uint', bits: 16, channels: 3 })
+    near(
+      Uint8Array.from((await noted(rgb, { shape: [1, 4, 3] }))[0]),
+      values.map(value => value / 16.06),
+      1,
+    )
+  })
+
+  it('scales floating-point samples by 1 or 255, the same for grey and for colour', async () => {
+    const grey32 = { format: 'float', bits: 32, channels: 1 } as const
+    const text = 'becomes white (whiteLevel or --white-level sets it for all images)'
+    expect(await noted(tiffBytes([0, 0.25, 0.5, 1], 4, grey32), grey)).toEqual([
+      [0, 64, 128, 255],
+      [`has float samples: 1 ${text}`],
+    ])
+    expect(await noted(tiffBytes([0, 64, 128.2, 255], 4, grey32), grey)).toEqual([
+      [0, 64, 128, 255],
+      [`has float samples: 255 ${text}`],
+    ])
+    const values = [0, 0.2, 0.4, 0.6, 0.8, 1, 0.1, 0.3, 0.5, 0.7, 0.9, 0]
+    for (const white of [1, 255]) {
+      const scaled = values.map(value => value * white)
+      const colour = tiffBytes(scaled, 4, { format: 'float', bits: 32, channels: 3 })
+      near(
+        Uint8Array.from((await noted(colour, { shape: [1, 4, 3] }))[0]),
+        values.map(value => Math.round(value * 255)),
+        1,
+      )
+    }
+    const holes = tiffBytes([Number.NaN, 0, 2000, 4000], 4, grey32)
+    expect(await noted(holes, { ...grey, whiteLevel: 4000 })).toEqual([
+      [0, 0, 128, 255],
+      [`has float samples: 4000 ${text}`, 'has samples that are no numbers: they become black'],
+    ])
+  })
+
+  it('refuses samples of which it is not clear what is white', async () => {
+    const refused = async (values: number[], samples: TiffSamples, got: string) =>
+      expect(noted(tiffBytes(values, 4, samples), grey)).rejects.toThrow(
+        new Error(`x: image must have samples that are read, got ${got}`),
+      )
+    const hint =
+      'where [0, 1] or [0, 255] is expected (whiteLevel or --white-level says which value is white)'
+    const float = { format: 'float', bits: 32, channels: 1 } as const
+    await refused([0, 1, 2, 3000], float, `float samples in [0, 3000], ${hint}`)
+    await refused([-0.5, 0, 0.5, 1], float, `float samples in [-0.5, 1], ${hint}`)
+    const types = '(8 or 16 bits without sign, and float of 32 bits, are read)'
+    const whole = { bits: 32, channels: 1 } as const
+    await refused([0, 1, 2, 3], { ...whole, format: 'uint' }, `samples of type uint ${types}`)
+    await refused([0, 1, 2, -3], { ...whole, format: 'int' }, `samples of type int ${types}`)
+    await refused([0, 1, 2, -3], { format: 'int', bits: 16, channels: 1 }, `samples of type short ${types}`)
+  })
+
+  it('says what it drops', async () => {
+    const alpha = await raw([1, 2, 3, 255], 1, 1, 4).png().toBuffer()
+    const cmyk = await raw([1, 2, 3], 1, 1, 3).toColourspace('cmyk').jpeg().toBuffer()
+    const frames = { raw: { width: 2, height: 4, channels: 3 as const, pageHeight: 2 } }
+    const moving = await sharp(
+      Uint8Array.from({ length: 24 }, (_, i) => i * 9),
+      frames,
+    )
+      .gif()
+      .toBuffer()
+    const one = { shape: [1, 1, 3] } as const
+    expect((await noted(alpha, one))[1]).toEqual(['has an alpha channel: laid on white'])
+    expect((await noted(cmyk, one))[1]).toEqual(['is CMYK: converted to RGB'])
+    expect((await noted(moving, one))[1]).toContain('has several frames or pages: the first is taken')
+    expect((await noted(await raw([1, 2, 3], 1, 1, 3).png().toBuffer(), one))[1]).toEqual([])
+  })
+
+  it('reads a JPEG file that lacks its end marker alone, whoever decodes it, and no other cut one', async () => {
+    const noise = Array.from({ length: 48 * 48 * 3 }, (_, i) => Math.imul(i, 2654435761) >>> 24)
+    for (const image of [
+      raw(noise, 48, 48, 3).jpeg(),
+      raw(noise, 48, 48, 3).jpeg({ progressive: true }),
+      raw(noise, 48, 48, 3).withMetadata({ orientation: 6 }).jpeg(),
+    ]) {
+      const whole = await image.toBuffer()
+      const decoding = { shape: [48, 48, 3] } as const
+      const [pixels, none] = await noted(whole, decoding)
+      const [same, notes] = await noted(whole.subarray(0, -2), decoding)
+      expect(none).toEqual([])
+      expect(notes).toEqual(['lacks the end marker of a JPEG file: what is there was read'])
+      expect(same).toEqual(pixels)
+      for (const lost of [5, 100, whole.length >> 1]) {
+        const cut = whole.subarray(0, whole.length - lost)
+        await expect(noted(cut, decoding)).rejects.toThrow(
+          new Error(
+            `x: file must be an image that decodes to its end, got JPEG data that are cut short after ${cut.length} bytes`,
+          ),
+        )
+      }
+    }
+  })
+
+  it('gives the same message for the same file each time, also while others are decoded', async () => {
+    const noise = Array.from({ length: 64 * 64 * 3 }, (_, i) => Math.imul(i, 2654435761) >>> 24)
+    const jpeg = await raw(noise, 64, 64, 3).jpeg().toBuffer()
+    const png = await raw(noise, 64, 64, 3).png().toBuffer()
+    const files: [Uint8Array, string][] = [
+      [jpeg.subarray(0, 900), 'JPEG data that are cut short after 900 bytes'],
+      [jpeg.with(jpeg.length >> 1, 0xff).with((jpeg.length >> 1) + 1, 0xd9), 'JPEG data that are damaged'],
+      [png.subarray(0, 2000), 'PNG data that are damaged or cut short'],
+      [Buffer.from('BM and more'), 'BMP, which is not read (convert it to PNG or JPEG)'],
+      [Buffer.from('\0\0\0\x18ftypheic....'), 'HEIC, which is not read (convert it to PNG or JPEG)'],
+      [Buffer.from('text'), 'no image of a known format (4 bytes that begin with 74 65 78 74)'],
+    ]
+    const all = Array.from({ length: 60 }, (_, i) => files[i % files.length] as [Uint8Array, string])
+    const messages = await Promise.all(
+      all.map(([bytes]) => noted(bytes, { shape: [8, 8, 3] }).then(String, (error: Error) => error.message)),
+    )
+    expect(messages).toEqual(
+      all.map(([, got]) => `x: file must be an image that decodes to its end, got ${got}`),
+    )
   })
 
   it('stretches the whole image to the size asked for', async () => {
@@ -259,6 +404,9 @@ describe('readImage', () => {
     )
     await expect(readImage('x.png', { shape: [8, 8, 3], cropSide: 0 })).rejects.toThrow(
       new RangeError('decodeImage: cropSide must be a positive integer, got 0'),
+    )
+    await expect(readImage('x.png', { shape: [8, 8, 3], whiteLevel: 0 })).rejects.toThrow(
+      new RangeError('decodeImage: whiteLevel must be a number above 0, got 0'),
     )
     await expect(readImage('x.png', [0, 8, 3])).rejects.toThrow(
       new RangeError(

@@ -117,7 +117,7 @@ describe('a catalog of image files', () => {
   })
 
   test('may have images that cannot be decoded: they are named, and those after them take their places', async () => {
-    const manifest = await prepare(numberedCatalog(25, 12, [3, 20, 1001]))
+    const manifest = await prepare(numberedCatalog(25, 12, [3, 20, 1001]), { maxUnreadable: 3 })
     expect(manifest.train).toMatchObject({
       count: 23,
       classCounts: [8, 8, 7],
@@ -135,7 +135,7 @@ describe('a catalog of image files', () => {
   test('is given up when more than the limit cannot be decoded, and goes on with a higher one', async () => {
     const catalog = numberedCatalog(25, 12, [3, 20])
     await expect(prepare(catalog, { maxUnreadable: 1 })).rejects.toThrow(
-      'prepareDataset: images that cannot be decoded must be at most 1 (maxUnreadable), got 2 of 21, the last of them:\n' +
+      'prepareDataset: unreadable images must be at most 1 (maxUnreadable or --max-unreadable), got 2 of 37:\n' +
         '  image-3.jpg: image must decode, got a bad marker\n  image-20.jpg: image must decode, got a bad marker',
     )
     expect(Object.keys(await digests())).toEqual([
@@ -147,7 +147,7 @@ describe('a catalog of image files', () => {
   })
 
   test('stops before the end of a half in which nothing can be decoded', async () => {
-    await expect(prepare(numberedCatalog(3, 2, [1000, 1001]))).rejects.toThrow(
+    await expect(prepare(numberedCatalog(3, 2, [1000, 1001]), { maxUnreadable: 2 })).rejects.toThrow(
       'prepareDataset: test images must be at least 1 that can be decoded, got 0',
     )
   })
@@ -160,7 +160,9 @@ describe('an interrupted preparation', () => {
     const onProgress = ({ done }: PrepareProgress) => {
       if (done === images) controller.abort()
     }
-    await expect(prepare(catalog, { signal: controller.signal, onProgress })).rejects.toThrow('aborted')
+    await expect(
+      prepare(catalog, { signal: controller.signal, onProgress, maxUnreadable: 2 }),
+    ).rejects.toThrow('aborted')
   }
 
   test.each([1, 15, 27, 36])(
@@ -168,13 +170,13 @@ describe('an interrupted preparation', () => {
     async images => {
       const broken = [3, 1001]
       const whole = numberedCatalog(25, 12, broken)
-      await prepare(whole, { directory: join(folder, 'whole') })
+      await prepare(whole, { directory: join(folder, 'whole'), maxUnreadable: 2 })
       await stopAfter(images, numberedCatalog(25, 12, broken))
       const left = Object.keys(await digests())
       expect(left.filter(name => name.includes('tmp') || name === 'manifest.json')).toEqual([])
       const resumed = numberedCatalog(25, 12, broken)
       const progress: PrepareProgress[] = []
-      await prepare(resumed, { onProgress: step => progress.push(step) })
+      await prepare(resumed, { onProgress: step => progress.push(step), maxUnreadable: 2 })
       expect(await digests()).toEqual(await digests(join(folder, 'whole')))
       const kept = { 1: 0, 15: 10, 27: 25, 36: 35 }[images] as number
       expect(progress.at(-1)).toMatchObject({ done: 37, kept })
@@ -307,7 +309,10 @@ describe('a folder', () => {
 test.each([
   [{ recordsPerShard: 0 }, 'prepareDataset: recordsPerShard must be a positive integer, got 0'],
   [{ inFlight: 1.5 }, 'prepareDataset: inFlight must be a positive integer, got 1.5'],
-  [{ maxUnreadable: -1 }, 'prepareDataset: maxUnreadable must be an integer of at least 0, got -1'],
+  [
+    { maxUnreadable: -1 },
+    'prepareDataset: maxUnreadable must be an integer of at least 0 or a percentage up to 100%, got -1',
+  ],
 ])('refuses %j', async (more, message) => {
   await expect(prepare(numberedCatalog(2, 2), more)).rejects.toThrow(message)
 })

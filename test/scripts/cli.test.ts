@@ -98,6 +98,26 @@ test('predict gives class, probabilities and what each expert kept', async () =>
   expect(text.out).toMatch(/ {2}expert 8 kept \d+ \(0\.\d+\), /)
 })
 
+test('predict takes folders, as a table too, and answers for all images that can be read', async () => {
+  const folder = join(root, 'some, images')
+  await mkdir(join(folder, 'cat'), { recursive: true })
+  const pixels = Uint8Array.from({ length: 32 * 32 * 3 }, (_, i) => (i * 37) % 256)
+  for (const name of ['cat/1.png', '2.png']) {
+    await sharp(pixels, { raw: { width: 32, height: 32, channels: 3 } }).toFile(join(folder, name))
+  }
+  await writeFile(join(folder, 'cat', 'empty.jpg'), '')
+  const { code, out, err } = await callPmoe(['predict', trained, folder, '--csv', '--backend', 'wasm'])
+  expect(code).toBe(1)
+  expect(err).toBe(
+    `pmoe: 1 of 3 images could not be read:\n  ${join(folder, 'cat', 'empty.jpg')}: file must hold an image, got 0 bytes\n`,
+  )
+  const [header, first, second, ...rest] = out.split('\n')
+  expect(header).toBe('image,class,probability,probability of 0,probability of 1')
+  expect(first?.replaceAll(/0\.\d+/g, 'p')).toMatch(new RegExp(`^"${join(folder, '2.png')}",[01],p,p,p$`))
+  expect(second).toContain(`"${join(folder, 'cat', '1.png')}",`)
+  expect(rest).toEqual([''])
+})
+
 test('train --json writes nothing but the events; the same seed gives the same numbers', async () => {
   const again = join(root, 'again')
   const { code, out, err } = await callPmoe(['train', ...tiny, '--out', again, '--json'])

@@ -66,7 +66,11 @@ describe('pmoe data prepare', () => {
     [['cifar99', '--out', 'x'], 2, "error: command-argument value 'cifar99' is invalid"],
     [['digits-patches'], 2, "error: required option '--out <folder>' not specified"],
     [['cifar10', '--out', 'x'], 2, 'data prepare: --data must name the folder of cifar10, got none'],
-    [['digits-patches', '--out', 'x', '--max-unreadable', '-1'], 2, 'It must be an integer of at least 0.'],
+    [
+      ['digits-patches', '--out', 'x', '--max-unreadable', '-1'],
+      2,
+      'It must be a number of images or a share of them: 3, or 2%.',
+    ],
     [['digits-patches', '--out', 'x', '--crop', 'center178'], 2, '--crop must be used with'],
     [['digits-patches', '--out', '/proc/none'], 1, '/proc/none: folder must be writable, got ENOENT'],
   ])('refuses %j', async (words, code, message) => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
@@ -87,22 +87,49 @@ test('as JSON it says what the pictures show', async () => {
   expect((await readdir(out)).sort()).toEqual(['a.html', 'a.png'])
 })
 
+test('explains images of the same names, and all but those that cannot be read', async () => {
+  const [copy, out] = [join(root, 'copy'), join(root, 'same-names')]
+  await mkdir(join(copy, 'deeper'), { recursive: true })
+  await sharp(join(images, 'a.png')).toFile(join(copy, 'deeper', 'a.png'))
+  await sharp(join(images, 'a.png')).gif().toFile(join(copy, 'b.gif'))
+  await sharp(join(images, 'a.png')).toFile(join(copy, 'index.png'))
+  await writeFile(join(copy, 'broken.jpg'), 'text')
+  await writeFile(join(copy, 'old.bmp'), 'BM')
+  const nowhere = join(root, 'nowhere.png')
+  const words = [model, images, copy, nowhere, '--out', out, '--no-sensitivity', ...wasm]
+  const { code, out: text, err } = await callPmoe(['explain', ...words])
+  expect(code).toBe(1)
+  expect((await readdir(out)).filter(name => name.endsWith('.html')).sort()).toEqual([
+    'copy-b.html',
+    'copy-index.html',
+    'deeper-a.html',
+    'images-a.html',
+    'images-b.html',
+    'index.html',
+  ])
+  for (const name of ['images-a', 'deeper-a', 'copy-b']) expect(text).toContain(join(out, `${name}.html`))
+  expect(err).toBe(
+    'Left out, as their kind is not read: 1 .bmp file (convert them to PNG or JPEG), ' +
+      `one of them ${join(copy, 'old.bmp')}.\n` +
+      'pmoe: 2 of 7 images could not be read:\n' +
+      `  ${nowhere}: image must be readable, got nothing there\n` +
+      `  ${join(copy, 'broken.jpg')}: file must be an image that decodes to its end, got no image of a known ` +
+      'format (4 bytes that begin with 74 65 78 74)\n',
+  )
+})
+
 test('says what cannot be explained', async () => {
   const call = (...words: string[]) => callPmoe(['explain', ...words, '--out', join(root, 'none'), ...wasm])
-  expect((await call(model, join(root, 'no.png'))).err).toMatch(/no\.png: image must be readable, got ENOENT/)
+  expect((await call(model, join(root, 'no.png'))).err).toMatch(
+    /^pmoe: .*no\.png: image must be readable, got nothing there\n$/,
+  )
   expect((await call(model, model)).err).toContain(
-    `${model}: folder must hold image files, got 0 of 2 entries`,
+    `${model}: folder must hold image files, got none among 2 files`,
   )
   expect(await call(root, images)).toMatchObject({
     code: 1,
     err: expect.stringContaining('must be the folder of a run or of a saved model'),
   })
-  const copy = join(root, 'copy')
-  await mkdir(copy)
-  await sharp(join(images, 'a.png')).toFile(join(copy, 'a.png'))
-  expect((await call(model, images, copy)).err).toContain(
-    'images must have names of their own, got two that become a.png',
-  )
   const flat = join(root, 'flat')
   await tf.sequential({ layers: [tf.layers.dense({ units: 2, inputShape: [4] })] }).save(fileSystem(flat))
   expect(await call(flat, images)).toMatchObject({

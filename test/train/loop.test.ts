@@ -47,6 +47,48 @@ describe('train', () => {
     ])
   })
 
+  it('chooses by the validation set, and tests once, when the run ends', async () => {
+    const validation = brightRows(18, 3, 7)
+    const options = { ...base, validation, epochs: 3 }
+    const history = await historyOf(train(denseModel(), options))
+    expect(history.map(({ validationLoss }) => validationLoss === undefined)).toEqual([false, false, false])
+    expect(history.map(({ testLoss }) => testLoss === undefined)).toEqual([true, true, false])
+    const model = denseModel()
+    const last = (await historyOf(train(model, options))).at(-1)
+    const [watched, tested] = [
+      await evaluate(model, validation, { batchSize: 128 }),
+      await evaluate(model, testRows, { batchSize: 128 }),
+    ]
+    expect(last).toMatchObject({
+      validationLoss: watched.loss,
+      validationAccuracy: watched.accuracy,
+      testLoss: tested.loss,
+      testAccuracy: tested.accuracy,
+    })
+  })
+
+  it('stops early by the validation set, and tests where it stops', async () => {
+    // Wrong labels: the loss on them rises while that on the test set falls.
+    const right = brightRows(18, 3, 7)
+    const validation = { ...right, labels: right.labels.map(label => (label + 1) % 3) }
+    const options: TrainOptions = {
+      ...base,
+      validation,
+      train: brightRows(240, 3, 1),
+      epochs: 20,
+      optimizer: { name: 'adam', learningRate: 0.02 },
+      earlyStop: { patience: 2 },
+    }
+    const events = await allEvents(train(denseModel(), options))
+    const history = events.flatMap(event => (event.type === 'epoch' ? [event] : []))
+    expect(events.find(({ type }) => type === 'stop')).toMatchObject({ reason: 'early-stop' })
+    expect(history.length).toBeLessThan(20)
+    const tests = history.map(({ testLoss }) => testLoss !== undefined)
+    expect(tests).toEqual(history.map((_, i) => i === history.length - 1))
+    const { validation: _, ...byTest } = options
+    expect((await historyOf(train(denseModel(), byTest))).length).toBeGreaterThan(history.length)
+  })
+
   it('takes the step of plain gradient descent', async () => {
     // One step over all images, against the gradient computed here.
     const model = denseModel({ units: 4 })

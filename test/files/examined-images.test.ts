@@ -1,7 +1,7 @@
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import type { CatalogHalf } from '../../src/data/image-catalog.js'
-import { imageSizes } from '../../src/files/image-sizes.js'
+import { examineImages } from '../../src/files/examined-images.js'
 
 const image = (height: number, width: number, orientation?: number): Promise<Buffer> => {
   const drawn = sharp({ create: { width, height, channels: 3, background: '#888' } }).jpeg()
@@ -23,22 +23,33 @@ async function half(...files: Promise<Uint8Array>[]): Promise<CatalogHalf & { as
   }
 }
 
-describe('imageSizes', () => {
+const decoding = { shape: [4, 4, 3] } as const
+
+describe('examineImages', () => {
   it('gives the smallest, the middle and the largest by pixels, as the images are seen', async () => {
     const images = await half(image(40, 40), image(10, 90), image(20, 30), image(8, 50, 6))
-    expect(await imageSizes(images, 10)).toEqual({
+    expect(await examineImages([images], decoding, 10)).toEqual({
       examined: 4,
-      smallest: [50, 8],
-      median: [10, 90],
-      largest: [40, 40],
+      unreadable: [],
+      notes: [],
+      sizes: { examined: 4, smallest: [50, 8], median: [10, 90], largest: [40, 40] },
     })
   })
 
   it('looks at some of many, spread over all, and leaves out what is no image', async () => {
     const text = Promise.resolve(Buffer.from('text'))
     const images = await half(image(1, 2), text, text, image(3, 4), text, text)
-    expect(await imageSizes(images, 2)).toMatchObject({ examined: 2, smallest: [1, 2], largest: [3, 4] })
+    expect(await examineImages([images], decoding, 2)).toMatchObject({
+      examined: 2,
+      sizes: { examined: 2, smallest: [1, 2], largest: [3, 4] },
+    })
     expect(images.asked).toEqual([0, 3])
-    expect(await imageSizes(await half(text), 5)).toBeUndefined()
+    const empty = Promise.resolve(new Uint8Array(0))
+    const { sizes, unreadable } = await examineImages([await half(text), await half(empty)], decoding, 5)
+    expect(sizes).toBeUndefined()
+    expect(unreadable).toMatchObject([
+      { name: '0' },
+      { name: '0', reason: '0: file must hold an image, got 0 bytes' },
+    ])
   })
 })

@@ -104,7 +104,12 @@ function isListed(group: Group): boolean {
 /** The form that lists its layers, and in each its weights, in attributes. */
 function listedLayers(group: Group, source: string): StoredLayer[] {
   return namesIn(group, 'layer_names').map(name => {
-    const layer = group.get(name) as Group
+    const layer = group.get(name) as Group | null
+    if (!layer || !('attrs' in layer)) {
+      throw new KerasFileError(
+        `${source}: layer ${JSON.stringify(name)} must be a group of the file, got none`,
+      )
+    }
     const tensors = namesIn(layer, 'weight_names').map(weight =>
       tensorOf(layer.get(weight) as Dataset, `${name}/${weight}`, source),
     )
@@ -123,17 +128,25 @@ function namesIn(group: Group, attribute: string): string[] {
   return names
 }
 
+const DEEPEST = 32
+
 /** The form whose layers hold their weights by number, in a group `vars`. */
 function numberedLayers(file: HdfFile, source: string): StoredLayer[] {
   const layers: StoredLayer[] = []
-  const search = (group: Group, path: string): void => {
+  const search = (group: Group, path: string, depth = 0): void => {
+    // A group may hold itself.
+    if (depth > DEEPEST) {
+      throw new KerasFileError(
+        `${source}: groups must be nested at most ${DEEPEST} deep, got more at ${path.slice(0, 80)}`,
+      )
+    }
     for (const key of [...group.keys()].sort(byNumber)) {
       if (path === '' && key === 'optimizer') continue
       if (key === 'seed_generator') continue
       const child = group.get(key)
       if (!child || !('keys' in child)) continue
       const inner = child as Group
-      if (key !== 'vars') search(inner, path === '' ? key : `${path}/${key}`)
+      if (key !== 'vars') search(inner, path === '' ? key : `${path}/${key}`, depth + 1)
       else layers.push({ name: path, tensors: numberedTensors(inner, path, source) })
     }
   }
@@ -151,7 +164,10 @@ function byNumber(a: string, b: string): number {
   return a.localeCompare(b, 'en', { numeric: true })
 }
 
-function tensorOf(dataset: Dataset, name: string, source: string): StoredTensor {
+function tensorOf(dataset: Dataset | null, name: string, source: string): StoredTensor {
+  if (!dataset || !('shape' in dataset)) {
+    throw new KerasFileError(`${source}: tensor "${name}" must be in the file, got none`)
+  }
   const { value, shape, dtype } = dataset
   const sides = shape ?? []
   if (value instanceof Float32Array) return { dtype: 'F32', shape: sides, data: value }

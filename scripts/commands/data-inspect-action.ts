@@ -2,7 +2,7 @@ import { datasetEntry } from '../../src/data/datasets.js'
 import { type ImageSummary, imbalance, summarize } from '../../src/data/summary.js'
 import { dataRequest } from '../run/dataset-settings.js'
 import { datasetOf, type Inspection, inspectDataset, inspectPrepared } from '../run/inspection.js'
-import { checkSettings, dataPath } from '../run/run-data.js'
+import { checkFolder, checkSettings, dataPath } from '../run/run-data.js'
 import { type WrittenSheet, writeContactSheet } from '../run/sheet.js'
 import type { GivenFlags } from '../run/train-settings.js'
 import { textTable } from '../terminal/text-table.js'
@@ -49,11 +49,7 @@ async function open(folder: string | undefined, request: DataInspectRequest): Pr
   if (dataset === undefined) return inspectPrepared(folder as string)
   const data = folder ?? request.data
   const entry = datasetEntry(dataset)
-  if (entry.source === 'folder' && data === undefined) {
-    throw new UsageError(
-      `data inspect: --data must name the folder of ${dataset}, got none (see ${entry.homepage})`,
-    )
-  }
+  checkFolder('data inspect', entry, data)
   const asked = dataRequest(dataset, dataPath(data), request)
   asUsage(() => checkSettings(entry, asked))
   return inspectDataset(asked, request.seed ?? 1)

@@ -20,7 +20,7 @@ export function program(): Command {
   const root = layOutHelp(new Command('pmoe'))
     .description('Patch-level mixture-of-experts for image classification, on TensorFlow.js.')
     .version(packageVersion())
-    .showHelpAfterError('(pmoe --help and pmoe <command> --help list what there is)')
+    .showHelpAfterError('(pmoe --help lists the commands)')
     .addHelpText('after', '\nExample:\n  $ pmoe demo')
   const commands = [
     demoCommand(),
@@ -44,10 +44,33 @@ export function program(): Command {
 }
 
 /** Gives a command, and what it groups, the settings of the whole. */
-function adopt(command: Command, parent: Command): void {
-  // The flag of help stands in the last group of a command's flags.
-  command.copyInheritedSettings(parent).exitOverride().helpOption('-h, --help', 'display help for command')
-  for (const inner of command.commands) adopt(inner, command)
+function adopt(command: Command, parent: Command, above = parent.name()): void {
+  const words = `${above} ${command.name()}`
+  command
+    .copyInheritedSettings(parent)
+    .exitOverride()
+    .showHelpAfterError(`(see ${words} --help)`)
+    // The flag of help stands in the last group of a command's flags.
+    .helpOption('-h, --help', 'display help for command')
+  requireOptions(command)
+  for (const inner of command.commands) adopt(inner, command, words)
+}
+
+/**
+ * Shows the options that a command must be given where it is told how to call it, and asks for them once the others are
+ * known: one that is misspelt would otherwise be told of as missing.
+ */
+function requireOptions(command: Command): void {
+  const required = command.options.filter(({ mandatory }) => mandatory)
+  if (required.length === 0) return
+  command.usage([...required.map(({ flags }) => flags), command.usage()].join(' '))
+  for (const option of required) option.makeOptionMandatory(false)
+  command.hook('preAction', () => {
+    const missing = required.filter(option => command.getOptionValue(option.attributeName()) === undefined)
+    if (missing.length === 0) return
+    const flags = missing.map(option => `'${option.flags}'`).join(' and ')
+    command.error(`error: required option${missing.length > 1 ? 's' : ''} ${flags} not specified`)
+  })
 }
 
 /**

@@ -11,7 +11,7 @@ import {
   inspectDataset,
   inspectPrepared,
 } from '../run/inspection.js'
-import { checkSettings, dataPath, unreadableNotes } from '../run/run-data.js'
+import { checkFolder, checkSettings, dataPath, unreadableNotes } from '../run/run-data.js'
 import { type WrittenSheet, writeContactSheet } from '../run/sheet.js'
 import type { GivenFlags } from '../run/train-settings.js'
 import { textTable } from '../terminal/text-table.js'
@@ -58,11 +58,7 @@ async function open(folder: string | undefined, request: DataInspectRequest): Pr
   if (dataset === undefined) return inspectPrepared(folder as string)
   const data = folder ?? request.data
   const entry = datasetEntry(dataset)
-  if (entry.source === 'folder' && data === undefined) {
-    throw new UsageError(
-      `data inspect: --data must name the folder of ${dataset}, got none (see ${entry.homepage})`,
-    )
-  }
+  checkFolder('data inspect', entry, data)
   const asked = dataRequest(dataset, dataPath(data), request)
   asUsage(() => checkSettings(entry, asked))
   return inspectDataset(asked, request.seed ?? 1)

@@ -5,13 +5,13 @@ import { datasetSource } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/image-files.js'
 import { type PrepareProgress, prepareDataset } from '../../src/files/prepare.js'
 import { dataRequest } from '../run/dataset-settings.js'
-import { checkSettings, dataPath, datasetOptions, unreadableNotes } from '../run/run-data.js'
+import { checkFolder, checkSettings, dataPath, datasetOptions, unreadableNotes } from '../run/run-data.js'
 import type { GivenFlags } from '../run/train-settings.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { progressLog } from '../terminal/progress-log.js'
 import { textTable } from '../terminal/text-table.js'
 import { duration } from '../terminal/training-log.js'
-import { asUsage, UsageError } from '../terminal/usage-error.js'
+import { asUsage } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe data prepare`, as commander hands them over; those of `datasetSettings` are among them. */
 export interface PrepareRequest extends GivenFlags {
@@ -27,11 +27,7 @@ export interface PrepareRequest extends GivenFlags {
 export async function runPrepare(dataset: string, request: PrepareRequest): Promise<void> {
   const { out, json = false, shardRecords, force = false, seed = 1 } = request
   const entry = datasetEntry(dataset)
-  if (entry.source === 'folder' && request.data === undefined) {
-    throw new UsageError(
-      `data prepare: --data must name the folder of ${dataset}, got none (see ${entry.homepage})`,
-    )
-  }
+  checkFolder('data prepare', entry, request.data)
   const asked = dataRequest(dataset, dataPath(request.data), request)
   asUsage(() => checkSettings(entry, asked))
   const log = progressLog(`Preparing ${dataset}`, 'images', { json })

@@ -13,7 +13,7 @@ import type { Size2D } from '../../src/shapes.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { fitAnnealing, fitInitial } from './fine-tuning.js'
-import { checkSettings, dataPath, loadData, type RunData } from './run-data.js'
+import { checkFolder, checkSettings, dataPath, loadData, type RunData } from './run-data.js'
 import { fitSeparateRouters } from './separate-routers.js'
 import { type Draft, type GivenFlags, withFlags } from './train-settings.js'
 
@@ -51,11 +51,7 @@ export interface Initial {
  */
 export async function newRun(request: RunRequest, backend: BackendChoice): Promise<NewRun> {
   const entry = asUsage(() => datasetEntry(request.dataset))
-  if (entry.source === 'folder' && request.data === undefined) {
-    throw new UsageError(
-      `train: --data must name the folder of ${entry.name}, got none (see ${entry.homepage})`,
-    )
-  }
+  checkFolder('train', entry, request.data)
   if (entry.source === 'generated' && request.data !== undefined) {
     throw new UsageError(
       `train: --data must be left out for ${entry.name}, got ${request.data} (its images are drawn)`,

@@ -8,11 +8,13 @@ import { counted } from '../../src/data/folder-halves.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
 import { preparedHalves } from '../../src/data/prepared-manifest.js'
+import { dataFormats } from '../../src/data/recognise.js'
 import { type UnreadableImage, unreadableText } from '../../src/data/unreadable-images.js'
 import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/image-files.js'
 import { isPrepared, openPrepared } from '../../src/files/prepared-set.js'
 import type { RunConfig } from '../../src/files/run-config.js'
+import { UsageError } from '../terminal/usage-error.js'
 
 /** What of a dataset a run asks for. */
 export type DataRequest = Omit<RunConfig['dataset'], 'classNames' | 'groupNames'>
@@ -167,6 +169,21 @@ const settingFlags: Readonly<Record<DatasetSetting, string>> = {
   distractors: '--distractors',
   backgrounds: '--backgrounds',
   theory: '--theory',
+}
+
+/**
+ * Checks that a folder is named for a dataset that needs one.
+ *
+ * @param command for the error: `data prepare`
+ * @throws UsageError saying where to get the dataset
+ */
+export function checkFolder(command: string, entry: DatasetEntry, data: string | undefined): void {
+  if (entry.source !== 'folder' || data !== undefined) return
+  const published = dataFormats.find(({ datasets }) => datasets.includes(entry.name))?.published
+  const fetch = published === undefined ? '' : `; pmoe data fetch ${published} --out DIR gets it`
+  throw new UsageError(
+    `${command}: --data must name the folder of ${entry.name}, got none (see ${entry.homepage}${fetch})`,
+  )
 }
 
 /** The path of a folder as a configuration keeps it: valid from any working directory. */

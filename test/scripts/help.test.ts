@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { program } from '../../scripts/program.js'
 import { layOutHelp } from '../../scripts/terminal/help-layout.js'
@@ -26,9 +26,9 @@ function helpOf(command: Command, columns: number): string {
 /** What a text says, however its lines are broken. */
 const saidBy = (text: string) => text.replace(/ \\\n/g, ' ').split(/\s+/).join(' ')
 
-describe('help', () => {
-  const commands = commandsOf(program())
+const commands = commandsOf(program())
 
+describe('help', () => {
   test.each(commands)('%s fits 60, 80 and 120 columns, and says the same in each', (_, command) => {
     const wide = saidBy(helpOf(command, 1000))
     for (const columns of [60, 80, 120]) {
@@ -59,6 +59,45 @@ describe('help', () => {
     )
     expect(helpOf(command, 80)).toContain(
       '  --a-rather-long-flag <value>  what it is for, told in more words than fit\n',
+    )
+  })
+})
+
+describe('a call that cannot work', () => {
+  /** What is written to the error stream. */
+  async function errorOf(...words: string[]): Promise<string> {
+    let written = ''
+    const root = program()
+    for (const [, command] of commandsOf(root)) {
+      command.configureOutput({
+        writeErr: text => {
+          written += text
+        },
+      })
+    }
+    await expect(root.parseAsync(words, { from: 'user' })).rejects.toThrow(CommanderError)
+    return written
+  }
+
+  test('is told of the flag that is misspelt before those that it lacks', async () => {
+    expect(await errorOf('export', 'runs/a', '--formt', 'onnx', '--out', 'x')).toBe(
+      "error: unknown option '--formt'\n(Did you mean --format?)\n(see pmoe export --help)\n",
+    )
+    expect(await errorOf('export', 'runs/a')).toBe(
+      "error: required options '--format <name>' and '--out <path>' not specified\n(see pmoe export --help)\n",
+    )
+    expect(await errorOf('data', 'fetch', 'mnist')).toBe(
+      "error: required option '--out <folder>' not specified\n(see pmoe data fetch --help)\n",
+    )
+    expect(await errorOf('trian')).toBe(
+      "error: unknown command 'trian'\n(Did you mean train?)\n(pmoe --help lists the commands)\n",
+    )
+  })
+
+  test('is shown what it must be given', () => {
+    const [, command] = commands.find(([words]) => words === 'pmoe export') as [string, Command]
+    expect(helpOf(command, 80)).toContain(
+      'Usage: pmoe export --format <name> --out <path> [options] <model>\n',
     )
   })
 })

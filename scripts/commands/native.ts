@@ -1,5 +1,7 @@
 import { Command } from 'commander'
 import { type ProvideNativeOptions, provideNative } from '../../src/backend/provide-native.js'
+import { printable } from '../../src/report/escape.js'
+import { withControlCharacters } from '../terminal/safe-output.js'
 
 /** `pmoe native`: provides native TensorFlow. */
 export function nativeCommand(): Command {
@@ -40,12 +42,13 @@ async function provide(options: ProvideNativeOptions): Promise<void> {
 /** Shows the current stage: one line that is rewritten on a terminal, a line each elsewhere. */
 function stageLine(stream: NodeJS.WriteStream): { show(stage: string): void; clear(): void } {
   if (!stream.isTTY) return { show: stage => void stream.write(`${stage}\n`), clear: () => {} }
+  const terminal = withControlCharacters(stream)
   const frames = ['-', '\\', '|', '/']
   let text = ''
   let tick = 0
   let timer: NodeJS.Timeout | undefined
   const draw = (): void => {
-    stream.write(`\r\x1b[K${frames[tick++ % frames.length]} ${text}`)
+    terminal.write(`\r\x1b[K${frames[tick++ % frames.length]} ${printable(text)}`)
   }
   return {
     show(stage) {
@@ -55,7 +58,7 @@ function stageLine(stream: NodeJS.WriteStream): { show(stage: string): void; cle
     },
     clear() {
       clearInterval(timer)
-      stream.write('\r\x1b[K')
+      terminal.write('\r\x1b[K')
     },
   }
 }

@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { configChoices } from '../../src/files/run-config.js'
+import { modelNames } from '../../src/models/recipes.js'
 import { scaleNames } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
+import { trainSettings } from '../run/train-settings.js'
 import { type Cell, cellsOf, type Grid, trainingGrid } from './cells.js'
 
 const versions = z.strictObject({
@@ -11,11 +13,61 @@ const versions = z.strictObject({
   tensorflow: z.string().exactOptional(),
 })
 
+const MOST_CELLS = 100_000
+const MOST_SEEDS = 10_000
+
+const count = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1)
+const sweep = z.array(count).min(1)
+const flagNames: ReadonlySet<string> = new Set(trainSettings.map(({ option }) => option.attributeName()))
+const flagName = z.string().refine(name => flagNames.has(name), 'must be a flag of pmoe train')
+const flags = z.record(flagName, z.union([z.string(), z.number(), z.boolean(), z.array(z.number())]))
+const share = z.number().min(0).max(1)
+
+const variant = z.strictObject({
+  name: z.string().min(1),
+  model: z.enum(modelNames),
+  flags,
+  mixture: z
+    .strictObject({
+      preActivation: z.enum(['none', 'relu', 'batch-norm-relu']).exactOptional(),
+      routerTrainable: z.boolean().exactOptional(),
+    })
+    .exactOptional(),
+  routerDeviation: z.number().positive().exactOptional(),
+  sweeps: z.boolean().exactOptional(),
+  published: z.array(z.strictObject({ samples: count, accuracy: share })).exactOptional(),
+})
+
+const trainingGridSchema = z.strictObject({
+  kind: z.literal('training'),
+  variants: z
+    .array(variant)
+    .min(1)
+    .refine(of => new Set(of.map(({ name }) => name)).size === of.length, 'names must differ'),
+  samples: sweep,
+  patchesPerExpert: sweep.exactOptional(),
+  experts: sweep.exactOptional(),
+  flags,
+})
+
+const costGridSchema = z.strictObject({
+  kind: z.literal('cost'),
+  axes: z.array(z.looseObject({ letter: z.enum(['l', 'k', 'n']), values: sweep })).min(1),
+  batch: count,
+  patchSide: count,
+  hiddenUnits: count,
+  base: z.strictObject({ l: count, k: count, n: count }),
+  rounds: count,
+})
+
 /** What `study.json` must hold. */
 const schema = z.strictObject({
   experiment: z.string().min(1),
   scale: z.enum(scaleNames),
-  seeds: z.int().min(1),
+  seeds: z.int().min(1).max(MOST_SEEDS),
   /** Folder of the paper's own data; null for a stand-in. */
   data: z.string().min(1).nullable(),
   /** Folder of the stand-in; null for the samples of the package. */
@@ -24,7 +76,7 @@ const schema = z.strictObject({
   sharedSubset: z.boolean(),
   backend: z.enum(configChoices.backend),
   /** The grid of the experiment when the study began. */
-  grid: z.record(z.string(), z.unknown()),
+  grid: z.discriminatedUnion('kind', [trainingGridSchema, costGridSchema]),
   versions,
 })
 
@@ -54,7 +106,7 @@ export interface StudyRequest {
 /**
  * The configuration of a new study.
  *
- * @throws RangeError for an unknown experiment
+ * @throws RangeError for an unknown experiment, or more cells than a study may have
  */
 export function studyConfig(
   { experiment: name, scale = 'full', seeds, data, standIn, sharedSubset = false }: StudyRequest,
@@ -62,7 +114,7 @@ export function studyConfig(
   made: StudyConfig['versions'],
 ): StudyConfig {
   const { grid, seeds: usual } = gridOf(name, scale, data !== undefined)
-  return {
+  const config: StudyConfig = {
     experiment: experimentNamed(name).name,
     scale,
     seeds: seeds ?? usual,
@@ -73,6 +125,8 @@ export function studyConfig(
     grid,
     versions: made,
   }
+  refuseTooMany(config, 'study')
+  return config
 }
 
 /** The grid of an experiment, and how often it is usually repeated. */
@@ -119,7 +173,24 @@ export function parseStudyConfig(text: string, path: string): StudyConfig {
       cause: result.error,
     })
   }
-  return result.data as unknown as StudyConfig
+  const config = result.data as unknown as StudyConfig
+  refuseTooMany(config, path)
+  return config
+}
+
+function refuseTooMany(config: StudyConfig, where: string): void {
+  const cells = cellCount(config)
+  if (cells <= MOST_CELLS) return
+  throw new RangeError(
+    `${where}: a study must have at most ${MOST_CELLS} cells, got ${cells} (${config.seeds} seeds)`,
+  )
+}
+
+/** How many cells there are, at most: counted before they are listed. */
+function cellCount({ grid, seeds }: StudyConfig): number {
+  if (grid.kind === 'cost') return seeds * grid.axes.reduce((sum, { values }) => sum + values.length, 0)
+  const { samples, patchesPerExpert = [0], experts = [0], variants } = grid
+  return seeds * samples.length * patchesPerExpert.length * experts.length * variants.length
 }
 
 /** The settings in which two configurations differ; versions do not count, nor does it that more seeds are asked for. */

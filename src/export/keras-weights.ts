@@ -143,23 +143,18 @@ function isListed(group: Group): boolean {
 /** The form that lists its layers, and in each its weights, in attributes. */
 function listedLayers(group: Group, source: string): StoredLayer[] {
   return namesIn(group, 'layer_names').map(name => {
-    const layer = memberOf(group, name, 'layer', source)
-    if (!('keys' in layer)) throw notThere(`layer "${name}" must be a group`, 'a tensor', source)
-    const weights = namesIn(layer, 'weight_names')
-    const tensors = weights.map(weight => {
-      const dataset = memberOf(layer as Group, weight, 'tensor', source)
-      return tensorOf(dataset as Dataset, `${name}/${weight}`, source)
-    })
+    const layer = group.get(name)
+    if (!layer || !('keys' in layer)) {
+      throw notThere(`layer ${JSON.stringify(name)} must be a group of the file`, 'none', source)
+    }
+    const weights = namesIn(layer as Group, 'weight_names')
+    const tensors = weights.map(weight =>
+      tensorOf((layer as Group).get(weight) as Dataset | null, `${name}/${weight}`, source),
+    )
     const parts = partsOf(name, weights, tensors)
     const isNested = parts.some(part => part.ownName !== name)
     return { name, ownName: name, tensors, ...(isNested && { parts }) }
   })
-}
-
-function memberOf(group: Group, name: string, what: string, source: string): Group | Dataset {
-  const member = group.get(name)
-  if (member && ('keys' in member || 'shape' in member)) return member as Group | Dataset
-  throw notThere(`${what} "${name}" must be in the file, as its list says`, 'nothing there', source)
 }
 
 function notThere(rule: string, got: string, source: string): KerasFileError {
@@ -195,10 +190,17 @@ function namesIn(group: Group, attribute: string): string[] {
   return names
 }
 
+const DEEPEST = 32
+
 /** The form whose layers hold their weights by number, in a group `vars`, and nested models groups of layers. */
 function numberedLayers(file: HdfFile, source: string): StoredLayer[] {
   const layers: StoredLayer[] = []
   const search = (group: Group, path: readonly string[], models: readonly string[]): void => {
+    // A group may hold itself.
+    if (path.length > DEEPEST) {
+      const at = path.join('/').slice(0, 80)
+      throw notThere(`groups must be nested at most ${DEEPEST} deep`, `more at ${at}`, source)
+    }
     const own = ownName(group)
     // Groups such as `layers` hold the layers of a model and are none.
     const inside =
@@ -244,7 +246,9 @@ function byNumber(a: string, b: string): number {
   return a.localeCompare(b, 'en', { numeric: true })
 }
 
-function tensorOf(dataset: Dataset, name: string, source: string): StoredTensor {
+function tensorOf(dataset: Dataset | null, name: string, source: string): StoredTensor {
+  if (!dataset || !('shape' in dataset))
+    throw notThere(`tensor "${name}" must be in the file`, 'none', source)
   const { metadata, dtype } = dataset
   const shape = metadata.shape ?? []
   if (dtype === '<e' || dtype === '>e') return { dtype: 'F32', shape, data: widenFloat16(halvesOf(dataset)) }

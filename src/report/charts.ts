@@ -1,4 +1,5 @@
 import type { TopLevelSpec } from 'vega-lite'
+import { printable } from './escape.js'
 
 /** What one epoch of training measured; losses in nats, accuracies in [0, 1]. */
 export interface CurvePoint {
@@ -127,7 +128,8 @@ export async function chartSvg(spec: TopLevelSpec): Promise<string> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
   const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none' })
   try {
-    return await view.toSVG()
+    // Names in it may hold what XML does not know.
+    return printable(await view.toSVG())
   } finally {
     view.finalize()
   }

@@ -1,6 +1,6 @@
 /** Text made safe for HTML and SVG, between tags and inside quoted attributes. */
 export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, character => ENTITIES[character]!)
+  return printable(text).replace(/[&<>"']/g, character => ENTITIES[character]!)
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {
@@ -9,4 +9,24 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '>': '&gt;',
   '"': '&quot;',
   "'": '&#39;',
+}
+
+/**
+ * Control characters but newline and tab (C0, DEL, C1), marks that turn the direction of writing, halves of surrogate
+ * pairs, and what XML does not know.
+ */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const UNSAFE = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffe\uffff]|\p{Surrogate}/gu
+
+/** Text that can be shown anywhere: what would act instead of being seen is written as `\x1b` or `\u202e`. */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, character => {
+    const code = character.charCodeAt(0).toString(16)
+    return code.length > 2 ? `\\u${code.padStart(4, '0')}` : `\\x${code.padStart(2, '0')}`
+  })
+}
+
+/** JSON of the same content that `printable` leaves as it is. */
+export function printableJson(json: string): string {
+  return json.replace(UNSAFE, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -155,3 +155,40 @@ describe('weights of Keras', () => {
     ])
   })
 })
+
+/** HDF5 files made for this, gzip in base64. */
+const unpacked = (packed: string) => new Uint8Array(gunzipSync(Buffer.from(packed, 'base64')))
+
+/** A group that holds itself. */
+const CIRCLE =
+  'H4sIAAAAAAACA+v0cHHj5ZLiYubgYICB/1BgxgjhG0DFe77NjfP3cAliYqhgEkJWCANcTAxALWyCDECKLSexMrWoeDPMUGcG' +
+  'agDWkpmZxDhBAOQE1sT0xMw8mAvEWBlYGJhALGuKnBDAqv4PAHME/FE2AQAA'
+
+/** A layer that lists a kernel which is not there. */
+const LOST =
+  'H4sIAAAAAAACA+v0cHHj5ZLiYubgYICB/1BgxgjhG0DFe77NjfP3cAliYqhgEkJWCANcTAxALaJCDCyYcjxGDAzMDDwMHAwi' +
+  'DAw5iZWpRfF5ibmpxQzCQC0gi5gYgQBqE4xOYeMBcRhTNkMFqou/PCXfCVYgJ/BCnFCempmeUYLkBg5cbtDPTi3KS80BmQgC' +
+  'Adf+1gIA1iK04TYBAAA='
+
+describe('a damaged file is given up', () => {
+  test('whose groups hold themselves', async () => {
+    await expect(readKerasLayers(unpacked(CIRCLE), 'a.h5')).rejects.toThrow(
+      'a.h5: groups must be nested at most 32 deep, got more at layers/again/again',
+    )
+  })
+
+  test('that lists what is not there', async () => {
+    await expect(readKerasLayers(unpacked(LOST), 'a.h5')).rejects.toThrow(
+      'a.h5: tensor "d/d/kernel" must be in the file, got none',
+    )
+  })
+
+  test('wherever a byte is another', async () => {
+    const whole = unpacked(LOST)
+    for (let at = 8; at < whole.length; at += 7) {
+      const damaged = Uint8Array.from(whole, (byte, i) => (i === at ? byte ^ 0xff : byte))
+      const refused = await readKerasLayers(damaged, 'a.h5').catch((error: Error) => error.message)
+      expect(refused).toMatch(/^a\.h5: (file|tensor|layer|groups) /)
+    }
+  })
+})

@@ -1,7 +1,14 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { experiments } from '../../../scripts/experiments/experiments.js'
 import { trainSettings } from '../../../scripts/run/train-settings.js'
-import { gridOf, parseStudyConfig, studyDifferences } from '../../../scripts/study/study-config.js'
+import {
+  gridOf,
+  parseStudyConfig,
+  studyCells,
+  studyConfig,
+  studyDifferences,
+} from '../../../scripts/study/study-config.js'
 import { datasetEntry } from '../../../src/data/datasets.js'
 import { recipe } from '../../../src/models/recipes.js'
 import { smallStudy } from './small-study.js'
@@ -66,6 +73,62 @@ describe('parseStudyConfig', () => {
     ['{"seeds":0}', 'study.json: must be the configuration of a study, got experiment:'],
   ])('refuses %s', (text, message) => {
     expect(() => parseStudyConfig(text, 'study.json')).toThrow(message)
+  })
+
+  it('reads every experiment at every scale', () => {
+    for (const { name } of experiments) {
+      for (const scale of ['full', 'small'] as const) {
+        const { grid, seeds } = gridOf(name, scale, false)
+        const config = { ...smallStudy(), experiment: name, scale, grid, seeds }
+        expect(parseStudyConfig(JSON.stringify(config), 'study.json')).toEqual(config)
+      }
+    }
+  })
+
+  it('refuses more cells than can be listed, before they are listed', () => {
+    const study = smallStudy()
+    const samples = Array.from({ length: 10_000 }, (_, i) => i + 1)
+    const many = { ...study, seeds: 10_000, grid: { ...study.grid, samples } }
+    const variants = study.grid.kind === 'training' ? study.grid.variants.length : 0
+    expect(() => parseStudyConfig(JSON.stringify(many), 'study.json')).toThrow(
+      `study.json: a study must have at most 100000 cells, got ${1e8 * variants} (10000 seeds)`,
+    )
+    expect(() => parseStudyConfig(JSON.stringify({ ...study, seeds: 2 ** 31 }), 'study.json')).toThrow(
+      'study.json: must be the configuration of a study, got seeds: Too big',
+    )
+    expect(() => studyConfig({ experiment: 'fig8', seeds: 1e9 }, 'wasm', study.versions)).toThrow(
+      /^study: a study must have at most 100000 cells, got \d+ \(1000000000 seeds\)$/,
+    )
+  })
+
+  it('refuses flags that pmoe train does not have', () => {
+    const study = smallStudy()
+    const wrong = { ...study, grid: { ...study.grid, flags: { epochz: 3 } } }
+    expect(() => parseStudyConfig(JSON.stringify(wrong), 'study.json')).toThrow(/grid.flags.epochz: /)
+  })
+
+  it('with one value that is another gives cells, or says what is wrong', () => {
+    const study = JSON.stringify(smallStudy())
+    const replacement = fc.constantFrom(undefined, null, 0, -1, 2 ** 31, 'x', [], {}, [null], [[]], true)
+    let number = 0
+    JSON.parse(study, (_, value) => {
+      number++
+      return value
+    })
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: number }), replacement, (at, to) => {
+        let count = 0
+        const changed = JSON.parse(study, (_, value) => (++count === at ? to : value))
+        try {
+          const config = parseStudyConfig(JSON.stringify(changed) ?? 'null', 'study.json')
+          expect(studyCells(config).length).toBeGreaterThan(0)
+        } catch (error) {
+          expect(error).toBeInstanceOf(RangeError)
+          expect((error as Error).message).toMatch(/^study\.json: /)
+        }
+      }),
+      { numRuns: 500 },
+    )
   })
 })
 

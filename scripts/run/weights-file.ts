@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { z } from 'zod'
 import { readSafetensors, type StoredTensor } from '../../src/data/safetensors.js'
 import { kerasModel } from '../../src/export/keras-model.js'

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/safetensors.js'
 import { type NamedWeight, namedWeights } from './weights.js'
 
@@ -41,7 +41,7 @@ type Match = ReadonlyMap<LayerWeights, StoredLayer>
  * @throws RangeError naming the layer, its shapes and what the file has instead where one is left over on either side
  */
 export function matchLayers(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   layers: readonly StoredLayer[],
   source: string,
 ): Map<string, StoredTensor> {

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/safetensors.js'
 import { foreignPrefix, withoutPrefix } from './name-prefix.js'
 import { transposed } from './transposed.js'
@@ -14,7 +14,7 @@ import { loadWeights, type NamedWeight, namedWeights, nameInLayer } from './weig
  *   then as before
  */
 export function loadTorchWeights(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   tensors: ReadonlyMap<string, StoredTensor>,
   names: Readonly<Record<string, string>>,
   source: string,
@@ -40,7 +40,7 @@ export function loadTorchWeights(
  * @throws RangeError naming the tensor that no pair names, or that is named twice, or whose rank or shape does not fit
  */
 export function fromTorch(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   tensors: ReadonlyMap<string, StoredTensor>,
   names: Readonly<Record<string, string>>,
   source: string,

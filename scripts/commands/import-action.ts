@@ -76,7 +76,7 @@ async function importedModel(
   file: string,
   request: ImportRequest,
   names: NameMap | undefined,
-): Promise<{ readonly model: tf.LayersModel; readonly done: string }> {
+): Promise<{ readonly model: tfl.LayersModel; readonly done: string }> {
   if (request.into === undefined && request.model === undefined && !names) {
     const whole = await loadWholeModel(file)
     if (whole) return { model: whole.model, done: `Made ${whole.model.name} of ${whole.source}` }

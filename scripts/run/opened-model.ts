@@ -49,7 +49,7 @@ async function notOpened(path: string): Promise<Error> {
 }
 
 /** As `pmoe export` stores them with a tfjs model. */
-function storedClassNames(model: tf.LayersModel): readonly string[] | undefined {
+function storedClassNames(model: tfl.LayersModel): readonly string[] | undefined {
   const { classNames } = (model.getUserDefinedMetadata() ?? {}) as { classNames?: unknown }
   return Array.isArray(classNames) && classNames.every(name => typeof name === 'string')
     ? classNames

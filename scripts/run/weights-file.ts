@@ -47,7 +47,11 @@ function reasonOf(cause: unknown): string {
  * @returns where they came from, in words
  * @throws Error when the file is damaged, is of another kind, or its weights do not fit the model
  */
-export async function loadWeightsFile(model: tf.LayersModel, path: string, names?: NameMap): Promise<string> {
+export async function loadWeightsFile(
+  model: tfl.LayersModel,
+  path: string,
+  names?: NameMap,
+): Promise<string> {
   const bytes = await readWeights(path)
   const ofKeras = await kerasFile(bytes, path)
   if (ofKeras) return keras(model, ofKeras, path, names)
@@ -59,7 +63,7 @@ export async function loadWeightsFile(model: tf.LayersModel, path: string, names
 
 /** A network that a file holds whole, and where its weights came from, in words. */
 export interface WholeModel {
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
   readonly source: string
 }
 
@@ -80,7 +84,7 @@ function sourceOf(layers: number, path: string): string {
 }
 
 function loadOwnWeights(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   tensors: ReadonlyMap<string, StoredTensor>,
   path: string,
 ): void {
@@ -138,7 +142,7 @@ async function unpackedKeras(path: string): Promise<KerasFile> {
 }
 
 async function keras(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   { bytes, config }: KerasFile,
   source: string,
   names: NameMap | undefined,

@@ -1,11 +1,12 @@
-import * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { disposeModel } from '../models/dispose-model.js'
 import { checkedModel } from '../topology/checked-model.js'
 import { loadKerasWeights, readKerasConfig } from './keras-weights.js'
 
 /** A network that came with its weights. */
 export interface KerasModel {
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
   /** Layers that got weights. */
   readonly layers: number
 }
@@ -35,10 +36,10 @@ export async function kerasModel(
   }
 }
 
-async function built(config: object, source: string): Promise<tf.LayersModel> {
+async function built(config: object, source: string): Promise<tfl.LayersModel> {
   const topology: tf.io.IOHandler = { load: async () => ({ modelTopology: config }) }
   try {
-    return await tf.loadLayersModel(checkedModel(topology, source))
+    return await tfl.loadLayersModel(checkedModel(topology, source))
   } catch (cause) {
     const [reason = ''] = (cause as Error).message.split('\n')
     if (reason.startsWith(`${source}:`)) throw cause

@@ -60,8 +60,8 @@ export function matchLayers(
   return tensors
 }
 
-function layersOf(model: tf.LayersModel): LayerWeights[] {
-  const layers = new Map<tf.layers.Layer, NamedWeight[]>()
+function layersOf(model: tfl.LayersModel): LayerWeights[] {
+  const layers = new Map<tfl.layers.Layer, NamedWeight[]>()
   for (const weight of namedWeights(model)) {
     const own = layers.get(weight.layer)
     if (own) own.push(weight)

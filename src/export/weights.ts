@@ -9,7 +9,7 @@ export interface NamedWeight {
   readonly name: string
   readonly variable: tfl.LayerVariable
   /** The layer that has it. */
-  readonly layer: tf.layers.Layer
+  readonly layer: tfl.layers.Layer
   /** Names of the models that the layer is nested in, from the outermost; not the model itself. */
   readonly models: readonly string[]
 }
@@ -20,10 +20,10 @@ export interface NamedWeight {
  */
 export function namedWeights(model: tfl.LayersModel): NamedWeight[] {
   const found: NamedWeight[] = []
-  const seen = new Set<tf.layers.Layer>()
-  const collect = (inner: tf.LayersModel, models: readonly string[]): void => {
+  const seen = new Set<tfl.layers.Layer>()
+  const collect = (inner: tfl.LayersModel, models: readonly string[]): void => {
     for (const layer of inner.layers) {
-      if (layer instanceof tf.LayersModel) collect(layer, [...models, layer.name])
+      if (layer instanceof tfl.LayersModel) collect(layer, [...models, layer.name])
       else if (!seen.has(layer)) found.push(...weightsOf(layer, models))
       seen.add(layer)
     }
@@ -37,7 +37,7 @@ export function nameInLayer(weight: tfl.LayerVariable): string {
   return weight.originalName.split('/').at(-1) as string
 }
 
-function weightsOf(layer: tf.layers.Layer, models: readonly string[]): NamedWeight[] {
+function weightsOf(layer: tfl.layers.Layer, models: readonly string[]): NamedWeight[] {
   const names = layer.weights.map(nameInLayer)
   return layer.weights.map((variable, i) => {
     // Layers made of layers, such as wrappers, have several weights of one short name.

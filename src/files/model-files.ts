@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { checkedArtifacts } from '../topology/checked-model.js'
 import { type ModelJson, parseModelJson, weightBytes } from '../topology/model-json.js'
 import { writeFilesAtomic } from './atomic.js'
@@ -11,7 +11,7 @@ const WEIGHTS = 'weights.bin'
 
 /**
  * A folder that tfjs saves a model to and loads it from, on every backend: `model.save(fileSystem(dir))`,
- * `tf.loadLayersModel(fileSystem(dir))`. It holds `model.json` and `weights.bin`, the layout that every tfjs
+ * `tfl.loadLayersModel(fileSystem(dir))`. It holds `model.json` and `weights.bin`, the layout that every tfjs
  * loader reads; a save that fails leaves the model that was there. Models that the tfjs converter wrote from Keras 2
  * or 3 are loaded as well.
  *

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { shown } from './json-value.js'
 import { kerasTopology, type LayerTopology } from './keras-topology.js'
 import { kerasWeightName } from './keras-weight-names.js'
@@ -7,7 +7,7 @@ import { checkDepth, checkWeightNames, refuseGraphModel, weightBytes } from './m
 
 /**
  * A model from somewhere else, checked before tfjs-layers builds it, in a page as in Node:
- * `tf.loadLayersModel(checkedModel(tf.io.http('model.json')))`. Models of Keras 2 and 3 come in the form of
+ * `tfl.loadLayersModel(checkedModel(tf.io.http('model.json')))`. Models of Keras 2 and 3 come in the form of
  * tfjs-layers.
  *
  * @param handler loads the model, such as `tf.io.http`, `tf.io.browserFiles`

@@ -9,6 +9,7 @@ export {
 } from './backend/choose.js'
 export { type BackendDiagnosis, type Diagnosis, diagnose } from './backend/doctor.js'
 export { type NativeProvided, type ProvideNativeOptions, provideNative } from './backend/provide-native.js'
+export { type KerasModel, kerasModel } from './export/keras-model.js'
 export { loadKerasWeights } from './export/keras-weights.js'
 export { dataFolder, datasetSource, samplesFolder } from './files/data-folder.js'
 export { type FetchedDataset, type FetchOptions, fetchDataset } from './files/fetch-dataset.js'

@@ -83,7 +83,7 @@ async function importedModel(
   }
   if (request.into === undefined && request.model === undefined) {
     throw new UsageError(
-      `import: a network must be given by --into or by --model, got neither (${file} holds weights only)`,
+      `import: a network must be given by --into or by --model, got neither${names ? '' : ` (${file} holds weights only)`}`,
     )
   }
   const model = request.into === undefined ? builtNetwork(request) : (await openModel(request.into)).model

@@ -119,7 +119,8 @@ function foreignText(text: string): ForeignWeights | undefined {
 async function foreignArchive(path: string, head: Buffer): Promise<ForeignWeights | undefined> {
   // Of an archive that is cut short, the first name is known from its own header.
   const first = head.subarray(30, 30 + head.readUInt16LE(26)).toString()
-  const names = await namesIn(zipSource(path)).catch(() => [first])
+  const listed = await namesIn(zipSource(path)).catch(() => undefined)
+  const names = listed ?? [first]
   if (names.includes('model.weights.h5')) return undefined
   const has = (pattern: RegExp) => names.some(name => pattern.test(name))
   if (has(/(^|\/)constants\.pkl$/)) {
@@ -128,11 +129,13 @@ async function foreignArchive(path: string, head: Buffer): Promise<ForeignWeight
   if (has(/(^|\/)data\.pkl$/) || /\/(data|\.data|byteorder|\.format_version)(\/|$)/.test(first)) {
     return { what: 'a PyTorch checkpoint (a zip archive with data.pkl)', advice: inPyTorch }
   }
+  // What else is damaged is said where it is read.
+  if (!listed) return undefined
   if (names.every(name => name.endsWith('.npy'))) {
     return { what: 'arrays of NumPy (.npz)', advice: 'save them with safetensors.numpy.save_file' }
   }
-  const listed = `${names.slice(0, 3).join(', ')}${names.length > 3 ? ' ...' : ''}`
-  return { what: `a zip archive without model.weights.h5 (it holds ${listed})`, advice: 'unpack it first' }
+  const some = `${names.slice(0, 3).join(', ')}${names.length > 3 ? ' ...' : ''}`
+  return { what: `a zip archive without model.weights.h5 (it holds ${some})`, advice: 'unpack it first' }
 }
 
 /** All files of an archive, with their folders. */

@@ -128,6 +128,7 @@ test('lets pass what can be read, what is damaged, and what is not there', async
     bytes,
     bytes.subarray(0, 20),
     zip('config.json', 'model.weights.h5'),
+    zip('config.json', 'model.weights.h5').subarray(0, 60),
     hex('89 48 44 46 0d 0a 1a 0a 00'),
     '{"weight_map": {"a": "model-00001-of-00002.safetensors"}}',
   ]

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { handGradient } from '../layers/hand-gradient.js'
 import { type BatchNormInputs, registerLayerOps } from '../layers/ops.js'
+import { registerConvolutionGradients } from './tensorflow-convolution-gradients.js'
 import { kernelAndBiasGradient, kernelGradient } from './tensorflow-kernel-gradient.js'
 import { biasedConvolution, hasOneDnn, oneDnnLabel, rectifiedNormName } from './tensorflow-onednn.js'
 import { type Attribute, nativeBackend } from './tensorflow-operations.js'
@@ -19,7 +20,10 @@ export function registerTensorFlowKernels(): void {
   registered = true
   registerLayerOps('tensorflow', { batchNorm, reluGradient, channelSums, patchConvolution })
   // On a GPU TensorFlow's own operation is the fastest.
-  if (!nativeBackend().isUsingGpuDevice) registerLayerOps('tensorflow', { kernelGradient })
+  if (!nativeBackend().isUsingGpuDevice) {
+    registerConvolutionGradients()
+    registerLayerOps('tensorflow', { kernelGradient })
+  }
   if (hasOneDnn()) {
     registerLayerOps('tensorflow', {
       biasedConvolution,

@@ -48,6 +48,7 @@ export interface AvoidedGradients {
 export function registerConvolutionGradients(
   avoided: AvoidedGradients = { input: false, kernel: false },
 ): void {
+  replaceKernel(tf.DepthwiseConv2dNative, oneChannelAsFull)
   for (const name of INPUT_GRADIENTS) replaceKernel(name, withSecondFilter)
   for (const name of KERNEL_GRADIENTS) replaceKernel(name, original => pointwiseAsProduct(name, original))
   if (avoided.input) replaceKernel(tf.Conv2DBackpropInput, inputGradientAsConvolution)
@@ -74,6 +75,17 @@ function withSecondFilter(original: Kernel): Kernel {
       const inputs = { dy: padded(dy, channelAxis), filter: padded(filter, filter.rank - 1) }
       return original({ ...args, inputs }) as tf.Tensor
     })
+  }
+}
+
+/** A depthwise convolution of one channel is a convolution; as the former TensorFlow refuses kernels of one pixel. */
+function oneChannelAsFull(original: Kernel): Kernel {
+  return args => {
+    const x = args.inputs.x as tf.Tensor4D
+    const filter = args.inputs.filter as tf.Tensor4D
+    const { strides, pad, dilations = 1 } = attributesOf(args)
+    if (x.shape[3] !== 1) return original(args)
+    return tf.conv2d(x, filter, strides as number, pad, 'NHWC', dilations as number)
   }
 }
 

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { registerWasmPadding } from './wasm-padding.js'
 import { registerWasmProducts } from './wasm-products.js'
 import { registerWasmReductions } from './wasm-reductions.js'
 
@@ -66,6 +67,7 @@ export function registerWasmKernels(): void {
   })
   if (wrapped) return
   wrapped = true
+  registerWasmPadding()
   registerWasmReductions()
   registerWasmProducts()
 }

@@ -224,11 +224,15 @@ function fullChecksIn(
   ]
 }
 
-/** Shortcuts and single channels on maps of even size: there memory has been damaged. */
+/**
+ * Shortcuts and single channels on maps of even size are where memory has been damaged, and kernels larger than the map where
+ * results were left unwritten.
+ */
 function repeatsOf({ map, kernel, filters, strides, pad }: Sizes): number {
-  const isOften =
-    map[1] >= 14 && pad === 'same' && strides[0] === 2 && map[3] === filters && kernel[0] === kernel[1]
-  return isOften && (kernel[0] === 1 || kernel[0] === 3) ? MANY : 1
+  if (kernel[0] > map[1]) return 5
+  const isSpecial = map[1] >= 14 && pad === 'same' && strides[0] === 2 && map[3] === filters
+  if (!isSpecial) return 1
+  return kernel[0] === 1 ? MANY : 5
 }
 
 /** Every channel with its own filters: M a channel, where a full convolution has F. */

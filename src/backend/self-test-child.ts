@@ -17,6 +17,13 @@ export interface SelfTestOrder {
   readonly only?: { readonly operation: string; readonly inBfloat16: boolean }
 }
 
+/** What a test of the self-test changes. */
+export interface SelfTestParts {
+  /** Is called between the loading of TensorFlow and the registration of kernels. */
+  readonly whenLoaded?: () => void
+  readonly table?: Iterable<OperationCheck>
+}
+
 /** What it tells, one a line: each check before it is run, so that a process that dies has named it. */
 export type SelfTestReport =
   | { readonly kind: 'loaded'; readonly version: string }
@@ -33,16 +40,18 @@ export type SelfTestReport =
 /**
  * Loads native TensorFlow and runs the table of operations on it.
  *
- * @param whenLoaded is called between the loading of TensorFlow and the registration of kernels
  * @throws Error when it does not load
  */
-export async function runSelfTest(order: SelfTestOrder, whenLoaded: () => void = () => {}): Promise<void> {
+export async function runSelfTest(
+  order: SelfTestOrder,
+  { whenLoaded, table = operationTable() }: SelfTestParts = {},
+): Promise<void> {
   const { version } = loadNative(order.candidate)
   await tf.setBackend('tensorflow')
-  whenLoaded()
+  whenLoaded?.()
   registerTensorFlowKernels(new Set(order.avoided))
   tell({ kind: 'loaded', version })
-  for (const check of operationTable()) {
+  for (const check of table) {
     if (!isAsked(check, order)) continue
     setPrecision(check.inBfloat16 ? 'bf16' : 'float32')
     const { operation, sizes, inBfloat16 } = check

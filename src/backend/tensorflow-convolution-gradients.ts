@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
-import { asProducts, pixelsUnderStrides } from './tensorflow-kernel-gradient.js'
+import type { KernelGradientInputs } from '../layers/ops.js'
+import { asProducts, hasIdleTap, pixelsUnderStrides } from './tensorflow-kernel-gradient.js'
 
 /*
  * The two derivatives of a convolution on native TensorFlow, in 2 and 3 dimensions and depthwise, without the sizes at
@@ -41,7 +42,7 @@ export interface AvoidedGradients {
 /**
  * Puts gradient kernels in the place of those that tfjs-node brings, for every layer of tfjs: the derivative by the input
  * for one channel and one filter is computed with a second filter of zeros, that by a strided 1x1 kernel as a product
- * of the pixels that the strides meet. Everything else stays as it is, unless it is to be avoided wholly.
+ * of the pixels that the strides meet, and that by a kernel with taps that meet no pixel as products. Everything else stays as it is, unless it is to be avoided wholly.
  *
  * @param avoided the derivative by the input is then a convolution with the turned kernel, that by the kernel a product
  */
@@ -51,8 +52,13 @@ export function registerConvolutionGradients(
   replaceKernel(tf.DepthwiseConv2dNative, oneChannelAsFull)
   for (const name of INPUT_GRADIENTS) replaceKernel(name, withSecondFilter)
   for (const name of KERNEL_GRADIENTS) replaceKernel(name, original => pointwiseAsProduct(name, original))
+  replaceKernel(tf.Conv2DBackpropFilter, kernelGradientAsProducts(hasIdleTap))
   if (avoided.input) replaceKernel(tf.Conv2DBackpropInput, inputGradientAsConvolution)
-  if (avoided.kernel) replaceKernel(tf.Conv2DBackpropFilter, kernelGradientAsProducts)
+  if (avoided.kernel)
+    replaceKernel(
+      tf.Conv2DBackpropFilter,
+      kernelGradientAsProducts(() => true),
+    )
 }
 
 function replaceKernel(kernelName: string, around: (original: Kernel) => Kernel): void {
@@ -169,19 +175,21 @@ function spread(dy: tf.Tensor4D, strideHeight: number, strideWidth: number): tf.
   )
 }
 
-function kernelGradientAsProducts(original: Kernel): Kernel {
-  return args => {
-    const { dataFormat, filterShape = [], pad, strides } = attributesOf(args)
-    if (dataFormat === 'NCHW' || typeof pad === 'number') return original(args)
-    const steps = typeof strides === 'number' ? [strides, strides] : strides
-    return asProducts({
-      x: args.inputs.x as tf.Tensor4D,
-      dy: args.inputs.dy as tf.Tensor4D,
-      kernelShape: filterShape,
-      strides: steps as [number, number],
-      pad,
-    })
-  }
+/** As products where that is to be. */
+function kernelGradientAsProducts(isToBe: (inputs: KernelGradientInputs) => boolean) {
+  return (original: Kernel): Kernel =>
+    args => {
+      const { dataFormat, filterShape = [], pad, strides } = attributesOf(args)
+      if (dataFormat === 'NCHW' || typeof pad !== 'string') return original(args)
+      const inputs: KernelGradientInputs = {
+        x: args.inputs.x as tf.Tensor4D,
+        dy: args.inputs.dy as tf.Tensor4D,
+        kernelShape: filterShape,
+        strides: (typeof strides === 'number' ? [strides, strides] : strides) as [number, number],
+        pad,
+      }
+      return isToBe(inputs) ? asProducts(inputs) : original(args)
+    }
 }
 
 function attributesOf({ attrs }: KernelArguments): ConvolutionAttributes {

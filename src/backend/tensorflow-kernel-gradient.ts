@@ -77,13 +77,31 @@ function product(columns: tf.Tensor2D, dy: tf.Tensor4D): tf.Tensor2D {
 function isFasterAsProducts(inputs: KernelGradientInputs): boolean {
   const { dy, kernelShape, strides } = inputs
   const [height = 1, width = 1, channels = 1, filters = 1] = kernelShape
-  if (strides[0] > 1 || strides[1] > 1) return true
+  if (strides[0] > 1 || strides[1] > 1 || hasIdleTap(inputs)) return true
   if (isPointwise(inputs)) return currentPrecision() === 'float32'
   return currentPrecision() === 'bf16' && dy.size / filters < height * width * channels
 }
 
 function isPointwise({ kernelShape }: KernelGradientInputs): boolean {
   return kernelShape[0] === 1 && kernelShape[1] === 1
+}
+
+/**
+ * Whether a tap of the kernel meets no pixel of the map, as where the kernel is larger: oneDNN leaves its derivative, which is 0,
+ * unwritten in bfloat16.
+ */
+export function hasIdleTap({ x, dy, kernelShape, strides, pad }: KernelGradientInputs): boolean {
+  return ([0, 1] as const).some(axis => {
+    const [size = 0, outputs = 0, kernel = 0] = [x.shape[axis + 1], dy.shape[axis + 1], kernelShape[axis]]
+    const stride = strides[axis]
+    const before = pad === 'same' ? paddingBefore(size, outputs, kernel, stride) : 0
+    const meets = (tap: number): boolean => {
+      const first = tap - before
+      const steps = Math.max(0, Math.ceil(-first / stride))
+      return steps < outputs && first + steps * stride < size
+    }
+    return !Array.from({ length: kernel }, (_, tap) => tap).every(meets)
+  })
 }
 
 /**

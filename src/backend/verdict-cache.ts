@@ -55,7 +55,15 @@ export function writeVerdict(
     writeFileSync(unfinished, JSON.stringify(verdict))
     renameSync(unfinished, file)
   } catch {
-    rmSync(unfinished, { force: true })
+    removeIfThere(unfinished)
+  }
+}
+
+function removeIfThere(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // Its folder is none.
   }
 }
 

@@ -13,8 +13,8 @@ export interface SelfTestOrder {
   readonly avoided: readonly string[]
   /** Whether operations in bfloat16 are checked. */
   readonly bfloat16: boolean
-  /** Checks this one only, in this precision. */
-  readonly only?: { readonly operation: string; readonly inBfloat16: boolean }
+  /** Checks these only, in these precisions. */
+  readonly only?: readonly { readonly operation: string; readonly inBfloat16: boolean }[]
 }
 
 /** What a test of the self-test changes. */
@@ -66,7 +66,7 @@ export async function runSelfTest(
 }
 
 function isAsked({ operation, inBfloat16 }: OperationCheck, { bfloat16, only }: SelfTestOrder): boolean {
-  if (only) return only.operation === operation && only.inBfloat16 === inBfloat16
+  if (only) return only.some(one => one.operation === operation && one.inBfloat16 === inBfloat16)
   return bfloat16 || !inBfloat16
 }
 

@@ -120,7 +120,10 @@ async function judge(candidate: NativeCandidate, settings: Settings): Promise<Na
       if (faults.length === 0)
         return verdict({ isUsable: true, instructionSet, avoided: [...avoided], bfloat16 })
       if (names.some(name => avoided.has(name) || !AVOIDABLE_OPERATIONS.includes(name))) break
-      if (faults.some(one => one.inBfloat16)) bfloat16 = false
+      if (faults.some(one => one.inBfloat16)) {
+        if (!bfloat16 && names.length === 0) break
+        bfloat16 = false
+      }
       for (const name of names) avoided.add(name)
     }
   }
@@ -138,12 +141,17 @@ async function faultsOf(
   if (run.died === undefined) return wrong
   const last = run.results.at(-1)
   if (!last) return [{ operation: 'loading', sizes: '', inBfloat16: false, wrong: run.died }]
-  const killers: CheckResult[] = []
-  for (const only of distinct([...run.results].reverse())) {
+  const dies = async (only: readonly CheckResult[]): Promise<boolean> => {
     const alone = await runSelfTestProcess({ candidate, avoided, bfloat16: true, only }, settings)
-    if (alone.died !== undefined) killers.push({ ...(alone.results.at(-1) ?? only), wrong: alone.died })
+    return alone.died !== undefined
   }
-  return [...wrong, ...(killers.length > 0 ? killers : [{ ...last, wrong: run.died }])]
+  if (await dies([last])) return [...wrong, { ...last, wrong: run.died }]
+  let suspects = distinct(run.results)
+  while (suspects.length > 1) {
+    const half = suspects.slice(0, suspects.length >> 1)
+    suspects = (await dies(half)) ? half : suspects.slice(half.length)
+  }
+  return [...wrong, { ...(suspects[0] ?? last), wrong: run.died }]
 }
 
 /** One result of each operation and precision. */

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { handGradient } from '../layers/hand-gradient.js'
 import { type BatchNormInputs, type LayerOps, registerLayerOps } from '../layers/ops.js'
 import { registerConvolutionGradients } from './tensorflow-convolution-gradients.js'

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { random } from '../random.js'
 
 /** One operation at one size, and what it has to return by plain arithmetic. Tensors are made as it runs. */

@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs'
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { loadNative, type NativeCandidate } from './native.js'
 import { type OperationCheck, runCheck } from './operation-check.js'
 import { operationTable } from './operation-table.js'

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import type { KernelGradientInputs } from '../layers/ops.js'
 import { asProducts, hasIdleTap, pixelsUnderStrides } from './tensorflow-kernel-gradient.js'
 

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { type BatchNormInputs, layerOps } from '../layers/ops.js'
 import { permutation, random } from '../random.js'
 import { drawEighths, hasKernel, type OperationCheck, tensorOf } from './operation-check.js'

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 
 /*
  * What tfjs's wasm backend gets wrong of the padding 'same': a convolution whose kernel is shorter than its stride along an axis

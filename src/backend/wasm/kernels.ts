@@ -1,7 +1,7 @@
-import * as tf from '@tensorflow/tfjs'
-import { registerWasmPadding } from './wasm-padding.js'
-import { registerWasmProducts } from './wasm-products.js'
-import { registerWasmReductions } from './wasm-reductions.js'
+import * as tf from '@tensorflow/tfjs-core'
+import { keepSpareMemory } from './memory.js'
+import { registerWasmProducts } from './products.js'
+import { registerWasmReductions } from './reductions.js'
 
 /*
  * The kernels that training needs and tfjs's wasm backend lacks or runs slowly, each put in terms of what its
@@ -77,7 +77,6 @@ export function registerWasmKernels(): void {
   })
   if (wrapped) return
   wrapped = true
-  registerWasmPadding()
   registerWasmReductions()
   registerWasmProducts()
 }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import * as tf from '@tensorflow/tfjs-core'
 import {
   findNative,
@@ -7,7 +8,10 @@ import {
   type NativeCandidate,
   type NativeTensorFlow,
   nativeFolder,
+  whyUnusable,
 } from './native.js'
+import { type NativeVerdict, selfTest, verdictText } from './self-test.js'
+import { distrustBfloat16 } from './tensorflow-precision.js'
 
 /** A backend that can be asked for by name. */
 export type BackendName = 'tensorflow-gpu' | 'tensorflow' | 'wasm' | 'cpu'
@@ -18,6 +22,8 @@ export interface UseBackendOptions {
   readonly cwd?: string
   /** The folder that `pmoe native` fills; see `nativeFolder`. */
   readonly provided?: string
+  /** Checks an installation before it is loaded; undefined where nothing is known against it. The self-test unless given. */
+  readonly verify?: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>
 }
 
 /** The backend that now computes, and why this one. */
@@ -40,7 +46,8 @@ export interface SkippedBackend {
 /**
  * Makes a backend the current one of tfjs: the one that is asked for, or for `auto` the first that loads of
  * tfjs-node-gpu (where TensorFlow sees a GPU), tfjs-node and wasm. The kernels that training needs, or is faster with, are
- * registered. Only what is used is loaded.
+ * registered. Only what is used is loaded. The first use of a native TensorFlow on a processor checks it in another process, some
+ * seconds long; what it gets wrong is avoided, and the reason says so.
  *
  * @throws RangeError for an unknown name; Error when the backend that is asked for cannot be used, saying why
  */
@@ -58,7 +65,7 @@ export async function useBackend(
   }
   const skipped: SkippedBackend[] = []
   const choice = await useNative(name, options, skipped)
-  if (choice) return { ...choice, reason: 'it was asked for' }
+  if (choice) return choice
   throw unavailable(name, skipped)
 }
 
@@ -81,8 +88,9 @@ async function useNative(
   if (wanted === 'tensorflow') candidates.sort((a, b) => Number(a.gpu) - Number(b.gpu))
   if (candidates.length === 0) skipped.push(notInstalled(wanted, options.provided ?? nativeFolder()))
   for (const candidate of candidates) {
-    const tensorflow = tryLoad(candidate, skipped)
-    if (!tensorflow) continue
+    const loaded = await tryLoad(candidate, options.verify ?? selfTest, skipped)
+    if (!loaded) continue
+    const { tensorflow, verdict } = loaded
     const name = tensorflow.usesGpu ? 'tensorflow-gpu' : 'tensorflow'
     if (candidate.gpu && !tensorflow.usesGpu) {
       skipped.push({ name: 'tensorflow-gpu', why: `${candidate.packageName} loads but finds no usable GPU` })
@@ -90,25 +98,60 @@ async function useNative(
     if (wanted === 'tensorflow-gpu' && name !== wanted) return undefined
     await tf.setBackend('tensorflow')
     const { registerTensorFlowKernels } = await import('./tensorflow-kernels.js')
-    registerTensorFlowKernels()
-    return {
-      name,
-      reason: `TensorFlow ${tensorflow.version} loads (${tensorflow.origin})`,
-      skipped,
-      tensorflow,
-    }
+    registerTensorFlowKernels(new Set(tensorflow.usesGpu ? [] : verdict?.avoided))
+    const why =
+      wanted === 'auto' ? `TensorFlow ${tensorflow.version} loads (${tensorflow.origin})` : 'it was asked for'
+    const remark = verdict && !tensorflow.usesGpu && verdictText(verdict)
+    return { name, reason: remark ? `${why}; ${remark}` : why, skipped, tensorflow }
   }
   return undefined
 }
 
-function tryLoad(candidate: NativeCandidate, skipped: SkippedBackend[]): NativeTensorFlow | undefined {
+/** An installation in the process, and what the self-test said of it. */
+interface LoadedTensorFlow {
+  readonly tensorflow: NativeTensorFlow
+  readonly verdict?: NativeVerdict | undefined
+}
+
+async function tryLoad(
+  candidate: NativeCandidate,
+  verify: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>,
+  skipped: SkippedBackend[],
+): Promise<LoadedTensorFlow | undefined> {
   try {
-    return loadNative(candidate)
+    // A process holds one TensorFlow, which was checked before it was loaded.
+    known ??= await checkedAndLoaded(candidate, verify)
+    return known
   } catch (error) {
     skipped.push({ name: candidate.gpu ? 'tensorflow-gpu' : 'tensorflow', why: (error as Error).message })
     return undefined
   }
 }
+
+async function checkedAndLoaded(
+  candidate: NativeCandidate,
+  verify: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>,
+): Promise<LoadedTensorFlow> {
+  const verdict = whyUnusable(candidate) ? undefined : await verify(candidate)
+  // The verdict is on the processor, whatever a GPU computes.
+  if (verdict && !verdict.isUsable && !candidate.gpu) throw new Error(verdictText(verdict))
+  if (verdict?.instructionSet) limitInstructions(verdict.instructionSet)
+  const tensorflow = loadNative(candidate)
+  if (verdict && !verdict.isUsable && !tensorflow.usesGpu) throw new Error(verdictText(verdict))
+  if (verdict && !verdict.bfloat16) distrustBfloat16()
+  return { tensorflow, verdict }
+}
+
+/** Has oneDNN keep to these instructions; it asks once, when it is first used. */
+function limitInstructions(name: string): void {
+  if (!isMainThread)
+    throw new Error(
+      `useBackend: TensorFlow must be loaded by the main thread where oneDNN has to keep to ${name}, got a worker`,
+    )
+  process.env.ONEDNN_MAX_CPU_ISA = name
+}
+
+let known: LoadedTensorFlow | undefined
 
 function notInstalled(wanted: string, provided: string): SkippedBackend {
   const gpu = wanted === 'tensorflow-gpu'

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { multipliesBfloat16, vectorFlags } from './processor.js'
-import { type Precision, setPrecision } from './tensorflow-precision.js'
+import { type Precision, setPrecision, trustsBfloat16 } from './tensorflow-precision.js'
 
 export { PRECISIONS, type Precision } from './tensorflow-precision.js'
 
@@ -17,10 +17,17 @@ export interface ComputeDevice {
  * Has the current backend compute convolutions and matrix products in this precision. `bf16` is for training on native
  * TensorFlow: products and feature maps in bfloat16, everything else (weights, statistics, loss, optimizer) in float32.
  *
- * @throws Error for bf16 on another backend, on a GPU, or on a processor that does not multiply bfloat16
+ * @throws Error for bf16 on another backend, on a GPU, on a processor that does not multiply bfloat16, or where the self-test
+ * found it wrong
  */
 export function usePrecision(precision: Precision): void {
-  if (precision === 'bf16') checkBfloat16(currentDevice())
+  if (precision === 'bf16') {
+    checkBfloat16(currentDevice())
+    if (!trustsBfloat16())
+      throw refusal(
+        'a TensorFlow that is right in bfloat16 here, got wrong numbers (npx pmoe doctor --verify)',
+      )
+  }
   setPrecision(precision)
 }
 

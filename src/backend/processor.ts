@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { arch, cpus } from 'node:os'
 
 const VECTOR_FLAGS =
   /^(sse4_2|avx|avx2|fma|avx512f|avx512_vnni|avx512_bf16|avx_vnni|amx_bf16|amx_tile|asimd|sve|bf16)$/
@@ -13,6 +14,15 @@ export function vectorFlags(cpuInfo: string = readCpuInfo()): string[] {
 /** Whether a processor with these flags multiplies bfloat16 in hardware. */
 export function multipliesBfloat16(flags: readonly string[] = vectorFlags()): boolean {
   return flags.some(flag => BFLOAT16_FLAGS.test(flag))
+}
+
+/** What tells processors apart on which programs may compute differently: maker, model, stepping and all flags. */
+export function processorIdentity(cpuInfo: string = readCpuInfo()): string {
+  const lines = cpuInfo.split('\n\n')[0]?.split('\n') ?? []
+  const telling = lines.filter(line =>
+    /^(vendor_id|cpu family|model|model name|stepping|microcode|flags|Features|CPU \w+)\s*:/.test(line),
+  )
+  return telling.length > 0 ? telling.join('\n') : `${arch()} ${cpus()[0]?.model ?? 'unknown'}`
 }
 
 function readCpuInfo(): string {

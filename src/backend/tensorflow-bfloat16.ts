@@ -40,6 +40,7 @@ const OPERATIONS: ReadonlyMap<string, Reduced> = new Map([
   ['MaxPoolGrad', { inputs: [0, 1, 2], when: 'stored', stores: true }],
   ['Reshape', { inputs: [0], when: 'stored', stores: true }],
   ['Slice', { inputs: [0], when: 'stored', stores: true }],
+  ['StridedSlice', { inputs: [0], when: 'stored', stores: true }],
   ['PadV2', { inputs: [0, 2], when: 'stored', stores: true }],
   ['GatherV2', { inputs: [0], when: 'stored', stores: true }],
   ['GatherNd', { inputs: [0], when: 'stored', stores: false }],

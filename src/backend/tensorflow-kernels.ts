@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { handGradient } from '../layers/hand-gradient.js'
-import { type BatchNormInputs, registerLayerOps } from '../layers/ops.js'
+import { type BatchNormInputs, type LayerOps, registerLayerOps } from '../layers/ops.js'
+import { registerConvolutionGradients } from './tensorflow-convolution-gradients.js'
 import { kernelAndBiasGradient, kernelGradient } from './tensorflow-kernel-gradient.js'
 import { biasedConvolution, hasOneDnn, oneDnnLabel, rectifiedNormName } from './tensorflow-onednn.js'
 import { type Attribute, nativeBackend } from './tensorflow-operations.js'
@@ -8,24 +9,47 @@ import { patchConvolution } from './tensorflow-patch-convolution.js'
 
 let registered = false
 
+/** Operations that can be computed in another way: composed of others, or as products and turned convolutions. */
+export const AVOIDABLE_OPERATIONS: readonly string[] = [
+  'batchNorm',
+  'batchNormRelu',
+  'reluGradient',
+  'channelSums',
+  'patchConvolution',
+  'kernelGradient',
+  'biasedConvolution',
+  'biasedKernelGradient',
+  'Conv2DBackpropInput',
+  'Conv2DBackpropFilter',
+]
+
 /**
  * Gives native TensorFlow its fused operations: BatchNorm forward and backward, the gradients of ReLU and of a bias, in one
  * pass each instead of the many that tfjs composes, and the fastest kernel gradients. Values and gradients equal the composed ones to float32
  * rounding; the variance handed to moving averages is the biased one, as on every other backend (TensorFlow's fused
  * operation itself reports the unbiased one).
+ *
+ * @param avoided those of {@link AVOIDABLE_OPERATIONS} that this machine gets wrong: they are computed in another way
  */
-export function registerTensorFlowKernels(): void {
+export function registerTensorFlowKernels(avoided: ReadonlySet<string> = new Set()): void {
   if (registered) return
   registered = true
-  registerLayerOps('tensorflow', { batchNorm, reluGradient, channelSums, patchConvolution })
+  const register = (ops: Partial<LayerOps>): void =>
+    registerLayerOps(
+      'tensorflow',
+      Object.fromEntries(Object.entries(ops).filter(([name]) => !avoided.has(name))),
+    )
+  register({ batchNorm, reluGradient, channelSums, patchConvolution })
   // On a GPU TensorFlow's own operation is the fastest.
-  if (!nativeBackend().isUsingGpuDevice) registerLayerOps('tensorflow', { kernelGradient })
-  if (hasOneDnn()) {
-    registerLayerOps('tensorflow', {
-      biasedConvolution,
-      biasedKernelGradient: kernelAndBiasGradient,
-      batchNormRelu,
+  if (!nativeBackend().isUsingGpuDevice) {
+    registerConvolutionGradients({
+      input: avoided.has('Conv2DBackpropInput'),
+      kernel: avoided.has('Conv2DBackpropFilter'),
     })
+    register({ kernelGradient })
+  }
+  if (hasOneDnn()) {
+    register({ biasedConvolution, biasedKernelGradient: kernelAndBiasGradient, batchNormRelu })
   }
 }
 

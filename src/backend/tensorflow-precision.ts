@@ -26,6 +26,18 @@ export function setPrecision(precision: Precision): void {
   }
 }
 
+let isBfloat16Wrong = false
+
+/** Notes that this machine computes wrong numbers in bfloat16. */
+export function distrustBfloat16(): void {
+  isBfloat16Wrong = true
+}
+
+/** Whether bfloat16 is right, as far as is known. */
+export function trustsBfloat16(): boolean {
+  return !isBfloat16Wrong
+}
+
 /** What {@link setPrecision} was last told; float32 before that. */
 export function currentPrecision(): Precision {
   return storage ? 'bf16' : 'float32'

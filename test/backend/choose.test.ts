@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { NativeVerdict } from '../../src/backend/self-test.js'
 
 const { resolve } = createRequire(import.meta.url)
 const tfjs = dirname(resolve('@tensorflow/tfjs/package.json'))
@@ -11,11 +12,13 @@ const core = dirname(resolve('@tensorflow/tfjs-core/package.json'))
 
 let cwd: string
 let provided: string
+let verdict: NativeVerdict | undefined
 let choose: typeof import('../../src/backend/choose.js')
 
 beforeEach(async () => {
   cwd = await mkdtemp(join(tmpdir(), 'choose-'))
   provided = join(cwd, 'provided')
+  verdict = undefined
   // A process holds one native TensorFlow: each test starts a new one.
   vi.resetModules()
   choose = await import('../../src/backend/choose.js')
@@ -50,7 +53,8 @@ async function install(
   return folder
 }
 
-const use = (name: Parameters<typeof choose.useBackend>[0]) => choose.useBackend(name, { cwd, provided })
+const use = (name: Parameters<typeof choose.useBackend>[0]) =>
+  choose.useBackend(name, { cwd, provided, verify: async () => verdict })
 
 describe('by name', () => {
   test('an unknown name is refused', async () => {
@@ -193,5 +197,58 @@ describe('auto', () => {
     const again = await use('auto')
     expect(again.tensorflow).toEqual(first.tensorflow)
     expect(tf.getBackend()).toBe('tensorflow')
+  })
+})
+
+describe('what the self-test found', () => {
+  const found = (rest: Partial<NativeVerdict>): NativeVerdict => ({
+    version: '9.8.7',
+    isUsable: true,
+    avoided: [],
+    bfloat16: true,
+    operations: [
+      { operation: 'Conv2D', inBfloat16: false, checks: 9, wrong: '4x4 map: 1 in the place of 2' },
+    ],
+    seconds: 3,
+    ...rest,
+  })
+
+  test('operations computed in another way are said in the reason', async () => {
+    await install('@tensorflow/tfjs-node', {})
+    verdict = found({ avoided: ['batchNorm', 'channelSums'] })
+    const remark = 'batchNorm, channelSums computed in another way, since TensorFlow is wrong here'
+    expect((await use('tensorflow')).reason).toBe(`it was asked for; ${remark}`)
+    expect((await use('auto')).reason).toBe(`TensorFlow 9.8.7 loads (project); ${remark}`)
+  })
+
+  test('fewer instructions are set before it is loaded', async () => {
+    vi.stubEnv('ONEDNN_MAX_CPU_ISA', undefined)
+    await install('@tensorflow/tfjs-node', {
+      main: "throw new Error('limit ' + process.env.ONEDNN_MAX_CPU_ISA)",
+    })
+    verdict = found({ instructionSet: 'AVX2', bfloat16: false })
+    await expect(use('tensorflow')).rejects.toThrow('must load, got: limit AVX2')
+    vi.unstubAllEnvs()
+  })
+
+  test('a TensorFlow that is wrong whatever is done is refused by name, and gone past by auto', async () => {
+    await install('@tensorflow/tfjs-node', {})
+    verdict = found({ isUsable: false })
+    const why = 'TensorFlow must compute right on this processor, got wrong: Conv2D'
+    await expect(use('tensorflow')).rejects.toThrow(
+      `useBackend: backend tensorflow must be available, got: ${why} (run`,
+    )
+    const choice = await use('auto')
+    expect(choice.name).toBe('wasm')
+    expect(choice.skipped).toEqual([{ name: 'tensorflow', why }])
+  })
+
+  test('a GPU computes whatever the processor would get wrong', async () => {
+    await install('@tensorflow/tfjs-node-gpu', { gpu: true })
+    verdict = found({ isUsable: false })
+    expect(await use('auto')).toMatchObject({
+      name: 'tensorflow-gpu',
+      reason: 'TensorFlow 9.8.7 loads (project)',
+    })
   })
 })

@@ -10,7 +10,7 @@ import { drawTensor } from '../layers/random-tensors.js'
 import { inScopesOfFloat32 } from './precision-frame.js'
 
 inScopesOfFloat32()
-beforeAll(registerTensorFlowKernels)
+beforeAll(() => registerTensorFlowKernels())
 
 const convolutions = [
   [3, 1, 'same'],

@@ -227,7 +227,8 @@ describe('what a network trains through has its gradient on wasm', () => {
     'max pool': x => tf.maxPool(x, 2, 2, 'same'),
     'max pool 3 / 2': x => tf.maxPool(x, 3, 2, 'same').square(),
     'average pool': x => tf.avgPool(x, 2, 2, 'valid').square(),
-    'average pool 3 / 2': x => tf.avgPool(x, 3, 2, 'same').square(),
+    // Not 'same': on the plain cpu backend tfjs counts the pixels outside the map in this derivative.
+    'average pool 3 / 2': x => tf.avgPool(x, 3, 2, 'valid').square(),
     'global average pool': x => x.mean([1, 2]).square(),
     dense: x => tf.matMul(x.reshape([2, -1]), normal([144, 3], 12)).square(),
     'dense, transposed': x => tf.matMul(normal([3, 144], 12), x.reshape([2, -1]), false, true).square(),

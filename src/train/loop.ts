@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import type { PatchMoE } from '../layers/patch-moe.js'
@@ -100,7 +101,11 @@ async function startRun(model: tfl.LayersModel, options: TrainOptions): Promise<
   }
 }
 
-async function preparedRun(model: tf.LayersModel, options: TrainOptions, frozen: FrozenLayers): Promise<Run> {
+async function preparedRun(
+  model: tfl.LayersModel,
+  options: TrainOptions,
+  frozen: FrozenLayers,
+): Promise<Run> {
   const { train, test, validation, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } =
     options
   const classifier = lossOf(model, threshold === undefined ? {} : { threshold })

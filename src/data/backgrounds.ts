@@ -8,7 +8,7 @@ import type { DecodeImage } from './image-decoding.js'
 import { listFolders, listImages } from './image-listing.js'
 import { readPngSize } from './png-header.js'
 import { keepForTest } from './test-share.js'
-import { type UnreadableImage, UnreadableImages } from './unreadable-images.js'
+import { type UnreadableImage, UnreadableImages, unreadableText } from './unreadable-images.js'
 
 /** Images to lie behind others: training images have other ones than test images. */
 export interface Backgrounds {
@@ -151,8 +151,9 @@ async function readPhotographs(
     memory,
   })
   if (positions.length > 0) return { images, count: positions.length, shape }
+  const reasons = unreadable.images.slice(-paths.length).map(unreadableText)
   throw new Error(
-    `${source.describe('')}: a half must hold an image that can be read, got 0 of ${paths.length}`,
+    `${source.describe('')}: a half must hold an image that can be read, got 0 of ${paths.length}:\n  ${reasons.slice(0, 5).join('\n  ')}`,
   )
 }
 

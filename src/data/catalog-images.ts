@@ -4,7 +4,7 @@ import type { CatalogHalf, ImageCatalog } from './image-catalog.js'
 import type { DecodeImage, ImageDecoding } from './image-decoding.js'
 import { ImageNotes } from './image-notes.js'
 import type { ImageSet } from './image-set.js'
-import { UnreadableImages } from './unreadable-images.js'
+import { UnreadableImages, unreadableText } from './unreadable-images.js'
 
 /**
  * Decodes all images of a catalog into memory; those that cannot be read or decoded are left out, up to a limit.
@@ -49,7 +49,7 @@ async function decodedHalf(
   const memory = allocate(name, half.count, shape[0] * shape[1] * shape[2])
   const { images, positions } = await decodeReadable(half, { decode, decoding, unreadable, memory })
   const labels = positions.map(position => half.labels[position] as number)
-  checkClasses(name, classNames, half.labels, labels)
+  checkClasses(name, classNames, [half.labels, labels], unreadable)
   const { groups } = half
   return {
     images,
@@ -114,15 +114,16 @@ export async function decodeReadable(
 function checkClasses(
   name: string,
   classNames: readonly string[],
-  before: Int32Array,
-  after: Int32Array,
+  [before, after]: readonly [before: Int32Array, after: Int32Array],
+  unreadable: UnreadableImages,
 ): void {
   const [had, has] = [new Set(before), new Set(after)]
   const label = classNames.findIndex((_, i) => had.has(i) && !has.has(i))
   if (label < 0) return
   const images = before.filter(value => value === label).length
+  const reasons = unreadable.images.slice(0, 5).map(unreadableText)
   throw new Error(
-    `${name}: class ${label} "${classNames[label]}" must have an image that can be read, got 0 of ${images}`,
+    `${name}: class ${label} "${classNames[label]}" must have an image that can be read, got 0 of ${images}:\n  ${reasons.join('\n  ')}`,
   )
 }
 

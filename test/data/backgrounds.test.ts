@@ -129,7 +129,9 @@ describe('loadBackgrounds', () => {
       new TypeError('noise: decode must be a decoder of image files, got none'),
     )
     await expect(load({ 'a.jpg': Uint8Array.of(1), 'b.jpg': new Uint8Array(0) })).rejects.toThrow(
-      new Error('mem:b.jpg: file must hold an image, got 0 bytes'),
+      new Error(
+        'mem:: a half must hold an image that can be read, got 0 of 1:\n  mem:b.jpg: file must hold an image, got 0 bytes',
+      ),
     )
   })
 })

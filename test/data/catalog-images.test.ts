@@ -96,7 +96,12 @@ describe('loadCatalog', () => {
     const decode = failing('image 1', 'image 3')
     await expect(
       loadCatalog('numbers', catalog(half(4), half(1)), { decode, maxUnreadable: '50%' }),
-    ).rejects.toThrow(new Error('numbers: class 1 "odd" must have an image that can be read, got 0 of 2'))
+    ).rejects.toThrow(
+      new Error(
+        'numbers: class 1 "odd" must have an image that can be read, got 0 of 2:\n' +
+          '  image 1: bytes must be an image\n  image 3: bytes must be an image',
+      ),
+    )
   })
 
   it('tells what decoding did to images, counted', async () => {

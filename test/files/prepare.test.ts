@@ -9,12 +9,14 @@ import { cifar10 } from '../../src/data/cifar10.js'
 import { testSeed } from '../../src/data/dataset.js'
 import { digitsPatches } from '../../src/data/digits-patches.js'
 import { fashionNoise } from '../../src/data/fashion-noise.js'
+import { imageFolder } from '../../src/data/image-folder.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/image-files.js'
 import { type PrepareProgress, prepareDataset } from '../../src/files/prepare.js'
 import { openPrepared } from '../../src/files/prepared-set.js'
 import { verifyFolder } from '../../src/files/verify.js'
+import { decodeByte } from '../data/byte-decoder.js'
 import { cifar10Files, cifarRecords } from '../data/cifar-files.js'
 import { memorySource } from '../data/memory-source.js'
 import { type NumberedCatalog, numberedCatalog } from './prepare-catalog.js'
@@ -422,4 +424,42 @@ describe('a dataset that is loaded', () => {
     expect(Array.from({ length: 6 }, (_, i) => train.objectBox?.[4 * i])).toEqual(numbers)
     expect([...numbers].sort()).toEqual([0, 1, 2, 3, 4, 5])
   })
+})
+
+test('keeps a validation half, and opens what was prepared without one', async () => {
+  const byte = (value: number) => Uint8Array.of(value)
+  const halves = { train: 4, val: 3, test: 2 }
+  const files = Object.entries(halves).flatMap(([half, count], h) =>
+    ['a', 'b'].flatMap((name, label) =>
+      Array.from(
+        { length: count },
+        (_, i) => [`${half}/${name}/${i}.png`, byte(60 * h + 30 * label + i)] as const,
+      ),
+    ),
+  )
+  const options = { seed: 1, imageSize: [2, 2] as const }
+  const notes: string[] = []
+  const request = {
+    entry: imageFolder,
+    decode: decodeByte,
+    options,
+    onNotes: (told: readonly string[]) => notes.push(...told),
+  }
+  const source = memorySource(Object.fromEntries(files))
+  const manifest = await prepareDataset({ ...request, source, directory: join(folder, 'three') })
+  expect(manifest.validation).toMatchObject({ count: 6, classCounts: [3, 3] })
+  expect(notes).toEqual([expect.stringContaining('val/ like the validation half')])
+  const { train, validation, test: tested } = await openPrepared(join(folder, 'three'))
+  expect([train.count, validation?.count, tested.count]).toEqual([8, 6, 4])
+  expect(firstBytes(validation as ImageSet).sort((x, y) => (x ?? 0) - (y ?? 0))).toEqual([
+    60, 61, 62, 90, 91, 92,
+  ])
+  expect((await verifyFolder(join(folder, 'three'))).files.map(({ problem }) => problem)).toEqual(
+    Array(6).fill(undefined),
+  )
+  // Without such a half the manifest has no word of it: what was prepared before is the same.
+  const two = memorySource(Object.fromEntries(files.filter(([path]) => !path.startsWith('val/'))))
+  await prepareDataset({ ...request, source: two, directory: join(folder, 'two') })
+  expect(await readFile(join(folder, 'two', 'manifest.json'), 'utf8')).not.toContain('validation')
+  expect((await openPrepared(join(folder, 'two'))).validation).toBeUndefined()
 })

@@ -1,0 +1,42 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { imageFolder } from '../../src/data/image-folder.js'
+import { recognise } from '../../src/data/recognise.js'
+import { dataFolder } from '../../src/files/data-folder.js'
+
+let root: string
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'pmoe-links-'))
+  for (const name of ['cat', 'dog']) {
+    await mkdir(join(root, name))
+    for (const number of [0, 1, 2]) await writeFile(join(root, name, `${number}.png`), 'x')
+  }
+  await symlink('/nowhere', join(root, 'beside'))
+  await symlink('/nowhere', join(root, 'cat', 'gone.png'))
+  await symlink('..', join(root, 'cat', 'up'))
+  await symlink('.', join(root, 'dog', 'self'))
+  await symlink('circle', join(root, 'dog', 'circle'))
+  // Links to files and to folders elsewhere are followed.
+  await symlink(join(root, 'cat', '0.png'), join(root, 'dog', 'linked.png'))
+})
+afterAll(() => rm(root, { recursive: true }))
+
+it('links that lead nowhere, in a circle or back are left out and named, others are followed', async () => {
+  const source = dataFolder(root)
+  expect(await source.list('')).toEqual(['cat/', 'dog/'])
+  expect(await source.list('dog')).toEqual(['0.png', '1.png', '2.png', 'linked.png'])
+  expect((await recognise(source)).map(({ datasets }) => datasets)).toEqual([['image-folder']])
+  const { train, test, notes = [] } = await imageFolder.catalog(source, { seed: 1 })
+  expect(train.count + test.count).toBe(7)
+  const links = [
+    ['beside', 'leads nowhere'],
+    ['cat/gone.png', 'leads nowhere'],
+    ['cat/up', 'leads back to a folder above'],
+    ['dog/circle', 'leads in a circle'],
+    ['dog/self', 'leads back to a folder above'],
+  ]
+  const told = links.map(([path, why]) => `${join(root, path as string)} (a link that ${why})`)
+  expect([...(notes.at(-1) as string).matchAll(/\S+ \(.*?\)/g)].map(([link]) => link).sort()).toEqual(told)
+})

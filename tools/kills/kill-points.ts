@@ -24,8 +24,6 @@ interface Call {
   killed: boolean
 }
 
-type Operation = (...values: never[]) => Promise<unknown>
-
 const calls = new AsyncLocalStorage<Call>()
 /** Files that were opened to be written, by their handle. */
 const written = new WeakMap<object, string>()
@@ -43,6 +41,7 @@ const deadPid = 2 ** 22 + 1
  */
 export async function killedAt<T>(root: string, at: number, command: () => Promise<T>): Promise<Ending<T>> {
   await instrument(root)
+  const listening = signals.map(signal => process.listeners(signal))
   let call: Call | undefined
   const kill = new Promise<{ killed: true }>(resolve => {
     call = { root, at, points: 0, killed: false, onKill: () => resolve({ killed: true }) }
@@ -51,9 +50,19 @@ export async function killedAt<T>(root: string, at: number, command: () => Promi
     return { killed: false, value, points: (call as unknown as Call).points } as const
   })
   const ending = await Promise.race([kill, end])
-  if (ending.killed) await bury(root)
+  if (ending.killed) {
+    // A killed process hears no more of them.
+    for (const [i, signal] of signals.entries()) {
+      for (const listener of process.listeners(signal)) {
+        if (!listening[i]?.includes(listener)) process.off(signal, listener)
+      }
+    }
+    await bury(root)
+  }
   return ending
 }
+
+const signals = ['SIGINT', 'SIGTERM'] as const
 
 /** Gives what the call left under the name of its process, which still runs, to one that does not. */
 async function bury(root: string): Promise<void> {
@@ -82,38 +91,49 @@ async function instrument(root: string): Promise<void> {
     if (changes) written.set(opened, path)
     return opened
   }) as typeof open
-  const names = [
-    'rename',
-    'unlink',
-    'mkdir',
-    'rmdir',
-    'appendFile',
-    'writeFile',
-    'truncate',
-    'utimes',
-  ] as const
+  const names = ['rename', 'unlink', 'mkdir', 'rmdir', 'truncate', 'utimes'] as const
   for (const name of names) replace(promises, name, (path, real) => step(path, real))
   replace(promises, 'rm', (path, real) => step(path, real, () => removeHalf(path)))
+  for (const name of ['writeFile', 'appendFile'] as const) {
+    replace(promises, name, (path, real, values) =>
+      step(path, real, () => real(path, firstHalf(values[1] as Content))),
+    )
+  }
   for (const name of ['writeFile', 'write', 'sync', 'truncate']) {
     const real = ofHandle[name] as (this: object, ...values: unknown[]) => Promise<unknown>
     ofHandle[name] = function (this: object, ...values: unknown[]) {
       const path = written.get(this)
       if (path === undefined) return real.apply(this, values)
-      const [content] = values as [{ length: number; slice(start: number, end: number): unknown }]
-      const half = () => real.call(this, content.slice(0, Math.floor(content.length / 2)))
+      const half = () => real.call(this, firstHalf(values[0] as Content))
       return step(path, () => real.apply(this, values), name === 'writeFile' ? half : undefined)
     }
   }
   syncBuiltinESMExports()
 }
 
+interface Content {
+  readonly length: number
+  slice(start: number, end: number): unknown
+}
+
+function firstHalf(content: Content): unknown {
+  return content.slice(0, Math.floor(content.length / 2))
+}
+
 function replace(
   promises: typeof fs.promises,
   name: keyof typeof fs.promises,
-  around: (path: string, real: () => Promise<unknown>) => Promise<unknown>,
+  around: (
+    path: string,
+    real: (...values: unknown[]) => Promise<unknown>,
+    values: readonly unknown[],
+  ) => Promise<unknown>,
 ): void {
-  const real = promises[name] as Operation
-  const wrapped = (...values: never[]) => around(String(values[0]), () => real(...values))
+  const original = promises[name] as (...values: unknown[]) => Promise<unknown>
+  const wrapped = (...values: unknown[]) => {
+    const real = (...others: unknown[]) => original(...(others.length > 0 ? others : values))
+    return around(String(values[0]), real, values)
+  }
   Object.assign(promises, { [name]: wrapped })
 }
 

@@ -7,11 +7,6 @@ import { scenarios } from '../../tools/kills/scenarios.js'
 
 /** The quick ones; `tools/kills.ts` tries all. */
 const quick = ['data prepare --force', 'export --format onnx --force', 'study --force']
-  'data prepare --force',
-  'export --format onnx --force',
-  'export --format tfjs',
-  'study --force',
-]
 
 describe('killed at any of its file operations and called again', () => {
   test.each(quick)('%s ends as if it had not been killed', async name => {

@@ -65,7 +65,7 @@ export const formatEntries: Readonly<Record<ExportFormat, FormatEntry>> = {
   weights: { title: 'safetensors', unit: 'tensors', write: writeWeights },
 }
 
-async function writeTfjs(model: tf.LayersModel, path: string, { facts }: ExportSettings): Promise<Written> {
+async function writeTfjs(model: tfl.LayersModel, path: string, { facts }: ExportSettings): Promise<Written> {
   const folder = fileSystem(path)
   const describing: tf.io.IOHandler = {
     save: artifacts => {
@@ -81,7 +81,7 @@ async function writeTfjs(model: tf.LayersModel, path: string, { facts }: ExportS
   return { bytes: sizes.reduce((sum, size) => sum + size, 0), parts }
 }
 
-async function writeOnnx(model: tf.LayersModel, path: string, settings: ExportSettings): Promise<Written> {
+async function writeOnnx(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written> {
   const { facts, ...feeding } = settings
   const { bytes, operations } = await exportOnnx(model, { ...feeding, ...facts })
   await writeFile(path, bytes)
@@ -90,7 +90,7 @@ async function writeOnnx(model: tf.LayersModel, path: string, settings: ExportSe
 
 /** The metadata go where TensorFlow leaves room for what is not its own. */
 async function writeSavedModel(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   path: string,
   settings: ExportSettings,
 ): Promise<Written> {
@@ -104,7 +104,7 @@ async function writeSavedModel(
 }
 
 async function writeWeights(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   path: string,
   { facts }: ExportSettings,
 ): Promise<Written> {

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkSize, countKinds, type ExportedBytes } from './exported-bytes.js'
 import type { FeedingOptions } from './feeding.js'
 import type { Dimension, Graph, Value } from './graph.js'
@@ -25,7 +25,7 @@ const IR_VERSION = 8
  * @throws Error naming the layer and its position when one cannot be exported; RangeError when a size is not fixed, an
  *   option has no such value, or the file would exceed 2 GiB
  */
-export async function exportOnnx(model: tf.LayersModel, options: OnnxOptions = {}): Promise<ExportedBytes> {
+export async function exportOnnx(model: tfl.LayersModel, options: OnnxOptions = {}): Promise<ExportedBytes> {
   checkSize('exportOnnx', model)
   const graph = await modelGraph(model, options)
   const message = onnxModel(graph, metadataOf(graph, options))

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkSize, countKinds, type ExportedBytes } from './exported-bytes.js'
 import type { FeedingOptions } from './feeding.js'
 import type { Graph, Value } from './graph.js'
@@ -31,7 +31,7 @@ const GRAPH_VERSION = 440
  *   option has no such value, or the file would exceed 2 GiB
  */
 export async function exportSavedModel(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   options: SavedModelOptions = {},
 ): Promise<ExportedSavedModel> {
   checkSize('exportSavedModel', model)

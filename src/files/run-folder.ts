@@ -1,6 +1,6 @@
 import { appendFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as tf from '@tensorflow/tfjs'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { z } from 'zod'
 import { type CheckpointStore, latestCheckpoint } from '../train/checkpoint.js'
 import type { EpochMetrics } from '../train/events.js'
@@ -270,9 +270,9 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
  * @param folder of the model, as `fileSystem` takes it
  * @throws Error as `fileSystem`; where TensorFlow.js cannot build the model, one line that names the folder
  */
-export async function loadModelFolder(folder: string): Promise<tf.LayersModel> {
+export async function loadModelFolder(folder: string): Promise<tfl.LayersModel> {
   try {
-    return await tf.loadLayersModel(fileSystem(folder))
+    return await tfl.loadLayersModel(fileSystem(folder))
   } catch (cause) {
     const [reason = ''] = (cause as Error).message.split('\n')
     // Damaged files are named already.

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import type { Size2D } from '../shapes.js'
 import { inputGradient } from './convolution-gradients.js'
 import { isFixed } from './fixed-inputs.js'
@@ -7,12 +8,12 @@ import { type KernelGradientInputs, layerOps } from './ops.js'
 import { keepInput } from './recomputation.js'
 
 /** Options of {@link convolution}, as in tfjs-layers. */
-export type ConvolutionLayerOptions = Parameters<typeof tf.layers.conv2d>[0]
+export type ConvolutionLayerOptions = Parameters<typeof tfl.layers.conv2d>[0]
 
 /** What this module knows of tfjs's own layer. */
-interface StandardConvolution extends tf.layers.Layer {
-  readonly kernel: tf.LayerVariable
-  readonly bias: tf.LayerVariable | null
+interface StandardConvolution extends tfl.layers.Layer {
+  readonly kernel: tfl.LayerVariable
+  readonly bias: tfl.LayerVariable | null
   readonly strides: [number, number]
   readonly padding: string
   readonly dataFormat: string
@@ -21,7 +22,7 @@ interface StandardConvolution extends tf.layers.Layer {
 }
 
 /** tfjs exports no class for it, only this factory. */
-const Standard = tf.layers.conv2d({ name: 'standard', filters: 1, kernelSize: 1 }).constructor as new (
+const Standard = tfl.layers.conv2d({ name: 'standard', filters: 1, kernelSize: 1 }).constructor as new (
   options: ConvolutionLayerOptions,
 ) => StandardConvolution
 

@@ -155,7 +155,7 @@ function named(tensors: ReadonlyMap<string, StoredTensor>, prefix: string): [str
  *
  * @returns names and values in the order of `model.weights`
  */
-export async function readWeights(model: tf.LayersModel): Promise<TrainState['weights']> {
+export async function readWeights(model: tfl.LayersModel): Promise<TrainState['weights']> {
   const weights: [string, StoredTensor][] = []
   for (const [index, weight] of model.weights.entries()) {
     const name = `${String(index).padStart(4, '0')}/${weight.originalName}`
@@ -172,7 +172,7 @@ export async function readWeights(model: tf.LayersModel): Promise<TrainState['we
  * @param where the caller, for errors
  * @throws RangeError when number, names or shapes differ
  */
-export function checkWeights(model: tf.LayersModel, weights: TrainState['weights'], where: string): void {
+export function checkWeights(model: tfl.LayersModel, weights: TrainState['weights'], where: string): void {
   if (weights.length !== model.weights.length) {
     throw new RangeError(
       `${where}: checkpoint must have the model's ${model.weights.length} weights, got ${weights.length}`,
@@ -190,7 +190,7 @@ export function checkWeights(model: tf.LayersModel, weights: TrainState['weights
 }
 
 /** Gives a model the weights of a state that `checkWeights` accepts, exactly. */
-export function restoreWeights(model: tf.LayersModel, weights: TrainState['weights']): void {
+export function restoreWeights(model: tfl.LayersModel, weights: TrainState['weights']): void {
   for (const [index, weight] of model.weights.entries()) {
     const [, stored] = weights[index] as TrainState['weights'][number]
     const tensor = restoreTensor(stored)

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import type { PatchMoE } from '../layers/patch-moe.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
@@ -49,7 +50,7 @@ export type { TrainOptions } from './train-options.js'
  * @throws RangeError before the first step when options, sets, model or state do not fit together
  * @throws DivergenceError when the loss or a weight is no longer finite; the last stored state is then still good
  */
-export async function* train(model: tf.LayersModel, options: TrainOptions): AsyncGenerator<TrainEvent> {
+export async function* train(model: tfl.LayersModel, options: TrainOptions): AsyncGenerator<TrainEvent> {
   const run = await startRun(model, options)
   try {
     yield startEvent(run)
@@ -88,7 +89,7 @@ interface Run {
 
 const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
 
-async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<Run> {
+async function startRun(model: tfl.LayersModel, options: TrainOptions): Promise<Run> {
   checkOptions(options)
   const frozen = freezeLayers(model, options.freeze ?? [])
   try {
@@ -99,7 +100,11 @@ async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<R
   }
 }
 
-async function preparedRun(model: tf.LayersModel, options: TrainOptions, frozen: FrozenLayers): Promise<Run> {
+async function preparedRun(
+  model: tfl.LayersModel,
+  options: TrainOptions,
+  frozen: FrozenLayers,
+): Promise<Run> {
   const { train, test, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } = options
   const classifier = lossOf(model, threshold === undefined ? {} : { threshold })
   checkFits(model, classifier.numClasses, train, 'train: training set')
@@ -155,7 +160,7 @@ function anneal({ annealed, history, options: { annealPatches, epochs } }: Run):
   for (const layer of annealed) layer.patchesPerExpert = patches
 }
 
-async function restore(model: tf.LayersModel, optimizer: tf.Optimizer, state: TrainState): Promise<void> {
+async function restore(model: tfl.LayersModel, optimizer: tf.Optimizer, state: TrainState): Promise<void> {
   checkWeights(model, state.weights, 'train')
   const variables = model.trainableWeights.map(weight => weight.read())
   await restoreSlots(optimizer, state.slots, variables)
@@ -328,7 +333,7 @@ async function assertFinite(run: Run): Promise<void> {
     const weights = run.parts.model.weights
       .map(weight => weight.read())
       .filter(({ dtype }) => dtype === 'float32')
-    return tf.stack(weights.map(weight => weight.isFinite().all().toInt())).min()
+    return tf.all(tf.stack(weights.map(weight => tf.all(tf.isFinite(weight)))))
   })
   const [all] = await finite.data()
   finite.dispose()

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { withIntercepted } from '../layers/intercept.js'
@@ -41,7 +42,7 @@ export interface RecordOptions {
  * @returns undefined for a model that keeps every patch, or has no experts
  */
 export async function recordRouting(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   set: ImageSet | ImageStream,
   { batchSize = 32, signal }: RecordOptions = {},
 ): Promise<RoutingRecord | undefined> {
@@ -73,7 +74,7 @@ export async function recordRouting(
 
 /** (B,K,L) of all layers together, K being the sum of theirs. */
 function routeBatch(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   layers: readonly RoutingLayer[],
   images: Uint8Array,
   shape: ImageShape,

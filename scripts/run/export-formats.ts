@@ -1,6 +1,7 @@
 import { readdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { writeSafetensors } from '../../src/data/safetensors.js'
 import { countKinds } from '../../src/export/exported-bytes.js'
 import type { FeedingOptions } from '../../src/export/feeding.js'
@@ -37,7 +38,7 @@ export interface FormatEntry {
   /** How a folder of this format is known; undefined where it is one file. */
   readonly folder?: ExportFolder
   /** Writes the model to a path where nothing is, or into an empty folder. */
-  write(model: tf.LayersModel, path: string, settings: ExportSettings): Promise<Written>
+  write(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written>
 }
 
 /** Where the metadata of a SavedModel are: a folder that TensorFlow leaves to others. */

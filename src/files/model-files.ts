@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize, relative } from 'node:path'
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { z } from 'zod'
 import { writeFilesAtomic } from './atomic.js'
 import type { ExportFolder } from './export-output.js'
@@ -34,7 +34,7 @@ const othersSaveMs = 30_000
 
 /**
  * A folder that tfjs saves a model to and loads it from, on every backend: `model.save(fileSystem(dir))`,
- * `tf.loadLayersModel(fileSystem(dir))`. It holds `model.json` and `weights.bin`, the layout that every tfjs
+ * `tfl.loadLayersModel(fileSystem(dir))`. It holds `model.json` and `weights.bin`, the layout that every tfjs
  * loader reads; a save that fails, or whose process is killed, leaves the model that was there or the new one. The
  * SHA-256 of the weights is in `model.json`, and checked when they are loaded.
  *

@@ -79,13 +79,13 @@ export interface RunFolder {
    */
   restart(history: readonly EpochMetrics[]): Promise<void>
   /** Saves the model; the one before survives a failure. */
-  saveModel(model: tf.LayersModel): Promise<void>
+  saveModel(model: tfl.LayersModel): Promise<void>
   /** Whether a model was saved. */
   hasModel(): Promise<boolean>
   /** Loads the saved model on the current backend. */
-  loadModel(): Promise<tf.LayersModel>
+  loadModel(): Promise<tfl.LayersModel>
   /** Loads the network that the run began with, where it was trained before, on the current backend. */
-  loadInitial(): Promise<tf.LayersModel>
+  loadInitial(): Promise<tfl.LayersModel>
 }
 
 /** How the folder of a run is created. */
@@ -93,7 +93,7 @@ export interface RunCreation {
   /** Replaces the run that the folder holds; what is not a run's own file stays. */
   readonly force?: boolean
   /** Where the network was trained before: what it begins as. */
-  readonly initial?: tf.LayersModel
+  readonly initial?: tfl.LayersModel
 }
 
 /**

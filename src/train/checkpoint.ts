@@ -1,4 +1,5 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import crc32c from 'crc-32/crc32c.js'
 import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/safetensors.js'

@@ -1,5 +1,6 @@
 import { useBackend } from '../../src/backend/choose.js'
 import { type AskedStudy, openAskedStudy } from '../study/asked-study.js'
+import type { Cell } from '../study/cells.js'
 import { runCell } from '../study/run-cell.js'
 import { studyCells } from '../study/study-config.js'
 import type { StudyFolder } from '../study/study-folder.js'
@@ -29,13 +30,21 @@ async function runOne(folder: StudyFolder, request: StudyRunRequest): Promise<vo
   if (!cell) {
     throw new UsageError(`study: --cell must be in [0, ${cells.length - 1}], got ${request.cell}`)
   }
+  const lock = await folder.lockCell(cell.index)
+  try {
+    await runLocked(folder, cell)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function runLocked(folder: StudyFolder, cell: Cell): Promise<void> {
   const before = await folder.result(cell.index)
   const log = studyLog(folder.config.experiment, { total: 1, done: 0, failed: 0 })
   if (before?.status === 'done') {
     process.stdout.write(`Cell ${cell.index} has its result already\n`)
     return
   }
-  const lock = await folder.lockCell(cell.index)
   const interrupt = onInterrupt(() => process.stderr.write('\nStopping; the cell is left out …\n'))
   try {
     const backend = await useBackend(folder.config.backend)
@@ -48,6 +57,5 @@ async function runOne(folder: StudyFolder, request: StudyRunRequest): Promise<vo
   } finally {
     log.close()
     interrupt.release()
-    await lock.release()
   }
 }

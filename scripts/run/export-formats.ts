@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises'
+import { readdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
@@ -85,7 +85,7 @@ async function writeTfjs(model: tfl.LayersModel, path: string, { facts }: Export
 async function writeOnnx(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written> {
   const { facts, ...feeding } = settings
   const { bytes, operations } = await exportOnnx(model, { ...feeding, ...facts })
-  await writeFileAtomic(path, bytes)
+  await writeFile(path, bytes)
   return { bytes: bytes.length, parts: operations }
 }
 
@@ -116,6 +116,6 @@ async function writeWeights(
     model: model.name,
     ...(classNames && { classes: JSON.stringify(classNames) }),
   })
-  await writeFileAtomic(path, bytes)
+  await writeFile(path, bytes)
   return { bytes: bytes.length, parts: countKinds([...tensors.values()].map(({ dtype }) => dtype)) }
 }

@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { RunFolder } from '../../src/files/run-folder.js'
 // Registers the layers that saved models are made of.
@@ -15,7 +13,7 @@ import { shellCommand } from '../terminal/shell-command.js'
  * @throws Error when the run has not ended yet, saying how to continue it, or when its model is damaged
  */
 export async function loadTrained(run: RunFolder): Promise<tfl.LayersModel> {
-  if (!existsSync(join(run.directory, 'model'))) {
+  if (!(await run.hasModel())) {
     const resume = shellCommand(['pmoe', 'train', '--resume', '--out', run.directory])
     throw new Error(
       `${run.directory}: the run must have ended, got no model yet (continue it with: ${resume})`,

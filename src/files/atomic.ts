@@ -76,8 +76,13 @@ function temporaryParts(entry: string): { name: string; pid: number; start: stri
   return name === undefined ? undefined : { name, pid: Number(pid), start }
 }
 
-/** By folder, the temporary files that were there when this process first wrote into it, by what they were to become. */
+/** By folder, the temporary files of killed processes that were there when it was looked at, by what they were to become. */
 const abandoned = new Map<string, Promise<Map<string, string[]>>>()
+
+/** A command that begins looks anew for what killed ones left. */
+export function lookForAbandoned(): void {
+  abandoned.clear()
+}
 
 /** Removes what killed processes left of the same file. */
 async function removeAbandoned(path: string): Promise<void> {

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
+import { lookForAbandoned } from './atomic.js'
 import { isMissing, makeFolder } from './folders.js'
 import { isRunning, type ProcessIdentity, thisProcess } from './process-identity.js'
 
@@ -61,7 +62,7 @@ export async function lockFolder(directory: string, where: string, options: Lock
   const lock = await claim(directory, folderPrefix, { ...options, where, path: directory })
   const release = async () => {
     await lock.release()
-    if (isNew) await rmdir(directory).catch(() => undefined)
+    if (isNew && (await readdir(directory)).length === 0) await rmdir(directory)
   }
   return { ...lock, release }
 }
@@ -149,6 +150,7 @@ async function claim(folder: string, prefix: string, claiming: Claiming): Promis
       return !(mode === 'shared' && theirs === 'shared') && !(their === claiming.parent && on === machine)
     })
     const holder = await firstLive(folder, rivals, now)
+    if (!holder) lookForAbandoned()
     if (!holder) return heldLock(folder, prefix, path, broken)
     await removeClaim(path)
     if (attempt >= attempts && performance.now() >= until) throw await lockedError(folder, holder, claiming)
@@ -181,6 +183,7 @@ function heldLock(folder: string, prefix: string, path: string, broken: number |
   heartbeat.unref()
   const release = async () => {
     clearInterval(heartbeat)
+    if (!held.has(path)) return
     const now = await stat(path).catch(() => undefined)
     await removeClaim(path)
     // Those of processes that this one started and that crashed.

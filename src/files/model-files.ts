@@ -49,6 +49,15 @@ export function fileSystem(dir: string): tf.io.IOHandler {
   return { save: artifacts => save(dir, artifacts), load: () => load(dir) }
 }
 
+/** Whether a folder holds a saved model, or one that only has to be put in its place. */
+export async function holdsModel(dir: string): Promise<boolean> {
+  await finishReplacement(dir, modelKind).catch(() => undefined)
+  return stat(join(dir, MODEL)).then(
+    () => true,
+    () => false,
+  )
+}
+
 async function save(dir: string, artifacts: tf.io.ModelArtifacts): Promise<tf.io.SaveResult> {
   const { modelTopology, weightSpecs = [], weightData, format, generatedBy, convertedBy, ...rest } = artifacts
   if (modelTopology instanceof ArrayBuffer) {

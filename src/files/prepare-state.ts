@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { manifestFile, parseManifest } from '../data/prepared-manifest.js'
+import { manifestFile, parseManifest, preparedHalves } from '../data/prepared-manifest.js'
 import { shardFile } from '../data/tfrecord-shards.js'
 import { writeFileAtomic } from './atomic.js'
 import { isMissing, makeFolder } from './folders.js'
@@ -44,7 +44,8 @@ const schema = z.strictObject({
 type Begun = z.infer<typeof schema>
 
 /** The names that a preparation gives to files: whatever a list says, no other file is taken for one of them. */
-const ownName = /^(?:(?:train|test)-\d{5}-of-(\d{5})\.tfrecord|(?:train|test)\.index\.safetensors)$/
+const ownName =
+  /^(?:(train|validation|test)-\d{5}-of-(\d{5})\.tfrecord|(?:train|validation|test)\.index\.safetensors)$/
 
 /** Folders of prepared images, finished or not: what is theirs says the manifest, or the note of how far they are. */
 export const preparedKind: OwnFolder = {
@@ -60,8 +61,8 @@ export const preparedKind: OwnFolder = {
 async function filesOfManifest(directory: string): Promise<string[] | undefined> {
   try {
     const path = join(directory, manifestFile)
-    const { train, test } = parseManifest(await readFile(path, 'utf8'), path)
-    const halves = [train, test].flatMap(({ shards, index }) => [
+    const manifest = parseManifest(await readFile(path, 'utf8'), path)
+    const halves = preparedHalves(manifest).flatMap(([, { shards, index }]) => [
       ...shards.map(({ file }) => file),
       index.file,
     ])
@@ -83,7 +84,9 @@ function listedFiles({ files, shards }: Begun): string[] {
 
 /** Every file of records of a half says how many there are. */
 function siblings(file: string): string[] {
-  const [half, total] = [file.startsWith('test') ? 'test' : 'train', Number(ownName.exec(file)?.[1] ?? 0)]
+  const [, half, shardCount] = ownName.exec(file) ?? []
+  if (half === undefined) return []
+  const total = Number(shardCount)
   const shards = Array.from({ length: total }, (_, number) => shardFile(half, number, total, '.tfrecord'))
   return [...shards, `${half}.index.safetensors`]
 }

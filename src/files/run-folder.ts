@@ -9,7 +9,7 @@ import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../tr
 import { writeFileAtomic } from './atomic.js'
 import { isMissing, makeFolder } from './folders.js'
 import { type Lock, LockedError, lockFolder } from './lock.js'
-import { fileSystem, modelFolderFiles } from './model-files.js'
+import { fileSystem, holdsModel, modelFolderFiles } from './model-files.js'
 import {
   folderState,
   type OwnFolder,
@@ -82,6 +82,8 @@ export interface RunFolder {
   restart(history: readonly EpochMetrics[]): Promise<void>
   /** Saves the model; the one before survives a failure. */
   saveModel(model: tfl.LayersModel): Promise<void>
+  /** Whether a model was saved. */
+  hasModel(): Promise<boolean>
   /** Loads the saved model on the current backend. */
   loadModel(): Promise<tfl.LayersModel>
   /** Loads the network that the run began with, where it was trained before, on the current backend. */
@@ -258,6 +260,7 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
     saveModel: async model => {
       await model.save(fileSystem(modelFolder))
     },
+    hasModel: () => holdsModel(modelFolder),
     loadModel: () => loadModelFolder(modelFolder),
     loadInitial: () => loadModelFolder(join(directory, INITIAL)),
   }

@@ -229,3 +229,18 @@ test('a folder without write permission is named', async () => {
   else await expect(saving).rejects.toThrow(/writeFileAtomic: .* must be writable, got: EACCES/)
   await chmod(dir, 0o700)
 })
+
+test('weights that have changed are refused by their checksum; a model without one loads', async () => {
+  await network().save(fileSystem(dir))
+  const [weights, json] = [join(dir, 'weights.bin'), join(dir, 'model.json')]
+  const bytes = await readFile(weights)
+  bytes[17]! ^= 1
+  await writeFile(weights, bytes)
+  await expect(tf.loadLayersModel(fileSystem(dir))).rejects.toThrow(
+    /^fileSystem: .*weights\.bin must have the sha256 [0-9a-f]{64} of model\.json, got [0-9a-f]{64} \(damaged/,
+  )
+  const model = JSON.parse(await readFile(json, 'utf8'))
+  delete model.weightsManifest[0].sha256
+  await writeFile(json, JSON.stringify(model))
+  expect((await tf.loadLayersModel(fileSystem(dir))).layers).toHaveLength(4)
+})

@@ -297,6 +297,41 @@ describe('a folder', () => {
     expect(await readdir(folder)).toEqual(['notes.txt'])
   })
 
+  test('is not ours because of the names in it, forced or not', async () => {
+    const files = {
+      'manifest.json': '{"name":"my web app"}',
+      'manifest.json.bak': 'mine',
+      'train-00000-of-00005.tfrecord': 'mine',
+    }
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
+    for (const force of [false, true]) {
+      await expect(prepare(numberedCatalog(2, 2), { directory: folder, force })).rejects.toThrow(
+        `${folder}: folder must be new, empty or one of prepared images, got one whose manifest.json is something else`,
+      )
+    }
+    await rm(join(folder, 'manifest.json'))
+    await writeFile(join(folder, 'preparing.json'), '{"stage":3}')
+    await expect(prepare(numberedCatalog(2, 2), { directory: folder, force: true })).rejects.toThrow(
+      /preparing\.json: must tell how far the folder is, got .*\(this folder is something else\)/s,
+    )
+    expect(await readFile(join(folder, 'train-00000-of-00005.tfrecord'), 'utf8')).toBe('mine')
+  })
+
+  test('loses no other file by force, and keeps its images until the new ones are whole', async () => {
+    await prepare(numberedCatalog(25, 12))
+    const mine = join(folder, 'p', 'train-00000-of-00001.tfrecord')
+    await writeFile(mine, 'mine')
+    await expect(prepare(numberedCatalog(6, 3), { force: true })).rejects.toThrow(
+      `${mine}: must be a new file, got a file that is there and not of the old ones`,
+    )
+    await expect(
+      prepare(numberedCatalog(35, 3, [1, 2, 3]), { force: true, maxUnreadable: 2 }),
+    ).rejects.toThrow('must be at most 2')
+    expect(await readFile(mine, 'utf8')).toBe('mine')
+    expect((await openPrepared(join(folder, 'p'))).train.count).toBe(25)
+    expect((await verifyFolder(join(folder, 'p'))).files.filter(({ problem }) => problem)).toEqual([])
+  })
+
   test('that cannot be made is named', async () => {
     await expect(prepare(numberedCatalog(2, 2), { directory: '/proc/none' })).rejects.toThrow(
       '/proc/none: folder must be writable, got ENOENT',

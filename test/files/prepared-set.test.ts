@@ -7,8 +7,9 @@ import { balanced } from '../../src/data/balanced.js'
 import { recordsOf, streamRecords } from '../../src/data/image-records.js'
 import type { ImageBatch, ImageSet } from '../../src/data/image-set.js'
 import type { ImageStream, StreamPass } from '../../src/data/image-stream.js'
+import { readIndex, writeIndex } from '../../src/data/prepared-index.js'
 import { prepareDataset } from '../../src/files/prepare.js'
-import { isPrepared, openPrepared, readManifest } from '../../src/files/prepared-set.js'
+import { isPrepared, openPrepared, preparedStream, readManifest } from '../../src/files/prepared-set.js'
 import { startTypeScript } from '../child-processes.js'
 import { numberedCatalog } from './prepare-catalog.js'
 
@@ -204,4 +205,21 @@ test('a folder is prepared when it has a manifest', async () => {
   await expect(readManifest(root)).rejects.toThrow(
     `${join(root, 'manifest.json')}: must tell what was prepared, got nothing there`,
   )
+})
+
+test('an index that is not the one that was prepared is refused', async () => {
+  const directory = join(root, 'changed')
+  const { entry, source, decode } = numberedCatalog(12, 6)
+  await prepareDataset({ entry, source, decode, options: { seed: 1 }, directory })
+  for (const half of ['train', 'test']) {
+    const path = join(directory, `${half}.index.safetensors`)
+    const bytes = await readFile(path)
+    const { labels, ...rest } = readIndex(bytes, path, half === 'train' ? 12 : 6)
+    await writeFile(path, writeIndex({ ...rest, labels: labels.map(label => (label + 1) % 3) }))
+    const message = `${path}: index must have the sha256 `
+    await expect(openPrepared(directory)).rejects.toThrow(message)
+    await expect(preparedStream(directory, {})).rejects.toThrow(message)
+    await writeFile(path, bytes)
+  }
+  expect((await openPrepared(directory)).train.count).toBe(12)
 })

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { keepSpareMemory } from './memory.js'
+import { registerWasmPadding } from './padding.js'
 import { registerWasmProducts } from './products.js'
 import { registerWasmReductions } from './reductions.js'
 
@@ -77,6 +78,7 @@ export function registerWasmKernels(): void {
   })
   if (wrapped) return
   wrapped = true
+  registerWasmPadding()
   registerWasmReductions()
   registerWasmProducts()
 }

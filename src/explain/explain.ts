@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { withIntercepted } from '../layers/intercept.js'
 import { type RoutingLayers, routingLayers } from '../layers/routing-layers.js'
 import { TwoLayerExperts } from '../layers/two-layer-experts.js'
@@ -42,6 +43,11 @@ export interface ExplainOptions {
 
 const WHERE = 'explain'
 
+const optionNames = {
+  sensitivity: true,
+  batchSize: true,
+} as const satisfies OptionNames<ExplainOptions>
+
 /**
  * Where the experts of a model look, and how much each kept patch counts.
  *
@@ -57,8 +63,10 @@ export async function explain(
   model: tf.LayersModel,
   images: Uint8Array,
   shape: ImageShape,
-  { sensitivity = true, batchSize = 32 }: ExplainOptions = {},
+  options: ExplainOptions = {},
 ): Promise<Explanations> {
+  checkOptionNames(WHERE, options, optionNames)
+  const { sensitivity = true, batchSize = 32 } = options
   checkImages(model, images, shape, batchSize)
   const routing = routingLayers(model)
   const pixels = shape[0] * shape[1] * shape[2]

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { handGradient } from './hand-gradient.js'
+import { layerInput } from './validation.js'
 
 /** Options of {@link globalAveragePooling2d}, as in tfjs-layers. */
 export type GlobalAveragePooling2DOptions = Parameters<typeof tf.layers.globalAveragePooling2d>[0]
@@ -16,7 +17,7 @@ const Standard = tf.layers.globalAveragePooling2d({ name: 'standard' }).construc
  */
 export class GlobalAveragePooling2D extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
-    const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
+    const x = layerInput(inputs, this.getClassName())
     if (this.dataFormat !== 'channelsLast') return super.call(inputs, kwargs)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { layerOps } from './ops.js'
+import { layerInput } from './validation.js'
 
 /** tfjs exports no class for it, only this factory. */
 const Standard = tf.layers.reLU({ name: 'standard' }).constructor as new (options: {
@@ -13,9 +14,10 @@ const Standard = tf.layers.reLU({ name: 'standard' }).constructor as new (option
  */
 export class ReLU extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
+    const x = layerInput(inputs, this.getClassName())
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      return layerOps().relu((Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor)
+      return layerOps().relu(x)
     })
   }
 }

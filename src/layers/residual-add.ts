@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { handGradient } from './hand-gradient.js'
+import { checkOneTensorFlow } from './validation.js'
 
 /** tfjs exports no class for it, only this factory. */
 const Standard = tf.layers.add({ name: 'standard' }).constructor as new (options: {
@@ -14,6 +15,7 @@ const Standard = tf.layers.add({ name: 'standard' }).constructor as new (options
 export class ResidualAdd extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
     const [a, b, ...more] = inputs as tf.Tensor[]
+    checkOneTensorFlow(a, this.getClassName())
     if (!a || !b || more.length > 0 || !tf.util.arraysEqual(a.shape, b.shape))
       return super.call(inputs, kwargs)
     return tf.tidy(() => {

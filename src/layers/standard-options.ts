@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import type { OptionNames } from '../known-options.js'
 import { deriveSeed } from '../random.js'
 import type { LayerActivation } from './activations.js'
 
@@ -12,6 +13,21 @@ export interface LayerOptions {
   readonly batchInputShape?: tf.Shape
   readonly batchSize?: number
 }
+
+/** Names of the options that tfjs's own `Layer` reads, and `customObjects`, which loading a model adds to them. */
+export const layerOptionNames = {
+  name: true,
+  trainable: true,
+  inputShape: true,
+  batchInputShape: true,
+  batchSize: true,
+  dtype: true,
+  inputDType: true,
+  weights: true,
+  customObjects: true,
+} as const satisfies OptionNames<
+  NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]> & { customObjects: unknown }
+>
 
 /** The options that a convolution of ours shares with tfjs-layers' `conv2d`; they mean and accept the same. */
 export interface ConvolutionOptions {

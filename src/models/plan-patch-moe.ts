@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import { patchMoE } from '../layers/patch-moe.js'
 import { isPositiveInteger, type Size2D, size2D } from '../shapes.js'
@@ -14,6 +15,12 @@ export interface PatchMoEPlanOptions {
   /** h, w in pixels of the map. Default 1. */
   readonly patchSize?: number | readonly number[]
 }
+
+const optionNames = {
+  numExperts: true,
+  patchesPerExpert: true,
+  patchSize: true,
+} as const satisfies OptionNames<PatchMoEPlanOptions>
 
 /** What a convolution would be as a mixture. */
 export interface PlannedMixture {
@@ -52,6 +59,7 @@ export interface PatchMoEPlan {
  * @throws Error, RangeError as `modelCost`: for a model without shapes, or layers without a fixed size
  */
 export function planPatchMoE(model: tf.LayersModel, options: PatchMoEPlanOptions = {}): PatchMoEPlan {
+  checkOptionNames('planPatchMoE', options, optionNames)
   const { numExperts = 4, patchesPerExpert } = options
   const patchSize = size2D(options.patchSize ?? 1, 'planPatchMoE: patchSize')
   for (const [name, value] of Object.entries({ numExperts, patchesPerExpert })) {

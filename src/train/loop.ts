@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { untrainableOption } from '../layers/batch-norm.js'
+import { placedLayers } from '../layers/layer-paths.js'
 import type { PatchMoE } from '../layers/patch-moe.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
 import { recomputeStatistics } from './bn-statistics.js'
@@ -99,16 +101,28 @@ async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<R
   }
 }
 
-async function preparedRun(model: tf.LayersModel, options: TrainOptions, frozen: FrozenLayers): Promise<Run> {
-  const { train, test, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } = options
-  const classifier = lossOf(model, threshold === undefined ? {} : { threshold })
-  checkFits(model, classifier.numClasses, train, 'train: training set')
-  if (test) checkFits(model, classifier.numClasses, test, 'train: test set')
+function checkTrainable(model: tf.LayersModel): void {
   if (model.trainableWeights.length === 0) {
     throw new RangeError(
       `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
     )
   }
+  for (const { path, layer } of placedLayers(model)) {
+    const option = layer.trainable && untrainableOption(layer)
+    if (!option) continue
+    throw new RangeError(
+      `train: layers must be such that tfjs can train, got BatchNormalization ${path} with ${option} false ` +
+        '(withFasterLayers makes a copy of the model that can be trained)',
+    )
+  }
+}
+
+async function preparedRun(model: tf.LayersModel, options: TrainOptions, frozen: FrozenLayers): Promise<Run> {
+  const { train, test, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } = options
+  const classifier = lossOf(model, threshold === undefined ? {} : { threshold })
+  checkFits(model, classifier.numClasses, train, 'train: training set')
+  if (test) checkFits(model, classifier.numClasses, test, 'train: test set')
+  checkTrainable(model)
   const factors = stepFactors(model, optimizer)
   const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
   const stepsPerEpoch = Math.ceil(train.count / batchSize)

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { epochOrder } from '../data/batches.js'
 import type { ImageBatch, ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { layersWithin } from '../layers/layer-paths.js'
 import { PatchMoE } from '../layers/patch-moe.js'
 import { TwoLayerExperts } from '../layers/two-layer-experts.js'
@@ -31,6 +32,12 @@ export interface RouterTrainingOptions extends RouterTraining {
   readonly signal?: AbortSignal
 }
 
+const optionNames = {
+  epochs: true,
+  batchSize: true,
+  learningRate: true,
+} as const satisfies OptionNames<RouterTraining>
+
 type ExpertsLayer = TwoLayerExperts | PatchMoE
 
 /**
@@ -59,7 +66,8 @@ export async function* trainRouters(
   model: tf.LayersModel,
   options: RouterTrainingOptions,
 ): AsyncGenerator<RouterEvent, void> {
-  checkRouterTraining(options)
+  const { train: _, seed: __, signal: ___, ...training } = options
+  checkRouterTraining(training)
   const layer = expertsLayer(model)
   const classes = lossOf(model).numClasses
   checkFits(model, classes, options.train, 'trainRouters: training set')
@@ -93,7 +101,9 @@ export function freezeRouters(model: tf.LayersModel): void {
  *
  * @throws RangeError when one is out of range
  */
-export function checkRouterTraining({ epochs, batchSize, learningRate }: RouterTraining): void {
+export function checkRouterTraining(training: RouterTraining): void {
+  checkOptionNames('trainRouters', training, optionNames)
+  const { epochs, batchSize, learningRate } = training
   for (const [name, value] of Object.entries({ epochs, batchSize })) {
     if (!isPositiveInteger(value)) {
       throw new RangeError(`trainRouters: ${name} must be a positive integer, got ${value}`)

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { withIntercepted } from '../layers/intercept.js'
 import type { Routing } from '../layers/routing.js'
 import { type RoutingLayer, routingLayers } from '../layers/routing-layers.js'
@@ -32,6 +33,11 @@ export interface RecordOptions {
   readonly signal?: AbortSignal
 }
 
+const optionNames = {
+  batchSize: true,
+  signal: true,
+} as const satisfies OptionNames<RecordOptions>
+
 /**
  * Asks a model where its experts look, over a whole set in its stored order, with the layers in inference mode.
  *
@@ -43,8 +49,10 @@ export interface RecordOptions {
 export async function recordRouting(
   model: tf.LayersModel,
   set: ImageSet | ImageStream,
-  { batchSize = 32, signal }: RecordOptions = {},
+  options: RecordOptions = {},
 ): Promise<RoutingRecord | undefined> {
+  checkOptionNames('recordRouting', options, optionNames)
+  const { batchSize = 32, signal } = options
   const found = routingLayers(model)
   if (!found) return undefined
   const { grid, patchesPerExpert } = found

@@ -1,7 +1,10 @@
 import { closest, distance } from 'fastest-levenshtein'
 
-/** The name of every option of a type; the compiler sees to it that none is missing and none is foreign. */
-export type OptionNames<Options> = Readonly<Record<keyof Options, true>>
+/**
+ * The name of every option of a type, and whether errors list it; the compiler sees to it that none is missing and none is
+ * foreign.
+ */
+export type OptionNames<Options> = Readonly<Record<keyof Options, boolean>>
 
 /** Letters by which an option may differ from the name that is suggested for it. */
 const MOST_EDITS = 3
@@ -18,7 +21,7 @@ const MOST_EDITS = 3
 export function checkOptionNames(
   where: string,
   options: object,
-  names: Readonly<Record<string, true>>,
+  names: Readonly<Record<string, boolean>>,
 ): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(
@@ -29,7 +32,7 @@ export function checkOptionNames(
     value === undefined || Object.hasOwn(names, name) ? [] : [name],
   )
   if (unknown.length === 0) return
-  const known = Object.keys(names)
+  const known = Object.keys(names).filter(name => names[name])
   throw new RangeError(
     `${where}: options must be among those that it has, got ${unknown.map(name => hinted(name, known)).join(', ')}`,
   )

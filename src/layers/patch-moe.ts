@@ -104,11 +104,11 @@ const fixedOptions = {
 
 const acceptedNames = {
   ...optionNames,
-  strides: true,
-  padding: true,
-  dilationRate: true,
-  dataFormat: true,
-  groups: true,
+  strides: false,
+  padding: false,
+  dilationRate: false,
+  dataFormat: false,
+  groups: false,
 } as const satisfies OptionNames<PatchMoEOptions & typeof fixedOptions>
 
 /**

@@ -22,9 +22,9 @@ export const layerOptionNames = {
   batchInputShape: true,
   batchSize: true,
   dtype: true,
-  inputDType: true,
   weights: true,
-  customObjects: true,
+  inputDType: false,
+  customObjects: false,
 } as const satisfies OptionNames<
   NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]> & { customObjects: unknown }
 >

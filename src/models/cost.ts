@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { PatchGate } from '../layers/patch-gate.js'
 import { PatchMoE } from '../layers/patch-moe.js'
 import { TwoLayerExperts } from '../layers/two-layer-experts.js'
+import { checkOneTensorFlow } from '../layers/validation.js'
 import { isPositiveInteger } from '../shapes.js'
 
 /** Multiply-adds of one sample. */
@@ -63,6 +64,7 @@ export function modelCost(model: tf.LayersModel): ModelCost {
   if (!model.outputs?.length) {
     throw new Error(`modelCost: model must have known shapes, got ${model.name} without outputs`)
   }
+  checkOneTensorFlow(model.outputs[0], 'modelCost')
   const tally: Tally = { layers: [], uncounted: [], seen: new Set(), trainable: 0, total: 0 }
   countModel(
     model,

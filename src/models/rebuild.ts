@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { BatchNormalization, untrainableOption } from '../layers/batch-norm.js'
 import { isNestedModel, placedLayers } from '../layers/layer-paths.js'
+import { checkOneTensorFlow } from '../layers/validation.js'
 
 /** A layer as tfjs serializes it. */
 export interface SerializedLayer {
@@ -40,6 +41,7 @@ export function rebuildModel(
   where: string,
   { classes = [], compile = true }: RebuildOptions = {},
 ): tf.LayersModel {
+  checkOneTensorFlow(model.outputs?.[0], where)
   checkPaths(model, changes, where)
   checkSharing(model, where)
   const serialized = changedLayers(model, structuredClone(model.getConfig()), '', changes)

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
-import { patchGate } from '../../src/layers/patch-gate.js'
-import { patchMoE } from '../../src/layers/patch-moe.js'
+import { patchGate } from '../../src/layers/moe/patch-gate.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { alternate, type Contestant } from '../alternate.js'
 import type { ChildReport } from '../child-report.js'
 import { type LayerJob, networkKernel } from '../jobs.js'

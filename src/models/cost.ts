@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
-import { PatchGate } from '../layers/patch-gate.js'
-import { PatchMoE } from '../layers/patch-moe.js'
-import { TwoLayerExperts } from '../layers/two-layer-experts.js'
+import { PatchGate } from '../layers/moe/patch-gate.js'
+import { PatchMoE } from '../layers/moe/patch-moe.js'
+import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 import { isPositiveInteger } from '../shapes.js'
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
-import { PatchMoE, type PatchMoEOptions } from '../layers/patch-moe.js'
+import { PatchMoE, type PatchMoEOptions } from '../layers/moe/patch-moe.js'
 import { convolutionKeys } from '../layers/standard-options.js'
 import { deriveSeed, random } from '../random.js'
 import { size2D } from '../shapes.js'

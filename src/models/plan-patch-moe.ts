@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
-import { patchMoE } from '../layers/patch-moe.js'
+import { patchMoE } from '../layers/moe/patch-moe.js'
 import { isPositiveInteger, type Size2D, size2D } from '../shapes.js'
 import { convolutionsOf, type ModelConvolution } from './convolutions.js'
 import { modelCost } from './cost.js'

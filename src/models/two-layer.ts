@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
-import { type TwoLayerExpertsOptions, twoLayerExperts } from '../layers/two-layer-experts.js'
+import { type TwoLayerExpertsOptions, twoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { deriveSeed } from '../random.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
 import { checkRecipeMarks, type RecipeMarks } from './recipe-marks.js'

@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
-import { PatchMoE } from '../layers/patch-moe.js'
+import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { isPositiveInteger } from '../shapes.js'
 
 /** How the patches that experts keep become fewer during training. */

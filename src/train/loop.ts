@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { untrainableOption } from '../layers/batch-norm.js'
 import { placedLayers } from '../layers/layer-paths.js'
-import type { PatchMoE } from '../layers/patch-moe.js'
+import type { PatchMoE } from '../layers/moe/patch-moe.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
 import { recomputeStatistics } from './bn-statistics.js'
 import {

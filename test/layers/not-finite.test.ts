@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { patchGate } from '../../src/layers/patch-gate.js'
-import { patchMoE } from '../../src/layers/patch-moe.js'
-import { GATES, type Gate, routePatches } from '../../src/layers/routing.js'
-import { twoLayerExperts } from '../../src/layers/two-layer-experts.js'
+import { patchGate } from '../../src/layers/moe/patch-gate.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
+import { GATES, type Gate, routePatches } from '../../src/layers/moe/routing.js'
+import { twoLayerExperts } from '../../src/layers/moe/two-layer-experts.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { drawTensor } from './random-tensors.js'
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
-import { isPositiveInteger } from '../shapes.js'
-import { inputGradient, kernelGradient } from './convolution-gradients.js'
-import { layerOps } from './ops.js'
+import { isPositiveInteger } from '../../shapes.js'
+import { inputGradient, kernelGradient } from '../convolution-gradients.js'
+import { layerOps } from '../ops.js'
 import type { PatchGrid } from './patches.js'
 
 /**

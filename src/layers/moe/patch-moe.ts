@@ -1,11 +1,23 @@
 import * as tf from '@tensorflow/tfjs'
-import { checkOptionNames, type OptionNames } from '../known-options.js'
-import { isPositiveInteger, type Size2D, size2D } from '../shapes.js'
-import { activationFunction, mixesChannels } from './activations.js'
-import { moveTowards } from './batch-norm.js'
-import { BORDERS, type Border } from './experts.js'
+import { checkOptionNames, type OptionNames } from '../../known-options.js'
+import { isPositiveInteger, type Size2D, size2D } from '../../shapes.js'
+import { activationFunction, mixesChannels } from '../activations.js'
+import { moveTowards } from '../batch-norm.js'
+import {
+  type ConvolutionOptions,
+  type LayerOptions,
+  layerOptionNames,
+  type ParsedConvolution,
+  parseConvolution,
+  routerSeed,
+  serializedConvolution,
+  tinyNormal,
+} from '../standard-options.js'
+import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
+import { BORDERS, type Border } from './experts/expert-convolution.js'
+import { type ExpertMoments, PRE_ACTIVATIONS, type PreActivation } from './experts/pre-activation.js'
+import { type MomentsSource, type SparseExpertsRule, sparseExperts } from './mixture.js'
 import { type PatchGrid, patchGrid, windowTable } from './patches.js'
-import { type ExpertMoments, PRE_ACTIVATIONS, type PreActivation } from './pre-activation.js'
 import {
   checkPatchesPerExpert,
   GATE_SCALES,
@@ -16,18 +28,6 @@ import {
   routePatches,
   routerScores,
 } from './routing.js'
-import { type MomentsSource, type SparseExpertsRule, sparseExperts } from './sparse-experts.js'
-import {
-  type ConvolutionOptions,
-  type LayerOptions,
-  layerOptionNames,
-  type ParsedConvolution,
-  parseConvolution,
-  routerSeed,
-  serializedConvolution,
-  tinyNormal,
-} from './standard-options.js'
-import { checkMapShape, layerInput, oneOf, positiveInteger } from './validation.js'
 
 /** Options of {@link PatchMoE}; those of tfjs-layers' `conv2d` mean the same. */
 export interface PatchMoEOptions extends LayerOptions, ConvolutionOptions {

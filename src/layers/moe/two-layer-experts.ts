@@ -1,11 +1,22 @@
 import * as tf from '@tensorflow/tfjs'
-import { checkOptionNames, type OptionNames } from '../known-options.js'
-import { deriveSeed } from '../random.js'
-import { type Size2D, size2D } from '../shapes.js'
+import { checkOptionNames, type OptionNames } from '../../known-options.js'
+import { deriveSeed } from '../../random.js'
+import { type Size2D, size2D } from '../../shapes.js'
+import { isFixed } from '../fixed-inputs.js'
+import { handGradient } from '../hand-gradient.js'
+import { layerOps } from '../ops.js'
+import {
+  type ConvolutionOptions,
+  type LayerOptions,
+  layerOptionNames,
+  type ParsedConvolution,
+  parseConvolution,
+  routerSeed,
+  serializedConvolution,
+  tinyNormal,
+} from '../standard-options.js'
+import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
 import { dispatchGradient, dispatchPatches } from './dispatch.js'
-import { isFixed } from './fixed-inputs.js'
-import { handGradient } from './hand-gradient.js'
-import { layerOps } from './ops.js'
 import { type PatchGrid, patchGrid, type WindowTable, windowTable } from './patches.js'
 import {
   checkPatchesPerExpert,
@@ -20,17 +31,6 @@ import {
   routerScoresGradient,
   scoreGradient,
 } from './routing.js'
-import {
-  type ConvolutionOptions,
-  type LayerOptions,
-  layerOptionNames,
-  type ParsedConvolution,
-  parseConvolution,
-  routerSeed,
-  serializedConvolution,
-  tinyNormal,
-} from './standard-options.js'
-import { checkMapShape, layerInput, oneOf, positiveInteger } from './validation.js'
 
 /** What the sum over patches is divided by: the L kept ones (the text) or all N (the published code). */
 export const NORMALIZERS = ['selected', 'all'] as const

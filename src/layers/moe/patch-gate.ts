@@ -1,7 +1,18 @@
 import * as tf from '@tensorflow/tfjs'
-import { checkOptionNames, type OptionNames } from '../known-options.js'
-import { type Size2D, size2D } from '../shapes.js'
-import { handGradient } from './hand-gradient.js'
+import { checkOptionNames, type OptionNames } from '../../known-options.js'
+import { type Size2D, size2D } from '../../shapes.js'
+import { handGradient } from '../hand-gradient.js'
+import {
+  type ConvolutionOptions,
+  type LayerOptions,
+  layerOptionNames,
+  type ParsedConvolution,
+  parseConvolution,
+  routerSeed,
+  serializedConvolution,
+  tinyNormal,
+} from '../standard-options.js'
+import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
 import { type PatchGrid, patchGrid } from './patches.js'
 import {
   checkPatchesPerExpert,
@@ -17,17 +28,6 @@ import {
   type ScoreGradient,
   scoreGradient,
 } from './routing.js'
-import {
-  type ConvolutionOptions,
-  type LayerOptions,
-  layerOptionNames,
-  type ParsedConvolution,
-  parseConvolution,
-  routerSeed,
-  serializedConvolution,
-  tinyNormal,
-} from './standard-options.js'
-import { checkMapShape, layerInput, oneOf, positiveInteger } from './validation.js'
 
 /** Options of {@link PatchGate}. */
 export interface PatchGateOptions extends LayerOptions {

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs'
-import type { Size2D } from '../shapes.js'
-import { layersWithin } from './layer-paths.js'
+import type { Size2D } from '../../shapes.js'
+import { layersWithin } from '../layer-paths.js'
 
 /** A layer that keeps patches: PatchMoE, PatchGate or TwoLayerExperts. */
 export interface RoutingLayer extends tf.layers.Layer {

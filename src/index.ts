@@ -3,6 +3,7 @@
  *
  * Importing it registers its layers, so that `tf.loadLayersModel` knows them.
  */
+export { registerWasmKernels } from './backend/wasm/kernels.js'
 export { type Augmentation, augmented } from './data/augmented.js'
 export { type BalancedBy, type BalanceOptions, balanced } from './data/balanced.js'
 export { batches, epochOrder, subset } from './data/batches.js'

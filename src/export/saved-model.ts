@@ -32,7 +32,7 @@ const GRAPH_VERSION = 440
  *   option has no such value, or the file would exceed 2 GiB
  */
 export async function exportSavedModel(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   options: SavedModelOptions = {},
 ): Promise<ExportedSavedModel> {
   checkOptionNames('exportSavedModel', options, { ...feedingOptionNames, ...factNames })

@@ -3,14 +3,14 @@ import type { OptionNames } from '../known-options.js'
 import { deriveSeed } from '../random.js'
 import type { LayerActivation } from './activations.js'
 
-type ConvolutionArgs = Parameters<typeof tf.layers.conv2d>[0]
+type ConvolutionArgs = Parameters<typeof tfl.layers.conv2d>[0]
 
 /** What every tfjs layer accepts. */
 export interface LayerOptions {
   readonly name?: string
   readonly trainable?: boolean
-  readonly inputShape?: tf.Shape
-  readonly batchInputShape?: tf.Shape
+  readonly inputShape?: tfl.Shape
+  readonly batchInputShape?: tfl.Shape
   readonly batchSize?: number
 }
 
@@ -47,9 +47,9 @@ export interface WeightOptions {
   readonly regularizer?: Regularizer
   readonly constraint?: Constraint
 }
-type Initializer = ReturnType<typeof tf.initializers.zeros>
-type Regularizer = ReturnType<typeof tf.regularizers.l2>
-type Constraint = ReturnType<typeof tf.constraints.nonNeg>
+type Initializer = ReturnType<typeof tfl.initializers.zeros>
+type Regularizer = ReturnType<typeof tfl.regularizers.l2>
+type Constraint = ReturnType<typeof tfl.constraints.nonNeg>
 
 /** {@link ConvolutionOptions} as objects. */
 export interface ParsedConvolution extends WeightOptions {
@@ -83,8 +83,8 @@ export function parseConvolution(options: ConvolutionOptions, seed: number | und
   const given: Record<string, unknown> = { useBias: options.useBias ?? false }
   for (const key of convolutionKeys)
     if (options[key] !== undefined && options[key] !== null) given[key] = options[key]
-  given.kernelInitializer ??= tf.initializers.glorotUniform(seed === undefined ? {} : { seed })
-  const parser = tf.layers.conv2d({ name: 'options', filters: 1, kernelSize: 1, ...given }) as unknown as {
+  given.kernelInitializer ??= tfl.initializers.glorotUniform(seed === undefined ? {} : { seed })
+  const parser = tfl.layers.conv2d({ name: 'options', filters: 1, kernelSize: 1, ...given }) as unknown as {
     readonly kernelInitializer: Initializer
     readonly kernelRegularizer: Regularizer
     readonly kernelConstraint: Constraint
@@ -115,7 +115,7 @@ export function serializedConvolution(parsed: ParsedConvolution): tf.serializati
 
 /** N(0, 1e-4^2), the small start of routers (eq. 7). */
 export function tinyNormal(seed: number | undefined): Initializer {
-  return tf.initializers.randomNormal({ mean: 0, stddev: 1e-4, ...(seed === undefined ? {} : { seed }) })
+  return tfl.initializers.randomNormal({ mean: 0, stddev: 1e-4, ...(seed === undefined ? {} : { seed }) })
 }
 
 /** The seed of a layer's router, apart from the one of its kernel. */

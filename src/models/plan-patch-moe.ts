@@ -68,7 +68,7 @@ export function planPatchMoE(model: tf.LayersModel, options: PatchMoEPlanOptions
   }
   const layers = new Map(placedLayers(model).map(({ path, layer }) => [path, layer]))
   const convolutions = convolutionsOf(model).map(found =>
-    planned(found, layers.get(found.path) as tf.layers.Layer, { numExperts, patchesPerExpert, patchSize }),
+    planned(found, layers.get(found.path) as tfl.layers.Layer, { numExperts, patchesPerExpert, patchSize }),
   )
   const chosen = convolutions.findLast(({ mixture }) => mixture)?.path
   const { parameters, multiplyAdds } = modelCost(model)
@@ -86,7 +86,7 @@ interface Wanted {
   readonly patchSize: Size2D
 }
 
-function planned(found: ModelConvolution, layer: tf.layers.Layer, wanted: Wanted): PlannedConvolution {
+function planned(found: ModelConvolution, layer: tfl.layers.Layer, wanted: Wanted): PlannedConvolution {
   if (found.reason !== undefined) return found
   const { numExperts, patchSize } = wanted
   const [height, width, filters] = found.map
@@ -114,7 +114,7 @@ function planned(found: ModelConvolution, layer: tf.layers.Layer, wanted: Wanted
 
 /** Counts the layer itself, with weights of zeros. */
 function costOf(
-  layer: tf.layers.Layer,
+  layer: tfl.layers.Layer,
   { map, multiplyAdds }: ModelConvolution,
   mixture: Omit<PlannedMixture, 'parameters' | 'multiplyAdds'>,
 ): Pick<PlannedMixture, 'parameters' | 'multiplyAdds'> {
@@ -122,7 +122,7 @@ function costOf(
   const kernel = layer.weights[0]?.shape ?? []
   const [height, width, filters] = map
   const channels = kernel[2] ?? 0
-  const input = tf.input({ shape: [height, width, channels] })
+  const input = tfl.input({ shape: [height, width, channels] })
   const { patches: _, ...options } = mixture
   const experts = patchMoE({
     ...options,
@@ -132,7 +132,7 @@ function costOf(
     kernelInitializer: 'zeros',
     routerInitializer: 'zeros',
   })
-  const model = tf.model({ inputs: input, outputs: experts.apply(input) as tf.SymbolicTensor })
+  const model = tfl.model({ inputs: input, outputs: experts.apply(input) as tfl.SymbolicTensor })
   const cost = modelCost(model)
   model.dispose()
   const places = Math.round(multiplyAdds / (height * width * tf.util.sizeFromShape(kernel as number[])))

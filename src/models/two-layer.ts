@@ -72,9 +72,9 @@ export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tf.Layer
     name: 'logits',
     seed: deriveSeed(seed, 'two-layer'),
   })
-  const input = tf.input({ shape: [...inputShape] })
-  const logits = layer.apply(input) as tf.SymbolicTensor
-  if (numClasses === 1) return tf.model({ inputs: input, outputs: logits, name: 'two_layer' })
-  const probabilities = tf.layers.softmax({ name: 'probabilities' }).apply(logits) as tf.SymbolicTensor
-  return tf.model({ inputs: input, outputs: probabilities, name: 'two_layer' })
+  const input = tfl.input({ shape: [...inputShape] })
+  const logits = layer.apply(input) as tfl.SymbolicTensor
+  if (numClasses === 1) return tfl.model({ inputs: input, outputs: logits, name: 'two_layer' })
+  const probabilities = tfl.layers.softmax({ name: 'probabilities' }).apply(logits) as tfl.SymbolicTensor
+  return tfl.model({ inputs: input, outputs: probabilities, name: 'two_layer' })
 }

@@ -37,7 +37,7 @@ export function annealedPatches({ from, to, epochs }: PatchAnnealing, epoch: num
  * reached, the model has no `PatchMoE`, or `from` exceeds the patches of one
  */
 export function annealedLayers(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   annealing: PatchAnnealing,
   trainingEpochs: number,
 ): readonly PatchMoE[] {

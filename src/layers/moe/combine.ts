@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { gatherRows, windowRows } from './dispatch.js'
 import type { WindowTable } from './patches.js'
 

@@ -66,7 +66,7 @@ const optionNames = {
  *
  * Input and output (B,H,W,C) float32. Weight: `router` (h,w,C,1).
  */
-export class PatchGate extends tf.layers.Layer {
+export class PatchGate extends tfl.layers.Layer {
   /** @nocollapse */
   static readonly className = 'PatchGate'
 
@@ -77,7 +77,7 @@ export class PatchGate extends tf.layers.Layer {
 
   private readonly routerOptions: ParsedConvolution
   private built2D: PatchGrid | undefined
-  private router: tf.LayerVariable | undefined
+  private router: tfl.LayerVariable | undefined
 
   constructor(options: PatchGateOptions) {
     checkOptionNames(WHERE, options, optionNames)
@@ -93,7 +93,7 @@ export class PatchGate extends tf.layers.Layer {
     )
   }
 
-  override build(inputShape: tf.Shape | tf.Shape[]): void {
+  override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
     checkPatchesPerExpert(this.patchesPerExpert, grid, WHERE)
@@ -107,8 +107,8 @@ export class PatchGate extends tf.layers.Layer {
     super.build(inputShape)
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return inputShape as tf.Shape
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+    return inputShape as tfl.Shape
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
@@ -140,7 +140,7 @@ export class PatchGate extends tf.layers.Layer {
     }
   }
 
-  private parts(): { router: tf.LayerVariable; grid: PatchGrid } {
+  private parts(): { router: tfl.LayerVariable; grid: PatchGrid } {
     const { router, built2D: grid } = this
     if (router && grid) return { router, grid }
     throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)

@@ -131,7 +131,7 @@ const acceptedNames = {
  *
  * Work and memory, forward and backward, are proportional to L/N, apart from the router's pass over the map.
  */
-export class PatchMoE extends tf.layers.Layer {
+export class PatchMoE extends tfl.layers.Layer {
   /** @nocollapse */
   static readonly className = 'PatchMoE'
 
@@ -153,7 +153,7 @@ export class PatchMoE extends tf.layers.Layer {
   private readonly routerOptions: ParsedConvolution
   private kept: number
   private rule: SparseExpertsRule | undefined
-  private readonly named = new Map<string, tf.LayerVariable>()
+  private readonly named = new Map<string, tfl.LayerVariable>()
 
   constructor(options: PatchMoEOptions) {
     checkNames(options)
@@ -190,7 +190,7 @@ export class PatchMoE extends tf.layers.Layer {
     )
   }
 
-  override build(inputShape: tf.Shape | tf.Shape[]): void {
+  override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
     checkPatchesPerExpert(this.kept, grid, WHERE)
@@ -201,16 +201,16 @@ export class PatchMoE extends tf.layers.Layer {
     if (this.useBias) this.add('bias', [this.filters], convolution.bias, true)
     if (this.preActivation === 'batch-norm-relu') {
       const shape = [numExperts, channels]
-      this.add('gamma', shape, { initializer: tf.initializers.ones() }, true)
-      this.add('beta', shape, { initializer: tf.initializers.zeros() }, true)
-      this.add('moving_mean', shape, { initializer: tf.initializers.zeros() }, false)
-      this.add('moving_variance', shape, { initializer: tf.initializers.ones() }, false)
+      this.add('gamma', shape, { initializer: tfl.initializers.ones() }, true)
+      this.add('beta', shape, { initializer: tfl.initializers.zeros() }, true)
+      this.add('moving_mean', shape, { initializer: tfl.initializers.zeros() }, false)
+      this.add('moving_variance', shape, { initializer: tfl.initializers.ones() }, false)
     }
     super.build(inputShape)
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    const [batch, height, width] = inputShape as tf.Shape
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+    const [batch, height, width] = inputShape as tfl.Shape
     return [batch ?? null, height ?? null, width ?? null, this.filters]
   }
 
@@ -271,11 +271,11 @@ export class PatchMoE extends tf.layers.Layer {
   }
 
   /** In the order of the contract, whichever of them are trained. */
-  override get weights(): tf.LayerVariable[] {
+  override get weights(): tfl.LayerVariable[] {
     return [...this.named.values()]
   }
 
-  override set weights(_: tf.LayerVariable[]) {
+  override set weights(_: tfl.LayerVariable[]) {
     throw new TypeError(`${WHERE}: weights must be set through setWeights(), got an assignment`)
   }
 
@@ -364,8 +364,8 @@ export class PatchMoE extends tf.layers.Layer {
     return this.variable(name).read()
   }
 
-  private variable(name: string): tf.LayerVariable {
-    return this.named.get(name) as tf.LayerVariable
+  private variable(name: string): tfl.LayerVariable {
+    return this.named.get(name) as tfl.LayerVariable
   }
 }
 tf.serialization.registerClass(PatchMoE)

@@ -92,7 +92,7 @@ const optionNames = {
  * Input (B,H,W,C), output (B,outputs), float32. Weights: `router` (h,w,C,K), `kernel` (h,w,C,m), neuron r of expert s at
  * s (m/K) + r, and `head` (m,outputs), never trained. Work is proportional to L/N but for the routers' pass.
  */
-export class TwoLayerExperts extends tf.layers.Layer {
+export class TwoLayerExperts extends tfl.layers.Layer {
   /** @nocollapse */
   static readonly className = 'TwoLayerExperts'
 
@@ -109,7 +109,7 @@ export class TwoLayerExperts extends tf.layers.Layer {
   private readonly kernelOptions: ParsedConvolution
   private readonly headOptions: ParsedConvolution
   private built2:
-    | { router: tf.LayerVariable; kernel: tf.LayerVariable; head: tf.LayerVariable; rule: Rule }
+    | { router: tfl.LayerVariable; kernel: tfl.LayerVariable; head: tfl.LayerVariable; rule: Rule }
     | undefined
 
   constructor(options: TwoLayerExpertsOptions) {
@@ -138,7 +138,7 @@ export class TwoLayerExperts extends tf.layers.Layer {
     this.headOptions = weight(options.headInitializer ?? normal(1, seed, 'head'))
   }
 
-  override build(inputShape: tf.Shape | tf.Shape[]): void {
+  override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
     checkPatchesPerExpert(this.patchesPerExpert, grid, WHERE)
@@ -160,8 +160,8 @@ export class TwoLayerExperts extends tf.layers.Layer {
     super.build(inputShape)
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [(inputShape as tf.Shape)[0] ?? null, this.outputs]
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+    return [(inputShape as tfl.Shape)[0] ?? null, this.outputs]
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
@@ -192,7 +192,7 @@ export class TwoLayerExperts extends tf.layers.Layer {
   }
 
   /** Router, kernel, head: in this order, whichever of them are trained. */
-  override get weights(): tf.LayerVariable[] {
+  override get weights(): tfl.LayerVariable[] {
     return this.built2 ? [this.built2.router, this.built2.kernel, this.built2.head] : []
   }
 
@@ -334,7 +334,7 @@ function sumKept(values: tf.Tensor3D, batch: number, kept: number): tf.Tensor2D 
 }
 
 function normal(stddev: number, seed: number | undefined, purpose: string) {
-  return tf.initializers.randomNormal({
+  return tfl.initializers.randomNormal({
     mean: 0,
     stddev,
     ...(seed === undefined ? {} : { seed: deriveSeed(seed, purpose) }),

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames } from '../known-options.js'
 import { checkSize, countKinds, type ExportedBytes } from './exported-bytes.js'
 import { type FeedingOptions, feedingOptionNames } from './feeding.js'

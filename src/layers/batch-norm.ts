@@ -31,7 +31,7 @@ const Standard = tfl.layers.batchNormalization({ name: 'standard' }).constructor
  *
  * @returns the option that is false; undefined for every other layer
  */
-export function untrainableOption(layer: tf.layers.Layer): 'scale' | 'center' | undefined {
+export function untrainableOption(layer: tfl.layers.Layer): 'scale' | 'center' | undefined {
   if (layer.constructor !== Standard) return undefined
   const { scale, center } = layer as StandardBatchNormalization
   return scale ? (center ? undefined : 'center') : 'scale'

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import type { OptionNames } from '../known-options.js'
 import { deriveSeed } from '../random.js'
 import type { LayerActivation } from './activations.js'
@@ -26,7 +27,7 @@ export const layerOptionNames = {
   inputDType: false,
   customObjects: false,
 } as const satisfies OptionNames<
-  NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]> & { customObjects: unknown }
+  NonNullable<ConstructorParameters<typeof tfl.layers.Layer>[0]> & { customObjects: unknown }
 >
 
 /** The options that a convolution of ours shares with tfjs-layers' `conv2d`; they mean and accept the same. */

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { isPositiveInteger } from '../shapes.js'
 
 /**
@@ -63,7 +64,7 @@ export function checkOneTensorFlow(tensor: unknown, where: string): void {
   // What is no tensor at all is left to tfjs.
   if (typeof tensor !== 'object' || tensor === null || !('shape' in tensor)) return
   // Not instanceof: tfjs has it answer by the names of methods.
-  const own = [tf.Tensor, tf.SymbolicTensor].some(({ prototype }) =>
+  const own = [tf.Tensor, tfl.SymbolicTensor].some(({ prototype }) =>
     Object.prototype.isPrototypeOf.call(prototype, tensor),
   )
   if (own) return

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { mixesChannels } from '../layers/activations.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import type { Size2D } from '../shapes.js'

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { PatchGate } from '../layers/moe/patch-gate.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'

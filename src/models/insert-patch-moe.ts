@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import { PatchMoE, type PatchMoEOptions } from '../layers/moe/patch-moe.js'

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import { patchMoE } from '../layers/moe/patch-moe.js'
@@ -58,7 +59,7 @@ export interface PatchMoEPlan {
  * @throws RangeError when an option is not a positive integer
  * @throws Error, RangeError as `modelCost`: for a model without shapes, or layers without a fixed size
  */
-export function planPatchMoE(model: tf.LayersModel, options: PatchMoEPlanOptions = {}): PatchMoEPlan {
+export function planPatchMoE(model: tfl.LayersModel, options: PatchMoEPlanOptions = {}): PatchMoEPlan {
   checkOptionNames('planPatchMoE', options, optionNames)
   const { numExperts = 4, patchesPerExpert } = options
   const patchSize = size2D(options.patchSize ?? 1, 'planPatchMoE: patchSize')

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { BatchNormalization, untrainableOption } from '../layers/batch-norm.js'
 import { isNestedModel, placedLayers } from '../layers/layer-paths.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
@@ -40,7 +41,7 @@ export function rebuildModel(
   changes: ReadonlyMap<string, LayerChange>,
   where: string,
   { classes = [], compile = true }: RebuildOptions = {},
-): tf.LayersModel {
+): tfl.LayersModel {
   checkOneTensorFlow(model.outputs?.[0], where)
   checkPaths(model, changes, where)
   checkSharing(model, where)
@@ -135,7 +136,7 @@ function withClasses<T>(model: tfl.LayersModel, given: readonly LayerClass[], ac
 }
 
 /** The class of this library, where all BatchNormalizations are tfjs's and one of them could not be trained. */
-function trainableNorms(model: tf.LayersModel): LayerClass[] {
+function trainableNorms(model: tfl.LayersModel): LayerClass[] {
   const norms = placedLayers(model).flatMap(({ layer }) =>
     layer.getClassName() === 'BatchNormalization' ? [layer] : [],
   )

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { type TwoLayerExpertsOptions, twoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { deriveSeed } from '../random.js'
@@ -52,7 +52,7 @@ const optionNames = {
  * @returns a model from (B,H,W,C) to (B,numClasses): one logit, or the probabilities of each class
  * @throws RangeError for options out of their range
  */
-export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tf.LayersModel {
+export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tfl.LayersModel {
   checkOptionNames('twoLayerPatchModel', options, optionNames)
   checkRecipeMarks('twoLayerPatchModel', 'two-layer', options)
   const {

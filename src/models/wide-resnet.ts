@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { batchNormalization } from '../layers/batch-norm.js'
 import { convolution as convolutionLayer } from '../layers/convolution.js'

@@ -102,7 +102,7 @@ async function startRun(model: tfl.LayersModel, options: TrainOptions): Promise<
   }
 }
 
-function checkTrainable(model: tf.LayersModel): void {
+function checkTrainable(model: tfl.LayersModel): void {
   if (model.trainableWeights.length === 0) {
     throw new RangeError(
       `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
@@ -118,7 +118,11 @@ function checkTrainable(model: tf.LayersModel): void {
   }
 }
 
-async function preparedRun(model: tf.LayersModel, options: TrainOptions, frozen: FrozenLayers): Promise<Run> {
+async function preparedRun(
+  model: tfl.LayersModel,
+  options: TrainOptions,
+  frozen: FrozenLayers,
+): Promise<Run> {
   const { train, test, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } = options
   const classifier = lossOf(model, threshold === undefined ? {} : { threshold })
   checkFits(model, classifier.numClasses, train, 'train: training set')

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { type Size2D, size2D } from '../../shapes.js'
 import { handGradient } from '../hand-gradient.js'
@@ -81,7 +82,7 @@ export class PatchGate extends tfl.layers.Layer {
 
   constructor(options: PatchGateOptions) {
     checkOptionNames(WHERE, options, optionNames)
-    super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
+    super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.gate = oneOf(GATES, options.gate ?? 'softmax-selected', `${WHERE}: gate`)

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { isPositiveInteger, type Size2D, size2D } from '../../shapes.js'
 import { activationFunction, mixesChannels } from '../activations.js'
@@ -157,7 +158,7 @@ export class PatchMoE extends tfl.layers.Layer {
 
   constructor(options: PatchMoEOptions) {
     checkNames(options)
-    super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
+    super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     // tfjs writes the class name in snake case, as patch_mo_e.
     this.name = options.name ?? this.name.replace(/^patch_mo_e_/, 'patch_moe_')
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)

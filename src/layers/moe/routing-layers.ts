@@ -1,4 +1,5 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { Size2D } from '../../shapes.js'
 import { layersWithin } from '../layer-paths.js'
 

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { deriveSeed } from '../../random.js'
 import { type Size2D, size2D } from '../../shapes.js'
@@ -114,7 +115,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
 
   constructor(options: TwoLayerExpertsOptions) {
     checkOptionNames(WHERE, options, optionNames)
-    super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
+    super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
     this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)

@@ -54,26 +54,26 @@ export {
   type BatchNormalizationOptions,
   batchNormalization,
 } from './layers/batch-norm.js'
-export type { Border } from './layers/experts.js'
 export {
   GlobalAveragePooling2D,
   type GlobalAveragePooling2DOptions,
   globalAveragePooling2d,
 } from './layers/global-average-pooling.js'
-export { type LayerOps, registerLayerOps } from './layers/ops.js'
-export { PatchGate, type PatchGateOptions, patchGate } from './layers/patch-gate.js'
-export { PatchMoE, type PatchMoEOptions, patchMoE } from './layers/patch-moe.js'
-export type { PatchGrid } from './layers/patches.js'
-export type { PreActivation } from './layers/pre-activation.js'
-export { ReLU, relu } from './layers/relu.js'
-export { ResidualAdd, residualAdd } from './layers/residual-add.js'
-export type { Gate, GateScale, Routing } from './layers/routing.js'
+export type { Border } from './layers/moe/experts/expert-convolution.js'
+export type { PreActivation } from './layers/moe/experts/pre-activation.js'
+export { PatchGate, type PatchGateOptions, patchGate } from './layers/moe/patch-gate.js'
+export { PatchMoE, type PatchMoEOptions, patchMoE } from './layers/moe/patch-moe.js'
+export type { PatchGrid } from './layers/moe/patches.js'
+export type { Gate, GateScale, Routing } from './layers/moe/routing.js'
 export {
   type Normalizer,
   TwoLayerExperts,
   type TwoLayerExpertsOptions,
   twoLayerExperts,
-} from './layers/two-layer-experts.js'
+} from './layers/moe/two-layer-experts.js'
+export { type LayerOps, registerLayerOps } from './layers/ops.js'
+export { ReLU, relu } from './layers/relu.js'
+export { ResidualAdd, residualAdd } from './layers/residual-add.js'
 export { convolutionsOf, type ModelConvolution } from './models/convolutions.js'
 export { type LayerCost, type ModelCost, type MultiplyAdds, modelCost } from './models/cost.js'
 export { disposeModel } from './models/dispose-model.js'

@@ -2,9 +2,9 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { RunFolder } from '../../src/files/run-folder.js'
 // Registers the layers that saved models are made of.
 import '../../src/layers/batch-norm.js'
-import '../../src/layers/patch-gate.js'
-import '../../src/layers/patch-moe.js'
-import '../../src/layers/two-layer-experts.js'
+import '../../src/layers/moe/patch-gate.js'
+import '../../src/layers/moe/patch-moe.js'
+import '../../src/layers/moe/two-layer-experts.js'
 import { shellCommand } from '../terminal/shell-command.js'
 
 /**

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { withIntercepted } from '../layers/intercept.js'
-import { type RoutingLayers, routingLayers } from '../layers/routing-layers.js'
-import { TwoLayerExperts } from '../layers/two-layer-experts.js'
+import { type RoutingLayers, routingLayers } from '../layers/moe/routing-layers.js'
+import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import type { KeptPatches } from '../report/routing-figure.js'
 import { type ImageShape, isPositiveInteger, type Size2D } from '../shapes.js'
 import { lossOf } from '../train/loss.js'
@@ -43,6 +44,11 @@ export interface ExplainOptions {
 
 const WHERE = 'explain'
 
+const optionNames = {
+  sensitivity: true,
+  batchSize: true,
+} as const satisfies OptionNames<ExplainOptions>
+
 /**
  * Where the experts of a model look, and how much each kept patch counts.
  *
@@ -58,8 +64,10 @@ export async function explain(
   model: tfl.LayersModel,
   images: Uint8Array,
   shape: ImageShape,
-  { sensitivity = true, batchSize = 32 }: ExplainOptions = {},
+  options: ExplainOptions = {},
 ): Promise<Explanations> {
+  checkOptionNames(WHERE, options, optionNames)
+  const { sensitivity = true, batchSize = 32 } = options
   checkImages(model, images, shape, batchSize)
   const routing = routingLayers(model)
   const pixels = shape[0] * shape[1] * shape[2]

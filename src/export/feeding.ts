@@ -1,3 +1,5 @@
+import type { OptionNames } from '../known-options.js'
+
 /** The orders of the axes of images: (B,H,W,C) as in tfjs, and (B,C,H,W). */
 export const LAYOUTS = ['nhwc', 'nchw'] as const
 
@@ -14,3 +16,9 @@ export interface FeedingOptions {
    */
   readonly pixels?: (typeof PIXELS)[number]
 }
+
+/** The names of the options of {@link FeedingOptions}. */
+export const feedingOptionNames = {
+  layout: true,
+  pixels: true,
+} as const satisfies OptionNames<FeedingOptions>

@@ -1,3 +1,4 @@
+import type { OptionNames } from '../known-options.js'
 import type { Graph } from './graph.js'
 
 /** What is known of a model besides its layers. */
@@ -9,6 +10,13 @@ export interface ModelFacts {
   /** Version of this library that wrote the file. */
   readonly version?: string
 }
+
+/** The names of {@link ModelFacts}. */
+export const factNames = {
+  classNames: true,
+  preprocessing: true,
+  version: true,
+} as const satisfies OptionNames<ModelFacts>
 
 /**
  * What an exported file says of itself: texts by name.

@@ -1,19 +1,18 @@
-import type { PatchGate } from '../layers/patch-gate.js'
-import type { PatchMoE } from '../layers/patch-moe.js'
-import { type PatchGrid, patchGrid, type WindowTable, windowTable } from '../layers/patches.js'
-import type { RoutingRule } from '../layers/routing.js'
-import type { TwoLayerExperts } from '../layers/two-layer-experts.js'
+import type { PatchGate } from '../layers/moe/patch-gate.js'
+import type { PatchMoE } from '../layers/moe/patch-moe.js'
+import { type PatchGrid, patchGrid, type WindowTable, windowTable } from '../layers/moe/patches.js'
+import type { RoutingRule } from '../layers/moe/routing.js'
+import type { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import type { Size2D } from '../shapes.js'
 import type { Constant, Value } from './graph.js'
 import { floats, type GraphBuilder, number } from './graph-builder.js'
 import { normalization, withActivation } from './layer-lowerings.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
 
-/** Scores of the patches that are kept, their numbers, and what multiplies them where that is not 1: (B,K,L). */
+/** Numbers of the patches that are kept, and what multiplies them: (B,K,L). */
 interface ChosenPatches {
-  readonly values: Value
   readonly indices: Value
-  readonly gates?: Value
+  readonly gates: Value
 }
 
 /**
@@ -25,8 +24,7 @@ const patchMoE: Lowering = (exported, [x], build) => {
   const map = x as Value
   const chosen = choose(build, map, exported.weight('router'), layer, layer.grid)
   const outputs = expertOutputs(exported, layer, build, map, chosen.indices) // (K, B L h w, F)
-  const weighed = chosen.gates ? weigh(build, outputs, chosen.gates, layer) : outputs
-  return putBack(build, map, weighed, chosen.indices, layer)
+  return putBack(build, map, weigh(build, outputs, chosen.gates, layer), chosen.indices, layer)
 }
 
 function expertOutputs(
@@ -58,17 +56,34 @@ function choose(
 ): ChosenPatches {
   const experts = router.shape[3] as number
   const scored = build.convolution(map, router, { strides: grid.patch }) // (B, H/h, W/w, K)
-  const scores = build.transpose(build.reshape(scored, [null, grid.count, experts]), [0, 2, 1])
+  const asComputed = build.transpose(build.reshape(scored, [null, grid.count, experts]), [0, 2, 1])
+  const notFinite = nanWhereNotFinite(build, asComputed)
+  const scores = build.binary('add', asComputed, notFinite)
   const { values, indices } = build.top(scores, rule.patchesPerExpert)
-  if (rule.gate === 'uniform') return { values, indices }
+  if (rule.gate === 'uniform') {
+    const ones = floats(new Float32Array(rule.patchesPerExpert).fill(1), [1, 1, rule.patchesPerExpert])
+    return { indices, gates: build.binary('add', notFinite, ones) }
+  }
   const shares =
     rule.gate === 'softmax-selected'
       ? build.softmax(values)
       : // Softmax keeps the order, so its largest values belong to the patches already chosen.
         build.top(build.softmax(scores), rule.patchesPerExpert).values
-  if (rule.gateScale === 'none') return { values, indices, gates: shares }
+  if (rule.gateScale === 'none') return { indices, gates: shares }
   const factor = rule.gate === 'softmax-all' ? grid.count : rule.patchesPerExpert
-  return { values, indices, gates: build.binary('mul', shares, number(factor)) }
+  return { indices, gates: build.binary('mul', shares, number(factor)) }
+}
+
+/**
+ * (B,K,1): NaN where one of an expert's scores (B,K,N) is NaN or infinite, else 0.
+ *
+ * It is s relu(-s) of the sum s of magnitudes: 0 for a finite s, NaN for infinity times 0. A product with the constant 0
+ * would do, were it not for optimizers of graphs that take it for 0.
+ */
+function nanWhereNotFinite(build: GraphBuilder, scores: Value): Value {
+  const magnitudes = build.binary('max', scores, build.binary('mul', scores, number(-1)))
+  const sum = build.reduce(magnitudes, 'sum', [2], true)
+  return build.binary('mul', sum, build.unary(build.binary('mul', sum, number(-1)), 'relu'))
 }
 
 /** (K, B L, window height, window width, C), zero outside the map; with `inside` where that can be. */
@@ -178,10 +193,10 @@ const patchGate: Lowering = (exported, [x], build) => {
   const [, height, width, channels] = map.shape as [null, number, number, number]
   const grid = patchGrid([height, width], layer.patchSize, 'exportGraph')
   const { cells, patch, count } = grid
-  const { values, indices, gates } = choose(build, map, exported.weight('router'), layer, grid) // (B,1,L)
+  const { indices, gates } = choose(build, map, exported.weight('router'), layer, grid) // (B,1,L)
   const starts = build.reshape(build.batchStarts(map, count), [null, 1, 1])
   const rows = build.reshape(build.binary('add', indices, starts), [null])
-  const strengths = build.reshape(gates ?? build.clip(values, 1, 1), [null, 1])
+  const strengths = build.reshape(gates, [null, 1])
   const mask = build.scatter(rows, strengths, map, count)
   const bands = build.reshape(map, [null, patch[0], cells[1], patch[1] * channels])
   const weighed = build.binary('mul', bands, build.reshape(mask, [null, 1, cells[1], 1]))
@@ -199,8 +214,8 @@ const twoLayerExperts: Lowering = (exported, [x], build) => {
   const neurons = matrixPerExpert(exported.weight('kernel'), numExperts) // (K, hwC, m/K)
   const patches = build.reshape(windows, [numExperts, null, neurons.shape[1] as number])
   const active = build.unary(build.batchedProduct(patches, neurons), 'relu') // (K, B L, m/K)
-  const perRow = gates && build.reshape(build.transpose(gates, [1, 0, 2]), [numExperts, null, 1])
-  const weighed = perRow ? build.binary('mul', active, perRow) : active
+  const perRow = build.reshape(build.transpose(gates, [1, 0, 2]), [numExperts, null, 1])
+  const weighed = build.binary('mul', active, perRow)
   const own = hiddenUnits / numExperts
   const summed = build.reduce(build.reshape(weighed, [numExperts, null, patchesPerExpert, own]), 'sum', [2])
   const hidden = build.reshape(build.transpose(summed, [1, 0, 2]), [null, hiddenUnits])

@@ -1,8 +1,9 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { checkOptionNames } from '../known-options.js'
 import { checkSize, countKinds, type ExportedBytes } from './exported-bytes.js'
-import type { FeedingOptions } from './feeding.js'
+import { type FeedingOptions, feedingOptionNames } from './feeding.js'
 import type { Dimension, Graph, Value } from './graph.js'
-import { type ModelFacts, metadataOf } from './metadata.js'
+import { factNames, type ModelFacts, metadataOf } from './metadata.js'
 import { modelGraph } from './model-graph.js'
 import { onnxMessages, onnxType } from './onnx-messages.js'
 import { writeOnnx } from './onnx-operations.js'
@@ -26,6 +27,7 @@ const IR_VERSION = 8
  *   option has no such value, or the file would exceed 2 GiB
  */
 export async function exportOnnx(model: tfl.LayersModel, options: OnnxOptions = {}): Promise<ExportedBytes> {
+  checkOptionNames('exportOnnx', options, { ...feedingOptionNames, ...factNames })
   checkSize('exportOnnx', model)
   const graph = await modelGraph(model, options)
   const message = onnxModel(graph, metadataOf(graph, options))

@@ -1,8 +1,9 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { checkOptionNames } from '../known-options.js'
 import { checkSize, countKinds, type ExportedBytes } from './exported-bytes.js'
-import type { FeedingOptions } from './feeding.js'
+import { type FeedingOptions, feedingOptionNames } from './feeding.js'
 import type { Graph, Value } from './graph.js'
-import { type ModelFacts, metadataOf } from './metadata.js'
+import { factNames, type ModelFacts, metadataOf } from './metadata.js'
 import { modelGraph } from './model-graph.js'
 import { encodeMessage } from './protobuf-messages.js'
 import { shapeMessage, tensorflowMessages, tensorflowType } from './tensorflow-messages.js'
@@ -34,6 +35,7 @@ export async function exportSavedModel(
   model: tfl.LayersModel,
   options: SavedModelOptions = {},
 ): Promise<ExportedSavedModel> {
+  checkOptionNames('exportSavedModel', options, { ...feedingOptionNames, ...factNames })
   checkSize('exportSavedModel', model)
   const graph = await modelGraph(model, options)
   const writer = new TensorFlowWriter()

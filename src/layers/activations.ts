@@ -14,6 +14,14 @@ export interface LayerActivation {
   getClassName(): string
 }
 
+/** Activations of tfjs that a channel's output depends on the other channels in. */
+const ACROSS_CHANNELS: readonly string[] = ['softmax', 'logSoftmax']
+
+/** Whether an activation runs over all channels, not each by itself. */
+export function mixesChannels(className: string): boolean {
+  return ACROSS_CHANNELS.includes(className)
+}
+
 /**
  * Gives a tfjs-layers activation a derivative.
  *

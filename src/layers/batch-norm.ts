@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { layerOps, type Moments } from './ops.js'
 import { offerRecipe, recomputesActivations } from './recomputation.js'
+import { layerInput } from './validation.js'
 
 /** Options of {@link batchNormalization}, as in tfjs-layers. */
 export type BatchNormalizationOptions = NonNullable<Parameters<typeof tfl.layers.batchNormalization>[0]>
@@ -25,35 +26,62 @@ const Standard = tfl.layers.batchNormalization({ name: 'standard' }).constructor
 ) => StandardBatchNormalization
 
 /**
+ * What keeps tfjs from training a layer: its BatchNormalization without scale or centre fails (4.22), where
+ * {@link BatchNormalization} of the same configuration does not.
+ *
+ * @returns the option that is false; undefined for every other layer
+ */
+export function untrainableOption(layer: tfl.layers.Layer): 'scale' | 'center' | undefined {
+  if (layer.constructor !== Standard) return undefined
+  const { scale, center } = layer as StandardBatchNormalization
+  return scale ? (center ? undefined : 'center') : 'scale'
+}
+
+/**
  * tfjs's BatchNormalization, trained through the op table: one pass forward and one backward where tfjs composes about
  * twenty operations. Its class name, configuration, weights and results are those of tfjs, so that a saved network loads
- * without this library. As in tfjs, the moving variance averages the biased variance of the batches.
+ * without this library. It trains without scale (gamma) or centre (beta) too, where tfjs 4.22 fails. As in tfjs, the moving variance averages the biased variance of the batches.
  *
  * Called with `rectify: true` it is followed by the ReLU that a network has after it, in the same pass where the backend
  * can.
  */
 export class BatchNormalization extends Standard {
+  /** In the place of gamma and beta where the layer has none; kept, as the backward pass reads them. */
+  private fixedScale: tf.Tensor1D | undefined
+  private fixedCenter: tf.Tensor1D | undefined
+
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
-    const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor
-    const channelsLast = this.axis === -1 || this.axis === x.rank - 1
+    const x: tf.Tensor = layerInput(inputs, this.getClassName())
     const rectify = kwargs.rectify === true
-    if (kwargs.training !== true || !channelsLast || !this.center || !this.scale) {
+    const axis = this.axis < 0 ? this.axis + x.rank : this.axis
+    const channelsLast = axis === x.rank - 1
+    const complete = this.center && this.scale
+    if (kwargs.training !== true || (!channelsLast && complete)) {
       const result = super.call(inputs, kwargs)
       return rectify ? tf.tidy(() => layerOps().relu(result as tf.Tensor)) : result
     }
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      const [gamma, beta] = [this.gamma.read(), this.beta.read()]
-      const follow = (moments: Moments) => this.follow(moments)
-      if (rectify && !recomputesActivations()) return this.normalize(x, gamma, beta, follow, 'batchNormRelu')
-      const y = this.normalize(x, gamma, beta, follow)
-      offerRecipe(y, {
-        sources: [x, gamma, beta],
-        compute: ([again, ...weights]) =>
-          this.normalize(again as tf.Tensor, weights[0] as tf.Tensor, weights[1] as tf.Tensor, () => {}),
-      })
-      return rectify ? layerOps().relu(y) : y
+      if (channelsLast) return this.trained(x, rectify)
+      const axes = [...x.shape.keys()]
+      const y = this.trained(tf.transpose(x, [...axes.filter(other => other !== axis), axis]), rectify)
+      const back = axes.map(other => (other < axis ? other : other === axis ? x.rank - 1 : other - 1))
+      return tf.transpose(y, back)
     })
+  }
+
+  /** @param x channels last */
+  private trained(x: tf.Tensor, rectify: boolean): tf.Tensor {
+    const follow = (moments: Moments) => this.follow(moments)
+    const { gamma, beta } = this.scaleAndCenter(x.shape.at(-1) as number)
+    if (rectify && !recomputesActivations()) return this.normalize(x, gamma, beta, follow, 'batchNormRelu')
+    const y = this.normalize(x, gamma, beta, follow)
+    offerRecipe(y, {
+      sources: [x, gamma, beta],
+      compute: ([again, ...weights]) =>
+        this.normalize(again as tf.Tensor, weights[0] as tf.Tensor, weights[1] as tf.Tensor, () => {}),
+    })
+    return rectify ? layerOps().relu(y) : y
   }
 
   private normalize(
@@ -70,6 +98,18 @@ export class BatchNormalization extends Standard {
       epsilon: this.epsilon,
       onMoments,
     })
+  }
+
+  /** Gamma and beta, (C) each; 1 and 0 where the layer has none. */
+  private scaleAndCenter(channels: number): { gamma: tf.Tensor; beta: tf.Tensor } {
+    if (!this.scale) this.fixedScale ??= tf.keep(tf.ones([channels]))
+    if (!this.center) this.fixedCenter ??= tf.keep(tf.zeros([channels]))
+    return { gamma: this.fixedScale ?? this.gamma.read(), beta: this.fixedCenter ?? this.beta.read() }
+  }
+
+  protected override disposeWeights(): number {
+    tf.dispose([this.fixedScale, this.fixedCenter].filter(tensor => tensor !== undefined))
+    return super.disposeWeights()
   }
 
   /** Moves the moving averages towards the moments of a batch. */

@@ -6,6 +6,7 @@ import { isFixed } from './fixed-inputs.js'
 import { handGradient } from './hand-gradient.js'
 import { type KernelGradientInputs, layerOps } from './ops.js'
 import { keepInput } from './recomputation.js'
+import { layerInput } from './validation.js'
 
 /** Options of {@link convolution}, as in tfjs-layers. */
 export type ConvolutionLayerOptions = Parameters<typeof tfl.layers.conv2d>[0]
@@ -32,13 +33,13 @@ const Standard = tfl.layers.conv2d({ name: 'standard', filters: 1, kernelSize: 1
  */
 export class Convolution extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
+    const x = layerInput(inputs, this.getClassName())
     const { strides, padding, dataFormat, dilationRate, activation } = this
     const linear = !activation || activation.getClassName() === 'linear'
     const plain = dataFormat === 'channelsLast' && dilationRate.every(rate => rate === 1)
     if (!linear || !plain || (padding !== 'same' && padding !== 'valid')) return super.call(inputs, kwargs)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
       return convolve(
         x,
         this.kernel.read() as tf.Tensor4D,

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { handGradient } from './hand-gradient.js'
+import { layerInput } from './validation.js'
 
 /** Options of {@link globalAveragePooling2d}, as in tfjs-layers. */
 export type GlobalAveragePooling2DOptions = Parameters<typeof tfl.layers.globalAveragePooling2d>[0]
@@ -17,7 +18,7 @@ const Standard = tfl.layers.globalAveragePooling2d({ name: 'standard' }).constru
  */
 export class GlobalAveragePooling2D extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
-    const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
+    const x = layerInput(inputs, this.getClassName())
     if (this.dataFormat !== 'channelsLast') return super.call(inputs, kwargs)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { layerOps } from './ops.js'
+import { layerInput } from './validation.js'
 
 /** tfjs exports no class for it, only this factory. */
 const Standard = tfl.layers.reLU({ name: 'standard' }).constructor as new (options: {
@@ -14,9 +15,10 @@ const Standard = tfl.layers.reLU({ name: 'standard' }).constructor as new (optio
  */
 export class ReLU extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
+    const x = layerInput(inputs, this.getClassName())
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      return layerOps().relu((Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor)
+      return layerOps().relu(x)
     })
   }
 }

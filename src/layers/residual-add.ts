@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { handGradient } from './hand-gradient.js'
+import { checkOneTensorFlow } from './validation.js'
 
 /** tfjs exports no class for it, only this factory. */
 const Standard = tfl.layers.add({ name: 'standard' }).constructor as new (options: {
@@ -15,6 +16,7 @@ const Standard = tfl.layers.add({ name: 'standard' }).constructor as new (option
 export class ResidualAdd extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
     const [a, b, ...more] = inputs as tf.Tensor[]
+    checkOneTensorFlow(a, this.getClassName())
     if (!a || !b || more.length > 0 || !tf.util.arraysEqual(a.shape, b.shape))
       return super.call(inputs, kwargs)
     return tf.tidy(() => {

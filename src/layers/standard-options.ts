@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
+import type { OptionNames } from '../known-options.js'
 import { deriveSeed } from '../random.js'
 import type { LayerActivation } from './activations.js'
 
@@ -13,6 +14,21 @@ export interface LayerOptions {
   readonly batchInputShape?: tfl.Shape
   readonly batchSize?: number
 }
+
+/** Names of the options that tfjs's own `Layer` reads, and `customObjects`, which loading a model adds to them. */
+export const layerOptionNames = {
+  name: true,
+  trainable: true,
+  inputShape: true,
+  batchInputShape: true,
+  batchSize: true,
+  dtype: true,
+  weights: true,
+  inputDType: false,
+  customObjects: false,
+} as const satisfies OptionNames<
+  NonNullable<ConstructorParameters<typeof tfl.layers.Layer>[0]> & { customObjects: unknown }
+>
 
 /** The options that a convolution of ours shares with tfjs-layers' `conv2d`; they mean and accept the same. */
 export interface ConvolutionOptions {

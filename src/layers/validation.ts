@@ -1,4 +1,5 @@
-import type * as tfl from '@tensorflow/tfjs-layers'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { isPositiveInteger } from '../shapes.js'
 
 /**
@@ -39,6 +40,39 @@ export function checkMapShape(
     )
   }
   return map as [number, number, number]
+}
+
+/**
+ * Reads the one input of a layer.
+ *
+ * @param where the layer's class name
+ * @throws Error as {@link checkOneTensorFlow}
+ */
+export function layerInput(inputs: tf.Tensor | tf.Tensor[], where: string): tf.Tensor4D {
+  const [input] = Array.isArray(inputs) ? inputs : [inputs]
+  checkOneTensorFlow(input, where)
+  return input as tf.Tensor4D
+}
+
+/**
+ * Checks that a tensor comes from the copy of TensorFlow.js that this library uses. Copies share one engine, so that
+ * much works before something fails that seems to have another cause.
+ *
+ * @throws Error saying how to come to one copy
+ */
+export function checkOneTensorFlow(tensor: unknown, where: string): void {
+  // What is no tensor at all is left to tfjs.
+  if (typeof tensor !== 'object' || tensor === null || !('shape' in tensor)) return
+  // Not instanceof: tfjs has it answer by the names of methods.
+  const own = [tf.Tensor, tfl.SymbolicTensor].some(({ prototype }) =>
+    Object.prototype.isPrototypeOf.call(prototype, tensor),
+  )
+  if (own) return
+  throw new Error(
+    `${where}: TensorFlow.js must be loaded once, got two copies: the input belongs to another one than patch-moe's ` +
+      `(@tensorflow/tfjs-core ${tf.version_core}). Give every package the same version of it; ` +
+      "'npm ls @tensorflow/tfjs-core' lists the copies",
+  )
 }
 
 /**

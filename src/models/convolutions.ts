@@ -1,4 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { mixesChannels } from '../layers/activations.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import type { Size2D } from '../shapes.js'
 import { type LayerCost, modelCost } from './cost.js'
@@ -22,7 +23,7 @@ export interface ModelConvolution {
  * Lists the convolutions of a model that make maps, in the order of computation.
  *
  * A PatchMoE can stand where a Conv2D keeps the size of a map of several pixels: stride 1, no dilation, padding 'same'
- * (or a 1x1 kernel), an odd kernel, channels last.
+ * (or a 1x1 kernel), an odd kernel, channels last, an activation of each channel by itself.
  *
  * @param model a model of fixed image size; models within it are entered
  * @throws Error, RangeError as `modelCost`: for a model without shapes, or layers without a fixed size
@@ -76,6 +77,7 @@ interface ConvolutionConfig {
   readonly dilationRate: readonly number[] | number
   readonly padding: string
   readonly dataFormat: string
+  readonly activation?: string
   readonly activityRegularizer?: unknown
   readonly groups?: number
 }
@@ -83,7 +85,7 @@ interface ConvolutionConfig {
 function unfit(layer: tfl.layers.Layer, map: Size2D, costs: readonly LayerCost[]): string | undefined {
   const className = layer.getClassName()
   if (className !== 'Conv2D') return otherKinds[className] ?? `it is applied by the wrapper ${className}`
-  const { kernelSize, strides, dilationRate, padding, dataFormat, activityRegularizer, groups } =
+  const { kernelSize, strides, dilationRate, padding, dataFormat, activation, activityRegularizer, groups } =
     layer.getConfig() as unknown as ConvolutionConfig
   const dilation = [dilationRate].flat()
   if (dataFormat === 'channelsFirst') return 'its channels come first'
@@ -96,6 +98,9 @@ function unfit(layer: tfl.layers.Layer, map: Size2D, costs: readonly LayerCost[]
   if (map[0] * map[1] === 1) return 'its map is a single pixel'
   const sizes = new Set(costs.map(({ outputShape }) => outputShape.slice(1, 3).join('x')))
   if (sizes.size > 1) return `it is shared by maps of different sizes (${[...sizes].join(', ')})`
+  if (activation !== undefined && mixesChannels(activation)) {
+    return `its activation ${activation} runs over all output channels, which experts share out among them`
+  }
   if (activityRegularizer != null) return 'it has an activity regularizer'
   return undefined
 }

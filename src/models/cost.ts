@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { PatchGate } from '../layers/patch-gate.js'
-import { PatchMoE } from '../layers/patch-moe.js'
-import { TwoLayerExperts } from '../layers/two-layer-experts.js'
+import { PatchGate } from '../layers/moe/patch-gate.js'
+import { PatchMoE } from '../layers/moe/patch-moe.js'
+import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
+import { checkOneTensorFlow } from '../layers/validation.js'
 import { isPositiveInteger } from '../shapes.js'
 
 /** Multiply-adds of one sample. */
@@ -64,6 +65,7 @@ export function modelCost(model: tfl.LayersModel): ModelCost {
   if (!model.outputs?.length) {
     throw new Error(`modelCost: model must have known shapes, got ${model.name} without outputs`)
   }
+  checkOneTensorFlow(model.outputs[0], 'modelCost')
   const tally: Tally = { layers: [], uncounted: [], seen: new Set(), trainable: 0, total: 0 }
   countModel(
     model,

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
-import { PatchMoE, type PatchMoEOptions } from '../layers/patch-moe.js'
+import { PatchMoE, type PatchMoEOptions } from '../layers/moe/patch-moe.js'
 import { convolutionKeys } from '../layers/standard-options.js'
 import { deriveSeed, random } from '../random.js'
 import { size2D } from '../shapes.js'
@@ -51,6 +52,20 @@ export interface InsertedPatchMoE {
 
 const WHERE = 'insertPatchMoE'
 
+const optionNames = {
+  layer: true,
+  numExperts: true,
+  patchesPerExpert: true,
+  patchSize: true,
+  border: true,
+  gate: true,
+  gateScale: true,
+  routerInitializer: true,
+  routerTrainable: true,
+  seed: true,
+  sample: true,
+} as const satisfies OptionNames<InsertPatchMoEOptions>
+
 /** Share of the outputs' magnitude that rounding may take; deep networks amplify the last bits of their maps. */
 const TOLERANCE = 1e-3
 
@@ -81,6 +96,7 @@ export async function insertPatchMoE(
   model: tfl.LayersModel,
   options: InsertPatchMoEOptions,
 ): Promise<InsertedPatchMoE> {
+  checkOptionNames(WHERE, options, optionNames)
   const replaced = chosenConvolution(model, options)
   const { path } = replaced
   const sample = samplesFor(model, options)
@@ -107,7 +123,8 @@ function chosenConvolution(
   model: tfl.LayersModel,
   options: InsertPatchMoEOptions,
 ): PlannedConvolution & { readonly mixture: PlannedMixture } {
-  const plan = planPatchMoE(model, { ...options, patchesPerExpert: options.patchesPerExpert ?? 1 })
+  const { numExperts, patchSize } = options
+  const plan = planPatchMoE(model, { numExperts, patchSize, patchesPerExpert: options.patchesPerExpert ?? 1 })
   const path = options.layer ?? plan.chosen
   const found = plan.convolutions.find(convolution => convolution.path === path)
   if (!found) throw new RangeError(missing(model, options.layer, plan))
@@ -115,7 +132,7 @@ function chosenConvolution(
     throw new RangeError(`${WHERE}: layer must be a convolution that fits, got ${path}: ${found.reason}`)
   }
   if (options.patchesPerExpert !== undefined) return found as typeof found & { mixture: PlannedMixture }
-  const all = planPatchMoE(model, { ...options, patchesPerExpert: found.mixture.patches })
+  const all = planPatchMoE(model, { numExperts, patchSize, patchesPerExpert: found.mixture.patches })
   return all.convolutions.find(convolution => convolution.path === path) as typeof found & {
     mixture: PlannedMixture
   }

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
-import { patchMoE } from '../layers/patch-moe.js'
+import { patchMoE } from '../layers/moe/patch-moe.js'
 import { isPositiveInteger, type Size2D, size2D } from '../shapes.js'
 import { convolutionsOf, type ModelConvolution } from './convolutions.js'
 import { modelCost } from './cost.js'
@@ -15,6 +16,12 @@ export interface PatchMoEPlanOptions {
   /** h, w in pixels of the map. Default 1. */
   readonly patchSize?: number | readonly number[]
 }
+
+const optionNames = {
+  numExperts: true,
+  patchesPerExpert: true,
+  patchSize: true,
+} as const satisfies OptionNames<PatchMoEPlanOptions>
 
 /** What a convolution would be as a mixture. */
 export interface PlannedMixture {
@@ -58,6 +65,7 @@ export interface PatchMoEPlan {
  * @throws Error, RangeError as `modelCost`: for a model without shapes, or layers without a fixed size
  */
 export function planPatchMoE(model: tfl.LayersModel, options: PatchMoEPlanOptions = {}): PatchMoEPlan {
+  checkOptionNames('planPatchMoE', options, optionNames)
   const { numExperts = 4, patchesPerExpert } = options
   const patchSize = size2D(options.patchSize ?? 1, 'planPatchMoE: patchSize')
   for (const [name, value] of Object.entries({ numExperts, patchesPerExpert })) {

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { BatchNormalization, untrainableOption } from '../layers/batch-norm.js'
 import { isNestedModel, placedLayers } from '../layers/layer-paths.js'
+import { checkOneTensorFlow } from '../layers/validation.js'
 
 /** A layer as tfjs serializes it. */
 export interface SerializedLayer {
@@ -23,7 +25,8 @@ export interface RebuildOptions {
  * Builds a model anew from its configuration, with some layers changed, and copies its weights.
  *
  * The new model shares nothing with the old one: names, connections, shared layers, weight values and trainable flags
- * are those of the old model. Layers keep their classes, registered or not. A changed layer takes over those weights
+ * are those of the old model. Layers keep their classes, registered or not;
+ * only a BatchNormalization that tfjs cannot train becomes the one of this library. A changed layer takes over those weights
  * that it has under the same name in the same shape; its others start as its initializers say. Where the model was
  * compiled, the new one is compiled with the same loss and metrics and a fresh optimizer of the same settings.
  *
@@ -39,10 +42,13 @@ export function rebuildModel(
   where: string,
   { classes = [], compile = true }: RebuildOptions = {},
 ): tfl.LayersModel {
+  checkOneTensorFlow(model.outputs?.[0], where)
   checkPaths(model, changes, where)
   checkSharing(model, where)
   const serialized = changedLayers(model, structuredClone(model.getConfig()), '', changes)
-  const rebuilt = withClasses(model, classes, () => built(model, serialized, where))
+  const rebuilt = withClasses(model, [...trainableNorms(model), ...classes], () =>
+    built(model, serialized, where),
+  )
   copyState(model, rebuilt, '', changes)
   if (compile) compileLike(model, rebuilt)
   return rebuilt
@@ -127,6 +133,16 @@ function withClasses<T>(model: tfl.LayersModel, given: readonly LayerClass[], ac
       else delete classNameMap[className]
     }
   }
+}
+
+/** The class of this library, where all BatchNormalizations are tfjs's and one of them could not be trained. */
+function trainableNorms(model: tfl.LayersModel): LayerClass[] {
+  const norms = placedLayers(model).flatMap(({ layer }) =>
+    layer.getClassName() === 'BatchNormalization' ? [layer] : [],
+  )
+  const standard = norms.every(layer => BatchNormalization.prototype instanceof layer.constructor)
+  const wanted = norms.some(layer => untrainableOption(layer) !== undefined)
+  return standard && wanted ? [BatchNormalization as unknown as LayerClass] : []
 }
 
 /** The classes of a model's layers; where two share a name, the registered one has to serve. */

@@ -1,5 +1,5 @@
-import type { Gate } from '../layers/routing.js'
-import type { Normalizer } from '../layers/two-layer-experts.js'
+import type { Gate } from '../layers/moe/routing.js'
+import type { Normalizer } from '../layers/moe/two-layer-experts.js'
 import type { ImageShape } from '../shapes.js'
 import type { WideResNetOptions } from './wide-resnet.js'
 

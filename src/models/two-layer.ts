@@ -1,7 +1,9 @@
 import * as tfl from '@tensorflow/tfjs-layers'
-import { type TwoLayerExpertsOptions, twoLayerExperts } from '../layers/two-layer-experts.js'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
+import { type TwoLayerExpertsOptions, twoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { deriveSeed } from '../random.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
+import { checkRecipeMarks, type RecipeMarks } from './recipe-marks.js'
 
 /** Options of {@link twoLayerPatchModel}; see `TwoLayerExperts` for those it passes on. */
 export interface TwoLayerPatchModelOptions
@@ -26,6 +28,24 @@ export interface TwoLayerPatchModelOptions
   readonly seed?: number
 }
 
+const optionNames = {
+  kind: true,
+  oneLogit: true,
+  inputShape: true,
+  numClasses: true,
+  seed: true,
+  numExperts: true,
+  patchesPerExpert: true,
+  patchSize: true,
+  hiddenUnits: true,
+  gate: true,
+  normalizer: true,
+  routerInitializer: true,
+  kernelInitializer: true,
+  headInitializer: true,
+  routerTrainable: true,
+} as const satisfies OptionNames<TwoLayerPatchModelOptions & RecipeMarks>
+
 /**
  * The two-layer patch model of eq. (1), and with `numExperts: 1`, L = N and gate 'uniform' its CNN counterpart, eq. (5).
  *
@@ -33,7 +53,16 @@ export interface TwoLayerPatchModelOptions
  * @throws RangeError for options out of their range
  */
 export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tfl.LayersModel {
-  const { inputShape, numClasses, seed = 0, ...experts } = options
+  checkOptionNames('twoLayerPatchModel', options, optionNames)
+  checkRecipeMarks('twoLayerPatchModel', 'two-layer', options)
+  const {
+    inputShape,
+    numClasses,
+    seed = 0,
+    kind: _,
+    oneLogit: __,
+    ...experts
+  }: TwoLayerPatchModelOptions & RecipeMarks = options
   if (!isPositiveInteger(numClasses)) {
     throw new RangeError(`twoLayerPatchModel: numClasses must be a positive integer, got ${numClasses}`)
   }

@@ -1,13 +1,15 @@
 import * as tfl from '@tensorflow/tfjs-layers'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { batchNormalization } from '../layers/batch-norm.js'
 import { convolution as convolutionLayer } from '../layers/convolution.js'
 import { globalAveragePooling2d } from '../layers/global-average-pooling.js'
-import { patchGate } from '../layers/patch-gate.js'
-import { type PatchMoEOptions, patchMoE } from '../layers/patch-moe.js'
+import { patchGate } from '../layers/moe/patch-gate.js'
+import { type PatchMoEOptions, patchMoE } from '../layers/moe/patch-moe.js'
 import { relu } from '../layers/relu.js'
 import { residualAdd } from '../layers/residual-add.js'
 import { deriveSeed } from '../random.js'
 import { type ImageShape, isPositiveInteger, type Size2D, size2D } from '../shapes.js'
+import { checkRecipeMarks, type RecipeMarks } from './recipe-marks.js'
 
 /** How the last block of a wide residual network becomes a mixture of experts. */
 export type WideResNetVariant = 'sparse' | 'drop-in' | 'authors'
@@ -101,6 +103,33 @@ export function wideResNet(options: WideResNetOptions): tfl.LayersModel {
     x = apply(tfl.layers.activation({ activation: 'softmax', name: 'probabilities' }), x)
   return tfl.model({ inputs: input, outputs: x, name: plan.name })
 }
+
+const optionNames = {
+  kind: true,
+  oneLogit: true,
+  inputShape: true,
+  numClasses: true,
+  depth: true,
+  widenFactor: true,
+  pmoe: true,
+  variant: true,
+  batchNormMomentum: true,
+  seed: true,
+} as const satisfies OptionNames<WideResNetOptions & RecipeMarks>
+
+const mixtureOptionNames = {
+  numExperts: true,
+  patchesPerExpert: true,
+  patchSize: true,
+  kernelSize: true,
+  border: true,
+  gate: true,
+  gateScale: true,
+  preActivation: true,
+  useBias: true,
+  routerInitializer: true,
+  routerTrainable: true,
+} as const satisfies OptionNames<WideResNetPMoEOptions>
 
 interface Plan {
   readonly name: string
@@ -256,6 +285,9 @@ function apply(layer: tfl.layers.Layer, x: tfl.SymbolicTensor | tfl.SymbolicTens
 }
 
 function planOf(options: WideResNetOptions): Plan {
+  checkOptionNames('wideResNet', options, optionNames)
+  checkRecipeMarks('wideResNet', 'wide-resnet', options)
+  if (options.pmoe) checkOptionNames('wideResNet: pmoe', options.pmoe, mixtureOptionNames)
   const { inputShape, numClasses, depth = 10, widenFactor = 10, batchNormMomentum = 0.99, seed = 0 } = options
   if (inputShape.length !== 3 || !inputShape.every(isPositiveInteger)) {
     throw new RangeError(

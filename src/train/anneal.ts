@@ -1,6 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
-import { PatchMoE } from '../layers/patch-moe.js'
+import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { isPositiveInteger } from '../shapes.js'
 
 /** How the patches that experts keep become fewer during training. */
@@ -12,6 +13,12 @@ export interface PatchAnnealing {
   /** Epochs that it takes: L is `to` from the next one on. */
   readonly epochs: number
 }
+
+const optionNames = {
+  from: true,
+  to: true,
+  epochs: true,
+} as const satisfies OptionNames<PatchAnnealing>
 
 /**
  * L in an epoch, evenly on a logarithmic scale: from (to/from)^((epoch - 1)/epochs), rounded, and `to` afterwards.
@@ -34,6 +41,7 @@ export function annealedLayers(
   annealing: PatchAnnealing,
   trainingEpochs: number,
 ): readonly PatchMoE[] {
+  checkOptionNames('train: annealPatches', annealing, optionNames)
   const { from, to, epochs } = annealing
   for (const [name, value] of Object.entries({ from, to, epochs })) {
     if (isPositiveInteger(value)) continue

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { layersWithin } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
@@ -21,6 +22,13 @@ export interface StatisticsOptions {
   readonly signal?: AbortSignal
 }
 
+const optionNames = {
+  batchSize: true,
+  examples: true,
+  seed: true,
+  signal: true,
+} as const satisfies OptionNames<StatisticsOptions>
+
 /**
  * Estimates the population statistics of every batch normalization of a model anew.
  *
@@ -37,9 +45,11 @@ export interface StatisticsOptions {
 export async function recomputeStatistics(
   model: tfl.LayersModel,
   set: ImageSet | ImageStream,
-  { batchSize, examples = 1000, seed, signal }: StatisticsOptions,
+  options: StatisticsOptions,
 ): Promise<number> {
   const where = 'recomputeStatistics'
+  checkOptionNames(where, options, optionNames)
+  const { batchSize, examples = 1000, seed, signal } = options
   if (!isPositiveInteger(batchSize)) {
     throw new RangeError(`${where}: batchSize must be a positive integer, got ${batchSize}`)
   }

@@ -1,3 +1,4 @@
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { isPositiveInteger } from '../shapes.js'
 import type { EpochMetrics } from './events.js'
 
@@ -9,12 +10,19 @@ export interface EarlyStopOptions {
   readonly metric?: 'testLoss' | 'testAccuracy'
 }
 
+const optionNames = {
+  patience: true,
+  metric: true,
+} as const satisfies OptionNames<EarlyStopOptions>
+
 /**
  * Checks the settings of an early stop.
  *
  * @throws RangeError when patience is not a positive integer or the metric unknown
  */
-export function checkEarlyStop({ patience, metric = 'testLoss' }: EarlyStopOptions): void {
+export function checkEarlyStop(options: EarlyStopOptions): void {
+  checkOptionNames('train: earlyStop', options, optionNames)
+  const { patience, metric = 'testLoss' } = options
   if (!isPositiveInteger(patience)) {
     throw new RangeError(`train: earlyStop.patience must be a positive integer, got ${patience}`)
   }

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageBatch, ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
 import { hostTurns } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
@@ -14,6 +15,12 @@ export interface EvaluateOptions extends LossOptions {
   /** Ends the evaluation after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
 }
+
+const optionNames = {
+  batchSize: true,
+  signal: true,
+  threshold: true,
+} as const satisfies OptionNames<EvaluateOptions>
 
 /** Loss and accuracy of a model over a whole set. */
 export interface Evaluation {
@@ -39,8 +46,10 @@ export interface Evaluation {
 export async function evaluate(
   model: tfl.LayersModel,
   set: ImageSet | ImageStream,
-  { batchSize, signal, ...lossOptions }: EvaluateOptions,
+  options: EvaluateOptions,
 ): Promise<Evaluation> {
+  checkOptionNames('evaluate', options, optionNames)
+  const { batchSize, signal, ...lossOptions } = options
   checkBatchSize('evaluate', batchSize)
   const classifier = lossOf(model, lossOptions)
   checkFits(model, classifier.numClasses, set, 'evaluate: set')

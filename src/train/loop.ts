@@ -2,7 +2,9 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
-import type { PatchMoE } from '../layers/patch-moe.js'
+import { untrainableOption } from '../layers/batch-norm.js'
+import { placedLayers } from '../layers/layer-paths.js'
+import type { PatchMoE } from '../layers/moe/patch-moe.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
 import { recomputeStatistics } from './bn-statistics.js'
 import {
@@ -101,6 +103,22 @@ async function startRun(model: tfl.LayersModel, options: TrainOptions): Promise<
   }
 }
 
+function checkTrainable(model: tfl.LayersModel): void {
+  if (model.trainableWeights.length === 0) {
+    throw new RangeError(
+      `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
+    )
+  }
+  for (const { path, layer } of placedLayers(model)) {
+    const option = layer.trainable && untrainableOption(layer)
+    if (!option) continue
+    throw new RangeError(
+      `train: layers must be such that tfjs can train, got BatchNormalization ${path} with ${option} false ` +
+        '(withFasterLayers makes a copy of the model that can be trained)',
+    )
+  }
+}
+
 async function preparedRun(
   model: tfl.LayersModel,
   options: TrainOptions,
@@ -112,11 +130,7 @@ async function preparedRun(
   checkFits(model, classifier.numClasses, train, 'train: training set')
   if (test) checkFits(model, classifier.numClasses, test, 'train: test set')
   if (validation) checkFits(model, classifier.numClasses, validation, 'train: validation set')
-  if (model.trainableWeights.length === 0) {
-    throw new RangeError(
-      `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
-    )
-  }
+  checkTrainable(model)
   const factors = stepFactors(model, optimizer)
   const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
   const stepsPerEpoch = Math.ceil(train.count / batchSize)

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { StoredTensor } from '../data/safetensors.js'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
 /** A learning rate of some layers. */
@@ -27,6 +28,18 @@ export interface OptimizerOptions {
   readonly layerRates?: readonly LayerRate[]
 }
 
+const optionNames = {
+  name: true,
+  learningRate: true,
+  momentum: true,
+  layerRates: true,
+} as const satisfies OptionNames<OptimizerOptions>
+
+const rateNames = {
+  pattern: true,
+  learningRate: true,
+} as const satisfies OptionNames<LayerRate>
+
 /** Named tensors of an optimizer: its counter, and what it remembers of every trainable weight. */
 export type OptimizerSlots = readonly (readonly [name: string, tensor: StoredTensor])[]
 
@@ -40,7 +53,10 @@ export type OptimizerSlots = readonly (readonly [name: string, tensor: StoredTen
  * @throws RangeError when the name is unknown, the learning rate is not above 0, or the momentum is outside [0, 1) or
  * given to another optimizer
  */
-export function createOptimizer({ name, learningRate, momentum }: OptimizerOptions): tf.Optimizer {
+export function createOptimizer(options: OptimizerOptions): tf.Optimizer {
+  checkOptionNames('optimizer', options, optionNames)
+  for (const rate of options.layerRates ?? []) checkOptionNames('optimizer: layerRates', rate, rateNames)
+  const { name, learningRate, momentum } = options
   if (!Number.isFinite(learningRate) || learningRate <= 0) {
     throw new RangeError(`optimizer: learningRate must be greater than 0, got ${learningRate}`)
   }

@@ -3,9 +3,10 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import { epochOrder } from '../data/batches.js'
 import type { ImageBatch, ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { layersWithin } from '../layers/layer-paths.js'
-import { PatchMoE } from '../layers/patch-moe.js'
-import { TwoLayerExperts } from '../layers/two-layer-experts.js'
+import { PatchMoE } from '../layers/moe/patch-moe.js'
+import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { deriveSeed } from '../random.js'
 import { type ImageShape, isPositiveInteger, type Size2D } from '../shapes.js'
 import type { RouterEvent } from './events.js'
@@ -31,6 +32,12 @@ export interface RouterTrainingOptions extends RouterTraining {
   /** Ends the training after the running batch, with the routers as they were. */
   readonly signal?: AbortSignal
 }
+
+const optionNames = {
+  epochs: true,
+  batchSize: true,
+  learningRate: true,
+} as const satisfies OptionNames<RouterTraining>
 
 type ExpertsLayer = TwoLayerExperts | PatchMoE
 
@@ -60,7 +67,8 @@ export async function* trainRouters(
   model: tfl.LayersModel,
   options: RouterTrainingOptions,
 ): AsyncGenerator<RouterEvent, void> {
-  checkRouterTraining(options)
+  const { train: _, seed: __, signal: ___, ...training } = options
+  checkRouterTraining(training)
   const layer = expertsLayer(model)
   const classes = lossOf(model).numClasses
   checkFits(model, classes, options.train, 'trainRouters: training set')
@@ -94,7 +102,9 @@ export function freezeRouters(model: tfl.LayersModel): void {
  *
  * @throws RangeError when one is out of range
  */
-export function checkRouterTraining({ epochs, batchSize, learningRate }: RouterTraining): void {
+export function checkRouterTraining(training: RouterTraining): void {
+  checkOptionNames('trainRouters', training, optionNames)
+  const { epochs, batchSize, learningRate } = training
   for (const [name, value] of Object.entries({ epochs, batchSize })) {
     if (!isPositiveInteger(value)) {
       throw new RangeError(`trainRouters: ${name} must be a positive integer, got ${value}`)

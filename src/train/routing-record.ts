@@ -2,9 +2,10 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { withIntercepted } from '../layers/intercept.js'
-import type { Routing } from '../layers/routing.js'
-import { type RoutingLayer, routingLayers } from '../layers/routing-layers.js'
+import type { Routing } from '../layers/moe/routing.js'
+import { type RoutingLayer, routingLayers } from '../layers/moe/routing-layers.js'
 import type { ImageShape, Size2D } from '../shapes.js'
 import { hostTurns } from './host-turn.js'
 import { upload } from './upload.js'
@@ -33,6 +34,11 @@ export interface RecordOptions {
   readonly signal?: AbortSignal
 }
 
+const optionNames = {
+  batchSize: true,
+  signal: true,
+} as const satisfies OptionNames<RecordOptions>
+
 /**
  * Asks a model where its experts look, over a whole set in its stored order, with the layers in inference mode.
  *
@@ -44,8 +50,10 @@ export interface RecordOptions {
 export async function recordRouting(
   model: tfl.LayersModel,
   set: ImageSet | ImageStream,
-  { batchSize = 32, signal }: RecordOptions = {},
+  options: RecordOptions = {},
 ): Promise<RoutingRecord | undefined> {
+  checkOptionNames('recordRouting', options, optionNames)
+  const { batchSize = 32, signal } = options
   const found = routingLayers(model)
   if (!found) return undefined
   const { grid, patchesPerExpert } = found

@@ -1,5 +1,6 @@
 import type { ImageSet } from '../data/image-set.js'
 import type { ImageStream } from '../data/image-stream.js'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { isPositiveInteger } from '../shapes.js'
 import type { PatchAnnealing } from './anneal.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
@@ -54,12 +55,35 @@ export interface TrainOptions extends LossOptions {
   readonly signal?: AbortSignal
 }
 
+const optionNames = {
+  train: true,
+  validation: true,
+  test: true,
+  epochs: true,
+  batchSize: true,
+  optimizer: true,
+  seed: true,
+  bnStatistics: true,
+  earlyStop: true,
+  freeze: true,
+  annealPatches: true,
+  checkpoints: true,
+  checkpointSteps: true,
+  resume: true,
+  configKey: true,
+  routingMetrics: true,
+  evaluateEvery: true,
+  signal: true,
+  threshold: true,
+} as const satisfies OptionNames<TrainOptions>
+
 /**
- * Checks the numbers among the options.
+ * Checks the names of the options, and the numbers among them.
  *
- * @throws RangeError when one is out of range, or an early stop comes without a set to evaluate
+ * @throws RangeError when there is no such option, one is out of range, or an early stop comes without a set to evaluate
  */
 export function checkOptions(options: TrainOptions): void {
+  checkOptionNames('train', options, optionNames)
   for (const name of ['epochs', 'batchSize', 'checkpointSteps', 'evaluateEvery'] as const) {
     const value = options[name]
     const optional = name === 'checkpointSteps' || name === 'evaluateEvery'

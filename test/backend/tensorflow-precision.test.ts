@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { describe, expect, it } from 'vitest'
 import { setPrecision } from '../../src/backend/tensorflow-precision.js'
-import { patchMoE } from '../../src/layers/patch-moe.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { expectAllClose } from '../all-close.js'
 import { inScopesOfFloat32 } from './precision-frame.js'

@@ -1,7 +1,7 @@
 import type * as core from '@tensorflow/tfjs-core'
 import type * as layers from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../src/data/image-set.js'
-import type { patchMoE } from '../../src/layers/patch-moe.js'
+import type { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import type { train } from '../../src/train/loop.js'
 
 /** The modules that compute: those of the page, or those of Node. */

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { explain } from '../../src/explain/explain.js'
-import { patchMoE } from '../../src/layers/patch-moe.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { predictProbabilities } from '../../src/train/evaluate.js'
 import { useTestBackend } from '../backend-under-test.js'

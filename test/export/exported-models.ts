@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs'
 import { nameInLayer } from '../../src/export/weights.js'
-import { patchGate } from '../../src/layers/patch-gate.js'
-import { type PatchMoEOptions, patchMoE } from '../../src/layers/patch-moe.js'
-import { GATE_SCALES, GATES } from '../../src/layers/routing.js'
-import { twoLayerExperts } from '../../src/layers/two-layer-experts.js'
+import { patchGate } from '../../src/layers/moe/patch-gate.js'
+import { type PatchMoEOptions, patchMoE } from '../../src/layers/moe/patch-moe.js'
+import { GATE_SCALES, GATES } from '../../src/layers/moe/routing.js'
+import { twoLayerExperts } from '../../src/layers/moe/two-layer-experts.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { random } from '../../src/random.js'
@@ -43,6 +43,28 @@ export function noise(shape: readonly (number | null)[], batch: number, seed: nu
     Float32Array.from({ length: size }, () => numbers.below(256) / 255),
     sides,
   )
+}
+
+/**
+ * One image for each pixel of an input (B,H,W,C), with a number there that is not finite: NaN, infinity, minus infinity
+ * in turn; then one of finite numbers.
+ */
+export function damagedImages(shape: readonly (number | null)[]): tf.Tensor {
+  const [, height, width, channels] = shape as [null, number, number, number]
+  const pixels = height * width
+  const clean = noise(shape, pixels + 1, 1)
+  const values = clean.dataSync() as Float32Array
+  for (let i = 0; i < pixels; i++) {
+    const at = (i * pixels + i) * channels + (i % channels)
+    values[at] = [NaN, Infinity, -Infinity][i % 3] as number
+  }
+  return tf.tensor(values, clean.shape)
+}
+
+/** For each image of a batch, whether some of its outputs are NaN. */
+export function hasNaN(data: Float32Array, batch: number): boolean[] {
+  const size = data.length / batch
+  return Array.from({ length: batch }, (_, i) => data.subarray(i * size, (i + 1) * size).some(Number.isNaN))
 }
 
 const mixture = { numExperts: 4, patchesPerExpert: 5, patchSize: 2 } as const

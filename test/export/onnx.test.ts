@@ -6,7 +6,16 @@ import { samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/image-files.js'
 import type { ImageShape } from '../../src/shapes.js'
 import { useTestBackend } from '../backend-under-test.js'
-import { layerCases, mixtureCases, networkCases, noise, tangled, trained } from './exported-models.js'
+import {
+  damagedImages,
+  hasNaN,
+  layerCases,
+  mixtureCases,
+  networkCases,
+  noise,
+  tangled,
+  trained,
+} from './exported-models.js'
 import { channelsFirst, decodeOnnx, difference, runOnnx } from './run-onnx.js'
 
 beforeAll(async () => {
@@ -295,4 +304,17 @@ describe('what cannot be exported', () => {
       'exportOnnx: weights must take at most 2147483647 bytes, got 2400000000 (huge)',
     )
   })
+})
+
+describe('a mixture in ONNX Runtime', () => {
+  test.each(mixtureCases)(
+    'answers NaN wherever a number that is not finite lies: $name',
+    async ({ build }) => {
+      const model = trained(build())
+      const x = damagedImages(model.inputs[0]?.shape ?? [])
+      const batch = x.shape[0] as number
+      const { data } = await answer((await exportOnnx(model)).bytes, model, x)
+      expect(hasNaN(data, batch)).toEqual(Array.from({ length: batch }, (_, i) => i < batch - 1))
+    },
+  )
 })

@@ -6,7 +6,16 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type BackendChoice, useBackend } from '../../src/backend/choose.js'
 import { loadSavedModel } from '../../src/backend/saved-model.js'
 import { exportSavedModel, type SavedModelOptions } from '../../src/export/saved-model.js'
-import { layerCases, mixtureCases, networkCases, noise, tangled, trained } from './exported-models.js'
+import {
+  damagedImages,
+  hasNaN,
+  layerCases,
+  mixtureCases,
+  networkCases,
+  noise,
+  tangled,
+  trained,
+} from './exported-models.js'
 import { channelsFirst } from './run-onnx.js'
 
 let backend: BackendChoice
@@ -50,6 +59,15 @@ describe('a SavedModel in TensorFlow answers as in tfjs', () => {
       const y = model.predict(x, { batchSize: batch }) as tf.Tensor
       expect(farthest((await answers(model, { [input]: x }))[output]!, y)).toBeLessThan(1e-5)
     }
+  })
+
+  test.each(mixtureCases)('with NaN wherever a number that is not finite lies: $name', async ({ build }) => {
+    const model = trained(build())
+    const x = damagedImages(model.inputs[0]?.shape ?? [])
+    const batch = x.shape[0] as number
+    const outputs = await answers(model, { [model.inputNames[0] as string]: x })
+    const data = outputs[model.outputNames[0] as string]!.dataSync() as Float32Array
+    expect(hasNaN(data, batch)).toEqual(Array.from({ length: batch }, (_, i) => i < batch - 1))
   })
 
   test.each(Object.entries(layerCases))('%s', async (_, builds) => {

@@ -115,6 +115,70 @@ describe('BatchNormalization', () => {
     },
   )
 
+  describe.each([{ scale: false }, { center: false }, { scale: false, center: false }])(
+    'with %j',
+    options => {
+      it.each([
+        [-1, [4, 3, 5, 6]],
+        [1, [4, 6, 3, 5]],
+        [2, [4, 3, 6]],
+        [-1, [16, 5]],
+      ])('trains as with fixed ones and zeros, axis %i of %o', (axis, shape) => {
+        const channels = shape.at(axis) as number
+        const axes = [...shape.keys()]
+        const last = axes.filter(other => other !== axis % shape.length)
+        const order = axis === -1 ? axes : [...last, axis]
+        const back = axes.map(other => order.indexOf(other))
+        const [ours] = pairOf({ ...options, axis, momentum: 0.7 }, shape)
+        const whole = batchNormalization({ momentum: 0.7 })
+        whole.build([null, ...order.slice(1).map(other => shape[other] as number)])
+        const own = new Map(ours.weights.map(weight => [weight.originalName, tf.clone(weight.read())]))
+        const { gamma = tf.ones([channels]), beta = tf.zeros([channels]) } = Object.fromEntries(own)
+        whole.setWeights([gamma, beta, own.get('moving_mean')!, own.get('moving_variance')!])
+        const x = tf.add(drawTensor(shape, 1), 2)
+        const cotangent = drawTensor(shape, 99)
+        const inOrder = (input: tf.Tensor) => tf.transpose(run(whole, tf.transpose(input, order), true), back)
+        const results = [(input: tf.Tensor) => run(ours, input, true), inOrder].map((forward, i) => {
+          const loss = (input: tf.Tensor) => tf.sum(tf.mul(tf.square(forward(input)), cotangent)) as tf.Scalar
+          const variables = (i === 0 ? ours : whole).trainableWeights.map(
+            weight => weight.read() as tf.Variable,
+          )
+          // Both run as often, also where nothing is trained: the moving averages are compared.
+          const none = variables.length === 0 && loss(x)
+          const grads = none ? {} : tf.variableGrads(() => loss(x), variables).grads
+          return { y: forward(x), dx: tf.grad(loss)(x), dWeights: variables.map(({ name }) => grads[name]!) }
+        })
+        const [actual, expected] = results as [(typeof results)[number], (typeof results)[number]]
+        expectAllClose(actual.y.dataSync(), expected.y.dataSync(), 1e-4, 1e-4)
+        expectAllClose(actual.dx.dataSync(), expected.dx.dataSync(), 1e-3, 1e-3)
+        const there = expected.dWeights.filter((_, i) => !(['scale', 'center'][i]! in options))
+        expect(actual.dWeights.length).toBe(there.length)
+        actual.dWeights.forEach((gradient, i) => {
+          expectAllClose(gradient.dataSync(), there[i]!.dataSync(), 1e-3, 1e-3)
+        })
+        const moving = (layer: tf.layers.Layer) => layer.getWeights().slice(-2)
+        moving(ours).forEach((average, i) => {
+          expectAllClose(average.dataSync(), (moving(whole)[i] as tf.Tensor).dataSync(), 1e-4, 1e-4)
+        })
+      })
+
+      it('frees what it holds in the place of weights', () => {
+        const before = tf.memory().numTensors
+        const layer = batchNormalization(options)
+        tf.dispose(
+          run(
+            layer,
+            tf.tidy(() => tf.keep(tf.ones([2, 3]))),
+            true,
+          ),
+        )
+        layer.dispose()
+        // The input stays.
+        expect(tf.memory().numTensors).toBe(before + 1)
+      })
+    },
+  )
+
   it('has the class name, configuration and weight names of tfjs', () => {
     const options: BatchNormalizationOptions = {
       name: 'norm',

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { type PatchMoE, type PatchMoEOptions, patchMoE } from '../../src/layers/patch-moe.js'
+import { type PatchMoE, type PatchMoEOptions, patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { random } from '../../src/random.js'
 import { size2D } from '../../src/shapes.js'
 import type { BruteForceInputs, BruteForceRule } from './brute-force.js'

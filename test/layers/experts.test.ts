@@ -1,7 +1,11 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { expertConvolution, expertConvolutionGradient, filtersPerExpert } from '../../src/layers/experts.js'
+import {
+  expertConvolution,
+  expertConvolutionGradient,
+  filtersPerExpert,
+} from '../../src/layers/moe/experts/expert-convolution.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { drawTensor, holds, innerProduct } from './random-tensors.js'

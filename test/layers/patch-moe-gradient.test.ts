@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { patchMoE } from '../../src/layers/patch-moe.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { random } from '../../src/random.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { patchMoE } from '../../src/layers/patch-moe.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { bruteForcePatchMoE, bruteForceRoute } from './brute-force.js'
@@ -120,7 +120,27 @@ describe('batch-norm-relu experts', () => {
   })
 })
 
+describe('the name of a PatchMoE', () => {
+  const options = { filters: 4, numExperts: 2, patchesPerExpert: 1, patchSize: 2 } as const
+
+  it('reads patch_moe unless it is given', () => {
+    expect(patchMoE(options).name).toMatch(/^patch_moe_PatchMoE\d+$/)
+    expect(patchMoE({ ...options, name: 'patch_mo_e_PatchMoE7' }).name).toBe('patch_mo_e_PatchMoE7')
+    const { name } = patchMoE(options)
+    expect(patchMoE(options).name).not.toBe(name)
+  })
+})
+
 describe('PatchMoE refuses', () => {
+  it.each(['softmax', 'logSoftmax'] as const)('%s, unless one expert has all channels', activation => {
+    const options = { filters: 6, patchesPerExpert: 1, patchSize: 2, activation: activation as 'softmax' }
+    expect(() => patchMoE({ ...options, numExperts: 3 })).toThrow(
+      `PatchMoE: activation must be of each channel by itself, got ${activation} (it runs over all 6 filters, which ` +
+        '3 experts share out among them)',
+    )
+    expect(patchMoE({ ...options, numExperts: 1 }).filters).toBe(6)
+  })
+
   const good = { numExperts: 2, patchesPerExpert: 4, patchSize: 2, filters: 4 }
   it.each([
     [{ ...good, numExperts: 0 }, 'PatchMoE: numExperts must be a positive integer, got 0'],

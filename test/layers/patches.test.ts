@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { patchGrid, windowTable } from '../../src/layers/patches.js'
+import { patchGrid, windowTable } from '../../src/layers/moe/patches.js'
 
 describe('patchGrid', () => {
   it('counts cells row by row', () => {

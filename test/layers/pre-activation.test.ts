@@ -5,7 +5,7 @@ import {
   expertMoments,
   normRelu,
   normReluGradient,
-} from '../../src/layers/pre-activation.js'
+} from '../../src/layers/moe/experts/pre-activation.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { centralDifferences } from './brute-force.js'

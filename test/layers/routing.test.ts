@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { patchGrid } from '../../src/layers/patches.js'
+import { patchGrid } from '../../src/layers/moe/patches.js'
 import {
   checkPatchesPerExpert,
   GATE_SCALES,
@@ -13,7 +13,7 @@ import {
   routerScores,
   routerScoresGradient,
   scoreGradient,
-} from '../../src/layers/routing.js'
+} from '../../src/layers/moe/routing.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { centralDifferences } from './brute-force.js'

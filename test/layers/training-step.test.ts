@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { patchGate } from '../../src/layers/patch-gate.js'
-import { patchMoE } from '../../src/layers/patch-moe.js'
+import { patchGate } from '../../src/layers/moe/patch-gate.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { drawTensor } from './random-tensors.js'
 

@@ -1,13 +1,13 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { fixInput } from '../../src/layers/fixed-inputs.js'
-import { GATES } from '../../src/layers/routing.js'
+import { GATES } from '../../src/layers/moe/routing.js'
 import {
   NORMALIZERS,
   type TwoLayerExperts,
   type TwoLayerExpertsOptions,
   twoLayerExperts,
-} from '../../src/layers/two-layer-experts.js'
+} from '../../src/layers/moe/two-layer-experts.js'
 import { deriveSeed } from '../../src/random.js'
 import { size2D } from '../../src/shapes.js'
 import { expectAllClose } from '../all-close.js'

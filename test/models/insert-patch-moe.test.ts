@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { PatchMoE } from '../../src/layers/patch-moe.js'
+import { PatchMoE } from '../../src/layers/moe/patch-moe.js'
 import { disposeModel } from '../../src/models/dispose-model.js'
 import { type InsertPatchMoEOptions, insertPatchMoE } from '../../src/models/insert-patch-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'

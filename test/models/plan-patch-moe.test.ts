@@ -132,6 +132,32 @@ describe('planPatchMoE', () => {
     ])
   })
 
+  it('takes no activation that runs over all channels', () => {
+    const settings = { inputShape: [4, 4, 3], filters: 4, kernelSize: 1 }
+    for (const activation of ['softmax', 'logSoftmax', 'relu', 'softplus', undefined] as const) {
+      const model = tf.sequential({
+        layers: [
+          tf.layers.conv2d({ ...settings, padding: 'same', name: 'body' }),
+          tf.layers.conv2d({
+            filters: 4,
+            kernelSize: 1,
+            name: 'mask',
+            ...(activation && { activation: activation as 'softmax' }),
+          }),
+        ],
+      })
+      const { chosen, convolutions } = planPatchMoE(model)
+      const across = activation === 'softmax' || activation === 'logSoftmax'
+      expect(chosen).toBe(across ? 'body' : 'mask')
+      expect(convolutions[1]?.reason).toBe(
+        across
+          ? `its activation ${activation} runs over all output channels, which experts share out among them`
+          : undefined,
+      )
+      model.dispose()
+    }
+  })
+
   it('knows other convolutions, wrapped ones, and a layer on maps of two sizes', () => {
     const video = tf.input({ shape: [2, 8, 8, 4] })
     const wrapped = tf.layers.timeDistributed({

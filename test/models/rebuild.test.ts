@@ -93,6 +93,28 @@ describe('rebuildModel', () => {
     expect(Object.keys(tf.serialization.SerializationMap.getMap().classNameMap)).not.toContain('Doubling')
   })
 
+  it('takes a BatchNormalization that trains where that of tfjs does not', async () => {
+    for (const options of [{ scale: false }, { center: false }, { scale: false, center: false, axis: 1 }]) {
+      const model = tf.sequential({
+        layers: [
+          tf.layers.conv2d({ inputShape: [4, 4, 2], filters: 4, kernelSize: 1, name: 'conv' }),
+          tf.layers.batchNormalization({ ...options, name: 'norm' }),
+          tf.layers.flatten(),
+          tf.layers.dense({ units: 1 }),
+        ],
+      })
+      const rebuilt = copy(model)
+      expect(rebuilt.getLayer('norm').getConfig()).toEqual(model.getLayer('norm').getConfig())
+      const x = tf.ones([2, 4, 4, 2])
+      expect(Array.from((rebuilt.predict(x) as tf.Tensor).dataSync())).toEqual(
+        Array.from((model.predict(x) as tf.Tensor).dataSync()),
+      )
+      rebuilt.compile({ loss: 'meanSquaredError', optimizer: 'sgd' })
+      const { history } = await rebuilt.fit(x, tf.ones([2, 1]), { verbose: 0 })
+      expect(history.loss?.[0]).toBeGreaterThanOrEqual(0)
+    }
+  })
+
   it('takes the registered class where two classes of one name meet', () => {
     const [plain, capped] = [relu({ name: 'plain' }), tf.layers.reLU({ maxValue: 6, name: 'capped' })]
     const model = keep(tf.sequential({ layers: [tf.layers.inputLayer({ inputShape: [2] }), capped, plain] }))

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { TwoLayerExperts } from '../../src/layers/two-layer-experts.js'
+import type { TwoLayerExperts } from '../../src/layers/moe/two-layer-experts.js'
 import { type TwoLayerPatchModelOptions, twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { PatchMoE } from '../../src/layers/patch-moe.js'
+import { PatchMoE } from '../../src/layers/moe/patch-moe.js'
 import { type WideResNetOptions, wideResNet } from '../../src/models/wide-resnet.js'
 import { random } from '../../src/random.js'
 import { useTestBackend } from '../backend-under-test.js'

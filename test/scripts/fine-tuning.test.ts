@@ -8,7 +8,7 @@ import { annealing, layerPatterns, layerRate } from '../../scripts/terminal/opti
 import { fileSystem } from '../../src/files/model-files.js'
 import { runConfig } from '../../src/files/run-config.js'
 import { loadModelFolder } from '../../src/files/run-folder.js'
-import { PatchMoE } from '../../src/layers/patch-moe.js'
+import { PatchMoE } from '../../src/layers/moe/patch-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { useTestBackend } from '../backend-under-test.js'
 import type { Finished } from '../child-processes.js'

@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fileSystem } from '../../src/files/model-files.js'
 import { loadModelFolder } from '../../src/files/run-folder.js'
-import { patchMoE } from '../../src/layers/patch-moe.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { checkedModel } from '../../src/topology/checked-model.js'
 import { useTestBackend } from '../backend-under-test.js'
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import * as fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { PatchMoE, patchMoE } from '../../src/layers/patch-moe.js'
+import { PatchMoE, patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { annealedPatches } from '../../src/train/anneal.js'
 import { latestCheckpoint, memoryStore, readCheckpoint } from '../../src/train/checkpoint.js'
 import { type TrainOptions, train } from '../../src/train/loop.js'

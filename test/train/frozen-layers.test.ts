@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, expect, it } from 'vitest'
-import { patchMoE } from '../../src/layers/patch-moe.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
 import { useTestBackend } from '../backend-under-test.js'

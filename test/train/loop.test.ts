@@ -367,6 +367,27 @@ describe('train refuses', () => {
     )
   })
 
+  it('a BatchNormalization that tfjs cannot train', async () => {
+    for (const [option, value] of [
+      ['scale', { scale: false }],
+      ['center', { center: false }],
+    ] as const) {
+      const model = tf.sequential({
+        layers: [
+          tf.layers.flatten({ inputShape: [4, 4, 1] }),
+          tf.layers.batchNormalization({ ...value, name: `norm_${option}` }),
+          tf.layers.dense({ units: 3, activation: 'softmax' }),
+        ],
+      })
+      await refuse(
+        {},
+        `train: layers must be such that tfjs can train, got BatchNormalization norm_${option} with ${option} false ` +
+          '(withFasterLayers makes a copy of the model that can be trained)',
+        model,
+      )
+    }
+  })
+
   it('a model without trainable weights', async () => {
     const model = denseModel()
     for (const layer of model.layers) layer.trainable = false

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { composeGrid } from '../../src/data/compose.js'
-import type { TwoLayerExperts } from '../../src/layers/two-layer-experts.js'
+import type { TwoLayerExperts } from '../../src/layers/moe/two-layer-experts.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { readCheckpoint, writeCheckpoint } from '../../src/train/checkpoint.js'

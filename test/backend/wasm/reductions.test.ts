@@ -74,6 +74,19 @@ describe('sum and mean on wasm', () => {
     expect(Array.from(total.dataSync())).toEqual([4, 2 ** 24 + 2])
   })
 
+  it('keep what is not finite as it is', () => {
+    const values = [1, NaN, Infinity, -Infinity, 2, 3, 4, 5, 6, -Infinity, 7, 8]
+    for (const reduce of [tf.sum, tf.mean]) {
+      const reduced = reduce(tf.tensor3d(values, [1, 3, 4]), 1)
+      expect(Array.from(reduced.dataSync())).toEqual([
+        expect.closeTo(reduce === tf.sum ? 9 : 3),
+        NaN,
+        Infinity,
+        -Infinity,
+      ])
+    }
+  })
+
   it('keeps the gradient, and leaks nothing', () => {
     const x = tf.tensor2d([
       [1, 2],

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Size2D } from '../shapes.js'
-import { inputGradient, kernelGradient } from './convolution-gradients.js'
-import { layerOps, type PatchConvolution } from './ops.js'
+import type { Size2D } from '../../../shapes.js'
+import { inputGradient, kernelGradient } from '../../convolution-gradients.js'
+import { layerOps, type PatchConvolution } from '../../ops.js'
 
 /** What an expert's convolution sees past its patch: zeros, or the true neighbours in the map. */
 export const BORDERS = ['zero', 'halo'] as const

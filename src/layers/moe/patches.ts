@@ -1,4 +1,4 @@
-import { type Size2D, size2D } from '../shapes.js'
+import { type Size2D, size2D } from '../../shapes.js'
 
 /**
  * How a feature map of H x W pixels is cut into N patches of h x w, numbered row by row.

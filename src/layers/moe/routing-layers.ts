@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { Size2D } from '../shapes.js'
-import { layersWithin } from './layer-paths.js'
+import type { Size2D } from '../../shapes.js'
+import { layersWithin } from '../layer-paths.js'
 
 /** A layer that keeps patches: PatchMoE, PatchGate or TwoLayerExperts. */
 export interface RoutingLayer extends tfl.layers.Layer {

@@ -1,11 +1,24 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { isPositiveInteger, type Size2D, size2D } from '../shapes.js'
-import { activationFunction } from './activations.js'
-import { moveTowards } from './batch-norm.js'
-import { BORDERS, type Border } from './experts.js'
+import { checkOptionNames, type OptionNames } from '../../known-options.js'
+import { isPositiveInteger, type Size2D, size2D } from '../../shapes.js'
+import { activationFunction, mixesChannels } from '../activations.js'
+import { moveTowards } from '../batch-norm.js'
+import {
+  type ConvolutionOptions,
+  type LayerOptions,
+  layerOptionNames,
+  type ParsedConvolution,
+  parseConvolution,
+  routerSeed,
+  serializedConvolution,
+  tinyNormal,
+} from '../standard-options.js'
+import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
+import { BORDERS, type Border } from './experts/expert-convolution.js'
+import { type ExpertMoments, PRE_ACTIVATIONS, type PreActivation } from './experts/pre-activation.js'
+import { type MomentsSource, type SparseExpertsRule, sparseExperts } from './mixture.js'
 import { type PatchGrid, patchGrid, windowTable } from './patches.js'
-import { type ExpertMoments, PRE_ACTIVATIONS, type PreActivation } from './pre-activation.js'
 import {
   checkPatchesPerExpert,
   GATE_SCALES,
@@ -16,17 +29,6 @@ import {
   routePatches,
   routerScores,
 } from './routing.js'
-import { type MomentsSource, type SparseExpertsRule, sparseExperts } from './sparse-experts.js'
-import {
-  type ConvolutionOptions,
-  type LayerOptions,
-  type ParsedConvolution,
-  parseConvolution,
-  routerSeed,
-  serializedConvolution,
-  tinyNormal,
-} from './standard-options.js'
-import { checkMapShape, oneOf, positiveInteger } from './validation.js'
 
 /** Options of {@link PatchMoE}; those of tfjs-layers' `conv2d` mean the same. */
 export interface PatchMoEOptions extends LayerOptions, ConvolutionOptions {
@@ -64,6 +66,52 @@ export interface PatchMoEOptions extends LayerOptions, ConvolutionOptions {
 
 const WHERE = 'PatchMoE'
 
+const optionNames = {
+  ...layerOptionNames,
+  numExperts: true,
+  patchesPerExpert: true,
+  patchSize: true,
+  filters: true,
+  kernelSize: true,
+  border: true,
+  gate: true,
+  gateScale: true,
+  preActivation: true,
+  routerInitializer: true,
+  routerRegularizer: true,
+  routerConstraint: true,
+  routerTrainable: true,
+  momentum: true,
+  epsilon: true,
+  seed: true,
+  useBias: true,
+  activation: true,
+  kernelInitializer: true,
+  kernelRegularizer: true,
+  kernelConstraint: true,
+  biasInitializer: true,
+  biasRegularizer: true,
+  biasConstraint: true,
+} as const satisfies OptionNames<PatchMoEOptions>
+
+/** Options of conv2d that have one value here: a PatchMoE keeps the size of its map. */
+const fixedOptions = {
+  strides: 1,
+  padding: 'same',
+  dilationRate: 1,
+  dataFormat: 'channelsLast',
+  groups: 1,
+} as const
+
+const acceptedNames = {
+  ...optionNames,
+  strides: false,
+  padding: false,
+  dilationRate: false,
+  dataFormat: false,
+  groups: false,
+} as const satisfies OptionNames<PatchMoEOptions & typeof fixedOptions>
+
 /**
  * Patch-level mixture of experts: a sparse drop-in for `conv2d({ filters, kernelSize, padding: 'same' })`.
  *
@@ -78,6 +126,9 @@ const WHERE = 'PatchMoE'
  *
  * Weights, in this order: `router` (h,w,C,K), `kernel` (kh,kw,C,filters), `bias` (filters) if used, then with
  * batch-norm-relu `gamma`, `beta`, and, not trained, `moving_mean`, `moving_variance` (biased), each (K,C).
+ *
+ * Options that it does not have are refused; conv2d's `strides`, `padding`, `dilationRate`, `dataFormat` and `groups`
+ * may be given as what they always are here: 1, 'same', 1, 'channelsLast' and 1.
  *
  * Work and memory, forward and backward, are proportional to L/N, apart from the router's pass over the map.
  */
@@ -106,7 +157,10 @@ export class PatchMoE extends tfl.layers.Layer {
   private readonly named = new Map<string, tfl.LayerVariable>()
 
   constructor(options: PatchMoEOptions) {
+    checkNames(options)
     super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
+    // tfjs writes the class name in snake case, as patch_mo_e.
+    this.name = options.name ?? this.name.replace(/^patch_mo_e_/, 'patch_moe_')
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
     this.kept = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
@@ -126,6 +180,7 @@ export class PatchMoE extends tfl.layers.Layer {
       '(0, Infinity)',
     )
     this.convolution = parseConvolution(options, options.seed)
+    this.checkActivation(this.convolution.activation.getClassName())
     this.routerOptions = parseConvolution(
       {
         kernelInitializer: options.routerInitializer ?? tinyNormal(routerSeed(options.seed)),
@@ -161,9 +216,9 @@ export class PatchMoE extends tfl.layers.Layer {
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
+    const x = layerInput(inputs, WHERE)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      const x = single(inputs)
       const rule = this.builtRule()
       const weights = {
         router: this.read('router') as tf.Tensor4D,
@@ -250,6 +305,14 @@ export class PatchMoE extends tfl.layers.Layer {
     }
   }
 
+  private checkActivation(activation: string): void {
+    if (this.numExperts === 1 || !mixesChannels(activation)) return
+    throw new RangeError(
+      `${WHERE}: activation must be of each channel by itself, got ${activation} (it runs over all ${this.filters} ` +
+        `filters, which ${this.numExperts} experts share out among them)`,
+    )
+  }
+
   private get normalises(): boolean {
     return this.preActivation === 'batch-norm-relu'
   }
@@ -313,8 +376,13 @@ export function patchMoE(options: PatchMoEOptions): PatchMoE {
   return new PatchMoE(options)
 }
 
-function single(inputs: tf.Tensor | tf.Tensor[]): tf.Tensor4D {
-  return (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
+function checkNames(options: PatchMoEOptions): void {
+  checkOptionNames(WHERE, options, acceptedNames)
+  for (const [name, fixed] of Object.entries(fixedOptions)) {
+    const value = (options as unknown as Record<string, unknown>)[name] ?? fixed
+    if ([value].flat().every(side => side === fixed)) continue
+    throw new RangeError(`${WHERE}: ${name} must be ${fixed}, got ${value} (it keeps the size of its map)`)
+  }
 }
 
 function multipleOf(filters: number, numExperts: number): number {

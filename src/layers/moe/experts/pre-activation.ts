@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { layerOps } from './ops.js'
+import { layerOps } from '../../ops.js'
 
 /**
  * What an expert does to its kept patches before its convolution: nothing, ReLU, or BatchNorm with statistics of its

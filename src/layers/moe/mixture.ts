@@ -1,12 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Size2D } from '../shapes.js'
-import type { ActivationFunction } from './activations.js'
+import type { Size2D } from '../../shapes.js'
+import type { ActivationFunction } from '../activations.js'
+import { handGradient } from '../hand-gradient.js'
+import { layerOps } from '../ops.js'
 import { combineGradient, combineOutputs, outputRows } from './combine.js'
 import { type DispatchedWindows, dispatchGradient, dispatchPatches } from './dispatch.js'
-import { type Border, expertConvolution, expertConvolutionGradient } from './experts.js'
-import { handGradient } from './hand-gradient.js'
-import { layerOps } from './ops.js'
-import type { WindowTable } from './patches.js'
+import { type Border, expertConvolution, expertConvolutionGradient } from './experts/expert-convolution.js'
 import {
   type ExpertMoments,
   type ExpertNorm,
@@ -14,7 +13,8 @@ import {
   normRelu,
   normReluGradient,
   type PreActivation,
-} from './pre-activation.js'
+} from './experts/pre-activation.js'
+import type { WindowTable } from './patches.js'
 import {
   keptPatchesGradient,
   keptRouterGradient,

@@ -1,7 +1,19 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { type Size2D, size2D } from '../shapes.js'
-import { handGradient } from './hand-gradient.js'
+import { checkOptionNames, type OptionNames } from '../../known-options.js'
+import { type Size2D, size2D } from '../../shapes.js'
+import { handGradient } from '../hand-gradient.js'
+import {
+  type ConvolutionOptions,
+  type LayerOptions,
+  layerOptionNames,
+  type ParsedConvolution,
+  parseConvolution,
+  routerSeed,
+  serializedConvolution,
+  tinyNormal,
+} from '../standard-options.js'
+import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
 import { type PatchGrid, patchGrid } from './patches.js'
 import {
   checkPatchesPerExpert,
@@ -17,16 +29,6 @@ import {
   type ScoreGradient,
   scoreGradient,
 } from './routing.js'
-import {
-  type ConvolutionOptions,
-  type LayerOptions,
-  type ParsedConvolution,
-  parseConvolution,
-  routerSeed,
-  serializedConvolution,
-  tinyNormal,
-} from './standard-options.js'
-import { checkMapShape, oneOf, positiveInteger } from './validation.js'
 
 /** Options of {@link PatchGate}. */
 export interface PatchGateOptions extends LayerOptions {
@@ -45,6 +47,16 @@ export interface PatchGateOptions extends LayerOptions {
 }
 
 const WHERE = 'PatchGate'
+
+const optionNames = {
+  ...layerOptionNames,
+  patchesPerExpert: true,
+  patchSize: true,
+  gate: true,
+  gateScale: true,
+  routerInitializer: true,
+  seed: true,
+} as const satisfies OptionNames<PatchGateOptions>
 
 /**
  * The gate of one expert in its masking form, as the published code has it: the map times the gate on the L kept
@@ -69,6 +81,7 @@ export class PatchGate extends tfl.layers.Layer {
   private router: tfl.LayerVariable | undefined
 
   constructor(options: PatchGateOptions) {
+    checkOptionNames(WHERE, options, optionNames)
     super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
@@ -100,9 +113,9 @@ export class PatchGate extends tfl.layers.Layer {
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
+    const x = layerInput(inputs, WHERE)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
       const { router, grid } = this.parts()
       return gatePatches(x, router.read() as tf.Tensor4D, this, grid)
     })

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { isPositiveInteger } from '../shapes.js'
-import { inputGradient, kernelGradient } from './convolution-gradients.js'
-import { layerOps } from './ops.js'
+import { isPositiveInteger } from '../../shapes.js'
+import { inputGradient, kernelGradient } from '../convolution-gradients.js'
+import { layerOps } from '../ops.js'
 import type { PatchGrid } from './patches.js'
 
 /**
@@ -68,20 +68,33 @@ export function routerScores(x: tf.Tensor4D, router: tf.Tensor4D, grid: PatchGri
 /**
  * Each expert keeps the L patches of the largest scores and weighs them: J_s and G_{j,s} of section 3.
  *
+ * Where one of its scores on an image is NaN or infinite, all its gates on that image are NaN: a patch that holds such a
+ * number is never passed over in silence.
+ *
  * @param scores (B,K,N) float32
  */
 export function routePatches(scores: tf.Tensor3D, rule: RoutingRule): RoutingWithState {
-  const { values, indices } = tf.topk(scores, rule.patchesPerExpert, true)
+  const ranked = spreadNotFinite(scores)
+  const { values, indices } = tf.topk(ranked, rule.patchesPerExpert, true)
   const kept = indices as tf.Tensor3D
-  if (rule.gate === 'uniform') return { indices: kept, gates: tf.onesLike(values) as tf.Tensor3D }
+  // 1, or NaN where the scores are.
+  if (rule.gate === 'uniform') return { indices: kept, gates: tf.add(tf.mul(values, 0), 1) as tf.Tensor3D }
   const scale = gateFactor(rule, scores.shape[2])
   if (rule.gate === 'softmax-selected') {
     return { indices: kept, gates: tf.mul(tf.softmax(values), scale) }
   }
-  const probabilities = tf.softmax(scores)
+  const probabilities = tf.softmax(ranked)
   // Softmax keeps the order of the scores, so its L largest values belong to the patches already chosen.
   const largest = tf.topk(probabilities, rule.patchesPerExpert, true).values
   return { indices: kept, gates: tf.mul(largest, scale), probabilities }
+}
+
+/**
+ * Makes all of an expert's scores on an image NaN where one of them is NaN or infinite; finite scores stay as they are.
+ * It also keeps top-k from comparing NaN with numbers, where its order would depend on the backend.
+ */
+function spreadNotFinite(scores: tf.Tensor3D): tf.Tensor3D {
+  return tf.add(scores, tf.sum(tf.mul(scores, 0), 2, true))
 }
 
 /**

@@ -1,11 +1,23 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { deriveSeed } from '../random.js'
-import { type Size2D, size2D } from '../shapes.js'
+import { checkOptionNames, type OptionNames } from '../../known-options.js'
+import { deriveSeed } from '../../random.js'
+import { type Size2D, size2D } from '../../shapes.js'
+import { isFixed } from '../fixed-inputs.js'
+import { handGradient } from '../hand-gradient.js'
+import { layerOps } from '../ops.js'
+import {
+  type ConvolutionOptions,
+  type LayerOptions,
+  layerOptionNames,
+  type ParsedConvolution,
+  parseConvolution,
+  routerSeed,
+  serializedConvolution,
+  tinyNormal,
+} from '../standard-options.js'
+import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
 import { dispatchGradient, dispatchPatches } from './dispatch.js'
-import { isFixed } from './fixed-inputs.js'
-import { handGradient } from './hand-gradient.js'
-import { layerOps } from './ops.js'
 import { type PatchGrid, patchGrid, type WindowTable, windowTable } from './patches.js'
 import {
   checkPatchesPerExpert,
@@ -20,16 +32,6 @@ import {
   routerScoresGradient,
   scoreGradient,
 } from './routing.js'
-import {
-  type ConvolutionOptions,
-  type LayerOptions,
-  type ParsedConvolution,
-  parseConvolution,
-  routerSeed,
-  serializedConvolution,
-  tinyNormal,
-} from './standard-options.js'
-import { checkMapShape, oneOf, positiveInteger } from './validation.js'
 
 /** What the sum over patches is divided by: the L kept ones (the text) or all N (the published code). */
 export const NORMALIZERS = ['selected', 'all'] as const
@@ -65,6 +67,22 @@ export interface TwoLayerExpertsOptions extends LayerOptions {
 
 const WHERE = 'TwoLayerExperts'
 
+const optionNames = {
+  ...layerOptionNames,
+  numExperts: true,
+  patchesPerExpert: true,
+  patchSize: true,
+  hiddenUnits: true,
+  outputs: true,
+  gate: true,
+  normalizer: true,
+  routerInitializer: true,
+  kernelInitializer: true,
+  headInitializer: true,
+  routerTrainable: true,
+  seed: true,
+} as const satisfies OptionNames<TwoLayerExpertsOptions>
+
 /**
  * The two-layer pMoE of the theory (Chowdhury et al., ICML 2023, eq. 1), with one head a_i per output (appendix M):
  *
@@ -96,6 +114,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     | undefined
 
   constructor(options: TwoLayerExpertsOptions) {
+    checkOptionNames(WHERE, options, optionNames)
     super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
     this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
@@ -147,9 +166,9 @@ export class TwoLayerExperts extends tfl.layers.Layer {
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
+    const x = layerInput(inputs, WHERE)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      const x = (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D
       const { router, kernel, head, rule } = this.parts()
       const hidden = hiddenUnits(x, router.read() as tf.Tensor4D, kernel.read() as tf.Tensor4D, rule)
       return tf.matMul(hidden, head.read() as tf.Tensor2D)
@@ -246,7 +265,10 @@ function hiddenUnitsOfAll(x: tf.Tensor4D, kernel: tf.Tensor4D, { divisor, window
   const inRows = tf.reshape(x, [batch, rows, height, columns, width, -1])
   const patches = tf.reshape(tf.transpose(inRows, [0, 1, 3, 2, 4, 5]), [batch * count, -1]) as tf.Tensor2D
   const active = tf.relu(tf.matMul(patches, tf.reshape(kernel, [-1, neurons]) as tf.Tensor2D)) // (B N, m)
-  return tf.div(tf.sum(tf.reshape(active, [batch, count, neurons]), 1), divisor)
+  const hidden = tf.div(tf.sum(tf.reshape(active, [batch, count, neurons]), 1), divisor)
+  // 0, or NaN for an image that holds NaN or an infinite number, which ReLU may hide.
+  const notFinite = tf.reshape(tf.sum(tf.mul(x, 0), [1, 2, 3]), [batch, 1])
+  return tf.add(hidden, notFinite)
 }
 
 function gradients(

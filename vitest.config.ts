@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config'
-import { findNative, whyUnusable } from './src/backend/native.js'
+import { findNative, whyUnusable } from './src/backend/native/native.js'
 
 // Everything runs on wasm; what computes with tensors runs on native TensorFlow as well, where that is provided.
 const native = findNative().some(candidate => whyUnusable(candidate) === undefined)

@@ -1,5 +1,5 @@
+import { multipliesBfloat16 } from '../src/backend/native/processor.js'
 import type { Precision } from '../src/backend/precision.js'
-import { multipliesBfloat16 } from '../src/backend/processor.js'
 
 /** How a training step computes. */
 export type ComputeMode = Precision | 'float32, low memory'

@@ -1,7 +1,7 @@
-import { median, quantile } from '../src/study/quantile.js'
+import { median, quantile } from '../src/statistics/quantile.js'
 
-export { type Line, lineFit } from '../src/study/line-fit.js'
-export { median, quantile } from '../src/study/quantile.js'
+export { type Line, lineFit } from '../src/statistics/line-fit.js'
+export { median, quantile } from '../src/statistics/quantile.js'
 
 /** How repeated measurements of one thing are spread. */
 export interface Summary {

@@ -7,10 +7,9 @@ export { registerWasmKernels } from './backend/wasm/kernels.js'
 export { type Augmentation, augmented } from './data/augmented.js'
 export { type BalancedBy, type BalanceOptions, balanced } from './data/balanced.js'
 export { batches, epochOrder, subset } from './data/batches.js'
-export { type CifarFormat, cifar10Format, readCifar } from './data/cifar.js'
-export { composeGrid, type GridOptions } from './data/compose.js'
-export { composeOnBackgrounds, type OnBackgroundsOptions } from './data/compose-backgrounds.js'
-export type { ImagePool } from './data/composing.js'
+export { composeGrid, type GridOptions } from './data/compose/compose.js'
+export { composeOnBackgrounds, type OnBackgroundsOptions } from './data/compose/compose-backgrounds.js'
+export type { ImagePool } from './data/compose/composing.js'
 export {
   type DataSource,
   type Dataset,
@@ -18,24 +17,25 @@ export {
   type DatasetOptions,
   datasetEntry,
   datasets,
-} from './data/datasets.js'
-export { type PublishedDataset, type PublishedFile, publishedDatasets } from './data/downloads.js'
-export { decodeExample, type Example, type Feature } from './data/example.js'
-export { loadIdx, readIdxImages, readIdxLabels } from './data/idx.js'
-export type { DecodeImage, ImageDecoding } from './data/image-decoding.js'
-export { type ImageRecords, loadRecords, recordsOf, streamRecords } from './data/image-records.js'
-export type { ImageBatch, ImageSet } from './data/image-set.js'
-export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
-export { readSafetensors, type StoredTensor, writeSafetensors } from './data/safetensors.js'
-export { type RecordChunk, type RecordReading, readRecords, recordOffsets } from './data/tfrecord.js'
-export { recordShards, type ShardSet } from './data/tfrecord-shards.js'
-export { theoryImages } from './data/theory-patches.js'
+} from './data/datasets/datasets.js'
+export { type PublishedDataset, type PublishedFile, publishedDatasets } from './data/datasets/downloads.js'
+export { theoryImages } from './data/datasets/theory-patches.js'
 export {
   type TheoryOptions,
   type TheoryPatterns,
   theoryDefaults,
   theoryPatterns,
-} from './data/theory-patterns.js'
+} from './data/datasets/theory-patterns.js'
+export { type CifarFormat, cifar10Format, readCifar } from './data/formats/cifar.js'
+export { decodeExample, type Example, type Feature } from './data/formats/example.js'
+export { loadIdx, readIdxImages, readIdxLabels } from './data/formats/idx.js'
+export { readSafetensors, type StoredTensor, writeSafetensors } from './data/formats/safetensors.js'
+export { type RecordChunk, type RecordReading, readRecords, recordOffsets } from './data/formats/tfrecord.js'
+export { recordShards, type ShardSet } from './data/formats/tfrecord-shards.js'
+export type { DecodeImage, ImageDecoding } from './data/image-decoding.js'
+export { type ImageRecords, loadRecords, recordsOf, streamRecords } from './data/image-records.js'
+export type { ImageBatch, ImageSet } from './data/image-set.js'
+export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
 export {
   type ExplainOptions,
   type Explanation,
@@ -45,10 +45,14 @@ export {
 export { patchField, type ReceptiveField, receptiveField } from './explain/receptive-field.js'
 export type { ExportedBytes } from './export/exported-bytes.js'
 export type { FeedingOptions } from './export/feeding.js'
-export { exportOnnx, type OnnxOptions } from './export/onnx.js'
-export { type ExportedSavedModel, exportSavedModel, type SavedModelOptions } from './export/saved-model.js'
-export { loadTorchWeights } from './export/torch-weights.js'
-export { loadWeights, modelWeights } from './export/weights.js'
+export { exportOnnx, type OnnxOptions } from './export/onnx/onnx.js'
+export {
+  type ExportedSavedModel,
+  exportSavedModel,
+  type SavedModelOptions,
+} from './export/saved-model/saved-model.js'
+export { loadTorchWeights } from './export/weights/torch-weights.js'
+export { loadWeights, modelWeights } from './export/weights/weights.js'
 export {
   BatchNormalization,
   type BatchNormalizationOptions,
@@ -95,24 +99,23 @@ export { fineTuningRecipe, type ModelName, paperExperiments, type Recipe, recipe
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
 export { type WideResNetOptions, type WideResNetVariant, wideResNet } from './models/wide-resnet.js'
 export type { ImageShape, Size2D } from './shapes.js'
-export { type BootstrapOptions, bootstrapInterval, type Interval } from './study/bootstrap.js'
-export { type PairedDifference, pairedDifferences } from './study/paired-difference.js'
-export { fitPowerLaw, type MeasuredPoint, type PowerLaw } from './study/power-law.js'
+export { type BootstrapOptions, bootstrapInterval, type Interval } from './statistics/bootstrap.js'
+export { type PairedDifference, pairedDifferences } from './statistics/paired-difference.js'
+export { fitPowerLaw, type MeasuredPoint, type PowerLaw } from './statistics/power-law.js'
 export {
   type SamplesNeeded,
   type SamplesRatio,
   samplesNeeded,
   samplesRatio,
-} from './study/samples-needed.js'
-export { signFlipTest, signTest } from './study/sign-test.js'
-export { type GridTrial, type SuccessGrid, successGrid } from './study/success-grid.js'
-export { type SeedSummary, summarizeSeeds } from './study/summary.js'
-export type { Trial } from './study/trial.js'
+} from './statistics/samples-needed.js'
+export { signFlipTest, signTest } from './statistics/sign-test.js'
+export { type GridTrial, type SuccessGrid, successGrid } from './statistics/success-grid.js'
+export { type SeedSummary, summarizeSeeds } from './statistics/summary.js'
+export type { Trial } from './statistics/trial.js'
 export { checkedModel } from './topology/checked-model.js'
 export type { PatchAnnealing } from './train/anneal.js'
 export { recomputeStatistics } from './train/bn-statistics.js'
 export { type CheckpointStore, memoryStore, readCheckpoint, type TrainState } from './train/checkpoint.js'
-export { type DispatchMetrics, dispatchMetrics } from './train/dispatch-metrics.js'
 export { type Evaluation, evaluate, predictProbabilities } from './train/evaluate.js'
 export {
   DivergenceError,
@@ -122,14 +125,15 @@ export {
   train,
 } from './train/loop.js'
 export type { LayerRate, OptimizerOptions } from './train/optimizer.js'
-export { type RouterTraining, trainRouters } from './train/routers.js'
+export { type DispatchMetrics, dispatchMetrics } from './train/routing/dispatch-metrics.js'
+export { type RouterTraining, trainRouters } from './train/routing/routers.js'
 export {
   type GateStatistics,
   type RoutedLabels,
   type RoutingMetrics,
   routingMetrics,
   type TruthMetrics,
-} from './train/routing-metrics.js'
-export { type RoutingRecord, recordRouting } from './train/routing-record.js'
-export { measureRouting, type RoutingSummary, summarizeRouting } from './train/routing-summary.js'
-export { type SeparateTrainOptions, trainSeparately } from './train/separate.js'
+} from './train/routing/routing-metrics.js'
+export { type RoutingRecord, recordRouting } from './train/routing/routing-record.js'
+export { measureRouting, type RoutingSummary, summarizeRouting } from './train/routing/routing-summary.js'
+export { type SeparateTrainOptions, trainSeparately } from './train/routing/separate.js'

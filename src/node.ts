@@ -8,22 +8,26 @@ export {
   useBackend,
 } from './backend/choose.js'
 export { type BackendDiagnosis, type Diagnosis, diagnose } from './backend/doctor.js'
-export { type NativeProvided, type ProvideNativeOptions, provideNative } from './backend/provide-native.js'
-export { type KerasModel, kerasModel } from './export/keras-model.js'
-export { loadKerasWeights } from './export/keras-weights.js'
+export {
+  type NativeProvided,
+  type ProvideNativeOptions,
+  provideNative,
+} from './backend/native/provide-native.js'
+export { type KerasModel, kerasModel } from './export/weights/keras-model.js'
+export { loadKerasWeights } from './export/weights/keras-weights.js'
 export { dataFolder, datasetSource, samplesFolder } from './files/data-folder.js'
-export { type FetchedDataset, type FetchOptions, fetchDataset } from './files/fetch-dataset.js'
-export { decodeImage, readImage } from './files/image-files.js'
+export { type FetchedDataset, type FetchOptions, fetchDataset } from './files/fetch/fetch-dataset.js'
+export { decodeImage, readImage } from './files/images/image-files.js'
 export { fileSystem } from './files/model-files.js'
-export { type PrepareProgress, type PrepareRequest, prepareDataset } from './files/prepare.js'
+export { type PrepareProgress, type PrepareRequest, prepareDataset } from './files/prepared/prepare.js'
 export {
   isPrepared,
   openPrepared,
   type PreparedData,
   type PreparedReading,
   type PreparedRequest,
-} from './files/prepared-set.js'
-export { createRun, fileCheckpoints, loadModelFolder, openRun, type RunFolder } from './files/run-folder.js'
-export { type Verification, type VerifiedFile, verifyFolder } from './files/verify.js'
-export { type ZipLimits, zipSource } from './files/zip-source.js'
+} from './files/prepared/prepared-set.js'
+export { type Verification, type VerifiedFile, verifyFolder } from './files/prepared/verify.js'
+export { type ZipLimits, zipSource } from './files/zip/zip-source.js'
 export * from './index.js'
+export { createRun, fileCheckpoints, loadModelFolder, openRun, type RunFolder } from './run/run-folder.js'

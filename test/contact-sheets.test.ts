@@ -2,7 +2,7 @@ import { statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { expect, it } from 'vitest'
-import { datasets } from '../src/data/datasets.js'
+import { datasets } from '../src/data/datasets/datasets.js'
 
 const folder = fileURLToPath(new URL('../docs/contact-sheets/', import.meta.url))
 const fromSamples = /^(celeba-.*|mnist-patches)$/

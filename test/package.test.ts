@@ -19,7 +19,7 @@ describe('the browser entry', () => {
       logLevel: 'silent',
     })
     const inputs = Object.keys(bundle.metafile.inputs)
-    expect(inputs).toContain('src/layers/patch-moe.ts')
+    expect(inputs).toContain('src/layers/moe/patch-moe.ts')
     expect(inputs.filter(input => /src\/(files|backend(?!\/wasm))\/|scripts\//.test(input))).toEqual([])
     const imports = Object.values(bundle.metafile.outputs).flatMap(output => output.imports)
     const external = new Set(imports.map(({ path }) => path))
@@ -44,7 +44,7 @@ describe('the package', () => {
     const { dependencies, peerDependencies } = read('package.json')
     const bundle = await build({
       absWorkingDir: root,
-      entryPoints: ['src/index.ts', 'src/node.ts', 'scripts/cli.ts', 'src/files/prefetch-worker.ts'],
+      entryPoints: ['src/index.ts', 'src/node.ts', 'scripts/cli.ts', 'src/files/prepared/prefetch-worker.ts'],
       bundle: true,
       write: false,
       outdir: 'dist',

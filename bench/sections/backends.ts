@@ -1,5 +1,5 @@
 import type { BackendName } from '../../src/backend/choose.js'
-import { findNative, whyUnusable } from '../../src/backend/native.js'
+import { findNative, whyUnusable } from '../../src/backend/native/native.js'
 import type { Rounds } from '../alternate.js'
 import type { SectionResult, Table } from '../bench-result.js'
 import { type ChildCommand, ownCommand } from '../child-process.js'

@@ -1,5 +1,5 @@
-import { composeGrid } from '../../src/data/compose.js'
-import { composeOnBackgrounds } from '../../src/data/compose-backgrounds.js'
+import { composeGrid } from '../../src/data/compose/compose.js'
+import { composeOnBackgrounds } from '../../src/data/compose/compose-backgrounds.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { random } from '../../src/random.js'
 import type { ImageShape } from '../../src/shapes.js'

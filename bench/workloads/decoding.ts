@@ -1,6 +1,6 @@
 import sharp from 'sharp'
 import { dataFolder, samplesFolder } from '../../src/files/data-folder.js'
-import { decodeImage } from '../../src/files/image-files.js'
+import { decodeImage } from '../../src/files/images/image-files.js'
 import { alternate } from '../alternate.js'
 import type { ChildReport } from '../child-report.js'
 import type { DecodingJob } from '../jobs.js'

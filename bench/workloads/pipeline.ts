@@ -1,5 +1,5 @@
 import { batches, epochOrder } from '../../src/data/batches.js'
-import { fashionQuadrants } from '../../src/data/fashion-quadrants.js'
+import { fashionQuadrants } from '../../src/data/datasets/fashion-quadrants.js'
 import type { ImageBatch, ImageSet } from '../../src/data/image-set.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
 import { random } from '../../src/random.js'

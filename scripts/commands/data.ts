@@ -1,9 +1,9 @@
 import { Command } from 'commander'
-import { dataFetchCommand } from './data-fetch.js'
-import { dataInspectCommand } from './data-inspect.js'
-import { dataListCommand } from './data-list.js'
-import { dataPrepareCommand } from './data-prepare.js'
-import { dataVerifyCommand } from './data-verify.js'
+import { dataFetchCommand } from './data/fetch.js'
+import { dataInspectCommand } from './data/inspect.js'
+import { dataListCommand } from './data/list.js'
+import { dataPrepareCommand } from './data/prepare.js'
+import { dataVerifyCommand } from './data/verify.js'
 
 /** The command group `pmoe data`: one file a command. */
 export function dataCommand(): Command {

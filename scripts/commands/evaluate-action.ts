@@ -1,6 +1,6 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
-import { openRun } from '../../src/files/run-folder.js'
 import { modelCost } from '../../src/models/cost.js'
+import { openRun } from '../../src/run/run-folder.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { dataPath, loadData } from '../run/run-data.js'
 import { loadTrained } from '../run/trained-model.js'

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { configChoices } from '../../src/files/run-config.js'
+import { configChoices } from '../../src/run/run-config.js'
 import { optionGroups } from '../run/train-settings.js'
 import { imageSize, pixelSize, positiveInteger } from '../terminal/option-values.js'
 import type { ImportRequest } from './import-action.js'

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { type ProvideNativeOptions, provideNative } from '../../src/backend/provide-native.js'
+import { type ProvideNativeOptions, provideNative } from '../../src/backend/native/provide-native.js'
 import { printable } from '../../src/report/escape.js'
 import { withControlCharacters } from '../terminal/safe-output.js'
 

@@ -1,9 +1,9 @@
 import { Command } from 'commander'
-import { studyPlanCommand } from './study-plan.js'
-import { studyReportCommand } from './study-report.js'
-import { studyRunCommand } from './study-run.js'
-import { studyStartCommand } from './study-start.js'
-import { studyStatusCommand } from './study-status.js'
+import { studyPlanCommand } from './study/plan.js'
+import { studyReportCommand } from './study/report.js'
+import { studyRunCommand } from './study/run.js'
+import { studyStartCommand } from './study/start.js'
+import { studyStatusCommand } from './study/status.js'
 
 /** The command group `pmoe study`: one file a command. */
 export function studyCommand(): Command {

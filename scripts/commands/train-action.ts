@@ -3,6 +3,8 @@ import { join, resolve } from 'node:path'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { usePrecision } from '../../src/backend/precision.js'
 import { type Lock, refuseLocked } from '../../src/files/lock.js'
+import { recomputeActivations } from '../../src/layers/recomputation.js'
+import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import {
   type ConfigDifference,
   configDifferences,
@@ -10,10 +12,8 @@ import {
   placeSettings,
   type RunConfig,
   runConfig,
-} from '../../src/files/run-config.js'
-import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/files/run-folder.js'
-import { recomputeActivations } from '../../src/layers/recomputation.js'
-import { type ModelName, modelNames } from '../../src/models/recipes.js'
+} from '../../src/run/run-config.js'
+import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
 import { type InitialNetwork, imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'

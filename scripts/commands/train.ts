@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
-import { datasets } from '../../src/data/datasets.js'
-import { configChoices } from '../../src/files/run-config.js'
+import { datasets } from '../../src/data/datasets/datasets.js'
 import { modelNames } from '../../src/models/recipes.js'
+import { configChoices } from '../../src/run/run-config.js'
 import { optionGroups, trainSettings } from '../run/train-settings.js'
 import type { TrainRequest } from './train-action.js'
 

@@ -1,7 +1,7 @@
 import type { ImageDecoding } from '../../src/data/image-decoding.js'
 import type { ImageNotes } from '../../src/data/image-notes.js'
 import { type UnreadableImage, unreadableText } from '../../src/data/unreadable-images.js'
-import { decodeImage, readImage } from '../../src/files/image-files.js'
+import { decodeImage, readImage } from '../../src/files/images/image-files.js'
 
 /** An image file that was decoded. */
 export interface DecodedImage {

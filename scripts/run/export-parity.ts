@@ -1,7 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { FeedingOptions } from '../../src/export/feeding.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
-import { decodeImage } from '../../src/files/image-files.js'
+import { decodeImage } from '../../src/files/images/image-files.js'
 import { random } from '../../src/random.js'
 import type { ImageShape } from '../../src/shapes.js'
 import type { Numbers, Runtime } from './exported-runtime.js'

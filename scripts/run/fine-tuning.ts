@@ -1,4 +1,4 @@
-import type { DatasetEntry } from '../../src/data/datasets.js'
+import type { DatasetEntry } from '../../src/data/datasets/datasets.js'
 import type { Size2D } from '../../src/shapes.js'
 import { UsageError } from '../terminal/usage-error.js'
 import type { Draft, GivenFlags } from './train-settings.js'

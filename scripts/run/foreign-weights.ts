@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
 import { PbfReader } from 'pbf'
 import type { DataSource } from '../../src/data/data-source.js'
-import { zipSource } from '../../src/files/zip-source.js'
+import { zipSource } from '../../src/files/zip/zip-source.js'
 
 /** A file or folder that weights cannot be read from, known by its content. */
 export interface ForeignWeights {

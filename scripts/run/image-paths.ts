@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
-import { listImages } from '../../src/data/image-listing.js'
-import { LeftOut } from '../../src/data/left-out.js'
+import { listImages } from '../../src/data/datasets/image-folder/image-listing.js'
+import { LeftOut } from '../../src/data/datasets/image-folder/left-out.js'
 import type { UnreadableImage } from '../../src/data/unreadable-images.js'
 import { dataFolder } from '../../src/files/data-folder.js'
 

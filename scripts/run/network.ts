@@ -1,8 +1,8 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageStream } from '../../src/data/image-stream.js'
-import type { RunConfig } from '../../src/files/run-config.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
+import type { RunConfig } from '../../src/run/run-config.js'
 
 /** What a run's configuration says of its network. */
 export type NetworkOptions = RunConfig['model']['options']

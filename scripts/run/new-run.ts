@@ -1,7 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { BackendChoice } from '../../src/backend/choose.js'
-import { datasetEntry } from '../../src/data/datasets.js'
-import { type RunConfig, runConfig } from '../../src/files/run-config.js'
+import { datasetEntry } from '../../src/data/datasets/datasets.js'
 import {
   fineTuningRecipe,
   type ModelName,
@@ -9,6 +8,7 @@ import {
   recipe,
   type TrainingRecipe,
 } from '../../src/models/recipes.js'
+import { type RunConfig, runConfig } from '../../src/run/run-config.js'
 import type { Size2D } from '../../src/shapes.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'

@@ -1,5 +1,5 @@
 import { showcase } from '../../src/data/summary.js'
-import { writeSheetPng } from '../../src/files/sheet-png.js'
+import { writeSheetPng } from '../../src/files/images/sheet-png.js'
 import { contactSheet, type SheetImage } from '../../src/report/contact-sheet.js'
 import { truePartRectangle } from '../../src/report/routing-figure.js'
 import type { InspectedHalf } from './inspection.js'

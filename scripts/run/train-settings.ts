@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { Option } from 'commander'
-import { configChoices } from '../../src/files/run-config.js'
 import type { ModelName } from '../../src/models/recipes.js'
+import { configChoices } from '../../src/run/run-config.js'
 import {
   annealing,
   classNumbers,

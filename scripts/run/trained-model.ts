@@ -1,5 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { RunFolder } from '../../src/files/run-folder.js'
+import type { RunFolder } from '../../src/run/run-folder.js'
 // Registers the layers that saved models are made of.
 import '../../src/layers/batch-norm.js'
 import '../../src/layers/moe/patch-gate.js'

@@ -1,5 +1,5 @@
+import { boxAt } from '../../src/data/compose/object-box.js'
 import type { ImageSet } from '../../src/data/image-set.js'
-import { boxAt } from '../../src/data/object-box.js'
 import type { TruePart } from '../../src/report/routing-figure.js'
 
 /**

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { BackendChoice } from '../../src/backend/choose.js'
-import { type RunConfig, runConfig } from '../../src/files/run-config.js'
+import { type RunConfig, runConfig } from '../../src/run/run-config.js'
 import type { TrainingExperiment, Variant } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
 import { buildNetwork } from '../run/network.js'

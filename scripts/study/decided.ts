@@ -1,4 +1,4 @@
-import type { PairedDifference } from '../../src/study/paired-difference.js'
+import type { PairedDifference } from '../../src/statistics/paired-difference.js'
 
 /** Paired differences whose 95 % interval does not hold zero, by their side. */
 export interface Decided<Difference> {

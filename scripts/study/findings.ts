@@ -1,5 +1,5 @@
-import type { Interval } from '../../src/study/bootstrap.js'
-import type { SamplesRatio } from '../../src/study/samples-needed.js'
+import type { Interval } from '../../src/statistics/bootstrap.js'
+import type { SamplesRatio } from '../../src/statistics/samples-needed.js'
 import type { Figure } from '../experiments/experiment.js'
 import { decided, decidedAmong } from './decided.js'
 import type { Comparison, CostSummary, PointSummary, StudySummary } from './summary.js'

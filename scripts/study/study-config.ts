@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { configChoices } from '../../src/files/run-config.js'
 import { modelNames } from '../../src/models/recipes.js'
+import { configChoices } from '../../src/run/run-config.js'
 import { scaleNames } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
 import { trainSettings } from '../run/train-settings.js'

@@ -1,15 +1,15 @@
-import type { PairedDifference } from '../../src/study/paired-difference.js'
-import { pairedDifferences } from '../../src/study/paired-difference.js'
-import { fitPowerLaw, type PowerLaw } from '../../src/study/power-law.js'
+import type { PairedDifference } from '../../src/statistics/paired-difference.js'
+import { pairedDifferences } from '../../src/statistics/paired-difference.js'
+import { fitPowerLaw, type PowerLaw } from '../../src/statistics/power-law.js'
 import {
   type SamplesNeeded,
   type SamplesRatio,
   samplesNeeded,
   samplesRatio,
-} from '../../src/study/samples-needed.js'
-import { type SuccessGrid, successGrid } from '../../src/study/success-grid.js'
-import { type SeedSummary, summarizeSeeds } from '../../src/study/summary.js'
-import type { Trial } from '../../src/study/trial.js'
+} from '../../src/statistics/samples-needed.js'
+import { type SuccessGrid, successGrid } from '../../src/statistics/success-grid.js'
+import { type SeedSummary, summarizeSeeds } from '../../src/statistics/summary.js'
+import type { Trial } from '../../src/statistics/trial.js'
 import type { Figure } from '../experiments/experiment.js'
 import type { CellResult, DoneCell } from './cell-result.js'
 import { type Observation, observationsOf } from './observations.js'

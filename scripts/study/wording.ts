@@ -1,6 +1,6 @@
-import type { Interval } from '../../src/study/bootstrap.js'
-import type { SamplesNeeded } from '../../src/study/samples-needed.js'
-import type { SeedSummary } from '../../src/study/summary.js'
+import type { Interval } from '../../src/statistics/bootstrap.js'
+import type { SamplesNeeded } from '../../src/statistics/samples-needed.js'
+import type { SeedSummary } from '../../src/statistics/summary.js'
 
 /** A share as points of percent: `93.2`. */
 export function points(share: number): string {

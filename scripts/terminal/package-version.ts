@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { packageRoot } from '../../src/backend/native.js'
+import { packageRoot } from '../../src/backend/native/native.js'
 
 /** The version of this npm package. */
 export function packageVersion(): string {

@@ -9,9 +9,9 @@ import {
   type NativeTensorFlow,
   nativeFolder,
   whyUnusable,
-} from './native.js'
-import { type NativeVerdict, selfTest, verdictText } from './self-test.js'
-import { distrustBfloat16 } from './tensorflow-precision.js'
+} from './native/native.js'
+import { type NativeVerdict, selfTest, verdictText } from './self-test/self-test.js'
+import { distrustBfloat16 } from './tensorflow/precision.js'
 
 /** A backend that can be asked for by name. */
 export type BackendName = 'tensorflow-gpu' | 'tensorflow' | 'wasm' | 'cpu'
@@ -97,7 +97,7 @@ async function useNative(
     }
     if (wanted === 'tensorflow-gpu' && name !== wanted) return undefined
     await tf.setBackend('tensorflow')
-    const { registerTensorFlowKernels } = await import('./tensorflow-kernels.js')
+    const { registerTensorFlowKernels } = await import('./tensorflow/kernels.js')
     registerTensorFlowKernels(new Set(tensorflow.usesGpu ? [] : verdict?.avoided))
     const why =
       wanted === 'auto' ? `TensorFlow ${tensorflow.version} loads (${tensorflow.origin})` : 'it was asked for'

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
 import { type BackendChoice, type BackendName, type UseBackendOptions, useBackend } from './choose.js'
-import { vectorFlags } from './processor.js'
+import { vectorFlags } from './native/processor.js'
 
 /** What the machine offers and which backend it computes with. */
 export interface Diagnosis {

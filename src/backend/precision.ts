@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { multipliesBfloat16, vectorFlags } from './processor.js'
-import { type Precision, setPrecision, trustsBfloat16 } from './tensorflow-precision.js'
+import { multipliesBfloat16, vectorFlags } from './native/processor.js'
+import { type Precision, setPrecision, trustsBfloat16 } from './tensorflow/precision.js'
 
-export { PRECISIONS, type Precision } from './tensorflow-precision.js'
+export { PRECISIONS, type Precision } from './tensorflow/precision.js'
 
 /** What computes, as far as bfloat16 depends on it. */
 export interface ComputeDevice {

@@ -1,7 +1,7 @@
 import { permutation, random } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
+import { pickBoxes } from './compose/object-box.js'
 import { classOrder, type ImageBatch, type ImageSet } from './image-set.js'
-import { pickBoxes } from './object-box.js'
 
 /**
  * The order in which one epoch visits the images: a function of its arguments alone, so that a resumed run

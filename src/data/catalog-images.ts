@@ -1,4 +1,4 @@
-import type { Dataset, DatasetOptions } from './dataset.js'
+import type { Dataset, DatasetOptions } from './datasets/dataset.js'
 import { eachInParallel } from './each-in-parallel.js'
 import type { CatalogHalf, ImageCatalog } from './image-catalog.js'
 import type { DecodeImage, ImageDecoding } from './image-decoding.js'

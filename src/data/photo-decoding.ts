@@ -1,5 +1,5 @@
 import { type ImageShape, size2D } from '../shapes.js'
-import type { CropName, DatasetOptions } from './dataset.js'
+import type { CropName, DatasetOptions } from './datasets/dataset.js'
 import type { ImageDecoding } from './image-decoding.js'
 
 /** Height and width of the paper's faces, in pixels. */

@@ -1,5 +1,5 @@
 import type { OptionNames } from '../known-options.js'
-import type { Graph } from './graph.js'
+import type { Graph } from './graph/graph.js'
 
 /** What is known of a model besides its layers. */
 export interface ModelFacts {

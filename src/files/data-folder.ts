@@ -3,9 +3,9 @@ import { open, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ByteSource, noFiles, type StrayLink } from '../data/data-source.js'
-import type { DataSource, DatasetEntry } from '../data/datasets.js'
-import { archiveAdvice } from '../data/unread-files.js'
-import { withArchives, zipSource } from './zip-source.js'
+import type { DataSource, DatasetEntry } from '../data/datasets/datasets.js'
+import { archiveAdvice } from '../data/datasets/unread-files.js'
+import { withArchives, zipSource } from './zip/zip-source.js'
 
 /**
  * A `DataSource` over a folder, or over a zip archive in a folder's place. Archives in the folder can be looked into

@@ -2,10 +2,10 @@ import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import crc32c from 'crc-32/crc32c.js'
 import * as z from 'zod'
-import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/safetensors.js'
+import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/formats/safetensors.js'
 import type { EpochMetrics } from './events.js'
 import { type OptimizerOptions, type OptimizerSlots, optimizerNames } from './optimizer.js'
-import { routingSummarySchema } from './routing-summary.js'
+import { routingSummarySchema } from './routing/routing-summary.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
 /** Where checkpoints are kept: a folder, a database of the browser, or memory. */

@@ -1,4 +1,4 @@
-import type { RoutingSummary } from './routing-summary.js'
+import type { RoutingSummary } from './routing/routing-summary.js'
 
 /** What one epoch measured. */
 export interface EpochMetrics {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { StoredTensor } from '../data/safetensors.js'
+import type { StoredTensor } from '../data/formats/safetensors.js'
 
 /**
  * Copies a tensor to memory.

@@ -1,5 +1,5 @@
 import { PbfWriter } from 'pbf'
-import { frameRecord } from '../data/tfrecord.js'
+import { frameRecord } from '../data/formats/tfrecord.js'
 import type { EpochMetrics } from './events.js'
 
 /** One value of one curve. */

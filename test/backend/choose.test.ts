@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { NativeVerdict } from '../../src/backend/self-test.js'
+import type { NativeVerdict } from '../../src/backend/self-test/self-test.js'
 
 const { resolve } = createRequire(import.meta.url)
 const tfjs = dirname(resolve('@tensorflow/tfjs/package.json'))

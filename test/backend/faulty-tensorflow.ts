@@ -1,6 +1,6 @@
-import { operationTable } from '../../src/backend/operation-table.js'
-import { runSelfTest } from '../../src/backend/self-test-child.js'
-import { nativeBackend } from '../../src/backend/tensorflow-operations.js'
+import { operationTable } from '../../src/backend/checks/operation-table.js'
+import { runSelfTest } from '../../src/backend/self-test/child.js'
+import { nativeBackend } from '../../src/backend/tensorflow/operations.js'
 
 /*
  * A process that checks a TensorFlow with faults, as the self-test starts it: PLANTED_FAULTS names them, `operation:how` with

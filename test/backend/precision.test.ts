@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { useBackend } from '../../src/backend/choose.js'
+import { multipliesBfloat16, vectorFlags } from '../../src/backend/native/processor.js'
 import { checkBfloat16, usePrecision } from '../../src/backend/precision.js'
-import { multipliesBfloat16, vectorFlags } from '../../src/backend/processor.js'
 
 beforeAll(async () => {
   await useBackend('wasm')

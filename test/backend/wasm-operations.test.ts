@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, expect, test } from 'vitest'
+import { runCheck } from '../../src/backend/checks/operation-check.js'
+import { operationTable } from '../../src/backend/checks/operation-table.js'
 import { useBackend } from '../../src/backend/choose.js'
-import { runCheck } from '../../src/backend/operation-check.js'
-import { operationTable } from '../../src/backend/operation-table.js'
 
 beforeAll(() => useBackend('wasm'))
 

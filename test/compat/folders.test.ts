@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ImageSet } from '../../src/data/image-set.js'
-import { openPrepared } from '../../src/files/prepared-set.js'
+import { openPrepared } from '../../src/files/prepared/prepared-set.js'
 import { callPmoe, jsonLines } from '../scripts/run-pmoe.js'
 import { copyOf, writtenFolders, writtenNumbers } from './written.js'
 

@@ -1,4 +1,4 @@
-import type { DataSource } from '../../src/data/datasets.js'
+import type { DataSource } from '../../src/data/datasets/datasets.js'
 
 /** A `DataSource` over files in memory, described as `mem:path`. */
 export function memorySource(files: Readonly<Record<string, Uint8Array>>): DataSource {

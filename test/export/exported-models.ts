@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { nameInLayer } from '../../src/export/weights.js'
+import { nameInLayer } from '../../src/export/weights/weights.js'
 import { patchGate } from '../../src/layers/moe/patch-gate.js'
 import { type PatchMoEOptions, patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { GATE_SCALES, GATES } from '../../src/layers/moe/routing.js'

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { onnxMessages } from '../../src/export/onnx-messages.js'
+import { onnxMessages } from '../../src/export/onnx/messages.js'
 import { messageType } from '../../src/export/protobuf-messages.js'
 
 /** Runs an ONNX file in ONNX Runtime; inputs and outputs by name. */

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { datasetEntry } from '../../src/data/datasets.js'
+import { datasetEntry } from '../../src/data/datasets/datasets.js'
 import { dataFolder } from '../../src/files/data-folder.js'
-import { decodeImage } from '../../src/files/image-files.js'
+import { decodeImage } from '../../src/files/images/image-files.js'
 import { zipBytes } from './zip-bytes.js'
 
 const samples = fileURLToPath(new URL('../../samples/drawn-faces-celeba/', import.meta.url))

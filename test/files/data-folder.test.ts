@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { datasetEntry } from '../../src/data/datasets.js'
+import { datasetEntry } from '../../src/data/datasets/datasets.js'
 import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
 
 let dir: string

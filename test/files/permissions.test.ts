@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { writeFileAtomic } from '../../src/files/atomic.js'
 import { fileSystem } from '../../src/files/model-files.js'
-import { createRun, openRun } from '../../src/files/run-folder.js'
+import { createRun, openRun } from '../../src/run/run-folder.js'
 import { asOrdinaryUser } from './as-ordinary-user.js'
 import { runConfigOf } from './run-configs.js'
 

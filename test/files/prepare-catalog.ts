@@ -1,5 +1,5 @@
 import type { DataSource } from '../../src/data/data-source.js'
-import type { DatasetEntry } from '../../src/data/dataset.js'
+import type { DatasetEntry } from '../../src/data/datasets/dataset.js'
 import type { CatalogHalf } from '../../src/data/image-catalog.js'
 import type { DecodeImage } from '../../src/data/image-decoding.js'
 import { memorySource } from '../data/memory-source.js'

@@ -1,4 +1,4 @@
-import type { RunConfig } from '../../src/files/run-config.js'
+import type { RunConfig } from '../../src/run/run-config.js'
 
 /** The configuration of a small run. */
 export function runConfigOf(): RunConfig {

@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { imageFolder } from '../../src/data/image-folder.js'
-import { recognise } from '../../src/data/recognise.js'
+import { imageFolder } from '../../src/data/datasets/image-folder/image-folder.js'
+import { recognise } from '../../src/data/datasets/recognise.js'
 import { dataFolder } from '../../src/files/data-folder.js'
 
 let root: string

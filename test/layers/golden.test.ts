@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, it } from 'vitest'
-import { readSafetensors } from '../../src/data/safetensors.js'
+import { readSafetensors } from '../../src/data/formats/safetensors.js'
 import { patchGate } from '../../src/layers/moe/patch-gate.js'
 import { twoLayerExperts } from '../../src/layers/moe/two-layer-experts.js'
 import { expectAllClose } from '../all-close.js'

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { datasets } from '../../src/data/datasets.js'
+import { datasets } from '../../src/data/datasets/datasets.js'
 import { cifar10Files } from '../data/cifar-files.js'
 import { callPmoe } from './run-pmoe.js'
 

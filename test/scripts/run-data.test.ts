@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { checkSettings, type DataRequest, datasetOptions } from '../../scripts/run/run-data.js'
-import { datasetEntry } from '../../src/data/datasets.js'
+import { datasetEntry } from '../../src/data/datasets/datasets.js'
 
 const request: DataRequest = { name: 'cifar10', data: null, samples: null, testSamples: null }
 

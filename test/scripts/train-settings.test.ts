@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { trainSettings, withFlags } from '../../scripts/run/train-settings.js'
-import { runConfig } from '../../src/files/run-config.js'
 import { modelNames, recipe } from '../../src/models/recipes.js'
+import { runConfig } from '../../src/run/run-config.js'
 
 describe('withFlags', () => {
   test('puts each flag where the model keeps the setting, and leaves the original alone', () => {

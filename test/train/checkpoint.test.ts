@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import * as fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { readSafetensors, writeSafetensors } from '../../src/data/safetensors.js'
+import { readSafetensors, writeSafetensors } from '../../src/data/formats/safetensors.js'
 import {
   checkIdentity,
   checkWeights,

@@ -6,7 +6,7 @@ import { openAskedStudy } from '../../scripts/study/asked-study.js'
 import { studyCells } from '../../scripts/study/study-config.js'
 import { openStudy } from '../../scripts/study/study-folder.js'
 import { writeStudyReport } from '../../scripts/study/study-report.js'
-import { openPrepared } from '../../src/files/prepared-set.js'
+import { openPrepared } from '../../src/files/prepared/prepared-set.js'
 import { digests, type Scenario } from './campaign.js'
 
 const [writeOut, writeErr] = [process.stdout.write, process.stderr.write]

@@ -9,7 +9,7 @@ import {
   studyConfig,
   studyDifferences,
 } from '../../../scripts/study/study-config.js'
-import { datasetEntry } from '../../../src/data/datasets.js'
+import { datasetEntry } from '../../../src/data/datasets/datasets.js'
 import { recipe } from '../../../src/models/recipes.js'
 import { smallStudy } from './small-study.js'
 

@@ -1,0 +1,179 @@
+import { datasetEntry } from '../../../src/data/datasets/datasets.js'
+import { halfTitles } from '../../../src/data/datasets/image-folder/folder-halves.js'
+import { type ImageSummary, imbalance, summarize } from '../../../src/data/summary.js'
+import { type UnreadableImage, UnreadableImages } from '../../../src/data/unreadable-images.js'
+import type { ExaminedImages, ImageSizes } from '../../../src/files/images/examined-images.js'
+import { dataRequest } from '../../run/dataset-settings.js'
+import {
+  datasetOf,
+  type InspectedHalf,
+  type Inspection,
+  inspectDataset,
+  inspectPrepared,
+} from '../../run/inspection.js'
+import { checkFolder, checkSettings, dataPath, unreadableNotes } from '../../run/run-data.js'
+import { type WrittenSheet, writeContactSheet } from '../../run/sheet.js'
+import type { GivenFlags } from '../../run/train-settings.js'
+import { textTable } from '../../terminal/text-table.js'
+import { percent } from '../../terminal/training-log.js'
+import { asUsage, UsageError } from '../../terminal/usage-error.js'
+
+/** The flags of `pmoe data inspect`, as commander hands them over; those of `datasetSettings` are among them. */
+export interface DataInspectRequest extends GivenFlags {
+  readonly dataset?: string
+  readonly data?: string
+  readonly seed?: number
+  readonly out?: string
+  readonly sheet: boolean
+  readonly json?: boolean
+}
+
+/** Counts the images of a dataset, draws a contact sheet, and writes what there is. */
+export async function runDataInspect(folder: string | undefined, request: DataInspectRequest): Promise<void> {
+  const inspection = await open(folder, request)
+  const { dataset, halves } = inspection
+  const [train] = halves
+  if (!train) throw new Error(`${dataset}: halves must be 1 or more, got 0`)
+  const title = `${dataset}: training images, ${train.shape.join('x')}`
+  const path = request.out ?? `sheet-${dataset}.png`
+  const sheet = request.sheet ? await writeContactSheet(path, train, { title }) : undefined
+  const counted = halves.map(half => ({ half, ...summarize(half) }))
+  const text = request.json ? jsonText(inspection, counted, sheet) : summaryText(inspection, counted, sheet)
+  process.stdout.write(`${text}\n`)
+}
+
+/** What is in each half, training first. */
+type Counted = readonly (ImageSummary & { readonly half: InspectedHalf })[]
+
+async function open(folder: string | undefined, request: DataInspectRequest): Promise<Inspection> {
+  if (folder !== undefined && request.data !== undefined) {
+    throw new UsageError(
+      `data inspect: --data must be left out with a folder, got ${folder} and ${request.data}`,
+    )
+  }
+  if (folder === undefined && request.dataset === undefined) {
+    throw new UsageError('data inspect: a folder or --dataset must be given, got neither')
+  }
+  const dataset = request.dataset ?? (await datasetOf(folder as string))
+  if (dataset === undefined) return inspectPrepared(folder as string)
+  const data = folder ?? request.data
+  const entry = datasetEntry(dataset)
+  checkFolder('data inspect', entry, data)
+  const asked = dataRequest(dataset, dataPath(data), request)
+  asUsage(() => checkSettings(entry, asked))
+  return inspectDataset(asked, request.seed ?? 1)
+}
+
+function jsonText(
+  { dataset, place, shape, notes, unreadable, examined }: Inspection,
+  counted: Counted,
+  sheet: WrittenSheet | undefined,
+): string {
+  const named = ({ half, count, classCounts, groupCounts, cellCounts }: Counted[number]) => ({
+    count,
+    classes: byName(half.classNames, classCounts),
+    ...(groupCounts && { groups: byName(half.groupNames ?? [], groupCounts) }),
+    ...(cellCounts && { cells: half.cells, trueCells: cellCounts }),
+  })
+  return JSON.stringify({
+    dataset,
+    place,
+    shape,
+    ...Object.fromEntries(counted.map(half => [half.half.half, named(half)])),
+    ...(examined?.sizes && { sizes: examined.sizes }),
+    notes: [...notes, ...(examined?.notes ?? [])],
+    unreadable: [...unreadable, ...(examined?.unreadable ?? [])],
+    ...(sheet && { sheet }),
+  })
+}
+
+function byName(names: readonly string[], counts: readonly number[]): Record<string, number> {
+  return Object.fromEntries(names.map((name, i) => [name, counts[i] ?? 0]))
+}
+
+function summaryText(
+  { dataset, place, shape, notes, unreadable, examined }: Inspection,
+  counted: Counted,
+  sheet: WrittenSheet | undefined,
+): string {
+  const [first] = counted
+  if (!first) return ''
+  const { half: train, classCounts, groupCounts, cellCounts } = first
+  const images = counted.map(({ half, count }) => `${count} ${halfTitles[half.half]}`)
+  const last = images.pop()
+  const parts = [
+    `${dataset} in ${place}\n${images.join(', ')} and ${last} images, ${shape.join('x')}, ${train.classNames.length} classes`,
+    balanceTable('class', train.classNames, counted, half => half.classCounts),
+    balanceText('classes', classCounts),
+  ]
+  if (groupCounts && train.groupNames) {
+    parts.push(
+      balanceTable('group', train.groupNames, counted, half => half.groupCounts ?? []),
+      balanceText('groups', groupCounts),
+    )
+  }
+  if (cellCounts && train.cells) parts.push(cellText(cellCounts, train.cells))
+  if (examined?.sizes) parts.push(sizesText(examined.sizes))
+  const told = [...notes, ...(examined?.notes ?? []), ...unreadableNotes(unreadable)]
+  if (told.length > 0) parts.push(told.join('\n'))
+  if (examined && examined.unreadable.length > 0) parts.push(unreadableText(dataset, examined, counted))
+  if (sheet) parts.push(sheetText(sheet, examined?.unreadable ?? []))
+  return parts.join('\n\n')
+}
+
+function balanceTable(
+  what: string,
+  names: readonly string[],
+  counted: Counted,
+  countsOf: (half: ImageSummary) => readonly number[],
+): string {
+  const share = (half: ImageSummary, i: number) => percent((countsOf(half)[i] ?? 0) / half.count)
+  const rows = names.map((name, i) => [
+    name,
+    ...counted.flatMap(half => [`${countsOf(half)[i]}`, share(half, i)]),
+  ])
+  return textTable([what, ...counted.flatMap(({ half }) => [half.half, 'share'])], rows)
+}
+
+function balanceText(what: string, counts: readonly number[]): string {
+  const ratio = imbalance(counts)
+  if (ratio === 1) return `Training ${what} are balanced.`
+  const [least, most] = [Math.min(...counts), Math.max(...counts)]
+  const times = Number.isFinite(ratio) ? `, ${ratio.toFixed(2)} times as many` : ''
+  return `Training ${what} have between ${least} and ${most} images${times}.`
+}
+
+/** Where the labelled patch is, as the grid itself. */
+function cellText(counts: readonly number[], [rows, columns]: readonly [number, number]): string {
+  const width = Math.max(...counts.map(count => `${count}`.length))
+  const lines = Array.from({ length: rows }, (_, row) =>
+    counts
+      .slice(row * columns, (row + 1) * columns)
+      .map(count => `${count}`.padStart(width))
+      .join('  '),
+  )
+  return `Training images by the cell that shows the class (${rows}x${columns}):\n  ${lines.join('\n  ')}`
+}
+
+/** Names what cannot be read, and says what training makes of it. */
+function unreadableText(dataset: string, { examined, unreadable }: ExaminedImages, counted: Counted): string {
+  const total = counted.reduce((sum, { count }) => sum + count, 0)
+  const { allowed } = new UnreadableImages(dataset, total)
+  return (
+    `${unreadableNotes(unreadable, 'Could not be read').join('\n')}\n` +
+    `(${examined} of ${total} looked at; up to ${allowed} in all are left out in training and preparing, ` +
+    'more stop it: --max-unreadable)'
+  )
+}
+
+function sizesText({ examined, smallest, median, largest }: ImageSizes): string {
+  const size = (pixels: readonly number[]) => pixels.join('x')
+  return `Image files (height x width, ${examined} looked at): ${size(smallest)} to ${size(largest)}, median ${size(median)}`
+}
+
+function sheetText({ path, images, unreadable }: WrittenSheet, told: readonly UnreadableImage[]): string {
+  const known = new Set(told.map(({ reason }) => reason))
+  const others = unreadable.filter(reason => !known.has(reason))
+  const missing = others.map(reason => `\n  ${reason}`).join('')
+  return `Contact sheet of ${images} training images: ${path}${missing && `\n${others.length} could not be decoded:${missing}`}`
+}

@@ -1,0 +1,122 @@
+import type { DatasetEntry } from '../../../src/data/datasets/dataset.js'
+import { datasets } from '../../../src/data/datasets/datasets.js'
+import { type DataFormat, dataFormats, recognise } from '../../../src/data/datasets/recognise.js'
+import { unreadFiles } from '../../../src/data/datasets/unread-files.js'
+import { dataFolder } from '../../../src/files/data-folder.js'
+import { isPrepared, readManifest } from '../../../src/files/prepared/prepared-set.js'
+import { shellCommand } from '../../terminal/shell-command.js'
+
+/** The flags of `pmoe data list`. */
+export interface DataListRequest {
+  readonly data?: string
+  readonly json?: boolean
+}
+
+/** One dataset as the list has it. */
+interface ListedDataset {
+  readonly name: string
+  readonly title: string
+  readonly description: string
+  readonly licence: string
+  readonly homepage: string
+  /** What is there of it: `in the package`; null where nothing was found. */
+  readonly found: string | null
+  /** The command that gets it, where there is one. */
+  readonly fetch: string | null
+  /** The command that trains on it. */
+  readonly train: string
+}
+
+/** Writes the table of datasets, and which of them are in a folder. */
+export async function runDataList({ data, json }: DataListRequest): Promise<void> {
+  const found = data === undefined ? [] : await findIn(data)
+  const listed = datasets.map(entry => listedDataset(entry, data, found))
+  if (json) {
+    process.stdout.write(`${JSON.stringify(listed)}\n`)
+    return
+  }
+  const head = data === undefined ? [] : [await foundText(data, found)]
+  process.stdout.write(`${[...head, ...listed.map(datasetText)].join('\n\n')}\n`)
+}
+
+/** What is in a folder, and the datasets that are trained from it. */
+type Found = Pick<DataFormat, 'title' | 'datasets'>
+
+async function findIn(folder: string): Promise<Found[]> {
+  if (await isPrepared(folder)) {
+    const { dataset, train, test } = await readManifest(folder)
+    const known = datasets.some(({ name }) => name === dataset)
+    const title = `${train.count} training and ${test.count} test images prepared of ${dataset}`
+    return [{ title, datasets: known ? [dataset] : [] }]
+  }
+  return recognise(dataFolder(folder))
+}
+
+async function foundText(folder: string, found: readonly Found[]): Promise<string> {
+  if (found.length === 0) {
+    const unread = await unreadFiles(dataFolder(folder))
+    return `${folder}: nothing that is known${unread && ` (${unread})`}`
+  }
+  const lines = found.map(({ title, datasets }) => `  ${title}: ${datasets.join(', ')}`)
+  return `${folder}:\n${lines.join('\n')}`
+}
+
+function listedDataset(
+  entry: DatasetEntry,
+  data: string | undefined,
+  found: readonly Found[],
+): ListedDataset {
+  const { name, title, description, licence, homepage, source } = entry
+  const inFolder = found.find(({ datasets }) => datasets.includes(name))
+  const published = dataFormats.find(({ datasets }) => datasets.includes(name))?.published
+  const place = inFolder && data !== undefined ? data : source === 'folder' ? 'DIR' : undefined
+  return {
+    name,
+    title,
+    description,
+    licence,
+    homepage,
+    found: inFolder && data !== undefined ? `${inFolder.title}, in ${data}` : foundIn[source],
+    fetch: published ? shellCommand(['pmoe', 'data', 'fetch', published, '--out', 'DIR']) : null,
+    train: trainCommandOf(entry, place),
+  }
+}
+
+const foundIn: Readonly<Record<DatasetEntry['source'], string | null>> = {
+  samples: 'in the package',
+  generated: 'drawn when it is asked for',
+  folder: null,
+}
+
+/** The command that trains the mixture on a dataset. */
+function trainCommandOf(entry: DatasetEntry, folder: string | undefined): string {
+  // What is made of patches suits the network of the theory, which has a patch a window.
+  const model = entry.name.endsWith('-patches') ? 'two-layer-pmoe' : 'wrn-pmoe'
+  const needsBackgrounds = entry.settings?.includes('backgrounds') && entry.sampleBackgrounds === undefined
+  return shellCommand([
+    ...['pmoe', 'train', '--dataset', entry.name],
+    ...(folder === undefined ? [] : ['--data', folder]),
+    ...(needsBackgrounds ? ['--backgrounds', 'IMAGES'] : []),
+    ...['--model', model],
+  ])
+}
+
+function datasetText({
+  name,
+  title,
+  description,
+  licence,
+  homepage,
+  found,
+  fetch,
+  train,
+}: ListedDataset): string {
+  return [
+    `${name}  (${title})`,
+    `  ${description}`,
+    `  licence  ${licence}`,
+    `  found    ${found ?? 'not yet'}`,
+    `  get      ${[...(fetch ? [fetch] : []), homepage].join('  or  ')}`,
+    `  train    ${train}`,
+  ].join('\n')
+}

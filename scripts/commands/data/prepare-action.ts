@@ -1,0 +1,123 @@
+import { datasetEntry } from '../../../src/data/datasets/datasets.js'
+import { halfTitles } from '../../../src/data/datasets/image-folder/folder-halves.js'
+import {
+  type PreparedHalf,
+  type PreparedManifest,
+  preparedHalves,
+} from '../../../src/data/prepared/manifest.js'
+import { datasetSource } from '../../../src/files/data-folder.js'
+import { decodeImage } from '../../../src/files/images/image-files.js'
+import { type PrepareProgress, prepareDataset } from '../../../src/files/prepared/prepare.js'
+import { dataRequest } from '../../run/dataset-settings.js'
+import { checkFolder, checkSettings, dataPath, datasetOptions, unreadableNotes } from '../../run/run-data.js'
+import type { GivenFlags } from '../../run/train-settings.js'
+import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
+import { progressLog } from '../../terminal/progress-log.js'
+import { textTable } from '../../terminal/text-table.js'
+import { duration } from '../../terminal/training-log.js'
+import { asUsage } from '../../terminal/usage-error.js'
+
+/** The flags of `pmoe data prepare`, as commander hands them over; those of `datasetSettings` are among them. */
+export interface PrepareRequest extends GivenFlags {
+  readonly data?: string
+  readonly out: string
+  readonly seed?: number
+  readonly shardRecords?: number
+  readonly force?: boolean
+  readonly json?: boolean
+}
+
+/** Prepares a dataset; sets the exit code when interrupted. */
+export async function runPrepare(dataset: string, request: PrepareRequest): Promise<void> {
+  const { out, json = false, shardRecords, force = false, seed = 1 } = request
+  const entry = datasetEntry(dataset)
+  checkFolder('data prepare', entry, request.data)
+  const asked = dataRequest(dataset, dataPath(request.data), request)
+  asUsage(() => checkSettings(entry, asked))
+  const log = progressLog(`Preparing ${dataset}`, 'images', { json })
+  const interrupt = onInterrupt(() => log.note('Stopping …'))
+  const started = performance.now()
+  let last: PrepareProgress | undefined
+  let notes: readonly string[] = []
+  try {
+    const manifest = await prepareDataset({
+      entry,
+      source: datasetSource(entry, request.data),
+      options: datasetOptions(asked, seed),
+      decode: decodeImage,
+      directory: out,
+      ...(shardRecords !== undefined && { recordsPerShard: shardRecords }),
+      force,
+      signal: interrupt.signal,
+      onNotes(told) {
+        notes = told
+      },
+      onProgress(progress) {
+        last = progress
+        const { done, total, kept, unreadable } = progress
+        log.update(done, total, kept, unreadable.length > 0 ? `  ${unreadable.length} unreadable` : '')
+      },
+    })
+    log.close()
+    const seconds = (performance.now() - started) / 1000
+    process.stdout.write(
+      json
+        ? jsonText(manifest, out, seconds, notes)
+        : summary(manifest, out, seconds, last?.kept ?? 0, notes),
+    )
+  } catch (error) {
+    log.close()
+    if (!interrupt.signal.aborted) throw error
+    const where = last ? `${last.done} of ${last.total} images` : 'no image'
+    process.stderr.write(
+      `Stopped after ${where}; whole files are kept, and the same command goes on from there\n`,
+    )
+    process.exitCode = interruptedExitCode
+  } finally {
+    log.close()
+    interrupt.release()
+  }
+}
+
+function jsonText(
+  manifest: PreparedManifest,
+  directory: string,
+  seconds: number,
+  notes: readonly string[],
+): string {
+  return `${JSON.stringify({ type: 'prepared', directory, seconds, manifest, notes })}\n`
+}
+
+function summary(
+  manifest: PreparedManifest,
+  directory: string,
+  seconds: number,
+  kept: number,
+  notes: readonly string[],
+): string {
+  const { classNames, groupNames, shape } = manifest
+  const halves = preparedHalves(manifest)
+  const table = (
+    what: string,
+    names: readonly string[],
+    countsOf: (half: PreparedHalf) => readonly number[] | undefined,
+  ) =>
+    textTable(
+      [what, ...halves.map(([name]) => name)],
+      names.map((name, i) => [name, ...halves.map(([, half]) => `${countsOf(half)?.[i] ?? 0}`)]),
+    )
+  const tables = [
+    table('class', classNames, half => half.classCounts),
+    ...(groupNames ? [table('group', groupNames, half => half.groupCounts)] : []),
+  ]
+  const unreadable = halves.flatMap(([, half]) => half.unreadable)
+  const images = halves.map(([name, { count }]) => `${count} ${halfTitles[name]}`)
+  const last = images.pop()
+  const total = halves.reduce((sum, [, { count }]) => sum + count, unreadable.length)
+  const rate = ((total - kept) / seconds).toFixed(0)
+  const again = kept > 0 ? `, ${kept} of them before` : ''
+  const lines = [...notes, ...unreadableNotes(unreadable)].map(note => `${note}\n`)
+  return `${tables.join('\n\n')}\n
+Prepared ${images.join(', ')} and ${last} images of ${manifest.dataset} (${shape.join('x')})${again} in ${duration(seconds)}, ${rate} images/s: ${directory}
+${lines.join('')}`
+}

@@ -1,0 +1,102 @@
+import { availableParallelism } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { type AskedStudy, checkImages, openAskedStudy } from '../../study/asked-study.js'
+import type { CellResult } from '../../study/cell-result.js'
+import { runStudy } from '../../study/run-study.js'
+import { studyCells } from '../../study/study-config.js'
+import { reportFiles, type StudyFolder } from '../../study/study-folder.js'
+import { studyLog } from '../../study/study-log.js'
+import { dataSentence, studyReport, writeStudyReport } from '../../study/study-report.js'
+import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
+import { textTable } from '../../terminal/text-table.js'
+import { duration } from '../../terminal/training-log.js'
+
+/** The flags of `pmoe study NAME`. */
+export interface StudyStartRequest extends AskedStudy {
+  readonly jobs?: number
+  readonly retryFailed?: boolean
+  readonly json?: boolean
+}
+
+const mostJobs = 8
+
+/** Runs a study, writes its report and says where it is; sets the exit code when interrupted. */
+export async function runStudyStart(name: string, request: StudyStartRequest): Promise<void> {
+  const { folder, lock } = await openAskedStudy(name, request)
+  try {
+    await workOn(folder, request)
+  } finally {
+    await lock.release()
+  }
+}
+
+async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<void> {
+  const json = request.json === true
+  const say = (text: string) => (json ? process.stderr : process.stdout).write(`${text}\n`)
+  const { config, directory } = folder
+  const cells = studyCells(config)
+  const before = await folder.results(cells)
+  const todo = cells.filter(({ index }) => {
+    const found = before.get(index)
+    return !found || (request.retryFailed && found.status === 'failed')
+  })
+  if (todo.length > 0) await checkImages(config)
+  const cores = availableParallelism()
+  // Measurements of time would disturb each other.
+  const usual = config.grid.kind === 'cost' ? 1 : Math.min(cores, mostJobs)
+  const jobs = Math.max(1, Math.min(request.jobs ?? usual, todo.length))
+  say(
+    `Study ${config.experiment}, ${config.scale} scale: ${todo.length} of ${cells.length} runs to do, ${jobs} at a time; ` +
+      `backend ${config.backend}, folder ${directory}`,
+  )
+  say(dataSentence(config))
+  const kept = [...before.values()].filter(({ cell }) => !todo.some(({ index }) => index === cell.index))
+  const failed = kept.filter(({ status }) => status === 'failed').length
+  const log = studyLog(
+    config.experiment,
+    { total: cells.length, done: kept.length - failed, failed },
+    { json },
+  )
+  const interrupt = onInterrupt(() => process.stderr.write('\nStopping; cells that run are left out …\n'))
+  const began = performance.now()
+  try {
+    await runStudy(folder, {
+      cells: todo,
+      jobs,
+      cores,
+      retryFailed: request.retryFailed === true,
+      signal: interrupt.signal,
+      onResult: result => log.result(result),
+    })
+  } finally {
+    log.close()
+    interrupt.release()
+  }
+  const results = await folder.results(cells)
+  await writeStudyReport(folder, directory)
+  if (!json) tellFindings(folder.config, cells, results, say)
+  const page = pathToFileURL(resolve(join(directory, reportFiles.page))).href
+  if (interrupt.signal.aborted) {
+    say(
+      `Stopped with ${results.size} of ${cells.length} runs; the same command goes on from there. So far: ${page}`,
+    )
+    process.exitCode = interruptedExitCode
+    return
+  }
+  say(`Took ${duration((performance.now() - began) / 1000)}. Report: ${page}`)
+  if (json) process.stdout.write(`${JSON.stringify({ type: 'study', directory, report: page })}\n`)
+}
+
+function tellFindings(
+  config: Parameters<typeof studyReport>[0],
+  cells: Parameters<typeof studyReport>[1],
+  results: ReadonlyMap<number, CellResult>,
+  say: (text: string) => void,
+): void {
+  const { findings, tables, progress, experiment } = studyReport(config, cells, results)
+  const [first] = tables
+  if (first) say(`\n${textTable(first.head, first.rows)}\n`)
+  say(`The claim: ${experiment.claim}`)
+  for (const sentence of [...findings, ...progress]) say(sentence)
+}

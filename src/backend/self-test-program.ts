@@ -1,4 +1,0 @@
-import { runSelfTest } from './self-test-child.js'
-
-// The process that `selfTest` starts.
-await runSelfTest(JSON.parse(process.argv[2] ?? ''))

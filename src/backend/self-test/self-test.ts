@@ -1,0 +1,189 @@
+import type { CheckResult } from '../checks/operation-check.js'
+import type { NativeCandidate } from '../native/native.js'
+import { multipliesBfloat16, vectorFlags } from '../native/processor.js'
+import { AVOIDABLE_OPERATIONS } from '../tensorflow/kernels.js'
+import { runSelfTestProcess, type SelfTestRun, type SelfTestSettings } from './process.js'
+import { readVerdict, writeVerdict } from './verdict-cache.js'
+
+/** What the self-test found of an operation. */
+export interface OperationVerdict {
+  readonly operation: string
+  readonly inBfloat16: boolean
+  /** How many sizes were checked. */
+  readonly checks: number
+  /** The first size that was wrong as TensorFlow itself computes it, and how. */
+  readonly wrong?: string | undefined
+}
+
+/** How native TensorFlow can be used on this processor. */
+export interface NativeVerdict {
+  /** Version of the TensorFlow library. */
+  readonly version: string
+  /** Whether it can be used at all. */
+  readonly isUsable: boolean
+  /** The instructions that oneDNN has to keep to; undefined where it may use all. */
+  readonly instructionSet?: string | undefined
+  /** Operations that have to be computed in another way. */
+  readonly avoided: readonly string[]
+  /** Whether bfloat16 was checked and is right. */
+  readonly bfloat16: boolean
+  readonly operations: readonly OperationVerdict[]
+  readonly seconds: number
+}
+
+/** What {@link selfTest} is asked. */
+export interface SelfTestOptions extends Pick<SelfTestSettings, 'program' | 'patience'> {
+  /** Runs again whatever is stored. */
+  readonly again?: boolean
+  /** Folder of stored verdicts. */
+  readonly cache?: string
+}
+
+/** oneDNN's names, from the newest instructions to the oldest. */
+const INSTRUCTION_SETS = [
+  'AVX512_CORE_AMX',
+  'AVX512_CORE_BF16',
+  'AVX512_CORE_VNNI',
+  'AVX512_CORE',
+  'AVX2',
+  'SSE41',
+]
+const LOWERED = ['AVX512_CORE', 'AVX2', 'SSE41']
+
+/**
+ * Checks native TensorFlow against plain arithmetic on this processor, in a process of its own that may die: once, after that
+ * the stored verdict is read. What is wrong is avoided, else the instruction set is lowered, else TensorFlow is refused.
+ *
+ * @returns undefined where TensorFlow does not load, which loading it here will say
+ */
+export async function selfTest(
+  candidate: NativeCandidate,
+  { again = false, cache, ...settings }: SelfTestOptions = {},
+): Promise<NativeVerdict | undefined> {
+  const stored = again ? undefined : readVerdict(candidate, cache)
+  if (stored) return stored
+  const verdict = await judge(candidate, settings)
+  if (verdict) writeVerdict(candidate, verdict, cache)
+  return verdict
+}
+
+/** One sentence of what a person should know of a verdict; undefined where everything is right. */
+export function verdictText({
+  isUsable,
+  instructionSet,
+  avoided,
+  bfloat16,
+  operations,
+}: NativeVerdict): string | undefined {
+  const wrong = [...new Set(operations.filter(one => one.wrong).map(({ operation }) => operation))].join(', ')
+  if (!isUsable) return `TensorFlow must compute right on this processor, got wrong: ${wrong}`
+  const parts = [
+    instructionSet &&
+      `oneDNN keeps to ${instructionSet}, since with newer instructions ${wrong} would be wrong`,
+    avoided.length > 0 && `${avoided.join(', ')} computed in another way, since TensorFlow is wrong here`,
+    !bfloat16 &&
+      operations.some(one => one.wrong && one.inBfloat16) &&
+      'bf16 is refused, since it is wrong here',
+  ].filter(part => part)
+  return parts.length > 0 ? parts.join('; ') : undefined
+}
+
+type Settings = Pick<SelfTestSettings, 'program' | 'patience'>
+
+async function judge(candidate: NativeCandidate, settings: Settings): Promise<NativeVerdict | undefined> {
+  const began = performance.now()
+  const seen: CheckResult[] = []
+  let version = ''
+  const verdict = (
+    rest: Pick<NativeVerdict, 'isUsable' | 'instructionSet' | 'avoided' | 'bfloat16'>,
+  ): NativeVerdict => ({
+    version,
+    ...rest,
+    operations: summary(seen),
+    seconds: (performance.now() - began) / 1000,
+  })
+  for (const instructionSet of instructionSets()) {
+    const avoided = new Set<string>()
+    let bfloat16 = instructionSet === undefined && multipliesBfloat16()
+    for (;;) {
+      const order = { candidate, avoided: [...avoided], bfloat16 }
+      const run = await runSelfTestProcess(order, { ...settings, instructionSet })
+      if (run.version === undefined) {
+        if (!run.died?.includes('SIG')) return undefined
+        seen.push({ operation: 'loading', sizes: '', inBfloat16: false, wrong: run.died })
+        break
+      }
+      version = run.version
+      const faults = await faultsOf(run, candidate, { ...settings, instructionSet }, order.avoided)
+      seen.push(...(seen.length === 0 ? run.results.filter(one => !one.wrong) : []), ...faults)
+      const names = faults.filter(one => !one.inBfloat16).map(({ operation }) => operation)
+      if (faults.length === 0)
+        return verdict({ isUsable: true, instructionSet, avoided: [...avoided], bfloat16 })
+      if (names.some(name => avoided.has(name) || !AVOIDABLE_OPERATIONS.includes(name))) break
+      if (faults.some(one => one.inBfloat16)) {
+        if (!bfloat16 && names.length === 0) break
+        bfloat16 = false
+      }
+      for (const name of names) avoided.add(name)
+    }
+  }
+  return verdict({ isUsable: false, avoided: [], bfloat16: false })
+}
+
+/** What was wrong, and where the process died the operation that killed it: damage may show long after it was done. */
+async function faultsOf(
+  run: SelfTestRun,
+  candidate: NativeCandidate,
+  settings: SelfTestSettings,
+  avoided: readonly string[],
+): Promise<CheckResult[]> {
+  const wrong = run.results.filter(one => one.wrong)
+  if (run.died === undefined) return wrong
+  const last = run.results.at(-1)
+  if (!last) return [{ operation: 'loading', sizes: '', inBfloat16: false, wrong: run.died }]
+  const dies = async (only: readonly CheckResult[]): Promise<boolean> => {
+    const alone = await runSelfTestProcess({ candidate, avoided, bfloat16: true, only }, settings)
+    return alone.died !== undefined
+  }
+  if (await dies([last])) return [...wrong, { ...last, wrong: run.died }]
+  let suspects = distinct(run.results)
+  while (suspects.length > 1) {
+    const half = suspects.slice(0, suspects.length >> 1)
+    suspects = (await dies(half)) ? half : suspects.slice(half.length)
+  }
+  return [...wrong, { ...(suspects[0] ?? last), wrong: run.died }]
+}
+
+/** One result of each operation and precision. */
+function distinct(results: readonly CheckResult[]): CheckResult[] {
+  return [...new Map(results.map(one => [`${one.operation} ${one.inBfloat16}`, one])).values()]
+}
+
+function summary(results: readonly CheckResult[]): OperationVerdict[] {
+  return distinct(results).map(({ operation, inBfloat16 }) => {
+    const own = results.filter(one => one.operation === operation && one.inBfloat16 === inBfloat16)
+    const first = own.find(one => one.wrong)
+    return {
+      operation,
+      inBfloat16,
+      checks: own.length,
+      ...(first && { wrong: `${first.sizes}: ${first.wrong}` }),
+    }
+  })
+}
+
+/** What oneDNN may use: all that it would, then less and less. */
+function instructionSets(): (string | undefined)[] {
+  const limit = process.env.ONEDNN_MAX_CPU_ISA
+  const flags = vectorFlags()
+  const below = INSTRUCTION_SETS.slice(INSTRUCTION_SETS.indexOf(limit ?? '') + 1)
+  const usable = LOWERED.filter(name => below.includes(name) && isBelow(name, flags))
+  return [undefined, ...usable]
+}
+
+/** Whether a processor with these flags has more than the instructions of this name. */
+function isBelow(name: string, flags: readonly string[]): boolean {
+  if (flags.length === 0) return process.arch === 'x64'
+  if (name === 'AVX512_CORE') return flags.some(flag => /^(avx512_bf16|avx512_vnni|amx_tile)$/.test(flag))
+  return flags.includes(name === 'AVX2' ? 'avx512f' : 'avx2')
+}

@@ -1,0 +1,103 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import * as z from 'zod'
+import { operationTable } from '../checks/operation-table.js'
+import type { NativeCandidate } from '../native/native.js'
+import { processorIdentity } from '../native/processor.js'
+import type { NativeVerdict } from './self-test.js'
+
+const verdictSchema = z.strictObject({
+  version: z.string(),
+  isUsable: z.boolean(),
+  instructionSet: z.string().exactOptional(),
+  avoided: z.array(z.string()),
+  bfloat16: z.boolean(),
+  operations: z.array(
+    z.strictObject({
+      operation: z.string(),
+      inBfloat16: z.boolean(),
+      checks: z.int().positive(),
+      wrong: z.string().exactOptional(),
+    }),
+  ),
+  seconds: z.number(),
+})
+
+/** Changes with what the package computes in another way on every machine. */
+const REPLACEMENTS = 1
+
+/** The user's folder for what can be made again: patch-moe in XDG_CACHE_HOME, or in ~/.cache. */
+export function verdictFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  return join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'patch-moe')
+}
+
+/** The verdict that was stored for this installation, processor and table; undefined where there is none to read. */
+export function readVerdict(candidate: NativeCandidate, folder = verdictFolder()): NativeVerdict | undefined {
+  try {
+    return verdictSchema.parse(JSON.parse(readFileSync(verdictFile(candidate, folder), 'utf8')))
+  } catch {
+    return undefined
+  }
+}
+
+/** Stores a verdict, wholly or not at all; where nothing can be written, the next process runs the self-test again. */
+export function writeVerdict(
+  candidate: NativeCandidate,
+  verdict: NativeVerdict,
+  folder = verdictFolder(),
+): void {
+  const file = verdictFile(candidate, folder)
+  const unfinished = `${file}.${process.pid}`
+  try {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(unfinished, JSON.stringify(verdict))
+    renameSync(unfinished, file)
+  } catch {
+    removeIfThere(unfinished)
+  }
+}
+
+function removeIfThere(file: string): void {
+  try {
+    rmSync(file, { force: true })
+  } catch {
+    // Its folder is none.
+  }
+}
+
+function verdictFile(candidate: NativeCandidate, folder: string): string {
+  const key = JSON.stringify({
+    processor: processorIdentity(),
+    limit: process.env.ONEDNN_MAX_CPU_ISA,
+    oneDnn: process.env.TF_ENABLE_ONEDNN_OPTS,
+    libraries: libraries(candidate),
+    replacements: REPLACEMENTS,
+    table: [...operationTable()].map(({ operation, sizes, inBfloat16, repeats }) => [
+      operation,
+      sizes,
+      inBfloat16,
+      repeats,
+    ]),
+  })
+  return join(folder, `self-test-${createHash('sha256').update(key).digest('hex').slice(0, 24)}.json`)
+}
+
+/** Sizes and times of the addon and of TensorFlow's libraries: its version is known only once it has been loaded. */
+function libraries({ folder }: NativeCandidate): string[] {
+  return ['lib', 'deps/lib'].flatMap(part => filesIn(join(folder, part)))
+}
+
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .sort()
+      .map(name => {
+        const { size, mtimeMs } = statSync(join(folder, name))
+        return `${name} ${size} ${mtimeMs}`
+      })
+  } catch {
+    return []
+  }
+}

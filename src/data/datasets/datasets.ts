@@ -1,0 +1,51 @@
+import { celebaMulticlass } from './celeba/multiclass.js'
+import { celebaSmiling } from './celeba/smiling.js'
+import { celebaSpurious } from './celeba/spurious.js'
+import { cifarVehicles } from './cifar-vehicles.js'
+import { cifar10 } from './cifar10.js'
+import { cifar10Noise } from './cifar10-noise.js'
+import { cifar100, cifar100Coarse } from './cifar100.js'
+import type { DatasetEntry } from './dataset.js'
+import { digitsPatches } from './digits-patches.js'
+import { fashionMnist } from './fashion-mnist.js'
+import { fashionNoise } from './fashion-noise.js'
+import { fashionQuadrants } from './fashion-quadrants.js'
+import { imageFolder } from './image-folder/image-folder.js'
+import { mnistPatches } from './mnist-patches.js'
+import { tfds } from './tfds.js'
+import { theoryPatches } from './theory-patches.js'
+
+export type { DataSource } from '../data-source.js'
+export type { Dataset, DatasetEntry, DatasetOptions } from './dataset.js'
+
+/** Every named dataset. A new one is one file and one line here. */
+export const datasets: readonly DatasetEntry[] = [
+  digitsPatches,
+  fashionQuadrants,
+  fashionNoise,
+  fashionMnist,
+  cifar10,
+  cifar10Noise,
+  cifarVehicles,
+  cifar100,
+  cifar100Coarse,
+  mnistPatches,
+  imageFolder,
+  celebaSmiling,
+  celebaSpurious,
+  celebaMulticlass,
+  tfds,
+  theoryPatches,
+]
+
+/**
+ * The dataset of a name.
+ *
+ * @throws RangeError listing the known names when there is none
+ */
+export function datasetEntry(name: string): DatasetEntry {
+  const entry = datasets.find(candidate => candidate.name === name)
+  if (entry) return entry
+  const known = datasets.map(candidate => candidate.name).join(', ')
+  throw new RangeError(`datasetEntry: name must be one of ${known}, got ${name}`)
+}

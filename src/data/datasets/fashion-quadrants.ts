@@ -1,0 +1,33 @@
+import { composeGrid } from '../compose/compose.js'
+import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
+import { fashionRoles, loadSmallFashion } from './fashion.js'
+
+const roles = { ...fashionRoles, grid: [2, 2] } as const
+const defaultSamples = 1000
+const defaultTestSamples = 1000
+
+/**
+ * The recipe of CIFAR-Vehicles on Fashion-MNIST: an accessory in one quadrant, clothes in the other three.
+ */
+export const fashionQuadrants: DatasetEntry = {
+  name: 'fashion-quadrants',
+  title: 'Fashion in quadrants',
+  source: 'samples',
+  sampleFolder: 'fashion-mini',
+  description: 'A sandal, sneaker, bag or ankle boot in one quadrant, clothes in the others; 32x32 RGB.',
+  licence: 'MIT',
+  homepage: 'https://github.com/zalandoresearch/fashion-mnist',
+  defaultSamples,
+  async load(source, options) {
+    const { name } = fashionQuadrants
+    checkSamples(name, options)
+    const { samples = defaultSamples, testSamples = defaultTestSamples, seed } = options
+    const trainPool = await loadSmallFashion(name, source, 'train')
+    const testPool = await loadSmallFashion(name, source, 't10k')
+    return {
+      name,
+      train: composeGrid({ ...roles, pool: trainPool, count: samples, seed }),
+      test: composeGrid({ ...roles, pool: testPool, count: testSamples, seed: testSeed }),
+    }
+  },
+}

@@ -1,0 +1,116 @@
+import type { DataSource } from '../../data-source.js'
+import { halfOf, listed } from './folder-halves.js'
+import { folderContent, joined, listFolders } from './image-listing.js'
+
+/** The classes of a half, in the order of their names' UTF-16 code units. */
+export interface FolderClasses {
+  /** Where they were found. */
+  readonly half: string
+  /** Their names, composed as Unicode has it (NFC). */
+  readonly names: readonly string[]
+  /** Their folders, named as they are on the disk. */
+  readonly folders: readonly string[]
+  /** What people should know of them, a sentence each. */
+  readonly notes: readonly string[]
+}
+
+/**
+ * Finds the classes of a half: one for each folder.
+ *
+ * @throws Error when there are fewer than 2, they are halves by their names or hold halves, or two of them differ in
+ *   nothing that can be seen
+ */
+export async function findClasses(source: DataSource, half: string): Promise<FolderClasses> {
+  const folders = [...(await listFolders(source, half))].sort()
+  const where = source.describe(half)
+  if (folders.length < 2) {
+    const got = folders.length === 0 ? 'none' : `only ${JSON.stringify(folders[0])}`
+    throw new Error(`${where}: folder must hold a folder for each of 2 or more classes, got ${got}`)
+  }
+  if (folders.every(name => halfOf(name) !== undefined)) {
+    throw new Error(
+      `${where}: folders must be classes, got ${slashed(folders)} (names of halves, not of classes)`,
+    )
+  }
+  for (const name of folders) await refuseHalvesIn(source, joined(half, name))
+  const pairs = folders.map(folder => ({ folder, name: folder.normalize('NFC') }))
+  pairs.sort((a, b) => (a.name < b.name ? -1 : 1))
+  const twin = pairs.findIndex(({ name }, i) => name === pairs[i + 1]?.name)
+  if (twin >= 0) {
+    throw new Error(
+      `${where}: classes must have different names, got ${JSON.stringify(pairs[twin]?.name)} twice: its letters are ` +
+        'composed in one folder and decomposed in the other (join the two folders)',
+    )
+  }
+  const names = pairs.map(({ name }) => name)
+  return { half, names, folders: pairs.map(({ folder }) => folder), notes: caseNotes(names) }
+}
+
+/** `cat/train/` has it the wrong way round, and `images/train/` is a folder too high. */
+async function refuseHalvesIn(source: DataSource, path: string): Promise<void> {
+  const { folders, images } = await folderContent(source, path)
+  if (images.length > 0 || !folders.some(name => halfOf(name) === 'train')) return
+  if (!folders.every(name => halfOf(name) !== undefined)) return
+  throw new Error(
+    `${source.describe(path)}: class must not hold halves, got ${slashed(folders)} ` +
+      '(name the folder that holds the halves, with the classes in them: train/cat)',
+  )
+}
+
+/**
+ * The folders of a half that hold the classes of another one, in their order; names may differ in case and in how
+ * letters are composed where it is clear which is meant.
+ *
+ * @param notes gets a sentence where names differ
+ * @throws Error naming the classes that are in one of the halves only
+ */
+export async function sameClasses(
+  source: DataSource,
+  half: string,
+  { half: first, names, folders }: FolderClasses,
+  notes: string[],
+): Promise<readonly string[]> {
+  const left = new Set(await listFolders(source, half))
+  const matches = names.map((name, i) => {
+    const exact = [folders[i] as string, ...[...left].filter(folder => folder.normalize('NFC') === name)]
+    return exact.find(folder => left.has(folder))
+  })
+  for (const folder of matches) if (folder !== undefined) left.delete(folder)
+  const renamed: string[] = []
+  for (const [i, name] of names.entries()) {
+    if (matches[i] !== undefined) continue
+    const alike = [...left].filter(folder => folded(folder) === folded(name))
+    if (alike.length !== 1) continue
+    matches[i] = alike[0]
+    left.delete(alike[0] as string)
+    renamed.push(`${half}/${alike[0]} as ${name}`)
+  }
+  if (renamed.length > 0) notes.push(`Names of classes that differ in case only: ${listed(renamed)}.`)
+  const odd = [...left, ...names.filter((_, i) => matches[i] === undefined)]
+  if (odd.length === 0) return matches as string[]
+  throw new Error(
+    `${source.describe(half)}: classes must be those of ${source.describe(first)}, ` +
+      `got ${odd.map(name => JSON.stringify(name)).join(', ')} in one of them only`,
+  )
+}
+
+function caseNotes(names: readonly string[]): string[] {
+  const seen = new Map<string, string>()
+  const alike: string[] = []
+  for (const name of names) {
+    const other = seen.get(folded(name))
+    if (other !== undefined) alike.push(`${other} and ${name}`)
+    seen.set(folded(name), name)
+  }
+  return alike.length > 0
+    ? [`Read as different classes, though only the case differs: ${listed(alike)}.`]
+    : []
+}
+
+function folded(name: string): string {
+  return name.normalize('NFC').toLowerCase()
+}
+
+function slashed(names: readonly string[]): string {
+  return listed(names.map(name => `${name}/`))
+}

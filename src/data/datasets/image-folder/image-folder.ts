@@ -1,0 +1,166 @@
+import { loadCatalog } from '../../catalog-images.js'
+import type { DataSource } from '../../data-source.js'
+import type { CatalogHalf } from '../../image-catalog.js'
+import { nestedOrder } from '../../nested-order.js'
+import { photoDecoding } from '../../photo-decoding.js'
+import { checkSamples, type DatasetEntry, testSeed } from '../dataset.js'
+import { findClasses, sameClasses } from './folder-classes.js'
+import { counted, findLayout } from './folder-halves.js'
+import { joined, listImages } from './image-listing.js'
+import { countedEndings, LeftOut } from './left-out.js'
+import { keepForTest } from './test-share.js'
+
+/**
+ * A person's own labelled images: one folder a class, or such folders in `train/` and in `test/` or `val/`, or in all
+ * three; see `findLayout` for the names of halves.
+ *
+ * Images may lie in folders within those of the classes; hidden files and files that are no images by their names do
+ * not count. Without a test half, a fifth of the images of each class is kept for it: always the same ones, whatever
+ * the seed of the training. Classes are numbered in the order of their names' UTF-16 code units.
+ */
+export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog'>> = {
+  name: 'image-folder',
+  title: 'Your images',
+  source: 'folder',
+  description:
+    'Your own images: one folder a class, or train/, val/ and test/ with such folders; RGB, 64x64 by default.',
+  licence: 'yours',
+  homepage: 'README.md, "Your own data"',
+  settings: ['imageSize', 'crop', 'whiteLevel'],
+  async catalog(source, options) {
+    checkSamples(imageFolder.name, options)
+    const decoding = photoDecoding(imageFolder.name, options)
+    const { classNames, train, validation, test, notes } = await findHalves(source)
+    return {
+      train: half(source, classNames, train, options.samples, options.seed),
+      ...(validation && { validation: half(source, classNames, validation, undefined, testSeed) }),
+      test: half(source, classNames, test, options.testSamples, testSeed),
+      classNames,
+      decoding,
+      notes,
+    }
+  },
+  async load(source, options) {
+    const catalog = await imageFolder.catalog(source, options)
+    return loadCatalog(imageFolder.name, catalog, options)
+  },
+}
+
+/** The image files of a half, class by class. */
+type ClassFiles = readonly (readonly string[])[]
+
+/** The image files of every half that there is. */
+interface Halves {
+  readonly classNames: readonly string[]
+  readonly train: ClassFiles
+  readonly validation?: ClassFiles
+  readonly test: ClassFiles
+  readonly notes: readonly string[]
+}
+
+async function findHalves(source: DataSource): Promise<Halves> {
+  const { halves, notes: found } = await findLayout(source)
+  const classes = await findClasses(source, halves.train)
+  const notes = [...found, ...classes.notes]
+  const beside = new LeftOut(source)
+  const filesIn = async (half: string): Promise<ClassFiles> => {
+    const folders = half === halves.train ? classes.folders : await sameClasses(source, half, classes, notes)
+    return filesOf(source, half, folders, beside)
+  }
+  const all = await filesIn(halves.train)
+  const { validation: watched, test: reported } = halves
+  const validation = watched === undefined ? undefined : await filesIn(watched)
+  const { train, test } =
+    reported === undefined ? split(source, classes.names, all) : { train: all, test: await filesIn(reported) }
+  if (reported === undefined) {
+    notes.push(
+      `No test half: ${counted(test.flat().length, 'image')}, a fifth of each class, ` +
+        'are kept for testing, always the same ones.',
+    )
+  }
+  return {
+    classNames: classes.names,
+    train,
+    ...(validation && { validation }),
+    test,
+    notes: [...notes, ...beside.notes],
+  }
+}
+
+async function filesOf(
+  source: DataSource,
+  half: string,
+  folders: readonly string[],
+  beside: LeftOut,
+): Promise<ClassFiles> {
+  await beside.addLinks(half)
+  const files: (readonly string[])[] = []
+  for (const name of folders) {
+    const path = joined(half, name)
+    const listing = await listImages(source, path)
+    beside.add(listing)
+    const { paths, ignored, unsupported } = listing
+    if (paths.length === 0) {
+      const kinds = unsupported.length > 0 ? `${countedEndings(unsupported)} among ` : ''
+      throw new Error(
+        `${source.describe(path)}: class must hold an image, got none (${kinds}${ignored} other files; images end in ` +
+          '.jpg, .png, .webp, .gif, .avif or .tif)',
+      )
+    }
+    files.push(paths)
+  }
+  return files
+}
+
+/** Keeps a share of each class for testing, the same whatever the seed of the training. */
+function split(
+  source: DataSource,
+  classNames: readonly string[],
+  files: ClassFiles,
+): { train: ClassFiles; test: ClassFiles } {
+  const halves = files.map((paths, label) => {
+    const name = classNames[label] as string
+    if (paths.length < 2) {
+      throw new Error(
+        `${source.describe(paths[0] as string)}: class ${JSON.stringify(name)} must have 2 images or more, one of ` +
+          `them for testing, got ${paths.length}`,
+      )
+    }
+    const { train, test } = keepForTest(paths.length, `test images of ${name}`)
+    const at = (positions: Int32Array): string[] => Array.from(positions, place => paths[place] as string)
+    return { train: at(train), test: at(test) }
+  })
+  return { train: halves.map(({ train }) => train), test: halves.map(({ test }) => test) }
+}
+
+/** The images of a half in their nested order: all of them, or as many as asked with the classes in balance. */
+function half(
+  source: DataSource,
+  classNames: readonly string[],
+  files: ClassFiles,
+  asked: number | undefined,
+  seed: number,
+): CatalogHalf {
+  if (asked !== undefined) checkEnough(classNames, files, asked)
+  const paths = files.flat()
+  const labels = Int32Array.from(files.flatMap((inClass, label) => inClass.map(() => label)))
+  const order = nestedOrder({ labels, classNames, count: labels.length }, seed).subarray(0, asked)
+  const path = (position: number): string => paths[order[position] as number] as string
+  return {
+    count: order.length,
+    labels: order.map(place => labels[place] as number),
+    name: position => source.describe(path(position)),
+    encoded: position => source.read(path(position)),
+  }
+}
+
+function checkEnough(classNames: readonly string[], files: ClassFiles, asked: number): void {
+  for (const [label, paths] of files.entries()) {
+    const share = Math.ceil((asked - label) / classNames.length)
+    if (paths.length >= share) continue
+    throw new RangeError(
+      `image-folder: class ${label} "${classNames[label]}" must have ${share} images, got ${paths.length} ` +
+        `(${asked} images of ${classNames.length} classes asked)`,
+    )
+  }
+}

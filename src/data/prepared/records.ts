@@ -1,0 +1,203 @@
+import type { ImageShape } from '../../shapes.js'
+import type { DataSource } from '../data-source.js'
+import type { HalfName } from '../datasets/dataset.js'
+import { splitRecords } from '../formats/tfrecord.js'
+import type { ImageRecords } from '../image-records.js'
+import type { ImageBatch } from '../image-set.js'
+import { readPreparedImage } from './encoded-image.js'
+import { checkIndex, type PreparedIndex, readIndex } from './index-file.js'
+import type { PreparedHalf, PreparedManifest, PreparedShard } from './manifest.js'
+
+/** Shards that are read at a time. */
+const shardsAtOnce = 4
+/** Records that are not asked for are read along where that joins two reads, up to so many bytes. */
+const gapBytes = 2 ** 15
+/** What one read takes at most, in bytes, unless a record is longer. */
+const readBytes = 2 ** 22
+
+/**
+ * The training or the test images of a prepared folder, as images that can be read.
+ *
+ * @param source the folder
+ * @param samples how many; all of them by default
+ * @throws RangeError naming the class that has too few images, how many there are and how many were asked for;
+ *   RangeError or Error when the index is damaged or missing
+ */
+export async function preparedRecords(
+  source: DataSource,
+  manifest: PreparedManifest,
+  half: HalfName,
+  samples?: number,
+): Promise<ImageRecords> {
+  const described = halfOf(manifest, half, source)
+  const { shape, classNames, groupNames, cells } = manifest
+  const name = source.describe(described.index.file)
+  const index = readIndex(await source.read(described.index.file), name, described.count)
+  // Once, here, so that a stream need not.
+  checkIndex(index, manifest, half, name)
+  const count = samples ?? described.count
+  if (samples !== undefined) checkAsked(manifest, described, half, samples, source.describe(''))
+  const { labels, groups, trueCell, objectBox } = index
+  return {
+    count,
+    shape,
+    classNames,
+    labels: labels.subarray(0, count),
+    ...(groupNames && groups && { groupNames, groups: groups.subarray(0, count) }),
+    ...(cells && trueCell && { cells, trueCell: trueCell.subarray(0, count) }),
+    ...(objectBox && { objectBox: objectBox.subarray(0, 4 * count) }),
+    read: positions => readImages({ source, shape, index, half: described }, positions),
+  }
+}
+
+function halfOf(manifest: PreparedManifest, half: HalfName, source: DataSource): PreparedHalf {
+  const described = manifest[half]
+  if (described) return described
+  throw new RangeError(`${source.describe('')}: half must be one that was prepared, got ${half}`)
+}
+
+/** Classes take turns, so of so many images each class must have its share; groups have theirs as in the whole. */
+function checkAsked(
+  manifest: PreparedManifest,
+  described: PreparedHalf,
+  half: HalfName,
+  samples: number,
+  folder: string,
+): void {
+  const { classNames, groupNames } = manifest
+  const { count, classCounts, groupCounts } = described
+  const classes = classNames.map((name, label) => {
+    const asked = Math.ceil((samples - label) / classNames.length)
+    return { what: `class ${label} "${name}"`, asked, found: classCounts[label] ?? 0 }
+  })
+  const groups = (groupNames ?? []).map((name, group) => {
+    const found = groupCounts?.[group] ?? 0
+    return { what: `group ${group} "${name}"`, asked: Math.ceil((samples * found) / count), found }
+  })
+  const short = [...classes, ...groups].filter(({ asked, found }) => found < asked)
+  if (short.length === 0) return
+  const list = short.map(({ what, asked, found }) => `${what} must have ${asked} images, got ${found}`)
+  throw new RangeError(`${folder}: ${list.join('; ')} (${samples} ${half} images asked, ${count} prepared)`)
+}
+
+/** What images are read from. */
+interface Stored {
+  readonly source: DataSource
+  readonly shape: ImageShape
+  readonly index: PreparedIndex
+  readonly half: PreparedHalf
+}
+
+/** An image that is asked for: where it is stored, and where it goes. */
+interface Wanted {
+  readonly position: number
+  readonly slot: number
+}
+
+async function readImages(stored: Stored, positions: Int32Array): Promise<ImageBatch> {
+  const { shape, index } = stored
+  const imageBytes = shape[0] * shape[1] * shape[2]
+  const images = new Uint8Array(positions.length * imageBytes)
+  const queue = byShard(stored.half, positions)
+  const work = async (): Promise<void> => {
+    for (let task = queue.pop(); task; task = queue.pop()) {
+      await readShard(stored, task, (slot, pixels) => images.set(pixels, slot * imageBytes))
+    }
+  }
+  await Promise.all(Array.from({ length: shardsAtOnce }, work))
+  const { groups } = index
+  return {
+    images,
+    labels: positions.map(position => index.labels[position] as number),
+    ...(groups && { groups: positions.map(position => groups[position] as number) }),
+    count: positions.length,
+  }
+}
+
+/** What is wanted of one shard. */
+interface ShardTask {
+  readonly shard: PreparedShard
+  /** Position of its first record. */
+  readonly first: number
+  /** Ascending in their positions. */
+  readonly wanted: Wanted[]
+}
+
+function byShard({ shards }: PreparedHalf, positions: Int32Array): ShardTask[] {
+  const sorted = Array.from(positions, (position, slot) => ({ position, slot }))
+  sorted.sort((a, b) => a.position - b.position)
+  const tasks: ShardTask[] = []
+  let first = 0
+  let next = 0
+  for (const shard of shards) {
+    const wanted: Wanted[] = []
+    for (let item = sorted[next]; item && item.position < first + shard.records; item = sorted[++next]) {
+      wanted.push(item)
+    }
+    if (wanted.length > 0) tasks.push({ shard, first, wanted })
+    first += shard.records
+  }
+  return tasks
+}
+
+/** Reads what is wanted of a shard in as few reads as sensible; checksums of all that is read are checked. */
+async function readShard(
+  { source, shape, index, half }: Stored,
+  { shard, first, wanted }: ShardTask,
+  put: (slot: number, pixels: Uint8Array) => void,
+): Promise<void> {
+  const name = source.describe(shard.file)
+  const endOf = (position: number): number =>
+    position + 1 < first + shard.records ? (index.offsets[position + 1] as number) : shard.bytes
+  const file = await source.open(shard.file)
+  try {
+    if (file.length !== shard.bytes) {
+      throw new RangeError(`${name}: file must be ${shard.bytes} bytes long, got ${file.length}`)
+    }
+    for (const run of runsOf(wanted, index.offsets, endOf)) {
+      const [from, to] = [run[0] as Wanted, run.at(-1) as Wanted]
+      const offset = index.offsets[from.position] as number
+      const bytes = await file.slice(offset, endOf(to.position))
+      const records = splitRecords(bytes, { name, first: from.position - first, offset })
+      for (const { position, slot } of run) {
+        const record = records[position - from.position]
+        const where = `${name}: record ${position - first}`
+        if (!record)
+          throw new RangeError(`${where} must be where the index says, got ${records.length} records`)
+        const image = readPreparedImage(record, shape, where)
+        if (image.label !== index.labels[position]) {
+          throw new RangeError(
+            `${where} must have the label ${index.labels[position]} of ${half.index.file}, got ${image.label}`,
+          )
+        }
+        put(slot, image.pixels)
+      }
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+/** Joins neighbours to runs that are read at once. */
+function runsOf(
+  wanted: readonly Wanted[],
+  offsets: Float64Array,
+  endOf: (position: number) => number,
+): Wanted[][] {
+  const runs: Wanted[][] = []
+  let run: Wanted[] = []
+  let start = 0
+  let end = 0
+  for (const item of wanted) {
+    const offset = offsets[item.position] as number
+    const joins = offset - end <= gapBytes && endOf(item.position) - start <= readBytes
+    if (run.length === 0 || !joins) {
+      run = []
+      runs.push(run)
+      start = offset
+    }
+    run.push(item)
+    end = endOf(item.position)
+  }
+  return runs
+}

@@ -1,0 +1,231 @@
+import type { PatchGate } from '../../layers/moe/patch-gate.js'
+import type { PatchMoE } from '../../layers/moe/patch-moe.js'
+import { type PatchGrid, patchGrid, type WindowTable, windowTable } from '../../layers/moe/patches.js'
+import type { RoutingRule } from '../../layers/moe/routing.js'
+import type { TwoLayerExperts } from '../../layers/moe/two-layer-experts.js'
+import type { Size2D } from '../../shapes.js'
+import type { Constant, Value } from './graph.js'
+import { floats, type GraphBuilder, number } from './graph-builder.js'
+import { normalization, withActivation } from './layer-lowerings.js'
+import type { ExportedLayer, Lowering } from './lowering.js'
+
+/** Numbers of the patches that are kept, and what multiplies them: (B,K,L). */
+interface ChosenPatches {
+  readonly indices: Value
+  readonly gates: Value
+}
+
+/**
+ * A PatchMoE as it computes: scores, the L best patches of each expert, their windows gathered, convolved, weighed
+ * and put back; work stays proportional to L/N.
+ */
+const patchMoE: Lowering = (exported, [x], build) => {
+  const layer = exported.layer as PatchMoE
+  const map = x as Value
+  const chosen = choose(build, map, exported.weight('router'), layer, layer.grid)
+  const outputs = expertOutputs(exported, layer, build, map, chosen.indices) // (K, B L h w, F)
+  return putBack(build, map, weigh(build, outputs, chosen.gates, layer), chosen.indices, layer)
+}
+
+function expertOutputs(
+  exported: ExportedLayer,
+  layer: PatchMoE,
+  build: GraphBuilder,
+  map: Value,
+  indices: Value,
+): Value {
+  const { kernelSize, numExperts, filters, grid } = layer
+  const halo = layer.border === 'halo'
+  const reach: Size2D = halo ? [(kernelSize[0] - 1) / 2, (kernelSize[1] - 1) / 2] : [0, 0]
+  const windows = dispatch(build, map, indices, windowTable(grid, reach))
+  const active = preActivate(exported, layer, build, windows)
+  const convolved = convolve(exported.weight('kernel'), layer, build, active)
+  const bias = exported.optionalWeight('bias')
+  const own = filters / numExperts
+  const shifted = bias ? build.binary('add', convolved, floats(bias.data, [numExperts, 1, own])) : convolved
+  return withActivation(exported, build, shifted)
+}
+
+/** Scores every patch and keeps the best of each expert. */
+function choose(
+  build: GraphBuilder,
+  map: Value,
+  router: Constant,
+  rule: RoutingRule,
+  grid: PatchGrid,
+): ChosenPatches {
+  const experts = router.shape[3] as number
+  const scored = build.convolution(map, router, { strides: grid.patch }) // (B, H/h, W/w, K)
+  const asComputed = build.transpose(build.reshape(scored, [null, grid.count, experts]), [0, 2, 1])
+  const notFinite = nanWhereNotFinite(build, asComputed)
+  const scores = build.binary('add', asComputed, notFinite)
+  const { values, indices } = build.top(scores, rule.patchesPerExpert)
+  if (rule.gate === 'uniform') {
+    const ones = floats(new Float32Array(rule.patchesPerExpert).fill(1), [1, 1, rule.patchesPerExpert])
+    return { indices, gates: build.binary('add', notFinite, ones) }
+  }
+  const shares =
+    rule.gate === 'softmax-selected'
+      ? build.softmax(values)
+      : // Softmax keeps the order, so its largest values belong to the patches already chosen.
+        build.top(build.softmax(scores), rule.patchesPerExpert).values
+  if (rule.gateScale === 'none') return { indices, gates: shares }
+  const factor = rule.gate === 'softmax-all' ? grid.count : rule.patchesPerExpert
+  return { indices, gates: build.binary('mul', shares, number(factor)) }
+}
+
+/**
+ * (B,K,1): NaN where one of an expert's scores (B,K,N) is NaN or infinite, else 0.
+ *
+ * It is s relu(-s) of the sum s of magnitudes: 0 for a finite s, NaN for infinity times 0. A product with the constant 0
+ * would do, were it not for optimizers of graphs that take it for 0.
+ */
+function nanWhereNotFinite(build: GraphBuilder, scores: Value): Value {
+  const magnitudes = build.binary('max', scores, build.binary('mul', scores, number(-1)))
+  const sum = build.reduce(magnitudes, 'sum', [2], true)
+  return build.binary('mul', sum, build.unary(build.binary('mul', sum, number(-1)), 'relu'))
+}
+
+/** (K, B L, window height, window width, C), zero outside the map; with `inside` where that can be. */
+interface Dispatched {
+  readonly windows: Value
+  readonly inside?: Value
+}
+
+function dispatch(build: GraphBuilder, map: Value, indices: Value, table: WindowTable): Dispatched {
+  const channels = map.shape[3] as number
+  const experts = indices.shape[1] as number
+  const rows = build.reshape(windowRows(build, map, indices, table), [null])
+  const view = build.reshape(map, [null, table.unit * channels])
+  const shape = [experts, null, ...table.window]
+  const windows = build.reshape(build.gather(view, rows), [...shape, channels])
+  if (!table.inside) return { windows }
+  const known = floats(table.inside, [table.grid.count, table.rowsPerWindow])
+  const inside = build.gather(known, build.transpose(indices, [1, 0, 2]))
+  const mask = build.reshape(inside, [...shape, 1])
+  return { windows: build.binary('mul', windows, mask), inside: mask }
+}
+
+/** (K,B,L,R): rows of the map, in the whole batch, that the kept patches take. */
+function windowRows(build: GraphBuilder, map: Value, indices: Value, table: WindowTable): Value {
+  const lookup: Constant = { shape: [table.grid.count, table.rowsPerWindow], data: table.rows }
+  const within = build.gather(lookup, build.transpose(indices, [1, 0, 2]))
+  const starts = build.batchStarts(map, table.rowsPerImage)
+  return build.binary('add', within, build.reshape(starts, [1, null, 1, 1]))
+}
+
+function preActivate(
+  exported: ExportedLayer,
+  layer: PatchMoE,
+  build: GraphBuilder,
+  { windows, inside }: Dispatched,
+): Value {
+  if (layer.preActivation === 'none') return windows
+  if (layer.preActivation === 'relu') return build.unary(windows, 'relu')
+  const weights = {
+    gamma: exported.weight('gamma'),
+    beta: exported.weight('beta'),
+    mean: exported.weight('moving_mean'),
+    variance: exported.weight('moving_variance'),
+  }
+  const { scale, shift } = normalization(weights, exported)
+  const shape = [layer.numExperts, 1, 1, 1, weights.mean.shape[1] as number]
+  const scaled = build.binary('mul', windows, floats(scale.data, shape))
+  const active = build.unary(build.binary('add', scaled, floats(shift.data, shape)), 'relu')
+  return inside ? build.binary('mul', active, inside) : active
+}
+
+/** (K, B L h w, F). */
+function convolve(kernel: Constant, layer: PatchMoE, build: GraphBuilder, windows: Value): Value {
+  const { numExperts } = layer
+  const channels = kernel.shape[2] as number
+  const own = layer.filters / numExperts
+  if (layer.kernelSize.every(side => side === 1)) {
+    const rows = build.reshape(windows, [numExperts, null, channels])
+    return build.batchedProduct(rows, matrixPerExpert(kernel, numExperts))
+  }
+  const outputs = build.expertConvolution(windows, kernel, layer.border === 'halo' ? 'valid' : 'same')
+  return build.reshape(outputs, [numExperts, null, own])
+}
+
+/** (...,K F) -> (K, all the rest, F). */
+function matrixPerExpert({ data, shape }: Constant, experts: number): Constant {
+  const columns = shape.at(-1) as number
+  const [rows, own] = [data.length / columns, columns / experts]
+  const sorted = new Float32Array(data.length)
+  for (let i = 0; i < data.length; i++) {
+    const [row, column] = [Math.floor(i / columns), i % columns]
+    const expert = Math.floor(column / own)
+    sorted[(expert * rows + row) * own + (column % own)] = data[i] as number
+  }
+  return { shape: [experts, rows, own], data: sorted }
+}
+
+/** Outputs (K, B L h w, F) times the gate (B,K,L) of the patch that each row belongs to. */
+function weigh(build: GraphBuilder, outputs: Value, gates: Value, layer: PatchMoE): Value {
+  const own = layer.filters / layer.numExperts
+  const pixels = layer.patchSize[0] * layer.patchSize[1]
+  const sorted = build.reshape(build.transpose(gates, [1, 0, 2]), [layer.numExperts, null, 1, 1])
+  const patches = build.reshape(outputs, [layer.numExperts, null, pixels, own])
+  return build.binary('mul', patches, sorted)
+}
+
+/** Puts the experts' outputs where their patches lie: (B,H,W,K F), zero elsewhere. */
+function putBack(build: GraphBuilder, map: Value, outputs: Value, indices: Value, layer: PatchMoE): Value {
+  const { numExperts, filters, grid } = layer
+  const pixels = windowTable(grid, [0, 0], 1)
+  // Within a pixel expert by expert: expert s owns channels [s F, (s+1) F).
+  const lookup = { shape: [grid.count, pixels.rowsPerWindow], data: pixels.rows.map(row => row * numExperts) }
+  const within = build.gather(lookup, build.transpose(indices, [1, 0, 2])) // (K,B,L,hw)
+  const rowsPerImage = pixels.rowsPerImage * numExperts
+  const starts = build.reshape(build.batchStarts(map, rowsPerImage), [1, null, 1, 1])
+  const experts = { shape: [numExperts, 1, 1, 1], data: Int32Array.from({ length: numExperts }, (_, s) => s) }
+  const rows = build.reshape(build.binary('add', build.binary('add', within, starts), experts), [null])
+  const updates = build.reshape(outputs, [null, filters / numExperts])
+  const view = build.scatter(rows, updates, map, rowsPerImage)
+  return build.reshape(view, [null, ...grid.map, filters])
+}
+
+/** The masking gate of the published code: the gates in their places, times the map. */
+const patchGate: Lowering = (exported, [x], build) => {
+  const layer = exported.layer as PatchGate
+  const map = x as Value
+  const [, height, width, channels] = map.shape as [null, number, number, number]
+  const grid = patchGrid([height, width], layer.patchSize, 'exportGraph')
+  const { cells, patch, count } = grid
+  const { indices, gates } = choose(build, map, exported.weight('router'), layer, grid) // (B,1,L)
+  const starts = build.reshape(build.batchStarts(map, count), [null, 1, 1])
+  const rows = build.reshape(build.binary('add', indices, starts), [null])
+  const strengths = build.reshape(gates, [null, 1])
+  const mask = build.scatter(rows, strengths, map, count)
+  const bands = build.reshape(map, [null, patch[0], cells[1], patch[1] * channels])
+  const weighed = build.binary('mul', bands, build.reshape(mask, [null, 1, cells[1], 1]))
+  return build.reshape(weighed, map.shape)
+}
+
+/** Eq. (1): kept patches times the neurons of each expert, ReLU, gates, the mean over patches, the head. */
+const twoLayerExperts: Lowering = (exported, [x], build) => {
+  const layer = exported.layer as TwoLayerExperts
+  const map = x as Value
+  const { numExperts, patchesPerExpert, hiddenUnits, grid } = layer
+  const rule = { patchesPerExpert, gate: layer.gate, gateScale: 'none' } as const
+  const { indices, gates } = choose(build, map, exported.weight('router'), rule, grid)
+  const { windows } = dispatch(build, map, indices, windowTable(grid, [0, 0]))
+  const neurons = matrixPerExpert(exported.weight('kernel'), numExperts) // (K, hwC, m/K)
+  const patches = build.reshape(windows, [numExperts, null, neurons.shape[1] as number])
+  const active = build.unary(build.batchedProduct(patches, neurons), 'relu') // (K, B L, m/K)
+  const perRow = build.reshape(build.transpose(gates, [1, 0, 2]), [numExperts, null, 1])
+  const weighed = build.binary('mul', active, perRow)
+  const own = hiddenUnits / numExperts
+  const summed = build.reduce(build.reshape(weighed, [numExperts, null, patchesPerExpert, own]), 'sum', [2])
+  const hidden = build.reshape(build.transpose(summed, [1, 0, 2]), [null, hiddenUnits])
+  const divisor = layer.normalizer === 'selected' ? patchesPerExpert : grid.count
+  return build.dense(build.binary('div', hidden, number(divisor)), exported.weight('head'))
+}
+
+/** The layers of this library that choose patches, by class name. */
+export const mixtureLowerings: Readonly<Record<string, Lowering>> = {
+  PatchGate: patchGate,
+  PatchMoE: patchMoE,
+  TwoLayerExperts: twoLayerExperts,
+}

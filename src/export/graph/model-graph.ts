@@ -1,0 +1,165 @@
+import * as tfl from '@tensorflow/tfjs-layers'
+import { type FeedingOptions, LAYOUTS, PIXELS } from '../feeding.js'
+import { nameInLayer } from '../weights/weights.js'
+import { foldAffine } from './fold-affine.js'
+import type { Constant, Dimension, Graph, GraphInput, Layout, Value } from './graph.js'
+import { GraphBuilder, number } from './graph-builder.js'
+import { layerLowerings } from './layer-lowerings.js'
+import type { ExportedLayer, Lowering } from './lowering.js'
+import { mixtureLowerings } from './mixture-lowerings.js'
+
+const lowerings: Readonly<Record<string, Lowering>> = { ...layerLowerings, ...mixtureLowerings }
+
+/**
+ * Writes a tfjs model as a graph of simple operations, for inference: BatchNorm folded into the convolution before it or
+ * one factor and offset a channel, dropout left out, mixtures as the sparse operations that they are. Nested models
+ * are entered, shared layers are written as often as they are used.
+ *
+ * @param model with inputs of fixed size but for the batch
+ * @throws Error naming the layer and its position when one cannot be exported; RangeError when a size is not fixed or
+ *   an option has no such value
+ */
+export async function modelGraph(
+  model: tfl.LayersModel,
+  { layout = 'nhwc', pixels = 'float32' }: FeedingOptions = {},
+): Promise<Graph> {
+  oneOf(LAYOUTS, layout, 'layout')
+  oneOf(PIXELS, pixels, 'pixels')
+  if (!model.outputs?.length) {
+    throw new Error(`exportGraph: model must have known shapes, got ${model.name} without outputs`)
+  }
+  refuseUnknown(model, '')
+  const build = new GraphBuilder()
+  const weights = await readWeights(model)
+  const inputs = model.inputs.map((input, i) =>
+    graphInput(build, input, model.inputNames[i] ?? '', layout, pixels),
+  )
+  const fed = inputs.map(input => feed(build, input))
+  const values = new ModelWriter(build, weights).write(model, fed, '')
+  const names = new Set<string>(inputs.map(({ name }) => name))
+  const outputs = values.map((value, i) => ({ name: unused(model.outputNames[i] ?? 'output', names), value }))
+  return foldAffine({ name: model.name, inputs, outputs, nodes: build.nodes })
+}
+
+function oneOf(known: readonly string[], value: string, name: string): void {
+  if (known.includes(value)) return
+  throw new RangeError(`exportGraph: ${name} must be ${known.join(' or ')}, got ${value}`)
+}
+
+/** Looks at every layer before any work is done. */
+function refuseUnknown(model: tfl.LayersModel, prefix: string): void {
+  for (const layer of model.layers) {
+    if (layer instanceof tfl.LayersModel) refuseUnknown(layer, `${prefix}${layer.name}/`)
+    else if (layer.getClassName() !== 'InputLayer' && !Object.hasOwn(lowerings, layer.getClassName())) {
+      throw new Error(
+        `exportGraph: ${placeOf(layer, model, prefix)} must be of a kind that can be exported, ` +
+          `got ${layer.getClassName()} (these can: ${Object.keys(lowerings).sort().join(', ')})`,
+      )
+    }
+  }
+}
+
+function placeOf(layer: tfl.layers.Layer, model: tfl.LayersModel, prefix: string): string {
+  const where = prefix === '' ? '' : ` of ${prefix.slice(0, -1)}`
+  return `layer "${layer.name}" (${model.layers.indexOf(layer) + 1} of ${model.layers.length} layers${where})`
+}
+
+function graphInput(
+  build: GraphBuilder,
+  input: tfl.SymbolicTensor,
+  name: string,
+  layout: Layout,
+  pixels: 'float32' | 'uint8',
+): GraphInput {
+  const [batch = null, ...sides] = input.shape
+  if (sides.some(side => side === null)) {
+    throw new RangeError(
+      `exportGraph: input ${name} must have a fixed size, got [${sides.map(side => side ?? 'any').join(', ')}]`,
+    )
+  }
+  const isMap = sides.length === 3
+  const [height = null, width = null, channels = null] = sides
+  const shape = isMap && layout === 'nchw' ? [batch, channels, height, width] : [batch, ...sides]
+  const type = isMap && pixels === 'uint8' ? 'uint8' : 'float'
+  return { name, value: build.input(name, shape, type), layout: isMap ? layout : 'nhwc' }
+}
+
+/** Brings an input to what the first layer takes. */
+function feed(build: GraphBuilder, { name, value, layout }: GraphInput): Value {
+  build.layer = `${name}_pixels`
+  const floats = value.type === 'uint8' ? build.binary('div', build.toFloat(value), number(255)) : value
+  return layout === 'nchw' ? build.transpose(floats, [0, 2, 3, 1]) : floats
+}
+
+function unused(name: string, taken: Set<string>): string {
+  let free = name
+  for (let count = 1; taken.has(free); count++) free = `${name}_${count}`
+  taken.add(free)
+  return free
+}
+
+type WeightTable = ReadonlyMap<tfl.LayerVariable, Constant>
+
+async function readWeights(model: tfl.LayersModel): Promise<WeightTable> {
+  const entries = model.weights.map(async (weight): Promise<[tfl.LayerVariable, Constant]> => {
+    const tensor = weight.read()
+    return [weight, { shape: tensor.shape, data: Float32Array.from(await tensor.data()) }]
+  })
+  return new Map(await Promise.all(entries))
+}
+
+/** Follows a model from its outputs to its inputs, and writes each application of a layer once. */
+class ModelWriter {
+  private readonly build: GraphBuilder
+  private readonly weights: WeightTable
+
+  constructor(build: GraphBuilder, weights: WeightTable) {
+    this.build = build
+    this.weights = weights
+  }
+
+  write(model: tfl.LayersModel, inputs: readonly Value[], prefix: string): Value[] {
+    const known = new Map(model.inputs.map((input, i) => [input, inputs[i] as Value]))
+    const applied = new Map<tfl.layers.Layer, Map<number, readonly Value[]>>()
+    const visit = (tensor: tfl.SymbolicTensor): Value => {
+      const given = known.get(tensor)
+      if (given) return given
+      const layer = tensor.sourceLayer
+      const ofLayer = applied.get(layer) ?? new Map<number, readonly Value[]>()
+      applied.set(layer, ofLayer)
+      let outputs = ofLayer.get(tensor.nodeIndex)
+      if (!outputs) {
+        outputs = this.apply(model, layer, tensor, tensor.inputs.map(visit), prefix)
+        ofLayer.set(tensor.nodeIndex, outputs)
+      }
+      return outputs[tensor.tensorIndex] ?? (outputs[0] as Value)
+    }
+    return model.outputs.map(visit)
+  }
+
+  private apply(
+    model: tfl.LayersModel,
+    layer: tfl.layers.Layer,
+    output: tfl.SymbolicTensor,
+    inputs: readonly Value[],
+    prefix: string,
+  ): readonly Value[] {
+    const name = prefix + layer.name
+    if (layer instanceof tfl.LayersModel) return this.write(layer, inputs, `${name}/`)
+    this.build.layer = name
+    const lower = lowerings[layer.getClassName()] as Lowering
+    return [lower(this.exported(layer, output.shape, placeOf(layer, model, prefix)), inputs, this.build)]
+  }
+
+  private exported(layer: tfl.layers.Layer, outputShape: readonly Dimension[], place: string): ExportedLayer {
+    const found = new Map(layer.weights.map(weight => [nameInLayer(weight), this.weights.get(weight)]))
+    const refuse = (got: string): never => {
+      throw new Error(
+        `exportGraph: ${place} must be one that can be exported, got ${layer.getClassName()} with ${got}`,
+      )
+    }
+    const optionalWeight = (name: string) => found.get(name)
+    const weight = (name: string) => found.get(name) ?? refuse(`no weight ${name}`)
+    return { layer, config: layer.getConfig(), outputShape, weight, optionalWeight, refuse }
+  }
+}

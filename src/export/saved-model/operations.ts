@@ -1,0 +1,242 @@
+import {
+  type ElementType,
+  isConstant,
+  type Operand,
+  type Operation,
+  type Sliding,
+  type UnaryFunction,
+  type Value,
+} from '../graph/graph.js'
+import { list, tensorflowType, text } from './messages.js'
+import type { TensorFlowWriter } from './writer.js'
+
+type Kind = Operation['kind']
+type OfKind<K extends Kind> = Extract<Operation, { kind: K }>
+/** Returns the name of the first output. */
+type Write<K extends Kind> = (
+  operation: OfKind<K>,
+  hint: string,
+  writer: TensorFlowWriter,
+  y: Value,
+) => string
+
+/** Adds an operation of the graph to a TensorFlow graph. */
+export function writeTensorFlow(
+  operation: Operation,
+  outputs: readonly Value[],
+  writer: TensorFlowWriter,
+): void {
+  const [first, second] = outputs as [Value, Value | undefined]
+  const write = writers[operation.kind] as Write<Kind>
+  const name = write(operation, first.name, writer, first)
+  writer.define(first, name)
+  if (second) writer.define(second, `${name}:1`)
+}
+
+const INT = { type: tensorflowType.int }
+const FLOAT = { type: tensorflowType.float }
+
+const unaryNames: Readonly<Record<UnaryFunction, string>> = {
+  relu: 'Relu',
+  sigmoid: 'Sigmoid',
+  tanh: 'Tanh',
+  elu: 'Elu',
+  selu: 'Selu',
+  softplus: 'Softplus',
+  softsign: 'Softsign',
+  exp: 'Exp',
+  erf: 'Erf',
+  sqrt: 'Sqrt',
+}
+const binaryNames = {
+  add: 'AddV2',
+  sub: 'Sub',
+  mul: 'Mul',
+  div: 'RealDiv',
+  max: 'Maximum',
+  min: 'Minimum',
+} as const
+const reduceNames = { mean: 'Mean', max: 'Max', sum: 'Sum' } as const
+
+const writers: { readonly [K in Kind]: Write<K> } = {
+  convolution(operation, hint, writer) {
+    const { x, kernel, bias, depthwise } = operation
+    const op = depthwise ? 'DepthwiseConv2dNative' : 'Conv2D'
+    const inputs = [writer.named(x), writer.constant(kernel, `${hint}_kernel`)]
+    const attributes = slidingAttributes(operation)
+    if (!bias) return writer.floats(op, inputs, hint, attributes)
+    const product = writer.floats(op, inputs, `${hint}_product`, attributes)
+    return writer.floats('BiasAdd', [product, writer.constant(bias, `${hint}_bias`)], hint)
+  },
+
+  'transposed-convolution'({ x, kernel, strides, padding }, hint, writer, y) {
+    const sides = [
+      batchLength(x, writer, hint),
+      ...y.shape.slice(1).map(side => scalar(side as number, writer)),
+    ]
+    const shape = writer.emit('Pack', sides, `${hint}_shape`, { N: { i: 4 }, T: INT, axis: { i: 0 } })
+    const inputs = [shape, writer.constant(kernel, `${hint}_kernel`), writer.named(x)]
+    return writer.floats('Conv2DBackpropInput', inputs, hint, {
+      strides: list([1, ...strides, 1]),
+      padding: text(padding.toUpperCase()),
+    })
+  },
+
+  dense({ x, kernel, bias }, hint, writer) {
+    const weights = writer.constant(kernel, `${hint}_kernel`)
+    const op = x.shape.length === 2 ? 'MatMul' : 'BatchMatMulV2'
+    if (!bias) return writer.floats(op, [writer.named(x), weights], hint)
+    const product = writer.floats(op, [writer.named(x), weights], `${hint}_product`)
+    return writer.floats('BiasAdd', [product, writer.constant(bias, `${hint}_bias`)], hint)
+  },
+
+  'batched-product': ({ x, matrices }, hint, writer) =>
+    writer.floats('BatchMatMulV2', [writer.named(x), writer.constant(matrices, `${hint}_matrices`)], hint),
+
+  affine({ x, scale, shift }, hint, writer) {
+    const product = writer.floats('Mul', [writer.named(x), writer.named(scale)], `${hint}_scaled`)
+    return writer.floats('AddV2', [product, writer.named(shift)], hint)
+  },
+
+  unary: ({ x, function: name }, hint, writer) => writer.floats(unaryNames[name], [writer.named(x)], hint),
+
+  binary: ({ a, b, function: name }, hint, writer, y) =>
+    writer.emit(binaryNames[name], [writer.named(a), writer.named(b)], hint, { T: typeOf(y.type) }),
+
+  clip({ x, low, high }, hint, writer) {
+    const limits = [low, high].map(limit =>
+      writer.constant({ data: Float32Array.of(limit), shape: [] }, 'limit'),
+    )
+    return writer.floats('ClipByValue', [writer.named(x), ...limits], hint)
+  },
+
+  'leaky-relu': ({ x, slope }, hint, writer) =>
+    writer.floats('LeakyRelu', [writer.named(x)], hint, { alpha: { f: slope } }),
+
+  softmax: ({ x, logarithm }, hint, writer) =>
+    writer.floats(logarithm ? 'LogSoftmax' : 'Softmax', [writer.named(x)], hint),
+
+  pool: ({ x, size, function: name, strides, padding }, hint, writer) =>
+    writer.floats(name === 'max' ? 'MaxPool' : 'AvgPool', [writer.named(x)], hint, {
+      ksize: list([1, ...size, 1]),
+      strides: list([1, ...strides, 1]),
+      padding: text(padding.toUpperCase()),
+    }),
+
+  reduce({ x, function: name, axes, keep }, hint, writer) {
+    const inputs = [writer.named(x), writer.integers(axes, `${hint}_axes`)]
+    return writer.floats(reduceNames[name], inputs, hint, { Tidx: INT, keep_dims: { b: keep } })
+  },
+
+  concat({ inputs, axis }, hint, writer) {
+    const names = [...inputs.map(input => writer.named(input)), scalar(axis, writer)]
+    return writer.floats('ConcatV2', names, hint, { N: { i: inputs.length }, Tidx: INT })
+  },
+
+  reshape({ x, shape }, hint, writer) {
+    const sides = shape.map(side => side ?? -1)
+    const inputs = [writer.named(x), writer.integers(sides, `${hint}_shape`)]
+    return writer.emit('Reshape', inputs, hint, { T: typeOf(x.type), Tshape: INT })
+  },
+
+  transpose({ x, order }, hint, writer) {
+    const inputs = [writer.named(x), writer.integers(order, `${hint}_order`)]
+    return writer.emit('Transpose', inputs, hint, { T: typeOf(x.type), Tperm: INT })
+  },
+
+  pad({ x, amounts }, hint, writer) {
+    const inputs = [writer.named(x), writer.integers(amounts.flat(), `${hint}_amounts`, [amounts.length, 2])]
+    return writer.floats('Pad', inputs, hint, { Tpaddings: INT })
+  },
+
+  crop({ x, amounts }, hint, writer) {
+    const begin = amounts.map(([before]) => before)
+    const size = x.shape.map((side, axis) =>
+      side === null ? -1 : side - (amounts[axis] ?? [0, 0]).reduce((sum, part) => sum + part, 0),
+    )
+    const inputs = [
+      writer.named(x),
+      writer.integers(begin, `${hint}_begin`),
+      writer.integers(size, `${hint}_size`),
+    ]
+    return writer.floats('Slice', inputs, hint, { Index: INT })
+  },
+
+  resize({ x, mode }, hint, writer, y) {
+    const size = writer.integers(y.shape.slice(1, 3) as number[], `${hint}_size`)
+    const op = mode === 'bilinear' ? 'ResizeBilinear' : 'ResizeNearestNeighbor'
+    return writer.floats(op, [writer.named(x), size], hint)
+  },
+
+  'to-float': ({ x }, hint, writer) =>
+    writer.emit('Cast', [writer.named(x)], hint, { SrcT: typeOf(x.type), DstT: FLOAT }),
+
+  top: ({ x, count }, hint, writer) =>
+    writer.floats('TopKV2', [writer.named(x), scalar(count, writer)], hint, { sorted: { b: true } }),
+
+  gather({ table, rows }, hint, writer) {
+    const inputs = [writer.named(table), writer.named(rows), scalar(0, writer)]
+    const attributes = { Tparams: typeOf(elementType(table)), Tindices: INT, Taxis: INT }
+    return writer.emit('GatherV2', inputs, hint, attributes)
+  },
+
+  'batch-starts'({ like, step }, hint, writer) {
+    const inputs = [batchLength(like, writer, hint), scalar(step, writer)]
+    const end = writer.emit('Mul', inputs, `${hint}_end`, { T: INT })
+    return writer.emit('Range', [scalar(0, writer), end, scalar(step, writer)], hint, { Tidx: INT })
+  },
+
+  scatter({ rows, updates, like, rowsPerImage }, hint, writer) {
+    const inputs = [batchLength(like, writer, hint), scalar(rowsPerImage, writer)]
+    const count = writer.emit('Mul', inputs, `${hint}_rows`, { T: INT })
+    const sides = [count, scalar(updates.shape[1] as number, writer)]
+    const shape = writer.emit('Pack', sides, `${hint}_shape`, { N: { i: 2 }, T: INT, axis: { i: 0 } })
+    const column = [writer.named(rows), scalar(1, writer)]
+    const places = writer.emit('ExpandDims', column, `${hint}_places`, { T: INT, Tdim: INT })
+    const parts = [places, writer.named(updates), shape]
+    return writer.emit('ScatterNd', parts, hint, { T: FLOAT, Tindices: INT })
+  },
+
+  /** Expert by expert: not every version of TensorFlow convolves in groups on a CPU. */
+  'expert-convolution'({ windows, kernel, padding }, hint, writer) {
+    const experts = windows.shape[0] as number
+    const unpack = { num: { i: experts }, axis: { i: 0 } }
+    const maps = writer.floats('Unpack', [writer.named(windows)], `${hint}_windows`, unpack)
+    const split = [scalar(3, writer), writer.constant(kernel, `${hint}_kernel`)]
+    const kernels = writer.floats('Split', split, `${hint}_kernels`, { num_split: { i: experts } })
+    const slide = slidingAttributes({ strides: [1, 1], padding, dilations: [1, 1] })
+    const outputs = Array.from({ length: experts }, (_, s) =>
+      writer.floats('Conv2D', [`${maps}:${s}`, `${kernels}:${s}`], `${hint}_expert${s + 1}`, slide),
+    )
+    return writer.floats('Pack', outputs, hint, { N: { i: experts }, axis: { i: 0 } })
+  },
+}
+
+function typeOf(type: ElementType) {
+  return { type: tensorflowType[type] }
+}
+
+function elementType(operand: Operand): ElementType {
+  if (!isConstant(operand)) return operand.type
+  return operand.data instanceof Int32Array ? 'int' : 'float'
+}
+
+function slidingAttributes({ strides, padding, dilations }: Sliding) {
+  return {
+    strides: list([1, ...strides, 1]),
+    dilations: list([1, ...dilations, 1]),
+    padding: text(padding.toUpperCase()),
+  }
+}
+
+function scalar(value: number, writer: TensorFlowWriter): string {
+  return writer.integers([value], `number_${value}`, [])
+}
+
+/** The number of images, as a scalar. */
+function batchLength(like: Value, writer: TensorFlowWriter, hint: string): string {
+  const attributes = { T: typeOf(like.type), out_type: INT }
+  const sides = writer.emit('Shape', [writer.named(like)], `${hint}_sides`, attributes)
+  const gather = { Tparams: INT, Tindices: INT, Taxis: INT }
+  return writer.emit('GatherV2', [sides, scalar(0, writer), scalar(0, writer)], `${hint}_images`, gather)
+}

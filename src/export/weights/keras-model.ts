@@ -1,0 +1,48 @@
+import type * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
+import { disposeModel } from '../../models/dispose-model.js'
+import { checkedModel } from '../../topology/checked-model.js'
+import { loadKerasWeights, readKerasConfig } from './keras-weights.js'
+
+/** A network that came with its weights. */
+export interface KerasModel {
+  readonly model: tfl.LayersModel
+  /** Layers that got weights. */
+  readonly layers: number
+}
+
+/**
+ * Makes the network that a Keras file holds, with its weights, out of layers of tfjs.
+ *
+ * @param bytes of `.h5`, or of `model.weights.h5` in a `.keras` archive
+ * @param source its name, for errors
+ * @param config of the network where it is not in the file: `config.json` of the archive
+ * @returns undefined where there is no configuration, only weights; the caller disposes the model
+ * @throws Error naming the layer that tfjs does not have or has otherwise; as `loadKerasWeights` where the file is damaged
+ */
+export async function kerasModel(
+  bytes: Uint8Array,
+  source: string,
+  config?: unknown,
+): Promise<KerasModel | undefined> {
+  const written = config ?? (await readKerasConfig(bytes, source))
+  if (written === undefined) return undefined
+  const model = await built(written as object, source)
+  try {
+    return { model, layers: await loadKerasWeights(model, bytes, source, written) }
+  } catch (error) {
+    disposeModel(model)
+    throw error
+  }
+}
+
+async function built(config: object, source: string): Promise<tfl.LayersModel> {
+  const topology: tf.io.IOHandler = { load: async () => ({ modelTopology: config }) }
+  try {
+    return await tfl.loadLayersModel(checkedModel(topology, source))
+  } catch (cause) {
+    const [reason = ''] = (cause as Error).message.split('\n')
+    if (reason.startsWith(`${source}:`)) throw cause
+    throw new Error(`${source}: network must be one that tfjs can build, got: ${reason}`, { cause })
+  }
+}

@@ -1,0 +1,214 @@
+import { existsSync, statSync } from 'node:fs'
+import { readFile, rename, rm } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import type { PublishedArchive, PublishedDataset, PublishedFile } from '../../data/datasets/downloads.js'
+import { writeFileAtomic } from '../atomic.js'
+import { makeFolder } from '../folders.js'
+import { unpackTarGz } from './archive.js'
+import { DownloadError, discardDownload, download, type TransferProgress } from './download.js'
+import { checkArchiveFolder, checkIdxFile, checkMd5 } from './published-content.js'
+
+/** How a published dataset is brought to the disk. */
+export interface FetchOptions {
+  /** The folder that gets the files. */
+  readonly out: string
+  /**
+   * Where to take them instead of from their publishers: an address or a folder that has files of the same names, or,
+   * for a dataset of one file, that file.
+   */
+  readonly from?: string | undefined
+  /** Replaces what is in their places. */
+  readonly force?: boolean | undefined
+  /** Stops the work, with its reason as the error; what was downloaded stays and is continued next time. */
+  readonly signal?: AbortSignal | undefined
+  /** Called as a stage begins: `downloading`, `checking`, `unpacking`. */
+  readonly onStage?: (stage: FetchStage, file: PublishedFile, from: string) => void
+  readonly onProgress?: (progress: TransferProgress, file: PublishedFile) => void
+  /** For tests: how connections are opened anew. */
+  readonly retrying?: { readonly retries?: number; readonly waitMs?: number; readonly idleMs?: number }
+}
+
+/** What is being done with a file. */
+export type FetchStage = 'downloading' | 'checking' | 'unpacking'
+
+/** What was fetched. */
+export interface FetchedDataset {
+  /** The folder to give as `--data`. */
+  readonly folder: string
+  /** Files and folders that are new. */
+  readonly fetched: readonly string[]
+  /** Files and folders that were there, and whole. */
+  readonly present: readonly string[]
+}
+
+/**
+ * Brings a published dataset to the disk: downloaded with continuation, checked (MD5, header, lengths), and put in its
+ * place whole. What is there and whole is not fetched again.
+ *
+ * @throws Error with the file, what it should be and what it is, when something there or fetched is damaged: nothing of
+ *   it takes its place; {@link DownloadError} with all addresses tried when no publisher can be reached
+ */
+export async function fetchDataset(
+  dataset: PublishedDataset,
+  options: FetchOptions,
+): Promise<FetchedDataset> {
+  const out = resolve(options.out)
+  await makeFolder(out)
+  const fetched: string[] = []
+  const present: string[] = []
+  for (const file of dataset.files) {
+    const place = join(out, placeOf(file))
+    if (!options.force && existsSync(place)) {
+      await checkPresent(place, file)
+      present.push(place)
+      continue
+    }
+    await fetchFile(dataset, file, place, options)
+    fetched.push(place)
+  }
+  const [first] = dataset.files
+  const folder = first?.content.kind === 'tar' ? join(out, first.content.folder) : out
+  return { folder, fetched, present }
+}
+
+function placeOf({ name, content }: PublishedFile): string {
+  return content.kind === 'tar' ? content.folder : name
+}
+
+async function checkPresent(place: string, { content }: PublishedFile): Promise<void> {
+  try {
+    await (content.kind === 'tar' ? checkArchiveFolder(place, content) : checkIdxFile(place, content))
+  } catch (cause) {
+    throw new Error(`${(cause as Error).message} (it was there before; --force replaces it)`, { cause })
+  }
+}
+
+async function fetchFile(
+  dataset: PublishedDataset,
+  file: PublishedFile,
+  place: string,
+  options: FetchOptions,
+): Promise<void> {
+  const local = localFile(dataset, file, options.from)
+  const part = `${join(resolve(options.out), file.name)}.part`
+  if (local === undefined) await downloadFile(dataset, file, part, options)
+  const taken = local ?? part
+  try {
+    options.onStage?.('checking', file, taken)
+    if (file.md5 !== undefined) await checkMd5(taken, file.md5, options.signal)
+    if (file.content.kind === 'tar') {
+      options.onStage?.('unpacking', file, taken)
+      await unpackInto(taken, place, file.content, options.signal)
+    } else {
+      await checkIdxFile(taken, file.content)
+      if (local === undefined) await rename(part, place)
+      else await writeFileAtomic(place, await readFile(local))
+    }
+  } catch (error) {
+    // What was downloaded and is not what it should be would be found wrong again.
+    if (local === undefined && !options.signal?.aborted) await discardDownload(part)
+    throw error
+  }
+  if (local === undefined) await discardDownload(part)
+}
+
+/** The file on this disk that the user names, where it is one. */
+function localFile(dataset: PublishedDataset, { name }: PublishedFile, from?: string): string | undefined {
+  if (from === undefined || isAddress(from)) return undefined
+  const path = resolve(from)
+  const places = [join(path, name), ...(dataset.files.length === 1 ? [path] : [])]
+  const found = places.find(isFile)
+  if (found === path) checkVersion(path, name)
+  if (found !== undefined) return found
+  throw new Error(`${path}: --from must be an address, or a folder with ${name}, got neither`)
+}
+
+/** Another version of a dataset is named as what it is, instead of by a checksum that differs. */
+function checkVersion(path: string, name: string): void {
+  const other = /(python|matlab)/i.exec(basename(path))?.[1]?.toLowerCase()
+  if (other === undefined || !name.includes('binary')) return
+  throw new Error(
+    `${path}: --from must be the binary version, ${name}, got the ${other} version by its name ` +
+      '(without --from the binary version is downloaded)',
+  )
+}
+
+function isFile(path: string): boolean {
+  // A path that goes through a file is an error where a missing one is none.
+  return existsSync(path) && statSync(path).isFile()
+}
+
+function isAddress(from: string): boolean {
+  return /^https?:\/\//.test(from)
+}
+
+/** Downloads from the first publisher that has the file; one that broke off is not left for another. */
+async function downloadFile(
+  { name, files, sources, homepage }: PublishedDataset,
+  file: PublishedFile,
+  part: string,
+  options: FetchOptions,
+): Promise<void> {
+  const { from, signal, onStage, onProgress, retrying } = options
+  const places = from === undefined ? sources : [baseOf(from, files)]
+  const failed: DownloadError[] = []
+  for (const place of places) {
+    const url = new URL(file.name, place).href
+    onStage?.('downloading', file, url)
+    try {
+      await download({
+        ...retrying,
+        url,
+        part,
+        atMostBytes: file.atMost,
+        signal,
+        onProgress: progress => onProgress?.(progress, file),
+      })
+      return
+    } catch (error) {
+      if (!(error instanceof DownloadError)) throw error
+      failed.push(error)
+      if (error.kept > 0) break
+    }
+  }
+  const kept = failed.at(-1)?.kept ?? 0
+  const reasons = failed.map(({ message }) => message).join('; ')
+  const advice =
+    kept > 0
+      ? `${kept} bytes are kept: the same command continues`
+      : `by hand: put ${files.map(one => one.name).join(', ')} into a folder (see ${homepage}) and call ` +
+        `pmoe data fetch ${name} --from FOLDER`
+  throw new DownloadError(`${reasons} (${advice})`, kept, { cause: failed.at(-1) })
+}
+
+/** The address of the folder that has the files. */
+function baseOf(from: string, files: readonly PublishedFile[]): string {
+  const [only, ...more] = files
+  if (only && more.length === 0 && from.endsWith(`/${only.name}`)) return from.slice(0, -only.name.length)
+  return from.endsWith('/') ? from : `${from}/`
+}
+
+/** Unpacks beside the place, checks what came out, and puts it there. */
+async function unpackInto(
+  archive: string,
+  place: string,
+  content: PublishedArchive,
+  signal?: AbortSignal,
+): Promise<void> {
+  const temporary = `${place}.unpacking`
+  const expected = Object.values(content.files).reduce((sum, bytes) => sum + bytes, 0)
+  await rm(temporary, { recursive: true, force: true })
+  await makeFolder(temporary)
+  try {
+    await unpackTarGz(archive, temporary, { atMostBytes: expected + EXTRA_BYTES, signal })
+    await checkArchiveFolder(join(temporary, content.folder), content)
+    signal?.throwIfAborted()
+    await rm(place, { recursive: true, force: true })
+    await rename(join(temporary, content.folder), place)
+  } finally {
+    await rm(temporary, { recursive: true, force: true })
+  }
+}
+
+/** What an archive may hold besides the files that it must have: a list of classes, a page of explanation. */
+const EXTRA_BYTES = 2 ** 20

@@ -1,0 +1,78 @@
+/** The worker thread of a prepared stream: reads batches ahead of their use, and hands them over without copying. */
+import { parentPort, workerData } from 'node:worker_threads'
+import type { ImageBatch } from '../../data/image-set.js'
+import type { ImageStream, StreamPass } from '../../data/image-stream.js'
+import type { PrefetchMessage, PrefetchOrder, PrefetchTask } from './prefetch.js'
+import { preparedStream } from './prepared-set.js'
+
+const { directory, reading, ahead } = workerData as PrefetchTask
+let room = ahead
+let onRoom: (() => void) | undefined
+
+parentPort?.on('message', (order: PrefetchOrder) => {
+  if (order.kind === 'pass') void readPass(order.pass)
+  else {
+    room++
+    onRoom?.()
+  }
+})
+
+const opened = preparedStream(directory, reading)
+// Whoever asks for a pass is told.
+opened.catch(() => undefined)
+
+/** A pass that has begun to read its first batch. */
+interface BegunPass {
+  readonly key: string
+  readonly first: Promise<IteratorResult<ImageBatch>>
+  readonly batches: AsyncIterator<ImageBatch>
+}
+
+/** The pass that will most likely be asked for next: the next epoch. */
+let expected: BegunPass | undefined
+
+async function readPass(pass: StreamPass): Promise<void> {
+  try {
+    const stream = await opened
+    const known = expected
+    expected = undefined
+    if (known && known.key !== keyOf(pass)) await known.batches.return?.()
+    const { first, batches } = known?.key === keyOf(pass) ? known : begin(stream, pass)
+    for (let next = await first; !next.done; next = await batches.next()) {
+      if (room === 0) {
+        await new Promise<void>(resolve => {
+          onRoom = resolve
+        })
+      }
+      room--
+      tell({ kind: 'batch', batch: next.value }, buffersOf(next.value))
+    }
+    const { start: _, shuffle, ...rest } = pass
+    if (shuffle) expected = begin(stream, { ...rest, shuffle: { ...shuffle, epoch: shuffle.epoch + 1 } })
+    tell({ kind: 'end' })
+  } catch (error) {
+    const { name, message } = error instanceof Error ? error : new Error(String(error))
+    tell({ kind: 'error', name, message })
+  }
+}
+
+function begin(stream: ImageStream, pass: StreamPass): BegunPass {
+  const batches = stream.batches(pass)[Symbol.asyncIterator]()
+  const first = batches.next()
+  // Whoever asks for this pass is told.
+  first.catch(() => undefined)
+  return { key: keyOf(pass), first, batches }
+}
+
+/** The same for passes that are the same. */
+function keyOf({ batchSize, shuffle, start = 0, end }: StreamPass): string {
+  return [batchSize, shuffle?.seed, shuffle?.epoch, start, end].join()
+}
+
+function tell(message: PrefetchMessage, buffers: readonly ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, buffers)
+}
+
+function buffersOf({ images, labels, groups }: ImageBatch): ArrayBuffer[] {
+  return [images, labels, ...(groups ? [groups] : [])].map(({ buffer }) => buffer as ArrayBuffer)
+}

@@ -1,0 +1,113 @@
+import { on } from 'node:events'
+import type { Worker } from 'node:worker_threads'
+import { checkedPass } from '../../data/image-records.js'
+import type { ImageBatch } from '../../data/image-set.js'
+import type { ImageStream, StreamPass } from '../../data/image-stream.js'
+import type { PreparedReading } from './prepared-set.js'
+import { startWorker } from './worker.js'
+
+/** What a worker thread is told when it starts. */
+export interface PrefetchTask {
+  readonly directory: string
+  readonly reading: PreparedReading & { readonly samples?: number }
+  /** Batches that it may be ahead. */
+  readonly ahead: number
+}
+
+/** What a worker thread is told later: to read a pass, and that one of its batches was taken. */
+export type PrefetchOrder = { readonly kind: 'pass'; readonly pass: StreamPass } | { readonly kind: 'taken' }
+
+/** What a worker thread tells. */
+export type PrefetchMessage =
+  | { readonly kind: 'batch'; readonly batch: ImageBatch }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'error'; readonly name: string; readonly message: string }
+
+/** A thread without a pass ends after so many milliseconds. */
+const idleMs = 300_000
+
+/**
+ * The stream of a prepared folder, each pass of which a worker thread reads (and varies) ahead of its use. At most `ahead`
+ * batches wait.
+ *
+ * At the end of a shuffled pass the thread begins the next epoch, and waits five minutes for being asked for it or for
+ * another pass; it does not keep the process alive. It ends at once when whoever takes the batches stops early, and on an error, which crosses with its class and message.
+ *
+ * @param stream the same stream, for what it is
+ * @param ahead batches, at least 1
+ */
+export function prefetched(
+  stream: ImageStream,
+  directory: string,
+  reading: PrefetchTask['reading'],
+  ahead: number,
+): ImageStream {
+  const threads = new IdleThread({ directory, reading, ahead })
+  return { ...stream, batches: pass => passAhead(threads, checkedPass(pass, stream.count)) }
+}
+
+/** Keeps one thread from pass to pass. */
+class IdleThread {
+  private readonly task: PrefetchTask
+  private idle: Worker | undefined
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(task: PrefetchTask) {
+    this.task = task
+  }
+
+  take(): Worker {
+    const worker = this.idle ?? startWorker(new URL('./prefetch-worker.js', import.meta.url), this.task)
+    clearTimeout(this.timer)
+    this.idle = undefined
+    worker.ref()
+    return worker
+  }
+
+  /** Takes back a thread that has read its pass to the end. */
+  async giveBack(worker: Worker): Promise<void> {
+    if (this.idle) {
+      await worker.terminate()
+      return
+    }
+    worker.unref()
+    this.idle = worker
+    this.timer = setTimeout(() => {
+      this.idle = undefined
+      void worker.terminate()
+    }, idleMs).unref()
+  }
+}
+
+async function* passAhead(
+  threads: IdleThread,
+  pass: StreamPass,
+): AsyncGenerator<ImageBatch, void, undefined> {
+  const worker = threads.take()
+  const order = (given: PrefetchOrder): void => worker.postMessage(given)
+  let whole = false
+  try {
+    const messages = on(worker, 'message', { close: ['exit'] })
+    order({ kind: 'pass', pass })
+    for await (const [message] of messages) {
+      const told = message as PrefetchMessage
+      if (told.kind === 'error') throw crossed(told)
+      if (told.kind === 'end') {
+        whole = true
+        return
+      }
+      order({ kind: 'taken' })
+      yield told.batch
+    }
+    throw new Error('prefetched: the worker thread must read the pass to its end, got an early end of it')
+  } finally {
+    if (whole) await threads.giveBack(worker)
+    else await worker.terminate()
+  }
+}
+
+/** The error of the worker thread, as an error of this one. */
+function crossed({ name, message }: { readonly name: string; readonly message: string }): Error {
+  if (name === 'RangeError') return new RangeError(message)
+  return name === 'TypeError' ? new TypeError(message) : new Error(message)
+}

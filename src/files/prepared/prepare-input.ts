@@ -1,0 +1,154 @@
+import { pickBoxes } from '../../data/compose/object-box.js'
+import type { DataSource } from '../../data/data-source.js'
+import { type DatasetEntry, type DatasetOptions, testSeed } from '../../data/datasets/dataset.js'
+import type { CatalogHalf, ImageCatalog } from '../../data/image-catalog.js'
+import type { DecodeImage } from '../../data/image-decoding.js'
+import type { ImageSet } from '../../data/image-set.js'
+import { largestNested, nestedOrder } from '../../data/nested-order.js'
+import type { UnreadableImage } from '../../data/unreadable-images.js'
+import type { ImageShape, Size2D } from '../../shapes.js'
+
+/** The images that are to be prepared, training or test, in the order in which they are stored. */
+export interface InputHalf {
+  readonly count: number
+  readonly labels: Int32Array
+  readonly groups?: Int32Array
+  readonly trueCell?: Int32Array
+  /** (count, 4) top, left, height and width of the object on each image; with `objectBoxes`. */
+  readonly objectBox?: Int32Array
+  /** Name of an image for people. */
+  name(position: number): string
+  /** Its pixels, (height, width, channels); rejects where it cannot be decoded. */
+  pixels(position: number): Promise<Uint8Array>
+}
+
+/** Everything that is to be prepared. */
+export interface PrepareInput {
+  readonly shape: ImageShape
+  readonly classNames: readonly string[]
+  readonly groupNames?: readonly string[]
+  readonly cells?: Size2D
+  /** Whether the images have the boxes of their objects. */
+  readonly objectBoxes?: true
+  readonly train: InputHalf
+  readonly validation?: InputHalf
+  readonly test: InputHalf
+  /** What was found and what was left out, a sentence each. */
+  readonly notes: readonly string[]
+  /** Images that the dataset itself has left out, since they are unreadable. */
+  readonly unreadable: readonly UnreadableImage[]
+}
+
+/**
+ * Finds the images of a dataset, in the order of which smaller sets are the beginning.
+ *
+ * Image files are found without being decoded; other datasets are loaded.
+ *
+ * @throws what the dataset throws
+ */
+export async function prepareInput(
+  entry: DatasetEntry,
+  source: DataSource,
+  options: DatasetOptions,
+  decode: DecodeImage,
+): Promise<PrepareInput> {
+  if (entry.catalog) return fromCatalog(await entry.catalog(source, { ...options, decode }), decode)
+  const { train, test, notes, unreadable } = await nestedDataset(entry, source, { ...options, decode })
+  const { shape, classNames, groupNames, cells, objectBox } = train.set
+  return {
+    shape,
+    classNames,
+    ...(groupNames && { groupNames }),
+    ...(cells && { cells }),
+    ...(objectBox && { objectBoxes: true }),
+    train: fromSet(train),
+    test: fromSet(test),
+    notes,
+    unreadable,
+  }
+}
+
+function fromCatalog(catalog: ImageCatalog, decode: DecodeImage): PrepareInput {
+  const { classNames, groupNames, decoding } = catalog
+  const half = (images: CatalogHalf): InputHalf => ({
+    count: images.count,
+    labels: images.labels,
+    ...(images.groups && { groups: images.groups }),
+    name: position => images.name(position),
+    pixels: async position => decode(await images.encoded(position), decoding, images.name(position)),
+  })
+  return {
+    shape: decoding.shape,
+    classNames,
+    ...(groupNames && { groupNames }),
+    train: half(catalog.train),
+    ...(catalog.validation && { validation: half(catalog.validation) }),
+    test: half(catalog.test),
+    notes: catalog.notes ?? [],
+    unreadable: [],
+  }
+}
+
+function fromSet({ set, order }: NestedSet): InputHalf {
+  const { count, groups, trueCell, objectBox, shape } = set
+  const imageBytes = shape[0] * shape[1] * shape[2]
+  const place = (position: number): number => order?.[position] ?? position
+  const ordered = (values: Int32Array): Int32Array =>
+    order ? order.map(position => values[position] as number) : values
+  return {
+    count,
+    labels: ordered(set.labels),
+    ...(groups && { groups: ordered(groups) }),
+    ...(trueCell && { trueCell: ordered(trueCell) }),
+    ...(objectBox && { objectBox: order ? pickBoxes(objectBox, order) : objectBox }),
+    name: position => `image ${place(position)}`,
+    pixels: async position => {
+      const first = place(position) * imageBytes
+      return set.images.subarray(first, first + imageBytes)
+    },
+  }
+}
+
+/**
+ * A dataset whose first images are its smaller sets. Datasets take them out of one order where they are asked for a
+ * number of images, and may come in another one where they are not; so all of them are asked for by their number.
+ */
+async function nestedDataset(
+  entry: DatasetEntry,
+  source: DataSource,
+  options: DatasetOptions,
+): Promise<NestedDataset> {
+  const { samples, testSamples, seed } = options
+  const asStored = (half: ImageSet): NestedSet => ({ set: half })
+  if (samples !== undefined && testSamples !== undefined) {
+    const { train, test, notes = [], unreadable = [] } = await entry.load(source, options)
+    return { train: asStored(train), test: asStored(test), notes, unreadable }
+  }
+  const all = await entry.load(source, options)
+  const even = (set: ImageSet) => largestNested(set) === set.count
+  const again = await entry.load(source, {
+    ...options,
+    ...(even(all.train) && { samples: samples ?? all.train.count }),
+    ...(even(all.test) && { testSamples: testSamples ?? all.test.count }),
+  })
+  // Of classes that differ in size no number covers all images: those that are left over come last.
+  const nested = (set: ImageSet, of: number): NestedSet =>
+    even(set) ? { set } : { set, order: nestedOrder(set, of) }
+  return {
+    train: samples === undefined ? nested(again.train, seed) : asStored(again.train),
+    test: testSamples === undefined ? nested(again.test, testSeed) : asStored(again.test),
+    notes: again.notes ?? [],
+    unreadable: again.unreadable ?? [],
+  }
+}
+
+/** A set, and its order where that is not the stored one. */
+interface NestedSet {
+  readonly set: ImageSet
+  readonly order?: Int32Array
+}
+
+interface NestedDataset extends Pick<PrepareInput, 'notes' | 'unreadable'> {
+  readonly train: NestedSet
+  readonly test: NestedSet
+}

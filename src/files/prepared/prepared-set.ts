@@ -1,0 +1,198 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Augmentation, augmented } from '../../data/augmented.js'
+import { type BalancedBy, balanced } from '../../data/balanced.js'
+import type { DataSource } from '../../data/data-source.js'
+import { type ImageRecords, loadRecords, streamRecords } from '../../data/image-records.js'
+import type { ImageSet } from '../../data/image-set.js'
+import { type ImageStream, streamOf } from '../../data/image-stream.js'
+import { manifestFile, type PreparedManifest, parseManifest } from '../../data/prepared/manifest.js'
+import { preparedRecords } from '../../data/prepared/records.js'
+import { dataFolder } from '../data-folder.js'
+import { isMissing } from '../folders.js'
+import { recoverForReading } from '../replacement.js'
+import { prefetched } from './prefetch.js'
+import { preparedKind } from './prepare-state.js'
+
+/** How training images come out of a prepared folder. */
+export interface PreparedReading {
+  /** Images that are shuffled among each other where not all are in memory; 4096 by default. */
+  readonly shuffleWindow?: number
+  /** Gives classes or groups equal shares of an epoch. */
+  readonly balance?: BalancedBy
+  /** Varies the images. */
+  readonly augment?: Augmentation
+}
+
+/** What of a prepared folder is opened. */
+export interface PreparedRequest extends PreparedReading {
+  /** The dataset that it must hold; any by default. */
+  readonly dataset?: string
+  /** Training images; all that were prepared by default. */
+  readonly samples?: number
+  /** Test images; all that were prepared by default. */
+  readonly testSamples?: number
+  /** Bytes of images that are taken into memory, 1 GiB by default; what does not fit becomes a stream. */
+  readonly memoryLimit?: number
+  /** Batches that a worker thread reads ahead of a training stream, 4 by default; 0 reads them when they are asked for. */
+  readonly prefetch?: number
+}
+
+/** An opened prepared folder. */
+export interface PreparedData {
+  readonly train: ImageSet | ImageStream
+  readonly validation?: ImageSet | ImageStream
+  readonly test: ImageSet | ImageStream
+  readonly manifest: PreparedManifest
+}
+
+/** Bytes of images that are taken into memory unless told otherwise. */
+export const defaultMemoryLimit = 2 ** 30
+const defaultPrefetch = 4
+
+/** Whether a folder holds prepared images: it has a manifest. */
+export async function isPrepared(directory: string): Promise<boolean> {
+  await recoverForReading(directory, preparedKind)
+  try {
+    await readFile(join(directory, manifestFile))
+    return true
+  } catch (cause) {
+    if (isMissing(cause) || (cause as NodeJS.ErrnoException).code === 'ENOTDIR') return false
+    throw new Error(`${join(directory, manifestFile)}: must be readable, got ${(cause as Error).message}`, {
+      cause,
+    })
+  }
+}
+
+/**
+ * Reads the manifest of a prepared folder.
+ *
+ * @throws Error when there is none or it is damaged, naming its path and what is wrong
+ */
+export async function readManifest(directory: string): Promise<PreparedManifest> {
+  await recoverForReading(directory, preparedKind)
+  const path = join(directory, manifestFile)
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    const reason = isMissing(cause) ? 'nothing there' : (cause as Error).message
+    throw new Error(`${path}: must tell what was prepared, got ${reason}`, { cause })
+  })
+  return parseManifest(text, path)
+}
+
+/**
+ * Opens a folder that was filled by `prepareDataset`: test, validation and training images come into memory as far as
+ * they fit, in this order; the others become a stream that is read while it is used.
+ *
+ * @throws RangeError when the folder holds another dataset, an option is out of range, or naming the classes and groups
+ *   that have fewer images than asked for; Error when a file is missing or damaged
+ */
+export async function openPrepared(directory: string, request: PreparedRequest = {}): Promise<PreparedData> {
+  const { dataset, samples, testSamples, memoryLimit = defaultMemoryLimit } = request
+  checkLimits(request)
+  const manifest = await readManifest(directory)
+  if (dataset !== undefined && manifest.dataset !== dataset) {
+    throw new RangeError(`${directory}: prepared images must be of ${dataset}, got ${manifest.dataset}`)
+  }
+  const source = dataFolder(directory)
+  await checkIndexes(source, manifest)
+  const test = await preparedRecords(source, manifest, 'test', testSamples)
+  const train = await preparedRecords(source, manifest, 'train', samples)
+  const validation = manifest.validation && (await preparedRecords(source, manifest, 'validation'))
+  let left = memoryLimit
+  const take = (records: ImageRecords): boolean => {
+    const fits = bytesOf(records) <= left
+    if (fits) left -= bytesOf(records)
+    return fits
+  }
+  const evaluated = async (records: ImageRecords): Promise<ImageSet | ImageStream> =>
+    take(records) ? loadRecords(records) : streamRecords(records, request)
+  const opened = {
+    test: await evaluated(test),
+    ...(validation && { validation: await evaluated(validation) }),
+  }
+  return { train: await openTraining(directory, train, request, take(train)), ...opened, manifest }
+}
+
+/**
+ * The training images of a prepared folder as a stream that is read when it is asked for.
+ *
+ * @throws as {@link openPrepared}
+ */
+export async function preparedStream(
+  directory: string,
+  reading: PreparedReading & Pick<PreparedRequest, 'samples'>,
+): Promise<ImageStream> {
+  const manifest = await readManifest(directory)
+  const source = dataFolder(directory)
+  await checkIndexes(source, manifest)
+  const records = await preparedRecords(source, manifest, 'train', reading.samples)
+  return trainingStream(records, reading)
+}
+
+/** Labels are taken from the indexes: they must be those that were written with the images. */
+async function checkIndexes(source: DataSource, { train, test }: PreparedManifest): Promise<void> {
+  for (const { index } of [train, test]) {
+    const found = createHash('sha256')
+      .update(await source.read(index.file))
+      .digest('hex')
+    if (found === index.sha256) continue
+    throw new RangeError(
+      `${source.describe(index.file)}: index must have the sha256 ${index.sha256} of ${manifestFile}, got ${found}`,
+    )
+  }
+}
+
+async function openTraining(
+  directory: string,
+  records: ImageRecords,
+  request: PreparedRequest,
+  fits: boolean,
+): Promise<ImageSet | ImageStream> {
+  const { samples, shuffleWindow, balance, augment, prefetch = defaultPrefetch } = request
+  const reading: PreparedReading = {
+    ...(shuffleWindow !== undefined && { shuffleWindow }),
+    ...(balance && { balance }),
+    ...(augment && { augment }),
+  }
+  if (!fits) {
+    const stream = trainingStream(records, reading)
+    if (prefetch === 0) return stream
+    return prefetched(stream, directory, { ...reading, ...(samples && { samples }) }, prefetch)
+  }
+  const set = await loadRecords(records)
+  const stream = balance ? balanced(set, { by: balance }) : streamOf(set)
+  if (augment) return augmented(stream, augment)
+  return balance ? stream : set
+}
+
+function trainingStream(
+  records: ImageRecords,
+  { shuffleWindow, balance, augment }: PreparedReading,
+): ImageStream {
+  const window = shuffleWindow === undefined ? {} : { shuffleWindow }
+  const stream = balance ? balanced(records, { by: balance, ...window }) : streamRecords(records, window)
+  return augment ? augmented(stream, augment) : stream
+}
+
+function checkLimits({
+  samples = 1,
+  testSamples = 1,
+  memoryLimit = 0,
+  prefetch = defaultPrefetch,
+}: PreparedRequest): void {
+  const limits = {
+    samples: [samples, 1],
+    testSamples: [testSamples, 1],
+    memoryLimit: [memoryLimit, 0],
+  } as const
+  for (const [option, [value, least]] of Object.entries({ ...limits, prefetch: [prefetch, 0] as const })) {
+    const whole = Number.isInteger(value) || (option === 'memoryLimit' && value === Infinity)
+    if (whole && value >= least) continue
+    throw new RangeError(`openPrepared: ${option} must be an integer of at least ${least}, got ${value}`)
+  }
+}
+
+function bytesOf({ count, shape }: ImageRecords): number {
+  return count * shape[0] * shape[1] * shape[2]
+}

@@ -1,0 +1,365 @@
+import { appendFile, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as tfl from '@tensorflow/tfjs-layers'
+import { z } from 'zod'
+import { writeFileAtomic } from '../files/atomic.js'
+import { isMissing, makeFolder } from '../files/folders.js'
+import { type Lock, LockedError, lockFolder } from '../files/lock.js'
+import { fileSystem, holdsModel, modelFolderFiles } from '../files/model-files.js'
+import {
+  folderState,
+  type OwnFolder,
+  recoverFolder,
+  recoverForReading,
+  replaceFolder,
+} from '../files/replacement.js'
+import { type CheckpointStore, latestCheckpoint } from '../train/checkpoint.js'
+import type { EpochMetrics } from '../train/events.js'
+import { routingSummarySchema } from '../train/routing/routing-summary.js'
+import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../train/tensorboard.js'
+import { parseRunConfig, type RunConfig } from './run-config.js'
+
+const CONFIG = 'config.json'
+const METRICS = 'metrics.jsonl'
+const MODEL = 'model'
+const INITIAL = 'initial'
+const CHECKPOINTS = 'checkpoints'
+const EVENTS = eventFileName(0, 'patch-moe')
+const RUN_FILES = [
+  CONFIG,
+  METRICS,
+  EVENTS,
+  join(CHECKPOINTS, latestCheckpoint),
+  ...[MODEL, INITIAL].flatMap(folder => modelFolderFiles.map(file => join(folder, file))),
+]
+const runKind: OwnFolder = { marker: CONFIG, ownFiles: async () => RUN_FILES }
+
+const epochMetrics = z.object({
+  epoch: z.int().min(1),
+  trainLoss: z.number(),
+  trainAccuracy: z.number(),
+  validationLoss: z.number().optional(),
+  validationAccuracy: z.number().optional(),
+  testLoss: z.number().optional(),
+  testAccuracy: z.number().optional(),
+  testWorstGroup: z.number().optional(),
+  routing: routingSummarySchema.optional(),
+  seconds: z.number(),
+  learningRate: z.number(),
+  patchesPerExpert: z.int().optional(),
+  steps: z.int(),
+  wallTime: z.number(),
+})
+
+/** One line of `metrics.jsonl`: what an epoch measured, and when it ended, in seconds since 1970. */
+export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }
+
+/**
+ * The folder of one training run:
+ *
+ * | name | content |
+ * |---|---|
+ * | `config.json` | everything needed to repeat the run |
+ * | `metrics.jsonl` | one JSON line an epoch |
+ * | `model/` | the trained model, as tfjs saves it |
+ * | `initial/` | where the network was trained before: what it began as |
+ * | `checkpoints/` | the exact state of the training |
+ * | `events.out.tfevents.*` | the metrics for TensorBoard |
+ */
+export interface RunFolder {
+  readonly directory: string
+  readonly config: RunConfig
+  /** Keeps training states under `checkpoints/`, each written whole or not at all. */
+  readonly checkpoints: CheckpointStore
+  /** The epochs so far, oldest first; a last line that was cut off in writing does not count. */
+  epochs(): Promise<RecordedEpoch[]>
+  /** Adds one epoch to `metrics.jsonl` and to the TensorBoard events. */
+  recordEpoch(metrics: EpochMetrics): Promise<void>
+  /**
+   * Makes `metrics.jsonl` and the TensorBoard events hold exactly these epochs: none at the start of a run, those of
+   * the checkpoint when it resumes. Epochs that are there already keep the time at which they ended.
+   */
+  restart(history: readonly EpochMetrics[]): Promise<void>
+  /** Saves the model; the one before survives a failure. */
+  saveModel(model: tfl.LayersModel): Promise<void>
+  /** Whether a model was saved. */
+  hasModel(): Promise<boolean>
+  /** Loads the saved model on the current backend. */
+  loadModel(): Promise<tfl.LayersModel>
+  /** Loads the network that the run began with, where it was trained before, on the current backend. */
+  loadInitial(): Promise<tfl.LayersModel>
+}
+
+/** How the folder of a run is created. */
+export interface RunCreation {
+  /** Replaces the run that the folder holds; what is not a run's own file stays. */
+  readonly force?: boolean
+  /** Where the network was trained before: what it begins as. */
+  readonly initial?: tfl.LayersModel
+}
+
+/**
+ * Creates the folder of a run, with its `config.json`. A process that is killed in this leaves the folder as it was, or
+ * the new run. A run that was killed before there was anything of it but its configuration counts as none.
+ *
+ * @param directory is created with its parents; an empty one is taken
+ * @throws Error when the folder holds a run and `force` is not given, holds something else, is in use by another process,
+ *   or cannot be written
+ */
+export async function createRun(
+  directory: string,
+  config: RunConfig,
+  creation: RunCreation = {},
+): Promise<RunFolder> {
+  const { run, lock } = await lockedRun(directory, config, creation)
+  await lock.release()
+  return run
+}
+
+/** A run that this process has for itself. */
+export interface LockedRun {
+  readonly run: RunFolder
+  /** To be released when nothing is written into it any more. */
+  readonly lock: Lock
+}
+
+/**
+ * Creates the folder of a run, as {@link createRun}, and keeps other processes out of it.
+ *
+ * @throws as `createRun`
+ */
+export async function lockedRun(
+  directory: string,
+  config: RunConfig,
+  creation: RunCreation = {},
+): Promise<LockedRun> {
+  await refuseForeign(directory)
+  return writable(directory, async () => {
+    const lock = await lockFolder(directory, 'train')
+    try {
+      await recoverFolder(directory, runKind)
+      if (!creation.force) await refuseRun(directory)
+      await replaceFolder(directory, runKind, async staging => {
+        if (creation.initial) await creation.initial.save(fileSystem(join(staging, INITIAL)))
+        await withConfig(staging, config)
+      })
+      return { run: runFolder(directory, config), lock }
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  })
+}
+
+async function refuseForeign(directory: string): Promise<void> {
+  const { is, entries } = await folderState(directory, runKind).catch((cause: unknown) => {
+    throw new Error(`createRun: ${directory} must be a readable folder, got ${(cause as Error).message}`, {
+      cause,
+    })
+  })
+  if (is !== 'foreign') return
+  throw new Error(
+    `createRun: ${directory} must be new, empty or a run, got a folder with ${entries.slice(0, 3).join(', ')}`,
+  )
+}
+
+/** Where there is nothing but the configuration and empty metrics, nothing is lost. */
+async function refuseRun(directory: string): Promise<void> {
+  const { entries } = await folderState(directory, runKind)
+  if (!entries.includes(CONFIG)) return
+  const hasResults =
+    entries.includes(MODEL) ||
+    (await readBytesIfThere(join(directory, CHECKPOINTS, latestCheckpoint))) !== undefined ||
+    (await readIfThere(join(directory, METRICS))) !== ''
+  if (!hasResults) return
+  throw new Error(
+    `createRun: ${directory} must be new or empty, got a run (continue it with --resume, replace it with --force)`,
+  )
+}
+
+async function writable<T>(directory: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (cause) {
+    if (!isFileSystemError(cause)) throw cause
+    throw new Error(`createRun: ${directory} must be writable, got ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** Errors of this library name the file already. */
+function isFileSystemError(error: unknown): boolean {
+  return !(error instanceof LockedError) && error instanceof Error && 'syscall' in error
+}
+
+/** The same run, to last for so many epochs and to read its files from this folder. */
+export async function continueRun(
+  { directory, config }: RunFolder,
+  epochs: number,
+  places: Partial<Pick<RunConfig['dataset'], 'data' | 'backgrounds'>>,
+): Promise<RunFolder> {
+  const { dataset, training } = config
+  const changed = { ...config, dataset: { ...dataset, ...places }, training: { ...training, epochs } }
+  return withConfig(directory, changed)
+}
+
+async function withConfig(directory: string, config: RunConfig): Promise<RunFolder> {
+  await writeFileAtomic(join(directory, CONFIG), `${JSON.stringify(config, null, 2)}\n`)
+  return runFolder(directory, config)
+}
+
+/**
+ * Opens the folder of a run that is there already.
+ *
+ * @throws Error when there is none, or its `config.json` is not JSON or lacks a setting, naming the path and the key
+ */
+export async function openRun(directory: string): Promise<RunFolder> {
+  const path = join(directory, CONFIG)
+  await recoverForReading(directory, runKind)
+  const text = await named(`openRun: ${directory} must be the folder of a run`, () => readFile(path, 'utf8'))
+  return runFolder(directory, parseRunConfig(text, path))
+}
+
+/**
+ * Opens the folder of a run to go on with it: keeps other processes out of it, and clears what a killed one left.
+ *
+ * @throws as {@link openRun}; LockedError naming the process that works on it
+ */
+export async function openLockedRun(directory: string): Promise<LockedRun> {
+  await openRun(directory)
+  const lock = await lockFolder(directory, 'train')
+  try {
+    await recoverFolder(directory, runKind)
+    return { run: await openRun(directory), lock }
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+function runFolder(directory: string, config: RunConfig): RunFolder {
+  const metricsPath = join(directory, METRICS)
+  const eventsPath = join(directory, EVENTS)
+  const modelFolder = join(directory, MODEL)
+  const epochs = async () => parseMetrics(await readIfThere(metricsPath), metricsPath)
+  return {
+    directory,
+    config,
+    checkpoints: fileCheckpoints(join(directory, CHECKPOINTS)),
+    epochs,
+    recordEpoch: async metrics => {
+      const epoch = { ...metrics, wallTime: now() }
+      await named(`${metricsPath} must be writable`, () => appendFile(metricsPath, jsonLine(epoch)))
+      await named(`${eventsPath} must be writable`, () => appendFile(eventsPath, eventsOf([epoch])))
+    },
+    restart: async history => {
+      const known = new Map((await epochs()).map(({ epoch, wallTime }) => [epoch, wallTime]))
+      const kept = history.map(metrics => ({ ...metrics, wallTime: known.get(metrics.epoch) ?? now() }))
+      await writeFileAtomic(metricsPath, kept.map(jsonLine).join(''))
+      await writeFileAtomic(eventsPath, joined(eventFileStart(kept[0]?.wallTime ?? now()), eventsOf(kept)))
+    },
+    saveModel: async model => {
+      await model.save(fileSystem(modelFolder))
+    },
+    hasModel: () => holdsModel(modelFolder),
+    loadModel: () => loadModelFolder(modelFolder),
+    loadInitial: () => loadModelFolder(join(directory, INITIAL)),
+  }
+}
+
+/**
+ * Loads a saved model on the current backend.
+ *
+ * @param folder of the model, as `fileSystem` takes it
+ * @throws Error as `fileSystem`; where TensorFlow.js cannot build the model, one line that names the folder
+ */
+export async function loadModelFolder(folder: string): Promise<tfl.LayersModel> {
+  try {
+    return await tfl.loadLayersModel(fileSystem(folder))
+  } catch (cause) {
+    const [reason = ''] = (cause as Error).message.split(/ This may be due to one of|\n/)
+    // Damaged files are named already.
+    if (reason.startsWith('fileSystem:')) throw cause
+    const told = reason.length > 300 ? `${reason.slice(0, 300)}...` : reason
+    throw new Error(
+      `${folder}: model must be one that can be built, got: ${told} (compare model.json with the model that was saved)`,
+      { cause },
+    )
+  }
+}
+
+/**
+ * Keeps training states as files of a folder.
+ *
+ * @param directory is created with the first state
+ */
+export function fileCheckpoints(directory: string): CheckpointStore {
+  return {
+    write: async (name, bytes) => {
+      await named(`checkpoint ${join(directory, name)} must be writable`, () => makeFolder(directory))
+      await writeFileAtomic(join(directory, name), bytes)
+    },
+    read: name => readBytesIfThere(join(directory, name)),
+  }
+}
+
+function parseMetrics(text: string, path: string): RecordedEpoch[] {
+  const lines = text.split('\n')
+  // Whole lines end in a newline: what follows the last one was cut off.
+  lines.pop()
+  let offset = 0
+  return lines.map((line, i) => {
+    const start = offset
+    offset += Buffer.byteLength(line) + 1
+    try {
+      return epochMetrics.parse(JSON.parse(line)) as RecordedEpoch
+    } catch (cause) {
+      const why = cause instanceof z.ZodError ? issuesOf(cause) : (cause as Error).message
+      throw new Error(`${path}: line ${i + 1} must be the metrics of an epoch, got ${why} (byte ${start})`, {
+        cause,
+      })
+    }
+  })
+}
+
+function issuesOf(error: z.ZodError): string {
+  return error.issues.map(issue => `${issue.path.join('.') || 'the whole'}: ${issue.message}`).join('; ')
+}
+
+async function readBytesIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    if (isMissing(cause)) return undefined
+    throw new Error(`${path}: must be readable, got ${(cause as Error).message}`, { cause })
+  }
+}
+
+async function readIfThere(path: string): Promise<string> {
+  const bytes = await readBytesIfThere(path)
+  return bytes ? new TextDecoder().decode(bytes) : ''
+}
+
+function now(): number {
+  return Date.now() / 1000
+}
+
+function jsonLine(epoch: RecordedEpoch): string {
+  return `${JSON.stringify(epoch)}\n`
+}
+
+function eventsOf(epochs: readonly RecordedEpoch[]): Uint8Array {
+  return scalarEvents(epochs.flatMap(epoch => epochScalars(epoch, epoch.wallTime)))
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  return Buffer.concat([first, second])
+}
+
+/** Runs an action of the file system whose failure is to be told in the words of the folder. */
+async function named<T>(rule: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action()
+  } catch (cause) {
+    throw new Error(`${rule}, got ${(cause as Error).message}`, { cause })
+  }
+}

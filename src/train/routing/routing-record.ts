@@ -1,0 +1,124 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
+import type { ImageSet } from '../../data/image-set.js'
+import { type ImageStream, streamOf } from '../../data/image-stream.js'
+import { checkOptionNames, type OptionNames } from '../../known-options.js'
+import { withIntercepted } from '../../layers/intercept.js'
+import type { Routing } from '../../layers/moe/routing.js'
+import { type RoutingLayer, routingLayers } from '../../layers/moe/routing-layers.js'
+import type { ImageShape, Size2D } from '../../shapes.js'
+import { hostTurns } from '../host-turn.js'
+import { upload } from '../upload.js'
+
+/** Which patches every expert kept of every image, best patch first. */
+export interface RoutingRecord {
+  /** The grid of patches that experts choose from, [rows, columns]. */
+  readonly grid: Size2D
+  /** K, the experts of all routing layers of that grid. */
+  readonly numExperts: number
+  /** L, patches that each expert keeps. */
+  readonly patchesPerExpert: number
+  /** Images. */
+  readonly count: number
+  /** (count,K,L) numbers of the kept patches in [0, rows * columns), best first. */
+  readonly indices: Int32Array
+  /** (count,K,L) their gates. */
+  readonly gates: Float32Array
+}
+
+/** How a routing is recorded. */
+export interface RecordOptions {
+  /** Images computed at a time; 32 unless given. */
+  readonly batchSize?: number
+  /** Ends the recording after the running batch, with the signal's reason as the error. */
+  readonly signal?: AbortSignal
+}
+
+const optionNames = {
+  batchSize: true,
+  signal: true,
+} as const satisfies OptionNames<RecordOptions>
+
+/**
+ * Asks a model where its experts look, over a whole set in its stored order, with the layers in inference mode.
+ *
+ * The experts of every layer that chooses as many patches from the same grid as the first one count, in the order of
+ * the model.
+ *
+ * @returns undefined for a model that keeps every patch, or has no experts
+ */
+export async function recordRouting(
+  model: tfl.LayersModel,
+  set: ImageSet | ImageStream,
+  options: RecordOptions = {},
+): Promise<RoutingRecord | undefined> {
+  checkOptionNames('recordRouting', options, optionNames)
+  const { batchSize = 32, signal } = options
+  const found = routingLayers(model)
+  if (!found) return undefined
+  const { grid, patchesPerExpert } = found
+  const layers = found.layers.filter(layer => layer.patchesPerExpert === patchesPerExpert)
+  const parts: { indices: Int32Array; gates: Float32Array }[] = []
+  let numExperts = 0
+  const turn = hostTurns()
+  for await (const batch of streamOf(set).batches({ batchSize })) {
+    signal?.throwIfAborted()
+    const routed = routeBatch(model, layers, batch.images, set.shape)
+    numExperts = routed.indices.shape[1] ?? 0
+    parts.push(await readRouting(routed))
+    await turn()
+  }
+  const size = numExperts * patchesPerExpert
+  const indices = new Int32Array(set.count * size)
+  const gates = new Float32Array(set.count * size)
+  let at = 0
+  for (const part of parts) {
+    indices.set(part.indices, at)
+    gates.set(part.gates, at)
+    at += part.indices.length
+  }
+  return { grid, numExperts, patchesPerExpert, count: set.count, indices, gates }
+}
+
+/** (B,K,L) of all layers together, K being the sum of theirs. */
+function routeBatch(
+  model: tfl.LayersModel,
+  layers: readonly RoutingLayer[],
+  images: Uint8Array,
+  shape: ImageShape,
+): { indices: tf.Tensor3D; gates: tf.Tensor3D } {
+  return tf.tidy(() => {
+    const routings = new Map<RoutingLayer, Routing>()
+    withIntercepted(
+      layers,
+      (x, compute, layer) => {
+        const { indices, gates } = layer.route(x)
+        routings.set(layer, { indices: tf.keep(indices), gates: tf.keep(gates) })
+        return compute(x)
+      },
+      () => model.apply(upload(images, shape), { training: false }),
+    )
+    const kept = layers.map(layer => routings.get(layer) as Routing)
+    const joined = {
+      indices: tf.concat(
+        kept.map(({ indices }) => indices),
+        1,
+      ),
+      gates: tf.concat(
+        kept.map(({ gates }) => gates),
+        1,
+      ),
+    }
+    for (const { indices, gates } of kept) tf.dispose([indices, gates])
+    return joined
+  })
+}
+
+async function readRouting({ indices, gates }: { indices: tf.Tensor3D; gates: tf.Tensor3D }) {
+  try {
+    const [kept, weights] = await Promise.all([indices.data<'int32'>(), gates.data<'float32'>()])
+    return { indices: kept, gates: weights }
+  } finally {
+    tf.dispose([indices, gates])
+  }
+}

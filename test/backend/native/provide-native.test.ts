@@ -1,0 +1,358 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { basename, join, resolve } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { provideNative } from '../../../src/backend/native/provide-native.js'
+import { ProgramError, type Run } from '../../../src/backend/native/run-program.js'
+import { startTypeScript } from '../../child-processes.js'
+
+const root = resolve(import.meta.dirname, '../../..')
+const manifest = {
+  version: '4.22.0',
+  dependencies: { '@tensorflow/tfjs': '4.22.0', progress: '^2.0.0' },
+  binary: { host: 'https://addons.example', remote_path: './napi-v{napi_build_version}/{version}/' },
+}
+
+let parent: string
+let folder: string
+let calls: string[]
+let stages: string[]
+
+beforeEach(async () => {
+  parent = await realpath(await mkdtemp(join(tmpdir(), 'provide-')))
+  folder = join(parent, 'native')
+  calls = []
+  stages = []
+})
+
+afterEach(() => rm(parent, { recursive: true }))
+
+/** What each program leaves on the disk when it works. */
+const programs: Record<string, (args: readonly string[], cwd: string) => Promise<string>> = {
+  'npm pack': async args => {
+    await writeFile(join(argument(args, '--pack-destination'), 'tfjs.tgz'), '')
+    return 'tfjs.tgz\n'
+  },
+  'tar -xzf': async args => {
+    const target = argument(args, '-C')
+    await mkdir(join(target, 'binding'))
+    await writeFile(join(target, 'binding/one.cc'), '')
+    await writeFile(join(target, 'package.json'), JSON.stringify(manifest))
+    return ''
+  },
+  'npm install': async (_, cwd) => {
+    await mkdir(join(cwd, 'node_modules/node-api-headers/include'), { recursive: true })
+    return ''
+  },
+  'node scripts/get-addon-name.js': async () => 'CPU-linux-4.22.0.tar.gz\n',
+  'python3 -m pip --version': async () => 'pip 24',
+  'python3 -m pip download': async args => {
+    await mkdir(argument(args, '--dest'))
+    await writeFile(join(argument(args, '--dest'), 'tensorflow.whl'), '')
+    return ''
+  },
+  'python3 -c': async args => {
+    const unpacked = join(args.at(-1) ?? '', 'tensorflow')
+    await mkdir(join(unpacked, 'include'), { recursive: true })
+    for (const name of ['cc', 'framework'])
+      await writeFile(join(unpacked, `libtensorflow_${name}.so.2`), name)
+    return ''
+  },
+  'c++ --version': async () => 'c++ 12',
+  'c++ -std=c++17': async args => {
+    await writeFile(argument(args, '-o'), 'addon')
+    return ''
+  },
+  'npm run': async (_, cwd) => {
+    await mkdir(join(cwd, 'lib/napi-v8'), { recursive: true })
+    await writeFile(join(cwd, 'lib/napi-v8/tfjs_binding.node'), 'published')
+    return ''
+  },
+  'node -e': async () => 'product=19,22,43,50 version=2.21.0\n',
+}
+
+function argument(args: readonly string[], name: string): string {
+  return args[args.indexOf(name) + 1] ?? ''
+}
+
+/** Runs the programs above; those whose call starts with one of `broken` fail with what it says. */
+function runner(broken: Record<string, string> = {}): Run {
+  return async (command, args, { cwd = '', signal }) => {
+    const call = [basename(command), ...args].join(' ')
+    calls.push(call)
+    signal?.throwIfAborted()
+    for (const [start, says] of Object.entries(broken))
+      if (call.startsWith(start)) throw new ProgramError(says)
+    const [, program] = Object.entries(programs).find(([start]) => call.startsWith(start)) ?? []
+    if (!program) throw new ProgramError(`spawn ${command} ENOENT`)
+    return program(args, cwd)
+  }
+}
+
+const silent: typeof fetch = async () => {
+  throw new TypeError('fetch failed')
+}
+
+function provide(options: Parameters<typeof provideNative>[0] = {}): ReturnType<typeof provideNative> {
+  const onStage = (stage: string): void => void stages.push(stage)
+  return provideNative({
+    dir: folder,
+    run: runner(),
+    fetch: silent,
+    freeBytes: async () => 1e10,
+    onStage,
+    ...options,
+  })
+}
+
+const addon = 'node_modules/@tensorflow/tfjs-node/lib/napi-v8/tfjs_binding.node'
+
+describe('providing it', () => {
+  test('compiles where the published addon cannot be had, and leaves only what is needed', async () => {
+    const provided = await provide()
+    expect(provided).toEqual({
+      packageName: '@tensorflow/tfjs-node',
+      gpu: false,
+      tensorflow: '2.21.0',
+      source: 'built',
+      folder,
+      already: false,
+    })
+    expect(await readdir(parent)).toEqual(['native'])
+    expect((await readdir(folder)).sort()).toEqual(['native.json', 'node_modules', 'package.json'])
+    expect(await readFile(join(folder, addon), 'utf8')).toBe('addon')
+    const libraries = await readdir(join(folder, 'node_modules/@tensorflow/tfjs-node/deps/lib'))
+    expect(libraries.sort()).toEqual(['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'])
+    expect(stages).toEqual([
+      'fetching @tensorflow/tfjs-node 4.22.0',
+      'asking for the published addon',
+      'fetching the library of tensorflow-cpu 2.21.*',
+      'unpacking the library',
+      'compiling the addon',
+      'trying it',
+    ])
+  })
+
+  test('its tfjs is the one of this process, and is not installed a second time', async () => {
+    await provide()
+    const here = createRequire(import.meta.url)
+    const there = createRequire(join(folder, 'node_modules/@tensorflow/tfjs-node/dist/index.js'))
+    expect(there.resolve('@tensorflow/tfjs')).toBe(here.resolve('@tensorflow/tfjs'))
+    expect(there.resolve('@tensorflow/tfjs-core')).toBe(here.resolve('@tensorflow/tfjs-core'))
+    const { dependencies } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'))
+    expect(Object.keys(dependencies)).toEqual(['progress', 'node-api-headers'])
+  })
+
+  test('a second call finds it and runs nothing; force does it anew', async () => {
+    await provide()
+    calls = []
+    expect(await provide()).toMatchObject({ already: true, folder, tensorflow: '2.21.0' })
+    expect(calls).toEqual([])
+    expect(await provide({ force: true })).toMatchObject({ already: false })
+    expect(await readdir(parent)).toEqual(['native'])
+  })
+
+  test('an addon that is gone is provided anew', async () => {
+    await provide()
+    await rm(join(folder, addon))
+    expect((await provide()).already).toBe(false)
+  })
+
+  test('the GPU build takes the GPU package and wheel, and serves a later call without --gpu', async () => {
+    await provide()
+    const gpu = await provide({ gpu: true })
+    expect(gpu).toMatchObject({ packageName: '@tensorflow/tfjs-node-gpu', gpu: true, already: false })
+    expect(stages).toContain('fetching the library of tensorflow 2.21.*')
+    expect((await provide()).already).toBe(true)
+  })
+
+  test('takes the published addon where its host has it', async () => {
+    const asked: string[] = []
+    const answering: typeof fetch = async (url, init) => {
+      asked.push(`${init?.method} ${url}`)
+      return new Response()
+    }
+    const provided = await provide({ fetch: answering })
+    expect(asked).toEqual(['HEAD https://addons.example/napi-v8/4.22.0/CPU-linux-4.22.0.tar.gz'])
+    expect(provided.source).toBe('official')
+    expect(await readFile(join(folder, addon), 'utf8')).toBe('published')
+    expect(calls.some(call => call.startsWith('python3'))).toBe(false)
+  })
+
+  test('compiles where the published addon does not install', async () => {
+    const run = runner({ 'npm run': 'exit 1' })
+    expect((await provide({ fetch: async () => new Response(), run })).source).toBe('built')
+    expect(await readFile(join(folder, addon), 'utf8')).toBe('addon')
+  })
+
+  test('a host that says no is not asked further', async () => {
+    await provide({ fetch: async () => new Response(undefined, { status: 403 }) })
+    expect(calls).not.toContain('npm run install')
+  })
+
+  test('asks for the wheel of another Python where the running one has none', async () => {
+    let attempts = 0
+    const run = runner()
+    await provide({
+      run: async (command, args, options) => {
+        if (args.includes('download') && attempts++ === 0) throw new ProgramError('No matching distribution')
+        return run(command, args, options)
+      },
+    })
+    expect(calls.find(call => call.includes('pip download'))).toMatch(
+      /--python-version 3\.12 tensorflow-cpu==2\.21\.\*$/,
+    )
+  })
+
+  test('removes what killed processes left, and gives back the folder that one of them was replacing', async () => {
+    await provide()
+    const killed = spawn(process.execPath, ['-e', '0'])
+    await once(killed, 'exit')
+    await rename(folder, `${folder}.old-${killed.pid}`)
+    await mkdir(`${folder}.partial-${killed.pid}`)
+    expect((await provide()).already).toBe(true)
+    expect(await readdir(parent)).toEqual(['native'])
+  })
+})
+
+describe('a failure leaves nothing half-installed', () => {
+  const failures: [name: string, broken: Record<string, string>, message: string][] = [
+    [
+      'no npm',
+      { npm: 'spawn npm ENOENT' },
+      'npm must fetch the packages, got: spawn npm ENOENT (is the npm registry within reach?)',
+    ],
+    ['no tar', { tar: 'spawn tar ENOENT' }, 'tar must unpack the package, got: spawn tar ENOENT'],
+    [
+      'no packages',
+      { 'npm install': 'npm ended with 1: E404' },
+      'npm must fetch the packages, got: npm ended with 1: E404',
+    ],
+    [
+      'no compiler',
+      { 'c++': 'no', 'g++': 'no', clang: 'no' },
+      'a C++ compiler must be installed, got none of c++, g++, clang++ (on Debian: apt install g++)',
+    ],
+    [
+      'no pip',
+      { 'python3 -m pip --version': 'No module named pip' },
+      'python3 with pip must be installed, got: No module named pip (on Debian: apt install python3-pip)',
+    ],
+    [
+      'no wheel',
+      { 'python3 -m pip download': 'No matching distribution' },
+      'pip must download tensorflow-cpu==2.21.*, got: No matching distribution',
+    ],
+    ['a broken wheel', { 'python3 -c': 'BadZipFile' }, 'python3 must unpack the wheel, got: BadZipFile'],
+    ['code that does not compile', { 'c++ -std': 'error: x' }, 'c++ must compile the addon, got: error: x'],
+    [
+      'an addon that does not load',
+      { 'node -e': 'undefined symbol' },
+      'the addon must load and compute, got: undefined symbol',
+    ],
+  ]
+  for (const [name, broken, message] of failures) {
+    test(name, async () => {
+      await expect(provide({ run: runner(broken) })).rejects.toThrow(`provideNative: ${message}`)
+      expect(await readdir(parent)).toEqual([])
+    })
+  }
+
+  test('too little disk space, in GB, before anything is fetched', async () => {
+    await expect(provide({ freeBytes: async () => 1.26e9 })).rejects.toThrow(
+      `provideNative: free disk space must be at least 2.0 GB, got 1.3 GB (${parent})`,
+    )
+    await expect(provide({ freeBytes: async () => 5e9, gpu: true })).rejects.toThrow(
+      'at least 6.0 GB, got 5.0 GB',
+    )
+    expect(calls).toEqual([])
+  })
+
+  test('a wrong product, and pip without a wheel', async () => {
+    const wrong = (start: string, printed: string): Run => {
+      const run = runner()
+      return async (command, args, options) =>
+        [basename(command), ...args].join(' ').startsWith(start) ? printed : run(command, args, options)
+    }
+    await expect(provide({ run: wrong('node -e', 'product=1,2,3,4 version=2') })).rejects.toThrow(
+      "provideNative: the addon's product must be 19,22,43,50, got 1,2,3,4",
+    )
+    const nothing: Run = async (command, args, options) => {
+      if (!args.includes('download')) return runner()(command, args, options)
+      await mkdir(argument(args, '--dest'))
+      return ''
+    }
+    await expect(provide({ run: nothing })).rejects.toThrow(
+      'provideNative: pip must download a wheel of tensorflow-cpu',
+    )
+  })
+
+  test('the old one stays when a new one fails', async () => {
+    await provide()
+    await expect(provide({ force: true, run: runner({ 'node -e': 'broken' }) })).rejects.toThrow(
+      'got: broken',
+    )
+    expect(await readdir(parent)).toEqual(['native'])
+    expect((await provide()).already).toBe(true)
+  })
+
+  test('a stop at any stage leaves what was there', async () => {
+    await provide()
+    const count = calls.length
+    for (let last = 1; last <= count; last++) {
+      const stopped = new AbortController()
+      const run = runner()
+      calls = []
+      const stopping: Run = async (command, args, options) => {
+        const result = await run(command, args, options)
+        if (calls.length === last) stopped.abort(new Error('stopped'))
+        return result
+      }
+      await expect(provide({ force: true, run: stopping, signal: stopped.signal })).rejects.toThrow('stopped')
+      expect(await readdir(parent)).toEqual(['native'])
+    }
+  })
+})
+
+describe('pmoe native', () => {
+  const native = (args: string[], env: Record<string, string> = {}) => {
+    const code = `import('${root}/scripts/commands/native.ts').then(m => m.nativeCommand().parseAsync(${JSON.stringify(args)}, { from: 'user' }))`
+    return startTypeScript(['-e', code], { cwd: root, env }).finished
+  }
+
+  async function program(name: string, script: string): Promise<void> {
+    await mkdir(join(parent, 'bin'), { recursive: true })
+    await writeFile(join(parent, 'bin', name), `#!/bin/sh\n${script}\n`)
+    await chmod(join(parent, 'bin', name), 0o755)
+  }
+
+  test('without npm: one line, no stack, exit 1', async () => {
+    expect(await native(['--dir', folder], { PATH: join(parent, 'bin') })).toMatchObject({
+      code: 1,
+      err: [
+        'fetching @tensorflow/tfjs-node 4.22.0',
+        'pmoe native: provideNative: npm must fetch the packages, got: npm cannot be run: spawn npm ENOENT (is the npm registry within reach?)',
+        '',
+      ].join('\n'),
+    })
+    expect(await readdir(parent)).toEqual([])
+  })
+
+  test('Ctrl-C ends the programs it runs and leaves nothing', async () => {
+    // It presses Ctrl-C itself. The command ends only when the sleeper, which holds its output open, has ended too.
+    await program('npm', `echo $$ > ${join(parent, 'started')}; kill -INT $PPID; /bin/sleep 600 & wait`)
+    const { code, err } = await native(['--dir', folder], { PATH: join(parent, 'bin') })
+    expect(code).toBe(1)
+    expect(err).toContain('pmoe native: stopped; nothing was left behind')
+    expect((await readdir(parent)).sort()).toEqual(['bin', 'started'])
+  })
+
+  test('what is there is found quickly, exit 0', async () => {
+    await provide()
+    const { out } = await native(['--dir', folder])
+    expect(out).toBe(`TensorFlow 2.21.0 (built) is there already: ${folder}\n`)
+  })
+})

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { deriveSeed } from '../../random.js'
 import { type Size2D, size2D } from '../../shapes.js'
+import { handGradient } from '../hand-gradient.js'
 import {
   type ConvolutionOptions,
   type LayerOptions,
@@ -257,11 +258,13 @@ function hiddenUnitsOfAll(
   const neurons = kernel.shape[3]
   const inRows = tf.reshape(x, [batch, rows, height, columns, width, -1])
   const patches = tf.reshape(tf.transpose(inRows, [0, 1, 3, 2, 4, 5]), [batch * count, -1]) as tf.Tensor2D
-  const active = tf.relu(tf.matMul(patches, tf.reshape(kernel, [-1, neurons]) as tf.Tensor2D)) // (B N, m)
-  const hidden = tf.div(tf.sum(tf.reshape(active, [batch, count, neurons]), 1), divisor)
-  // 0, or NaN for an image that holds NaN or an infinite number, which ReLU may hide.
-  const notFinite = tf.reshape(tf.sum(tf.mul(x, 0), [1, 2, 3]), [batch, 1])
-  return tf.add(hidden, notFinite)
+  const linear = tf.matMul(patches, tf.reshape(kernel, [-1, neurons]) as tf.Tensor2D) // (B N, m)
+  const hidden = tf.div(tf.sum(tf.reshape(tf.relu(linear), [batch, count, neurons]), 1), divisor)
+  return handGradient([hidden], () => {
+    // 0, or NaN for an image that holds NaN or an infinite number, which ReLU may hide.
+    const notFinite = tf.sum(tf.reshape(tf.mul(linear, 0), [batch, -1]), 1, true)
+    return { value: tf.add(hidden, notFinite) as tf.Tensor2D, saved: [], gradient: dy => [dy.clone()] }
+  })
 }
 
 function normal(stddev: number, seed: number | undefined, purpose: string) {

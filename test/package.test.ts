@@ -19,7 +19,7 @@ describe('the browser entry', () => {
       logLevel: 'silent',
     })
     const inputs = Object.keys(bundle.metafile.inputs)
-    expect(inputs).toContain('src/layers/patch-moe.ts')
+    expect(inputs).toContain('src/layers/moe/patch-moe.ts')
     expect(inputs.filter(input => /src\/(files|backend)\/|scripts\//.test(input))).toEqual([])
     const imports = Object.values(bundle.metafile.outputs).flatMap(output => output.imports)
     const external = new Set(imports.map(({ path }) => path))

@@ -1,13 +1,9 @@
 import * as tf from '@tensorflow/tfjs'
-import { checkOptionNames, type OptionNames } from '../../known-options.js'
-import { isPositiveInteger, type Size2D, size2D } from '../../shapes.js'
+import { type Size2D, size2D } from '../../shapes.js'
 import { mixesChannels } from '../activations.js'
 import { moveTowards } from '../batch-norm.js'
 import {
-  type ConvolutionOptions,
-  convolutionKeys,
   type LayerOptions,
-  layerOptionNames,
   type ParsedConvolution,
   parseConvolution,
   routerSeed,
@@ -24,99 +20,17 @@ import { type ExpertSettings, expertsOf } from './experts/kinds.js'
 import { PRE_ACTIVATIONS, type PreActivation } from './experts/pre-activation.js'
 import { GATE_SCALES, type Gate, type GateScale, gateNames } from './gates.js'
 import { type MixtureParts, mixture } from './mixture.js'
+import {
+  checkPatchMoEOptions,
+  convolutionOptions,
+  multipleOf,
+  oddSize,
+  type PatchMoEOptions,
+  WHERE,
+  within,
+} from './patch-moe-options.js'
 import { type PatchGrid, patchGrid, windowTable } from './patches.js'
 import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from './routing.js'
-
-/** Options of {@link PatchMoE}; those of tfjs-layers' `conv2d` mean the same. */
-export interface PatchMoEOptions extends LayerOptions, ConvolutionOptions {
-  /** K >= 1. */
-  readonly numExperts: number
-  /** L in [1, N], where N = (H/h)(W/w). */
-  readonly patchesPerExpert: number
-  /** h, w in pixels of the map; must divide H and W. */
-  readonly patchSize: number | readonly number[]
-  /** Output channels of all experts together, a multiple of K. Expert s owns channels [s F, (s+1) F). */
-  readonly filters: number
-  /** Odd; 'same' convolution, stride 1. Default 3. */
-  readonly kernelSize?: number | readonly number[]
-  /** What a convolution sees past its patch: zeros, or the true neighbours in the map. Default 'zero'. */
-  readonly border?: Border
-  /** Default 'softmax-selected' (eq. 4). */
-  readonly gate?: Gate
-  /** Default 'mean-one': an expert's output keeps the magnitude of a convolution's. */
-  readonly gateScale?: GateScale
-  /** What an expert does to its kept patches before its convolution. Default 'none'. */
-  readonly preActivation?: PreActivation
-  /** Default N(0, 1e-4^2), tiny as in eq. (7). */
-  readonly routerInitializer?: ConvolutionOptions['kernelInitializer']
-  readonly routerRegularizer?: ConvolutionOptions['kernelRegularizer']
-  readonly routerConstraint?: ConvolutionOptions['kernelConstraint']
-  /** Default true. */
-  readonly routerTrainable?: boolean
-  /** Of the moving averages of batch-norm-relu experts, in [0, 1). Default 0.99. */
-  readonly momentum?: number
-  /** Added to variances of batch-norm-relu experts, > 0. Default 1e-3. */
-  readonly epsilon?: number
-  /**
-   * Experts of another kind than convolutions, registered by `registerExpert`, and their settings. Options of
-   * convolutions are left out then.
-   */
-  readonly expert?: ExpertSettings
-  /** Seed of the default initializers. */
-  readonly seed?: number
-}
-
-const WHERE = 'PatchMoE'
-
-const optionNames = {
-  ...layerOptionNames,
-  numExperts: true,
-  patchesPerExpert: true,
-  patchSize: true,
-  filters: true,
-  kernelSize: true,
-  border: true,
-  gate: true,
-  gateScale: true,
-  preActivation: true,
-  routerInitializer: true,
-  routerRegularizer: true,
-  routerConstraint: true,
-  routerTrainable: true,
-  momentum: true,
-  epsilon: true,
-  expert: true,
-  seed: true,
-  useBias: true,
-  activation: true,
-  kernelInitializer: true,
-  kernelRegularizer: true,
-  kernelConstraint: true,
-  biasInitializer: true,
-  biasRegularizer: true,
-  biasConstraint: true,
-} as const satisfies OptionNames<PatchMoEOptions>
-
-/** Options of the experts that convolve; `momentum` is the layer's. */
-const convolutionOptions = ['kernelSize', 'border', 'preActivation', 'epsilon', ...convolutionKeys] as const
-
-/** Options of conv2d that have one value here: a PatchMoE keeps the size of its map. */
-const fixedOptions = {
-  strides: 1,
-  padding: 'same',
-  dilationRate: 1,
-  dataFormat: 'channelsLast',
-  groups: 1,
-} as const
-
-const acceptedNames = {
-  ...optionNames,
-  strides: false,
-  padding: false,
-  dilationRate: false,
-  dataFormat: false,
-  groups: false,
-} as const satisfies OptionNames<PatchMoEOptions & typeof fixedOptions>
 
 /**
  * Patch-level mixture of experts: a sparse drop-in for `conv2d({ filters, kernelSize, padding: 'same' })`.
@@ -167,7 +81,7 @@ export class PatchMoE extends tf.layers.Layer {
   private readonly named = new Map<string, tf.LayerVariable>()
 
   constructor(options: PatchMoEOptions) {
-    checkNames(options)
+    checkPatchMoEOptions(options)
     super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
     // tfjs writes the class name in snake case, as patch_mo_e.
     this.name = options.name ?? this.name.replace(/^patch_mo_e_/, 'patch_moe_')
@@ -387,31 +301,4 @@ tf.serialization.registerClass(PatchMoE)
 /** Creates a {@link PatchMoE} layer. */
 export function patchMoE(options: PatchMoEOptions): PatchMoE {
   return new PatchMoE(options)
-}
-
-function checkNames(options: PatchMoEOptions): void {
-  checkOptionNames(WHERE, options, acceptedNames)
-  for (const [name, fixed] of Object.entries(fixedOptions)) {
-    const value = (options as unknown as Record<string, unknown>)[name] ?? fixed
-    if ([value].flat().every(side => side === fixed)) continue
-    throw new RangeError(`${WHERE}: ${name} must be ${fixed}, got ${value} (it keeps the size of its map)`)
-  }
-}
-
-function multipleOf(filters: number, numExperts: number): number {
-  if (isPositiveInteger(filters) && filters % numExperts === 0) return filters
-  throw new RangeError(
-    `${WHERE}: filters must be a positive multiple of numExperts, got ${filters} (${numExperts} experts)`,
-  )
-}
-
-function oddSize(size: number | readonly number[]): Size2D {
-  const [height, width] = size2D(size, `${WHERE}: kernelSize`)
-  if (height % 2 === 1 && width % 2 === 1) return [height, width]
-  throw new RangeError(`${WHERE}: kernelSize must be odd, got ${height}x${width}`)
-}
-
-function within(value: number, name: string, allowed: (value: number) => boolean, range: string): number {
-  if (allowed(value)) return value
-  throw new RangeError(`${WHERE}: ${name} must be in ${range}, got ${value}`)
 }

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { type BackendChoice, useBackend } from '../src/backend/choose.js'
 import { usePrecision } from '../src/backend/precision.js'
 import { recomputeActivations } from '../src/layers/recomputation.js'
@@ -53,5 +53,5 @@ function measured(job: Job): Promise<Omit<ChildReport, 'software'>> {
 
 function softwareOf({ name, tensorflow }: BackendChoice): string {
   const library = tensorflow ? `, TensorFlow ${tensorflow.version}` : ''
-  return `tfjs ${tf.version.tfjs}, backend ${name}${library}`
+  return `tfjs ${tf.version_core}, backend ${name}${library}`
 }

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageBatch } from '../src/data/image-set.js'
 import { fixInput } from '../src/layers/fixed-inputs.js'
 import { wideResNet } from '../src/models/wide-resnet.js'
@@ -9,7 +10,7 @@ import { upload } from '../src/train/upload.js'
 import type { NetworkKind, NetworkSize } from './jobs.js'
 
 /** Builds the network of a job: wide residual network of depth 10, dense or with the sparse mixture. */
-export function buildNetwork(kind: NetworkKind, setting: NetworkSize): tf.LayersModel {
+export function buildNetwork(kind: NetworkKind, setting: NetworkSize): tfl.LayersModel {
   const { size, classes, widen, experts, keep, patch, kernel } = setting
   return wideResNet({
     inputShape: [size, size, 3],
@@ -53,7 +54,7 @@ export function disposeBatch({ images, labels }: FixedBatch): void {
  *
  * @returns takes one step and reads its loss
  */
-export function trainingStep(model: tf.LayersModel): (batch: FixedBatch) => Promise<number> {
+export function trainingStep(model: tfl.LayersModel): (batch: FixedBatch) => Promise<number> {
   const classifier = lossOf(model)
   const optimizer = tf.train.sgd(0.1)
   const variables = model.trainableWeights.map(weight => weight.read() as tf.Variable)

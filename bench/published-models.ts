@@ -11,7 +11,8 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { textTable } from '../scripts/terminal/text-table.js'
 import { useBackend } from '../src/backend/choose.js'
 import { disposeModel } from '../src/models/dispose-model.js'
@@ -24,7 +25,7 @@ interface PublishedModel {
   readonly weightBundles: readonly (() => Promise<{ default: string }>)[]
 }
 
-async function published(folder: string, name: string): Promise<tf.LayersModel> {
+async function published(folder: string, name: string): Promise<tfl.LayersModel> {
   const path = join(folder, 'dist', 'esm', 'models', `${name}.js`)
   if (!existsSync(path))
     throw new Error(`${folder}: must be the folder of the package nsfwjs, got no ${path}`)
@@ -38,7 +39,7 @@ async function published(folder: string, name: string): Promise<tf.LayersModel> 
     bundles.map(bundle => Buffer.from((bundle as { default: string }).default, 'base64')),
   )
   const weightSpecs = json.weightsManifest.flatMap(({ weights }) => weights)
-  return tf.loadLayersModel({
+  return tfl.loadLayersModel({
     load: async () => ({
       modelTopology: json.modelTopology,
       weightSpecs,
@@ -47,7 +48,7 @@ async function published(folder: string, name: string): Promise<tf.LayersModel> 
   })
 }
 
-async function rowsOf(name: string, model: tf.LayersModel): Promise<string[][]> {
+async function rowsOf(name: string, model: tfl.LayersModel): Promise<string[][]> {
   const { convolutions, chosen } = planPatchMoE(model)
   const fitting = convolutions.filter(({ mixture }) => mixture)
   const last = fitting.find(({ path }) => path === chosen)

@@ -21,7 +21,7 @@
  * | 8 | 81.3 ± 10.8 | 92.9 ± 0.1 | 93.2 ± 0.5 | 94.3 ± 0.3 | 94.3 ± 0.3 |
  */
 import { parseArgs } from 'node:util'
-import * as tf from '@tensorflow/tfjs'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { loadData, type RunData } from '../scripts/run/run-data.js'
 import { textTable } from '../scripts/terminal/text-table.js'
 import { useBackend } from '../src/backend/choose.js'
@@ -50,7 +50,7 @@ function record(condition: string, accuracy: number): void {
 }
 
 async function trained(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   data: RunData,
   { samples: _, ...how }: TrainingRecipe,
   seed: number,
@@ -74,7 +74,7 @@ async function trained(
 }
 
 async function upcycled(
-  dense: tf.LayersModel,
+  dense: tfl.LayersModel,
   options: Omit<InsertPatchMoEOptions, 'numExperts' | 'patchSize'>,
 ) {
   const { model } = await insertPatchMoE(dense, { numExperts: 4, patchSize: 1, ...options })
@@ -97,7 +97,7 @@ async function runSeed(seed: number): Promise<void> {
   control.dispose()
   for (const patchesPerExpert of [PATCHES, PATCHES / 2, PATCHES / 4, PATCHES / 8]) {
     const name = `l = ${patchesPerExpert}`
-    const routerInitializer = tf.initializers.randomNormal({ stddev: 1e-4, seed })
+    const routerInitializer = tfl.initializers.randomNormal({ stddev: 1e-4, seed })
     const random = await upcycled(dense, { patchesPerExpert, routerInitializer, seed })
     record(`${name}, random router`, (await evaluate(random, data.test, { batchSize: 128 })).accuracy)
     random.dispose()

@@ -1,8 +1,9 @@
 /**
  * Patch-level mixture of experts for convolutional networks in TensorFlow.js: what runs in a browser and in Node.
  *
- * Importing it registers its layers, so that `tf.loadLayersModel` knows them.
+ * Importing it registers its layers, so that `tfl.loadLayersModel` knows them.
  */
+export { registerWasmKernels } from './backend/wasm/kernels.js'
 export { type Augmentation, augmented } from './data/augmented.js'
 export { type BalancedBy, type BalanceOptions, balanced } from './data/balanced.js'
 export { batches, epochOrder, subset } from './data/batches.js'

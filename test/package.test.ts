@@ -40,11 +40,39 @@ describe('the browser entry', () => {
 })
 
 describe('the package', () => {
+  it('imports only packages that it declares', async () => {
+    const { dependencies, peerDependencies } = read('package.json')
+    const bundle = await build({
+      absWorkingDir: root,
+      entryPoints: ['src/index.ts', 'src/node.ts', 'scripts/cli.ts', 'src/files/prefetch-worker.ts'],
+      bundle: true,
+      write: false,
+      outdir: 'dist',
+      format: 'esm',
+      platform: 'node',
+      packages: 'external',
+      metafile: true,
+      logLevel: 'silent',
+    })
+    const imported = Object.values(bundle.metafile.inputs).flatMap(input => input.imports)
+    const packages = new Set(
+      imported
+        .filter(({ external, path }) => external && !path.startsWith('node:'))
+        .map(({ path }) => /^(@[^/]+\/)?[^/]+/.exec(path)?.[0]),
+    )
+    const declared = new Set([...Object.keys(dependencies), ...Object.keys(peerDependencies)])
+    expect([...packages].filter(name => !declared.has(name as string))).toEqual([])
+    expect(packages).toContain('@tensorflow/tfjs-layers')
+  })
+
   it('keeps tfjs a peer and the native packages optional', () => {
     const { dependencies, peerDependencies, peerDependenciesMeta } = read('package.json')
     expect(Object.keys(dependencies)).toContain('@tensorflow/tfjs-backend-wasm')
-    expect(Object.keys(dependencies)).not.toContain('@tensorflow/tfjs')
-    expect(peerDependencies['@tensorflow/tfjs']).toBe('~4.22.0')
+    for (const name of ['tfjs', 'tfjs-core', 'tfjs-layers'])
+      expect(Object.keys(dependencies)).not.toContain(`@tensorflow/${name}`)
+    expect(Object.keys(peerDependencies)).not.toContain('@tensorflow/tfjs')
+    expect(peerDependencies['@tensorflow/tfjs-core']).toBe('~4.22.0')
+    expect(peerDependencies['@tensorflow/tfjs-layers']).toBe('~4.22.0')
     expect(peerDependenciesMeta).toEqual({
       '@tensorflow/tfjs-node': { optional: true },
       '@tensorflow/tfjs-node-gpu': { optional: true },

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { patchGate } from '../../src/layers/moe/patch-gate.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { alternate, type Contestant } from '../alternate.js'
@@ -30,12 +31,12 @@ export async function measureLayer(job: LayerJob): Promise<Omit<ChildReport, 'so
 
 /** Layers that stand in one place of a network, and how they are applied. */
 interface Piece {
-  readonly layers: readonly tf.layers.Layer[]
+  readonly layers: readonly tfl.layers.Layer[]
   apply(map: tf.Tensor4D): tf.Tensor4D
 }
 
 function convolution(filters: number, kernelSize: number): Piece {
-  return alone(tf.layers.conv2d({ filters, kernelSize, padding: 'same', useBias: false }))
+  return alone(tfl.layers.conv2d({ filters, kernelSize, padding: 'same', useBias: false }))
 }
 
 function sparse({ experts, patch, channels, kernel }: LayerJob, keep: number): Piece {
@@ -66,7 +67,7 @@ function masked({ experts, patch, channels, kernel }: LayerJob, keep: number): P
   }
 }
 
-function alone(layer: tf.layers.Layer): Piece {
+function alone(layer: tfl.layers.Layer): Piece {
   return { layers: [layer], apply: map => layer.apply(map, { training: true }) as tf.Tensor4D }
 }
 
@@ -79,6 +80,6 @@ function forwardBackward(piece: Piece, map: tf.Tensor4D, outputGradient: tf.Tens
     tf.tidy(() => {
       const [byMap] = gradients([map, ...weights], outputGradient)
       // One number of the result: the work is done when it is there.
-      byMap?.slice([0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
+      if (byMap) tf.slice(byMap, [0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
     })
 }

@@ -1,4 +1,5 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { modelCost } from '../../src/models/cost.js'
 import { alternate, type Contestant } from '../alternate.js'
 import type { ChildReport } from '../child-report.js'
@@ -21,7 +22,7 @@ export async function measurePrediction(job: PredictionJob): Promise<Omit<ChildR
 
 function prediction(
   kind: NetworkKind,
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   images: tf.Tensor4D,
   batch: number,
 ): Contestant {

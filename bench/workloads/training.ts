@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { modelCost } from '../../src/models/cost.js'
 import { alternate, type Contestant } from '../alternate.js'
 import type { ChildReport } from '../child-report.js'
@@ -49,7 +50,7 @@ interface Convolution {
   readonly flop: number
 }
 
-function largestConvolutions(model: tf.LayersModel, batch: number): Convolution[] {
+function largestConvolutions(model: tfl.LayersModel, batch: number): Convolution[] {
   const found = model.layers
     .filter(layer => layer.getClassName() === 'Conv2D')
     .map(layer => convolutionOf(layer, batch))
@@ -57,7 +58,7 @@ function largestConvolutions(model: tf.LayersModel, batch: number): Convolution[
   return [...different.values()].sort((a, b) => b.flop - a.flop).slice(0, convolutionsTimed)
 }
 
-function convolutionOf(layer: tf.layers.Layer, batch: number): Convolution {
+function convolutionOf(layer: tfl.layers.Layer, batch: number): Convolution {
   const node = layer.inboundNodes[0]!
   const [, height = 1, width = 1, channels = 1] = node.inputShapes[0] as number[]
   const [, ...output] = node.outputShapes[0] as number[]
@@ -80,7 +81,7 @@ function convolve({ name, map, kernel, stride }: Convolution, batch: number): Co
       tf.tidy(() => {
         const y = tf.conv2d(input, kernel, stride, 'same')
         // One number of the result: the work is done when it is there.
-        y.slice([0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
+        tf.slice(y, [0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
       }),
   }
 }

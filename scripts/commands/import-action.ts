@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { checkPlace, placeExport } from '../../src/files/export-output.js'
 import { fileSystem } from '../../src/files/model-files.js'
@@ -94,7 +94,7 @@ function isMixture(key: string): boolean {
   return (mixtureFlags as readonly string[]).includes(key)
 }
 
-function builtNetwork(flags: NetworkFlags): tf.LayersModel {
+function builtNetwork(flags: NetworkFlags): tfl.LayersModel {
   const [height, width] = required(flags, 'imageSize')
   const { channels = 3, depth, widen, kernelSize, gate, gateScale } = flags
   const base = {
@@ -125,7 +125,7 @@ function required<K extends keyof typeof flagNames>(
 }
 
 function report(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   file: string,
   source: string,
   backend: string,

@@ -1,6 +1,7 @@
 import { readdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { writeSafetensors } from '../../src/data/safetensors.js'
 import { countKinds } from '../../src/export/exported-bytes.js'
 import type { FeedingOptions } from '../../src/export/feeding.js'
@@ -35,7 +36,7 @@ export interface FormatEntry {
   /** The file by which a folder of this format is known; undefined where it is one file. */
   readonly marker?: string
   /** Writes the model to a path where nothing is. */
-  write(model: tf.LayersModel, path: string, settings: ExportSettings): Promise<Written>
+  write(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written>
 }
 
 /** Every format. */
@@ -51,7 +52,7 @@ export const formatEntries: Readonly<Record<ExportFormat, FormatEntry>> = {
   weights: { title: 'safetensors', unit: 'tensors', write: writeWeights },
 }
 
-async function writeTfjs(model: tf.LayersModel, path: string, { facts }: ExportSettings): Promise<Written> {
+async function writeTfjs(model: tfl.LayersModel, path: string, { facts }: ExportSettings): Promise<Written> {
   const folder = fileSystem(path)
   const describing: tf.io.IOHandler = {
     save: artifacts => {
@@ -67,7 +68,7 @@ async function writeTfjs(model: tf.LayersModel, path: string, { facts }: ExportS
   return { bytes: sizes.reduce((sum, size) => sum + size, 0), parts }
 }
 
-async function writeOnnx(model: tf.LayersModel, path: string, settings: ExportSettings): Promise<Written> {
+async function writeOnnx(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written> {
   const { facts, ...feeding } = settings
   const { bytes, operations } = await exportOnnx(model, { ...feeding, ...facts })
   await writeFile(path, bytes)
@@ -76,7 +77,7 @@ async function writeOnnx(model: tf.LayersModel, path: string, settings: ExportSe
 
 /** The metadata go where TensorFlow leaves room for what is not its own. */
 async function writeSavedModel(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   path: string,
   settings: ExportSettings,
 ): Promise<Written> {
@@ -90,7 +91,7 @@ async function writeSavedModel(
 }
 
 async function writeWeights(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   path: string,
   { facts }: ExportSettings,
 ): Promise<Written> {

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { FeedingOptions } from '../../src/export/feeding.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/image-files.js'
@@ -26,7 +26,7 @@ const PICTURES = 8
  *
  * @returns for each input of the model (16, ...), bytes
  */
-export async function comparisonBytes(model: tf.LayersModel): Promise<Numbers[]> {
+export async function comparisonBytes(model: tfl.LayersModel): Promise<Numbers[]> {
   return Promise.all(
     model.inputs.map(async ({ shape: [, ...sides] }, i) => {
       const size = sides.reduce<number>((product, side) => product * (side ?? 1), 1)

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import type { InferenceSession } from 'onnxruntime-node'
 import type { BackendChoice } from '../../src/backend/choose.js'
 import { loadSavedModel } from '../../src/backend/saved-model.js'
@@ -28,7 +29,7 @@ export interface RuntimeRequest {
   /** The exported file or folder. */
   readonly path: string
   /** The model that was exported. */
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
   readonly backend: BackendChoice
 }
 
@@ -47,7 +48,7 @@ export async function exportedRuntime(request: RuntimeRequest): Promise<Runtime 
 }
 
 /** The model itself, on the current backend. */
-export function modelRuntime(model: tf.LayersModel, { name }: Pick<BackendChoice, 'name'>): Runtime {
+export function modelRuntime(model: tfl.LayersModel, { name }: Pick<BackendChoice, 'name'>): Runtime {
   return {
     name: `tfjs on ${name}`,
     run: inputs => {
@@ -99,7 +100,7 @@ async function onnxRuntime(path: string): Promise<Runtime | string> {
 
 async function savedModelRuntime(
   path: string,
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   { tensorflow, name }: BackendChoice,
 ): Promise<Runtime | string> {
   if (!tensorflow) {
@@ -129,10 +130,10 @@ function bytesTensor(data: Uint8Array, shape: readonly number[]): tf.Tensor {
 }
 
 /** A model of the same layers, with weights of its own before those of the file are put in. */
-async function withWeightsOf(path: string, model: tf.LayersModel): Promise<tf.LayersModel> {
-  const twin = await tf.models.modelFromJSON({
+async function withWeightsOf(path: string, model: tfl.LayersModel): Promise<tfl.LayersModel> {
+  const twin = await tfl.models.modelFromJSON({
     modelTopology: model.toJSON(null, false) as unknown as tf.io.ModelJSON['modelTopology'],
-  } as Parameters<typeof tf.models.modelFromJSON>[0])
+  } as Parameters<typeof tfl.models.modelFromJSON>[0])
   const { tensors } = readSafetensors(await readFile(path), path)
   loadWeights(twin, tensors, path)
   return twin

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageStream } from '../../src/data/image-stream.js'
 import type { RunConfig } from '../../src/files/run-config.js'
 import type { RunFolder } from '../../src/files/run-folder.js'
@@ -20,7 +20,7 @@ export type InitialOptions = Extract<RunConfig['model']['options'], { kind: 'ini
 
 /** A network to be trained further. */
 export interface InitialNetwork {
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
   /** What was kept and what is new, a sentence each. */
   readonly notes: readonly string[]
 }
@@ -72,17 +72,17 @@ export async function initialNetwork(
 }
 
 /** The network that a run began with, from the folder of the run. */
-export async function storedInitial(run: RunFolder): Promise<tf.LayersModel> {
+export async function storedInitial(run: RunFolder): Promise<tfl.LayersModel> {
   return fasterInPlace(await run.loadInitial())
 }
 
-function fasterInPlace(model: tf.LayersModel): tf.LayersModel {
+function fasterInPlace(model: tfl.LayersModel): tfl.LayersModel {
   const faster = withFasterLayers(model)
   disposeModel(model)
   return faster
 }
 
-async function inserting(model: tf.LayersModel, options: InsertPatchMoEOptions): Promise<InsertedPatchMoE> {
+async function inserting(model: tfl.LayersModel, options: InsertPatchMoEOptions): Promise<InsertedPatchMoE> {
   try {
     return await insertPatchMoE(model, options)
   } catch (error) {

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageStream } from '../../src/data/image-stream.js'
 import type { RunConfig } from '../../src/files/run-config.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
@@ -18,7 +18,7 @@ export function buildNetwork(
   options: NetworkOptions,
   images: Pick<ImageStream, 'shape' | 'classNames'>,
   seed: number,
-): tf.LayersModel {
+): tfl.LayersModel {
   const inputShape = images.shape
   if (options.kind === 'init') throw new Error(`buildNetwork: network must be loaded from ${options.from}`)
   if (options.kind === 'wide-resnet') {

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import type { BackendChoice } from '../../src/backend/choose.js'
 import { datasetEntry } from '../../src/data/datasets.js'
 import { type RunConfig, runConfig } from '../../src/files/run-config.js'
@@ -105,7 +105,7 @@ function startOf(
     memory: 'normal',
     versions: {
       patchMoe: packageVersion(),
-      tfjs: tf.version.tfjs,
+      tfjs: tf.version_core,
       node: process.versions.node,
       ...(backend.tensorflow && { tensorflow: backend.tensorflow.version }),
     },

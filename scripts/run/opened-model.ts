@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { RunConfig } from '../../src/files/run-config.js'
 import { loadModelFolder, openRun } from '../../src/files/run-folder.js'
 import { loadTrained } from './trained-model.js'
 
 /** A model that a person names by the folder of a run, or of a saved model. */
 export interface OpenedModel {
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
   /** The folder that was named. */
   readonly directory: string
   /** What the run was, where it is one's. */

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import sharp from 'sharp'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { firstImages, type ImageStream } from '../../src/data/image-stream.js'
@@ -13,7 +13,7 @@ import { truePart } from './true-part.js'
  * @returns nothing for a model that keeps every patch
  */
 export async function routedImages(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   source: ImageSet | ImageStream,
   count: number,
 ): Promise<RoutedImage[]> {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { RunFolder } from '../../src/files/run-folder.js'
 // Registers the layers that saved models are made of.
 import '../../src/layers/batch-norm.js'
@@ -14,7 +14,7 @@ import { shellCommand } from '../terminal/shell-command.js'
  *
  * @throws Error when the run has not ended yet, saying how to continue it, or when its model is damaged
  */
-export async function loadTrained(run: RunFolder): Promise<tf.LayersModel> {
+export async function loadTrained(run: RunFolder): Promise<tfl.LayersModel> {
   if (!existsSync(join(run.directory, 'model'))) {
     const resume = shellCommand(['pmoe', 'train', '--resume', '--out', run.directory])
     throw new Error(

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { configKey, type RunConfig } from '../../src/files/run-config.js'
 import type { RunFolder } from '../../src/files/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
@@ -26,7 +26,7 @@ export interface TrainingOutcome {
 /** What a run trains, and where it is told. */
 export interface TrainingParts {
   readonly run: RunFolder
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
   readonly data: RunData
   readonly log: TrainingLog
   readonly signal?: AbortSignal
@@ -88,7 +88,7 @@ export async function storedState(run: RunFolder): Promise<TrainState | undefine
  *
  * @throws RangeError for layers that the model does not have, or patches that do not fit
  */
-export function checkLayers(model: tf.LayersModel, config: RunConfig): void {
+export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
   const { freeze = [], annealPatches, epochs } = config.training
   freezeLayers(model, freeze).restore()
   stepFactors(model, optimizerOf(config))

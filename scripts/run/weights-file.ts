@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { z } from 'zod'
 import { readSafetensors } from '../../src/data/safetensors.js'
 import { loadKerasWeights } from '../../src/export/keras-weights.js'
@@ -43,7 +43,11 @@ function reasonOf(cause: unknown): string {
  * @returns where they came from, in words
  * @throws Error when the file is damaged or its weights do not fit the model
  */
-export async function loadWeightsFile(model: tf.LayersModel, path: string, names?: NameMap): Promise<string> {
+export async function loadWeightsFile(
+  model: tfl.LayersModel,
+  path: string,
+  names?: NameMap,
+): Promise<string> {
   const bytes = await readBytes(path)
   if (startsWith(bytes, [0x89, 0x48, 0x44, 0x46])) return keras(model, bytes, path, names)
   if (startsWith(bytes, [0x50, 0x4b])) {
@@ -57,7 +61,7 @@ export async function loadWeightsFile(model: tf.LayersModel, path: string, names
 }
 
 async function keras(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   bytes: Uint8Array,
   source: string,
   names: NameMap | undefined,

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { datasetEntry } from '../../src/data/datasets.js'
 import { datasetSource } from '../../src/files/data-folder.js'
@@ -66,7 +66,7 @@ async function backendOf(
     backend: choice.name,
     versions: {
       patchMoe: packageVersion(),
-      tfjs: tf.version.tfjs,
+      tfjs: tf.version_core,
       node: process.versions.node,
       ...(choice.tensorflow && { tensorflow: choice.tensorflow.version }),
     },

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { modelCost } from '../../src/models/cost.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { median } from '../../src/study/quantile.js'
@@ -84,7 +84,7 @@ function costPass({ batch, patchSide, hiddenUnits }: CostGrid, { l, k, n }: Size
     multiplyAdds: batch * modelCost(model).multiplyAdds.training,
     async run() {
       const { value, grads } = tf.variableGrads(
-        () => (model.apply(images, { training: true }) as tf.Tensor).square().mean(),
+        () => tf.mean(tf.square(model.apply(images, { training: true }) as tf.Tensor)),
         variables,
       )
       // Done only when the gradients are known.

@@ -1,4 +1,5 @@
-import type * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { BackendChoice } from '../../src/backend/choose.js'
 import { type RunConfig, runConfig } from '../../src/files/run-config.js'
 import type { TrainingExperiment, Variant } from '../experiments/experiment.js'
@@ -14,7 +15,7 @@ import type { StudyConfig } from './study-config.js'
 export interface CellRun {
   readonly config: RunConfig
   readonly data: RunData
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
 }
 
 /** The seed whose images all seeds share where they are asked to. */
@@ -79,13 +80,13 @@ function withMixture(config: RunConfig, mixture: Variant['mixture']): RunConfig 
 }
 
 /** Multiplies the routers' initial weights, which are normal: so their standard deviation is another one. */
-function scaleRouters(model: tf.LayersModel, factor: number): void {
+function scaleRouters(model: tfl.LayersModel, factor: number): void {
   const routers = model.weights.filter(({ originalName }) => originalName.endsWith('/router'))
   if (routers.length === 0) {
     throw new RangeError(`study: routerDeviation must come with routers, got a model without any`)
   }
   for (const router of routers) {
-    const scaled = router.read().mul(factor)
+    const scaled = tf.mul(router.read(), factor)
     router.write(scaled)
     scaled.dispose()
   }

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../src/data/image-set.js'
 import type { ImageStream } from '../../src/data/image-stream.js'
 import { modelCost } from '../../src/models/cost.js'
@@ -70,12 +70,12 @@ function trainedOf(history: readonly EpochMetrics[]) {
   }
 }
 
-function costOf(model: tf.LayersModel) {
+function costOf(model: tfl.LayersModel) {
   const { parameters, multiplyAdds } = modelCost(model)
   return { parameters: parameters.total, multiplyAdds: multiplyAdds.forward }
 }
 
-async function tested(model: tf.LayersModel, test: ImageSet | ImageStream, signal: AbortSignal) {
+async function tested(model: tfl.LayersModel, test: ImageSet | ImageStream, signal: AbortSignal) {
   const { accuracy, loss, worstGroup } = await evaluate(model, test, {
     batchSize: evaluatedTogether,
     signal,
@@ -90,7 +90,7 @@ async function tested(model: tf.LayersModel, test: ImageSet | ImageStream, signa
 }
 
 async function routingOf(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   test: ImageSet | ImageStream,
 ): Promise<CellRouting | undefined> {
   const metrics = await measureRouting(model, test, { batchSize: evaluatedTogether })

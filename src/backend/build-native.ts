@@ -53,8 +53,8 @@ export async function installNative(installation: Installation): Promise<Provide
 async function installPackage(work: Work): Promise<string> {
   const { stage, packageName, run, signal } = work
   const require = createRequire(import.meta.url)
-  const tfjs = require.resolve('@tensorflow/tfjs/package.json')
-  const { version } = JSON.parse(await readFile(tfjs, 'utf8')) as { version: string }
+  const core = require.resolve('@tensorflow/tfjs-core/package.json')
+  const { version } = JSON.parse(await readFile(core, 'utf8')) as { version: string }
   const unpacked = join(stage, 'package')
   await mkdir(unpacked, { recursive: true })
   work.onStage(`fetching ${packageName} ${version}`)
@@ -66,9 +66,10 @@ async function installPackage(work: Work): Promise<string> {
   })
   await rm(tarball)
   const { dependencies } = await readManifest(unpacked)
-  const { '@tensorflow/tfjs': _linked, ...others } = dependencies
+  const { '@tensorflow/tfjs': tfjs, ...others } = dependencies
+  const own = folderOf('@tensorflow/tfjs', require) === undefined && { '@tensorflow/tfjs': tfjs }
   // The addon needs Node's C headers, which not every installation of Node brings.
-  const manifest = { private: true, dependencies: { ...others, 'node-api-headers': '^1.9.0' } }
+  const manifest = { private: true, dependencies: { ...others, ...own, 'node-api-headers': '^1.9.0' } }
   await writeFile(join(stage, 'package.json'), JSON.stringify(manifest))
   await runNpm(work, [
     'install',
@@ -82,14 +83,31 @@ async function installPackage(work: Work): Promise<string> {
   const folder = join(stage, 'node_modules', packageName)
   await mkdir(dirname(folder), { recursive: true })
   await rename(unpacked, folder)
-  const core = createRequire(tfjs).resolve('@tensorflow/tfjs-core/package.json')
-  await link(dirname(tfjs), join(stage, 'node_modules/@tensorflow/tfjs'))
-  await link(dirname(core), join(stage, 'node_modules/@tensorflow/tfjs-core'))
+  for (const name of sharedPackages) {
+    const target = folderOf(name, require)
+    if (target === undefined) continue
+    const path = join(stage, 'node_modules', name)
+    await rm(path, { recursive: true, force: true })
+    await symlink(relative(dirname(path), target), path, 'dir')
+  }
   return folder
 }
 
-async function link(target: string, path: string): Promise<void> {
-  await symlink(relative(dirname(path), target), path, 'dir')
+/** tfjs-node imports all of tfjs, of which the parts that this process uses must be the same. */
+const sharedPackages = [
+  '@tensorflow/tfjs',
+  '@tensorflow/tfjs-core',
+  '@tensorflow/tfjs-layers',
+  '@tensorflow/tfjs-backend-cpu',
+]
+
+/** The folder of an installed npm package; undefined where it is not installed. */
+function folderOf(name: string, require: NodeJS.Require): string | undefined {
+  try {
+    return dirname(require.resolve(`${name}/package.json`))
+  } catch {
+    return undefined
+  }
 }
 
 async function runNpm({ run, stage, signal }: Work, args: string[]): Promise<string> {

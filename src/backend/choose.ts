@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import {
   findNative,
   loadNative,
@@ -128,6 +128,7 @@ function unavailable(name: 'tensorflow' | 'tensorflow-gpu', skipped: readonly Sk
 }
 
 async function usePlainCpu(): Promise<BackendChoice> {
+  await import('@tensorflow/tfjs-backend-cpu')
   await setBackend('cpu')
   // tfjs would advertise tfjs-node at the first operation, to somebody who asked for this backend.
   Object.assign(tf.backend(), { firstUse: false })
@@ -135,20 +136,18 @@ async function usePlainCpu(): Promise<BackendChoice> {
 }
 
 async function useWasm(reason: string, skipped: readonly SkippedBackend[]): Promise<BackendChoice> {
-  const [wasm, { registerWasmKernels }, { keepSpareMemory }] = await Promise.all([
+  const [wasm, { registerWasmKernels }] = await Promise.all([
     import('@tensorflow/tfjs-backend-wasm'),
-    import('./wasm-kernels.js'),
-    import('./wasm-memory.js'),
+    import('./wasm/kernels.js'),
   ])
   if (!tf.findBackendFactory('wasm')) {
     throw new Error(
-      'useBackend: @tensorflow/tfjs-backend-wasm must use the same tfjs-core as @tensorflow/tfjs, got a second copy (run `npm dedupe`)',
+      'useBackend: @tensorflow/tfjs-backend-wasm must use the same @tensorflow/tfjs-core as patch-moe, got a second copy (run `npm dedupe`)',
     )
   }
   const manifest = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/package.json')
   wasm.setWasmPaths(join(dirname(manifest), 'dist') + sep)
   await withoutNewCrashHandlers(() => setBackend('wasm'))
-  keepSpareMemory(tf.backend())
   registerWasmKernels()
   return { name: 'wasm', reason, skipped }
 }

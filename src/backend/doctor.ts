@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { type BackendChoice, type BackendName, type UseBackendOptions, useBackend } from './choose.js'
 import { vectorFlags } from './processor.js'
 
@@ -49,7 +49,7 @@ export async function diagnose(options: UseBackendOptions = {}): Promise<Diagnos
   const wasm = await diagnoseWasm()
   const choice = await useBackend('auto', options)
   const nvidia = readLine('/proc/driver/nvidia/version')
-  const backends = [...diagnoseNative(choice), wasm, plainCpu()]
+  const backends = [...diagnoseNative(choice), wasm, await plainCpu()]
   return {
     node: process.versions.node,
     platform: `${process.platform} ${process.arch}`,
@@ -61,7 +61,7 @@ export async function diagnose(options: UseBackendOptions = {}): Promise<Diagnos
       free: gigabytes(freemem()),
     },
     ...(nvidia ? { nvidia } : {}),
-    tfjs: tf.version.tfjs,
+    tfjs: tf.version_core,
     backends,
     chosen: choice.name,
     reason: choice.reason,
@@ -97,8 +97,9 @@ function diagnoseNative({ name, tensorflow, skipped }: BackendChoice): BackendDi
   })
 }
 
-function plainCpu(): BackendDiagnosis {
-  return { name: 'cpu', available: true, version: tf.version['tfjs-backend-cpu'], threads: 1 }
+async function plainCpu(): Promise<BackendDiagnosis> {
+  const { version_cpu } = await import('@tensorflow/tfjs-backend-cpu')
+  return { name: 'cpu', available: true, version: version_cpu, threads: 1 }
 }
 
 function adviceFor({ name }: BackendChoice, nvidia: boolean): string[] {

@@ -112,10 +112,10 @@ export function whyUnusable({ packageName, folder }: NativeCandidate): string | 
   if (!hasAddon(folder)) {
     return `${packageName} must have its addon lib/napi-v*/tfjs_binding.node, got none (${folder}; its install script did not run or failed)`
   }
-  const ours = realpathSync(requireHere.resolve('@tensorflow/tfjs'))
-  const theirs = resolveTfjs(folder)
+  const ours = realpathSync(requireHere.resolve('@tensorflow/tfjs-core'))
+  const theirs = resolveCore(folder)
   if (theirs === ours) return undefined
-  return `${packageName} must use the same @tensorflow/tfjs as patch-moe, got ${theirs ?? 'none'} (${folder}; patch-moe uses ${ours})`
+  return `${packageName} must use the same @tensorflow/tfjs-core as patch-moe, got ${theirs ?? 'none'} (${folder}; patch-moe uses ${ours})`
 }
 
 let loaded: NativeTensorFlow | undefined
@@ -180,9 +180,11 @@ function addonFolders(folder: string): string[] {
   return existsSync(lib) ? readdirSync(lib).map(version => join(lib, version)) : []
 }
 
-function resolveTfjs(folder: string): string | undefined {
+/** The tfjs-core that an installation of tfjs-node brings: that of its tfjs. */
+function resolveCore(folder: string): string | undefined {
   try {
-    return realpathSync(createRequire(join(realpathSync(folder), 'package.json')).resolve('@tensorflow/tfjs'))
+    const tfjs = createRequire(join(realpathSync(folder), 'package.json')).resolve('@tensorflow/tfjs')
+    return realpathSync(createRequire(realpathSync(tfjs)).resolve('@tensorflow/tfjs-core'))
   } catch {
     return undefined
   }

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { multipliesBfloat16, vectorFlags } from './processor.js'
 import { type Precision, setPrecision } from './tensorflow-precision.js'
 

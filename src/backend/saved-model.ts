@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
 import type { NativeTensorFlow } from './native.js'
 
 /** A SavedModel in native TensorFlow. */

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
 import { biasedConvolutionName, biasedKernelGradientName, rectifiedNormName } from './tensorflow-onednn.js'
 import type { Attribute, NativeBackend, OutputMetadata, TensorData } from './tensorflow-operations.js'
 

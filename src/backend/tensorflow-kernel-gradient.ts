@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { type BiasedKernelGradient, composedOps, type KernelGradientInputs } from '../layers/ops.js'
 import { biasedKernelGradient } from './tensorflow-onednn.js'
 import { nativeBackend } from './tensorflow-operations.js'

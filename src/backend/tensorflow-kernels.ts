@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { handGradient } from '../layers/hand-gradient.js'
 import { type BatchNormInputs, registerLayerOps } from '../layers/ops.js'
 import { kernelAndBiasGradient, kernelGradient } from './tensorflow-kernel-gradient.js'

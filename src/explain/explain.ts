@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { withIntercepted } from '../layers/intercept.js'
 import { type RoutingLayers, routingLayers } from '../layers/moe/routing-layers.js'
@@ -60,7 +61,7 @@ const optionNames = {
  * @throws RangeError when the pixels are not whole images of this shape or do not fit the model
  */
 export async function explain(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   images: Uint8Array,
   shape: ImageShape,
   options: ExplainOptions = {},
@@ -91,7 +92,7 @@ export async function explain(
 }
 
 async function explainBatch(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   images: Uint8Array,
   shape: ImageShape,
   routing: RoutingLayers | undefined,
@@ -134,7 +135,7 @@ function keptOf(kept: readonly number[][][][], image: number): KeptPatches[] {
 
 /** One prediction for each patch that an expert kept, with this patch removed. */
 async function patchSensitivity(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   image: Uint8Array,
   shape: ImageShape,
   { layers, grid }: RoutingLayers,
@@ -182,7 +183,7 @@ function fieldOf({ layers: [layer] }: RoutingLayers): Size2D | undefined {
   return field && patchField(field, layer.patchSize)
 }
 
-function checkImages(model: tf.LayersModel, images: Uint8Array, shape: ImageShape, batchSize: number): void {
+function checkImages(model: tfl.LayersModel, images: Uint8Array, shape: ImageShape, batchSize: number): void {
   checkImageShape(model, shape, `${WHERE}: images`)
   if (!isPositiveInteger(batchSize)) {
     throw new RangeError(`${WHERE}: batchSize must be a positive integer, got ${batchSize}`)

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { Size2D } from '../shapes.js'
 
 /**
@@ -18,9 +18,9 @@ export interface ReceptiveField {
  * @param tensor symbolic, (batch, height, width, channels), computed from the model's one input
  * @returns undefined where a layer on the way mixes pixels in a way that is not known here, or is a nested model
  */
-export function receptiveField(tensor: tf.SymbolicTensor): ReceptiveField | undefined {
+export function receptiveField(tensor: tfl.SymbolicTensor): ReceptiveField | undefined {
   const known = new Map<number, ReceptiveField | undefined>()
-  const visit = (at: tf.SymbolicTensor): ReceptiveField | undefined => {
+  const visit = (at: tfl.SymbolicTensor): ReceptiveField | undefined => {
     if (known.has(at.id)) return known.get(at.id)
     const inputs = at.sourceLayer.inboundNodes[at.nodeIndex]?.inputTensors ?? []
     const isInput = at.sourceLayer.getClassName() === 'InputLayer'
@@ -72,11 +72,11 @@ const windowed = new Set([
   ...['Conv2D', 'DepthwiseConv2D', 'SeparableConv2D', 'MaxPooling2D', 'AveragePooling2D', 'PatchMoE'],
 ])
 
-type Visit = (tensor: tf.SymbolicTensor) => ReceptiveField | undefined
+type Visit = (tensor: tfl.SymbolicTensor) => ReceptiveField | undefined
 
 function through(
-  layer: tf.layers.Layer,
-  inputs: readonly tf.SymbolicTensor[],
+  layer: tfl.layers.Layer,
+  inputs: readonly tfl.SymbolicTensor[],
   visit: Visit,
 ): ReceptiveField | undefined {
   const name = layer.getClassName()
@@ -84,7 +84,7 @@ function through(
   const [first] = fields
   if (!first || fields.some(field => !field)) return undefined
   if (pointwise.has(name)) return joined(fields as ReceptiveField[])
-  if (windowed.has(name)) return windowField(layer, inputs[0] as tf.SymbolicTensor, first)
+  if (windowed.has(name)) return windowField(layer, inputs[0] as tfl.SymbolicTensor, first)
   return name === 'ZeroPadding2D' ? shifted(layer, first) : undefined
 }
 
@@ -109,8 +109,8 @@ interface WindowConfig {
 }
 
 function windowField(
-  layer: tf.layers.Layer,
-  input: tf.SymbolicTensor,
+  layer: tfl.layers.Layer,
+  input: tfl.SymbolicTensor,
   { low, high, step }: ReceptiveField,
 ): ReceptiveField {
   const config = layer.getConfig() as WindowConfig
@@ -135,7 +135,7 @@ function windowField(
   }
 }
 
-function shifted(layer: tf.layers.Layer, { low, high, step }: ReceptiveField): ReceptiveField {
+function shifted(layer: tfl.layers.Layer, { low, high, step }: ReceptiveField): ReceptiveField {
   const { padding } = layer.getConfig() as unknown as { padding: readonly (readonly number[])[] }
   const before: Size2D = [padding[0]?.[0] ?? 0, padding[1]?.[0] ?? 0]
   const moved = (at: Size2D): Size2D => [at[0] - before[0] * step[0], at[1] - before[1] * step[1]]

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { Dataset, Group, File as HdfFile } from 'h5wasm'
 import type { StoredTensor } from '../data/safetensors.js'
 import { matchLayers, type StoredLayer } from './stored-layers.js'
@@ -16,7 +16,7 @@ import { loadWeights } from './weights.js'
  *   over on either side; the model is then as before
  */
 export async function loadKerasWeights(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   bytes: Uint8Array,
   source: string,
 ): Promise<number> {

@@ -1,10 +1,10 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { Constant, Dimension, Value } from './graph.js'
 import type { GraphBuilder } from './graph-builder.js'
 
 /** A layer as the export sees it: what it is configured to do, and its weights as numbers. */
 export interface ExportedLayer {
-  readonly layer: tf.layers.Layer
+  readonly layer: tfl.layers.Layer
   readonly config: Readonly<Record<string, unknown>>
   /** Shape of its output in this place. */
   readonly outputShape: readonly Dimension[]

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { type FeedingOptions, LAYOUTS, PIXELS } from './feeding.js'
 import { foldAffine } from './fold-affine.js'
 import type { Constant, Dimension, Graph, GraphInput, Layout, Value } from './graph.js'
@@ -20,7 +20,7 @@ const lowerings: Readonly<Record<string, Lowering>> = { ...layerLowerings, ...mi
  *   an option has no such value
  */
 export async function modelGraph(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   { layout = 'nhwc', pixels = 'float32' }: FeedingOptions = {},
 ): Promise<Graph> {
   oneOf(LAYOUTS, layout, 'layout')
@@ -47,9 +47,9 @@ function oneOf(known: readonly string[], value: string, name: string): void {
 }
 
 /** Looks at every layer before any work is done. */
-function refuseUnknown(model: tf.LayersModel, prefix: string): void {
+function refuseUnknown(model: tfl.LayersModel, prefix: string): void {
   for (const layer of model.layers) {
-    if (layer instanceof tf.LayersModel) refuseUnknown(layer, `${prefix}${layer.name}/`)
+    if (layer instanceof tfl.LayersModel) refuseUnknown(layer, `${prefix}${layer.name}/`)
     else if (layer.getClassName() !== 'InputLayer' && !Object.hasOwn(lowerings, layer.getClassName())) {
       throw new Error(
         `exportGraph: ${placeOf(layer, model, prefix)} must be of a kind that can be exported, ` +
@@ -59,14 +59,14 @@ function refuseUnknown(model: tf.LayersModel, prefix: string): void {
   }
 }
 
-function placeOf(layer: tf.layers.Layer, model: tf.LayersModel, prefix: string): string {
+function placeOf(layer: tfl.layers.Layer, model: tfl.LayersModel, prefix: string): string {
   const where = prefix === '' ? '' : ` of ${prefix.slice(0, -1)}`
   return `layer "${layer.name}" (${model.layers.indexOf(layer) + 1} of ${model.layers.length} layers${where})`
 }
 
 function graphInput(
   build: GraphBuilder,
-  input: tf.SymbolicTensor,
+  input: tfl.SymbolicTensor,
   name: string,
   layout: Layout,
   pixels: 'float32' | 'uint8',
@@ -98,10 +98,10 @@ function unused(name: string, taken: Set<string>): string {
   return free
 }
 
-type WeightTable = ReadonlyMap<tf.LayerVariable, Constant>
+type WeightTable = ReadonlyMap<tfl.LayerVariable, Constant>
 
-async function readWeights(model: tf.LayersModel): Promise<WeightTable> {
-  const entries = model.weights.map(async (weight): Promise<[tf.LayerVariable, Constant]> => {
+async function readWeights(model: tfl.LayersModel): Promise<WeightTable> {
+  const entries = model.weights.map(async (weight): Promise<[tfl.LayerVariable, Constant]> => {
     const tensor = weight.read()
     return [weight, { shape: tensor.shape, data: Float32Array.from(await tensor.data()) }]
   })
@@ -118,10 +118,10 @@ class ModelWriter {
     this.weights = weights
   }
 
-  write(model: tf.LayersModel, inputs: readonly Value[], prefix: string): Value[] {
+  write(model: tfl.LayersModel, inputs: readonly Value[], prefix: string): Value[] {
     const known = new Map(model.inputs.map((input, i) => [input, inputs[i] as Value]))
-    const applied = new Map<tf.layers.Layer, Map<number, readonly Value[]>>()
-    const visit = (tensor: tf.SymbolicTensor): Value => {
+    const applied = new Map<tfl.layers.Layer, Map<number, readonly Value[]>>()
+    const visit = (tensor: tfl.SymbolicTensor): Value => {
       const given = known.get(tensor)
       if (given) return given
       const layer = tensor.sourceLayer
@@ -138,20 +138,20 @@ class ModelWriter {
   }
 
   private apply(
-    model: tf.LayersModel,
-    layer: tf.layers.Layer,
-    output: tf.SymbolicTensor,
+    model: tfl.LayersModel,
+    layer: tfl.layers.Layer,
+    output: tfl.SymbolicTensor,
     inputs: readonly Value[],
     prefix: string,
   ): readonly Value[] {
     const name = prefix + layer.name
-    if (layer instanceof tf.LayersModel) return this.write(layer, inputs, `${name}/`)
+    if (layer instanceof tfl.LayersModel) return this.write(layer, inputs, `${name}/`)
     this.build.layer = name
     const lower = lowerings[layer.getClassName()] as Lowering
     return [lower(this.exported(layer, output.shape, placeOf(layer, model, prefix)), inputs, this.build)]
   }
 
-  private exported(layer: tf.layers.Layer, outputShape: readonly Dimension[], place: string): ExportedLayer {
+  private exported(layer: tfl.layers.Layer, outputShape: readonly Dimension[], place: string): ExportedLayer {
     const found = new Map(layer.weights.map(weight => [nameInLayer(weight), this.weights.get(weight)]))
     const refuse = (got: string): never => {
       throw new Error(

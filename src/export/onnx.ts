@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames } from '../known-options.js'
 import { checkSize, countKinds, type ExportedBytes } from './exported-bytes.js'
 import { type FeedingOptions, feedingOptionNames } from './feeding.js'
@@ -26,7 +26,7 @@ const IR_VERSION = 8
  * @throws Error naming the layer and its position when one cannot be exported; RangeError when a size is not fixed, an
  *   option has no such value, or the file would exceed 2 GiB
  */
-export async function exportOnnx(model: tf.LayersModel, options: OnnxOptions = {}): Promise<ExportedBytes> {
+export async function exportOnnx(model: tfl.LayersModel, options: OnnxOptions = {}): Promise<ExportedBytes> {
   checkOptionNames('exportOnnx', options, { ...feedingOptionNames, ...factNames })
   checkSize('exportOnnx', model)
   const graph = await modelGraph(model, options)

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames } from '../known-options.js'
 import { checkSize, countKinds, type ExportedBytes } from './exported-bytes.js'
 import { type FeedingOptions, feedingOptionNames } from './feeding.js'
@@ -32,7 +32,7 @@ const GRAPH_VERSION = 440
  *   option has no such value, or the file would exceed 2 GiB
  */
 export async function exportSavedModel(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   options: SavedModelOptions = {},
 ): Promise<ExportedSavedModel> {
   checkOptionNames('exportSavedModel', options, { ...feedingOptionNames, ...factNames })

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/safetensors.js'
 import { type NamedWeight, namedWeights } from './weights.js'
 
@@ -22,7 +22,7 @@ export interface StoredLayer {
  * @throws RangeError naming the layer, its shapes and what the file has instead where one is left over on either side
  */
 export function matchLayers(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   layers: readonly StoredLayer[],
   source: string,
 ): Map<string, StoredTensor> {
@@ -47,8 +47,8 @@ export function matchLayers(
   return matched
 }
 
-function weightsByLayer(model: tf.LayersModel): NamedWeight[][] {
-  const layers = new Map<tf.layers.Layer, NamedWeight[]>()
+function weightsByLayer(model: tfl.LayersModel): NamedWeight[][] {
+  const layers = new Map<tfl.layers.Layer, NamedWeight[]>()
   for (const weight of namedWeights(model)) {
     const own = layers.get(weight.layer)
     if (own) own.push(weight)

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/safetensors.js'
 import { transposed } from './transposed.js'
 import { loadWeights, type NamedWeight, namedWeights, nameInLayer } from './weights.js'
@@ -13,7 +13,7 @@ import { loadWeights, type NamedWeight, namedWeights, nameInLayer } from './weig
  *   then as before
  */
 export function loadTorchWeights(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   tensors: ReadonlyMap<string, StoredTensor>,
   names: Readonly<Record<string, string>>,
   source: string,
@@ -39,7 +39,7 @@ export function loadTorchWeights(
  * @throws RangeError naming the tensor that no pair names, or that is named twice, or whose rank or shape does not fit
  */
 export function fromTorch(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   tensors: ReadonlyMap<string, StoredTensor>,
   names: Readonly<Record<string, string>>,
   source: string,

@@ -1,25 +1,26 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/safetensors.js'
 
 /** A weight of a model with its place in it. */
 export interface NamedWeight {
   /** Layer, after those of the models it is nested in, and weight: `backbone/conv1/kernel`. */
   readonly name: string
-  readonly variable: tf.LayerVariable
+  readonly variable: tfl.LayerVariable
   /** The layer that has it. */
-  readonly layer: tf.layers.Layer
+  readonly layer: tfl.layers.Layer
 }
 
 /**
  * Every weight of a model with a name that is the same whenever a model of this configuration is built, in the order of
  * its layers; shared layers come once.
  */
-export function namedWeights(model: tf.LayersModel): NamedWeight[] {
+export function namedWeights(model: tfl.LayersModel): NamedWeight[] {
   const found: NamedWeight[] = []
-  const seen = new Set<tf.layers.Layer>()
-  const collect = (inner: tf.LayersModel, prefix: string): void => {
+  const seen = new Set<tfl.layers.Layer>()
+  const collect = (inner: tfl.LayersModel, prefix: string): void => {
     for (const layer of inner.layers) {
-      if (layer instanceof tf.LayersModel) collect(layer, `${prefix}${layer.name}/`)
+      if (layer instanceof tfl.LayersModel) collect(layer, `${prefix}${layer.name}/`)
       else if (!seen.has(layer)) found.push(...weightsOf(layer, prefix))
       seen.add(layer)
     }
@@ -29,11 +30,11 @@ export function namedWeights(model: tf.LayersModel): NamedWeight[] {
 }
 
 /** The end of a weight's name, without its layer: `kernel`. */
-export function nameInLayer(weight: tf.LayerVariable): string {
+export function nameInLayer(weight: tfl.LayerVariable): string {
   return weight.originalName.split('/').at(-1) as string
 }
 
-function weightsOf(layer: tf.layers.Layer, prefix: string): NamedWeight[] {
+function weightsOf(layer: tfl.layers.Layer, prefix: string): NamedWeight[] {
   const names = layer.weights.map(nameInLayer)
   return layer.weights.map((variable, i) => {
     // Layers made of layers, such as wrappers, have several weights of one short name.
@@ -48,7 +49,7 @@ function weightsOf(layer: tf.layers.Layer, prefix: string): NamedWeight[] {
  *
  * @returns float32 or int32 tensors by name, in the order of the layers
  */
-export async function modelWeights(model: tf.LayersModel): Promise<Map<string, StoredTensor>> {
+export async function modelWeights(model: tfl.LayersModel): Promise<Map<string, StoredTensor>> {
   const entries = namedWeights(model).map(async ({ name, variable }): Promise<[string, StoredTensor]> => {
     const tensor = variable.read()
     const { shape } = tensor
@@ -69,7 +70,7 @@ export async function modelWeights(model: tf.LayersModel): Promise<Map<string, S
  *   nobody's; the model is then as before
  */
 export function loadWeights(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   tensors: ReadonlyMap<string, StoredTensor>,
   source: string,
 ): void {
@@ -101,7 +102,12 @@ function listed(word: string, names: readonly string[]): string {
   return `${word} ${shown.join(', ')}${names.length > 5 ? ` and ${names.length - 5} more` : ''}`
 }
 
-function checkShape(name: string, variable: tf.LayerVariable, { shape }: StoredTensor, source: string): void {
+function checkShape(
+  name: string,
+  variable: tfl.LayerVariable,
+  { shape }: StoredTensor,
+  source: string,
+): void {
   const wanted = variable.shape
   if (wanted.length === shape.length && wanted.every((side, axis) => side === shape[axis])) return
   throw new RangeError(
@@ -109,7 +115,7 @@ function checkShape(name: string, variable: tf.LayerVariable, { shape }: StoredT
   )
 }
 
-function write(variable: tf.LayerVariable, { shape, data }: StoredTensor): void {
+function write(variable: tfl.LayerVariable, { shape, data }: StoredTensor): void {
   tf.tidy(() => {
     const values = data instanceof Float32Array ? data.slice() : Float32Array.from(data, Number)
     variable.write(tf.tensor(values, [...shape], variable.dtype))

@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize } from 'node:path'
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { z } from 'zod'
 import { writeFilesAtomic } from './atomic.js'
 import { makeFolder } from './folders.js'
@@ -10,7 +10,7 @@ const WEIGHTS = 'weights.bin'
 
 /**
  * A folder that tfjs saves a model to and loads it from, on every backend: `model.save(fileSystem(dir))`,
- * `tf.loadLayersModel(fileSystem(dir))`. It holds `model.json` and `weights.bin`, the layout that every tfjs
+ * `tfl.loadLayersModel(fileSystem(dir))`. It holds `model.json` and `weights.bin`, the layout that every tfjs
  * loader reads; a save that fails leaves the model that was there.
  *
  * @param dir is created, with its parents, when a model is saved; its other files are left alone

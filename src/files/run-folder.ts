@@ -1,6 +1,6 @@
 import { appendFile, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as tf from '@tensorflow/tfjs'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { z } from 'zod'
 import type { CheckpointStore } from '../train/checkpoint.js'
 import type { EpochMetrics } from '../train/events.js'
@@ -65,13 +65,13 @@ export interface RunFolder {
    */
   restart(history: readonly EpochMetrics[]): Promise<void>
   /** Saves the model; the one before survives a failure. */
-  saveModel(model: tf.LayersModel): Promise<void>
+  saveModel(model: tfl.LayersModel): Promise<void>
   /** Loads the saved model on the current backend. */
-  loadModel(): Promise<tf.LayersModel>
+  loadModel(): Promise<tfl.LayersModel>
   /** Keeps the network that the run begins with, where it was trained before. */
-  saveInitial(model: tf.LayersModel): Promise<void>
+  saveInitial(model: tfl.LayersModel): Promise<void>
   /** Loads what `saveInitial` kept, on the current backend. */
-  loadInitial(): Promise<tf.LayersModel>
+  loadInitial(): Promise<tfl.LayersModel>
 }
 
 /**
@@ -171,9 +171,9 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
  * @param folder of the model, as `fileSystem` takes it
  * @throws Error as `fileSystem`; where TensorFlow.js cannot build the model, one line that names the folder
  */
-export async function loadModelFolder(folder: string): Promise<tf.LayersModel> {
+export async function loadModelFolder(folder: string): Promise<tfl.LayersModel> {
   try {
-    return await tf.loadLayersModel(fileSystem(folder))
+    return await tfl.loadLayersModel(fileSystem(folder))
   } catch (cause) {
     const [reason = ''] = (cause as Error).message.split('\n')
     // Damaged files are named already.

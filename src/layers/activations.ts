@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { layerOps } from './ops.js'
 
 /** An activation and its derivative, for use inside an operation with a gradient of its own. */

@@ -1,26 +1,27 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { layerOps, type Moments } from './ops.js'
 import { offerRecipe, recomputesActivations } from './recomputation.js'
 import { layerInput } from './validation.js'
 
 /** Options of {@link batchNormalization}, as in tfjs-layers. */
-export type BatchNormalizationOptions = NonNullable<Parameters<typeof tf.layers.batchNormalization>[0]>
+export type BatchNormalizationOptions = NonNullable<Parameters<typeof tfl.layers.batchNormalization>[0]>
 
 /** What this module knows of tfjs's own layer. */
-interface StandardBatchNormalization extends tf.layers.Layer {
+interface StandardBatchNormalization extends tfl.layers.Layer {
   readonly axis: number
   readonly center: boolean
   readonly scale: boolean
   readonly epsilon: number
   momentum: number
-  readonly gamma: tf.LayerVariable
-  readonly beta: tf.LayerVariable
-  readonly movingMean: tf.LayerVariable
-  readonly movingVariance: tf.LayerVariable
+  readonly gamma: tfl.LayerVariable
+  readonly beta: tfl.LayerVariable
+  readonly movingMean: tfl.LayerVariable
+  readonly movingVariance: tfl.LayerVariable
 }
 
 /** tfjs exports no class for it, only this factory. */
-const Standard = tf.layers.batchNormalization({ name: 'standard' }).constructor as new (
+const Standard = tfl.layers.batchNormalization({ name: 'standard' }).constructor as new (
   options: BatchNormalizationOptions,
 ) => StandardBatchNormalization
 
@@ -30,7 +31,7 @@ const Standard = tf.layers.batchNormalization({ name: 'standard' }).constructor 
  *
  * @returns the option that is false; undefined for every other layer
  */
-export function untrainableOption(layer: tf.layers.Layer): 'scale' | 'center' | undefined {
+export function untrainableOption(layer: tfl.layers.Layer): 'scale' | 'center' | undefined {
   if (layer.constructor !== Standard) return undefined
   const { scale, center } = layer as StandardBatchNormalization
   return scale ? (center ? undefined : 'center') : 'scale'
@@ -119,14 +120,14 @@ export class BatchNormalization extends Standard {
 }
 
 /** Creates a {@link BatchNormalization} layer. */
-export function batchNormalization(options: BatchNormalizationOptions = {}): tf.layers.Layer {
+export function batchNormalization(options: BatchNormalizationOptions = {}): tfl.layers.Layer {
   return new BatchNormalization(options)
 }
 
 /**
  * One step of a moving average: average = momentum average + (1 - momentum) value.
  */
-export function moveTowards(average: tf.LayerVariable, value: tf.Tensor, momentum: number): void {
+export function moveTowards(average: tfl.LayerVariable, value: tf.Tensor, momentum: number): void {
   tf.tidy(() => {
     average.write(tf.add(tf.mul(average.read(), momentum), tf.mul(value, 1 - momentum)))
   })

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import type { Size2D } from '../shapes.js'
 import { inputGradient } from './convolution-gradients.js'
 import { isFixed } from './fixed-inputs.js'
@@ -8,12 +9,12 @@ import { keepInput } from './recomputation.js'
 import { layerInput } from './validation.js'
 
 /** Options of {@link convolution}, as in tfjs-layers. */
-export type ConvolutionLayerOptions = Parameters<typeof tf.layers.conv2d>[0]
+export type ConvolutionLayerOptions = Parameters<typeof tfl.layers.conv2d>[0]
 
 /** What this module knows of tfjs's own layer. */
-interface StandardConvolution extends tf.layers.Layer {
-  readonly kernel: tf.LayerVariable
-  readonly bias: tf.LayerVariable | null
+interface StandardConvolution extends tfl.layers.Layer {
+  readonly kernel: tfl.LayerVariable
+  readonly bias: tfl.LayerVariable | null
   readonly strides: [number, number]
   readonly padding: string
   readonly dataFormat: string
@@ -22,7 +23,7 @@ interface StandardConvolution extends tf.layers.Layer {
 }
 
 /** tfjs exports no class for it, only this factory. */
-const Standard = tf.layers.conv2d({ name: 'standard', filters: 1, kernelSize: 1 }).constructor as new (
+const Standard = tfl.layers.conv2d({ name: 'standard', filters: 1, kernelSize: 1 }).constructor as new (
   options: ConvolutionLayerOptions,
 ) => StandardConvolution
 

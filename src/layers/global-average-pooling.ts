@@ -1,14 +1,15 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { handGradient } from './hand-gradient.js'
 import { layerInput } from './validation.js'
 
 /** Options of {@link globalAveragePooling2d}, as in tfjs-layers. */
-export type GlobalAveragePooling2DOptions = Parameters<typeof tf.layers.globalAveragePooling2d>[0]
+export type GlobalAveragePooling2DOptions = Parameters<typeof tfl.layers.globalAveragePooling2d>[0]
 
 /** tfjs exports no class for it, only this factory. */
-const Standard = tf.layers.globalAveragePooling2d({ name: 'standard' }).constructor as new (
+const Standard = tfl.layers.globalAveragePooling2d({ name: 'standard' }).constructor as new (
   options: GlobalAveragePooling2DOptions,
-) => tf.layers.Layer & { readonly dataFormat: string }
+) => tfl.layers.Layer & { readonly dataFormat: string }
 
 /**
  * tfjs's GlobalAveragePooling2D of maps with channels last. Its gradient repeats the output's over the map; tfjs multiplies

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 
 /** A value, and how to differentiate it. */
 export interface HandGradient<T extends tf.Tensor> {

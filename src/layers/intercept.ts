@@ -1,4 +1,5 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 
 /**
  * What stands in for the computation of a layer.
@@ -6,7 +7,7 @@ import type * as tf from '@tensorflow/tfjs'
  * @param input of the layer
  * @param compute the layer's own computation
  */
-export type Intercept<Layer extends tf.layers.Layer> = (
+export type Intercept<Layer extends tfl.layers.Layer> = (
   input: tf.Tensor4D,
   compute: (input: tf.Tensor4D) => tf.Tensor,
   layer: Layer,
@@ -19,7 +20,7 @@ export type Intercept<Layer extends tf.layers.Layer> = (
  *
  * @param layers each of one input
  */
-export function withIntercepted<Layer extends tf.layers.Layer, Result>(
+export function withIntercepted<Layer extends tfl.layers.Layer, Result>(
   layers: readonly Layer[],
   intercept: Intercept<Layer>,
   run: () => Result,

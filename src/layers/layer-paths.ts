@@ -1,12 +1,12 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 
 /** A layer and its place in a model. */
 export interface PlacedLayer {
   /** The layer's name, after those of the models it is nested in: `backbone/conv1`. */
   readonly path: string
-  readonly layer: tf.layers.Layer
+  readonly layer: tfl.layers.Layer
   /** The model that holds it directly. */
-  readonly parent: tf.LayersModel
+  readonly parent: tfl.LayersModel
 }
 
 /**
@@ -16,11 +16,11 @@ export interface PlacedLayer {
  *
  * @returns in the order of the models' layers
  */
-export function placedLayers(model: tf.LayersModel): readonly PlacedLayer[] {
+export function placedLayers(model: tfl.LayersModel): readonly PlacedLayer[] {
   return placedWithin(model, '')
 }
 
-function placedWithin(model: tf.LayersModel, prefix: string): PlacedLayer[] {
+function placedWithin(model: tfl.LayersModel, prefix: string): PlacedLayer[] {
   return model.layers.flatMap(layer =>
     isNestedModel(layer)
       ? placedWithin(layer, `${prefix}${layer.name}/`)
@@ -29,7 +29,7 @@ function placedWithin(model: tf.LayersModel, prefix: string): PlacedLayer[] {
 }
 
 /** Whether a layer is a model with layers of its own. */
-export function isNestedModel(layer: tf.layers.Layer): layer is tf.LayersModel {
+export function isNestedModel(layer: tfl.layers.Layer): layer is tfl.LayersModel {
   return 'layers' in layer && Array.isArray(layer.layers)
 }
 
@@ -38,7 +38,7 @@ export function isNestedModel(layer: tf.layers.Layer): layer is tf.LayersModel {
  *
  * @param model a model, or a layer that may be one
  */
-export function layersWithin(model: tf.layers.Layer): readonly tf.layers.Layer[] {
+export function layersWithin(model: tfl.layers.Layer): readonly tfl.layers.Layer[] {
   if (!isNestedModel(model)) return [model]
   return [...new Set(placedLayers(model).map(({ layer }) => layer))]
 }

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
 
 /** How a tensor can be computed again from others that training keeps anyway. */
 export interface Recipe {

@@ -1,11 +1,12 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { layerOps } from './ops.js'
 import { layerInput } from './validation.js'
 
 /** tfjs exports no class for it, only this factory. */
-const Standard = tf.layers.reLU({ name: 'standard' }).constructor as new (options: {
+const Standard = tfl.layers.reLU({ name: 'standard' }).constructor as new (options: {
   readonly name?: string
-}) => tf.layers.Layer
+}) => tfl.layers.Layer
 
 /**
  * tfjs's ReLU through the op table. Its gradient is taken from its output, which the next layer keeps anyway, so that

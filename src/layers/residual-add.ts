@@ -1,11 +1,12 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { handGradient } from './hand-gradient.js'
 import { checkOneTensorFlow } from './validation.js'
 
 /** tfjs exports no class for it, only this factory. */
-const Standard = tf.layers.add({ name: 'standard' }).constructor as new (options: {
+const Standard = tfl.layers.add({ name: 'standard' }).constructor as new (options: {
   readonly name?: string
-}) => tf.layers.Layer
+}) => tfl.layers.Layer
 
 /**
  * tfjs's Add for two inputs of one shape. Its gradient is the output's, for both, so that nothing is kept for the

@@ -1,16 +1,17 @@
-import * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import type { OptionNames } from '../known-options.js'
 import { deriveSeed } from '../random.js'
 import type { LayerActivation } from './activations.js'
 
-type ConvolutionArgs = Parameters<typeof tf.layers.conv2d>[0]
+type ConvolutionArgs = Parameters<typeof tfl.layers.conv2d>[0]
 
 /** What every tfjs layer accepts. */
 export interface LayerOptions {
   readonly name?: string
   readonly trainable?: boolean
-  readonly inputShape?: tf.Shape
-  readonly batchInputShape?: tf.Shape
+  readonly inputShape?: tfl.Shape
+  readonly batchInputShape?: tfl.Shape
   readonly batchSize?: number
 }
 
@@ -26,7 +27,7 @@ export const layerOptionNames = {
   inputDType: false,
   customObjects: false,
 } as const satisfies OptionNames<
-  NonNullable<ConstructorParameters<typeof tf.layers.Layer>[0]> & { customObjects: unknown }
+  NonNullable<ConstructorParameters<typeof tfl.layers.Layer>[0]> & { customObjects: unknown }
 >
 
 /** The options that a convolution of ours shares with tfjs-layers' `conv2d`; they mean and accept the same. */
@@ -47,9 +48,9 @@ export interface WeightOptions {
   readonly regularizer?: Regularizer
   readonly constraint?: Constraint
 }
-type Initializer = ReturnType<typeof tf.initializers.zeros>
-type Regularizer = ReturnType<typeof tf.regularizers.l2>
-type Constraint = ReturnType<typeof tf.constraints.nonNeg>
+type Initializer = ReturnType<typeof tfl.initializers.zeros>
+type Regularizer = ReturnType<typeof tfl.regularizers.l2>
+type Constraint = ReturnType<typeof tfl.constraints.nonNeg>
 
 /** {@link ConvolutionOptions} as objects. */
 export interface ParsedConvolution extends WeightOptions {
@@ -83,8 +84,8 @@ export function parseConvolution(options: ConvolutionOptions, seed: number | und
   const given: Record<string, unknown> = { useBias: options.useBias ?? false }
   for (const key of convolutionKeys)
     if (options[key] !== undefined && options[key] !== null) given[key] = options[key]
-  given.kernelInitializer ??= tf.initializers.glorotUniform(seed === undefined ? {} : { seed })
-  const parser = tf.layers.conv2d({ name: 'options', filters: 1, kernelSize: 1, ...given }) as unknown as {
+  given.kernelInitializer ??= tfl.initializers.glorotUniform(seed === undefined ? {} : { seed })
+  const parser = tfl.layers.conv2d({ name: 'options', filters: 1, kernelSize: 1, ...given }) as unknown as {
     readonly kernelInitializer: Initializer
     readonly kernelRegularizer: Regularizer
     readonly kernelConstraint: Constraint
@@ -115,7 +116,7 @@ export function serializedConvolution(parsed: ParsedConvolution): tf.serializati
 
 /** N(0, 1e-4^2), the small start of routers (eq. 7). */
 export function tinyNormal(seed: number | undefined): Initializer {
-  return tf.initializers.randomNormal({ mean: 0, stddev: 1e-4, ...(seed === undefined ? {} : { seed }) })
+  return tfl.initializers.randomNormal({ mean: 0, stddev: 1e-4, ...(seed === undefined ? {} : { seed }) })
 }
 
 /** The seed of a layer's router, apart from the one of its kernel. */

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { isPositiveInteger } from '../shapes.js'
 
 /**
@@ -19,14 +20,14 @@ export function oneOf<T extends string>(allowed: readonly T[], value: unknown, w
  * @throws TypeError when there are several inputs; RangeError when the rank is not 4 or H, W or C is unknown or zero
  */
 export function checkMapShape(
-  inputShape: tf.Shape | tf.Shape[],
+  inputShape: tfl.Shape | tfl.Shape[],
   where: string,
 ): [height: number, width: number, channels: number] {
   if (Array.isArray(inputShape[0])) {
     if (inputShape.length === 1) return checkMapShape(inputShape[0], where)
     throw new TypeError(`${where}: input must be one tensor, got ${inputShape.length}`)
   }
-  const [, ...map] = inputShape as tf.Shape
+  const [, ...map] = inputShape as tfl.Shape
   const text = `(${inputShape.map(side => side ?? 'null').join(', ')})`
   if (map.length !== 3) {
     throw new RangeError(
@@ -63,7 +64,7 @@ export function checkOneTensorFlow(tensor: unknown, where: string): void {
   // What is no tensor at all is left to tfjs.
   if (typeof tensor !== 'object' || tensor === null || !('shape' in tensor)) return
   // Not instanceof: tfjs has it answer by the names of methods.
-  const own = [tf.Tensor, tf.SymbolicTensor].some(({ prototype }) =>
+  const own = [tf.Tensor, tfl.SymbolicTensor].some(({ prototype }) =>
     Object.prototype.isPrototypeOf.call(prototype, tensor),
   )
   if (own) return

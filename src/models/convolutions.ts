@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { mixesChannels } from '../layers/activations.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import type { Size2D } from '../shapes.js'
@@ -28,14 +28,14 @@ export interface ModelConvolution {
  * @param model a model of fixed image size; models within it are entered
  * @throws Error, RangeError as `modelCost`: for a model without shapes, or layers without a fixed size
  */
-export function convolutionsOf(model: tf.LayersModel): readonly ModelConvolution[] {
+export function convolutionsOf(model: tfl.LayersModel): readonly ModelConvolution[] {
   const layers = new Map(placedLayers(model).map(({ path, layer }) => [path, layer]))
   const places = new Map<string, LayerCost[]>()
   for (const cost of modelCost(model).layers) {
     if (!isConvolution(cost.className) && !wrapsConvolution(layers.get(cost.name))) continue
     places.set(cost.name, [...(places.get(cost.name) ?? []), cost])
   }
-  return [...places].map(([path, costs]) => describe(path, layers.get(path) as tf.layers.Layer, costs))
+  return [...places].map(([path, costs]) => describe(path, layers.get(path) as tfl.layers.Layer, costs))
 }
 
 /** What other convolutions than Conv2D do; by class name. */
@@ -50,12 +50,12 @@ function isConvolution(className: string): boolean {
   return Object.hasOwn(otherKinds, className)
 }
 
-function wrapsConvolution(layer: tf.layers.Layer | undefined): boolean {
-  const inner = layer && 'layer' in layer ? (layer.layer as tf.layers.Layer) : undefined
+function wrapsConvolution(layer: tfl.layers.Layer | undefined): boolean {
+  const inner = layer && 'layer' in layer ? (layer.layer as tfl.layers.Layer) : undefined
   return inner !== undefined && isConvolution(inner.getClassName())
 }
 
-function describe(path: string, layer: tf.layers.Layer, costs: readonly LayerCost[]): ModelConvolution {
+function describe(path: string, layer: tfl.layers.Layer, costs: readonly LayerCost[]): ModelConvolution {
   const [first] = costs as [LayerCost]
   const [height = 0, width = 0, channels = 0] = first.outputShape.slice(-3).map(side => side ?? 0)
   const map = [height, width, channels] as const
@@ -82,7 +82,7 @@ interface ConvolutionConfig {
   readonly groups?: number
 }
 
-function unfit(layer: tf.layers.Layer, map: Size2D, costs: readonly LayerCost[]): string | undefined {
+function unfit(layer: tfl.layers.Layer, map: Size2D, costs: readonly LayerCost[]): string | undefined {
   const className = layer.getClassName()
   if (className !== 'Conv2D') return otherKinds[className] ?? `it is applied by the wrapper ${className}`
   const { kernelSize, strides, dilationRate, padding, dataFormat, activation, activityRegularizer, groups } =

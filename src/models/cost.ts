@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { type Product, product } from '../layers/moe/experts/expert.js'
 import { gateKind } from '../layers/moe/gates.js'
 import { PatchGate } from '../layers/moe/patch-gate.js'
@@ -61,7 +62,7 @@ export interface ModelCost {
  * @throws Error for a model without shapes, or a layer that lacks the weight its class has; RangeError for a
  *   layer whose output has no fixed size
  */
-export function modelCost(model: tf.LayersModel): ModelCost {
+export function modelCost(model: tfl.LayersModel): ModelCost {
   // A Sequential has inputs and outputs before its first call builds it.
   if (!model.outputs?.length) {
     throw new Error(`modelCost: model must have known shapes, got ${model.name} without outputs`)
@@ -88,7 +89,7 @@ interface Tally {
   readonly layers: LayerCost[]
   readonly uncounted: string[]
   /** Layers whose parameters are counted. */
-  readonly seen: Set<tf.layers.Layer>
+  readonly seen: Set<tfl.layers.Layer>
   trainable: number
   total: number
 }
@@ -100,16 +101,16 @@ interface Tally {
  * @returns the same for each output
  */
 function countModel(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   learned: readonly boolean[],
   prefix: string,
   tally: Tally,
 ): boolean[] {
-  const known = new Map<tf.SymbolicTensor, boolean>(
+  const known = new Map<tfl.SymbolicTensor, boolean>(
     model.inputs.map((input, i) => [input, learned[i] ?? false]),
   )
-  const applications = new Map<tf.layers.Layer, Map<number, readonly boolean[]>>()
-  const visit = (tensor: tf.SymbolicTensor): boolean => {
+  const applications = new Map<tfl.layers.Layer, Map<number, readonly boolean[]>>()
+  const visit = (tensor: tfl.SymbolicTensor): boolean => {
     const given = known.get(tensor)
     if (given !== undefined) return given
     const layer = tensor.sourceLayer
@@ -126,14 +127,14 @@ function countModel(
 }
 
 function countApplication(
-  layer: tf.layers.Layer,
-  output: tf.SymbolicTensor,
+  layer: tfl.layers.Layer,
+  output: tfl.SymbolicTensor,
   learned: readonly boolean[],
   prefix: string,
   tally: Tally,
 ): readonly boolean[] {
   const name = prefix + layer.name
-  if (layer instanceof tf.LayersModel) return countModel(layer, learned, `${name}/`, tally)
+  if (layer instanceof tfl.LayersModel) return countModel(layer, learned, `${name}/`, tally)
   const work = workOf(layer, {
     input: () => fixedShape(name, output.inputs[0]),
     output: () => fixedShape(name, output),
@@ -168,10 +169,10 @@ function multiplyAdds(products: readonly Product[], learnedBefore: boolean): Mul
   }
 }
 
-function countParameters(layer: tf.layers.Layer, tally: Tally): number {
+function countParameters(layer: tfl.layers.Layer, tally: Tally): number {
   if (tally.seen.has(layer)) return 0
   tally.seen.add(layer)
-  const size = (weights: readonly tf.LayerVariable[]): number =>
+  const size = (weights: readonly tfl.LayerVariable[]): number =>
     sum(weights.map(w => tf.util.sizeFromShape(shapeOf(w))))
   const total = size(layer.weights)
   tally.total += total
@@ -179,12 +180,12 @@ function countParameters(layer: tf.layers.Layer, tally: Tally): number {
   return total
 }
 
-function shapeOf(weight: tf.LayerVariable): number[] {
+function shapeOf(weight: tfl.LayerVariable): number[] {
   return weight.shape.map(Number)
 }
 
 /** The sides of a tensor without its batch's. */
-function fixedShape(name: string, tensor: tf.SymbolicTensor | undefined): readonly number[] {
+function fixedShape(name: string, tensor: tfl.SymbolicTensor | undefined): readonly number[] {
   const sides = tensor?.shape.slice(1) ?? []
   if (!sides.every(isPositiveInteger)) {
     throw new RangeError(`modelCost: shapes at ${name} must be fixed, got ${JSON.stringify(tensor?.shape)}`)
@@ -208,7 +209,7 @@ interface Shapes {
   readonly output: () => readonly number[]
 }
 
-type WorkRule = (layer: tf.layers.Layer, shapes: Shapes) => Work
+type WorkRule = (layer: tfl.layers.Layer, shapes: Shapes) => Work
 
 /** Every kernel number is used once for each position of the output. */
 const convolution: WorkRule = (layer, { output }) => {
@@ -267,7 +268,7 @@ const workByClass: Readonly<Record<string, WorkRule>> = {
 }
 
 /** @returns undefined for a layer that is not known */
-function workOf(layer: tf.layers.Layer, shapes: Shapes): Work | undefined {
+function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
   if (layer instanceof PatchMoE) return patchMoEWork(layer, shapes.input())
   if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
   if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
@@ -339,17 +340,17 @@ function routing(
   return { forward: elements(map) * numExperts, gradient, trained: trains(layer, 'router') }
 }
 
-function requiredShape(layer: tf.layers.Layer, name: string): number[] {
+function requiredShape(layer: tfl.layers.Layer, name: string): number[] {
   const weight = layer.weights.find(weight => isNamed(weight, name))
   if (!weight) throw new Error(`modelCost: ${layer.name} must have a weight ${name}, got none`)
   return shapeOf(weight)
 }
 
-function trains(layer: tf.layers.Layer, name: string): boolean {
+function trains(layer: tfl.layers.Layer, name: string): boolean {
   return layer.trainableWeights.some(weight => isNamed(weight, name))
 }
 
-function isNamed(weight: tf.LayerVariable, name: string): boolean {
+function isNamed(weight: tfl.LayerVariable, name: string): boolean {
   return weight.originalName.split('/').at(-1) === name
 }
 

@@ -1,4 +1,5 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { BatchNormalization } from '../layers/batch-norm.js'
 import { Convolution } from '../layers/convolution.js'
 import { GlobalAveragePooling2D } from '../layers/global-average-pooling.js'
@@ -14,7 +15,7 @@ import { rebuildModel } from './rebuild.js'
  * @returns a model that shares nothing with the old one; the caller disposes it
  * @throws RangeError, Error as `rebuildModel`
  */
-export function withFasterLayers(model: tf.LayersModel): tf.LayersModel {
+export function withFasterLayers(model: tfl.LayersModel): tfl.LayersModel {
   const always = [BatchNormalization, Convolution, GlobalAveragePooling2D, ResidualAdd]
   const classes = reluIsPlain(model) ? [...always, ReLU] : always
   return rebuildModel(model, new Map(), 'withFasterLayers', {
@@ -24,7 +25,7 @@ export function withFasterLayers(model: tf.LayersModel): tf.LayersModel {
 }
 
 /** Whether every ReLU layer is max(x, 0), without a greatest value. */
-function reluIsPlain(model: tf.LayersModel): boolean {
+function reluIsPlain(model: tfl.LayersModel): boolean {
   return placedLayers(model).every(
     ({ layer }) => layer.getClassName() !== 'ReLU' || layer.getConfig().maxValue == null,
   )

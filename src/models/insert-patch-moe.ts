@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
@@ -34,7 +35,7 @@ export interface InsertPatchMoEOptions
 /** A model whose convolution has become a mixture. */
 export interface InsertedPatchMoE {
   /** The new model; it shares nothing with the old one, and the caller disposes it. */
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
   /** The mixture in it. */
   readonly layer: PatchMoE
   /** The convolution, and the mixture's costs. */
@@ -93,14 +94,14 @@ const ROUTER_SIZE = 1e-5
  * @throws Error when the model cannot be rebuilt, or the rebuilt one computes something else
  */
 export async function insertPatchMoE(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   options: InsertPatchMoEOptions,
 ): Promise<InsertedPatchMoE> {
   checkOptionNames(WHERE, options, optionNames)
   const replaced = chosenConvolution(model, options)
   const { path } = replaced
   const sample = samplesFor(model, options)
-  const models: tf.LayersModel[] = []
+  const models: tfl.LayersModel[] = []
   try {
     const exact = replacing(model, path, exactOptions(options, replaced.mixture), { compile: false })
     models.push(exact)
@@ -120,7 +121,7 @@ export async function insertPatchMoE(
 }
 
 function chosenConvolution(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   options: InsertPatchMoEOptions,
 ): PlannedConvolution & { readonly mixture: PlannedMixture } {
   const { numExperts, patchSize } = options
@@ -138,7 +139,7 @@ function chosenConvolution(
   }
 }
 
-function missing(model: tf.LayersModel, asked: string | undefined, { convolutions }: PatchMoEPlan): string {
+function missing(model: tfl.LayersModel, asked: string | undefined, { convolutions }: PatchMoEPlan): string {
   const list = convolutions.map(({ path, reason }) => `${path}${reason === undefined ? '' : `: ${reason}`}`)
   const found = list.length === 0 ? 'no convolution' : list.join('; ')
   return asked === undefined
@@ -195,11 +196,11 @@ const KEPT = [
 ] as const
 
 function replacing(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   path: string,
   mixture: MixtureConfig,
   options: RebuildOptions = {},
-): tf.LayersModel {
+): tfl.LayersModel {
   const change: LayerChange = ({ config }) => {
     const kept = KEPT.flatMap(key => (config[key] === undefined ? [] : [[key, config[key]] as const]))
     return {
@@ -213,7 +214,7 @@ function replacing(
 /** Points every router at what its expert's filters answer to on average. */
 function startRouter(layer: PatchMoE): void {
   const { numExperts, patchSize } = layer
-  const [router, kernel] = layer.weights as [tf.LayerVariable, tf.LayerVariable]
+  const [router, kernel] = layer.weights as [tfl.LayerVariable, tfl.LayerVariable]
   tf.tidy(() => {
     const taps = tf.sum(kernel.read(), [0, 1]) // (C,filters)
     const mean = tf.mean(tf.reshape(taps, [taps.shape[0] as number, numExperts, -1]), 2) // (C,K)
@@ -230,7 +231,7 @@ interface Samples {
 }
 
 /** Two samples for every input: numbers of [0, 1), or zeros where an input takes integers. */
-function samplesFor(model: tf.LayersModel, { sample, seed = 0 }: InsertPatchMoEOptions): Samples {
+function samplesFor(model: tfl.LayersModel, { sample, seed = 0 }: InsertPatchMoEOptions): Samples {
   if (sample) return { inputs: [sample].flat(), dispose: () => {} }
   const source = random(seed, 'insertPatchMoE sample')
   const inputs = model.inputs.map(({ shape, dtype, name }) => {
@@ -248,8 +249,8 @@ function samplesFor(model: tf.LayersModel, { sample, seed = 0 }: InsertPatchMoEO
 }
 
 async function compare(
-  before: tf.LayersModel,
-  after: tf.LayersModel,
+  before: tfl.LayersModel,
+  after: tfl.LayersModel,
   inputs: tf.Tensor[],
 ): Promise<{ difference: number; magnitude: number }> {
   const numbers = tf.tidy(() => {

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { isNestedModel } from '../layers/layer-paths.js'
 import { isPositiveInteger } from '../shapes.js'
 import { type LayerChange, rebuildModel } from './rebuild.js'
@@ -8,7 +9,7 @@ const WHERE = 'withNewHead'
 /** A classifier with other classes. */
 export interface NewHead {
   /** The new model; it shares nothing with the old one, and the caller disposes it. */
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
   /** Path of the layer that starts anew. */
   readonly path: string
 }
@@ -23,7 +24,7 @@ export interface NewHead {
  * @throws RangeError when the number is not a positive integer, the model has several outputs, or its last layer with
  * weights is another; Error as `rebuildModel`
  */
-export function withNewHead(model: tf.LayersModel, outputs: number, seed: number): NewHead {
+export function withNewHead(model: tfl.LayersModel, outputs: number, seed: number): NewHead {
   if (!isPositiveInteger(outputs)) {
     throw new RangeError(`${WHERE}: outputs must be a positive integer, got ${outputs}`)
   }
@@ -57,7 +58,7 @@ interface Head {
   readonly reshapes: readonly string[]
 }
 
-function headOf(model: tf.LayersModel, prefix = ''): Head {
+function headOf(model: tfl.LayersModel, prefix = ''): Head {
   const [output] = model.outputs
   if (!output || model.outputs.length !== 1) {
     throw new RangeError(`${WHERE}: model must have one output, got ${model.outputs.length}`)
@@ -84,7 +85,7 @@ function headOf(model: tf.LayersModel, prefix = ''): Head {
   }
 }
 
-function sizeOf(layer: tf.layers.Layer, path: string): number {
+function sizeOf(layer: tfl.layers.Layer, path: string): number {
   const className = layer.getClassName()
   const name = SIZES[className]
   if (name === undefined) {
@@ -96,6 +97,6 @@ function sizeOf(layer: tf.layers.Layer, path: string): number {
 }
 
 function seededGlorot(seed: number): tf.serialization.ConfigDict {
-  const initializer = tf.initializers.glorotUniform({ seed })
+  const initializer = tfl.initializers.glorotUniform({ seed })
   return { className: initializer.getClassName(), config: initializer.getConfig() }
 }

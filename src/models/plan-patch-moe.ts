@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import { patchMoE } from '../layers/moe/patch-moe.js'
@@ -58,7 +59,7 @@ export interface PatchMoEPlan {
  * @throws RangeError when an option is not a positive integer
  * @throws Error, RangeError as `modelCost`: for a model without shapes, or layers without a fixed size
  */
-export function planPatchMoE(model: tf.LayersModel, options: PatchMoEPlanOptions = {}): PatchMoEPlan {
+export function planPatchMoE(model: tfl.LayersModel, options: PatchMoEPlanOptions = {}): PatchMoEPlan {
   checkOptionNames('planPatchMoE', options, optionNames)
   const { numExperts = 4, patchesPerExpert } = options
   const patchSize = size2D(options.patchSize ?? 1, 'planPatchMoE: patchSize')
@@ -68,7 +69,7 @@ export function planPatchMoE(model: tf.LayersModel, options: PatchMoEPlanOptions
   }
   const layers = new Map(placedLayers(model).map(({ path, layer }) => [path, layer]))
   const convolutions = convolutionsOf(model).map(found =>
-    planned(found, layers.get(found.path) as tf.layers.Layer, { numExperts, patchesPerExpert, patchSize }),
+    planned(found, layers.get(found.path) as tfl.layers.Layer, { numExperts, patchesPerExpert, patchSize }),
   )
   const chosen = convolutions.findLast(({ mixture }) => mixture)?.path
   const { parameters, multiplyAdds } = modelCost(model)
@@ -86,7 +87,7 @@ interface Wanted {
   readonly patchSize: Size2D
 }
 
-function planned(found: ModelConvolution, layer: tf.layers.Layer, wanted: Wanted): PlannedConvolution {
+function planned(found: ModelConvolution, layer: tfl.layers.Layer, wanted: Wanted): PlannedConvolution {
   if (found.reason !== undefined) return found
   const { numExperts, patchSize } = wanted
   const [height, width, filters] = found.map
@@ -114,7 +115,7 @@ function planned(found: ModelConvolution, layer: tf.layers.Layer, wanted: Wanted
 
 /** Counts the layer itself, with weights of zeros. */
 function costOf(
-  layer: tf.layers.Layer,
+  layer: tfl.layers.Layer,
   { map, multiplyAdds }: ModelConvolution,
   mixture: Omit<PlannedMixture, 'parameters' | 'multiplyAdds'>,
 ): Pick<PlannedMixture, 'parameters' | 'multiplyAdds'> {
@@ -122,7 +123,7 @@ function costOf(
   const kernel = layer.weights[0]?.shape ?? []
   const [height, width, filters] = map
   const channels = kernel[2] ?? 0
-  const input = tf.input({ shape: [height, width, channels] })
+  const input = tfl.input({ shape: [height, width, channels] })
   const { patches: _, ...options } = mixture
   const experts = patchMoE({
     ...options,
@@ -132,7 +133,7 @@ function costOf(
     kernelInitializer: 'zeros',
     routerInitializer: 'zeros',
   })
-  const model = tf.model({ inputs: input, outputs: experts.apply(input) as tf.SymbolicTensor })
+  const model = tfl.model({ inputs: input, outputs: experts.apply(input) as tfl.SymbolicTensor })
   const cost = modelCost(model)
   model.dispose()
   const places = Math.round(multiplyAdds / (height * width * tf.util.sizeFromShape(kernel as number[])))

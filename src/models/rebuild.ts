@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { BatchNormalization, untrainableOption } from '../layers/batch-norm.js'
 import { isNestedModel, placedLayers } from '../layers/layer-paths.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
@@ -36,11 +37,11 @@ export interface RebuildOptions {
  * @throws Error with its cause when tfjs cannot build the changed configuration
  */
 export function rebuildModel(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   changes: ReadonlyMap<string, LayerChange>,
   where: string,
   { classes = [], compile = true }: RebuildOptions = {},
-): tf.LayersModel {
+): tfl.LayersModel {
   checkOneTensorFlow(model.outputs?.[0], where)
   checkPaths(model, changes, where)
   checkSharing(model, where)
@@ -53,7 +54,7 @@ export function rebuildModel(
   return rebuilt
 }
 
-function checkPaths(model: tf.LayersModel, changes: ReadonlyMap<string, LayerChange>, where: string): void {
+function checkPaths(model: tfl.LayersModel, changes: ReadonlyMap<string, LayerChange>, where: string): void {
   const paths = placedLayers(model).map(({ path }) => path)
   for (const path of changes.keys()) {
     if (paths.includes(path)) continue
@@ -67,8 +68,8 @@ function listed(names: readonly string[]): string {
 }
 
 /** A configuration lists the layers of each model by themselves. */
-function checkSharing(model: tf.LayersModel, where: string): void {
-  const places = new Map<tf.layers.Layer, { path: string; parent: tf.LayersModel }>()
+function checkSharing(model: tfl.LayersModel, where: string): void {
+  const places = new Map<tfl.layers.Layer, { path: string; parent: tfl.LayersModel }>()
   for (const { layer, path, parent } of placedLayers(model)) {
     const other = places.get(layer)
     if (other && (other.parent !== parent || other.path !== path)) {
@@ -85,7 +86,7 @@ type Config = tf.serialization.ConfigDict
 
 /** Applies changes to the configuration of a model, in place. */
 function changedLayers(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   config: Config,
   prefix: string,
   changes: ReadonlyMap<string, LayerChange>,
@@ -101,9 +102,9 @@ function changedLayers(
   return config
 }
 
-function built(model: tf.LayersModel, config: Config, where: string): tf.LayersModel {
+function built(model: tfl.LayersModel, config: Config, where: string): tfl.LayersModel {
   const kind = model.constructor as unknown as {
-    fromConfig(cls: unknown, config: Config, customObjects: object, fastWeightInit: boolean): tf.LayersModel
+    fromConfig(cls: unknown, config: Config, customObjects: object, fastWeightInit: boolean): tfl.LayersModel
   }
   try {
     return kind.fromConfig(kind, config, {}, false)
@@ -119,7 +120,7 @@ type LayerClass = NonNullable<RebuildOptions['classes']>[number]
  * Lets class names stand for the classes of the model's own layers, or for those given, while an action runs: layers
  * that are not registered can be built then, and none becomes another of its name.
  */
-function withClasses<T>(model: tf.LayersModel, given: readonly LayerClass[], action: () => T): T {
+function withClasses<T>(model: tfl.LayersModel, given: readonly LayerClass[], action: () => T): T {
   const { classNameMap } = tf.serialization.SerializationMap.getMap()
   const classes = new Map([...ownClasses(model), ...given.map(cls => [cls.className, cls] as const)])
   const before = [...classes.keys()].map(className => [className, classNameMap[className]] as const)
@@ -135,7 +136,7 @@ function withClasses<T>(model: tf.LayersModel, given: readonly LayerClass[], act
 }
 
 /** The class of this library, where all BatchNormalizations are tfjs's and one of them could not be trained. */
-function trainableNorms(model: tf.LayersModel): LayerClass[] {
+function trainableNorms(model: tfl.LayersModel): LayerClass[] {
   const norms = placedLayers(model).flatMap(({ layer }) =>
     layer.getClassName() === 'BatchNormalization' ? [layer] : [],
   )
@@ -145,7 +146,7 @@ function trainableNorms(model: tf.LayersModel): LayerClass[] {
 }
 
 /** The classes of a model's layers; where two share a name, the registered one has to serve. */
-function ownClasses(model: tf.LayersModel): [string, LayerClass][] {
+function ownClasses(model: tfl.LayersModel): [string, LayerClass][] {
   const classes = new Map<string, Set<LayerClass>>()
   for (const { layer } of placedLayers(model)) {
     const cls = layer.constructor as LayerClass
@@ -157,8 +158,8 @@ function ownClasses(model: tf.LayersModel): [string, LayerClass][] {
 }
 
 function copyState(
-  from: tf.LayersModel,
-  to: tf.LayersModel,
+  from: tfl.LayersModel,
+  to: tfl.LayersModel,
   prefix: string,
   changes: ReadonlyMap<string, LayerChange>,
 ): void {
@@ -167,18 +168,18 @@ function copyState(
   for (const layer of from.layers) {
     const target = to.getLayer(layer.name)
     const path = prefix + layer.name
-    if (isNestedModel(layer)) copyState(layer, target as tf.LayersModel, `${path}/`, changes)
+    if (isNestedModel(layer)) copyState(layer, target as tfl.LayersModel, `${path}/`, changes)
     else copyWeights(layer, target, changes.has(path) ? sameNameAndShape : samePlace)
   }
 }
 
 type Counterpart = (
-  weight: tf.LayerVariable,
+  weight: tfl.LayerVariable,
   index: number,
-  layer: tf.layers.Layer,
-) => tf.LayerVariable | undefined
+  layer: tfl.layers.Layer,
+) => tfl.LayerVariable | undefined
 
-function copyWeights(from: tf.layers.Layer, to: tf.layers.Layer, counterpart: Counterpart): void {
+function copyWeights(from: tfl.layers.Layer, to: tfl.layers.Layer, counterpart: Counterpart): void {
   for (const [index, weight] of from.weights.entries()) {
     const target = counterpart(weight, index, to)
     if (!target) continue
@@ -198,11 +199,11 @@ const sameNameAndShape: Counterpart = (weight, _, layer) =>
     other => ownName(other) === ownName(weight) && other.shape.join() === weight.shape.join(),
   )
 
-function ownName({ originalName }: tf.LayerVariable): string {
+function ownName({ originalName }: tfl.LayerVariable): string {
   return originalName.slice(originalName.lastIndexOf('/') + 1)
 }
 
-function compileLike(model: tf.LayersModel, rebuilt: tf.LayersModel): void {
+function compileLike(model: tfl.LayersModel, rebuilt: tfl.LayersModel): void {
   const { optimizer, loss, metrics } = model
   if (!optimizer) return
   const kind = optimizer.constructor as unknown as {
@@ -212,5 +213,5 @@ function compileLike(model: tf.LayersModel, rebuilt: tf.LayersModel): void {
     optimizer: kind.fromConfig(kind, optimizer.getConfig()),
     loss,
     metrics,
-  } as tf.ModelCompileArgs)
+  } as tfl.ModelCompileArgs)
 }

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { type TwoLayerExpertsOptions, twoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { deriveSeed } from '../random.js'
@@ -52,7 +52,7 @@ const optionNames = {
  * @returns a model from (B,H,W,C) to (B,numClasses): one logit, or the probabilities of each class
  * @throws RangeError for options out of their range
  */
-export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tf.LayersModel {
+export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tfl.LayersModel {
   checkOptionNames('twoLayerPatchModel', options, optionNames)
   checkRecipeMarks('twoLayerPatchModel', 'two-layer', options)
   const {
@@ -72,9 +72,9 @@ export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tf.Layer
     name: 'logits',
     seed: deriveSeed(seed, 'two-layer'),
   })
-  const input = tf.input({ shape: [...inputShape] })
-  const logits = layer.apply(input) as tf.SymbolicTensor
-  if (numClasses === 1) return tf.model({ inputs: input, outputs: logits, name: 'two_layer' })
-  const probabilities = tf.layers.softmax({ name: 'probabilities' }).apply(logits) as tf.SymbolicTensor
-  return tf.model({ inputs: input, outputs: probabilities, name: 'two_layer' })
+  const input = tfl.input({ shape: [...inputShape] })
+  const logits = layer.apply(input) as tfl.SymbolicTensor
+  if (numClasses === 1) return tfl.model({ inputs: input, outputs: logits, name: 'two_layer' })
+  const probabilities = tfl.layers.softmax({ name: 'probabilities' }).apply(logits) as tfl.SymbolicTensor
+  return tfl.model({ inputs: input, outputs: probabilities, name: 'two_layer' })
 }

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { batchNormalization } from '../layers/batch-norm.js'
 import { convolution as convolutionLayer } from '../layers/convolution.js'
@@ -78,9 +78,9 @@ export interface WideResNetOptions {
  *   the softmax 'probabilities' when `numClasses` exceeds 1
  * @throws RangeError for an option out of range, before anything is allocated
  */
-export function wideResNet(options: WideResNetOptions): tf.LayersModel {
+export function wideResNet(options: WideResNetOptions): tfl.LayersModel {
   const plan = planOf(options)
-  const input = tf.input({ shape: [...plan.inputShape], name: 'image' })
+  const input = tfl.input({ shape: [...plan.inputShape], name: 'image' })
   let x = apply(convolution(plan, 'stem', 16, 3), input)
   plan.widths.forEach((filters, group) => {
     for (let block = 0; block < plan.blocksPerGroup; block++) {
@@ -97,12 +97,12 @@ export function wideResNet(options: WideResNetOptions): tf.LayersModel {
   x = rectified(normalized(x, 'final_bn', plan), 'final_relu')
   x = apply(globalAveragePooling2d({ name: 'pool' }), x)
   x = apply(
-    tf.layers.dense({ units: plan.numClasses, kernelInitializer: glorot(plan, 'logits'), name: 'logits' }),
+    tfl.layers.dense({ units: plan.numClasses, kernelInitializer: glorot(plan, 'logits'), name: 'logits' }),
     x,
   )
   if (plan.numClasses > 1)
-    x = apply(tf.layers.activation({ activation: 'softmax', name: 'probabilities' }), x)
-  return tf.model({ inputs: input, outputs: x, name: plan.name })
+    x = apply(tfl.layers.activation({ activation: 'softmax', name: 'probabilities' }), x)
+  return tfl.model({ inputs: input, outputs: x, name: plan.name })
 }
 
 const optionNames = {
@@ -162,7 +162,7 @@ interface Place {
   readonly halves: boolean
 }
 
-function residualBlock(plan: Plan, place: Place, input: tf.SymbolicTensor): tf.SymbolicTensor {
+function residualBlock(plan: Plan, place: Place, input: tfl.SymbolicTensor): tfl.SymbolicTensor {
   const y = firstConvolution(plan, place, input)
   const z = rectified(normalized(y, `${place.name}_bn2`, plan), `${place.name}_relu2`)
   return plusShortcut(
@@ -173,7 +173,12 @@ function residualBlock(plan: Plan, place: Place, input: tf.SymbolicTensor): tf.S
   )
 }
 
-function mixtureBlock(plan: Plan, pmoe: Mixture, place: Place, input: tf.SymbolicTensor): tf.SymbolicTensor {
+function mixtureBlock(
+  plan: Plan,
+  pmoe: Mixture,
+  place: Place,
+  input: tfl.SymbolicTensor,
+): tfl.SymbolicTensor {
   let x = firstConvolution(plan, place, input)
   if (pmoe.variant === 'authors') return maskedExperts(plan, pmoe, place.filters, x)
   if (pmoe.preActivation !== 'batch-norm-relu') x = normalized(x, `${place.name}_bn2`, plan)
@@ -198,7 +203,12 @@ function mixtureBlock(plan: Plan, pmoe: Mixture, place: Place, input: tf.Symboli
  * Every expert of the published code: gate mask over the whole map, BatchNorm, ReLU, convolution; outputs
  * side by side.
  */
-function maskedExperts(plan: Plan, pmoe: Mixture, filters: number, x: tf.SymbolicTensor): tf.SymbolicTensor {
+function maskedExperts(
+  plan: Plan,
+  pmoe: Mixture,
+  filters: number,
+  x: tfl.SymbolicTensor,
+): tfl.SymbolicTensor {
   const { numExperts, patchesPerExpert, patchSize, gate, gateScale, routerInitializer } = pmoe.options
   const outputs = Array.from({ length: numExperts }, (_, s) => {
     const name = `expert${s + 1}`
@@ -215,10 +225,10 @@ function maskedExperts(plan: Plan, pmoe: Mixture, filters: number, x: tf.Symboli
     return apply(convolution(plan, `${name}_conv`, filters / numExperts, pmoe.kernelSize), kept)
   })
   const [only] = outputs
-  return only && outputs.length === 1 ? only : apply(tf.layers.concatenate({ name: 'experts' }), outputs)
+  return only && outputs.length === 1 ? only : apply(tfl.layers.concatenate({ name: 'experts' }), outputs)
 }
 
-function firstConvolution(plan: Plan, place: Place, input: tf.SymbolicTensor): tf.SymbolicTensor {
+function firstConvolution(plan: Plan, place: Place, input: tfl.SymbolicTensor): tfl.SymbolicTensor {
   const x = rectified(normalized(input, `${place.name}_bn1`, plan), `${place.name}_relu1`)
   return apply(convolution(plan, `${place.name}_conv1`, place.filters, 3, strideOf(place)), x)
 }
@@ -226,9 +236,9 @@ function firstConvolution(plan: Plan, place: Place, input: tf.SymbolicTensor): t
 function plusShortcut(
   plan: Plan,
   place: Place,
-  input: tf.SymbolicTensor,
-  output: tf.SymbolicTensor,
-): tf.SymbolicTensor {
+  input: tfl.SymbolicTensor,
+  output: tfl.SymbolicTensor,
+): tfl.SymbolicTensor {
   const shortcut = place.first
     ? apply(convolution(plan, `${place.name}_shortcut`, place.filters, 1, strideOf(place)), input)
     : input
@@ -245,7 +255,7 @@ function convolution(
   filters: number,
   kernelSize: number | Size2D,
   strides = 1,
-): tf.layers.Layer {
+): tfl.layers.Layer {
   const [height, width] = size2D(kernelSize, 'wideResNet: kernelSize')
   return convolutionLayer({
     filters,
@@ -259,20 +269,20 @@ function convolution(
 
 const epsilon = 1e-3
 
-function normalized(x: tf.SymbolicTensor, name: string, plan: Plan): tf.SymbolicTensor {
+function normalized(x: tfl.SymbolicTensor, name: string, plan: Plan): tfl.SymbolicTensor {
   return apply(batchNormalization({ momentum: plan.momentum, epsilon, name }), x)
 }
 
-function rectified(x: tf.SymbolicTensor, name: string): tf.SymbolicTensor {
+function rectified(x: tfl.SymbolicTensor, name: string): tfl.SymbolicTensor {
   return apply(relu({ name }), x)
 }
 
 function glorot(plan: Plan, name: string) {
-  return tf.initializers.glorotUniform({ seed: deriveSeed(plan.seed, name) })
+  return tfl.initializers.glorotUniform({ seed: deriveSeed(plan.seed, name) })
 }
 
-function apply(layer: tf.layers.Layer, x: tf.SymbolicTensor | tf.SymbolicTensor[]): tf.SymbolicTensor {
-  return layer.apply(x) as tf.SymbolicTensor
+function apply(layer: tfl.layers.Layer, x: tfl.SymbolicTensor | tfl.SymbolicTensor[]): tfl.SymbolicTensor {
+  return layer.apply(x) as tfl.SymbolicTensor
 }
 
 function planOf(options: WideResNetOptions): Plan {

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { placedLayers } from '../layers/layer-paths.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
@@ -37,7 +37,7 @@ export function annealedPatches({ from, to, epochs }: PatchAnnealing, epoch: num
  * reached, the model has no `PatchMoE`, or `from` exceeds the patches of one
  */
 export function annealedLayers(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   annealing: PatchAnnealing,
   trainingEpochs: number,
 ): readonly PatchMoE[] {

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
@@ -42,7 +43,7 @@ const optionNames = {
  * @throws RangeError when batch size or examples are not positive integers, the set is empty or does not fit the model
  */
 export async function recomputeStatistics(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   set: ImageSet | ImageStream,
   options: StatisticsOptions,
 ): Promise<number> {
@@ -90,9 +91,9 @@ function wholeBatches(examples: number, batchSize: number): number {
   return examples < batchSize ? examples : examples - (examples % batchSize)
 }
 
-type StatisticsLayer = tf.layers.Layer & { momentum: number }
+type StatisticsLayer = tfl.layers.Layer & { momentum: number }
 
-function keepsStatistics(layer: tf.layers.Layer): layer is StatisticsLayer {
+function keepsStatistics(layer: tfl.layers.Layer): layer is StatisticsLayer {
   const moving = layer.weights.filter(isMoving)
   return layer.trainable && moving.length >= 2 && 'momentum' in layer && typeof layer.momentum === 'number'
 }

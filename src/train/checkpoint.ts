@@ -1,4 +1,5 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/safetensors.js'
 import type { EpochMetrics } from './events.js'
@@ -133,7 +134,7 @@ function named(tensors: ReadonlyMap<string, StoredTensor>, prefix: string): [str
  *
  * @returns names and values in the order of `model.weights`
  */
-export async function readWeights(model: tf.LayersModel): Promise<TrainState['weights']> {
+export async function readWeights(model: tfl.LayersModel): Promise<TrainState['weights']> {
   const weights: [string, StoredTensor][] = []
   for (const [index, weight] of model.weights.entries()) {
     const name = `${String(index).padStart(4, '0')}/${weight.originalName}`
@@ -150,7 +151,7 @@ export async function readWeights(model: tf.LayersModel): Promise<TrainState['we
  * @param where the caller, for errors
  * @throws RangeError when number, names or shapes differ
  */
-export function checkWeights(model: tf.LayersModel, weights: TrainState['weights'], where: string): void {
+export function checkWeights(model: tfl.LayersModel, weights: TrainState['weights'], where: string): void {
   if (weights.length !== model.weights.length) {
     throw new RangeError(
       `${where}: checkpoint must have the model's ${model.weights.length} weights, got ${weights.length}`,
@@ -168,7 +169,7 @@ export function checkWeights(model: tf.LayersModel, weights: TrainState['weights
 }
 
 /** Gives a model the weights of a state that `checkWeights` accepts, exactly. */
-export function restoreWeights(model: tf.LayersModel, weights: TrainState['weights']): void {
+export function restoreWeights(model: tfl.LayersModel, weights: TrainState['weights']): void {
   for (const [index, weight] of model.weights.entries()) {
     const [, stored] = weights[index] as TrainState['weights'][number]
     const tensor = restoreTensor(stored)

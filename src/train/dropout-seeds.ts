@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { layersWithin } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
 
@@ -21,7 +21,7 @@ export interface DropoutSeeds {
  * @param seed of the run
  * @param purpose names the stream, as in `deriveSeed`
  */
-export function dropoutSeeds(model: tf.LayersModel, seed: number, purpose: string): DropoutSeeds {
+export function dropoutSeeds(model: tfl.LayersModel, seed: number, purpose: string): DropoutSeeds {
   const layers = layersWithin(model).filter(isDropout)
   const before = layers.map(layer => layer.seed)
   return {
@@ -41,7 +41,7 @@ interface SeededLayer {
   seed: number | undefined
 }
 
-function isDropout(layer: object): layer is tf.layers.Layer & SeededLayer {
-  const name = (layer as tf.layers.Layer).getClassName()
+function isDropout(layer: object): layer is tfl.layers.Layer & SeededLayer {
+  const name = (layer as tfl.layers.Layer).getClassName()
   return name === 'Dropout' || name === 'SpatialDropout1D'
 }

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 
 /**
  * Has the backward pass free each operation's tensors as soon as it has passed it: what the operation kept from the

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageBatch, ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
@@ -43,7 +44,7 @@ export interface Evaluation {
  * @throws RangeError when the set does not fit the model, or the batch size is not a positive integer
  */
 export async function evaluate(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   set: ImageSet | ImageStream,
   options: EvaluateOptions,
 ): Promise<Evaluation> {
@@ -113,7 +114,7 @@ class Tally {
  * @throws RangeError when the pixels are not whole images of this shape, or do not fit the model
  */
 export async function predictProbabilities(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   images: Uint8Array,
   shape: ImageShape,
   { batchSize = 32 }: { readonly batchSize?: number } = {},
@@ -149,7 +150,7 @@ async function evaluateBatch(
   const values = await read(() => {
     const logits = classifier.logits(upload(images, shape), false)
     const loss = classifier.loss(logits, tf.tensor1d(labels, 'int32'))
-    return tf.concat([loss.reshape([1]), classifier.predictions(logits).toFloat()])
+    return tf.concat([tf.reshape(loss, [1]), tf.cast(classifier.predictions(logits), 'float32')])
   })
   return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1) }
 }

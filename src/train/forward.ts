@@ -1,11 +1,12 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { BatchNormalization } from '../layers/batch-norm.js'
 import { isRecipeSource } from '../layers/recomputation.js'
 import { ReLU } from '../layers/relu.js'
 
 /** One layer's place in the order of computation; tensors go by the numbers of their symbolic ones. */
 interface Step {
-  readonly layer: tf.layers.Layer
+  readonly layer: tfl.layers.Layer
   readonly inputs: readonly number[]
   readonly output: number
   /** Whether this BatchNorm does the work of the ReLU after it, too. */
@@ -26,9 +27,9 @@ const MASKING = new Set(['Masking', 'Embedding'])
  *
  * @returns applies the model; the result is the caller's
  */
-export function frugalForward(model: tf.LayersModel): (x: tf.Tensor, training: boolean) => tf.Tensor {
+export function frugalForward(model: tfl.LayersModel): (x: tf.Tensor, training: boolean) => tf.Tensor {
   // A sequential model knows its layers' penalties only once it is built, which its first use would do.
-  if (model instanceof tf.Sequential && !model.built) model.build()
+  if (model instanceof tfl.Sequential && !model.built) model.build()
   const [input, output] = [model.inputs[0], model.outputs[0]]
   const steps = input && output && model.inputs.length === 1 ? stepsTo(output, input) : undefined
   if (!input || !output || !steps) return (x, training) => model.apply(x, { training }) as tf.Tensor
@@ -87,10 +88,10 @@ function run(
 }
 
 /** The layers from `input` to `output` in an order in which they can run; undefined where one is not covered. */
-function stepsTo(output: tf.SymbolicTensor, input: tf.SymbolicTensor): Step[] | undefined {
+function stepsTo(output: tfl.SymbolicTensor, input: tfl.SymbolicTensor): Step[] | undefined {
   const steps: Step[] = []
   const reached = new Set([input.id])
-  const visit = (tensor: tf.SymbolicTensor): boolean => {
+  const visit = (tensor: tfl.SymbolicTensor): boolean => {
     if (reached.has(tensor.id)) return true
     const layer = tensor.sourceLayer
     const node = layer.inboundNodes[tensor.nodeIndex]

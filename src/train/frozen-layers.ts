@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { placedLayers } from '../layers/layer-paths.js'
 import { matchingLayers } from './layer-patterns.js'
 
@@ -15,7 +15,7 @@ export interface FrozenLayers {
  * @param patterns names or paths of layers, with `*` and `?`
  * @throws RangeError when a pattern matches no layer with weights; nothing is frozen then
  */
-export function freezeLayers(model: tf.LayersModel, patterns: readonly string[]): FrozenLayers {
+export function freezeLayers(model: tfl.LayersModel, patterns: readonly string[]): FrozenLayers {
   const layers = new Set(
     patterns.flatMap(pattern => matchingLayers(model, pattern, 'train: freeze').map(({ layer }) => layer)),
   )
@@ -30,13 +30,13 @@ export function freezeLayers(model: tf.LayersModel, patterns: readonly string[])
 }
 
 /** Whether a layer normalises by statistics that training follows. */
-export function followsStatistics(layer: tf.layers.Layer): boolean {
+export function followsStatistics(layer: tfl.layers.Layer): boolean {
   return (
     layer.weights.filter(({ originalName }) => /(^|\/)moving_(mean|variance)$/.test(originalName)).length >= 2
   )
 }
 
-function freeze(layer: tf.layers.Layer): () => void {
+function freeze(layer: tfl.layers.Layer): () => void {
   const { trainable } = layer
   const flags = layer.weights.map(weight => [weight, weight.trainable] as const)
   const normalises = followsStatistics(layer)

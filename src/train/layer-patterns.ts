@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { type PlacedLayer, placedLayers } from '../layers/layer-paths.js'
 
 /**
@@ -11,7 +11,7 @@ import { type PlacedLayer, placedLayers } from '../layers/layer-paths.js'
  * @throws RangeError when no layer with weights matches
  */
 export function matchingLayers(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   pattern: string,
   where: string,
 ): readonly PlacedLayer[] {

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { untrainableOption } from '../layers/batch-norm.js'
 import { placedLayers } from '../layers/layer-paths.js'
@@ -51,7 +52,7 @@ export type { TrainOptions } from './train-options.js'
  * @throws RangeError before the first step when options, sets, model or state do not fit together
  * @throws DivergenceError when the loss or a weight is no longer finite; the last stored state is then still good
  */
-export async function* train(model: tf.LayersModel, options: TrainOptions): AsyncGenerator<TrainEvent> {
+export async function* train(model: tfl.LayersModel, options: TrainOptions): AsyncGenerator<TrainEvent> {
   const run = await startRun(model, options)
   try {
     yield startEvent(run)
@@ -90,7 +91,7 @@ interface Run {
 
 const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
 
-async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<Run> {
+async function startRun(model: tfl.LayersModel, options: TrainOptions): Promise<Run> {
   checkOptions(options)
   const frozen = freezeLayers(model, options.freeze ?? [])
   try {
@@ -101,7 +102,7 @@ async function startRun(model: tf.LayersModel, options: TrainOptions): Promise<R
   }
 }
 
-function checkTrainable(model: tf.LayersModel): void {
+function checkTrainable(model: tfl.LayersModel): void {
   if (model.trainableWeights.length === 0) {
     throw new RangeError(
       `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
@@ -117,7 +118,11 @@ function checkTrainable(model: tf.LayersModel): void {
   }
 }
 
-async function preparedRun(model: tf.LayersModel, options: TrainOptions, frozen: FrozenLayers): Promise<Run> {
+async function preparedRun(
+  model: tfl.LayersModel,
+  options: TrainOptions,
+  frozen: FrozenLayers,
+): Promise<Run> {
   const { train, test, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } = options
   const classifier = lossOf(model, threshold === undefined ? {} : { threshold })
   checkFits(model, classifier.numClasses, train, 'train: training set')
@@ -169,7 +174,7 @@ function anneal({ annealed, history, options: { annealPatches, epochs } }: Run):
   for (const layer of annealed) layer.patchesPerExpert = patches
 }
 
-async function restore(model: tf.LayersModel, optimizer: tf.Optimizer, state: TrainState): Promise<void> {
+async function restore(model: tfl.LayersModel, optimizer: tf.Optimizer, state: TrainState): Promise<void> {
   checkWeights(model, state.weights, 'train')
   const variables = model.trainableWeights.map(weight => weight.read())
   await restoreSlots(optimizer, state.slots, variables)
@@ -342,7 +347,7 @@ async function assertFinite(run: Run): Promise<void> {
     const weights = run.parts.model.weights
       .map(weight => weight.read())
       .filter(({ dtype }) => dtype === 'float32')
-    return tf.stack(weights.map(weight => weight.isFinite().all().toInt())).min()
+    return tf.all(tf.stack(weights.map(weight => tf.all(tf.isFinite(weight)))))
   })
   const [all] = await finite.data()
   finite.dispose()

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { frugalForward } from './forward.js'
 
 /** How a classifier of one logit decides. */
@@ -54,7 +55,7 @@ const leastProbability = 1e-7
  * @throws RangeError when the model has several outputs or another rank, when its last activation does not suit the
  * number of outputs, or when the threshold is not finite
  */
-export function lossOf(model: tf.LayersModel, { threshold = 0 }: LossOptions = {}): ClassifierLoss {
+export function lossOf(model: tfl.LayersModel, { threshold = 0 }: LossOptions = {}): ClassifierLoss {
   if (!Number.isFinite(threshold)) throw new RangeError(`lossOf: threshold must be finite, got ${threshold}`)
   const { output, numOutputs } = singleOutput(model)
   const squash = squashOf(output)
@@ -69,15 +70,18 @@ export function lossOf(model: tf.LayersModel, { threshold = 0 }: LossOptions = {
 }
 
 function binaryLoss(logits: Logits, threshold: number): ClassifierLoss {
-  const predictions = (z: tf.Tensor2D): tf.Tensor1D => tf.tidy(() => z.greater(threshold).toInt().as1D())
+  const predictions = (z: tf.Tensor2D): tf.Tensor1D =>
+    tf.tidy(() => tf.reshape(tf.cast(tf.greater(z, threshold), 'int32'), [-1]))
   return {
     numClasses: 2,
     logits,
     loss: (z, labels) =>
-      tf.tidy(() => tf.losses.sigmoidCrossEntropy(labels.toFloat().reshape([-1, 1]), z).asScalar()),
+      tf.tidy(
+        () => tf.losses.sigmoidCrossEntropy(tf.reshape(tf.cast(labels, 'float32'), [-1, 1]), z) as tf.Scalar,
+      ),
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
-    probabilities: z => tf.tidy(() => tf.concat2d([tf.sigmoid(z.neg()), tf.sigmoid(z)], 1)),
+    probabilities: z => tf.tidy(() => tf.concat2d([tf.sigmoid(tf.neg(z)), tf.sigmoid(z)], 1)),
   }
 }
 
@@ -87,7 +91,10 @@ function categoricalLoss(logits: Logits, numClasses: number): ClassifierLoss {
     numClasses,
     logits,
     loss: (z, labels) =>
-      tf.tidy(() => tf.losses.softmaxCrossEntropy(tf.oneHot(labels, numClasses).toFloat(), z).asScalar()),
+      tf.tidy(
+        () =>
+          tf.losses.softmaxCrossEntropy(tf.cast(tf.oneHot(labels, numClasses), 'float32'), z) as tf.Scalar,
+      ),
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
     probabilities: z => tf.softmax(z, 1),
@@ -99,10 +106,10 @@ function countEqual(
   logits: tf.Tensor2D,
   labels: tf.Tensor1D,
 ): tf.Scalar {
-  return tf.tidy(() => predictions(logits).equal(labels).toInt().sum().asScalar())
+  return tf.tidy(() => tf.sum(tf.cast(tf.equal(predictions(logits), labels), 'int32')) as tf.Scalar)
 }
 
-function singleOutput(model: tf.LayersModel): { output: tf.SymbolicTensor; numOutputs: number } {
+function singleOutput(model: tfl.LayersModel): { output: tfl.SymbolicTensor; numOutputs: number } {
   const [output] = model.outputs
   const numOutputs = output?.shape[1]
   if (model.outputs.length !== 1 || !output || output.shape.length !== 2 || !numOutputs) {
@@ -113,9 +120,9 @@ function singleOutput(model: tf.LayersModel): { output: tf.SymbolicTensor; numOu
 }
 
 /** The activation that makes the last values, looked for inside nested models too. */
-function squashOf(output: tf.SymbolicTensor): Squash {
+function squashOf(output: tfl.SymbolicTensor): Squash {
   const layer = output.sourceLayer
-  if (layer instanceof tf.LayersModel) {
+  if (layer instanceof tfl.LayersModel) {
     const inner = layer.outputs[output.outputTensorIndex ?? 0]
     return inner ? squashOf(inner) : 'none'
   }
@@ -129,7 +136,7 @@ function activationName(layer: object): string | undefined {
 }
 
 /** The logits that enter the last softmax or sigmoid, or the logarithms of what leaves it. */
-function logitsBefore(model: tf.LayersModel, output: tf.SymbolicTensor, squash: Squash): Logits {
+function logitsBefore(model: tfl.LayersModel, output: tfl.SymbolicTensor, squash: Squash): Logits {
   const layer = output.sourceLayer
   const [entering] = layer.inboundNodes[output.nodeIndex]?.inputTensors ?? []
   const name = layer.getClassName()
@@ -143,11 +150,11 @@ function logitsBefore(model: tf.LayersModel, output: tf.SymbolicTensor, squash: 
 }
 
 /** A model that shares the layers and ends at `output`. */
-function upTo(model: tf.LayersModel, output: tf.SymbolicTensor): tf.LayersModel {
-  return tf.model({ inputs: model.inputs, outputs: output, name: `${model.name}_logits` })
+function upTo(model: tfl.LayersModel, output: tfl.SymbolicTensor): tfl.LayersModel {
+  return tfl.model({ inputs: model.inputs, outputs: output, name: `${model.name}_logits` })
 }
 
-function applied(model: tf.LayersModel): Logits {
+function applied(model: tfl.LayersModel): Logits {
   return frugalForward(model) as Logits
 }
 
@@ -158,5 +165,5 @@ function affine(features: tf.Tensor2D, [kernel, bias]: tf.Tensor[]): tf.Tensor2D
 
 function logarithms(probabilities: tf.Tensor2D, squash: Squash): tf.Tensor2D {
   const clipped = tf.clipByValue(probabilities, leastProbability, 1 - leastProbability)
-  return squash === 'sigmoid' ? clipped.log().sub(tf.sub(1, clipped).log()) : clipped.log()
+  return squash === 'sigmoid' ? tf.sub(tf.log(clipped), tf.log(tf.sub(1, clipped))) : tf.log(clipped)
 }

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { matchingLayers } from './layer-patterns.js'
 import type { OptimizerOptions } from './optimizer.js'
 
@@ -12,10 +12,10 @@ import type { OptimizerOptions } from './optimizer.js'
  * @throws RangeError when a rate is not greater than 0, or a pattern matches no layer with weights
  */
 export function stepFactors(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   { learningRate, layerRates = [] }: OptimizerOptions,
 ): readonly number[] | undefined {
-  const factors = new Map<tf.LayerVariable, number>()
+  const factors = new Map<tfl.LayerVariable, number>()
   for (const { pattern, learningRate: rate } of layerRates) {
     if (!(rate > 0 && rate < Infinity)) {
       throw new RangeError(`train: learning rate of ${pattern} must be greater than 0, got ${rate}`)

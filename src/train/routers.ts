@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { epochOrder } from '../data/batches.js'
 import type { ImageBatch, ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
@@ -63,7 +64,7 @@ type ExpertsLayer = TwoLayerExperts | PatchMoE
  *   classes, the classes are odd in number, layers below the experts are trained, or the images do not fit the model
  */
 export async function* trainRouters(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   options: RouterTrainingOptions,
 ): AsyncGenerator<RouterEvent, void> {
   const { train: _, seed: __, signal: ___, ...training } = options
@@ -92,7 +93,7 @@ export async function* trainRouters(
  *
  * @throws RangeError when the model has no layer of experts, or several
  */
-export function freezeRouters(model: tf.LayersModel): void {
+export function freezeRouters(model: tfl.LayersModel): void {
   routerOf(expertsLayer(model)).trainable = false
 }
 
@@ -217,10 +218,10 @@ async function imagePasses(
 /** (count,d) sum_j x^(j) of every image of a batch. */
 type PatchSums = (batch: ImageBatch, shape: ImageShape) => Promise<Float32Array> | Float64Array
 
-function patchSums(model: tf.LayersModel, layer: ExpertsLayer): PatchSums {
-  const map = layer.input as tf.SymbolicTensor
+function patchSums(model: tfl.LayersModel, layer: ExpertsLayer): PatchSums {
+  const map = layer.input as tfl.SymbolicTensor
   if (model.inputs.includes(map)) return (batch, shape) => pixelSums(batch, shape, layer.patchSize)
-  const below = tf.model({ inputs: model.inputs, outputs: map })
+  const below = tfl.model({ inputs: model.inputs, outputs: map })
   const trained = below.trainableWeights.length
   if (trained > 0) {
     throw new RangeError(
@@ -233,7 +234,7 @@ function patchSums(model: tf.LayersModel, layer: ExpertsLayer): PatchSums {
       const x = below.apply(upload(batch.images, shape), { training: false }) as tf.Tensor4D
       const [count, height, width, channels] = x.shape
       const [h, w] = layer.patchSize
-      return x.reshape([count, height / h, h, width / w, w * channels]).sum([1, 3])
+      return tf.sum(tf.reshape(x, [count, height / h, h, width / w, w * channels]), [1, 3])
     })
     try {
       return (await sums.data()) as Float32Array
@@ -262,7 +263,7 @@ function pixelSums(
   return sums
 }
 
-function expertsLayer(model: tf.LayersModel): ExpertsLayer {
+function expertsLayer(model: tfl.LayersModel): ExpertsLayer {
   const layers = layersWithin(model).filter(
     layer => layer instanceof TwoLayerExperts || layer instanceof PatchMoE,
   )
@@ -282,17 +283,17 @@ function checkPairs({ numExperts, name }: ExpertsLayer, classes: number): void {
   }
 }
 
-function routerOf(layer: ExpertsLayer): tf.LayerVariable {
+function routerOf(layer: ExpertsLayer): tfl.LayerVariable {
   const router = layer.weights[0]
   if (router) return router
   throw new Error(`trainRouters: layer ${layer.name} must be built, got one without weights`)
 }
 
-async function values(router: tf.LayerVariable): Promise<ArrayLike<number>> {
+async function values(router: tfl.LayerVariable): Promise<ArrayLike<number>> {
   return router.read().data()
 }
 
-function write(router: tf.LayerVariable, weights: Float64Array): void {
+function write(router: tfl.LayerVariable, weights: Float64Array): void {
   tf.tidy(() => {
     router.write(tf.tensor(Float32Array.from(weights), router.shape as number[]))
   })

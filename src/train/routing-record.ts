@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
@@ -47,7 +48,7 @@ const optionNames = {
  * @returns undefined for a model that keeps every patch, or has no experts
  */
 export async function recordRouting(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   set: ImageSet | ImageStream,
   options: RecordOptions = {},
 ): Promise<RoutingRecord | undefined> {
@@ -81,7 +82,7 @@ export async function recordRouting(
 
 /** (B,K,L) of all layers together, K being the sum of theirs. */
 function routeBatch(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   layers: readonly RoutingLayer[],
   images: Uint8Array,
   shape: ImageShape,

@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import * as z from 'zod'
 import type { ImageSet } from '../data/image-set.js'
 import type { ImageStream } from '../data/image-stream.js'
@@ -58,7 +58,7 @@ export interface RoutingSummary {
  * @returns undefined for a model that keeps every patch, or has no experts
  */
 export async function measureRouting(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   set: ImageSet | ImageStream,
   options: RecordOptions = {},
 ): Promise<RoutingMetrics | undefined> {

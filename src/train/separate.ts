@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { TrainEvent } from './events.js'
 import { train } from './loop.js'
 import { checkRouterTraining, freezeRouters, type RouterTraining, trainRouters } from './routers.js'
@@ -21,7 +21,7 @@ export interface SeparateTrainOptions extends TrainOptions {
  * @throws RangeError as `trainRouters` and `train`
  */
 export async function* trainSeparately(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   { routers, ...options }: SeparateTrainOptions,
 ): AsyncGenerator<TrainEvent> {
   checkOptions(options)

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageBatch } from '../data/image-set.js'
 import { fixInput } from '../layers/fixed-inputs.js'
 import type { ImageShape } from '../shapes.js'
@@ -8,7 +9,7 @@ import { upload } from './upload.js'
 
 /** What one step needs. */
 export interface StepParts {
-  readonly model: tf.LayersModel
+  readonly model: tfl.LayersModel
   readonly classifier: ClassifierLoss
   readonly optimizer: tf.Optimizer
   /** For each trainable weight, how many times longer its step is than the optimizer's; all 1 unless given. */
@@ -45,7 +46,7 @@ export function takeStep(
       correct = tf.keep(classifier.correct(logits, labels))
       const penalties = model.calculateLosses()
       const loss = penalties.reduce<tf.Scalar>(
-        (sum, penalty) => sum.add(penalty.asScalar()),
+        (sum, penalty) => tf.add(sum, tf.reshape(penalty, [])) as tf.Scalar,
         classifier.loss(logits, labels),
       )
       releaseEarly()
@@ -62,7 +63,7 @@ export function takeStep(
     }
     applyConstraints(weights)
     const counted = correct as unknown as tf.Scalar
-    const both = tf.stack([value, counted.toFloat()])
+    const both = tf.stack([value, tf.cast(counted, 'float32')])
     counted.dispose()
     return both
   })
@@ -83,7 +84,7 @@ function lengthenStep(variable: tf.Variable, start: tf.Tensor, factor: number): 
 }
 
 /** The optimizers of tfjs assign to the variables themselves, past the constraints of the layers. */
-function applyConstraints(weights: readonly tf.LayerVariable[]): void {
+function applyConstraints(weights: readonly tfl.LayerVariable[]): void {
   for (const weight of weights) {
     if (weight.constraint) {
       const variable = weight.read() as tf.Variable

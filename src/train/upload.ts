@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import type { ImageStream } from '../data/image-stream.js'
 import type { ImageShape } from '../shapes.js'
@@ -13,7 +14,9 @@ import type { ImageShape } from '../shapes.js'
 export function upload(images: Uint8Array, shape: ImageShape): tf.Tensor4D {
   const [height, width, channels] = shape
   const count = images.length / (height * width * channels)
-  return tf.tidy(() => tf.tensor4d(images, [count, height, width, channels], 'int32').toFloat().div(255))
+  return tf.tidy(() =>
+    tf.div(tf.cast(tf.tensor4d(images, [count, height, width, channels], 'int32'), 'float32'), 255),
+  )
 }
 
 /**
@@ -26,7 +29,7 @@ export function upload(images: Uint8Array, shape: ImageShape): tf.Tensor4D {
  * do not fit the model's input, or a label is no class of the model
  */
 export function checkFits(
-  model: tf.LayersModel,
+  model: tfl.LayersModel,
   numClasses: number,
   set: ImageSet | ImageStream,
   where: string,
@@ -58,7 +61,7 @@ export function checkFits(
  * @param where the caller and the name of the images, for errors
  * @throws RangeError when the model has several inputs or its input is another shape
  */
-export function checkImageShape(model: tf.LayersModel, shape: ImageShape, where: string): void {
+export function checkImageShape(model: tfl.LayersModel, shape: ImageShape, where: string): void {
   if (model.inputs.length !== 1) {
     throw new RangeError(`${where} must be for a model of 1 input, got ${model.inputs.length} inputs`)
   }

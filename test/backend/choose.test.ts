@@ -5,7 +5,9 @@ import { dirname, join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
-const tfjs = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs/package.json'))
+const { resolve } = createRequire(import.meta.url)
+const tfjs = dirname(resolve('@tensorflow/tfjs/package.json'))
+const core = dirname(resolve('@tensorflow/tfjs-core/package.json'))
 
 let cwd: string
 let provided: string
@@ -100,18 +102,24 @@ describe('by name', () => {
 
   test('a second copy of tfjs is named', async () => {
     const copy = join(cwd, 'copy')
-    await mkdir(copy)
-    await writeFile(join(copy, 'package.json'), '{"name": "@tensorflow/tfjs", "main": "main.js"}')
-    await writeFile(join(copy, 'main.js'), '')
+    const copiedCore = join(copy, 'node_modules/@tensorflow/tfjs-core')
+    await mkdir(copiedCore, { recursive: true })
+    for (const [folder, name] of [
+      [copy, 'tfjs'],
+      [copiedCore, 'tfjs-core'],
+    ] as const) {
+      await writeFile(join(folder, 'package.json'), `{"name": "@tensorflow/${name}", "main": "main.js"}`)
+      await writeFile(join(folder, 'main.js'), '')
+    }
     const folder = await install('@tensorflow/tfjs-node', { tfjs: copy })
     await expect(use('tensorflow')).rejects.toThrow(
-      `loadNative: @tensorflow/tfjs-node must use the same @tensorflow/tfjs as patch-moe, got ${join(copy, 'main.js')} (${folder}; patch-moe uses ${tfjs}`,
+      `loadNative: @tensorflow/tfjs-node must use the same @tensorflow/tfjs-core as patch-moe, got ${join(copiedCore, 'main.js')} (${folder}; patch-moe uses ${core}`,
     )
   })
 
   test('no tfjs beside it at all is named', async () => {
     await install('@tensorflow/tfjs-node', { tfjs: undefined })
-    await expect(use('tensorflow')).rejects.toThrow('the same @tensorflow/tfjs as patch-moe, got none (')
+    await expect(use('tensorflow')).rejects.toThrow('the same @tensorflow/tfjs-core as patch-moe, got none (')
   })
 
   test('an addon that does not load is named with its first line', async () => {

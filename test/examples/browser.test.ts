@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { explain } from '../../src/explain/explain.js'
 import { readImage } from '../../src/files/image-files.js'
 import { useTestBackend } from '../backend-under-test.js'
-import { chromiumPath } from './chromium.js'
+import { chromiumPath } from '../browser/chromium.js'
 import { smallModel } from './small-model.js'
 
 if (!chromiumPath)

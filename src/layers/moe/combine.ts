@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { type DispatchedWindows, gatherRows, windowRows } from './dispatch.js'
 import { type WindowTable, windowTable } from './patches.js'
 

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import type { WindowTable } from './patches.js'
 
 /** The windows of kept patches, sorted by expert. */

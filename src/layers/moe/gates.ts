@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 
 /**
  * The operations that gates are made of. Their scores lie along the last axis; they are tensors, or values of an exported

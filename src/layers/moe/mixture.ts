@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { isFixed } from '../fixed-inputs.js'
 import { handGradient } from '../hand-gradient.js'
 import type { Combination } from './combine.js'

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { type Size2D, size2D } from '../../shapes.js'
 import { handGradient } from '../hand-gradient.js'
@@ -62,7 +63,7 @@ const optionNames = {
  *
  * Input and output (B,H,W,C) float32. Weight: `router` (h,w,C,1).
  */
-export class PatchGate extends tf.layers.Layer {
+export class PatchGate extends tfl.layers.Layer {
   /** @nocollapse */
   static readonly className = 'PatchGate'
 
@@ -73,11 +74,11 @@ export class PatchGate extends tf.layers.Layer {
 
   private readonly routerOptions: ParsedConvolution
   private built2D: PatchGrid | undefined
-  private router: tf.LayerVariable | undefined
+  private router: tfl.LayerVariable | undefined
 
   constructor(options: PatchGateOptions) {
     checkOptionNames(WHERE, options, optionNames)
-    super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
+    super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.gate = oneOf(gateNames(), options.gate ?? 'softmax-selected', `${WHERE}: gate`)
@@ -89,7 +90,7 @@ export class PatchGate extends tf.layers.Layer {
     )
   }
 
-  override build(inputShape: tf.Shape | tf.Shape[]): void {
+  override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
     checkPatchesPerExpert(this.patchesPerExpert, grid, WHERE)
@@ -103,8 +104,8 @@ export class PatchGate extends tf.layers.Layer {
     super.build(inputShape)
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return inputShape as tf.Shape
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+    return inputShape as tfl.Shape
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
@@ -136,7 +137,7 @@ export class PatchGate extends tf.layers.Layer {
     }
   }
 
-  private parts(): { router: tf.LayerVariable; grid: PatchGrid } {
+  private parts(): { router: tfl.LayerVariable; grid: PatchGrid } {
     const { router, built2D: grid } = this
     if (router && grid) return { router, grid }
     throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { type Size2D, size2D } from '../../shapes.js'
 import { mixesChannels } from '../activations.js'
 import { moveTowards } from '../batch-norm.js'
@@ -52,7 +53,7 @@ import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from 
  *
  * Work and memory, forward and backward, are proportional to L/N, apart from the router's pass over the map.
  */
-export class PatchMoE extends tf.layers.Layer {
+export class PatchMoE extends tfl.layers.Layer {
   /** @nocollapse */
   static readonly className = 'PatchMoE'
 
@@ -78,11 +79,11 @@ export class PatchMoE extends tf.layers.Layer {
   private readonly routerOptions: ParsedConvolution
   private kept: number
   private parts: MixtureParts<tf.Tensor4D> | undefined
-  private readonly named = new Map<string, tf.LayerVariable>()
+  private readonly named = new Map<string, tfl.LayerVariable>()
 
   constructor(options: PatchMoEOptions) {
     checkPatchMoEOptions(options)
-    super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
+    super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     // tfjs writes the class name in snake case, as patch_mo_e.
     this.name = options.name ?? this.name.replace(/^patch_mo_e_/, 'patch_moe_')
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
@@ -117,7 +118,7 @@ export class PatchMoE extends tf.layers.Layer {
     )
   }
 
-  override build(inputShape: tf.Shape | tf.Shape[]): void {
+  override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
     checkPatchesPerExpert(this.kept, grid, WHERE)
@@ -130,8 +131,8 @@ export class PatchMoE extends tf.layers.Layer {
     super.build(inputShape)
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    const [batch, height, width] = inputShape as tf.Shape
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+    const [batch, height, width] = inputShape as tfl.Shape
     return [batch ?? null, height ?? null, width ?? null, this.filters]
   }
 
@@ -192,11 +193,11 @@ export class PatchMoE extends tf.layers.Layer {
   }
 
   /** In the order of the contract, whichever of them are trained. */
-  override get weights(): tf.LayerVariable[] {
+  override get weights(): tfl.LayerVariable[] {
     return [...this.named.values()]
   }
 
-  override set weights(_: tf.LayerVariable[]) {
+  override set weights(_: tfl.LayerVariable[]) {
     throw new TypeError(`${WHERE}: weights must be set through setWeights(), got an assignment`)
   }
 
@@ -292,8 +293,8 @@ export class PatchMoE extends tf.layers.Layer {
     return this.variable(name).read()
   }
 
-  private variable(name: string): tf.LayerVariable {
-    return this.named.get(name) as tf.LayerVariable
+  private variable(name: string): tfl.LayerVariable {
+    return this.named.get(name) as tfl.LayerVariable
   }
 }
 tf.serialization.registerClass(PatchMoE)

@@ -1,9 +1,10 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { Size2D } from '../../shapes.js'
 import { layersWithin } from '../layer-paths.js'
 
 /** A layer that keeps patches: PatchMoE, PatchGate or TwoLayerExperts. */
-export interface RoutingLayer extends tf.layers.Layer {
+export interface RoutingLayer extends tfl.layers.Layer {
   readonly patchSize: Size2D
   readonly patchesPerExpert: number
   route(x: tf.Tensor4D): { readonly indices: tf.Tensor3D; readonly gates: tf.Tensor3D }
@@ -23,7 +24,7 @@ export interface RoutingLayers {
  *
  * @returns undefined for a model that keeps every patch
  */
-export function routingLayers(model: tf.LayersModel): RoutingLayers | undefined {
+export function routingLayers(model: tfl.LayersModel): RoutingLayers | undefined {
   const layers = layersWithin(model).filter(isRouting).filter(choosesPatches)
   const [first] = layers
   if (!first) return undefined
@@ -35,7 +36,7 @@ export function routingLayers(model: tf.LayersModel): RoutingLayers | undefined 
   }
 }
 
-function isRouting(layer: tf.layers.Layer): layer is RoutingLayer {
+function isRouting(layer: tfl.layers.Layer): layer is RoutingLayer {
   return 'route' in layer && 'patchSize' in layer && 'patchesPerExpert' in layer
 }
 
@@ -50,6 +51,6 @@ function gridOf(layer: RoutingLayer): Size2D {
 }
 
 /** A layer used at several places has several inputs, all of one shape. */
-function inputShape(layer: RoutingLayer): tf.Shape {
-  return (layer.inboundNodes[0]?.inputShapes[0] ?? []) as tf.Shape
+function inputShape(layer: RoutingLayer): tfl.Shape {
+  return (layer.inboundNodes[0]?.inputShapes[0] ?? []) as tfl.Shape
 }

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import { isPositiveInteger } from '../../shapes.js'
 import { inputGradient, kernelGradient } from '../convolution-gradients.js'
 import { layerOps } from '../ops.js'

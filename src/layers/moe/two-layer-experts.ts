@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { deriveSeed } from '../../random.js'
 import { type Size2D, size2D } from '../../shapes.js'
@@ -82,7 +83,7 @@ const optionNames = {
  * Input (B,H,W,C), output (B,outputs), float32. Weights: `router` (h,w,C,K), `kernel` (h,w,C,m), neuron r of expert s at
  * s (m/K) + r, and `head` (m,outputs), never trained. Work is proportional to L/N but for the routers' pass.
  */
-export class TwoLayerExperts extends tf.layers.Layer {
+export class TwoLayerExperts extends tfl.layers.Layer {
   /** @nocollapse */
   static readonly className = 'TwoLayerExperts'
 
@@ -103,16 +104,16 @@ export class TwoLayerExperts extends tf.layers.Layer {
   private readonly headOptions: ParsedConvolution
   private built2:
     | {
-        router: tf.LayerVariable
-        kernel: tf.LayerVariable
-        head: tf.LayerVariable
+        router: tfl.LayerVariable
+        kernel: tfl.LayerVariable
+        head: tfl.LayerVariable
         mixture: MixtureParts<tf.Tensor2D>
       }
     | undefined
 
   constructor(options: TwoLayerExpertsOptions) {
     checkOptionNames(WHERE, options, optionNames)
-    super(options as LayerOptions as ConstructorParameters<typeof tf.layers.Layer>[0])
+    super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
     this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
@@ -143,7 +144,7 @@ export class TwoLayerExperts extends tf.layers.Layer {
     this.headOptions = weight(options.headInitializer ?? normal(1, seed, 'head'))
   }
 
-  override build(inputShape: tf.Shape | tf.Shape[]): void {
+  override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
     checkPatchesPerExpert(this.patchesPerExpert, grid, WHERE)
@@ -167,8 +168,8 @@ export class TwoLayerExperts extends tf.layers.Layer {
     super.build(inputShape)
   }
 
-  override computeOutputShape(inputShape: tf.Shape | tf.Shape[]): tf.Shape {
-    return [(inputShape as tf.Shape)[0] ?? null, this.outputs]
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+    return [(inputShape as tfl.Shape)[0] ?? null, this.outputs]
   }
 
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
@@ -197,7 +198,7 @@ export class TwoLayerExperts extends tf.layers.Layer {
   }
 
   /** Router, kernel, head: in this order, whichever of them are trained. */
-  override get weights(): tf.LayerVariable[] {
+  override get weights(): tfl.LayerVariable[] {
     return this.built2 ? [this.built2.router, this.built2.kernel, this.built2.head] : []
   }
 
@@ -268,7 +269,7 @@ function hiddenUnitsOfAll(
 }
 
 function normal(stddev: number, seed: number | undefined, purpose: string) {
-  return tf.initializers.randomNormal({
+  return tfl.initializers.randomNormal({
     mean: 0,
     stddev,
     ...(seed === undefined ? {} : { seed: deriveSeed(seed, purpose) }),

@@ -1,4 +1,5 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import type { Size2D } from '../../../shapes.js'
 import { activationFunction } from '../../activations.js'
 import { layerOps } from '../../ops.js'
@@ -71,7 +72,10 @@ export class ConvolutionExpert implements Expert {
     const bias = useBias ? [{ name: 'bias', shape: [filters], options: convolution.bias }] : []
     if (!this.normalises) return [kernel, ...bias]
     const shape = [numExperts, channels]
-    const [ones, zeros] = [{ initializer: tf.initializers.ones() }, { initializer: tf.initializers.zeros() }]
+    const [ones, zeros] = [
+      { initializer: tfl.initializers.ones() },
+      { initializer: tfl.initializers.zeros() },
+    ]
     return [
       kernel,
       ...bias,

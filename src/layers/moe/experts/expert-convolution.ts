@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import type { Size2D } from '../../../shapes.js'
 import { inputGradient, kernelGradient } from '../../convolution-gradients.js'
 import { layerOps, type PatchConvolution } from '../../ops.js'

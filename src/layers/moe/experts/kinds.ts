@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
 import type { Size2D } from '../../../shapes.js'
 import type { Expert } from './expert.js'
 

@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 import type { Size2D } from '../../../shapes.js'
 import { layerOps } from '../../ops.js'
 import type { WeightOptions } from '../../standard-options.js'

@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { useBackend } from '../../src/backend/choose.js'
-import { keepSpareMemory } from '../../src/backend/wasm-memory.js'
-import { expectAllClose } from '../all-close.js'
+import { useBackend } from '../../../src/backend/choose.js'
+import { keepSpareMemory } from '../../../src/backend/wasm/memory.js'
+import { expectAllClose } from '../../all-close.js'
 
 interface WasmModule {
   _malloc(bytes: number): number

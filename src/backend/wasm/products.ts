@@ -1,4 +1,4 @@
-import * as tf from '@tensorflow/tfjs'
+import * as tf from '@tensorflow/tfjs-core'
 
 /*
  * Transpositions and matrix products on wasm, put in terms of the cases that tfjs's wasm backend has fast code for:
@@ -147,7 +147,7 @@ function batchMatMulKernel(original: Kernel): Kernel {
       const right = matrices(transposeB ? swapped(b) : b)
       const products = left.map((matrix, i) => tf.matMul(matrix, right[i] as tf.Tensor2D))
       const joined = products.length === 1 ? (products[0] as tf.Tensor2D) : tf.concat(products, 0)
-      return joined.reshape([...batch, rows, columns])
+      return tf.reshape(joined, [...batch, rows, columns])
     })
   }
 }
@@ -161,10 +161,10 @@ function swapped(x: tf.Tensor): tf.Tensor {
 /** (..., M, N) as a list of (M, N). */
 function matrices(x: tf.Tensor): tf.Tensor2D[] {
   const [rows = 0, columns = 0] = x.shape.slice(-2)
-  const all = x.reshape([-1, rows, columns])
+  const all = tf.reshape(x, [-1, rows, columns])
   const count = all.shape[0] ?? 0
-  if (count === 1) return [all.reshape([rows, columns])]
+  if (count === 1) return [tf.reshape(all, [rows, columns])]
   return Array.from({ length: count }, (_, i) =>
-    tf.slice(all, [i, 0, 0], [1, rows, columns]).reshape([rows, columns]),
+    tf.reshape(tf.slice(all, [i, 0, 0], [1, rows, columns]), [rows, columns]),
   )
 }

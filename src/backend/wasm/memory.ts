@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs'
+import type * as tf from '@tensorflow/tfjs-core'
 
 /** What is used of the memory of tfjs's wasm module. Addresses are in bytes; 0 says that nothing is left. */
 interface WasmMemory {

@@ -1,6 +1,7 @@
-import * as tf from '@tensorflow/tfjs'
-import { registerWasmProducts } from './wasm-products.js'
-import { registerWasmReductions } from './wasm-reductions.js'
+import * as tf from '@tensorflow/tfjs-core'
+import { keepSpareMemory } from './memory.js'
+import { registerWasmProducts } from './products.js'
+import { registerWasmReductions } from './reductions.js'
 
 /*
  * The kernels that training needs and tfjs's wasm backend lacks or runs slowly, each put in terms of what its
@@ -27,11 +28,21 @@ interface PoolGradientAttrs {
 }
 
 /**
- * Registers the gradients of a convolution and of a maximum pool, the unsorted segment sum, a clone that copies nothing,
- * reductions, transpositions and matrix products for the backend `wasm`, in place of what is there; a second call changes
- * nothing.
+ * Makes the backend `wasm` able to train, in Node and in a page: registers the gradients of a convolution and of a
+ * maximum pool, the unsorted segment sum, a clone that copies nothing, reductions, transpositions and matrix products in
+ * place of what tfjs has, and guards the module's memory. To be called after `await tf.setBackend('wasm')`; a second
+ * call changes nothing.
+ *
+ * @throws Error when another backend is the current one
  */
 export function registerWasmKernels(): void {
+  const current = tf.getBackend()
+  if (current !== 'wasm') {
+    throw new Error(
+      `registerWasmKernels: the current backend must be wasm, got ${current} (first await tf.setBackend('wasm'))`,
+    )
+  }
+  keepSpareMemory(tf.backend())
   replaceKernel('Conv2DBackpropFilter', ({ inputs, attrs }) => {
     const { filterShape, ...rest } = attrs as unknown as ConvGradientAttrs & { filterShape: Shape4D }
     const x = inputs.x as tf.Tensor4D
@@ -101,8 +112,8 @@ function filterGradient(x: tf.Tensor4D, dy: tf.Tensor4D, conv: ConvInfo): tf.Ten
   const { filterHeight, filterWidth, inChannels, outChannels, padInfo, strideHeight, strideWidth } = conv
   const filterShape: Shape4D = [filterHeight, filterWidth, inChannels, outChannels]
   if (isPointwise(conv)) {
-    const pixels = subsample(x, conv).reshape([-1, inChannels])
-    return tf.matMul(pixels, dy.reshape([-1, outChannels]), true).reshape(filterShape)
+    const pixels = tf.reshape(subsample(x, conv), [-1, inChannels])
+    return tf.reshape(tf.matMul(pixels, tf.reshape(dy, [-1, outChannels]), true), filterShape)
   }
   const images = tf.transpose(x, [3, 1, 2, 0]) // (C, H, W, B)
   const filter = tf.transpose(dy, [1, 2, 0, 3]) // (H', W', B, F)
@@ -126,9 +137,9 @@ function filterGradient(x: tf.Tensor4D, dy: tf.Tensor4D, conv: ConvInfo): tf.Ten
 function inputGradient(dy: tf.Tensor4D, filter: tf.Tensor4D, conv: ConvInfo): tf.Tensor4D {
   const { batchSize, inHeight, inWidth, inChannels, outHeight, outWidth, outChannels, padInfo } = conv
   if (isPointwise(conv)) {
-    const matrix = filter.reshape([inChannels, outChannels])
-    const product = tf.matMul(dy.reshape([-1, outChannels]), matrix, false, true)
-    return spread(product.reshape([batchSize, outHeight, outWidth, inChannels]), conv)
+    const matrix = tf.reshape(filter, [inChannels, outChannels])
+    const product = tf.matMul(tf.reshape(dy, [-1, outChannels]), matrix, false, true)
+    return spread(tf.reshape(product, [batchSize, outHeight, outWidth, inChannels]), conv)
   }
   const { strideHeight: sh, strideWidth: sw } = conv
   const rows = phases(conv.filterHeight, sh, padInfo.top, inHeight, outHeight)
@@ -173,17 +184,17 @@ function phaseFilter(
     [0, 0],
     [0, 0],
   ])
-  const split = whole.reshape([tapRows, sh, tapColumns, sw, channels, outputs])
+  const split = tf.reshape(whole, [tapRows, sh, tapColumns, sw, channels, outputs])
   const phased = tf.transpose(split, [0, 2, 5, 1, 3, 4]) // (taps, taps, F, sh, sw, C)
-  return flipped(phased.reshape([tapRows, tapColumns, outputs, sh * sw * channels]))
+  return flipped(tf.reshape(phased, [tapRows, tapColumns, outputs, sh * sw * channels]))
 }
 
 /** (B, U, V, sh sw C) -> (B, U sh, V sw, C). */
 function interleave(phased: tf.Tensor4D, sh: number, sw: number, channels: number): tf.Tensor4D {
   if (sh === 1 && sw === 1) return phased
   const [batch, rows, columns] = phased.shape
-  const split = phased.reshape([batch * rows, columns, sh, sw * channels])
-  return tf.transpose(split, [0, 2, 1, 3]).reshape([batch, rows * sh, columns * sw, channels])
+  const split = tf.reshape(phased, [batch * rows, columns, sh, sw * channels])
+  return tf.reshape(tf.transpose(split, [0, 2, 1, 3]), [batch, rows * sh, columns * sw, channels])
 }
 
 /** Whether the convolution is a matrix product of single pixels: a 1x1 filter, nothing padded. */
@@ -213,14 +224,14 @@ function spread(pixels: tf.Tensor4D, conv: ConvInfo): tf.Tensor4D {
     strideWidth: sw,
   } = conv
   if (sh === 1 && sw === 1) return pixels
-  const lines = pixels.reshape([batchSize * outHeight, outWidth, inChannels])
+  const lines = tf.reshape(pixels, [batchSize * outHeight, outWidth, inChannels])
   const sparse = tf.pad(lines, [
     [0, 0],
     [0, (sh - 1) * outWidth],
     [0, (sw - 1) * inChannels],
   ])
   // The zeros at a line's end stand for the rows that follow it, once every pixel has sw * C numbers.
-  const map = sparse.reshape([batchSize, outHeight * sh, outWidth * sw, inChannels]) as tf.Tensor4D
+  const map = tf.reshape(sparse, [batchSize, outHeight * sh, outWidth * sw, inChannels]) as tf.Tensor4D
   return crop(map, [0, inHeight], [0, inWidth])
 }
 
@@ -317,8 +328,8 @@ function segmentSum(x: tf.Tensor, segmentIds: tf.Tensor, numSegments: number): t
   const rest = x.shape.slice(1)
   const width = rest.reduce((product, size) => product * size, 1)
   const inside = tf.logicalAnd(tf.greaterEqual(segmentIds, 0), tf.less(segmentIds, numSegments))
-  const nowhere = tf.onesLike(segmentIds).mul(tf.scalar(numSegments, 'int32'))
-  const rows = tf.where(inside, segmentIds, nowhere).reshape([-1, 1]).toInt()
-  const sums = tf.scatterND(rows, x.reshape([-1, width]), [numSegments + 1, width])
-  return tf.slice(sums, [0, 0], [numSegments, width]).reshape([numSegments, ...rest])
+  const nowhere = tf.fill(segmentIds.shape, numSegments, 'int32')
+  const rows = tf.cast(tf.reshape(tf.where(inside, segmentIds, nowhere), [-1, 1]), 'int32')
+  const sums = tf.scatterND(rows, tf.reshape(x, [-1, width]), [numSegments + 1, width])
+  return tf.reshape(tf.slice(sums, [0, 0], [numSegments, width]), [numSegments, ...rest])
 }

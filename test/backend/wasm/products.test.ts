@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { useBackend } from '../../src/backend/choose.js'
-import { mergeAxes, transpositionSteps } from '../../src/backend/wasm-products.js'
-import { permutation, random } from '../../src/random.js'
-import { expectAllClose } from '../all-close.js'
+import { useBackend } from '../../../src/backend/choose.js'
+import { mergeAxes, transpositionSteps } from '../../../src/backend/wasm/products.js'
+import { permutation, random } from '../../../src/random.js'
+import { expectAllClose } from '../../all-close.js'
 
 beforeAll(() => useBackend('wasm'))
 

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { useBackend } from '../../src/backend/choose.js'
-import { random } from '../../src/random.js'
-import { expectAllClose } from '../all-close.js'
+import { useBackend } from '../../../src/backend/choose.js'
+import { random } from '../../../src/random.js'
+import { expectAllClose } from '../../all-close.js'
 
 beforeAll(async () => {
   await useBackend('wasm')

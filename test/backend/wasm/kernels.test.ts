@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { useBackend } from '../../src/backend/choose.js'
-import { registerWasmKernels } from '../../src/backend/wasm-kernels.js'
-import { random } from '../../src/random.js'
+import { useBackend } from '../../../src/backend/choose.js'
+import { registerWasmKernels } from '../../../src/backend/wasm/kernels.js'
+import { random } from '../../../src/random.js'
 
 type Padding = 'same' | 'valid' | tf.backend_util.ExplicitPadding
 
@@ -168,6 +168,14 @@ describe('unsorted segment sum', () => {
       { numRuns: 30, seed: 3 },
     )
   })
+})
+
+test('another backend is refused', async () => {
+  await tf.setBackend('cpu')
+  expect(() => registerWasmKernels()).toThrow(
+    "registerWasmKernels: the current backend must be wasm, got cpu (first await tf.setBackend('wasm'))",
+  )
+  await tf.setBackend('wasm')
 })
 
 test('registering twice keeps one kernel of each name and warns of nothing', () => {

@@ -1,0 +1,75 @@
+import type * as core from '@tensorflow/tfjs-core'
+import type * as layers from '@tensorflow/tfjs-layers'
+import type { ImageSet } from '../../src/data/image-set.js'
+import type { patchMoE } from '../../src/layers/patch-moe.js'
+import type { train } from '../../src/train/loop.js'
+
+/** The modules that compute: those of the page, or those of Node. */
+export interface Modules {
+  readonly tf: typeof core
+  readonly tfl: typeof layers
+  readonly patchMoE: typeof patchMoE
+  readonly train: typeof train
+}
+
+/**
+ * Trains a small mixture by this package's `train` and by tfjs's `fit`; the same in a page and in Node.
+ *
+ * @returns the loss of each epoch
+ */
+export async function trainSmallMixture({ tf, tfl, patchMoE, train }: Modules) {
+  const images = imagesOfTwoClasses(24)
+  const settings = {
+    epochs: 3,
+    batchSize: 8,
+    seed: 1,
+    optimizer: { name: 'sgd', learningRate: 0.1 },
+  } as const
+  const trained: number[] = []
+  for await (const event of train(smallMixture(tfl, patchMoE), { train: images, ...settings })) {
+    if (event.type === 'epoch') trained.push(event.trainLoss)
+  }
+  const model = smallMixture(tfl, patchMoE)
+  model.compile({ optimizer: tf.train.sgd(0.1), loss: 'categoricalCrossentropy' })
+  const x = tf.div(tf.tensor4d(Float32Array.from(images.images), [24, 8, 8, 3]), 255)
+  const y = tf.oneHot(tf.tensor1d([...images.labels], 'int32'), 2)
+  const { history } = await model.fit(x, y, { epochs: 3, batchSize: 8, shuffle: false, yieldEvery: 'never' })
+  return { trained, fitted: (history.loss ?? []).map(Number) }
+}
+
+function smallMixture(tfl: Modules['tfl'], patchMoE: Modules['patchMoE']) {
+  const initial = (seed: number) => tfl.initializers.heNormal({ seed })
+  return tfl.sequential({
+    layers: [
+      tfl.layers.conv2d({
+        inputShape: [8, 8, 3],
+        filters: 8,
+        kernelSize: 3,
+        padding: 'same',
+        kernelInitializer: initial(1),
+      }),
+      patchMoE({
+        filters: 8,
+        numExperts: 2,
+        patchesPerExpert: 4,
+        patchSize: 2,
+        kernelInitializer: initial(2),
+        routerInitializer: initial(3),
+      }),
+      tfl.layers.reLU(),
+      tfl.layers.globalAveragePooling2d({}),
+      tfl.layers.dense({ units: 2, activation: 'softmax', kernelInitializer: initial(4) }),
+    ],
+  })
+}
+
+/** Noise, brighter in one corner for one of the classes. */
+function imagesOfTwoClasses(count: number): ImageSet {
+  const labels = Int32Array.from({ length: count }, (_, i) => i % 2)
+  const images = Uint8Array.from({ length: count * 8 * 8 * 3 }, (_, i) => {
+    const [image, pixel] = [Math.floor(i / 192), Math.floor((i % 192) / 3)]
+    const inCorner = pixel % 8 < 4 && pixel < 32
+    return ((i * 7919) % 97) + (inCorner && labels[image] === 1 ? 120 : 0)
+  })
+  return { images, labels, count, shape: [8, 8, 3], classNames: ['plain', 'corner'] }
+}

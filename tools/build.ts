@@ -1,0 +1,19 @@
+// Builds the package into dist/: the compiled modules, the command line, and the modules for pages without a bundler.
+//
+//   npm run build
+import { spawnSync } from 'node:child_process'
+import { chmodSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { buildForBrowsers } from './browser-modules.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const dist = join(root, 'dist')
+// Files of modules that are gone must not stay in the package.
+rmSync(dist, { recursive: true, force: true })
+const compiler = fileURLToPath(import.meta.resolve('typescript/bin/tsc'))
+const compilation = [compiler, '-p', join(root, 'tsconfig.build.json')]
+const { status } = spawnSync(process.execPath, compilation, { stdio: 'inherit' })
+if (status !== 0) process.exit(status ?? 1)
+chmodSync(join(dist, 'scripts/cli.js'), 0o755)
+await buildForBrowsers(join(dist, 'browser'))

@@ -35,10 +35,12 @@ export {
 } from './layers/global-average-pooling.js'
 export type { Border } from './layers/moe/experts/expert-convolution.js'
 export type { PreActivation } from './layers/moe/experts/pre-activation.js'
+export type { Gate, GateScale } from './layers/moe/gates.js'
 export { PatchGate, type PatchGateOptions, patchGate } from './layers/moe/patch-gate.js'
-export { PatchMoE, type PatchMoEOptions, patchMoE } from './layers/moe/patch-moe.js'
+export { PatchMoE, patchMoE } from './layers/moe/patch-moe.js'
+export type { PatchMoEOptions } from './layers/moe/patch-moe-options.js'
 export type { PatchGrid } from './layers/moe/patches.js'
-export type { Gate, GateScale, Routing } from './layers/moe/routing.js'
+export type { Routing } from './layers/moe/routing.js'
 export {
   type Normalizer,
   TwoLayerExperts,

@@ -1,4 +1,4 @@
-import type { Gate } from '../layers/moe/routing.js'
+import type { Gate } from '../layers/moe/gates.js'
 import type { Normalizer } from '../layers/moe/two-layer-experts.js'
 import type { ImageShape } from '../shapes.js'
 import type { WideResNetOptions } from './wide-resnet.js'

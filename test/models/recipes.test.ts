@@ -1,7 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { type ModelName, modelNames, paperExperiments, recipe } from '../../src/models/recipes.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
+import { useTestBackend } from '../backend-under-test.js'
+
+beforeAll(() => useTestBackend())
 
 /** Image shape and classes of each dataset that has recipes. */
 const datasets = {

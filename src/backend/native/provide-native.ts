@@ -102,7 +102,7 @@ function oldOf(folder: string): string {
 }
 
 /** What `npm` and this module put into the folder. */
-const ownNames: ReadonlySet<string> = new Set([
+const ownNames: ReadonlySet<string> = new Set<string>([
   PROVIDED_FILE,
   'package.json',
   'package-lock.json',

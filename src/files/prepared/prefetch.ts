@@ -3,8 +3,8 @@ import type { Worker } from 'node:worker_threads'
 import { checkedPass } from '../../data/image-records.js'
 import type { ImageBatch } from '../../data/image-set.js'
 import type { ImageStream, StreamPass } from '../../data/image-stream.js'
+import { startWorker } from '../worker.js'
 import type { PreparedReading } from './prepared-set.js'
-import { startWorker } from './worker.js'
 
 /** What a worker thread is told when it starts. */
 export interface PrefetchTask {

@@ -111,7 +111,7 @@ const ownNames: ReadonlySet<string> = new Set<string>([
 
 /** The folder is deleted as a whole, so nothing of anybody else may be in it. */
 async function refuseForeign(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return []
     throw error
   })

@@ -183,7 +183,8 @@ describe('fetchDataset with an archive', () => {
     const { dataset, archive } = await archived()
     let broken = true
     const { address, asked } = await serving({ 'set.tar.gz': archive }, (_, response, number) => {
-      if (number === 1) return sendAndBreak(response, archive, 100, { etag: '"1"' })
+      if (number === 1)
+        return sendAndBreak(response, archive, 100, { etag: '"1"' }, join(out, 'set.tar.gz.part'))
       if (broken) response.writeHead(500).end()
       return broken
     })

@@ -9,7 +9,7 @@ import { readVerdict, writeVerdict } from './verdict-cache.js'
 export interface OperationVerdict {
   readonly operation: string
   readonly inBfloat16: boolean
-  /** How many sizes were checked. */
+  /** How many sizes were checked; 0 of what is no operation, such as the loading. */
   readonly checks: number
   /** The first size that was wrong as TensorFlow itself computes it, and how. */
   readonly wrong?: string | undefined
@@ -110,17 +110,18 @@ async function judge(candidate: NativeCandidate, settings: Settings): Promise<Na
       const run = await runSelfTestProcess(order, { ...settings, instructionSet })
       if (run.version === undefined) {
         if (!run.died?.includes('SIG')) return undefined
-        seen.push({ operation: 'loading', sizes: '', inBfloat16: false, wrong: run.died })
+        seen.push(whileLoading(run.died))
         break
       }
       version = run.version
       const faults = await faultsOf(run, candidate, { ...settings, instructionSet }, order.avoided)
-      seen.push(...(seen.length === 0 ? run.results.filter(one => !one.wrong) : []), ...faults)
+      seen.push(...run.results.filter(one => !one.wrong), ...faults)
       const names = faults.filter(one => !one.inBfloat16).map(({ operation }) => operation)
       if (faults.length === 0)
         return verdict({ isUsable: true, instructionSet, avoided: [...avoided], bfloat16 })
       if (names.some(name => avoided.has(name) || !AVOIDABLE_OPERATIONS.includes(name))) break
-      if (faults.some(one => one.inBfloat16)) {
+      // What is also wrong in float32 may be right in both when it is computed in another way.
+      if (faults.some(one => one.inBfloat16 && !names.includes(one.operation))) {
         if (!bfloat16 && names.length === 0) break
         bfloat16 = false
       }
@@ -140,7 +141,7 @@ async function faultsOf(
   const wrong = run.results.filter(one => one.wrong)
   if (run.died === undefined) return wrong
   const last = run.results.at(-1)
-  if (!last) return [{ operation: 'loading', sizes: '', inBfloat16: false, wrong: run.died }]
+  if (!last) return [whileLoading(run.died)]
   const dies = async (only: readonly CheckResult[]): Promise<boolean> => {
     const alone = await runSelfTestProcess({ candidate, avoided, bfloat16: true, only }, settings)
     return alone.died !== undefined
@@ -154,11 +155,17 @@ async function faultsOf(
   return [...wrong, { ...(suspects[0] ?? last), wrong: run.died }]
 }
 
+/** What is wrong before the first operation. */
+function whileLoading(wrong: string): CheckResult {
+  return { operation: 'loading', sizes: '', inBfloat16: false, wrong }
+}
+
 /** One result of each operation and precision. */
 function distinct(results: readonly CheckResult[]): CheckResult[] {
   return [...new Map(results.map(one => [`${one.operation} ${one.inBfloat16}`, one])).values()]
 }
 
+/** Counts every size once, however often it was run. */
 function summary(results: readonly CheckResult[]): OperationVerdict[] {
   return distinct(results).map(({ operation, inBfloat16 }) => {
     const own = results.filter(one => one.operation === operation && one.inBfloat16 === inBfloat16)
@@ -166,8 +173,8 @@ function summary(results: readonly CheckResult[]): OperationVerdict[] {
     return {
       operation,
       inBfloat16,
-      checks: own.length,
-      ...(first && { wrong: `${first.sizes}: ${first.wrong}` }),
+      checks: new Set(own.map(({ sizes }) => sizes).filter(sizes => sizes !== '')).size,
+      ...(first && { wrong: [first.sizes, first.wrong].filter(Boolean).join(': ') }),
     }
   })
 }

@@ -18,7 +18,7 @@ const verdictSchema = z.strictObject({
     z.strictObject({
       operation: z.string(),
       inBfloat16: z.boolean(),
-      checks: z.int().positive(),
+      checks: z.int().nonnegative(),
       wrong: z.string().exactOptional(),
     }),
   ),

@@ -1,4 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
+// Registers the gradients of tfjs's operations, which are not in its core.
+import '@tensorflow/tfjs-layers'
 import { type BatchNormInputs, layerOps } from '../../layers/ops.js'
 import { permutation, random } from '../../random.js'
 import { drawEighths, hasKernel, type OperationCheck, tensorOf } from './operation-check.js'

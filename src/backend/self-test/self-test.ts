@@ -1,19 +1,10 @@
 import type { CheckResult } from '../checks/operation-check.js'
+import { type OperationVerdict, oneOfEach, operationVerdicts } from '../checks/operation-verdict.js'
 import type { NativeCandidate } from '../native/native.js'
 import { multipliesBfloat16, vectorFlags } from '../native/processor.js'
 import { AVOIDABLE_OPERATIONS } from '../tensorflow/kernels.js'
 import { runSelfTestProcess, type SelfTestRun, type SelfTestSettings } from './process.js'
 import { readVerdict, writeVerdict } from './verdict-cache.js'
-
-/** What the self-test found of an operation. */
-export interface OperationVerdict {
-  readonly operation: string
-  readonly inBfloat16: boolean
-  /** How many sizes were checked; 0 of what is no operation, such as the loading. */
-  readonly checks: number
-  /** The first size that was wrong as TensorFlow itself computes it, and how. */
-  readonly wrong?: string | undefined
-}
 
 /** How native TensorFlow can be used on this processor. */
 export interface NativeVerdict {
@@ -67,7 +58,7 @@ export async function selfTest(
   return verdict
 }
 
-/** One sentence of what a person should know of a verdict; undefined where everything is right. */
+/** What a person should know of a verdict, in one line; undefined where everything is right. */
 export function verdictText({
   isUsable,
   instructionSet,
@@ -99,7 +90,7 @@ async function judge(candidate: NativeCandidate, settings: Settings): Promise<Na
   ): NativeVerdict => ({
     version,
     ...rest,
-    operations: summary(seen),
+    operations: operationVerdicts(seen),
     seconds: (performance.now() - began) / 1000,
   })
   for (const instructionSet of instructionSets()) {
@@ -147,7 +138,7 @@ async function faultsOf(
     return alone.died !== undefined
   }
   if (await dies([last])) return [...wrong, { ...last, wrong: run.died }]
-  let suspects = distinct(run.results)
+  let suspects = oneOfEach(run.results)
   while (suspects.length > 1) {
     const half = suspects.slice(0, suspects.length >> 1)
     suspects = (await dies(half)) ? half : suspects.slice(half.length)
@@ -158,25 +149,6 @@ async function faultsOf(
 /** What is wrong before the first operation. */
 function whileLoading(wrong: string): CheckResult {
   return { operation: 'loading', sizes: '', inBfloat16: false, wrong }
-}
-
-/** One result of each operation and precision. */
-function distinct(results: readonly CheckResult[]): CheckResult[] {
-  return [...new Map(results.map(one => [`${one.operation} ${one.inBfloat16}`, one])).values()]
-}
-
-/** Counts every size once, however often it was run. */
-function summary(results: readonly CheckResult[]): OperationVerdict[] {
-  return distinct(results).map(({ operation, inBfloat16 }) => {
-    const own = results.filter(one => one.operation === operation && one.inBfloat16 === inBfloat16)
-    const first = own.find(one => one.wrong)
-    return {
-      operation,
-      inBfloat16,
-      checks: new Set(own.map(({ sizes }) => sizes).filter(sizes => sizes !== '')).size,
-      ...(first && { wrong: [first.sizes, first.wrong].filter(Boolean).join(': ') }),
-    }
-  })
 }
 
 /** What oneDNN may use: all that it would, then less and less. */

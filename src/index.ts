@@ -17,6 +17,7 @@ export {
   type DatasetOptions,
   datasetEntry,
   datasets,
+  type ImageDataset,
 } from './data/datasets/datasets.js'
 export { type PublishedDataset, type PublishedFile, publishedDatasets } from './data/datasets/downloads.js'
 export { theoryImages } from './data/datasets/theory-patches.js'
@@ -95,7 +96,7 @@ export {
   type PlannedMixture,
   planPatchMoE,
 } from './models/plan-patch-moe.js'
-export { fineTuningRecipe, type ModelName, paperExperiments, type Recipe, recipe } from './models/recipes.js'
+export { fineTuningRecipe, type ModelName, type Recipe, recipe } from './models/recipes.js'
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
 export { type WideResNetOptions, type WideResNetVariant, wideResNet } from './models/wide-resnet.js'
 export type { ImageShape, Size2D } from './shapes.js'

@@ -1,7 +1,7 @@
 import type { DatasetEntry } from '../data/datasets/dataset.js'
 import type { DatasetRecipe, TrainingRecipe } from '../data/datasets/dataset-recipe.js'
 import { datasets } from '../data/datasets/datasets.js'
-import type { Gate } from '../layers/moe/routing.js'
+import type { Gate } from '../layers/moe/gates.js'
 import type { Normalizer } from '../layers/moe/two-layer-experts.js'
 import type { WideResNetOptions } from './wide-resnet.js'
 

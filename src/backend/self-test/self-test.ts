@@ -3,33 +3,9 @@ import type { NativeCandidate } from '../native/native.js'
 import { multipliesBfloat16, vectorFlags } from '../native/processor.js'
 import { AVOIDABLE_OPERATIONS } from '../tensorflow/kernels.js'
 import { runSelfTestProcess, type SelfTestRun, type SelfTestSettings } from './process.js'
-import { readVerdict, writeVerdict } from './verdict-cache.js'
+import { type NativeVerdict, type OperationVerdict, readVerdict, writeVerdict } from './verdict-cache.js'
 
-/** What the self-test found of an operation. */
-export interface OperationVerdict {
-  readonly operation: string
-  readonly inBfloat16: boolean
-  /** How many sizes were checked. */
-  readonly checks: number
-  /** The first size that was wrong as TensorFlow itself computes it, and how. */
-  readonly wrong?: string | undefined
-}
-
-/** How native TensorFlow can be used on this processor. */
-export interface NativeVerdict {
-  /** Version of the TensorFlow library. */
-  readonly version: string
-  /** Whether it can be used at all. */
-  readonly isUsable: boolean
-  /** The instructions that oneDNN has to keep to; undefined where it may use all. */
-  readonly instructionSet?: string | undefined
-  /** Operations that have to be computed in another way. */
-  readonly avoided: readonly string[]
-  /** Whether bfloat16 was checked and is right. */
-  readonly bfloat16: boolean
-  readonly operations: readonly OperationVerdict[]
-  readonly seconds: number
-}
+export type { NativeVerdict, OperationVerdict }
 
 /** What {@link selfTest} is asked. */
 export interface SelfTestOptions extends Pick<SelfTestSettings, 'program' | 'patience'> {

@@ -6,7 +6,32 @@ import * as z from 'zod'
 import { operationTable } from '../checks/operation-table.js'
 import type { NativeCandidate } from '../native/native.js'
 import { processorIdentity } from '../native/processor.js'
-import type { NativeVerdict } from './self-test.js'
+
+/** What the self-test found of an operation. */
+export interface OperationVerdict {
+  readonly operation: string
+  readonly inBfloat16: boolean
+  /** How many sizes were checked. */
+  readonly checks: number
+  /** The first size that was wrong as TensorFlow itself computes it, and how. */
+  readonly wrong?: string | undefined
+}
+
+/** How native TensorFlow can be used on this processor. */
+export interface NativeVerdict {
+  /** Version of the TensorFlow library. */
+  readonly version: string
+  /** Whether it can be used at all. */
+  readonly isUsable: boolean
+  /** The instructions that oneDNN has to keep to; undefined where it may use all. */
+  readonly instructionSet?: string | undefined
+  /** Operations that have to be computed in another way. */
+  readonly avoided: readonly string[]
+  /** Whether bfloat16 was checked and is right. */
+  readonly bfloat16: boolean
+  readonly operations: readonly OperationVerdict[]
+  readonly seconds: number
+}
 
 const verdictSchema = z.strictObject({
   version: z.string(),

@@ -4,18 +4,9 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import * as z from 'zod'
 import { operationTable } from '../checks/operation-table.js'
+import type { OperationVerdict } from '../checks/operation-verdict.js'
 import type { NativeCandidate } from '../native/native.js'
 import { processorIdentity } from '../native/processor.js'
-
-/** What the self-test found of an operation. */
-export interface OperationVerdict {
-  readonly operation: string
-  readonly inBfloat16: boolean
-  /** How many sizes were checked. */
-  readonly checks: number
-  /** The first size that was wrong as TensorFlow itself computes it, and how. */
-  readonly wrong?: string | undefined
-}
 
 /** How native TensorFlow can be used on this processor. */
 export interface NativeVerdict {
@@ -43,7 +34,7 @@ const verdictSchema = z.strictObject({
     z.strictObject({
       operation: z.string(),
       inBfloat16: z.boolean(),
-      checks: z.int().positive(),
+      checks: z.int().nonnegative(),
       wrong: z.string().exactOptional(),
     }),
   ),

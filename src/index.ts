@@ -67,7 +67,7 @@ export {
   type PlannedMixture,
   planPatchMoE,
 } from './models/plan-patch-moe.js'
-export { fineTuningRecipe, type ModelName, paperExperiments, type Recipe, recipe } from './models/recipes.js'
+export { fineTuningRecipe, type ModelName, type Recipe, recipe } from './models/recipes.js'
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
 export { type WideResNetOptions, type WideResNetVariant, wideResNet } from './models/wide-resnet.js'
 export type { ImageShape, Size2D } from './shapes.js'

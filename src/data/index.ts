@@ -14,6 +14,7 @@ export {
   type DatasetOptions,
   datasetEntry,
   datasets,
+  type ImageDataset,
 } from './datasets/datasets.js'
 export { type PublishedDataset, type PublishedFile, publishedDatasets } from './datasets/downloads.js'
 export { theoryImages } from './datasets/theory-patches.js'

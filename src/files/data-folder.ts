@@ -3,7 +3,7 @@ import { lstat, open, readdir, readFile, realpath, stat } from 'node:fs/promises
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ByteSource, noFiles, type StrayLink } from '../data/data-source.js'
-import type { DataSource, DatasetEntry } from '../data/datasets/datasets.js'
+import type { DataSource, ImageDataset } from '../data/datasets/datasets.js'
 import { archiveAdvice } from '../data/datasets/unread-files.js'
 import { withArchives, zipSource } from './zip/zip-source.js'
 
@@ -129,7 +129,7 @@ export function samplesFolder(name: string, from: string = import.meta.url): Dat
  * @throws Error when the folder is not there, the dataset is not among the samples and no folder is named, or one is
  *   named for a dataset without files
  */
-export function datasetSource(entry: DatasetEntry, dir?: string): DataSource {
+export function datasetSource(entry: ImageDataset, dir?: string): DataSource {
   if (entry.source === 'generated') {
     if (dir === undefined) return noFiles
     throw new Error(`${entry.name}: a data folder must be left out, got ${dir} (its images are drawn)`)

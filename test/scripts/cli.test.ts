@@ -167,7 +167,7 @@ describe('what cannot work ends with a message, without a stack', () => {
     [['fly'], "error: unknown command 'fly'"],
     [
       ['train', '--dataset', 'cats', '--model', 'wrn'],
-      "option '--dataset <name>' argument 'cats' is invalid. Allowed choices are digits-patches, fashion-quadrants, fashion-noise",
+      "option '--dataset <name>' argument 'cats' is invalid. Allowed choices are digits-patches, fashion-mnist, fashion-quadrants",
     ],
     [
       ['train', '--model', 'vit'],

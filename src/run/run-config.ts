@@ -116,8 +116,24 @@ export function parseRunConfig(text: string, path: string): RunConfig {
       },
     )
   }
-  return runConfig(json, path)
+  return checkedFile(json, path)
 }
+
+/** A configuration that another version wrote is read, or refused with the version. */
+function checkedFile(json: unknown, path: string): RunConfig {
+  try {
+    return runConfig(json, path)
+  } catch (error) {
+    const { data: writer } = written.safeParse(json)
+    if (!(error instanceof RangeError) || writer === undefined) throw error
+    throw new RangeError(`${error.message} (written by patch-moe ${writer.versions.patchMoe})`, {
+      cause: error.cause,
+    })
+  }
+}
+
+/** What every version writes of itself. */
+const written = z.looseObject({ versions: z.looseObject({ patchMoe: z.string() }) })
 
 /**
  * Checks that a value is the configuration of a run.

@@ -20,7 +20,7 @@ export interface SettingValue<Schema extends z.ZodType = z.ZodType> {
 }
 
 /** A flag that is given or not. */
-export const given = { schema: z.boolean(), form: 'no value' } as const satisfies SettingValue
+export const given = { schema: z.boolean(), form: 'given or not' } as const satisfies SettingValue
 
 /** Any text but none. */
 export const text = {

@@ -124,19 +124,26 @@ function field({ value }: Setting, { presence, ifMissing, schema = value.schema 
 
 /** Where a setting stands in the configuration of a model, `[training, epochs]`; undefined where it has none. */
 export function settingPath(name: string, setting: Setting, model: RunModel): readonly string[] | undefined {
-  const section = sectionsOf(setting).find(([, { models }]) => models.includes(model))
-  return section && [...section[0], name]
+  const section = sectionsOf(setting).find(({ models }) => models.includes(model))
+  return section && [...section.path, name]
 }
 
-/** The models that have a setting. */
+/** Everywhere that a setting stands in the configuration of some model. */
+export function settingPaths(name: string, setting: Setting): readonly (readonly string[])[] {
+  const paths = sectionsOf(setting).map(({ path }) => [...path, name])
+  const keys = paths.map(path => path.join('.'))
+  return paths.filter((_, i) => keys.indexOf(keys[i] ?? '') === i)
+}
+
+/** The models that have the flag of a setting. */
 export function modelsOf(setting: Setting): readonly RunModel[] {
-  return runModels.filter(model => sectionsOf(setting).some(([, { models }]) => models.includes(model)))
+  return runModels.filter(model => sectionsOf(setting).some(({ models }) => models.includes(model)))
 }
 
-function sectionsOf(setting: Setting): readonly (readonly [readonly string[], Pick<Section, 'models'>])[] {
+function sectionsOf(setting: Setting): readonly Section[] {
   return (Object.keys(setting.in) as SectionName[]).map(name => {
     const { path, models } = sections[name]
-    return [path, { models: setting.in[name]?.models ?? models }]
+    return { path, models: setting.in[name]?.models ?? models }
   })
 }
 

@@ -92,7 +92,7 @@ export function layerRate(text: string): { pattern: string; learningRate: number
   throw new InvalidArgumentError('It must be layers and a rate above 0: patch_moe=0.05.')
 }
 
-/** Parses how kept patches become fewer, `64:16:5`: from, to and the epochs that it takes. */
+/** Parses how the patches per expert are annealed, `64:16:5`: from, to, and the epochs that it takes. */
 export function annealing(text: string): { from: number; to: number; epochs: number } {
   const [from, to, epochs, ...rest] = text
     .split(':')
@@ -104,8 +104,8 @@ export function annealing(text: string): { from: number; to: number; epochs: num
   throw new InvalidArgumentError('It must be FROM:TO:EPOCHS in whole numbers, FROM at least TO: 64:16:5.')
 }
 
-function number(text: string, allowed: (value: number) => boolean, rule: string): number {
+function number(text: string, allowed: (value: number) => boolean, requirement: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text)
   if (allowed(value)) return value
-  throw new InvalidArgumentError(`It must be ${rule}.`)
+  throw new InvalidArgumentError(`It must be ${requirement}.`)
 }

@@ -9,7 +9,7 @@ import { floats, type GraphBuilder, number } from './graph-builder.js'
 import { normalization, withActivation } from './layer-lowerings.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
 
-/** Numbers of the patches that are kept, and what multiplies them: (B,K,L). */
+/** Indices of the kept patches, and the gates that multiply their outputs: (B,K,L). */
 interface ChosenPatches {
   readonly indices: Value
   readonly gates: Value
@@ -41,8 +41,10 @@ function expertOutputs(
   const active = preActivate(exported, layer, build, windows)
   const convolved = convolve(exported.weight('kernel'), layer, build, active)
   const bias = exported.optionalWeight('bias')
-  const own = filters / numExperts
-  const shifted = bias ? build.binary('add', convolved, floats(bias.data, [numExperts, 1, own])) : convolved
+  const filtersPerExpert = filters / numExperts
+  const shifted = bias
+    ? build.binary('add', convolved, floats(bias.data, [numExperts, 1, filtersPerExpert]))
+    : convolved
   return withActivation(exported, build, shifted)
 }
 
@@ -51,7 +53,7 @@ function choose(
   build: GraphBuilder,
   map: Value,
   router: Constant,
-  rule: RoutingRule,
+  routing: RoutingRule,
   grid: PatchGrid,
 ): ChosenPatches {
   const experts = router.shape[3] as number
@@ -59,26 +61,26 @@ function choose(
   const asComputed = build.transpose(build.reshape(scored, [null, grid.count, experts]), [0, 2, 1])
   const notFinite = nanWhereNotFinite(build, asComputed)
   const scores = build.binary('add', asComputed, notFinite)
-  const { values, indices } = build.top(scores, rule.patchesPerExpert)
-  if (rule.gate === 'uniform') {
-    const ones = floats(new Float32Array(rule.patchesPerExpert).fill(1), [1, 1, rule.patchesPerExpert])
+  const { values, indices } = build.top(scores, routing.patchesPerExpert)
+  if (routing.gate === 'uniform') {
+    const ones = floats(new Float32Array(routing.patchesPerExpert).fill(1), [1, 1, routing.patchesPerExpert])
     return { indices, gates: build.binary('add', notFinite, ones) }
   }
   const shares =
-    rule.gate === 'softmax-selected'
+    routing.gate === 'softmax-selected'
       ? build.softmax(values)
       : // Softmax keeps the order, so its largest values belong to the patches already chosen.
-        build.top(build.softmax(scores), rule.patchesPerExpert).values
-  if (rule.gateScale === 'none') return { indices, gates: shares }
-  const factor = rule.gate === 'softmax-all' ? grid.count : rule.patchesPerExpert
+        build.top(build.softmax(scores), routing.patchesPerExpert).values
+  if (routing.gateScale === 'none') return { indices, gates: shares }
+  const factor = routing.gate === 'softmax-all' ? grid.count : routing.patchesPerExpert
   return { indices, gates: build.binary('mul', shares, number(factor)) }
 }
 
 /**
  * (B,K,1): NaN where one of an expert's scores (B,K,N) is NaN or infinite, else 0.
  *
- * It is s relu(-s) of the sum s of magnitudes: 0 for a finite s, NaN for infinity times 0. A product with the constant 0
- * would do, were it not for optimizers of graphs that take it for 0.
+ * It is s relu(-s) of the sum s of magnitudes: 0 for a finite s, NaN for infinity times 0. A product with the constant
+ * 0 would do too, but optimizers of graphs replace it by 0.
  */
 function nanWhereNotFinite(build: GraphBuilder, scores: Value): Value {
   const magnitudes = build.binary('max', scores, build.binary('mul', scores, number(-1)))
@@ -86,7 +88,10 @@ function nanWhereNotFinite(build: GraphBuilder, scores: Value): Value {
   return build.binary('mul', sum, build.unary(build.binary('mul', sum, number(-1)), 'relu'))
 }
 
-/** (K, B L, window height, window width, C), zero outside the map; with `inside` where that can be. */
+/**
+ * (K, B L, window height, window width, C), zero outside the map; `inside` masks that part, where windows can reach
+ * there.
+ */
 interface Dispatched {
   readonly windows: Value
   readonly inside?: Value
@@ -100,8 +105,8 @@ function dispatch(build: GraphBuilder, map: Value, indices: Value, table: Window
   const shape = [experts, null, ...table.window]
   const windows = build.reshape(build.gather(view, rows), [...shape, channels])
   if (!table.inside) return { windows }
-  const known = floats(table.inside, [table.grid.count, table.rowsPerWindow])
-  const inside = build.gather(known, build.transpose(indices, [1, 0, 2]))
+  const insideByPatch = floats(table.inside, [table.grid.count, table.rowsPerWindow])
+  const inside = build.gather(insideByPatch, build.transpose(indices, [1, 0, 2]))
   const mask = build.reshape(inside, [...shape, 1])
   return { windows: build.binary('mul', windows, mask), inside: mask }
 }
@@ -139,34 +144,34 @@ function preActivate(
 function convolve(kernel: Constant, layer: PatchMoE, build: GraphBuilder, windows: Value): Value {
   const { numExperts } = layer
   const channels = kernel.shape[2] as number
-  const own = layer.filters / numExperts
+  const filtersPerExpert = layer.filters / numExperts
   if (layer.kernelSize.every(side => side === 1)) {
     const rows = build.reshape(windows, [numExperts, null, channels])
     return build.batchedProduct(rows, matrixPerExpert(kernel, numExperts))
   }
   const outputs = build.expertConvolution(windows, kernel, layer.border === 'halo' ? 'valid' : 'same')
-  return build.reshape(outputs, [numExperts, null, own])
+  return build.reshape(outputs, [numExperts, null, filtersPerExpert])
 }
 
 /** (...,K F) -> (K, all the rest, F). */
 function matrixPerExpert({ data, shape }: Constant, experts: number): Constant {
   const columns = shape.at(-1) as number
-  const [rows, own] = [data.length / columns, columns / experts]
+  const [rows, columnsPerExpert] = [data.length / columns, columns / experts]
   const sorted = new Float32Array(data.length)
   for (let i = 0; i < data.length; i++) {
     const [row, column] = [Math.floor(i / columns), i % columns]
-    const expert = Math.floor(column / own)
-    sorted[(expert * rows + row) * own + (column % own)] = data[i] as number
+    const expert = Math.floor(column / columnsPerExpert)
+    sorted[(expert * rows + row) * columnsPerExpert + (column % columnsPerExpert)] = data[i] as number
   }
-  return { shape: [experts, rows, own], data: sorted }
+  return { shape: [experts, rows, columnsPerExpert], data: sorted }
 }
 
 /** Outputs (K, B L h w, F) times the gate (B,K,L) of the patch that each row belongs to. */
 function weigh(build: GraphBuilder, outputs: Value, gates: Value, layer: PatchMoE): Value {
-  const own = layer.filters / layer.numExperts
+  const filtersPerExpert = layer.filters / layer.numExperts
   const pixels = layer.patchSize[0] * layer.patchSize[1]
   const sorted = build.reshape(build.transpose(gates, [1, 0, 2]), [layer.numExperts, null, 1, 1])
-  const patches = build.reshape(outputs, [layer.numExperts, null, pixels, own])
+  const patches = build.reshape(outputs, [layer.numExperts, null, pixels, filtersPerExpert])
   return build.binary('mul', patches, sorted)
 }
 
@@ -186,7 +191,7 @@ function putBack(build: GraphBuilder, map: Value, outputs: Value, indices: Value
   return build.reshape(view, [null, ...grid.map, filters])
 }
 
-/** The masking gate of the published code: the gates in their places, times the map. */
+/** The masking gate of the published code: the map times the gates of its patches, zero where a patch is not kept. */
 const patchGate: Lowering = (exported, [x], build) => {
   const layer = exported.layer as PatchGate
   const map = x as Value
@@ -208,16 +213,20 @@ const twoLayerExperts: Lowering = (exported, [x], build) => {
   const layer = exported.layer as TwoLayerExperts
   const map = x as Value
   const { numExperts, patchesPerExpert, hiddenUnits, grid } = layer
-  const rule = { patchesPerExpert, gate: layer.gate, gateScale: 'none' } as const
-  const { indices, gates } = choose(build, map, exported.weight('router'), rule, grid)
+  const routing = { patchesPerExpert, gate: layer.gate, gateScale: 'none' } as const
+  const { indices, gates } = choose(build, map, exported.weight('router'), routing, grid)
   const { windows } = dispatch(build, map, indices, windowTable(grid, [0, 0]))
   const neurons = matrixPerExpert(exported.weight('kernel'), numExperts) // (K, hwC, m/K)
   const patches = build.reshape(windows, [numExperts, null, neurons.shape[1] as number])
   const active = build.unary(build.batchedProduct(patches, neurons), 'relu') // (K, B L, m/K)
   const perRow = build.reshape(build.transpose(gates, [1, 0, 2]), [numExperts, null, 1])
   const weighed = build.binary('mul', active, perRow)
-  const own = hiddenUnits / numExperts
-  const summed = build.reduce(build.reshape(weighed, [numExperts, null, patchesPerExpert, own]), 'sum', [2])
+  const unitsPerExpert = hiddenUnits / numExperts
+  const summed = build.reduce(
+    build.reshape(weighed, [numExperts, null, patchesPerExpert, unitsPerExpert]),
+    'sum',
+    [2],
+  )
   const hidden = build.reshape(build.transpose(summed, [1, 0, 2]), [null, hiddenUnits])
   const divisor = layer.normalizer === 'selected' ? patchesPerExpert : grid.count
   return build.dense(build.binary('div', hidden, number(divisor)), exported.weight('head'))

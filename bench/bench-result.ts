@@ -15,7 +15,7 @@ export interface Table {
   /** What it compares, in one sentence. */
   readonly sentence: string
   readonly head: readonly string[]
-  /** As many cells each as the head. */
+  /** Each has as many cells as the head. */
   readonly rows: readonly (readonly string[])[]
   /** Sentences below the table. */
   readonly notes?: readonly string[]

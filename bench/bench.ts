@@ -33,7 +33,7 @@ const sections: readonly {
 ]
 
 /**
- * Measures what is asked for.
+ * Measures the requested workloads.
  *
  * @throws RangeError before anything is measured when the peers' folder holds no environment
  */

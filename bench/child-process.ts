@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { type ChildReport, parseChildReport } from './child-report.js'
 import type { Job } from './jobs.js'
-import { ownEnvironment } from './own-environment.js'
 
 /** A process that measures and prints a report. */
 export interface ChildCommand {
@@ -17,7 +16,7 @@ export interface ChildCommand {
 /** Runs a measuring process to its end. */
 export type RunChild = (command: ChildCommand) => Promise<ChildReport>
 
-/** The measuring process of this library for a job, with the settings that the command line makes for training. */
+/** The measuring process of this library for a job, in the environment that a user's process has, with a quiet log. */
 export function ownCommand(who: string, job: Job): ChildCommand {
   const loader = import.meta.resolve('tsx')
   const entry = fileURLToPath(new URL('./child.ts', import.meta.url))
@@ -25,24 +24,24 @@ export function ownCommand(who: string, job: Job): ChildCommand {
     who,
     program: process.execPath,
     arguments: ['--import', loader, entry, JSON.stringify(job)],
-    environment: ownEnvironment(),
+    environment: { TF_CPP_MIN_LOG_LEVEL: '2' },
   }
 }
 
 /**
- * Runs a measuring process; it is stopped where this process is.
+ * Runs a measuring process; it is stopped when this process ends.
  *
- * @throws Error with the end of what it said when it cannot start, fails, or prints no report
+ * @throws Error with the end of its error stream when it cannot start, fails, or prints no report
  */
-export const runChild: RunChild = async ({ who, program, arguments: given, environment }) => {
-  const child = spawn(program, given, {
+export const runChild: RunChild = async ({ who, program, arguments: args, environment }) => {
+  const child = spawn(program, args, {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const stop = () => child.kill()
   process.once('exit', stop)
   try {
-    const [printed, said, end] = await Promise.all([
+    const [output, errorText, end] = await Promise.all([
       textOf(child.stdout),
       textOf(child.stderr),
       new Promise<string>((resolve, reject) => {
@@ -54,10 +53,10 @@ export const runChild: RunChild = async ({ who, program, arguments: given, envir
     })
     if (end !== 'exit code 0') {
       throw new Error(
-        `${who}: the measuring process must end with exit code 0, got ${end}: ${lastLines(said)}`,
+        `${who}: the measuring process must end with exit code 0, got ${end}: ${lastLines(errorText)}`,
       )
     }
-    return parseChildReport(printed, who)
+    return parseChildReport(output, who)
   } finally {
     process.off('exit', stop)
   }

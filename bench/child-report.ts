@@ -51,8 +51,8 @@ export function factOf(report: ChildReport, name: string): number {
 }
 
 function entry<T>(entries: Readonly<Record<string, T>>, name: string, of: string): T {
-  const found = entries[name]
-  if (found !== undefined) return found
+  const value = entries[name]
+  if (value !== undefined) return value
   throw new Error(
     `Child report: ${of} must have ${JSON.stringify(name)}, got ${Object.keys(entries).join(', ') || 'none'}`,
   )

@@ -30,7 +30,7 @@ export interface NetworkSize extends MixtureSize {
 /** Dense, or with the sparse mixture. */
 export type NetworkKind = 'wrn' | 'wrn-pmoe'
 
-/** Side of the kernel of the wide residual network's last convolution, which an expert's own may be smaller than. */
+/** Side of the kernel of the wide residual network's last convolution; an expert's kernel may be smaller. */
 export const networkKernel = 3
 
 /** Forward and backward of one layer: convolution, mixture, masked mixture, for several L. */

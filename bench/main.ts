@@ -22,12 +22,12 @@ async function main(args: readonly string[]): Promise<number> {
   return result.failures.length === 0 ? 0 : 1
 }
 
-/** A part of the workloads, or tiny ones, do not take the place of the whole. */
+/** The file for the tables; a run of some workloads, or of tiny ones, does not overwrite the results of a whole run. */
 function outputOf({ out, only, quick }: BenchOptions): string | undefined {
   return out ?? (quick || only.size < letters.length ? undefined : results)
 }
 
-// Ending by way of `exit` stops the measuring process too.
+// An end by `process.exit` stops the measuring process too.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
 try {

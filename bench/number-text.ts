@@ -13,7 +13,10 @@ export function quartilesText({ lowerQuartile, upperQuartile }: Summary): string
   return `${secondsText(lowerQuartile)} - ${secondsText(upperQuartile)}`
 }
 
-/** A ratio to three decimals, so that it can be told from a target of two; small ones to two digits: `0.748`, `0.0042`. */
+/**
+ * A ratio to three decimals, so that it can be told from a target of two decimals; small ones to two digits: `0.748`,
+ * `0.0042`.
+ */
 export function ratioText(ratio: number): string {
   return ratio >= 0.1 ? ratio.toFixed(ratio >= 10 ? 1 : 3) : ratio.toPrecision(2)
 }

@@ -41,14 +41,14 @@ export function benchCommand(): Command {
  * @throws CommanderError for a call that cannot work, when the message is written, and for --help
  */
 export function parseOptions(args: readonly string[], command: Command = benchCommand()): BenchOptions {
-  const { only, ...given } = command.parse(args, { from: 'user' }).opts<BenchOptions>()
-  if (only?.has('c') && given.peers === undefined) {
+  const { only, ...others } = command.parse(args, { from: 'user' }).opts<BenchOptions>()
+  if (only?.has('c') && others.peers === undefined) {
     command.error('error: --only c must come with --peers, got none (bash bench/peers/setup.sh FOLDER)')
   }
-  return { ...given, only: only ?? new Set(letters) }
+  return { ...others, only: only ?? new Set(letters) }
 }
 
-/** The command line as it can be repeated elsewhere: paths are named for what they are. */
+/** The command line as it can be repeated on another machine: paths are written as DIR and FILE. */
 export function commandText({ backend, only, quick, repeats, peers, json, out }: BenchOptions): string {
   const flags = [
     ...(only.size < letters.length ? [`--only ${[...only].join(',')}`] : []),
@@ -63,9 +63,9 @@ export function commandText({ backend, only, quick, repeats, peers, json, out }:
 }
 
 function parseLetters(text: string): ReadonlySet<Letter> {
-  const asked = text.split(',').map(letter => letter.trim())
-  const wrong = asked.find(letter => !letters.some(known => known === letter))
-  if (wrong === undefined) return new Set(letters.filter(letter => asked.includes(letter)))
+  const requested = text.split(',').map(letter => letter.trim())
+  const wrong = requested.find(letter => !letters.some(valid => valid === letter))
+  if (wrong === undefined) return new Set(letters.filter(letter => requested.includes(letter)))
   throw new InvalidArgumentError(
     `It must list letters of ${letters.join(',')}, got ${JSON.stringify(wrong)}.`,
   )

@@ -54,7 +54,7 @@ async function rowsOf(name: string, model: tfl.LayersModel): Promise<string[][]>
   const last = fitting.find(({ path }) => path === chosen)
   const larger = fitting.findLast(({ map }) => map[0] > (last?.map[0] ?? 0))
   const rows: string[][] = []
-  for (const { path, mixture, map } of [last, larger].flatMap(found => (found ? [found] : []))) {
+  for (const { path, mixture, map } of [last, larger].flatMap(fitted => (fitted ? [fitted] : []))) {
     const [all, quarter] = [mixture?.patches ?? 0, mixture?.patchesPerExpert ?? 0]
     const options = { layer: path, numExperts: 4, patchSize: 1 }
     const whole = await insertPatchMoE(model, { ...options, patchesPerExpert: all })

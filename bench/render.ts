@@ -22,8 +22,8 @@ export function renderMarkdown(result: BenchResult): string {
 /** Lays cells out as a Markdown table, the first column left, the others right. */
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`
-  const rule = `|${head.map((_, column) => (column === 0 ? '---' : '---:')).join('|')}|`
-  return [line(head), rule, ...rows.map(line)].join('\n')
+  const alignment = `|${head.map((_, column) => (column === 0 ? '---' : '---:')).join('|')}|`
+  return [line(head), alignment, ...rows.map(line)].join('\n')
 }
 
 function machineText({ command, machine, reports }: BenchResult): string {
@@ -46,7 +46,7 @@ function tableParts({ letter, title, sentence, head, rows, notes }: Table): stri
   return notes?.length ? [...table, notes.map(note => `- ${note}`).join('\n')] : table
 }
 
-/** Nothing where what ran is about no target. */
+/** The section of the targets; empty where nothing was measured for them. */
 function targetParts(measured: MeasuredTargets): string[] {
   if (Object.keys(measured).length === 0) return []
   const sentence = 'Compares what was measured with what this library is to reach on 2 cores.'
@@ -55,9 +55,9 @@ function targetParts(measured: MeasuredTargets): string[] {
 
 function targetTable(measured: MeasuredTargets): string {
   const rows = targets.map(target => {
-    const found = measured[target.id]
+    const result = measured[target.id]
     const stretch = target.stretch === undefined ? '' : numberText(target, target.stretch)
-    return [target.title, limitText(target), stretch, measuredText(target, found), verdict(target, found)]
+    return [target.title, limitText(target), stretch, measuredText(target, result), verdict(target, result)]
   })
   return markdownTable(['what', 'target', 'stretch', 'measured', 'reached'], rows)
 }

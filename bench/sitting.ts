@@ -32,8 +32,8 @@ export class Sitting {
 }
 
 /**
- * Runs processes in turn, there and back, A B C, C B A, so that what changes slowly changes both sides of a ratio alike.
- * One that fails is reported and left out from there on, as if it had not come.
+ * Runs processes in turn, there and back, A B C, C B A, so that what changes slowly changes both sides of a ratio
+ * alike. A process that fails is left out from then on, and its reports so far with it; the failure is reported.
  */
 export async function sit(
   title: string,
@@ -45,11 +45,11 @@ export async function sit(
   const failures: string[] = []
   for (let round = 1; round <= rounds; round++) {
     for (const command of round % 2 === 1 ? commands : commands.toReversed()) {
-      const own = reports.get(command.who)
-      if (!own) continue
+      const ownReports = reports.get(command.who)
+      if (!ownReports) continue
       log(`${title}, round ${round} of ${rounds}: ${command.who}`)
       try {
-        own.push(await run(command))
+        ownReports.push(await run(command))
       } catch (error) {
         reports.delete(command.who)
         failures.push(`${title}: ${(error as Error).message}`)

@@ -52,11 +52,11 @@ function record(condition: string, accuracy: number): void {
 async function trained(
   model: tfl.LayersModel,
   data: RunData,
-  { samples: _, ...how }: TrainingRecipe,
+  { samples: _, ...training }: TrainingRecipe,
   seed: number,
   more: Partial<TrainOptions> = {},
 ): Promise<number> {
-  const { optimizer: name, learningRate, momentum, ...rest } = how
+  const { optimizer: name, learningRate, momentum, ...rest } = training
   const optimizer = { name, learningRate, ...(momentum !== undefined && { momentum }) }
   let accuracy = Number.NaN
   for await (const event of train(model, {
@@ -66,7 +66,7 @@ async function trained(
     seed,
     train: data.train,
     test: data.test,
-    evaluateEvery: how.epochs,
+    evaluateEvery: training.epochs,
   })) {
     if (event.type === 'epoch') accuracy = event.testAccuracy ?? accuracy
   }
@@ -119,9 +119,10 @@ async function runSeed(seed: number): Promise<void> {
 const { name: backend } = await useBackend('auto')
 console.log(`backend ${backend}`)
 for (let seed = 1; seed <= Number(values.seeds); seed++) await runSeed(seed)
-const rows = [...accuracies].map(([condition, of]) => {
-  const mean = of.reduce((sum, value) => sum + value, 0) / of.length
-  const variance = of.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(of.length - 1, 1)
-  return [condition, (mean * 100).toFixed(1), (Math.sqrt(variance) * 100).toFixed(1), String(of.length)]
+const rows = [...accuracies].map(([condition, perSeed]) => {
+  const mean = perSeed.reduce((sum, value) => sum + value, 0) / perSeed.length
+  const variance =
+    perSeed.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(perSeed.length - 1, 1)
+  return [condition, (mean * 100).toFixed(1), (Math.sqrt(variance) * 100).toFixed(1), String(perSeed.length)]
 })
 console.log(`\n${textTable(['condition', 'test accuracy, %', 'standard deviation', 'seeds'], rows)}`)

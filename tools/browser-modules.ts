@@ -1,5 +1,5 @@
-// The package as ES modules for pages without a bundler. tfjs-core and tfjs-layers stay imports, which the page's import
-// map resolves, so that the page's own tfjs is the one that is used; all else is inside.
+// The package as ES modules for pages without a bundler. tfjs-core and tfjs-layers stay imports, which the page's
+// import map resolves, so that the page's own tfjs is used; everything else is bundled.
 import { fileURLToPath } from 'node:url'
 import { build, type Metafile } from 'esbuild'
 
@@ -16,7 +16,7 @@ export const browserEntries = {
  * Bundles the entry points into a folder.
  *
  * @param outdir folder of the modules `NAME.js` and of what they share
- * @returns what esbuild tells of inputs and outputs
+ * @returns esbuild's record of inputs and outputs
  */
 export async function buildForBrowsers(outdir: string): Promise<Metafile> {
   const { metafile } = await build({

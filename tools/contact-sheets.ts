@@ -67,7 +67,7 @@ interface Sheet {
   readonly note: string
 }
 
-/** With its own settings it would look as digits-patches does. */
+/** How mnist-patches is drawn from the small digits: with its own settings it would look like digits-patches. */
 const otherGrid: Sheet = {
   request: {
     data: samplesFolder('digits8').describe(''),

@@ -31,8 +31,8 @@ export async function measurePreparing(context: BenchContext): Promise<SectionRe
 /** The table: memory of the process after more and more images. */
 export function memoryCurve(report: ChildReport): Table {
   const images = factOf(report, 'images')
-  const places = Object.keys(report.facts).filter(name => name.startsWith('bytes after'))
-  const [first = 'bytes at the start'] = places
+  const moments = Object.keys(report.facts).filter(name => name.startsWith('bytes after'))
+  const [first = 'bytes at the start'] = moments
   const row = (what: string, name: string) => [
     what,
     bytesText(factOf(report, name)),
@@ -46,7 +46,7 @@ export function memoryCurve(report: ChildReport): Table {
     head: ['when', 'resident memory', 'to that after a tenth'],
     rows: [
       row('at the start', 'bytes at the start'),
-      ...places.map(name => row(name.replace('bytes ', ''), name)),
+      ...moments.map(name => row(name.replace('bytes ', ''), name)),
       row('at most', 'peak bytes'),
     ],
     notes: [`${countText(rate)} images/s`],

@@ -10,7 +10,7 @@ export function trainingTargets(sitting: Sitting): MeasuredTargets {
   const [wrn, pmoe] = [nameOf('ours', 'wrn', 'float32'), nameOf('ours', 'wrn-pmoe', 'float32')]
   const kerasPmoe = nameOf('keras', 'wrn-pmoe', 'float32')
   const kerasWrn = nameOf('keras', 'wrn', 'float32')
-  const found: Partial<Record<TargetId, Summary | undefined>> = {
+  const summaries: Partial<Record<TargetId, Summary | undefined>> = {
     'pmoe/keras': steps(pmoe, kerasPmoe),
     'pmoe/torch': steps(pmoe, nameOf('torch', 'wrn-pmoe', 'float32')),
     'pmoe/torch bf16': steps(nameOf('ours', 'wrn-pmoe', 'bf16'), nameOf('torch', 'wrn-pmoe', 'bf16')),
@@ -21,7 +21,7 @@ export function trainingTargets(sitting: Sitting): MeasuredTargets {
     'rate wrn': shares(sitting.reports.get(wrn)),
     'rate pmoe': shares(sitting.reports.get(pmoe)),
   }
-  const measured = Object.entries(found).flatMap(([id, summary]) =>
+  const measured = Object.entries(summaries).flatMap(([id, summary]) =>
     summary ? [[id, asMeasured(summary)]] : [],
   )
   return Object.fromEntries(measured)

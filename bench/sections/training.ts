@@ -9,13 +9,13 @@ import { fullSettings, nameOf, networks, quickSettings, type TrainingSetting } f
 import { memoryTable, peerTable, rateTable, stepTable } from './training-tables.js'
 import { trainingTargets } from './training-targets.js'
 
-/** Processes, one for each round; steps within each, the median of which counts. */
+/** Rounds of processes, and the steps in each process; the median of its steps counts. */
 const processes = 5
 const steps = { warmUp: 2, rounds: 7 }
 
 /**
- * Measures training steps of the networks, beside the peers where these are there: workloads (b), (c), (g) and (h), all
- * from the same sittings.
+ * Measures training steps of the networks, beside the peers where these are installed: workloads (b), (c), (g) and (h),
+ * all from the same sittings.
  */
 export async function measureTrainings(context: BenchContext): Promise<SectionResult> {
   const sittings: [TrainingSetting, Sitting][] = []
@@ -40,15 +40,17 @@ export async function measureTrainings(context: BenchContext): Promise<SectionRe
 }
 
 function tablesOf(sittings: readonly [TrainingSetting, Sitting][], context: BenchContext): Table[] {
-  const made: Record<'b' | 'c' | 'g' | 'h', () => Table> = {
+  const tables: Record<'b' | 'c' | 'g' | 'h', () => Table> = {
     b: () => stepTable(sittings),
     c: () => peerTable(sittings),
     g: () => memoryTable(sittings),
     h: () => rateTable(sittings),
   }
-  const asked = (['b', 'c', 'g', 'h'] as const).filter(letter => context.only.has(letter))
+  const requested = (['b', 'c', 'g', 'h'] as const).filter(letter => context.only.has(letter))
   // Without peers there is nothing to compare with.
-  return asked.filter(letter => letter !== 'c' || context.python !== undefined).map(letter => made[letter]())
+  return requested
+    .filter(letter => letter !== 'c' || context.python !== undefined)
+    .map(letter => tables[letter]())
 }
 
 function ownCommands(setting: TrainingSetting, mode: ComputeMode, context: BenchContext): ChildCommand[] {

@@ -21,10 +21,10 @@ import {
 } from '../network.js'
 
 /**
- * Times an epoch of a WRN over the same prepared images, `in memory`, `streamed` and `streamed ahead` by a worker thread
- * (shuffled in windows, varied by flip and pad-and-crop), and of each the time that the loop waited for its first batch
- * and for all others: `... first` and `... waiting`; and as many steps on `a fixed batch` that is there already. Facts:
- * `images`, `batches` of an epoch.
+ * Times an epoch of a WRN over the same prepared images, `in memory`, `streamed` and `streamed ahead` by a worker
+ * thread (shuffled in windows, varied by flip and pad-and-crop), and, for each, the time that the loop waited for its
+ * first batch and for all others: `... first` and `... waiting`. For comparison it times as many steps on `a fixed
+ * batch`, which needs no waiting. Facts: `images`, `batches` of an epoch.
  */
 export async function measureEpoch(job: EpochJob): Promise<Omit<ChildReport, 'software'>> {
   const directory = await mkdtemp(join(tmpdir(), 'patch-moe-epoch-'))
@@ -37,17 +37,17 @@ export async function measureEpoch(job: EpochJob): Promise<Omit<ChildReport, 'so
       directory,
     })
     const step = trainingStep(buildNetwork('wrn', job))
-    const places = {
+    const readings = {
       'in memory': {},
       streamed: { memoryLimit: 0, prefetch: 0 },
       'streamed ahead': { memoryLimit: 0, prefetch: 4 },
     }
     const waits: Record<string, number[]> = {}
     const contestants = await Promise.all(
-      Object.entries(places).map(async ([name, place]) => {
+      Object.entries(readings).map(async ([name, reading]) => {
         const augment = { flip: true, padCrop: 4, seed: 1 }
         const { train } = await openPrepared(directory, {
-          ...place,
+          ...reading,
           augment,
           shuffleWindow: job.shuffleWindow,
         })
@@ -86,9 +86,9 @@ async function runEpoch(
   const pass = stream.batches({ batchSize, shuffle: { seed: 1, epoch } })[Symbol.asyncIterator]()
   const waits: number[] = []
   for (;;) {
-    const asked = performance.now()
+    const start = performance.now()
     const { value, done } = (await pass.next()) as IteratorResult<ImageBatch, undefined>
-    waits.push((performance.now() - asked) / 1000)
+    waits.push((performance.now() - start) / 1000)
     if (done || !value) break
     const batch = uploaded(value, stream.shape)
     await step(batch)

@@ -16,8 +16,8 @@ const [width, height] = [178, 218]
 const testImages = 100
 
 /**
- * Times preparing JPEG files of CelebA's size at 64x64: `prepare`. Facts: `images`, `peak bytes` of the process, `bytes at
- * the start`, and `bytes after N images` at ten places.
+ * Times preparing JPEG files of CelebA's size at 64x64: `prepare`. Facts: `images`, `peak bytes` of the process, `bytes
+ * at the start`, and `bytes after N images` at ten moments.
  */
 export async function measureMemory({ images }: MemoryJob): Promise<Omit<ChildReport, 'software'>> {
   const faces = await facesFolder(images)
@@ -46,7 +46,7 @@ export async function measureMemory({ images }: MemoryJob): Promise<Omit<ChildRe
   }
 }
 
-/** The generated images, the first of them as test images too; their classes take turns. */
+/** The generated images, the first of them as test images too; the two classes alternate. */
 function catalogOf(folder: string, images: number): ImageDataset {
   const half = (count: number) => ({
     count,

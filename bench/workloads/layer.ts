@@ -29,7 +29,7 @@ export async function measureLayer(job: LayerJob): Promise<Omit<ChildReport, 'so
   return { seconds: await alternate(contestants, job), facts: { patches: (side / job.patch) ** 2 } }
 }
 
-/** Layers that stand in one place of a network, and how they are applied. */
+/** One or more layers that are timed as one, and how they are applied. */
 interface Piece {
   readonly layers: readonly tfl.layers.Layer[]
   apply(map: tf.Tensor4D): tf.Tensor4D
@@ -79,7 +79,7 @@ function forwardBackward(piece: Piece, map: tf.Tensor4D, outputGradient: tf.Tens
   return () =>
     tf.tidy(() => {
       const [byMap] = gradients([map, ...weights], outputGradient)
-      // One number of the result: the work is done when it is there.
+      // Reading one number of the result waits until all of the work is done.
       if (byMap) tf.slice(byMap, [0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
     })
 }

@@ -11,8 +11,8 @@ const convolutionsTimed = 3
 
 /**
  * Times steps of training on one batch: `step`. Facts: `parameters`, `FLOP` of a step (2 a multiply-add, forward and
- * backward), `peak bytes` of the process after the steps, the `first loss` and the `last loss`. On demand then also the
- * network's largest convolutions, each under its own name in seconds and in facts (its FLOP).
+ * backward), `peak bytes` of the process after the steps, the `first loss` and the `last loss`. Where the job says so,
+ * it then times the network's largest convolutions too, each under its own name in seconds and in facts (its FLOP).
  */
 export async function measureTraining(job: TrainingJob): Promise<Omit<ChildReport, 'software'>> {
   const model = buildNetwork(job.network, job)
@@ -51,10 +51,10 @@ interface Convolution {
 }
 
 function largestConvolutions(model: tfl.LayersModel, batch: number): Convolution[] {
-  const found = model.layers
+  const convolutions = model.layers
     .filter(layer => layer.getClassName() === 'Conv2D')
     .map(layer => convolutionOf(layer, batch))
-  const different = new Map(found.map(convolution => [convolution.name, convolution]))
+  const different = new Map(convolutions.map(convolution => [convolution.name, convolution]))
   return [...different.values()].sort((a, b) => b.flop - a.flop).slice(0, convolutionsTimed)
 }
 
@@ -80,7 +80,7 @@ function convolve({ name, map, kernel, stride }: Convolution, batch: number): Co
     run: () =>
       tf.tidy(() => {
         const y = tf.conv2d(input, kernel, stride, 'same')
-        // One number of the result: the work is done when it is there.
+        // Reading one number of the result waits until all of the work is done.
         tf.slice(y, [0, 0, 0, 0], [1, 1, 1, 1]).dataSync()
       }),
   }

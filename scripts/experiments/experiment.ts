@@ -8,7 +8,7 @@ export interface Variant {
   /** What figures and tables call it; different for each variant of an experiment. */
   readonly name: string
   readonly model: ModelName
-  /** Where it differs from the recipe of the dataset and the model. */
+  /** Flags in which it differs from the recipe of the dataset and the model. */
   readonly flags: Flags
   /** Options of the mixture that have no flag. */
   readonly mixture?: {
@@ -57,14 +57,14 @@ export interface StandIn {
   readonly dataset: string
   /** What the images are and how they differ from the paper's; a sentence. */
   readonly sentence: string
-  /** How its files are had where the package brings none: a sentence; `--stand-in` names their folder. */
+  /** How to get its files where the package ships none, as a sentence; `--stand-in` names their folder. */
   readonly folder?: string
 }
 
 /** What a figure shows. */
 export type Figure =
   | {
-      /** A number against the training images; the samples that reach `target`. */
+      /** A measure against the number of training images, and how many of these reach `target`. */
       readonly kind: 'curve'
       readonly measure: Measure
       readonly target: number
@@ -93,7 +93,7 @@ export type Figure =
 export type Measure =
   /** Share of the test images that are right. */
   | { readonly of: 'accuracy' }
-  /** The same over the group of which it is lowest. */
+  /** The accuracy over the group where it is lowest. */
   | { readonly of: 'worst-group' }
   /** Share of the test images whose true patch is among the r that the router of its class ranks highest. */
   | { readonly of: 'own-recall'; readonly ranks: readonly number[] }
@@ -105,7 +105,7 @@ export interface TrainingExperiment {
   readonly kind: 'training'
   readonly name: string
   readonly title: string
-  /** What of the paper it is. */
+  /** Which part of the paper it repeats. */
   readonly paper: string
   /** The paper's claim that it checks. */
   readonly claim: string
@@ -113,7 +113,7 @@ export interface TrainingExperiment {
   /** The baseline first. */
   readonly variants: readonly Variant[]
   readonly scales: Readonly<Record<ScaleName, Scale>>
-  /** `full` with the paper's own data: its own settings. */
+  /** The paper's own settings, for `full` with the paper's own data. */
   readonly paperScale: Scale
   /** A two-layer model is trained until an epoch has no error, as in the paper's section 5.1. */
   readonly untilNoError?: boolean

@@ -41,8 +41,8 @@ const aliases: Readonly<Record<string, string>> = { table2: 'fig12' }
  * @throws RangeError listing the names when there is none
  */
 export function experimentNamed(name: string): Experiment {
-  const found = experiments.find(experiment => experiment.name === (aliases[name] ?? name))
-  if (found) return found
-  const known = [...experiments.map(experiment => experiment.name), ...Object.keys(aliases)].join(', ')
-  throw new RangeError(`study: name must be one of ${known}, got ${name}`)
+  const match = experiments.find(experiment => experiment.name === (aliases[name] ?? name))
+  if (match) return match
+  const names = [...experiments.map(experiment => experiment.name), ...Object.keys(aliases)].join(', ')
+  throw new RangeError(`study: name must be one of ${names}, got ${name}`)
 }

@@ -1,6 +1,5 @@
 import type { TrainingExperiment } from './experiment.js'
-import { fashionScales, paperObjectScale } from './objects.js'
-import { dense, mixture, objectData } from './wide.js'
+import { dense, fashionScales, mixture, objectData, paperObjectScale } from './wide.js'
 
 // The rarest class of the samples has 250 training and 60 test images.
 const { full, small } = fashionScales

@@ -1,6 +1,5 @@
 import type { TrainingExperiment } from './experiment.js'
-import { fashionScales, paperObjectScale } from './objects.js'
-import { dense, mixture, objectData } from './wide.js'
+import { dense, fashionScales, mixture, objectData, paperObjectScale } from './wide.js'
 
 /** Figure 15: an object on a background. */
 export const fig15: TrainingExperiment = {

@@ -1,6 +1,5 @@
 import type { TrainingExperiment } from './experiment.js'
-import { fashionScales, paperObjectScale } from './objects.js'
-import { dense, mixture, objectData } from './wide.js'
+import { dense, fashionScales, mixture, objectData, paperObjectScale } from './wide.js'
 
 /** Figure 16: one quadrant among four. */
 export const fig16: TrainingExperiment = {

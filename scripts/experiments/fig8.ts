@@ -6,7 +6,7 @@ const routers: Variant = {
   ...separate,
   flags: { ...separate.flags, patchesPerExpert: 15 },
 }
-// The experts are of no interest here.
+// Only the routers count here: the experts are trained for one epoch.
 const flags = { ...digitTraining, epochs: 1 }
 const full = { seeds: 10, samples: [100, 200, 300, 400, 500, 700, 1000], flags } as const
 

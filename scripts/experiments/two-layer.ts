@@ -1,6 +1,6 @@
 import type { ExperimentData, Flags, Variant } from './experiment.js'
 
-/** The data of the paper's section 5.1, and what stands for them. */
+/** The data of the paper's section 5.1, and their stand-in. */
 export const digitData: ExperimentData = {
   dataset: 'mnist-patches',
   fetch: 'Fetch the four IDX files of MNIST (pmoe data fetch mnist) and give their folder as --data.',

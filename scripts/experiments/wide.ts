@@ -1,4 +1,4 @@
-import type { ExperimentData, Flags, Variant } from './experiment.js'
+import type { ExperimentData, Flags, Scale, ScaleName, Variant } from './experiment.js'
 
 /** The dense network. */
 export const dense: Variant = { name: 'WRN', model: 'wrn', flags: {} }
@@ -6,7 +6,10 @@ export const dense: Variant = { name: 'WRN', model: 'wrn', flags: {} }
 /** The sparse mixture of this package, with the experts and patches of the recipe. */
 export const mixture: Variant = { name: 'WRN-pMoE', model: 'wrn-pmoe', flags: {} }
 
-/** How the paper trains its wide networks, and what it leaves to Keras: WRN-10-10, 50 epochs of plain SGD. */
+/**
+ * How the paper trains its wide networks, with Keras's defaults where it says nothing: WRN-10-10, 50 epochs of plain
+ * SGD.
+ */
 export const paperTraining: Flags = {
   widen: 10,
   epochs: 50,
@@ -45,7 +48,9 @@ export const paperObjects: Variant = {
   },
 }
 
-/** CelebA's task of this name, and the drawn faces that stand for it: one folder of them serves all three figures. */
+/**
+ * CelebA's task of this name, and the drawn faces that stand in for it; one folder of them serves all three figures.
+ */
 export function faceData(dataset: string): ExperimentData {
   return {
     dataset,
@@ -61,7 +66,7 @@ export function faceData(dataset: string): ExperimentData {
   }
 }
 
-/** The data of a figure on CIFAR-10, and what of Fashion-MNIST stands for it. */
+/** The data of a figure on CIFAR-10, and the dataset of Fashion-MNIST that stands in for it. */
 export function objectData(dataset: string, standIn: string, sentence: string): ExperimentData {
   return {
     dataset,
@@ -70,5 +75,17 @@ export function objectData(dataset: string, standIn: string, sentence: string): 
   }
 }
 
-/** What two cores can train: narrow networks, the recipe's statistics of BatchNorm. */
+/** Settings that two cores can train: narrow networks, with the recipe's BatchNorm statistics. */
 export const narrow: Flags = { widen: 1, epochs: 30, batchSize: 32, optimizer: 'sgd', lr: 0.1 }
+
+/** The scales of figures 14 to 16 on Fashion-MNIST. */
+export const fashionScales: Readonly<Record<ScaleName, Scale>> = {
+  full: { seeds: 5, samples: [125, 250, 500, 1000, 2000], flags: { ...narrow, testSamples: 1000 } },
+  small: { seeds: 2, samples: [100, 250], flags: { ...narrow, epochs: 5, testSamples: 300 } },
+}
+
+/** The paper's own settings on CIFAR-10. */
+export function paperObjectScale(samples: readonly number[], patchesPerExpert = 16): Scale {
+  const mixture = { ...paperObjects, flags: { ...paperObjects.flags, patchesPerExpert } }
+  return { seeds: 5, samples, flags: paperTraining, variants: [dense, mixture] }
+}

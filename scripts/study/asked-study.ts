@@ -15,8 +15,8 @@ import { cellData } from './cell-run.js'
 import { type StudyConfig, studyConfig } from './study-config.js'
 import { refuseForeign, type StudyFolder, startStudy, studyIn } from './study-folder.js'
 
-/** How long the processes of a study may take that end because the one that started them was killed, in milliseconds. */
-const othersEndMs = 10_000
+/** How long to wait for the workers of a study whose main process was killed to end, in milliseconds. */
+const workersEndMs = 10_000
 
 /** The flags that decide what a study is, and where. */
 export interface AskedStudy {
@@ -38,44 +38,44 @@ export interface OpenedStudy {
 }
 
 /**
- * Begins a study, or opens the one that is there; what is not asked for is as it is there.
+ * Begins a study, or opens the one in its folder; settings that are not requested stay as they are there.
  *
- * @param options.shared lets other processes work on it that share it too
- * @throws UsageError for an unknown name, missing data, or settings that differ from those of the study that is there;
+ * @param options.shared whether other processes that share the study too may work on it
+ * @throws UsageError for an unknown name, missing data, or settings that differ from those of the study in the folder;
  *   LockedError naming the process that works on it
  */
 export async function openAskedStudy(
   name: string,
-  asked: AskedStudy,
+  requested: AskedStudy,
   { shared = false }: { readonly shared?: boolean } = {},
 ): Promise<OpenedStudy> {
   const experiment = asUsage(() => experimentNamed(name))
   const directory =
-    asked.out ?? join('runs', `study-${experiment.name}${asked.scale === 'small' ? '-small' : ''}`)
+    requested.out ?? join('runs', `study-${experiment.name}${requested.scale === 'small' ? '-small' : ''}`)
   if (!shared) await refuseLocked(directory, 'study')
-  const before = asked.force ? undefined : await studyIn(directory)
+  const existing = requested.force ? undefined : await studyIn(directory)
   const request = {
     experiment: experiment.name,
-    ...(before && {
-      scale: before.scale,
-      seeds: before.seeds,
-      sharedSubset: before.sharedSubset,
-      ...(before.data !== null && { data: before.data }),
-      ...(before.standIn !== null && { standIn: before.standIn }),
+    ...(existing && {
+      scale: existing.scale,
+      seeds: existing.seeds,
+      sharedSubset: existing.sharedSubset,
+      ...(existing.data !== null && { data: existing.data }),
+      ...(existing.standIn !== null && { standIn: existing.standIn }),
     }),
-    ...(asked.scale && { scale: asked.scale }),
-    ...(asked.seeds !== undefined && { seeds: asked.seeds }),
-    ...(asked.sharedSubset !== undefined && { sharedSubset: asked.sharedSubset }),
-    ...(asked.data !== undefined && { data: resolve(asked.data) }),
-    ...(asked.standIn !== undefined && { standIn: resolve(asked.standIn) }),
+    ...(requested.scale && { scale: requested.scale }),
+    ...(requested.seeds !== undefined && { seeds: requested.seeds }),
+    ...(requested.sharedSubset !== undefined && { sharedSubset: requested.sharedSubset }),
+    ...(requested.data !== undefined && { data: resolve(requested.data) }),
+    ...(requested.standIn !== undefined && { standIn: resolve(requested.standIn) }),
   }
-  const { backend, versions } = await backendOf(asked, before)
+  const { backend, versions } = await backendOf(requested, existing)
   const config = studyConfig(request, backend, versions)
   checkData(config)
   await refuseForeign(directory)
-  const lock = await lockFolder(directory, 'study', { shared, waitMs: othersEndMs })
+  const lock = await lockFolder(directory, 'study', { shared, waitMs: workersEndMs })
   try {
-    return { folder: await startStudy(directory, config, { force: asked.force === true, shared }), lock }
+    return { folder: await startStudy(directory, config, { force: requested.force === true, shared }), lock }
   } catch (error) {
     await lock.release()
     throw error
@@ -83,10 +83,10 @@ export async function openAskedStudy(
 }
 
 async function backendOf(
-  { backend: asked = 'auto' }: AskedStudy,
-  before: StudyConfig | undefined,
+  { backend: requested = 'auto' }: AskedStudy,
+  existing: StudyConfig | undefined,
 ): Promise<Pick<StudyConfig, 'backend' | 'versions'>> {
-  const choice = await useBackend(asked === 'auto' && before ? before.backend : asked)
+  const choice = await useBackend(requested === 'auto' && existing ? existing.backend : requested)
   return {
     backend: choice.name,
     versions: {
@@ -101,7 +101,7 @@ async function backendOf(
 /**
  * Checks that a study has its files.
  *
- * @throws UsageError saying what to fetch, or which stand-in there is
+ * @throws UsageError saying what to fetch, or which stand-in to use instead
  */
 function checkData(config: StudyConfig): void {
   const { data, standIn, experiment: name } = config
@@ -135,13 +135,14 @@ function checkData(config: StudyConfig): void {
  * that is not needed.
  *
  * @returns what is to be said of the images, a sentence each
- * @throws UsageError naming the images asked for and those there are; Error when files are missing or damaged
+ * @throws UsageError with the number of images requested and that of images available; Error when files are missing or
+ *   damaged
  */
 export async function checkImages(config: StudyConfig): Promise<readonly string[]> {
   const { grid } = config
   if (grid.kind !== 'training') return []
   const { dataset, folder } = cellData(config)
-  // What was prepared is checked as it is opened.
+  // Prepared images are checked when they are opened.
   if (folder !== undefined && (await isPrepared(folder))) {
     return unusedNotes((await readManifest(folder)).validation?.count)
   }
@@ -164,8 +165,8 @@ export async function checkImages(config: StudyConfig): Promise<readonly string[
     return [...notes, ...unusedNotes(validation?.count)]
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    const { folder: more = '' } = (experimentNamed(config.experiment) as TrainingExperiment).data.standIn
-    const hint = config.standIn !== null && more !== '' ? ` (${more})` : ''
+    const { folder: advice = '' } = (experimentNamed(config.experiment) as TrainingExperiment).data.standIn
+    const hint = config.standIn !== null && advice !== '' ? ` (${advice})` : ''
     throw new UsageError(`study: ${config.experiment} must have images enough: ${error.message}${hint}`, {
       cause: error,
     })

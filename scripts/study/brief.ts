@@ -1,6 +1,5 @@
 import type { Figure } from '../experiments/experiment.js'
-import { decided, decidedAmong } from './decided.js'
-import { sweptLetters } from './findings.js'
+import { decided, decidedAmong, sweptLetters } from './findings.js'
 import type { Comparison, CostSummary, StudySummary } from './summary.js'
 import { points, rangeText, signed } from './wording.js'
 
@@ -31,21 +30,21 @@ function comparisonBrief({ series, baseline, differences, ratios }: Comparison):
   const { ahead, behind } = decided(differences)
   const sides = `ahead at ${ahead.length}, behind at ${behind.length} of ${differences.length} numbers of images`
   const range = `${signed(Math.min(...means))} to ${signed(Math.max(...means))} points`
-  const found = ratios.find(({ ratio }) => Number.isFinite(ratio) && ratio > 0)
-  const interval = found?.interval ? ` (${rangeText(found.interval)})` : ''
-  const share = found
-    ? `; ${points(found.model.target)} % with ${found.ratio.toFixed(2)}${interval} of its images`
+  const finite = ratios.find(({ ratio }) => Number.isFinite(ratio) && ratio > 0)
+  const interval = finite?.interval ? ` (${rangeText(finite.interval)})` : ''
+  const share = finite
+    ? `; ${points(finite.model.target)} % with ${finite.ratio.toFixed(2)}${interval} of its images`
     : ''
   return `${series} − ${baseline}: ${range}, ${sides}${share}`
 }
 
 /** Where the paper gives numbers: ours beside them. */
-function publishedBrief({ points: found }: StudySummary, figure: Figure & { kind: 'curve' }): string {
+function publishedBrief({ points: measured }: StudySummary, figure: Figure & { kind: 'curve' }): string {
   return Object.entries(figure.published ?? {})
     .flatMap(([series, numbers]) =>
       numbers.map(({ samples, accuracy }) => {
-        const own = found.find(point => point.series === series && point.samples === samples)
-        const mean = own ? `${points(own.mean)} %` : 'not measured'
+        const match = measured.find(point => point.series === series && point.samples === samples)
+        const mean = match ? `${points(match.mean)} %` : 'not measured'
         return `${series} at N = ${samples}: ${mean}, the paper ${points(accuracy)} %`
       }),
     )
@@ -68,11 +67,11 @@ function phaseBrief({ phases }: StudySummary): string {
     if (last?.needed === needed) last.ls.push(l)
     else runs.push({ needed, ls: [l] })
   }
-  const places = runs.map(({ needed, ls }) => {
+  const ranges = runs.map(({ needed, ls }) => {
     const upTo = ls.length > 1 ? ` to ${ls.at(-1)}` : ''
     return `${needed} at l = ${ls[0]}${upTo}`
   })
-  return `half of the trials succeed from this many images: ${places.join(', ')}`
+  return `half of the trials succeed from this many images: ${ranges.join(', ')}`
 }
 
 function barsBrief({ comparisons = [] }: StudySummary): string {

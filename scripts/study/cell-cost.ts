@@ -15,9 +15,9 @@ interface Sizes {
 type CostGrid = Grid & { kind: 'cost' }
 
 /**
- * Measures a forward and backward pass of the two-layer model of a cell, in turn with that of the base and with the CNN of
- * the same size that sees every patch. Each runs once untimed before it is timed: what a large pass leaves in the caches
- * would otherwise count against whoever comes next.
+ * Measures a forward and backward pass of the two-layer model of a cell, in turn with that of the base and with the CNN
+ * of the same size that sees every patch. Each runs once untimed before it is timed, because what a large pass leaves
+ * in the caches slows the next one down.
  *
  * @param signal ends the measurement between two passes, with its reason as the error
  */
@@ -30,7 +30,7 @@ export async function measureCell(grid: CostGrid, cell: Cell, signal: AbortSigna
   ]
   try {
     const seconds = passes.map((): number[] => [])
-    // The first round compiles.
+    // The first round compiles and does not count.
     for (let round = -1; round < grid.rounds; round++) {
       for (const [i, pass] of passes.entries()) {
         signal.throwIfAborted()
@@ -87,7 +87,7 @@ function costPass({ batch, patchSide, hiddenUnits }: CostGrid, { l, k, n }: Size
         () => tf.mean(tf.square(model.apply(images, { training: true }) as tf.Tensor)),
         variables,
       )
-      // Done only when the gradients are known.
+      // The pass has ended only when its gradients can be read.
       await Promise.all([value, ...Object.values(grads)].map(tensor => tensor.data()))
       tf.dispose([value, grads])
     },

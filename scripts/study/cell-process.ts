@@ -5,19 +5,19 @@ import type { Cell } from './cells.js'
 import type { StudyFolder } from './study-folder.js'
 import type { WorkerOrder, WorkerReport } from './worker-messages.js'
 
-/** The end of a worker process that was not asked for. */
+/** A worker process that ended by itself. */
 export class WorkerCrash extends Error {
   override readonly name = 'WorkerCrash'
 }
 
-/** How much of what a worker writes to its error stream is kept for messages. */
-const keptCharacters = 2000
+/** How many of the last characters of its error stream are kept for messages. */
+const maxErrorCharacters = 2000
 
 /** A process that runs cells one at a time. */
 export class CellProcess {
   private readonly child: ChildProcess
-  private said = ''
-  private waiting: { resolve(report: WorkerReport): void; reject(error: Error): void } | undefined
+  private errorText = ''
+  private pending: { resolve(report: WorkerReport): void; reject(error: Error): void } | undefined
 
   /**
    * @param threads that the backend may use
@@ -35,14 +35,14 @@ export class CellProcess {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.said = (this.said + text).slice(-keptCharacters)
+      this.errorText = (this.errorText + text).slice(-maxErrorCharacters)
     })
-    this.child.on('message', (report: WorkerReport) => this.waiting?.resolve(report))
-    this.child.on('error', error => this.waiting?.reject(new WorkerCrash(error.message, { cause: error })))
+    this.child.on('message', (report: WorkerReport) => this.pending?.resolve(report))
+    this.child.on('error', error => this.pending?.reject(new WorkerCrash(error.message, { cause: error })))
     this.child.on('close', (code, signal) => {
-      const last = this.said.trim().split('\n').at(-1) ?? ''
+      const last = this.errorText.trim().split('\n').at(-1) ?? ''
       const how = signal ? `signal ${signal}` : `exit code ${code}`
-      this.waiting?.reject(new WorkerCrash(`the process ended with ${how}${last && `: ${last}`}`))
+      this.pending?.reject(new WorkerCrash(`the process ended with ${how}${last && `: ${last}`}`))
     })
   }
 
@@ -57,9 +57,9 @@ export class CellProcess {
   }
 
   /**
-   * Runs a cell, which keeps its result itself.
+   * Runs a cell; the process writes the result into the folder of the study.
    *
-   * @throws WorkerCrash when the process ended in it; Error when the result cannot be kept
+   * @throws WorkerCrash when the process ended before the cell did; Error when the result cannot be written
    */
   async run(cell: Cell): Promise<CellResult> {
     const report = await this.ask({ kind: 'cell', cell })
@@ -73,7 +73,7 @@ export class CellProcess {
   async end(): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const ended = new Promise(resolve => this.child.once('close', resolve))
-    // A process that computes for long between two turns is not waited for.
+    // A process in a long computation does not read the message in time.
     const kill = setTimeout(() => this.child.kill('SIGKILL'), 5000)
     if (this.child.connected) this.child.send({ kind: 'end' } satisfies WorkerOrder, () => undefined)
     else this.child.kill('SIGKILL')
@@ -83,12 +83,12 @@ export class CellProcess {
 
   private ask(order: WorkerOrder): Promise<WorkerReport> {
     return new Promise<WorkerReport>((resolve, reject) => {
-      this.waiting = { resolve, reject }
+      this.pending = { resolve, reject }
       this.child.send(order, error => {
         if (error) reject(new WorkerCrash(error.message, { cause: error }))
       })
     }).finally(() => {
-      this.waiting = undefined
+      this.pending = undefined
     })
   }
 }
@@ -98,7 +98,7 @@ function workerFile(): string {
   return fileURLToPath(new URL(`./cell-worker.${extension}`, import.meta.url))
 }
 
-/** Sources have to be translated as they are imported. */
+/** TypeScript sources are imported through tsx. */
 function workerArguments(): string[] {
   return import.meta.url.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : []
 }

@@ -21,9 +21,9 @@ const routing = z.strictObject({
   fixedExperts: count,
   /** (L) share of images of which an expert has a true patch among its r best. */
   recall: z.array(number).exactOptional(),
-  /** (L) the same of the expert of the class's number. */
+  /** (L) the same share for the expert that has the number of the image's class. */
   ownRecall: z.array(number).exactOptional(),
-  /** (classes) the best expert of each class, and for how many of its images the true patch is the best one. */
+  /** (classes) the best expert of each class, and the share of the class's images whose true patch it ranks first. */
   largestGate: z.array(z.strictObject({ expert: count, share: number.nullable() })).exactOptional(),
   /** (classes, K) the same share of every expert. */
   bestShares: z.array(z.array(number.nullable())).exactOptional(),
@@ -54,13 +54,13 @@ const trained = z.strictObject({
 const measured = z.strictObject({
   /** Median of a forward and backward pass, in seconds. */
   seconds: number,
-  /** The same over that of the base, measured in turn with it. */
+  /** This median divided by that of the base, measured in turn with it. */
   ratio: number,
-  /** The same of the CNN of the same size that sees every patch. */
+  /** The median of the CNN of the same size that sees every patch, divided by that of the base. */
   cnnRatio: number,
   /** Multiply-adds of a pass over the batch. */
   multiplyAdds: number,
-  /** Over those of the base. */
+  /** These multiply-adds divided by those of the base. */
   multiplyAddsRatio: number,
 })
 

@@ -17,11 +17,11 @@ export interface CellRun {
   readonly model: tfl.LayersModel
 }
 
-/** The seed whose images all seeds share where they are asked to. */
+/** The seed whose images every seed trains on when the subset is shared. */
 const sharedSeed = 1
 
-/** Standard deviation of the routers' initial weights, eq. (7), as the layers have it. */
-const usualDeviation = 1e-4
+/** Default standard deviation of the routers' initial weights in the layers, eq. (7). */
+const defaultDeviation = 1e-4
 
 /**
  * Loads the images of a cell and builds its network.
@@ -42,12 +42,12 @@ export async function prepareCell(study: StudyConfig, cell: Cell, backend: Backe
     ...(patchesPerExpert !== undefined && { patchesPerExpert }),
     ...(experts !== undefined && { experts }),
   }
-  const made = await newRun({ dataset, model: variant.model, data: folder, flags }, backend)
-  const config = withMixture(made.config, variant.mixture)
+  const run = await newRun({ dataset, model: variant.model, data: folder, flags }, backend)
+  const config = withMixture(run.config, variant.mixture)
   const data =
-    study.sharedSubset && seed !== sharedSeed ? await loadData(config.dataset, sharedSeed) : made.data
+    study.sharedSubset && seed !== sharedSeed ? await loadData(config.dataset, sharedSeed) : run.data
   const model = buildNetwork(config.model.options, data.train, config.seed)
-  if (variant.routerDeviation !== undefined) scaleRouters(model, variant.routerDeviation / usualDeviation)
+  if (variant.routerDeviation !== undefined) scaleRouters(model, variant.routerDeviation / defaultDeviation)
   return { config, data, model }
 }
 
@@ -56,17 +56,17 @@ export function cellData({ experiment, data, standIn }: StudyConfig): {
   dataset: string
   folder: string | undefined
 } {
-  const { data: known } = experimentNamed(experiment) as TrainingExperiment
+  const { data: experimentData } = experimentNamed(experiment) as TrainingExperiment
   return data === null
-    ? { dataset: known.standIn.dataset, folder: standIn ?? undefined }
-    : { dataset: known.dataset, folder: data }
+    ? { dataset: experimentData.standIn.dataset, folder: standIn ?? undefined }
+    : { dataset: experimentData.dataset, folder: data }
 }
 
 function variantOf(variants: readonly Variant[], { variant: name, index }: Cell): Variant {
-  const found = variants.find(variant => variant.name === name)
-  if (found) return found
-  const known = variants.map(variant => variant.name).join(', ')
-  throw new RangeError(`study: variant must be one of ${known}, got ${name} (cell ${index})`)
+  const match = variants.find(variant => variant.name === name)
+  if (match) return match
+  const names = variants.map(variant => variant.name).join(', ')
+  throw new RangeError(`study: variant must be one of ${names}, got ${name} (cell ${index})`)
 }
 
 /** Puts the options of the mixture that have no flag into a configuration. */
@@ -77,7 +77,9 @@ function withMixture(config: RunConfig, mixture: Variant['mixture']): RunConfig 
   return runConfig({ ...config, model: { ...config.model, options: { ...options, pmoe } } }, 'study')
 }
 
-/** Multiplies the routers' initial weights, which are normal: so their standard deviation is another one. */
+/**
+ * Multiplies the standard deviation of the routers' initial weights: these are normally distributed, so each is scaled.
+ */
 function scaleRouters(model: tfl.LayersModel, factor: number): void {
   const routers = model.weights.filter(({ originalName }) => originalName.endsWith('/router'))
   if (routers.length === 0) {

@@ -13,7 +13,7 @@ import type { CellRun } from './cell-run.js'
 /** Share of the training images that must be right for training to have converged. */
 export const convergedShare = 0.99
 
-const evaluatedTogether = 128
+const evaluationBatchSize = 128
 
 /** How a cell is trained. */
 export interface CellTraining {
@@ -39,7 +39,7 @@ export async function trainCell(
     train: data.train,
     ...trainOptions(config),
     optimizer: optimizerOf(config),
-    // Statistics of BatchNorm are estimated at the end only.
+    // An evaluation estimates the BatchNorm statistics anew; one after the last epoch is enough.
     evaluateEvery: config.training.epochs,
     signal: AbortSignal.any([signal, early.signal]),
   }
@@ -60,14 +60,16 @@ function trainedOf(history: readonly EpochMetrics[]) {
   const last = history.at(-1)
   if (!last) throw new Error('study: training must have an epoch, got none')
   const seconds = (epochs: readonly EpochMetrics[]) => epochs.reduce((sum, epoch) => sum + epoch.seconds, 0)
-  const at = history.findIndex(({ trainAccuracy }) => trainAccuracy >= convergedShare)
+  const firstConverged = history.findIndex(({ trainAccuracy }) => trainAccuracy >= convergedShare)
   return {
     trainAccuracy: last.trainAccuracy,
     trainLoss: last.trainLoss,
     epochs: history.length,
     steps: last.steps,
     seconds: seconds(history),
-    ...(at >= 0 && { converged: { epoch: at + 1, seconds: seconds(history.slice(0, at + 1)) } }),
+    ...(firstConverged >= 0 && {
+      converged: { epoch: firstConverged + 1, seconds: seconds(history.slice(0, firstConverged + 1)) },
+    }),
   }
 }
 
@@ -78,7 +80,7 @@ function costOf(model: tfl.LayersModel) {
 
 async function tested(model: tfl.LayersModel, test: ImageSet | ImageStream, signal: AbortSignal) {
   const { accuracy, loss, worstGroup } = await evaluate(model, test, {
-    batchSize: evaluatedTogether,
+    batchSize: evaluationBatchSize,
     signal,
   })
   const routing = await routingOf(model, test)
@@ -94,7 +96,7 @@ async function routingOf(
   model: tfl.LayersModel,
   test: ImageSet | ImageStream,
 ): Promise<CellRouting | undefined> {
-  const metrics = await measureRouting(model, test, { batchSize: evaluatedTogether })
+  const metrics = await measureRouting(model, test, { batchSize: evaluationBatchSize })
   if (!metrics) return undefined
   const { coverage, gates, fixedExperts, truth } = metrics
   const summary = {

@@ -5,8 +5,8 @@ import { StudyFolder } from './study-folder.js'
 import type { WorkerOrder, WorkerReport } from './worker-messages.js'
 
 /*
- * A process that runs cells of a study, one after the other, as the process that started it tells it to. It ends with
- * its parent, however that ends.
+ * A process that runs cells of a study, one after the other, as the process that started it tells it to. It ends when
+ * that process ends, in whatever way.
  */
 
 const stop = new AbortController()
@@ -25,7 +25,7 @@ async function follow(order: WorkerOrder): Promise<void> {
   }
   if (order.kind === 'study') {
     folder = new StudyFolder(order.directory, order.config)
-    // Until this process has ended nobody may begin the study anew, even when its parent was killed.
+    // Nobody may begin the study anew while this process runs, even when its parent was killed.
     await lockFolder(order.directory, 'study', { shared: true, parent: process.ppid })
     backend = await useBackend(order.config.backend)
     tell({ kind: 'ready' })
@@ -44,7 +44,7 @@ process.on('message', (order: WorkerOrder) => {
 })
 process.on('disconnect', () => {
   stop.abort()
-  // What still computes has nobody to tell.
+  // Nobody is left to take the result of a cell that still runs.
   process.exit(0)
 })
 // Ctrl-C reaches every process of the terminal; the parent decides what it means.

@@ -23,14 +23,14 @@ export type Grid =
   | ({ readonly kind: 'cost' } & Omit<CostExperiment['scales']['full'], 'seeds'>)
 
 /**
- * The cells of a grid. Seeds are outermost, so that a study that has not ended yet is balanced, and more seeds are more
- * cells behind the others; variants are innermost, so that those that are compared run at about the same time.
+ * The cells of a grid. Seeds are outermost, so that a study that has not ended yet is balanced, and additional seeds
+ * add their cells at the end; variants are innermost, so that those that are compared run at about the same time.
  *
  * @param seeds repetitions, at least 1
  */
 export function cellsOf(grid: Grid, seeds: number): Cell[] {
-  const one = grid.kind === 'cost' ? costSettings(grid) : trainingSettings(grid)
-  return Array.from({ length: seeds }, (_, i) => one.map(cell => ({ ...cell, seed: i + 1 })))
+  const settings = grid.kind === 'cost' ? costSettings(grid) : trainingSettings(grid)
+  return Array.from({ length: seeds }, (_, i) => settings.map(cell => ({ ...cell, seed: i + 1 })))
     .flat()
     .map((cell, index) => ({ index, ...cell }))
 }
@@ -73,8 +73,8 @@ function costSettings({ axes }: Grid & { kind: 'cost' }): Setting[] {
  * @param scale of the experiment: one of `scales`, or `paperScale`
  */
 export function trainingGrid({ variants }: TrainingExperiment, scale: Scale): Grid {
-  const { seeds: _, variants: own, ...rest } = scale
-  return { kind: 'training', variants: own ?? variants, ...rest }
+  const { seeds: _, variants: scaleVariants, ...rest } = scale
+  return { kind: 'training', variants: scaleVariants ?? variants, ...rest }
 }
 
 /** A cell in a few words: `WRN, 500 images, seed 3`. */

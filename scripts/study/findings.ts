@@ -1,7 +1,7 @@
 import type { Interval } from '../../src/statistics/bootstrap.js'
+import type { PairedDifference } from '../../src/statistics/paired-difference.js'
 import type { SamplesRatio } from '../../src/statistics/samples-needed.js'
 import type { Figure } from '../experiments/experiment.js'
-import { decided, decidedAmong } from './decided.js'
 import type { Comparison, CostSummary, PointSummary, StudySummary } from './summary.js'
 import { accuracyText, neededText, points, rangeText, signed } from './wording.js'
 
@@ -47,37 +47,67 @@ function ratioVerdict(interval: Interval | undefined): string {
 }
 
 function differenceFinding({ series, baseline, differences }: Comparison): string[] {
-  const known = differences.filter(({ interval }) => interval)
-  if (known.length === 0) return []
-  const { ahead, behind } = decided(known)
-  const undecided = known.length - ahead.length - behind.length
+  const withInterval = differences.filter(({ interval }) => interval)
+  if (withInterval.length === 0) return []
+  const { ahead, behind } = decided(withInterval)
+  const undecided = withInterval.length - ahead.length - behind.length
   const sided = (word: string, side: Differences) =>
-    side.length > 0 && `${word} ${placesText(side, known)} (${pointsText(side)})`
+    side.length > 0 && `${word} ${samplesText(side, withInterval)} (${pointsText(side)})`
   const parts = [
     sided('ahead', ahead),
     sided('behind', behind),
-    undecided > 0 && `not decided at ${undecided} of ${known.length} numbers of images`,
+    undecided > 0 && `not decided at ${undecided} of ${withInterval.length} numbers of images`,
   ].filter(Boolean)
   return [`Paired by seed, ${series} against ${baseline}: ${parts.join('; ')}.`]
 }
 
 type Differences = Comparison['differences']
 
-function placesText(some: Differences, all: Differences): string {
-  if (some.length === all.length && all.length > 1) return 'at every number of images'
-  return `at N = ${some.map(({ samples }) => samples).join(', ')}`
+function samplesText(side: Differences, all: Differences): string {
+  if (side.length === all.length && all.length > 1) return 'at every number of images'
+  return `at N = ${side.map(({ samples }) => samples).join(', ')}`
 }
 
-/** By how many points, in the mean: the least and the most. */
+/** The smallest and the largest mean difference, in points. */
 function pointsText(side: Differences): string {
   const sizes = side.map(({ mean }) => Math.abs(mean)).sort((a, b) => a - b)
   const [least, most] = [points(sizes[0] as number), points(sizes.at(-1) as number)]
   return least === most ? `by ${least} points` : `by ${least} to ${most} points`
 }
 
-function seriesFindings({ needed = [], points: found }: StudySummary, figure: Figure & { kind: 'curve' }) {
+/** Paired differences whose 95 % interval does not hold zero, by their side. */
+export interface Decided<Difference> {
+  readonly ahead: readonly Difference[]
+  readonly behind: readonly Difference[]
+}
+
+/** Sorts out which differences the seeds decide; single pairs have no interval and decide nothing. */
+export function decided<Difference extends Pick<PairedDifference, 'interval'>>(
+  differences: readonly Difference[],
+): Decided<Difference> {
+  return {
+    ahead: differences.filter(({ interval }) => interval && interval.lower > 0),
+    behind: differences.filter(({ interval }) => interval && interval.upper < 0),
+  }
+}
+
+/** Sorts out the decided differences of several series; each carries the name of its series. */
+export function decidedAmong<Difference extends Pick<PairedDifference, 'interval'>>(
+  comparisons: readonly { readonly series: string; readonly differences: readonly Difference[] }[],
+): Decided<Difference & { readonly series: string }> {
+  return decided(
+    comparisons.flatMap(({ series, differences }) =>
+      differences.map(difference => ({ series, ...difference })),
+    ),
+  )
+}
+
+function seriesFindings(
+  { needed = [], points: summaries }: StudySummary,
+  figure: Figure & { kind: 'curve' },
+) {
   return needed.map(need => {
-    const last = lastOf(found, need.series)
+    const last = atMostImages(summaries, need.series)
     const reached =
       need.reached === 'never'
         ? `never reaches ${points(figure.target)} %`
@@ -86,19 +116,19 @@ function seriesFindings({ needed = [], points: found }: StudySummary, figure: Fi
   })
 }
 
-function lastOf(found: readonly PointSummary[], series: string): PointSummary {
-  return found.filter(point => point.series === series).reduce((a, b) => (b.samples > a.samples ? b : a))
+function atMostImages(summaries: readonly PointSummary[], series: string): PointSummary {
+  return summaries.filter(point => point.series === series).reduce((a, b) => (b.samples > a.samples ? b : a))
 }
 
 /** What is swept over, as the paper's letter. */
 export const sweptLetters = { patchesPerExpert: 'l', experts: 'k' } as const
 
 function sweepFindings(
-  { errorLaw, points: found }: StudySummary,
+  { errorLaw, points: summaries }: StudySummary,
   figure: Figure & { kind: 'sweep' },
 ): string[] {
   const letter = sweptLetters[figure.over]
-  const best = found.reduce((a, b) => (b.mean > a.mean ? b : a))
+  const best = summaries.reduce((a, b) => (b.mean > a.mean ? b : a))
   const peak = `The accuracy is highest at ${letter} = ${best[figure.over]}: ${accuracyText(best)} %.`
   if (!errorLaw)
     return [peak, `The error has too few values from ${letter} = ${figure.from} on to fit a power.`]

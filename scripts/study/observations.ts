@@ -18,13 +18,13 @@ export function observationsOf(results: Iterable<CellResult>, measure: Measure):
   return [...results].flatMap(result => {
     if (result.status !== 'done' || !result.trained) return []
     const { samples = 0, seed, patchesPerExpert, experts } = result.cell
-    const place = {
+    const setting = {
       samples,
       seed,
       ...(patchesPerExpert !== undefined && { patchesPerExpert }),
       ...(experts !== undefined && { experts }),
     }
-    return valuesOf(result, result.trained, measure).map(([series, value]) => ({ series, value, ...place }))
+    return valuesOf(result, result.trained, measure).map(([series, value]) => ({ series, value, ...setting }))
   })
 }
 

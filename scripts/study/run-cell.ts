@@ -15,9 +15,9 @@ import type { StudyFolder } from './study-folder.js'
 const shownImages = 6
 
 /**
- * Runs one cell of a study and keeps what became of it: a cell that cannot be trained, or diverges, has failed.
+ * Runs one cell of a study and stores its result; a cell that cannot be trained, or diverges, has failed.
  *
- * @throws the reason of the signal when it was aborted: then nothing is kept
+ * @throws the reason of the signal when it was aborted: then nothing is stored
  */
 export async function runCell(
   folder: StudyFolder,
@@ -31,9 +31,9 @@ export async function runCell(
     return failure(error)
   })
   const took = (performance.now() - began) / 1000
-  const kept: CellResult = { ...result, cell, took, ended: new Date().toISOString() }
-  await folder.keepResult(kept)
-  return kept
+  const cellResult: CellResult = { ...result, cell, took, ended: new Date().toISOString() }
+  await folder.keepResult(cellResult)
+  return cellResult
 }
 
 type Outcome = Pick<DoneCell, 'status' | 'trained' | 'measured'>
@@ -45,7 +45,7 @@ async function outcomeOf(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const { grid } = folder.config
-  // A message that came meanwhile is heard.
+  // Lets the process handle messages that have arrived: one of them may abort the signal.
   await pause(0)
   signal.throwIfAborted()
   if (grid.kind === 'cost') {
@@ -67,7 +67,10 @@ async function outcomeOf(
   }
 }
 
-/** Whether a report shows where the experts of a cell looked: of every mixture at the most images, the first seed. */
+/**
+ * Whether a report shows where the experts of a cell looked: that of the first seed, with the most training images and
+ * the first value of every sweep.
+ */
 export function isShown({ config: { grid } }: Pick<StudyFolder, 'config'>, cell: Cell): boolean {
   if (grid.kind !== 'training' || cell.seed !== 1) return false
   const { samples, patchesPerExpert, experts } = grid

@@ -21,12 +21,12 @@ export interface StudyRun {
 }
 
 /**
- * Runs the cells of a study that have no result yet, in processes that each take one after the other. A process that
- * crashes has failed its cell, and another one takes its place.
+ * Runs the cells of a study that have no result yet, in processes that each take one after the other. When a process
+ * crashes, its cell has failed, and a new process takes over.
  *
  * Several of them may work on one folder: a cell that has a result by the time of its turn is left out.
  *
- * @throws Error when a process cannot work at all, or results cannot be kept
+ * @throws Error when a process cannot work at all, or results cannot be stored
  */
 export async function runStudy(folder: StudyFolder, run: StudyRun): Promise<void> {
   const queue = [...run.cells]
@@ -44,7 +44,7 @@ export async function runStudy(folder: StudyFolder, run: StudyRun): Promise<void
   if (broken) throw broken.reason
 }
 
-/** One place of those that run at a time. */
+/** Runs cells of the queue one after the other, in one process at a time. */
 async function work(
   folder: StudyFolder,
   queue: Cell[],
@@ -56,8 +56,8 @@ async function work(
   signal.addEventListener('abort', stop)
   try {
     for (let cell = queue.shift(); cell && !signal.aborted; cell = queue.shift()) {
-      const before = await folder.result(cell.index)
-      if (before && !(retryFailed && before.status === 'failed')) continue
+      const earlier = await folder.result(cell.index)
+      if (earlier && !(retryFailed && earlier.status === 'failed')) continue
       if (!worker) {
         worker = new CellProcess(threads, workerFile)
         await worker.begin(folder)

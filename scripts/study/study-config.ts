@@ -90,7 +90,7 @@ export interface StudyConfig extends Readonly<Omit<z.infer<typeof schema>, 'grid
   readonly grid: Grid
 }
 
-/** One setting in which a study differs from what was asked for. */
+/** One setting in which a study differs from the requested one. */
 export interface StudyDifference {
   /** Path of the setting, `grid.flags.epochs`. */
   readonly key: string
@@ -98,7 +98,7 @@ export interface StudyDifference {
   readonly asked: unknown
 }
 
-/** What a study is asked to be; what is left out comes from the experiment, or from the study that is there. */
+/** The requested settings of a study; those left out come from the experiment. */
 export interface StudyRequest {
   readonly experiment: string
   readonly scale?: StudyConfig['scale']
@@ -116,19 +116,19 @@ export interface StudyRequest {
 export function studyConfig(
   { experiment: name, scale = 'full', seeds, data, standIn, sharedSubset = false }: StudyRequest,
   backend: StudyConfig['backend'],
-  made: StudyConfig['versions'],
+  softwareVersions: StudyConfig['versions'],
 ): StudyConfig {
-  const { grid, seeds: usual } = gridOf(name, scale, data !== undefined)
+  const { grid, seeds: defaultSeeds } = gridOf(name, scale, data !== undefined)
   const config: StudyConfig = {
     experiment: experimentNamed(name).name,
     scale,
-    seeds: seeds ?? usual,
+    seeds: seeds ?? defaultSeeds,
     data: data ?? null,
     standIn: standIn ?? null,
     sharedSubset,
     backend,
     grid,
-    versions: made,
+    versions: softwareVersions,
   }
   refuseTooMany(config, 'study')
   return config
@@ -138,14 +138,14 @@ export function studyConfig(
 export function gridOf(
   name: string,
   scale: StudyConfig['scale'],
-  ownData: boolean,
+  withPaperData: boolean,
 ): { grid: Grid; seeds: number } {
   const experiment = experimentNamed(name)
   if (experiment.kind === 'cost') {
     const { seeds, ...grid } = experiment.scales[scale]
     return { grid: { kind: 'cost', ...grid }, seeds }
   }
-  const chosen = ownData && scale === 'full' ? experiment.paperScale : experiment.scales[scale]
+  const chosen = withPaperData && scale === 'full' ? experiment.paperScale : experiment.scales[scale]
   return { grid: trainingGrid(experiment, chosen), seeds: chosen.seeds }
 }
 
@@ -191,14 +191,16 @@ function refuseTooMany(config: StudyConfig, where: string): void {
   )
 }
 
-/** How many cells there are, at most: counted before they are listed. */
+/** An upper bound of the number of cells, computed without listing them. */
 function cellCount({ grid, seeds }: StudyConfig): number {
   if (grid.kind === 'cost') return seeds * grid.axes.reduce((sum, { values }) => sum + values.length, 0)
   const { samples, patchesPerExpert = [0], experts = [0], variants } = grid
   return seeds * samples.length * patchesPerExpert.length * experts.length * variants.length
 }
 
-/** The settings in which two configurations differ; versions do not count, nor does it that more seeds are asked for. */
+/**
+ * The settings in which two configurations differ, but for their versions; more seeds than before are no difference.
+ */
 export function studyDifferences(was: StudyConfig, asked: StudyConfig): StudyDifference[] {
   const before = new Map(settingValues(was))
   const after = new Map(settingValues(asked))

@@ -43,28 +43,28 @@ export function studyFigure(
 }
 
 function curves(
-  found: readonly PointSummary[],
+  summaries: readonly PointSummary[],
   variants: readonly Variant[],
   figure: Figure & { kind: 'curve' },
 ) {
-  const names = [...new Set(found.map(({ series }) => series))]
+  const names = [...new Set(summaries.map(({ series }) => series))]
   return names.map(name => {
     const published = figure.published?.[name] ?? variants.find(variant => variant.name === name)?.published
     return {
       name,
-      points: found.filter(({ series }) => series === name).map(pointOf(({ samples }) => samples)),
+      points: summaries.filter(({ series }) => series === name).map(pointOf(({ samples }) => samples)),
       ...(published && { published }),
     }
   })
 }
 
-function sweepCurves(found: readonly PointSummary[], { over }: Figure & { kind: 'sweep' }) {
+function sweepCurves(summaries: readonly PointSummary[], { over }: Figure & { kind: 'sweep' }) {
   const lines = new Map<string, PointSummary[]>()
-  for (const point of found) {
+  for (const point of summaries) {
     const name = `${point.series}, N = ${point.samples}`
     lines.set(name, [...(lines.get(name) ?? []), point])
   }
-  return [...lines].map(([name, own]) => ({ name, points: own.map(pointOf(point => point[over] ?? 0)) }))
+  return [...lines].map(([name, line]) => ({ name, points: line.map(pointOf(point => point[over] ?? 0)) }))
 }
 
 function pointOf(x: (point: PointSummary) => number) {

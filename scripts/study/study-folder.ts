@@ -61,38 +61,38 @@ export class StudyFolder {
   /** What became of a cell; undefined while it has not ended. */
   async result(index: number): Promise<CellResult | undefined> {
     const path = join(this.cellFolder(index), RESULT)
-    const text = await readIfThere(path)
+    const text = await readIfPresent(path)
     return text === undefined ? undefined : parseCellResult(text, path)
   }
 
   /** The results of all cells that have ended, by index. */
   async results(cells: readonly Cell[]): Promise<Map<number, CellResult>> {
-    const found = new Map<number, CellResult>()
+    const results = new Map<number, CellResult>()
     for (const { index } of cells) {
       const result = await this.result(index)
-      if (result) found.set(index, result)
+      if (result) results.set(index, result)
     }
-    return found
+    return results
   }
 
-  /** Keeps what became of a cell; its file is whole or not there. */
+  /** Stores what became of a cell; the file is written whole or not at all. */
   async keepResult(result: CellResult): Promise<void> {
     await this.write(result.cell.index, RESULT, result)
   }
 
-  /** Keeps what a cell is. */
+  /** Stores the configuration of a cell. */
   async keepCellConfig(index: number, config: unknown): Promise<void> {
     await this.write(index, CELL_CONFIG, config)
   }
 
-  /** Keeps where the experts of a cell looked. */
+  /** Stores where the experts of a cell looked. */
   async keepPictures(index: number, pictures: unknown): Promise<void> {
     await this.write(index, PICTURES, pictures)
   }
 
-  /** Where the experts of a cell looked, as it was kept. */
+  /** Where the experts of a cell looked; undefined when that was not stored. */
   async pictures(index: number): Promise<unknown> {
-    const text = await readIfThere(join(this.cellFolder(index), PICTURES))
+    const text = await readIfPresent(join(this.cellFolder(index), PICTURES))
     return text === undefined ? undefined : JSON.parse(text)
   }
 
@@ -117,14 +117,14 @@ export class StudyFolder {
 }
 
 /**
- * Opens the folder of a study that is there.
+ * Opens the folder of an existing study.
  *
  * @throws Error when there is none, or its `study.json` is damaged
  */
 export async function openStudy(directory: string): Promise<StudyFolder> {
   const path = join(directory, CONFIG)
   await recoverForReading(directory, studyKind)
-  const text = await readIfThere(path)
+  const text = await readIfPresent(path)
   if (text === undefined) {
     throw new Error(`${directory}: must be the folder of a study, got none (no ${CONFIG} in it)`)
   }
@@ -135,24 +135,24 @@ export async function openStudy(directory: string): Promise<StudyFolder> {
 export async function studyIn(directory: string): Promise<StudyConfig | undefined> {
   const path = join(directory, CONFIG)
   await recoverForReading(directory, studyKind)
-  const text = await readIfThere(path)
+  const text = await readIfPresent(path)
   return text === undefined ? undefined : parseStudyConfig(text, path)
 }
 
 /** How the folder of a study is begun. */
 export interface StudyStart {
-  /** Replaces a study that is there; what is not a study's own file stays. */
+  /** Replaces an existing study; files that are not the study's own stay. */
   readonly force?: boolean
-  /** Others may work on it: what killed processes left stays, unless it is written anew. */
+  /** Whether other processes may work on it; then leftovers of killed processes are not cleared away. */
   readonly shared?: boolean
 }
 
 /**
- * Makes the folder of a study, or goes on with the one that is there. It must be locked; a process that is killed in this
- * leaves what was there, or the new study.
+ * Makes the folder of a study, or continues the existing one. The folder must be locked. A process that is killed
+ * meanwhile leaves the old study or the new one, whole.
  *
- * @throws UsageError naming the settings in which the study that is there differs; Error for a folder that holds
- *   something else
+ * @throws UsageError naming the settings in which the existing study differs; Error for a folder that holds something
+ *   else
  */
 export async function startStudy(
   directory: string,
@@ -162,14 +162,14 @@ export async function startStudy(
   await refuseForeign(directory)
   await makeFolder(directory)
   if (!shared) await recoverFolder(directory, studyKind)
-  const before = await studyIn(directory)
-  if (before && !force) refuseChanges(directory, before, config)
-  if (before && !force && before.seeds === config.seeds) return new StudyFolder(directory, before)
-  // Results keep the versions they began with.
-  const kept = before && !force ? { ...before, seeds: config.seeds } : config
-  if (force) await replaceFolder(directory, studyKind, staging => writeConfig(staging, kept))
-  else await writeConfig(directory, kept)
-  return new StudyFolder(directory, kept)
+  const existing = await studyIn(directory)
+  if (existing && !force) refuseChanges(directory, existing, config)
+  if (existing && !force && existing.seeds === config.seeds) return new StudyFolder(directory, existing)
+  // A continued study keeps the versions that it began with.
+  const updated = existing && !force ? { ...existing, seeds: config.seeds } : config
+  if (force) await replaceFolder(directory, studyKind, staging => writeConfig(staging, updated))
+  else await writeConfig(directory, updated)
+  return new StudyFolder(directory, updated)
 }
 
 /**
@@ -187,10 +187,10 @@ export async function refuseForeign(directory: string): Promise<void> {
   )
 }
 
-function refuseChanges(directory: string, before: StudyConfig, asked: StudyConfig): void {
-  const differences = studyDifferences(before, asked)
+function refuseChanges(directory: string, existing: StudyConfig, requested: StudyConfig): void {
+  const differences = studyDifferences(existing, requested)
   if (differences.length === 0) return
-  const list = differences.map(({ key, was, asked: now }) => `${key} is ${text(was)}, asked for ${text(now)}`)
+  const list = differences.map(({ key, was, asked }) => `${key} is ${text(was)}, asked for ${text(asked)}`)
   throw new UsageError(
     `study: --out must keep the settings of ${directory}, got changed ones: ${list.join('; ')} ` +
       '(another --out begins anew, --force replaces it)',
@@ -205,7 +205,7 @@ async function writeConfig(directory: string, config: StudyConfig): Promise<void
   await writeFileAtomic(join(directory, CONFIG), `${JSON.stringify(config, null, 2)}\n`)
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+async function readIfPresent(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8')
   } catch (cause) {

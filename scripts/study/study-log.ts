@@ -58,13 +58,13 @@ class Counter {
   failed: number
   private now: () => number
   private readonly began: number
-  private readonly first: number
+  private readonly endedBefore: number
 
   constructor({ total, done, failed }: StudyStart, now: () => number) {
     this.total = total
     this.done = done
     this.failed = failed
-    this.first = done + failed
+    this.endedBefore = done + failed
     this.now = now
     this.began = now()
   }
@@ -79,10 +79,10 @@ class Counter {
   }
 
   text(): string {
-    const left = this.total - this.ended
-    const newly = this.ended - this.first
-    const seconds = newly > 0 ? ((this.now() - this.began) / 1000 / newly) * left : Number.NaN
-    return `${this.done} done, ${this.failed} failed, ${left} left${left > 0 && newly > 0 ? ` (${duration(seconds)})` : ''}`
+    const remaining = this.total - this.ended
+    const endedSince = this.ended - this.endedBefore
+    const seconds = endedSince > 0 ? ((this.now() - this.began) / 1000 / endedSince) * remaining : Number.NaN
+    return `${this.done} done, ${this.failed} failed, ${remaining} left${remaining > 0 && endedSince > 0 ? ` (${duration(seconds)})` : ''}`
   }
 }
 

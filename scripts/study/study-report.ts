@@ -34,7 +34,7 @@ export interface StudyReport {
   readonly progress: readonly string[]
 }
 
-/** Computes the report of a study from the results that are there. */
+/** Computes the report of a study from the results that it has so far. */
 export function studyReport(
   config: StudyConfig,
   cells: readonly Cell[],
@@ -123,8 +123,8 @@ export function studyCommand({
 /**
  * Writes the report of a study into a folder: page, figure, table, and every number.
  *
- * @param directory that of the study, or another one; it is made where it is not there
- * @param options.page whether the page is among them
+ * @param directory that of the study, or another one; it is made where it does not exist
+ * @param options.page whether the page is written too
  * @returns the paths that were written
  */
 export async function writeStudyReport(
@@ -154,7 +154,7 @@ export async function writeStudyReport(
   return paths.map(([path]) => path)
 }
 
-/** A figure as pixels, twice as fine as it is large, on white, with nothing beside it that is empty. */
+/** Renders a figure as PNG at twice its size, on white, trimmed to a narrow margin. */
 async function figurePng(svg: string): Promise<Uint8Array> {
   const background = '#ffffff'
   const whole = await sharp(Buffer.from(svg), { density: 144 }).flatten({ background }).png().toBuffer()
@@ -166,7 +166,7 @@ async function figurePng(svg: string): Promise<Uint8Array> {
     .toBuffer()
 }
 
-/** Numbers with six digits: more say nothing, and make files large. */
+/** Rounds to six significant digits: more carry no information and make files large. */
 function rounded(_key: string, value: unknown): unknown {
   return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value
 }
@@ -186,7 +186,7 @@ function resultsJson(
     command: studyCommand(config),
     findings,
     brief,
-    // Folders of a machine say nothing elsewhere.
+    // Paths of this machine mean nothing on another one.
     settings: { ...settings, data: data !== null, standIn: standIn !== null },
     summary,
   }

@@ -23,17 +23,17 @@ function titleOf(figure: Figure): string {
   return figure.kind === 'curve' ? measureTitles[figure.measure.of] : measureTitles.accuracy
 }
 
-function accuracyTable(found: readonly PointSummary[], title: string): StudyTable {
-  const places = [...new Map(found.map(point => [placeOf(point), point])).keys()]
-  const series = [...new Set(found.map(point => point.series))]
-  const rows = places.map(place => [
-    place,
+function accuracyTable(summaries: readonly PointSummary[], title: string): StudyTable {
+  const settings = [...new Map(summaries.map(point => [settingText(point), point])).keys()]
+  const series = [...new Set(summaries.map(point => point.series))]
+  const rows = settings.map(setting => [
+    setting,
     ...series.map(name => {
-      const point = found.find(other => other.series === name && placeOf(other) === place)
+      const point = summaries.find(other => other.series === name && settingText(other) === setting)
       return point ? accuracyText(point) : ''
     }),
   ])
-  const seeds = [...new Set(found.map(({ count }) => count))].sort((a, b) => a - b)
+  const seeds = [...new Set(summaries.map(({ count }) => count))].sort((a, b) => a - b)
   return {
     title,
     head: ['setting', ...series],
@@ -51,7 +51,7 @@ const measureTitles = {
   'largest-gate': "True patch is the best one of the class's best expert",
 } as const
 
-function placeOf({ samples, patchesPerExpert, experts }: PointSummary): string {
+function settingText({ samples, patchesPerExpert, experts }: PointSummary): string {
   return [
     `N = ${samples}`,
     patchesPerExpert !== undefined && `l = ${patchesPerExpert}`,
@@ -63,11 +63,11 @@ function placeOf({ samples, patchesPerExpert, experts }: PointSummary): string {
 
 function neededTable({ needed = [], comparisons = [] }: StudySummary, figure: Figure): StudyTable {
   const target = figure.kind === 'curve' ? figure.target : 0
-  const rows = needed.map(found => [
-    found.series,
+  const rows = needed.map(entry => [
+    entry.series,
     `${points(target)} %`,
-    neededText(found),
-    ratioText(comparisons, found.series, 0),
+    neededText(entry),
+    ratioText(comparisons, entry.series, 0),
   ])
   const others = comparisons.flatMap(({ series, ratios: [, second] }) =>
     second
@@ -91,16 +91,16 @@ function neededTable({ needed = [], comparisons = [] }: StudySummary, figure: Fi
   }
 }
 
-function ratioText(comparisons: readonly Comparison[], series: string, place: number): string {
-  const found = comparisons.find(comparison => comparison.series === series)?.ratios[place]
-  if (!found) return ''
-  if (Number.isNaN(found.ratio)) return 'neither reaches it'
-  if (found.baseline.samples === Infinity) return 'the baseline never reaches it'
-  if (found.ratio === Infinity) return 'never reaches it'
-  const bound = found.model.reached === 'at the fewest' ? '≤ ' : ''
-  const { interval } = found
-  const most = interval?.upper === Infinity ? '∞' : interval?.upper.toFixed(2)
-  return bound + found.ratio.toFixed(2) + (interval ? ` [${interval.lower.toFixed(2)}, ${most}]` : '')
+function ratioText(comparisons: readonly Comparison[], series: string, index: number): string {
+  const entry = comparisons.find(comparison => comparison.series === series)?.ratios[index]
+  if (!entry) return ''
+  if (Number.isNaN(entry.ratio)) return 'neither reaches it'
+  if (entry.baseline.samples === Infinity) return 'the baseline never reaches it'
+  if (entry.ratio === Infinity) return 'never reaches it'
+  const bound = entry.model.reached === 'at the fewest' ? '≤ ' : ''
+  const { interval } = entry
+  const upper = interval?.upper === Infinity ? '∞' : interval?.upper.toFixed(2)
+  return bound + entry.ratio.toFixed(2) + (interval ? ` [${interval.lower.toFixed(2)}, ${upper}]` : '')
 }
 
 function differenceTable({ comparisons = [] }: StudySummary): StudyTable {

@@ -26,10 +26,10 @@ export interface PointSummary extends SeedSummary {
 export interface EffortSummary {
   readonly variant: string
   readonly samples: number
-  /** Seeds of which 99 % of the training images were right in some epoch, of all. */
+  /** How many seeds had 99 % of the training images right in some epoch. */
   readonly converged: number
   readonly count: number
-  /** Epochs and seconds until then, over the seeds that came so far. */
+  /** Epochs and seconds until then, over the seeds that reached it. */
   readonly epochs?: SeedSummary
   readonly seconds?: SeedSummary
   /** Of the whole training. */
@@ -43,7 +43,10 @@ export interface Comparison {
   readonly series: string
   readonly baseline: string
   readonly differences: readonly PairedDifference[]
-  /** Of the images needed, at the target of the figure and at what the baseline reaches with the most images. */
+  /**
+   * Ratios of the images needed: at the target of the figure and, where the baseline stays below it, at the baseline's
+   * best mean.
+   */
   readonly ratios: readonly SamplesRatio[]
 }
 
@@ -98,8 +101,8 @@ function pointsOf(observations: readonly Observation[]): PointSummary[] {
     [series, samples, patchesPerExpert, experts].join('|'),
   )
   return groups.map(group => {
-    const [{ seed: _, value: __, ...place }] = group as [Observation]
-    return { ...place, ...summarizeSeeds(group.map(({ value }) => value)) }
+    const [{ seed: _, value: __, ...setting }] = group as [Observation]
+    return { ...setting, ...summarizeSeeds(group.map(({ value }) => value)) }
   })
 }
 
@@ -119,12 +122,13 @@ function comparisonsOf(
   baseline: string,
   target?: number,
 ): Comparison[] {
-  const own = observations.filter(({ series }) => series === baseline)
-  if (own.length === 0) return []
+  const baselineObservations = observations.filter(({ series }) => series === baseline)
+  if (baselineObservations.length === 0) return []
   const others = bySeries(observations).filter(([series]) => series !== baseline)
-  const baselineTrials = trialsOf(own)
-  const best = Math.max(...pointsOf(own).map(({ mean }) => mean))
-  // What the baseline reaches at all, where that is less than the paper's target; a curve that falls never does.
+  const baselineTrials = trialsOf(baselineObservations)
+  const best = Math.max(...pointsOf(baselineObservations).map(({ mean }) => mean))
+  // Where the baseline stays below the target, its best mean is a second one, unless the fitted curve stays below that
+  // too.
   const isReached = () => samplesNeeded(baselineTrials, best, { resamples: 1 }).reached !== 'never'
   const targets = target === undefined ? [] : best < target && isReached() ? [target, best] : [target]
   return others.map(([series, observed]) => {
@@ -203,7 +207,7 @@ export function summarizeCost(results: ReadonlyMap<number, CellResult>): CostSum
   return grouped(measured, ({ letter }) => letter).map(axis => {
     const values = grouped(axis, ({ value }) => String(value))
     const lawOfRatio = (ratio: 'ratio' | 'cnnRatio' | 'multiplyAddsRatio') =>
-      fitPowerLaw(values.map(group => ({ x: group[0]!.value, values: group.map(found => found[ratio]) })))
+      fitPowerLaw(values.map(group => ({ x: group[0]!.value, values: group.map(entry => entry[ratio]) })))
     return {
       letter: axis[0]!.letter,
       points: values.map(group => ({
@@ -229,7 +233,7 @@ function bySeries(observations: readonly Observation[]): [series: string, own: O
   return grouped(observations, ({ series }) => series).map(group => [group[0]!.series, group])
 }
 
-/** Items of one key together, in the order in which keys come first. */
+/** Groups items by their key, in the order in which the keys first appear. */
 function grouped<Item>(items: readonly Item[], key: (item: Item) => string): Item[][] {
   const groups = new Map<string, Item[]>()
   for (const item of items) {

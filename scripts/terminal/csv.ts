@@ -1,4 +1,4 @@
-/** Text that spreadsheets would compute; numbers with a sign are what they look like. */
+/** The beginning of a text that a spreadsheet would take for a formula, unless it is a number with a sign. */
 const formula = /^[=+\-@\t\r]/
 const number = /^[+-]?\d+(\.\d+)?$/
 

@@ -1,7 +1,7 @@
 import type { Command, Help, HelpConfiguration } from 'commander'
 import { wrappedText } from './wrapped-text.js'
 
-/** Columns that a description needs beside the name of what it describes; with fewer it stands below. */
+/** Columns that a description needs to stand beside its term; with fewer it stands below. */
 const leastBeside = 40
 const defaultWidth = 80
 const indent = 6
@@ -10,7 +10,7 @@ const indent = 6
  * Lays out the help of a command, and of those that inherit its settings, so that no line is longer than the terminal
  * is wide and no word is broken.
  *
- * @param width of the terminal in columns; undefined where the output is none
+ * @param width of the terminal in columns; undefined where the output is no terminal
  */
 export function layOutHelp(command: Command, width: () => number | undefined = terminalWidth): Command {
   const layout: HelpConfiguration = { minWidthToWrap: 20, formatItem }

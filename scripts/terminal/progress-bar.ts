@@ -7,9 +7,9 @@ import { wrappedText } from './wrapped-text.js'
 export interface ProgressText {
   /** What is being done: `Preparing faces`. */
   readonly title: string
-  /** What is known, the most important first: what does not fit is left out from the end. */
+  /** The state of the work, the most important part first; parts that do not fit are left out, the last ones first. */
   readonly parts: readonly string[]
-  /** Shown where there is room for everything else. */
+  /** Shown only where everything else fits too. */
   readonly extra?: string
 }
 
@@ -71,7 +71,7 @@ function multiBar(stream: NodeJS.WriteStream, line: () => string): MultiBar {
       format: line,
       fps: 8,
       hideCursor: true,
-      // A sentence above the bar takes its place, and a terminal may have become wider.
+      // A sentence was written over the bar, or the terminal has become wider: both need the whole line anew.
       forceRedraw: true,
       // Sentences above the bar may be longer than a line; the bar itself never is.
       linewrap: true,
@@ -84,8 +84,9 @@ function multiBar(stream: NodeJS.WriteStream, line: () => string): MultiBar {
 }
 
 /**
- * Draws the line unbroken, should the terminal have become narrower without anybody knowing yet. The cursor waits at its
- * start: where a terminal breaks the line as it becomes narrower, what it broke off is below, and cleared.
+ * Turns line wrapping off while the line is drawn, because the terminal may have become narrower since its width was
+ * read. Afterwards the cursor returns to the start of the line: where a terminal wraps the line as it becomes narrower,
+ * the rest lies below the cursor and is cleared.
  */
 function keepToOneLine(bar: SingleBar, stream: NodeJS.WriteStream): void {
   bar.on('redraw-pre', () => stream.write('\x1b[?7l'))
@@ -106,7 +107,7 @@ function columnsOf(stream: NodeJS.WriteStream): number {
 }
 
 /**
- * The line of a bar as far as it fits: first its parts in their order, then the bar itself, its title, and the extra.
+ * The line of a bar with what fits, in this order of importance: its parts, the bar itself, its title, the extra.
  *
  * @param share that is done, in [0, 1]
  * @param columns of the terminal; the last one stays free
@@ -123,11 +124,11 @@ export function fittedLine(share: number, { title, parts, extra }: ProgressText,
   if (room(status) < shortestBar) return status
   const withTitle = title.length + 1 + shortestBar <= room(status) ? `${title} ` : ''
   const withExtra = extra === undefined ? status : `${status} · ${extra}`
-  const told = withTitle.length + shortestBar <= room(withExtra) ? withExtra : status
-  // In steps, so that a digit more does not move everything.
-  const size = Math.min(longestBar, Math.floor((room(told) - withTitle.length) / 4) * 4)
+  const shownStatus = withTitle.length + shortestBar <= room(withExtra) ? withExtra : status
+  // The length changes in steps of 4, so that one more digit does not move the whole line.
+  const size = Math.min(longestBar, Math.floor((room(shownStatus) - withTitle.length) / 4) * 4)
   const full = Math.round(share * size)
-  return `${withTitle}${'■'.repeat(full)}${' '.repeat(size - full)} ${told}`
+  return `${withTitle}${'■'.repeat(full)}${' '.repeat(size - full)} ${shownStatus}`
 }
 
 function cut(text: string, width: number): string {

@@ -6,8 +6,8 @@ import { duration } from './training-log.js'
 export interface ProgressLog {
   /**
    * @param done of `total`
-   * @param free those of them that took no time now
-   * @param status what else is to be said
+   * @param free how many of them took no time, such as those of an earlier run
+   * @param status more text to show
    */
   update(done: number, total: number, free: number, status?: string): void
   /** A sentence for people, on the error stream unless there is a bar. */
@@ -47,7 +47,7 @@ export function progressLog(
 interface Step {
   readonly done: number
   readonly total: number
-  /** A second; null where nothing was done yet. */
+  /** Done in a second; null while nothing has been done. */
   readonly rate: number | null
   /** Seconds; null where the rate is not known. */
   readonly left: number | null
@@ -71,7 +71,7 @@ class Pace {
   }
 }
 
-/** Shows a step when so much time has passed, and nothing of what takes less. */
+/** Shows one step in so many milliseconds, and nothing of work that ends sooner. */
 function timedLog(pace: Pace, milliseconds: number, show: (step: Step) => void): ProgressLog {
   let next = pace.now() + milliseconds
   return {

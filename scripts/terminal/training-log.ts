@@ -6,7 +6,7 @@ export interface TrainingLog {
   /** A sentence for people. */
   note(text: string): void
   event(event: TrainEvent): void
-  /** Tells programs that read JSON what is no event of the training. */
+  /** Writes a record that is no event of the training, where events are written as JSON. */
   record(record: { readonly type: string; readonly [key: string]: unknown }): void
   /** Leaves the terminal as it was; may be called twice. */
   close(): void
@@ -136,7 +136,7 @@ class Progress {
   }
 }
 
-/** What a bar shows: nothing of what is not known yet. */
+/** What a bar shows; numbers that are not known yet are left out. */
 function barText(title: string, { epoch, epochs, rate, metrics, secondsLeft }: Progress): ProgressText {
   const parts = [`epoch ${epoch}/${epochs}`, ...metrics]
   if (Number.isFinite(secondsLeft)) parts.push(`${duration(secondsLeft)} left`)
@@ -157,8 +157,8 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
       ? ''
       : `  validation loss ${validationLoss.toFixed(4)}  validation accuracy ${percent(validationAccuracy)}`
   const worst = testWorstGroup === undefined ? '' : `  worst group ${percent(testWorstGroup)}`
-  const kept = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
-  return `epoch ${event.epoch}/${progress.epochs}${kept}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  const patches = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
+  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {

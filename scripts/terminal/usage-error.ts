@@ -4,7 +4,7 @@ export class UsageError extends Error {
 }
 
 /**
- * Runs what checks a user's settings: a value out of range is a mistake in the call.
+ * Runs a check of the user's settings and turns a value out of range into a usage error.
  *
  * @throws UsageError in place of a RangeError; everything else unchanged
  */

@@ -1,10 +1,10 @@
-/** What each further line of a command begins with. */
+/** Columns by which the further lines of a command are indented. */
 const commandIndent = 6
 
 /**
- * Breaks the lines of a text that are longer than a terminal is wide, between words: a word that is longer itself stays
- * whole. What follows is indented as its line, below the second column where the line has columns; a command, which
- * begins with `$` or `pmoe`, goes on in the way that shells understand.
+ * Breaks the lines of a text that are longer than a terminal is wide, between words; a single longer word stays whole.
+ * The further lines are indented like the first, or to its second column where it has columns. A command, which begins
+ * with `$` or `pmoe`, is continued with a backslash, as shells expect.
  *
  * @param width in columns
  */
@@ -22,7 +22,7 @@ function wrappedLine(line: string, width: number): string {
   return broken(line.match(/ *[^ ]+/g) ?? [], { width, hanging: hangingIndent(line, width) })
 }
 
-/** How far the lines that follow are indented: as the second column, unless little room were left behind it. */
+/** How far further lines are indented: to the second column, unless that lies beyond half the width. */
 function hangingIndent(line: string, width: number): number {
   const column = /^ *\S+(?: \S+)* {2,}(?=\S)/.exec(line)?.[0].length ?? 0
   if (column > 0) return column <= width / 2 ? column : 4
@@ -39,7 +39,7 @@ interface Breaking {
   readonly width: number
   /** Columns that lines after the first are indented by. */
   readonly hanging: number
-  /** What a line that goes on ends with. */
+  /** What a line that is continued ends with. */
   readonly mark?: string
 }
 

@@ -4,7 +4,7 @@ export interface ExportedBytes {
   readonly operations: Readonly<Record<string, number>>
 }
 
-/** The longest message that protobuf has. */
+/** The largest message of protobuf, in bytes. */
 const LARGEST_MESSAGE = 2 ** 31 - 1
 
 /**
@@ -20,7 +20,7 @@ export function checkSize(where: string, model: { readonly name: string; countPa
   )
 }
 
-/** How often each name comes, in the order of the alphabet. */
+/** How often each name occurs, in alphabetical order. */
 export function countKinds(names: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {}
   for (const name of [...names].sort()) counts[name] = (counts[name] ?? 0) + 1

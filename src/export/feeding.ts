@@ -3,7 +3,7 @@ import type { OptionNames } from '../known-options.js'
 /** The orders of the axes of images: (B,H,W,C) as in tfjs, and (B,C,H,W). */
 export const LAYOUTS = ['nhwc', 'nchw'] as const
 
-/** What pixels can be handed over as. */
+/** The types in which a caller can pass pixels. */
 export const PIXELS = ['float32', 'uint8'] as const
 
 /** How an exported network is fed. */
@@ -11,8 +11,8 @@ export interface FeedingOptions {
   /** Order of the axes of images. Default 'nhwc'. */
   readonly layout?: (typeof LAYOUTS)[number]
   /**
-   * What pixels are handed over as: `float32` as the tfjs model takes them (networks of this library: x / 255), or
-   * `uint8`, 0..255, which the exported network divides by 255 itself. Default 'float32'.
+   * Type in which a caller passes pixels: `float32` as the tfjs model takes them (networks of this library: x / 255),
+   * or `uint8`, 0..255, which the exported network divides by 255 itself. Default 'float32'.
    */
   readonly pixels?: (typeof PIXELS)[number]
 }

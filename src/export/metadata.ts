@@ -5,7 +5,7 @@ import type { Graph } from './graph/graph.js'
 export interface ModelFacts {
   /** Names of the classes, in the order of the outputs. */
   readonly classNames?: readonly string[]
-  /** What becomes of pixels before the model sees them: `x / 255`; nothing is said unless it is known. */
+  /** What is done to pixels before the model sees them, `x / 255`; left out of the file unless given. */
   readonly preprocessing?: string
   /** Version of this library that wrote the file. */
   readonly version?: string

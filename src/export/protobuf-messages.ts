@@ -9,24 +9,28 @@ export type MessageRules = Readonly<Record<string, Readonly<Record<string, Field
 /**
  * Encodes a message of a schema.
  *
- * @param rules of the message and of those inside it
+ * @param messages the message and those inside it
  * @param name of the message
  * @param value plain objects; numbers for 64-bit fields, `Uint8Array` for bytes
  */
-export async function encodeMessage(rules: MessageRules, name: string, value: object): Promise<Uint8Array> {
-  return (await messageType(rules, name)).encode(value).finish()
+export async function encodeMessage(
+  messages: MessageRules,
+  name: string,
+  value: object,
+): Promise<Uint8Array> {
+  return (await messageType(messages, name)).encode(value).finish()
 }
 
-/** The message type of a schema, also to decode with; protobufjs is loaded when it is asked for. */
-export async function messageType(rules: MessageRules, name: string): Promise<Type> {
+/** The message type of a schema, also to decode with; protobufjs is loaded at the first call. */
+export async function messageType(messages: MessageRules, name: string): Promise<Type> {
   const { default: protobuf } = await import('protobufjs/light.js')
-  const root: Root = protobuf.Root.fromJSON({ nested: messagesOf(rules) })
+  const root: Root = protobuf.Root.fromJSON({ nested: messagesOf(messages) })
   return root.lookupType(name)
 }
 
-function messagesOf(rules: MessageRules): NonNullable<INamespace['nested']> {
+function messagesOf(messages: MessageRules): NonNullable<INamespace['nested']> {
   return Object.fromEntries(
-    Object.entries(rules).map(([message, fields]) => {
+    Object.entries(messages).map(([message, fields]) => {
       const entries = Object.entries(fields).map(([field, [id, type, how]]) => {
         const key = how === 'map' ? { keyType: 'string' } : how === 'repeated' ? { rule: 'repeated' } : {}
         return [field, { id, type, ...key }] as const

@@ -24,7 +24,7 @@ export interface DrawnFace {
 export const faceSize = { width: 178, height: 218 } as const
 
 /**
- * Draws a face with the given traits; everything else about it is drawn by lot.
+ * Draws a face with the given traits; everything else about it is random.
  *
  * @param seed the same seed draws the same face
  */
@@ -42,13 +42,13 @@ export function drawFace({ smiling, eyeglasses, hair }: FaceTraits, seed: number
   return { svg: framed(drawn.toString(), box, chance), earrings }
 }
 
-/** Where the face of a style is, before it is moved about: the side of its square, and the top of that. */
+/** Where the face of a style lies before it is moved: the side and the top of its square, in pixels. */
 interface FaceBox {
   readonly side: number
   readonly top: number
 }
 
-/** The parts of a style that show a trait without doubt, and no other ones. */
+/** A style, limited to the parts that show a trait unambiguously. */
 interface FaceStyle {
   readonly avatar: unknown
   readonly box: FaceBox
@@ -149,7 +149,7 @@ function framed(face: string, { side, top }: FaceBox, chance: Random): string {
   )
 }
 
-/** One colour from the top to the bottom, or one that becomes another. */
+/** A background of one colour, or of one that turns into another from top to bottom. */
 function background(chance: Random): string {
   const [upper, lower] = [pick(chance, backgrounds), pick(chance, backgrounds)]
   const fill = chance.below(2) === 0 ? `#${upper}` : 'url(#back)'

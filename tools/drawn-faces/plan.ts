@@ -24,9 +24,9 @@ export interface PlannedFace extends FaceTraits {
 const otherHair: readonly HairColour[] = ['brown', 'grey', 'red']
 
 /**
- * Says what each face is to be: exactly the asked shares of all, each trait drawn without regard to the others.
+ * Plans every face: each trait has exactly its share of the faces, independently of the other traits.
  *
- * @throws RangeError when the count is none, or shares are out of range
+ * @throws RangeError when the count or a share is out of range
  */
 export function planFaces(plan: FacePlan): PlannedFace[] {
   checkPlan(plan)
@@ -49,7 +49,7 @@ export function planFaces(plan: FacePlan): PlannedFace[] {
   })
 }
 
-/** For each of `count` things, in which share it falls (0, 1, ...), or the number of shares where in none. */
+/** For each of `count` faces, the index of the share that it falls into; the number of shares where it is in none. */
 function ranks(count: number, shares: readonly number[], chance: Random): Uint8Array {
   const ends: number[] = []
   let sum = 0
@@ -57,8 +57,8 @@ function ranks(count: number, shares: readonly number[], chance: Random): Uint8A
     sum += share
     ends.push(Math.round(sum * count))
   }
-  return Uint8Array.from(permutation(count, chance), place => {
-    const rank = ends.findIndex(end => place < end)
+  return Uint8Array.from(permutation(count, chance), position => {
+    const rank = ends.findIndex(end => position < end)
     return rank < 0 ? ends.length : rank
   })
 }

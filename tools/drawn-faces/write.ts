@@ -8,7 +8,7 @@ import { renderJpeg } from './render.js'
 import { attributeTable, type FaceRow, faceRow, partitionTable } from './tables.js'
 import { writeZip } from './zip-writer.js'
 
-/** The layouts in which CelebA is around. */
+/** The layouts in which CelebA is distributed. */
 export const layoutNames = ['official', 'flat', 'csv', 'zip'] as const
 export type LayoutName = (typeof layoutNames)[number]
 
@@ -58,9 +58,9 @@ export interface WriteOptions extends FacePlan {
 }
 
 /**
- * Draws faces and writes them as CelebA is: images, attributes and parts. The folder appears when it is whole.
+ * Draws faces and writes them as CelebA is: images, attributes and parts. The folder appears only when it is complete.
  *
- * @throws RangeError when the plan is none; Error when the folder has something in it, or cannot be written
+ * @throws RangeError when the plan is out of range; Error when the folder has something in it, or cannot be written
  */
 export async function writeFaces(options: WriteOptions): Promise<void> {
   const plan = planFaces(options)
@@ -87,12 +87,12 @@ export async function writeFaces(options: WriteOptions): Promise<void> {
 }
 
 async function checkEmpty(out: string): Promise<void> {
-  const found = await readdir(out).catch((cause: NodeJS.ErrnoException) => {
+  const entries = await readdir(out).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT') return []
     throw new Error(`${out}: folder must be readable, got ${cause.message}`, { cause })
   })
-  if (found.length === 0) return
-  throw new Error(`${out}: folder must be empty or not there, got ${found.length} files or folders in it`)
+  if (entries.length === 0) return
+  throw new Error(`${out}: folder must be empty or not there, got ${entries.length} files or folders in it`)
 }
 
 /** Where images go: a folder, or an archive. */

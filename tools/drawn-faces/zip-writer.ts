@@ -24,24 +24,24 @@ const mostBytes = 0xfffffffe
 export async function writeZip(path: string, mostFiles: number = mostZipFiles): Promise<ZipWriter> {
   const file = await open(path, 'wx')
   const directory: Buffer[] = []
-  let at = 0
+  let offset = 0
   return {
     async add(name, bytes) {
       const header = headerOf(name, bytes)
       const size = 4 + header.length + name.length + bytes.length
-      if (directory.length >= mostFiles || at + size > mostBytes) {
+      if (directory.length >= mostFiles || offset + size > mostBytes) {
         throw new RangeError(
           `writeZip: archive must have at most ${mostFiles} files and ${mostBytes} bytes, ` +
-            `got ${directory.length + 1} and ${at + size}`,
+            `got ${directory.length + 1} and ${offset + size}`,
         )
       }
-      directory.push(directoryEntry(name, header, at))
+      directory.push(directoryEntry(name, header, offset))
       await append(file, [signature(0x04034b50), header, Buffer.from(name), bytes])
-      at += size
+      offset += size
     },
     async end() {
       const size = directory.reduce((sum, entry) => sum + entry.length, 0)
-      await append(file, [...directory, endOfDirectory(directory.length, size, at)])
+      await append(file, [...directory, endOfDirectory(directory.length, size, offset)])
       await file.close()
     },
     abandon: () => file.close(),
@@ -52,7 +52,7 @@ export async function writeZip(path: string, mostFiles: number = mostZipFiles): 
 function headerOf(name: string, bytes: Uint8Array): Buffer {
   const header = Buffer.alloc(26)
   header.writeUInt16LE(20, 0)
-  // The first day that a zip archive can name: the same faces give the same bytes.
+  // The earliest date that zip archives can hold, so that the same faces give the same bytes.
   header.writeUInt16LE(0x21, 8)
   header.writeUInt32LE(crc32.buf(bytes) >>> 0, 10)
   header.writeUInt32LE(bytes.length, 14)

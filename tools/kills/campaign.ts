@@ -11,12 +11,12 @@ export interface Scenario {
   before(root: string): Promise<void>
   /** The command; it works below `root` alone. */
   command(root: string): Promise<void>
-  /** What a person does after a kill where the same command is refused, as its message says; the command itself if not given. */
+  /** What a person does after a kill where the command is refused with the advice to use --resume. */
   again?(root: string): Promise<void>
   /**
-   * Whether the result of before, or the new one, is there to be used, at any moment.
+   * Checks, after a kill, that the old result or the new one can be used.
    *
-   * @throws where neither is
+   * @throws when neither can
    */
   usable?(root: string): Promise<void>
 }
@@ -30,14 +30,14 @@ export interface Tally {
   readonly lost: readonly string[]
   /** Kills after which the command did not succeed when it was called again. */
   readonly stuck: readonly string[]
-  /** Kills after which something lay there in the end that an undisturbed command does not leave. */
+  /** Kills after which the files in the end are not those that an undisturbed command leaves. */
   readonly litter: readonly string[]
 }
 
 /**
  * Kills a command at every operation, calls it again each time, and counts what went wrong.
  *
- * @param every takes each so many of the operations
+ * @param every kills at every so many operations only
  */
 export async function campaign(scenario: Scenario, every = 1): Promise<Tally> {
   const base = await mkdtemp(join(tmpdir(), 'pmoe-kills-'))
@@ -51,11 +51,11 @@ export async function campaign(scenario: Scenario, every = 1): Promise<Tally> {
   const litter: string[] = []
   let kills = 0
   try {
-    await cp(await emptied(base), before, { recursive: true })
+    await cp(await emptyFolder(base), before, { recursive: true })
     await scenario.before(before)
     await begin()
-    const whole = await killedAt(root, 0, () => scenario.command(root))
-    const points = whole.killed ? 0 : whole.points
+    const undisturbed = await killedAt(root, 0, () => scenario.command(root))
+    const points = undisturbed.killed ? 0 : undisturbed.points
     const expected = await filesOf(root)
     for (let at = 1; at <= points; at += every) {
       await begin()
@@ -65,8 +65,8 @@ export async function campaign(scenario: Scenario, every = 1): Promise<Tally> {
       const note = (error: unknown) => `kill ${at} of ${points}: ${(error as Error).message}`
       await scenario.usable?.(root).catch(error => lost.push(note(error)))
       await calledAgain(scenario, root).catch(error => stuck.push(note(error)))
-      const found = await filesOf(root)
-      const differing = [...differences(found, expected)]
+      const files = await filesOf(root)
+      const differing = [...differences(files, expected)]
       if (differing.length > 0) litter.push(`kill ${at} of ${points}: ${differing.join(', ')}`)
     }
     return { name: scenario.name, kills, lost, stuck, litter }
@@ -75,7 +75,7 @@ export async function campaign(scenario: Scenario, every = 1): Promise<Tally> {
   }
 }
 
-async function emptied(base: string): Promise<string> {
+async function emptyFolder(base: string): Promise<string> {
   return mkdtemp(join(base, 'empty-'))
 }
 
@@ -88,9 +88,9 @@ async function calledAgain(scenario: Scenario, root: string): Promise<void> {
   }
 }
 
-function* differences(found: ReadonlySet<string>, expected: ReadonlySet<string>): Generator<string> {
-  for (const file of found) if (!expected.has(file)) yield `left ${file}`
-  for (const file of expected) if (!found.has(file)) yield `missing ${file}`
+function* differences(files: ReadonlySet<string>, expected: ReadonlySet<string>): Generator<string> {
+  for (const file of files) if (!expected.has(file)) yield `left ${file}`
+  for (const file of expected) if (!files.has(file)) yield `missing ${file}`
 }
 
 /** The files and folders below a folder. */
@@ -100,18 +100,18 @@ async function filesOf(root: string): Promise<Set<string>> {
 
 /** The bytes of all files below a folder, digested. */
 export async function digests(root: string): Promise<ReadonlyMap<string, string>> {
-  const found = new Map<string, string>()
+  const digestByPath = new Map<string, string>()
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue
     const path = join(entry.parentPath, entry.name)
-    found.set(
+    digestByPath.set(
       relative(root, path),
       createHash('sha256')
         .update(await readFile(path))
         .digest('hex'),
     )
   }
-  return found
+  return digestByPath
 }
 
 /** Whether a path is there. */

@@ -29,7 +29,7 @@ const calls = new AsyncLocalStorage<Call>()
 const written = new WeakMap<object, string>()
 const never = new Promise<never>(() => undefined)
 
-/** The number of a process that is never there: numbers end at 2^22. */
+/** A process id that no process has: ids end at 2^22. */
 const deadPid = 2 ** 22 + 1
 
 /**
@@ -41,7 +41,7 @@ const deadPid = 2 ** 22 + 1
  */
 export async function killedAt<T>(root: string, at: number, command: () => Promise<T>): Promise<Ending<T>> {
   await instrument(root)
-  const listening = signals.map(signal => process.listeners(signal))
+  const listenersBefore = signals.map(signal => process.listeners(signal))
   let call: Call | undefined
   const kill = new Promise<{ killed: true }>(resolve => {
     call = { root, at, points: 0, killed: false, onKill: () => resolve({ killed: true }) }
@@ -51,27 +51,27 @@ export async function killedAt<T>(root: string, at: number, command: () => Promi
   })
   const ending = await Promise.race([kill, end])
   if (ending.killed) {
-    // A killed process hears no more of them.
+    // A killed process receives no more signals.
     for (const [i, signal] of signals.entries()) {
       for (const listener of process.listeners(signal)) {
-        if (!listening[i]?.includes(listener)) process.off(signal, listener)
+        if (!listenersBefore[i]?.includes(listener)) process.off(signal, listener)
       }
     }
-    await bury(root)
+    await disownFiles(root)
   }
   return ending
 }
 
 const signals = ['SIGINT', 'SIGTERM'] as const
 
-/** Gives what the call left under the name of its process, which still runs, to one that does not. */
-async function bury(root: string): Promise<void> {
+/** Renames files that bear the id of this process, which still runs, so that they bear the id of none. */
+async function disownFiles(root: string): Promise<void> {
   for (const entry of await fs.promises.readdir(root, { recursive: true })) {
     const name = basename(entry)
-    const buried = name
+    const renamed = name
       .replace(`.${process.pid}.`, `.${deadPid}.`)
       .replace(`.${process.pid}-`, `.${deadPid}-`)
-    if (buried !== name) await fs.promises.rename(join(root, entry), join(root, dirname(entry), buried))
+    if (renamed !== name) await fs.promises.rename(join(root, entry), join(root, dirname(entry), renamed))
   }
 }
 

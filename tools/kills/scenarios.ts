@@ -11,29 +11,29 @@ import { digests, type Scenario } from './campaign.js'
 
 const [writeOut, writeErr] = [process.stdout.write, process.stderr.write]
 
-/** Gives back the streams that a killed command had. */
-function speakAgain(): void {
+/** Restores the functions that write, which a killed command leaves replaced. */
+function restoreOutput(): void {
   process.stdout.write = writeOut
   process.stderr.write = writeErr
 }
 
 /** Runs the command line within this process. */
 async function pmoe(...words: readonly string[]): Promise<void> {
-  let said = ''
-  const silence = (text: string | Uint8Array) => {
-    said += text
+  let output = ''
+  const capture = (text: string | Uint8Array) => {
+    output += text
     return true
   }
-  process.stdout.write = silence as typeof writeOut
-  process.stderr.write = silence as typeof writeErr
+  process.stdout.write = capture as typeof writeOut
+  process.stderr.write = capture as typeof writeErr
   try {
     await program().parseAsync([...words], { from: 'user' })
   } catch (error) {
     if (exitCodeOf(error) !== 0) throw error
   } finally {
-    speakAgain()
+    restoreOutput()
   }
-  if (process.exitCode) throw new Error(`exit code ${process.exitCode}: ${said}`)
+  if (process.exitCode) throw new Error(`exit code ${process.exitCode}: ${output}`)
 }
 
 const small = ['--samples', '8', '--test-samples', '4', '--backend', 'wasm']
@@ -45,7 +45,7 @@ const train = (root: string, ...more: readonly string[]) =>
 const resume = (root: string) => pmoe('train', '--resume', '--out', join(root, 'run'))
 const evaluate = (root: string) => pmoe('evaluate', join(root, 'run'), '--backend', 'wasm')
 
-/** A file that is not ours, among those that are. */
+/** Adds a file of the user's own to a folder. */
 async function addForeign(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   await writeFile(join(folder, 'notes.txt'), 'mine')
@@ -57,7 +57,7 @@ async function trained(root: string): Promise<void> {
   await addForeign(join(root, 'run', 'checkpoints'))
 }
 
-/** A run is usable when it can be evaluated, or gone on with. */
+/** A run is usable when it can be evaluated or resumed. */
 async function usableRun(root: string): Promise<void> {
   await evaluate(root).catch(error => {
     if (!/--resume/.test((error as Error).message)) throw error
@@ -116,10 +116,10 @@ const preparing: readonly Scenario[] = [
 ]
 
 function exporting(format: string): readonly Scenario[] {
-  const place = (root: string) => join(root, 'exported', 'model')
+  const modelPath = (root: string) => join(root, 'exported', 'model')
   const write = (root: string, ...more: readonly string[]) =>
     pmoe(
-      ...['export', join(root, 'first'), '--format', format, '--out', place(root)],
+      ...['export', join(root, 'first'), '--format', format, '--out', modelPath(root)],
       ...['--backend', 'wasm', '--no-verify', ...more],
     )
   const before = async (root: string) => {
@@ -133,7 +133,7 @@ function exporting(format: string): readonly Scenario[] {
       before: async root => {
         await before(root)
         await write(root)
-        await addForeign(exportFormat(format).folder ? place(root) : join(root, 'exported'))
+        await addForeign(exportFormat(format).folder ? modelPath(root) : join(root, 'exported'))
       },
       command: root => write(root, '--force', '--class-names', 'a,b'),
       usable: root => wholeExport(join(root, 'exported')),
@@ -141,7 +141,9 @@ function exporting(format: string): readonly Scenario[] {
   ]
 }
 
-/** Every file of an export is there, or where the next command takes it from. */
+/**
+ * Checks that the main file of an export exists, in place or under the name from which the next command moves it there.
+ */
 async function wholeExport(folder: string): Promise<void> {
   const files = [...(await digests(folder)).keys()].map(file => file.replace(/\.pmoe-(ready|placing)./, ''))
   const markers = ['model', join('model', 'model.json'), join('model', 'saved_model.pb')]
@@ -153,10 +155,10 @@ const cell = (root: string, ...more: readonly string[]) =>
     ...['study', 'run', 'fig8', '--scale', 'small', '--cell', '0', '--backend', 'wasm'],
     ...['--out', join(root, 'study'), ...more],
   )
-/** What `pmoe study` does but for its processes, which write what `study run` writes. */
+/** What `pmoe study` does without its processes, which write what `study run` writes. */
 async function study(root: string, { force = false }: { readonly force?: boolean }): Promise<void> {
-  const asked = { scale: 'small', backend: 'wasm', out: join(root, 'study'), force } as const
-  const { folder, lock } = await openAskedStudy('fig8', asked)
+  const request = { scale: 'small', backend: 'wasm', out: join(root, 'study'), force } as const
+  const { folder, lock } = await openAskedStudy('fig8', request)
   try {
     for (const each of studyCells(folder.config).slice(0, 2)) {
       const failed = {
@@ -190,7 +192,7 @@ const studying: readonly Scenario[] = [
   },
 ]
 
-/** Every command that writes into a place of the user's. */
+/** Every command that writes into a folder of the user's. */
 export const scenarios: readonly Scenario[] = [
   ...trainings,
   ...preparing,

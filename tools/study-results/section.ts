@@ -41,14 +41,14 @@ export function resultsSection(studies: readonly CommittedResults[]): string {
  * A text with its section replaced.
  *
  * @param file its name, for errors
- * @throws Error when the text has not each of the two markers once, in their order
+ * @throws Error unless the text has each of the two markers once, in this order
  */
 export function withSection(text: string, section: string, file: string): string {
-  const places = Object.values(markers).map(marker => text.split(marker).length - 1)
+  const counts = Object.values(markers).map(marker => text.split(marker).length - 1)
   const [begin, end] = [text.indexOf(markers.begin), text.indexOf(markers.end)]
-  if (places.some(count => count !== 1) || end < begin) {
+  if (counts.some(count => count !== 1) || end < begin) {
     throw new Error(
-      `${file}: text must hold ${markers.begin} and, after it, ${markers.end}, once each, got ${places.join(' and ')}`,
+      `${file}: text must hold ${markers.begin} and, after it, ${markers.end}, once each, got ${counts.join(' and ')}`,
     )
   }
   return `${text.slice(0, begin + markers.begin.length)}\n${section}\n${text.slice(end)}`

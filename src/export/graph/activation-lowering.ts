@@ -34,7 +34,7 @@ const activations: Readonly<Record<string, Activate>> = {
 /**
  * Applies an activation as a layer's configuration names it.
  *
- * @returns undefined for a name that is not known
+ * @returns undefined for an unknown name
  */
 export function activated(build: GraphBuilder, x: Value, name: unknown): Value | undefined {
   if (name === undefined || name === null) return x

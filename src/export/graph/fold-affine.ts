@@ -11,26 +11,26 @@ type Product = Extract<Operation, { kind: 'convolution' | 'dense' }>
 export function foldAffine(graph: Graph): Graph {
   const readers = countReaders(graph)
   const nodes: GraphNode[] = []
-  const placeOf = new Map<Value, number>()
+  const indexOf = new Map<Value, number>()
   for (const node of graph.nodes) {
     const { operation } = node
-    const place = operation.kind === 'affine' ? placeOf.get(operation.x) : undefined
-    const before = place === undefined ? undefined : nodes[place]
+    const index = operation.kind === 'affine' ? indexOf.get(operation.x) : undefined
+    const preceding = index === undefined ? undefined : nodes[index]
     if (
       operation.kind === 'affine' &&
-      before &&
-      isProduct(before.operation) &&
+      preceding &&
+      isProduct(preceding.operation) &&
       readers.get(operation.x) === 1
     ) {
-      nodes[place as number] = {
-        ...before,
-        operation: scaled(before.operation, operation),
+      nodes[index as number] = {
+        ...preceding,
+        operation: scaled(preceding.operation, operation),
         outputs: node.outputs,
       }
-      for (const output of node.outputs) placeOf.set(output, place as number)
+      for (const output of node.outputs) indexOf.set(output, index as number)
       continue
     }
-    for (const output of node.outputs) placeOf.set(output, nodes.length)
+    for (const output of node.outputs) indexOf.set(output, nodes.length)
     nodes.push(node)
   }
   return { ...graph, nodes }

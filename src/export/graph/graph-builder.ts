@@ -115,7 +115,7 @@ export class GraphBuilder {
     return this.add({ kind: 'concat', inputs, axis }, shape)
   }
 
-  /** @param shape at most one null, which takes what is left */
+  /** @param shape at most one null, for the side that takes the remaining elements */
   reshape(x: Value, shape: Axes): Value {
     if (shape.filter(side => side === null).length > 1) {
       throw new RangeError(
@@ -200,9 +200,9 @@ export class GraphBuilder {
   }
 
   private unique(name: string): string {
-    const taken = this.names.get(name) ?? 0
-    this.names.set(name, taken + 1)
-    return taken === 0 ? name : this.unique(`${name}.${taken}`)
+    const uses = this.names.get(name) ?? 0
+    this.names.set(name, uses + 1)
+    return uses === 0 ? name : this.unique(`${name}.${uses}`)
   }
 
   private fixed(side: Dimension | undefined): number {

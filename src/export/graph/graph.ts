@@ -47,7 +47,7 @@ export interface Constant {
 
 export type Operand = Value | Constant
 
-/** One operation with its place in the network. */
+/** One operation, with the layer that it comes from. */
 export interface GraphNode {
   /** Name of the layer it comes from, after those of the models it is nested in. */
   readonly name: string
@@ -86,14 +86,14 @@ export type Operation =
       readonly bias?: Constant
       readonly depthwise: boolean
     })
-  /** kernel (kh,kw,F,C): the way back of a convolution from F to C channels. */
+  /** kernel (kh,kw,F,C): the transpose of a convolution from F to C channels. */
   | ({ readonly kind: 'transposed-convolution'; readonly x: Value; readonly kernel: Constant } & {
       readonly strides: Size2D
       readonly padding: 'same' | 'valid'
     })
   /** x (...,I) kernel (I,O). */
   | { readonly kind: 'dense'; readonly x: Value; readonly kernel: Constant; readonly bias?: Constant }
-  /** x (K,P,C) by its own matrix each, (K,C,F). */
+  /** x (K,P,C) matrices (K,C,F): each expert has a matrix of its own. */
   | { readonly kind: 'batched-product'; readonly x: Value; readonly matrices: Constant }
   /** Channel by channel, along the last axis: x scale + shift; what BatchNorm is once it is trained. */
   | { readonly kind: 'affine'; readonly x: Value; readonly scale: Constant; readonly shift: Constant }
@@ -117,7 +117,7 @@ export type Operation =
       readonly keep: boolean
     }
   | { readonly kind: 'concat'; readonly inputs: readonly Value[]; readonly axis: number }
-  /** At most one null, which takes what is left. */
+  /** At most one null, for the side that takes the remaining elements. */
   | { readonly kind: 'reshape'; readonly x: Value; readonly shape: readonly Dimension[] }
   | { readonly kind: 'transpose'; readonly x: Value; readonly order: readonly number[] }
   /** Numbers before and after along each axis. */
@@ -137,7 +137,7 @@ export type Operation =
   | { readonly kind: 'gather'; readonly table: Operand; readonly rows: Value }
   /** 0, step, 2 step, ... for each image of the batch of `like`: (B). */
   | { readonly kind: 'batch-starts'; readonly like: Value; readonly step: number }
-  /** A matrix of rowsPerImage rows for each image of `like`, zero but for the given rows, which differ. */
+  /** A matrix of rowsPerImage rows for each image of `like`, zero except in the given rows, all of them different. */
   | {
       readonly kind: 'scatter'
       readonly rows: Value

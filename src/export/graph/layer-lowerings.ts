@@ -57,9 +57,9 @@ const batchNormalization: Lowering = (layer, [x], build) => {
     layer,
   )
   const map = x as Value
-  const given = Array.isArray(layer.config.axis) ? layer.config.axis[0] : layer.config.axis
-  if (positiveAxis(given, map.shape.length) !== map.shape.length - 1) {
-    layer.refuse(`axis ${given}, for which the backends of tfjs compute different things`)
+  const axis = Array.isArray(layer.config.axis) ? layer.config.axis[0] : layer.config.axis
+  if (positiveAxis(axis, map.shape.length) !== map.shape.length - 1) {
+    layer.refuse(`axis ${axis}, for which the backends of tfjs compute different things`)
   }
   return build.affine(map, scale, shift)
 }
@@ -141,7 +141,7 @@ const average: Lowering = (layer, inputs, build) =>
 const concatenate: Lowering = ({ config }, inputs, build) =>
   build.concat(inputs, positiveAxis(config.axis ?? -1, (inputs[0] as Value).shape.length))
 
-/** Flatten and Reshape say themselves what comes out, but for one side that takes what is left. */
+/** Flatten and Reshape give their own output shape, except for at most one side, which takes the remaining elements. */
 const reshape: Lowering = (layer, [x], build) => {
   requireChannelsLast(layer)
   const map = x as Value
@@ -212,7 +212,7 @@ export const layerLowerings: Readonly<Record<string, Lowering>> = {
   ZeroPadding2D: bordering('pad', 'padding'),
 }
 
-/** What a layer's own activation makes of x. */
+/** Applies a layer's own activation to x. */
 export function withActivation(layer: ExportedLayer, build: GraphBuilder, x: Value): Value {
   const name = layer.config.activation
   return activated(build, x, name) ?? layer.refuse(`activation ${JSON.stringify(name)}`)
@@ -241,6 +241,6 @@ function pair(value: unknown): Size2D {
 }
 
 function positiveAxis(axis: unknown, rank: number): number {
-  const given = Number(axis)
-  return given < 0 ? given + rank : given
+  const index = Number(axis)
+  return index < 0 ? index + rank : index
 }

@@ -6,7 +6,7 @@ import type { GraphBuilder } from './graph-builder.js'
 export interface ExportedLayer {
   readonly layer: tfl.layers.Layer
   readonly config: Readonly<Record<string, unknown>>
-  /** Shape of its output in this place. */
+  /** Shape of its output where it is applied. */
   readonly outputShape: readonly Dimension[]
   /**
    * A weight by the end of its name: `kernel`.
@@ -17,7 +17,7 @@ export interface ExportedLayer {
   /** The same; undefined when the layer has none. */
   optionalWeight(name: string): Constant | undefined
   /**
-   * Gives up.
+   * Refuses to export the layer.
    *
    * @param got what of the layer cannot be exported
    * @throws Error naming the layer and its position

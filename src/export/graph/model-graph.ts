@@ -41,25 +41,25 @@ export async function modelGraph(
   return foldAffine({ name: model.name, inputs, outputs, nodes: build.nodes })
 }
 
-function oneOf(known: readonly string[], value: string, name: string): void {
-  if (known.includes(value)) return
-  throw new RangeError(`exportGraph: ${name} must be ${known.join(' or ')}, got ${value}`)
+function oneOf(allowed: readonly string[], value: string, name: string): void {
+  if (allowed.includes(value)) return
+  throw new RangeError(`exportGraph: ${name} must be ${allowed.join(' or ')}, got ${value}`)
 }
 
-/** Looks at every layer before any work is done. */
+/** Checks every layer before any work is done. */
 function refuseUnknown(model: tfl.LayersModel, prefix: string): void {
   for (const layer of model.layers) {
     if (layer instanceof tfl.LayersModel) refuseUnknown(layer, `${prefix}${layer.name}/`)
     else if (layer.getClassName() !== 'InputLayer' && !Object.hasOwn(lowerings, layer.getClassName())) {
       throw new Error(
-        `exportGraph: ${placeOf(layer, model, prefix)} must be of a kind that can be exported, ` +
+        `exportGraph: ${layerText(layer, model, prefix)} must be of a kind that can be exported, ` +
           `got ${layer.getClassName()} (these can: ${Object.keys(lowerings).sort().join(', ')})`,
       )
     }
   }
 }
 
-function placeOf(layer: tfl.layers.Layer, model: tfl.LayersModel, prefix: string): string {
+function layerText(layer: tfl.layers.Layer, model: tfl.LayersModel, prefix: string): string {
   const where = prefix === '' ? '' : ` of ${prefix.slice(0, -1)}`
   return `layer "${layer.name}" (${model.layers.indexOf(layer) + 1} of ${model.layers.length} layers${where})`
 }
@@ -84,7 +84,7 @@ function graphInput(
   return { name, value: build.input(name, shape, type), layout: isMap ? layout : 'nhwc' }
 }
 
-/** Brings an input to what the first layer takes. */
+/** Turns an input into what the first layer takes: floats, channels last. */
 function feed(build: GraphBuilder, { name, value, layout }: GraphInput): Value {
   build.layer = `${name}_pixels`
   const floats = value.type === 'uint8' ? build.binary('div', build.toFloat(value), number(255)) : value
@@ -92,10 +92,10 @@ function feed(build: GraphBuilder, { name, value, layout }: GraphInput): Value {
 }
 
 function unused(name: string, taken: Set<string>): string {
-  let free = name
-  for (let count = 1; taken.has(free); count++) free = `${name}_${count}`
-  taken.add(free)
-  return free
+  let unusedName = name
+  for (let count = 1; taken.has(unusedName); count++) unusedName = `${name}_${count}`
+  taken.add(unusedName)
+  return unusedName
 }
 
 type WeightTable = ReadonlyMap<tfl.LayerVariable, Constant>
@@ -119,11 +119,11 @@ class ModelWriter {
   }
 
   write(model: tfl.LayersModel, inputs: readonly Value[], prefix: string): Value[] {
-    const known = new Map(model.inputs.map((input, i) => [input, inputs[i] as Value]))
+    const inputValues = new Map(model.inputs.map((input, i) => [input, inputs[i] as Value]))
     const applied = new Map<tfl.layers.Layer, Map<number, readonly Value[]>>()
     const visit = (tensor: tfl.SymbolicTensor): Value => {
-      const given = known.get(tensor)
-      if (given) return given
+      const inputValue = inputValues.get(tensor)
+      if (inputValue) return inputValue
       const layer = tensor.sourceLayer
       const ofLayer = applied.get(layer) ?? new Map<number, readonly Value[]>()
       applied.set(layer, ofLayer)
@@ -148,18 +148,22 @@ class ModelWriter {
     if (layer instanceof tfl.LayersModel) return this.write(layer, inputs, `${name}/`)
     this.build.layer = name
     const lower = lowerings[layer.getClassName()] as Lowering
-    return [lower(this.exported(layer, output.shape, placeOf(layer, model, prefix)), inputs, this.build)]
+    return [lower(this.exported(layer, output.shape, layerText(layer, model, prefix)), inputs, this.build)]
   }
 
-  private exported(layer: tfl.layers.Layer, outputShape: readonly Dimension[], place: string): ExportedLayer {
-    const found = new Map(layer.weights.map(weight => [nameInLayer(weight), this.weights.get(weight)]))
+  private exported(
+    layer: tfl.layers.Layer,
+    outputShape: readonly Dimension[],
+    description: string,
+  ): ExportedLayer {
+    const ownWeights = new Map(layer.weights.map(weight => [nameInLayer(weight), this.weights.get(weight)]))
     const refuse = (got: string): never => {
       throw new Error(
-        `exportGraph: ${place} must be one that can be exported, got ${layer.getClassName()} with ${got}`,
+        `exportGraph: ${description} must be one that can be exported, got ${layer.getClassName()} with ${got}`,
       )
     }
-    const optionalWeight = (name: string) => found.get(name)
-    const weight = (name: string) => found.get(name) ?? refuse(`no weight ${name}`)
+    const optionalWeight = (name: string) => ownWeights.get(name)
+    const weight = (name: string) => ownWeights.get(name) ?? refuse(`no weight ${name}`)
     return { layer, config: layer.getConfig(), outputShape, weight, optionalWeight, refuse }
   }
 }

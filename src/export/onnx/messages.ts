@@ -103,7 +103,7 @@ export function tensorMessage(
   return { ...named, dims, dataType: onnxType.int, rawData: littleEndian(wide) }
 }
 
-/** Bytes of numbers as the formats store them, which is how every platform of tfjs keeps them. */
+/** The little-endian bytes of numbers, as the formats store them; every platform of tfjs is little-endian. */
 export function littleEndian(data: Float32Array | Int32Array | BigInt64Array): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }

@@ -88,7 +88,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   affine({ x, scale, shift }, [y], writer) {
-    const layout = easiest([x], writer)
+    const layout = computedLayout([x], writer)
     const rank = x.shape.length
     const factor = writer.operand(scale, layout, rank)
     const product = writer.emit('Mul', [writer.named(x, layout), factor], `${y!.name}_scaled`)
@@ -97,33 +97,33 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   unary({ x, function: name }, [y], writer) {
-    const layout = easiest([x], writer)
+    const layout = computedLayout([x], writer)
     writer.define(y!, writer.emit(unaryNames[name], [writer.named(x, layout)], y!.name), layout)
   },
 
   binary(operation, [y], writer) {
     const values = valuesRead(operation)
-    // Values of unequal rank are aligned by NumPy's rules, which know one order only.
+    // Values of different ranks are aligned by their last axes, which must be in the same order: that of the graph.
     const aligned = values.every(({ shape }) => shape.length === y!.shape.length)
-    const layout = aligned ? easiest(values, writer) : 'nhwc'
+    const layout = aligned ? computedLayout(values, writer) : 'nhwc'
     const inputs = [operation.a, operation.b].map(side => writer.operand(side, layout, y!.shape.length))
     writer.define(y!, writer.emit(binaryNames[operation.function], inputs, y!.name), layout)
   },
 
   clip({ x, low, high }, [y], writer) {
-    const layout = easiest([x], writer)
+    const layout = computedLayout([x], writer)
     const limits = [writer.float(low, 'low'), writer.float(high, 'high')]
     writer.define(y!, writer.emit('Clip', [writer.named(x, layout), ...limits], y!.name), layout)
   },
 
   'leaky-relu'({ x, slope }, [y], writer) {
-    const layout = easiest([x], writer)
+    const layout = computedLayout([x], writer)
     const name = writer.emit('LeakyRelu', [writer.named(x, layout)], y!.name, { alpha: { float: slope } })
     writer.define(y!, name, layout)
   },
 
   softmax({ x, logarithm }, [y], writer) {
-    const layout = easiest([x], writer)
+    const layout = computedLayout([x], writer)
     const axis = axisIn(layout, x.shape.length - 1)
     const opType = logarithm ? 'LogSoftmax' : 'Softmax'
     writer.define(y!, writer.emit(opType, [writer.named(x, layout)], y!.name, { axis }), layout)
@@ -142,20 +142,22 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   reduce({ x, function: name, axes, keep }, [y], writer) {
-    const layout = keep || y!.shape.length < 3 ? easiest([x], writer) : 'nhwc'
-    const own = axes.map(axis => axisIn(layout, axis, x.shape.length)).sort((a, b) => a - b)
+    const layout = keep || y!.shape.length < 3 ? computedLayout([x], writer) : 'nhwc'
+    const axesInLayout = axes.map(axis => axisIn(layout, axis, x.shape.length)).sort((a, b) => a - b)
     const keepdims = keep ? 1 : 0
     const source = writer.named(x, layout)
     // Of the three, this version of the format takes the axes of the sum alone as an input.
     const reduced =
       name === 'sum'
-        ? writer.emit(reduceNames[name], [source, writer.integers(own, 'axes')], y!.name, { keepdims })
-        : writer.emit(reduceNames[name], [source], y!.name, { axes: own, keepdims })
+        ? writer.emit(reduceNames[name], [source, writer.integers(axesInLayout, 'axes')], y!.name, {
+            keepdims,
+          })
+        : writer.emit(reduceNames[name], [source], y!.name, { axes: axesInLayout, keepdims })
     writer.define(y!, reduced, keep ? layout : 'nhwc')
   },
 
   concat({ inputs, axis }, [y], writer) {
-    const layout = easiest(inputs, writer)
+    const layout = computedLayout(inputs, writer)
     const names = inputs.map(input => writer.named(input, layout))
     const joined = writer.emit('Concat', names, y!.name, { axis: axisIn(layout, axis, y!.shape.length) })
     writer.define(y!, joined, layout)
@@ -174,9 +176,9 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   pad({ x, amounts }, [y], writer) {
-    const layout = easiest([x], writer)
-    const own = inLayout(amounts, layout)
-    const pads = [...own.map(([before]) => before), ...own.map(([, after]) => after)]
+    const layout = computedLayout([x], writer)
+    const amountsInLayout = inLayout(amounts, layout)
+    const pads = [...amountsInLayout.map(([before]) => before), ...amountsInLayout.map(([, after]) => after)]
     const inputs = [writer.named(x, layout), writer.integers(pads, `${y!.name}_pads`)]
     writer.define(y!, writer.emit('Pad', inputs, y!.name), layout)
   },
@@ -186,7 +188,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
       amounts[axis]?.[0] ?? 0,
       (x.shape[axis] ?? 0) - (amounts[axis]?.[1] ?? 0),
     ])
-    const layout = easiest([x], writer)
+    const layout = computedLayout([x], writer)
     const axes = [1, 2].map(axis => axisIn(layout, axis, 4))
     const parts = [sides.map(([start]) => start as number), sides.map(([, end]) => end as number), axes]
     const inputs = parts.map(part => writer.integers(part, 'crop'))
@@ -204,7 +206,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   'to-float'({ x }, [y], writer) {
-    const layout = easiest([x], writer)
+    const layout = computedLayout([x], writer)
     const name = writer.emit('Cast', [writer.named(x, layout)], y!.name, { to: onnxType.float })
     writer.define(y!, name, layout)
   },
@@ -238,18 +240,18 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     })
     const value = tensorMessage(Float32Array.of(0), [1])
     const zeros = writer.emit('ConstantOfShape', [shape], `${y!.name}_zeros`, { value })
-    const places = writer.emit(
+    const positions = writer.emit(
       'Unsqueeze',
       [writer.named(rows), writer.integers([1], 'axes')],
       `${y!.name}_places`,
     )
-    writer.define(y!, writer.emit('ScatterND', [zeros, places, writer.named(updates)], y!.name))
+    writer.define(y!, writer.emit('ScatterND', [zeros, positions, writer.named(updates)], y!.name))
   },
 
   /** All experts in one grouped convolution: (M, K C, height, width) to (M, K F, h, w). */
   'expert-convolution'({ windows, kernel, padding }, [y], writer) {
     const [experts = 1, , height, width, channels] = windows.shape as number[]
-    const [, , outHeight, outWidth, own] = y!.shape as number[]
+    const [, , outHeight, outWidth, filters] = y!.shape as number[]
     const [kernelHeight = 1, kernelWidth = 1] = kernel.shape
     const side = (reach: number) => (padding === 'same' ? (reach - 1) / 2 : 0)
     const reshaped = (name: string, sides: readonly (number | undefined)[], hint: string) =>
@@ -266,18 +268,18 @@ const writers: { readonly [K in Kind]: Write<K> } = {
       strides: [1, 1],
       group: experts,
     })
-    const apart = reshaped(convolved, [-1, experts, own, outHeight, outWidth], 'apart')
+    const apart = reshaped(convolved, [-1, experts, filters, outHeight, outWidth], 'apart')
     writer.define(y!, writer.emit('Transpose', [apart], y!.name, { perm: [1, 0, 3, 4, 2] }))
   },
 }
 
-/** The order in which a map is there already; only maps have two. */
-function easiest(values: readonly Value[], writer: OnnxWriter): Layout {
+/** The layout in which one of the maps has been computed already; other values have one layout only. */
+function computedLayout(values: readonly Value[], writer: OnnxWriter): Layout {
   const maps = values.every(({ shape }) => shape.length === 4)
   return maps && values.some(value => writer.has(value, 'nchw')) ? 'nchw' : 'nhwc'
 }
 
-/** Where an axis of (B,H,W,C) is in the other order. */
+/** Position of an axis of (B,H,W,C) in a layout. */
 function axisIn(layout: Layout, axis: number, rank = 4): number {
   return layout === 'nchw' && rank === 4 ? ([0, 2, 3, 1][axis] as number) : axis
 }
@@ -300,10 +302,10 @@ function slidingAttributes({ strides, padding, dilations }: Sliding, x: Value, w
   }
 }
 
-/** The number of images: a scalar, or of the shape that is asked for. */
+/** The number of images: a scalar, or a tensor of the given shape. */
 function batchLength(like: Value, writer: OnnxWriter, hint: string, shape: readonly number[] = []): string {
-  const places = like.shape.length === 4 && writer.has(like, 'nchw') ? 'nchw' : 'nhwc'
-  const sides = writer.emit('Shape', [writer.named(like, places)], `${hint}_sides`)
+  const layout = like.shape.length === 4 && writer.has(like, 'nchw') ? 'nchw' : 'nhwc'
+  const sides = writer.emit('Shape', [writer.named(like, layout)], `${hint}_sides`)
   const first = writer.integers([0], shape.length === 0 ? 'first' : 'firsts', [...shape])
   return writer.emit('Gather', [sides, first], `${hint}_images`, { axis: 0 })
 }

@@ -14,33 +14,33 @@ const TO_NHWC = [0, 2, 3, 1]
 /**
  * The operations and constants of an ONNX graph in the making.
  *
- * ONNX convolves maps in (B,C,H,W) while the graph thinks in (B,H,W,C): a map is turned where an operation needs the
- * other order, once, and most operations take either.
+ * ONNX convolves maps in (B,C,H,W) while the graph thinks in (B,H,W,C): a map is transposed, once, where an operation
+ * needs the other order; most operations take either.
  */
 export class OnnxWriter {
   readonly nodes: OnnxNode[] = []
   readonly initializers: OnnxTensor[] = []
-  private readonly places = new Map<Value, Partial<Record<Layout, string>>>()
+  private readonly namesByLayout = new Map<Value, Partial<Record<Layout, string>>>()
   private readonly constants = new Map<Constant['data'], Map<string, string>>()
   private readonly names = new Set<string>()
 
-  /** Says under which name a value can be found, in which order of its axes. */
+  /** Records the name of a value in an order of its axes. */
   define(value: Value, name: string, layout: Layout = 'nhwc'): void {
-    this.places.set(value, { ...this.places.get(value), [layout]: name })
+    this.namesByLayout.set(value, { ...this.namesByLayout.get(value), [layout]: name })
   }
 
   /** Whether a map has been computed in this order. */
   has(value: Value, layout: Layout): boolean {
-    return this.places.get(value)?.[layout] !== undefined
+    return this.namesByLayout.get(value)?.[layout] !== undefined
   }
 
-  /** The name of a value in this order of its axes; a map is turned where it must be. */
+  /** The name of a value in this order of its axes; a map is transposed where necessary. */
   named(value: Value, layout: Layout = 'nhwc'): string {
-    const place = this.places.get(value) ?? {}
-    const ready = place[layout]
-    if (ready !== undefined) return ready
+    const nameByLayout = this.namesByLayout.get(value) ?? {}
+    const existing = nameByLayout[layout]
+    if (existing !== undefined) return existing
     const other = layout === 'nhwc' ? 'nchw' : 'nhwc'
-    const name = this.emit('Transpose', [place[other] as string], `${value.name}_${layout}`, {
+    const name = this.emit('Transpose', [nameByLayout[other] as string], `${value.name}_${layout}`, {
       perm: layout === 'nhwc' ? TO_NHWC : TO_NCHW,
     })
     this.define(value, name, layout)
@@ -51,18 +51,18 @@ export class OnnxWriter {
   operand(operand: Operand, layout: Layout, rank: number): string {
     if (!isConstant(operand)) return this.named(operand, layout)
     if (layout === 'nhwc') return this.constant(operand, 'constant')
-    // Axes that NumPy's rules put in front are needed here, to be turned.
+    // Broadcasting would add leading axes; they are written out here, so that they can be transposed.
     const shape = [...new Array<number>(rank - operand.shape.length).fill(1), ...operand.shape]
     return this.constant({ ...operand, shape }, 'constant', operand.shape.length === 0 ? undefined : TO_NCHW)
   }
 
-  /** The name of numbers, with their axes in another order where that is asked for; stored once. */
+  /** The name of a constant, with its axes in the given order; stored once. */
   constant({ data, shape }: Constant, hint: string, order?: readonly number[]): string {
     const stored = this.constants.get(data) ?? new Map<string, string>()
     this.constants.set(data, stored)
     const key = `${shape.join()}:${order?.join() ?? ''}`
-    const found = stored.get(key)
-    if (found !== undefined) return found
+    const existing = stored.get(key)
+    if (existing !== undefined) return existing
     const turned = order ? transposed({ data, shape }, order) : { data, shape }
     const name = this.unique(hint)
     this.initializers.push(tensorMessage(turned.data, turned.shape, name))
@@ -103,7 +103,7 @@ export class OnnxWriter {
     return output
   }
 
-  /** Takes a name for what comes from outside or goes there. */
+  /** Reserves the name of an input or an output of the graph. */
   reserve(name: string): string {
     this.names.add(name)
     return name

@@ -192,8 +192,8 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     const sides = [count, scalar(updates.shape[1] as number, writer)]
     const shape = writer.emit('Pack', sides, `${hint}_shape`, { N: { i: 2 }, T: INT, axis: { i: 0 } })
     const column = [writer.named(rows), scalar(1, writer)]
-    const places = writer.emit('ExpandDims', column, `${hint}_places`, { T: INT, Tdim: INT })
-    const parts = [places, writer.named(updates), shape]
+    const positions = writer.emit('ExpandDims', column, `${hint}_places`, { T: INT, Tdim: INT })
+    const parts = [positions, writer.named(updates), shape]
     return writer.emit('ScatterNd', parts, hint, { T: FLOAT, Tindices: INT })
   },
 

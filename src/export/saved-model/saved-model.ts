@@ -15,11 +15,11 @@ export interface SavedModelOptions extends FeedingOptions, ModelFacts {}
 
 /** A SavedModel: its graph, and what it says of itself. */
 export interface ExportedSavedModel extends ExportedBytes {
-  /** The texts of `metadataOf`; a SavedModel has no place for them but a file of its own. */
+  /** The texts of `metadataOf`; a SavedModel cannot hold them, so they belong into a file beside it. */
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** The version of TensorFlow's graphs that these operations have had since, TensorFlow 2.3. */
+/** The version of TensorFlow's graphs since which these operations have not changed: that of TensorFlow 2.3. */
 const GRAPH_VERSION = 440
 
 /**
@@ -47,17 +47,17 @@ export async function exportSavedModel(
 
 function savedModel(graph: Graph, writer: TensorFlowWriter): object {
   const inputs = graph.inputs.map(({ name, value }) => {
-    const place = writer.emit('Placeholder', [], `serving_default_${name}`, {
+    const node = writer.emit('Placeholder', [], `serving_default_${name}`, {
       dtype: { type: tensorflowType[value.type] },
       shape: { shape: shapeMessage(value.shape) },
     })
-    writer.define(value, place)
-    return [name, tensorInfo(place, value)] as const
+    writer.define(value, node)
+    return [name, tensorInfo(node, value)] as const
   })
   for (const { operation, outputs } of graph.nodes) writeTensorFlow(operation, outputs, writer)
   const outputs = graph.outputs.map(({ name, value }) => {
-    const place = writer.floats('Identity', [writer.named(value)], `${name}_output`)
-    return [name, tensorInfo(place, value)] as const
+    const node = writer.floats('Identity', [writer.named(value)], `${name}_output`)
+    return [name, tensorInfo(node, value)] as const
   })
   const signature = {
     inputs: Object.fromEntries(inputs),

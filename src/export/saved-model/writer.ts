@@ -4,27 +4,27 @@ import { type TensorFlowAttribute, type TensorFlowNode, tensor, tensorflowType }
 /** The operations and constants of a TensorFlow graph in the making. */
 export class TensorFlowWriter {
   readonly nodes: TensorFlowNode[] = []
-  private readonly places = new Map<Value, string>()
+  private readonly valueNames = new Map<Value, string>()
   private readonly constants = new Map<Constant['data'], Map<string, string>>()
   private readonly names = new Set<string>()
 
-  /** Says under which name a value can be found. */
+  /** Records the name of a value. */
   define(value: Value, name: string): void {
-    this.places.set(value, name)
+    this.valueNames.set(value, name)
   }
 
   /** The name of an operand. */
   named(operand: Operand): string {
-    return isConstant(operand) ? this.constant(operand, 'constant') : (this.places.get(operand) as string)
+    return isConstant(operand) ? this.constant(operand, 'constant') : (this.valueNames.get(operand) as string)
   }
 
-  /** The name of numbers; stored once. */
+  /** The name of a constant; stored once. */
   constant({ data, shape }: Constant, hint: string): string {
     const stored = this.constants.get(data) ?? new Map<string, string>()
     this.constants.set(data, stored)
     const key = shape.join()
-    const found = stored.get(key)
-    if (found !== undefined) return found
+    const existing = stored.get(key)
+    if (existing !== undefined) return existing
     const dtype = data instanceof Float32Array ? tensorflowType.float : tensorflowType.int
     const name = this.emit('Const', [], hint, { dtype: { type: dtype }, value: tensor(data, shape) })
     stored.set(key, name)

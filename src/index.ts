@@ -75,6 +75,7 @@ export { checkedModel } from './topology/checked-model.js'
 export type { PatchAnnealing } from './train/anneal.js'
 export { recomputeStatistics } from './train/bn-statistics.js'
 export { type CheckpointStore, memoryStore, readCheckpoint, type TrainState } from './train/checkpoint.js'
+export type { Computation } from './train/computation.js'
 export { type Evaluation, evaluate, predictProbabilities } from './train/evaluate.js'
 export {
   DivergenceError,

@@ -12,7 +12,10 @@ export function trainCommand(): Command {
   return command
     .optionsGroup(optionGroups.run)
     .option('--out <folder>', 'folder of the run (default: the next free one under runs/)')
-    .option('--resume', 'continue the run in --out exactly where it stopped')
+    .option(
+      '--resume',
+      'continue the run in --out exactly where it stopped, to the last bit on the same backend with as many threads',
+    )
     .option('--force', 'replace the run in --out')
     .option('--json', 'write the events of the training as JSON lines')
     .addHelpText(

@@ -1,4 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { backendThreads } from '../../src/backend/threads.js'
 import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
@@ -61,10 +62,12 @@ export async function trainRun({
     checkpoints: run.checkpoints,
     ...(signal && { signal }),
     ...(resume && { resume }),
+    threads: backendThreads(),
   }
   const events = routers ? trainSeparately(model, { ...options, routers }) : train(model, options)
   for await (const event of events) {
     log.event(event)
+    if (event.type === 'start' && event.remark !== undefined) log.note(event.remark)
     if (event.type === 'epoch') {
       const { type: _, ...metrics } = event
       await run.recordEpoch(metrics)

@@ -3,6 +3,7 @@ import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
 import { type BackendChoice, type BackendName, type UseBackendOptions, useBackend } from './choose.js'
 import { vectorFlags } from './native/processor.js'
+import { tensorFlowThreads } from './threads.js'
 
 /** What the machine offers and which backend it computes with. */
 export interface Diagnosis {
@@ -83,12 +84,11 @@ function diagnoseNative({ name, tensorflow, skipped }: BackendChoice): BackendDi
   return (['tensorflow-gpu', 'tensorflow'] as const).map(backend => {
     const usable = tensorflow && (name === backend || backend === 'tensorflow')
     if (usable) {
-      const threads = Number(process.env.TF_NUM_INTRAOP_THREADS) || availableParallelism()
       return {
         name: backend,
         available: true,
         version: tensorflow.version,
-        threads,
+        threads: tensorFlowThreads(),
         folder: tensorflow.folder,
       }
     }

@@ -3,6 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import crc32c from 'crc-32/crc32c.js'
 import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/formats/safetensors.js'
+import { type Computation, computationSchema } from './computation.js'
 import type { EpochMetrics } from './events.js'
 import { type OptimizerOptions, type OptimizerSlots, optimizerNames } from './optimizer.js'
 import { routingSummarySchema } from './routing/routing-summary.js'
@@ -36,6 +37,8 @@ export interface TrainState {
   readonly running: RunningEpoch
   /** Identifies the configuration of the run. */
   readonly configKey?: string
+  /** What computed the run until now; earlier versions stored none. */
+  readonly computation?: Computation
 }
 
 /** The part of an epoch that is done. */
@@ -80,6 +83,7 @@ const progressSchema = z.strictObject({
   history: z.array(metricsSchema),
   running: z.strictObject({ step: count, lossSum: z.number(), correct: count, seconds: z.number() }),
   configKey: z.string().exactOptional(),
+  computation: computationSchema.exactOptional(),
 })
 
 const format = 'patch-moe checkpoint 1'

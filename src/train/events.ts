@@ -44,6 +44,8 @@ export type TrainEvent =
       readonly fromEpoch: number
       /** Steps of it that are done already. */
       readonly fromStep: number
+      /** One line, where a run goes on with another backend or number of threads than it was computed with before. */
+      readonly remark?: string
     }
   | StepEvent
   | { readonly type: 'evaluate'; readonly epoch: number }

@@ -18,6 +18,7 @@ import {
   type TrainState,
   writeCheckpoint,
 } from './checkpoint.js'
+import { type Computation, computationRemark } from './computation.js'
 import { type DropoutSeeds, dropoutSeeds } from './dropout-seeds.js'
 import { shouldStop } from './early-stop.js'
 import { type Evaluation, evaluate } from './evaluate.js'
@@ -45,9 +46,9 @@ export type { TrainOptions } from './train-options.js'
 /**
  * Trains a model on a set of images and yields events that report what happens.
  *
- * Nothing is printed, and the model is trained in place. The same seed on the same backend gives the same numbers,
- * bit by bit, also when the run was stopped and resumed. The loss is that of `lossOf`, plus the penalties of
- * regularizers. The numbers of a step are reported while the next one runs.
+ * Nothing is printed, and the model is trained in place. The same seed on the same backend with the same number of
+ * threads gives the same numbers, bit by bit, also when the run was stopped and resumed. The loss is that of `lossOf`,
+ * plus the penalties of regularizers. The numbers of a step are reported while the next one runs.
  *
  * @yields the events of the run; the last is `end`
  * @throws RangeError before the first step when options, sets, model or state do not fit together
@@ -372,6 +373,7 @@ async function* store(run: Run): AsyncGenerator<CheckpointEvent> {
   const { model, optimizer } = run.parts
   const state: TrainState = {
     ...run.identity,
+    computation: computationOf(run.options),
     weights: await readWeights(model),
     slots: await readSlots(optimizer),
     history: run.history,
@@ -418,7 +420,13 @@ function positionOf(
   return step === 0 && done > 0 ? { epoch: done, step: stepsPerEpoch } : { epoch: done + 1, step }
 }
 
+/** What computes a run. */
+function computationOf({ threads }: TrainOptions): Computation {
+  return { backend: tf.getBackend(), ...(threads !== undefined && { threads }) }
+}
+
 function startEvent({ options, stepsPerEpoch, history, running }: Run): TrainEvent {
+  const remark = computationRemark(options.resume?.computation, computationOf(options))
   return {
     type: 'start',
     epochs: options.epochs,
@@ -426,6 +434,7 @@ function startEvent({ options, stepsPerEpoch, history, running }: Run): TrainEve
     examples: options.train.count,
     fromEpoch: history.length + 1,
     fromStep: running.step,
+    ...(remark !== undefined && { remark }),
   }
 }
 

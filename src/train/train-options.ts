@@ -47,8 +47,13 @@ export interface TrainOptions extends LossOptions {
   readonly checkpoints?: CheckpointStore
   /** Stores the state every so many steps of an epoch; it is always stored at the end of an epoch. */
   readonly checkpointSteps?: number
-  /** A state to go on from, as read by `readCheckpoint`: the run ends in the same numbers as one never stopped. */
+  /**
+   * A state to go on from, as read by `readCheckpoint`: with the same backend and number of its threads the run ends in the same
+   * numbers as one never stopped, else its `start` event has a remark.
+   */
   readonly resume?: TrainState
+  /** Threads that the backend computes with, where that is known: stored with the state, since results depend on it. */
+  readonly threads?: number
   /** Identifies the configuration; a state with another is refused. JSON objects are compared entry by entry. */
   readonly configKey?: string
   /** Whether to measure, in each evaluation, where the experts look on the evaluated set; false unless given. */
@@ -74,12 +79,15 @@ const optionNames = {
   checkpoints: true,
   checkpointSteps: true,
   resume: true,
+  threads: true,
   configKey: true,
   routingMetrics: true,
   evaluateEvery: true,
   signal: true,
   threshold: true,
 } as const satisfies OptionNames<TrainOptions>
+
+const optionalIntegers = ['checkpointSteps', 'evaluateEvery', 'threads'] as const
 
 /**
  * Checks the names of the options, and the numbers among them.
@@ -88,10 +96,9 @@ const optionNames = {
  */
 export function checkOptions(options: TrainOptions): void {
   checkOptionNames('train', options, optionNames)
-  for (const name of ['epochs', 'batchSize', 'checkpointSteps', 'evaluateEvery'] as const) {
+  for (const name of ['epochs', 'batchSize', ...optionalIntegers] as const) {
     const value = options[name]
-    const optional = name === 'checkpointSteps' || name === 'evaluateEvery'
-    if (optional && value === undefined) continue
+    if (value === undefined && optionalIntegers.some(optional => optional === name)) continue
     if (!isPositiveInteger(value))
       throw new RangeError(`train: ${name} must be a positive integer, got ${value}`)
   }

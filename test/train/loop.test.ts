@@ -347,6 +347,7 @@ describe('train refuses', () => {
     await refuse({ batchSize: 2.5 }, 'train: batchSize must be a positive integer, got 2.5')
     await refuse({ checkpointSteps: -1 }, 'train: checkpointSteps must be a positive integer, got -1')
     await refuse({ evaluateEvery: 0 }, 'train: evaluateEvery must be a positive integer, got 0')
+    await refuse({ threads: 1.5 }, 'train: threads must be a positive integer, got 1.5')
     await refuse({ seed: Number.NaN }, 'train: seed must be finite, got NaN')
     await refuse(
       { bnStatistics: 'none' as 'moving' },

@@ -1,7 +1,13 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type ImageStream, type StreamPass, streamOf } from '../../src/data/image-stream.js'
-import { latestCheckpoint, memoryStore, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
+import {
+  latestCheckpoint,
+  memoryStore,
+  readCheckpoint,
+  type TrainState,
+  writeCheckpoint,
+} from '../../src/train/checkpoint.js'
 import { type TrainEvent, type TrainOptions, train } from '../../src/train/loop.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { allEvents, brightRows, denseModel, historyOf, weightsOf, withoutClock } from './tasks.js'
@@ -98,6 +104,28 @@ describe('a run that was stopped and resumed', () => {
     const events = await allEvents(train(model(2), { ...base, resume: await killed(base, 7) }))
     expect(events[0]).toMatchObject({ type: 'start', fromEpoch: 2, fromStep: 3 })
     expect(events[1]).toMatchObject({ type: 'step', epoch: 2, step: 4 })
+  })
+
+  it('says when another number of threads, or another backend, goes on', async () => {
+    const resume = await killed({ ...base, threads: 2 }, 7)
+    const backend = tf.getBackend()
+    expect(resume.computation).toEqual({ backend, threads: 2 })
+    const remarkOf = async (state: TrainState, threads?: number) => {
+      const options = { ...base, resume: state, ...(threads !== undefined && { threads }) }
+      const [start] = await allEvents(train(model(2), options))
+      return start?.type === 'start' ? start.remark : 'no start'
+    }
+    expect(await remarkOf(resume, 2)).toBeUndefined()
+    expect(await remarkOf(resume)).toBeUndefined()
+    expect(await remarkOf(resume, 1)).toBe(
+      `This run was computed by ${backend} with 2 threads and goes on with ${backend} with 1 thread: its numbers can differ from those of a run that was never stopped.`,
+    )
+    const elsewhere = { ...resume, computation: { backend: 'webgl' } }
+    expect(await remarkOf(elsewhere, 1)).toContain(`by webgl and goes on with ${backend} with 1 thread:`)
+    // Earlier versions stored nothing of it.
+    const { computation: _, ...earlier } = resume
+    const bytes = writeCheckpoint(earlier)
+    expect(await remarkOf(readCheckpoint(bytes, latestCheckpoint), 1)).toBeUndefined()
   })
 
   it('goes on where an evaluation was stopped', async () => {

@@ -1,0 +1,13 @@
+import { availableParallelism } from 'node:os'
+import * as tf from '@tensorflow/tfjs-core'
+
+/** Threads that the current backend computes with; wasm has one in Node.js, as plain JavaScript has. */
+export function backendThreads(): number {
+  return tf.getBackend() === 'tensorflow' ? tensorFlowThreads() : 1
+}
+
+/** Threads that native TensorFlow shares one operation among: TF_NUM_INTRAOP_THREADS, else the processors that this process may use. */
+export function tensorFlowThreads(env: Readonly<Record<string, string | undefined>> = process.env): number {
+  const asked = Number(env.TF_NUM_INTRAOP_THREADS)
+  return Number.isInteger(asked) && asked > 0 ? asked : availableParallelism()
+}

@@ -231,7 +231,8 @@ async function whyNone(directory: string, cause: unknown): Promise<string> {
   const found = await stat(directory).catch(() => undefined)
   if (!found) return 'nothing there'
   if (!found.isDirectory()) return 'a file'
-  return isMissing(cause) ? `one without ${CONFIG}` : (cause as Error).message
+  if (isMissing(cause)) return `one without ${CONFIG}`
+  return `one whose ${CONFIG} cannot be read: ${(cause as Error).message}`
 }
 
 /**

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { open, readdir, stat } from 'node:fs/promises'
 import { PbfReader } from 'pbf'
 import type { DataSource } from '../../src/data/data-source.js'
+import { specialFile } from '../../src/files/regular-file.js'
 import { zipSource } from '../../src/files/zip/zip-source.js'
 
 /** A file or folder that weights cannot be read from, known by its content. */
@@ -30,6 +31,8 @@ export async function foreignWeights(path: string): Promise<ForeignWeights | und
   const found = await stat(path).catch(() => undefined)
   if (!found) return existsSync(`${path}.index`) ? tensorFlowCheckpoint : undefined
   if (found.isDirectory()) return foreignFolder(await readdir(path))
+  const special = specialFile(found)
+  if (special !== undefined) return { what: special }
   const { head, tail } = await endsOf(path, found.size)
   if (head.length === 0) return { what: 'an empty file', advice: downloadAgain }
   if (isText(head)) return foreignText(head.toString('utf8'))

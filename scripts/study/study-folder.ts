@@ -1,8 +1,9 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../../src/files/atomic.js'
 import { isMissing, makeFolder } from '../../src/files/folders.js'
 import { type Lock, lockFolder } from '../../src/files/lock.js'
+import { readTextFile } from '../../src/files/regular-file.js'
 import {
   folderState,
   type OwnFolder,
@@ -207,7 +208,7 @@ async function writeConfig(directory: string, config: StudyConfig): Promise<void
 
 async function readIfPresent(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, 'utf8')
+    return await readTextFile(path)
   } catch (cause) {
     if (isMissing(cause)) return undefined
     throw new Error(`${path}: must be readable, got ${(cause as Error).message}`, { cause })

@@ -1,10 +1,11 @@
 import { existsSync, statSync } from 'node:fs'
-import { lstat, open, readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { type FileHandle, lstat, open, readdir, realpath, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ByteSource, noFiles, type StrayLink } from '../data/data-source.js'
 import type { DataSource, ImageDataset } from '../data/datasets/datasets.js'
 import { archiveAdvice } from '../data/datasets/unread-files.js'
+import { readRegularFile, specialFile } from './regular-file.js'
 import { withArchives, zipSource } from './zip/zip-source.js'
 
 /**
@@ -42,7 +43,7 @@ function plainFolder(root: string): DataSource {
   return {
     async read(path) {
       const full = locate(path)
-      const bytes = await readFile(full).catch((cause: unknown) => {
+      const bytes = await readRegularFile(full).catch((cause: unknown) => {
         throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
       })
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -78,10 +79,11 @@ async function entriesOf(full: string): Promise<({ readonly name: string } | Str
     if (name.includes(undecodable) && !(await isThere(resolve(full, name)))) {
       return { name, why: 'a name that is not UTF-8; rename it' }
     }
-    if (!entry.isSymbolicLink()) return { name: entry.isDirectory() ? `${name}/` : name }
+    if (!entry.isSymbolicLink()) return withKind(name, entry)
     const path = resolve(full, name)
     try {
-      if (!(await stat(path)).isDirectory()) return { name }
+      const aim = await stat(path)
+      if (!aim.isDirectory()) return withKind(name, aim)
       const [target, own] = await Promise.all([realpath(path), realpath(full)])
       const leadsBack = own === target || own.startsWith(target.endsWith(sep) ? target : target + sep)
       return leadsBack ? { name, why: 'a link that leads back to a folder above' } : { name: `${name}/` }
@@ -92,6 +94,13 @@ async function entriesOf(full: string): Promise<({ readonly name: string } | Str
     }
   })
   return Promise.all(named)
+}
+
+/** Folders have a `/` at their ends; what is no file either is not listed. */
+function withKind(name: string, found: Parameters<typeof specialFile>[0]): { name: string } | StrayLink {
+  const special = specialFile(found)
+  if (special !== undefined) return { name, why: `${special}, which is no file` }
+  return { name: found.isDirectory() ? `${name}/` : name }
 }
 
 /** What stands for the bytes of a name that are no text; it may also be in a name as itself. */
@@ -139,8 +148,15 @@ export function datasetSource(entry: ImageDataset, dir?: string): DataSource {
   throw new Error(`${entry.name}: a data folder must be named, got none (see ${entry.homepage})`)
 }
 
+/** Opening a pipe would wait for what is written into it. */
+async function openUnlessSpecial(full: string): Promise<FileHandle> {
+  const special = specialFile(await stat(full))
+  if (special !== undefined) throw new Error(special)
+  return open(full)
+}
+
 async function openFile(full: string): Promise<ByteSource> {
-  const handle = await open(full).catch((cause: unknown) => {
+  const handle = await openUnlessSpecial(full).catch((cause: unknown) => {
     throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
   })
   try {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize, relative } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { checkedArtifacts } from '../topology/checked-model.js'
@@ -8,6 +8,7 @@ import { writeFilesAtomic } from './atomic.js'
 import type { ExportFolder } from './export-output.js'
 import { makeFolder } from './folders.js'
 import { lockFolder } from './lock.js'
+import { readRegularFile, readTextFile } from './regular-file.js'
 import { finishReplacement, type OwnFolder, recoverFolder, replaceFolder } from './replacement.js'
 
 const MODEL = 'model.json'
@@ -114,7 +115,7 @@ async function load(dir: string): Promise<tf.io.ModelArtifacts> {
 
 async function readModel(dir: string): Promise<string> {
   try {
-    return await readFile(join(dir, MODEL), 'utf8')
+    return await readTextFile(join(dir, MODEL))
   } catch (cause) {
     const found = await stat(dir).catch(() => undefined)
     const got = found?.isDirectory() ? `no readable ${MODEL}` : found ? 'a file' : 'no such folder'
@@ -133,7 +134,7 @@ async function readGroup(dir: string, group: tf.io.WeightsManifestConfig[number]
       `fileSystem: ${paths.join(', ')} must hold ${expected} bytes, got ${found} (${group.weights.length} weights in ${MODEL})`,
     )
   }
-  const files = await Promise.all(paths.map(path => reading(path, () => readFile(path))))
+  const files = await Promise.all(paths.map(path => reading(path, () => readRegularFile(path))))
   const { sha256: sum } = group as { readonly sha256?: string }
   if (sum === undefined) return files
   const digest = sha256(...files)

@@ -1,4 +1,4 @@
-import { appendFile, readFile, stat } from 'node:fs/promises'
+import { appendFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { z } from 'zod'
@@ -6,6 +6,7 @@ import { writeFileAtomic } from '../files/atomic.js'
 import { isMissing, makeFolder } from '../files/folders.js'
 import { type Lock, LockedError, lockFolder } from '../files/lock.js'
 import { fileSystem, holdsModel, modelFolderFiles } from '../files/model-files.js'
+import { readRegularFile, readTextFile } from '../files/regular-file.js'
 import {
   folderState,
   type OwnFolder,
@@ -215,7 +216,7 @@ async function withConfig(directory: string, config: RunConfig): Promise<RunFold
 export async function openRun(directory: string): Promise<RunFolder> {
   const path = join(directory, CONFIG)
   await recoverForReading(directory, runKind)
-  const text = await readFile(path, 'utf8').catch(async (cause: unknown) => {
+  const text = await readTextFile(path).catch(async (cause: unknown) => {
     throw new Error(
       `openRun: ${directory} must be the folder of a run, got ${await whyNone(directory, cause)}`,
       {
@@ -230,7 +231,8 @@ async function whyNone(directory: string, cause: unknown): Promise<string> {
   const found = await stat(directory).catch(() => undefined)
   if (!found) return 'nothing there'
   if (!found.isDirectory()) return 'a file'
-  return isMissing(cause) ? `one without ${CONFIG}` : (cause as Error).message
+  if (isMissing(cause)) return `one without ${CONFIG}`
+  return `one whose ${CONFIG} cannot be read: ${(cause as Error).message}`
 }
 
 /**
@@ -341,7 +343,7 @@ function issuesOf(error: z.ZodError): string {
 
 async function readBytesIfThere(path: string): Promise<Uint8Array | undefined> {
   try {
-    return await readFile(path)
+    return await readRegularFile(path)
   } catch (cause) {
     if (isMissing(cause)) return undefined
     throw new Error(`${path}: must be readable, got ${(cause as Error).message}`, { cause })

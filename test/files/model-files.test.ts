@@ -34,6 +34,13 @@ const images = (): tf.Tensor4D => tf.randomNormal([8, 6, 6, 2], 0, 1, 'float32',
 const classes = (): tf.Tensor2D => tf.oneHot(tf.tensor1d([0, 1, 2, 0, 1, 2, 0, 1], 'int32'), 3) as tf.Tensor2D
 
 describe('a saved model comes back', () => {
+  test('also where an editor put the mark of UTF-8 before its model.json', async () => {
+    await network().save(fileSystem(dir))
+    const path = join(dir, 'model.json')
+    await writeFile(path, `\ufeff${await readFile(path, 'utf8')}`)
+    expect((await tf.loadLayersModel(fileSystem(dir))).layers).toHaveLength(4)
+  })
+
   test('with its predictions, to the bit', async () => {
     const model = network()
     await model.save(fileSystem(dir))

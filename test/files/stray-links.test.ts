@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -5,6 +6,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { imageFolder } from '../../src/data/datasets/image-folder/image-folder.js'
 import { recognise } from '../../src/data/datasets/recognise.js'
 import { dataFolder } from '../../src/files/data-folder.js'
+import { readImage } from '../../src/files/images/image-files.js'
+import { loadModelFolder } from '../../src/run/run-folder.js'
 
 let root: string
 beforeAll(async () => {
@@ -65,3 +68,35 @@ it.runIf(process.platform === 'linux')('names that are not UTF-8 are left out an
     await rm(folder, { recursive: true })
   }
 })
+
+it.runIf(process.platform !== 'win32')(
+  'pipes and devices are left out and named, and never read',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'pmoe-pipes-'))
+    try {
+      for (const name of ['cat', 'dog']) {
+        await mkdir(join(folder, name))
+        for (const number of [0, 1]) await writeFile(join(folder, name, `${number}.png`), 'x')
+      }
+      const pipe = join(folder, 'cat', 'pipe.png')
+      execFileSync('mkfifo', [pipe])
+      await symlink('/dev/zero', join(folder, 'dog', 'endless.png'))
+      const source = dataFolder(folder)
+      const { train, test, notes = [] } = await imageFolder.catalog(source, { seed: 1 })
+      expect(train.count + test.count).toBe(4)
+      expect(notes.at(-1)).toContain(`${pipe} (a pipe, which is no file)`)
+      expect(notes.at(-1)).toContain(`${join(folder, 'dog', 'endless.png')} (a device, which is no file)`)
+      const refused = `${pipe}: file must be readable, got a pipe`
+      await expect(source.read('cat/pipe.png')).rejects.toThrow(new Error(refused))
+      await expect(source.open?.('cat/pipe.png')).rejects.toThrow(new Error(refused))
+      await expect(readImage(pipe, [8, 8, 3])).rejects.toThrow(
+        new Error(`${pipe}: path must be a file, got a pipe`),
+      )
+      await mkdir(join(folder, 'model'))
+      execFileSync('mkfifo', [join(folder, 'model', 'model.json')])
+      await expect(loadModelFolder(join(folder, 'model'))).rejects.toThrow('got no readable model.json')
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  },
+)

@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import type { Metadata, Sharp } from 'sharp'
 import { type PixelBox, resizePixels } from '../../data/compose/resize.js'
 import { imageFormat } from '../../data/formats/image-signature.js'
@@ -6,6 +6,7 @@ import { hasJpegEnd, readJpegHeader } from '../../data/formats/jpeg-header.js'
 import type { DecodeImage, ImageDecoding } from '../../data/image-decoding.js'
 import { type ImageShape, isPositiveInteger, type Size2D } from '../../shapes.js'
 import { hostTurns } from '../../train/host-turn.js'
+import { readRegularFile, specialFile } from '../regular-file.js'
 import { type JpegDecoder, loadJpegDecoder } from './jpeg-turbo.js'
 import { asFloats, type SampleDepth, sampleDepth, scaledFloats } from './sample-depth.js'
 
@@ -85,8 +86,10 @@ export async function readImage(
   const found = await stat(path).catch((cause: unknown) => {
     throw new Error(`${path}: file must be readable, got ${reason(cause)}`, { cause })
   })
-  if (!found.isFile()) throw new Error(`${path}: path must be a file, got a folder`)
-  const bytes = await readFile(path).catch((cause: unknown) => {
+  if (!found.isFile()) {
+    throw new Error(`${path}: path must be a file, got ${specialFile(found) ?? 'a folder'}`)
+  }
+  const bytes = await readRegularFile(path).catch((cause: unknown) => {
     throw new Error(`${path}: file must be readable, got ${reason(cause)}`, { cause })
   })
   return decode(bytes, whole, path)

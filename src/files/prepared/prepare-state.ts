@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { shardFile } from '../../data/formats/tfrecord-shards.js'
@@ -7,6 +7,7 @@ import { manifestFile, parseManifest, preparedHalves } from '../../data/prepared
 import { writeFileAtomic } from '../atomic.js'
 import { isMissing, makeFolder } from '../folders.js'
 import { type Lock, LockedError, lockFolder } from '../lock.js'
+import { readTextFile } from '../regular-file.js'
 import {
   checkRoom,
   folderState,
@@ -61,7 +62,7 @@ export const preparedKind: OwnFolder = {
 async function filesOfManifest(directory: string): Promise<string[] | undefined> {
   try {
     const path = join(directory, manifestFile)
-    const manifest = parseManifest(await readFile(path, 'utf8'), path)
+    const manifest = parseManifest(await readTextFile(path), path)
     const halves = preparedHalves(manifest).flatMap(([, { shards, index }]) => [
       ...shards.map(({ file }) => file),
       index.file,
@@ -251,7 +252,7 @@ async function stateOf(
 
 async function readState(directory: string): Promise<Begun | undefined> {
   const path = join(directory, stateFile)
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const text = await readTextFile(path).catch((cause: unknown) => {
     if (isMissing(cause)) return undefined
     throw new Error(`${path}: must be readable, got ${(cause as Error).message}`, { cause })
   })

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { augmented } from '../../data/augmented.js'
 import { balanced } from '../../data/balanced.js'
@@ -11,6 +10,7 @@ import { manifestFile, type PreparedManifest, parseManifest } from '../../data/p
 import { preparedRecords } from '../../data/prepared/records.js'
 import { dataFolder } from '../data-folder.js'
 import { isMissing } from '../folders.js'
+import { readRegularFile, readTextFile } from '../regular-file.js'
 import { recoverForReading } from '../replacement.js'
 import { type PreparedReading, prefetched } from './prefetch.js'
 import { preparedKind } from './prepare-state.js'
@@ -45,7 +45,7 @@ const defaultPrefetch = 4
 export async function isPrepared(directory: string): Promise<boolean> {
   await recoverForReading(directory, preparedKind)
   try {
-    await readFile(join(directory, manifestFile))
+    await readRegularFile(join(directory, manifestFile))
     return true
   } catch (cause) {
     if (isMissing(cause) || (cause as NodeJS.ErrnoException).code === 'ENOTDIR') return false
@@ -63,7 +63,7 @@ export async function isPrepared(directory: string): Promise<boolean> {
 export async function readManifest(directory: string): Promise<PreparedManifest> {
   await recoverForReading(directory, preparedKind)
   const path = join(directory, manifestFile)
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+  const text = await readTextFile(path).catch((cause: unknown) => {
     const reason = isMissing(cause) ? 'nothing there' : (cause as Error).message
     throw new Error(`${path}: must tell what was prepared, got ${reason}`, { cause })
   })

@@ -1,0 +1,31 @@
+import type { Stats } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+
+/**
+ * What is no file and no folder, in words: reading it may wait, or go on, for ever.
+ *
+ * @returns undefined for files and folders
+ */
+export function specialFile(
+  found: Pick<Stats, 'isFIFO' | 'isSocket' | 'isFile' | 'isDirectory'>,
+): string | undefined {
+  if (found.isFile() || found.isDirectory()) return undefined
+  if (found.isFIFO()) return 'a pipe'
+  return found.isSocket() ? 'a socket' : 'a device'
+}
+
+/**
+ * Reads a file whole.
+ *
+ * @throws what the file system throws; Error `a pipe`, `a socket` or `a device` for what is no file
+ */
+export async function readRegularFile(path: string): Promise<Buffer<ArrayBuffer>> {
+  const special = specialFile(await stat(path))
+  if (special !== undefined) throw new Error(special)
+  return readFile(path)
+}
+
+/** As {@link readRegularFile}, as text in UTF-8 without the mark that some editors put before it. */
+export async function readTextFile(path: string): Promise<string> {
+  return new TextDecoder().decode(await readRegularFile(path))
+}

@@ -14,8 +14,7 @@ export {
   provideNative,
 } from './backend/native/provide-native.js'
 export * from './data/index.js'
-export { type KerasModel, kerasModel } from './export/weights/keras-model.js'
-export { loadKerasWeights } from './export/weights/keras-weights.js'
+export type { KerasModel } from './export/weights/keras-model.js'
 export { dataFolder, datasetSource, samplesFolder } from './files/data-folder.js'
 export { type FetchedDataset, type FetchOptions, fetchDataset } from './files/fetch/fetch-dataset.js'
 export { decodeImage, readImage } from './files/images/image-files.js'
@@ -31,5 +30,16 @@ export {
 export { type Verification, type VerifiedFile, verifyFolder } from './files/prepared/verify.js'
 export { type ZipLimits, zipSource } from './files/zip/zip-source.js'
 export * from './index.js'
-export { createRun, fileCheckpoints, loadModelFolder, openRun, type RunFolder } from './run/run-folder.js'
+export { kerasModel, loadKerasWeights } from './run/keras-networks.js'
+export {
+  createRun,
+  fileCheckpoints,
+  type LockedRun,
+  loadModelFolder,
+  lockedRun,
+  openLockedRun,
+  openRun,
+  type RunCreation,
+  type RunFolder,
+} from './run/run-folder.js'
 export * from './statistics/index.js'

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { configChoices } from '../../src/run/run-config.js'
+import { settings } from '../../src/run/settings.js'
 import { optionGroups } from '../run/train-settings.js'
 import { imageSize, pixelSize, positiveInteger } from '../terminal/option-values.js'
 import type { ImportRequest } from './import-action.js'
@@ -56,7 +56,7 @@ function networkOptions(): Option[] {
     new Option(
       '--variant <name>',
       'how its last block is a mixture (default: authors, the published network)',
-    ).choices(configChoices.variant),
+    ).choices(settings.variant.value.choices),
     new Option('--experts <count>', 'number of experts of wrn-pmoe').argParser(positiveInteger),
     new Option('--patches-per-expert <count>', 'patches that each expert keeps').argParser(positiveInteger),
     new Option('--patch-size <pixels>', 'side of a patch of the last map: 4, or 4x2').argParser(pixelSize),
@@ -64,7 +64,7 @@ function networkOptions(): Option[] {
       '--kernel-size <pixels>',
       "side of an expert's kernel (default: 1 for 1x1 patches, else 3)",
     ).argParser(positiveInteger),
-    new Option('--gate <name>', 'how gates follow from scores').choices(configChoices.gate),
-    new Option('--gate-scale <name>', 'how gates are scaled').choices(configChoices.gateScale),
+    new Option('--gate <name>', 'how gates follow from scores').choices(settings.gate.value.choices),
+    new Option('--gate-scale <name>', 'how gates are scaled').choices(settings.gateScale.value.choices),
   ]
 }

@@ -1,25 +1,17 @@
 import { Command, Option } from 'commander'
-import { datasets } from '../../src/data/datasets/datasets.js'
-import { modelNames } from '../../src/models/recipes.js'
-import { configChoices } from '../../src/run/run-config.js'
+import { settings } from '../../src/run/settings.js'
 import { optionGroups, trainSettings } from '../run/train-settings.js'
 import type { TrainRequest } from './train-action.js'
 
 /** The command `pmoe train`. */
 export function trainCommand(): Command {
-  const command = new Command('train')
-    .description('train a network on a dataset; everything of the run is kept in one folder')
-    .optionsGroup(optionGroups.data)
-    .addOption(new Option('--dataset <name>', 'what to train on').choices(datasets.map(({ name }) => name)))
-    .option('--data <folder>', "folder of your own files, in the dataset's format")
-    .optionsGroup(optionGroups.network)
-    .addOption(new Option('--model <name>', 'network').choices([...modelNames, 'init']))
-    .option('--init <folder>', 'train a network further: folder of a run, or of a saved tfjs LayersModel')
+  const command = new Command('train').description(
+    'train a network on a dataset; everything of the run is kept in one folder',
+  )
   for (const { option } of trainSettings) command.addOption(option)
   return command
     .optionsGroup(optionGroups.run)
     .option('--out <folder>', 'folder of the run (default: the next free one under runs/)')
-    .addOption(backendOption())
     .option('--resume', 'continue the run in --out exactly where it stopped')
     .option('--force', 'replace the run in --out')
     .option('--json', 'write the events of the training as JSON lines')
@@ -42,8 +34,6 @@ Examples:
 
 /** The flag `--backend`, which several commands have. */
 export function backendOption(): Option {
-  return new Option('--backend <name>', 'what computes (default: auto, the fastest that loads)').choices([
-    'auto',
-    ...configChoices.backend,
-  ])
+  const { flag, help, byDefault, value } = settings.backend
+  return new Option(flag, `${help} (default: ${byDefault})`).choices(value.choices)
 }

@@ -1,16 +1,11 @@
 import type { Option } from 'commander'
+import { imageSettings } from '../../src/run/settings/data.js'
 import type { DataRequest } from './run-data.js'
 import { type GivenFlags, trainSettings } from './train-settings.js'
 
-/** Settings of how images come in batches: they are not prepared. */
-const ofBatches = ['flip', 'padCrop', 'balance']
-
 /** The flags of `pmoe train` that say which images a dataset has, and their seed. */
 export const datasetSettings: readonly Option[] = trainSettings
-  .filter(({ option, path }) => {
-    const name = option.attributeName()
-    return path.wrn?.startsWith('dataset.') ? !ofBatches.includes(name) : name === 'seed'
-  })
+  .filter(({ name }) => name === 'seed' || Object.hasOwn(imageSettings, name))
   .map(({ option }) => option)
 
 /**
@@ -20,9 +15,10 @@ export const datasetSettings: readonly Option[] = trainSettings
  * @param data folder of the user's files
  */
 export function dataRequest(name: string, data: string | null, flags: GivenFlags): DataRequest {
-  const given = datasetSettings.flatMap(option => {
-    const key = option.attributeName()
-    return key === 'seed' || flags[key] === undefined ? [] : [[key, flags[key]]]
+  const given = trainSettings.flatMap(setting => {
+    const value = flags[setting.option.attributeName()]
+    const isGiven = value !== undefined && Object.hasOwn(imageSettings, setting.name)
+    return isGiven ? [[setting.name, value]] : []
   })
   return { name, data, samples: null, testSamples: null, ...Object.fromEntries(given) }
 }

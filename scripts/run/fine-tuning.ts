@@ -1,28 +1,41 @@
 import type { DatasetEntry } from '../../src/data/datasets/datasets.js'
+import { type PlannedRun, withNetwork } from '../../src/run/run-config.js'
 import type { Size2D } from '../../src/shapes.js'
 import { UsageError } from '../terminal/usage-error.js'
-import type { Draft, GivenFlags } from './train-settings.js'
+import type { GivenFlags } from './train-settings.js'
+
+/** A network that was trained before. */
+export interface Initial {
+  /** Folder of the run or the model. */
+  readonly from: string
+  readonly imageSize: Size2D
+}
 
 /**
  * Has the images fit a network that was trained before, where the dataset can, and checks what is asked of a mixture.
  *
  * @throws UsageError when flags of a mixture come without `--experts`, or it is not said how many patches are kept
  */
-export function fitInitial(
-  draft: Draft,
-  { imageSize }: { readonly imageSize: Size2D },
+export function fittedToInitial(
+  run: PlannedRun,
+  { imageSize }: Pick<Initial, 'imageSize'>,
   { settings = [] }: Pick<DatasetEntry, 'settings'>,
-): void {
-  const dataset = draft.dataset as Draft
-  if (settings.includes('imageSize')) dataset.imageSize ??= [...imageSize]
-  const { insert } = (draft.model as { options: { insert?: Draft } }).options
-  if (!insert) return
-  if (insert.numExperts === undefined) {
+): PlannedRun {
+  checkInserted(run)
+  if (!settings.includes('imageSize')) return run
+  const [height, width] = imageSize
+  return { ...run, dataset: { ...run.dataset, imageSize: run.dataset.imageSize ?? [height, width] } }
+}
+
+function checkInserted({ model: { options }, training }: PlannedRun): void {
+  if (options.kind !== 'init' || !options.insert) return
+  const { numExperts, patchesPerExpert } = options.insert
+  if (numExperts === undefined) {
     throw new UsageError(
       `train: --experts must be given with other flags of a mixture, got none (see pmoe plan)`,
     )
   }
-  if (insert.patchesPerExpert !== undefined || (draft.training as Draft).annealPatches !== undefined) return
+  if (patchesPerExpert !== undefined || training.annealPatches !== undefined) return
   throw new UsageError(
     'train: --patches-per-expert or --anneal-patches must be given with --experts, got neither (see pmoe plan)',
   )
@@ -33,15 +46,21 @@ export function fitInitial(
  *
  * @throws UsageError when another number was asked for as well
  */
-export function fitAnnealing(draft: Draft, { patchesPerExpert }: GivenFlags): void {
-  const { annealPatches } = draft.training as { annealPatches?: { to: number } }
-  if (!annealPatches) return
+export function withAnnealing(run: PlannedRun, { patchesPerExpert }: GivenFlags): PlannedRun {
+  const { annealPatches } = run.training
+  if (!annealPatches) return run
   if (patchesPerExpert !== undefined) {
     throw new UsageError(
       `train: --patches-per-expert must be left out with --anneal-patches, got ${patchesPerExpert}`,
     )
   }
-  const { pmoe, insert } = (draft.model as { options: { pmoe?: Draft; insert?: Draft } }).options
-  const mixture = pmoe ?? insert
-  if (mixture) mixture.patchesPerExpert = annealPatches.to
+  const atEnd = { patchesPerExpert: annealPatches.to }
+  const { options } = run.model
+  if (options.kind === 'wide-resnet' && options.pmoe) {
+    return withNetwork(run, { ...options, pmoe: { ...options.pmoe, ...atEnd } })
+  }
+  if (options.kind === 'init' && options.insert) {
+    return withNetwork(run, { ...options, insert: { ...options.insert, ...atEnd } })
+  }
+  return run
 }

@@ -1,21 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { BackendChoice } from '../../src/backend/choose.js'
-import { datasetEntry } from '../../src/data/datasets/datasets.js'
-import {
-  fineTuningRecipe,
-  type ModelName,
-  type Recipe,
-  recipe,
-  type TrainingRecipe,
-} from '../../src/models/recipes.js'
-import { type RunConfig, runConfig } from '../../src/run/run-config.js'
-import type { Size2D } from '../../src/shapes.js'
+import { type DatasetEntry, datasetEntry } from '../../src/data/datasets/datasets.js'
+import { fineTuningRecipe, type Recipe, recipe, type TrainingRecipe } from '../../src/models/recipes.js'
+import { type PlannedRun, plannedRun, type RunConfig, runConfig } from '../../src/run/run-config.js'
+import type { RunModel } from '../../src/run/setting.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
-import { fitAnnealing, fitInitial } from './fine-tuning.js'
+import { fittedToInitial, type Initial, withAnnealing } from './fine-tuning.js'
+import { fittedToClasses, fittedToPatches, withLoadedImages } from './fitted-run.js'
 import { checkFolder, checkSettings, dataPath, loadData, type RunData } from './run-data.js'
-import { fitSeparateRouters } from './separate-routers.js'
-import { type Draft, type GivenFlags, withFlags } from './train-settings.js'
+import { withSeparateRouters } from './separate-routers.js'
+import { type GivenFlags, withFlags } from './train-settings.js'
 
 /** A run that has not begun: its configuration and its images. */
 export interface NewRun {
@@ -26,20 +21,13 @@ export interface NewRun {
 /** What a run is asked to be. */
 export interface RunRequest {
   readonly dataset: string
-  readonly model: ModelName | 'init'
+  readonly model: RunModel
   /** For model `init`: where it comes from, and the images that it takes. */
   readonly init?: Initial
   /** Folder of the user's own files. */
   readonly data?: string | undefined
   /** Settings that differ from the recipe. */
   readonly flags: GivenFlags
-}
-
-/** A network that was trained before. */
-export interface Initial {
-  /** Folder of the run or the model. */
-  readonly from: string
-  readonly imageSize: Size2D
 }
 
 /**
@@ -50,28 +38,52 @@ export interface Initial {
  * @throws UsageError for an unknown name or a setting that cannot be; Error when data are missing or damaged
  */
 export async function newRun(request: RunRequest, backend: BackendChoice): Promise<NewRun> {
-  const entry = asUsage(() => datasetEntry(request.dataset))
-  checkFolder('train', entry, request.data)
-  if (entry.source === 'generated' && request.data !== undefined) {
-    throw new UsageError(
-      `train: --data must be left out for ${entry.name}, got ${request.data} (its images are drawn)`,
-    )
+  const { flags } = request
+  const entry = checkedDataset(request)
+  const wanted = asUsage(() => wantedRun(request, entry, backend))
+  const { data, samples } = await loadUpTo(wanted.dataset, wanted.seed, flags.samples !== undefined)
+  const fitted = fittedToImages(withLoadedImages(wanted, data, samples), flags, data.train)
+  return { config: asUsage(() => completeConfig(fitted, data.train)), data }
+}
+
+function checkedDataset({ dataset, data }: RunRequest): DatasetEntry {
+  const entry = asUsage(() => datasetEntry(dataset))
+  checkFolder('train', entry, data)
+  if (entry.source !== 'generated' || data === undefined) return entry
+  throw new UsageError(`train: --data must be left out for ${entry.name}, got ${data} (its images are drawn)`)
+}
+
+/**
+ * What a run is asked to be, before its images are known: the recipe with the user's flags.
+ *
+ * @throws RangeError or UsageError for settings that cannot be
+ */
+export function wantedRun(request: RunRequest, entry: DatasetEntry, backend: BackendChoice): PlannedRun {
+  const { model, flags, init } = request
+  const flagged = plannedRun(withFlags(recipeRun(request, backend), model, flags), 'train')
+  const initial = init ? fittedToInitial(flagged, init, entry) : flagged
+  const wanted = withAnnealing(initial, flags)
+  checkSettings(entry, wanted.dataset)
+  return wanted
+}
+
+/**
+ * The run that the recipe of a dataset and a model describes.
+ *
+ * @throws RangeError where there is no recipe
+ */
+export function recipeRun(request: RunRequest, backend: BackendChoice): PlannedRun {
+  const { model: options, training: recipeTraining } = startingPoint(request)
+  const { samples, ...training } = recipeTraining
+  const run = {
+    dataset: { name: request.dataset, data: dataPath(request.data), samples, testSamples: null },
+    model: { name: request.model, options },
+    training,
+    seed: 1,
+    backend: backend.name,
+    versions: versionsOf(backend),
   }
-  const chosen = asUsage(() => startingPoint(request))
-  const draft = withFlags(startOf(request, chosen, backend), request.model, request.flags)
-  if (request.init) fitInitial(draft, request.init, entry)
-  fitAnnealing(draft, request.flags)
-  const wanted = draft.dataset as RunConfig['dataset']
-  asUsage(() => checkSettings(entry, wanted))
-  const seed = draft.seed as number
-  const given = request.flags.samples !== undefined
-  const { data, samples } = await loadUpTo(wanted, seed, given)
-  const { classNames, groupNames } = data.train
-  draft.dataset = { ...wanted, ...data.prepared, samples, classNames, ...(groupNames && { groupNames }) }
-  fitOutputs(draft, classNames.length)
-  fitPatches(draft, request, data.train)
-  fitSeparateRouters(draft, request.flags, classNames.length)
-  return { config: asUsage(() => runConfig(draft, 'train')), data }
+  return plannedRun(run, 'train')
 }
 
 interface StartingPoint {
@@ -85,32 +97,18 @@ function startingPoint({ dataset, model, init }: RunRequest): StartingPoint {
   return { model: { kind: 'init', from: init.from }, training: fineTuningRecipe(dataset) }
 }
 
-function startOf(
-  { dataset, model, data }: RunRequest,
-  { model: options, training }: StartingPoint,
-  backend: BackendChoice,
-) {
-  const { samples, ...rest } = training
+function versionsOf({ tensorflow }: BackendChoice): RunConfig['versions'] {
   return {
-    dataset: { name: dataset, data: dataPath(data), samples, testSamples: null },
-    model: { name: model, options },
-    training: rest,
-    seed: 1,
-    backend: backend.name,
-    precision: 'float32',
-    memory: 'normal',
-    versions: {
-      patchMoe: packageVersion(),
-      tfjs: tf.version_core,
-      node: process.versions.node,
-      ...(backend.tensorflow && { tensorflow: backend.tensorflow.version }),
-    },
+    patchMoe: packageVersion(),
+    tfjs: tf.version_core,
+    node: process.versions.node,
+    ...(tensorflow && { tensorflow: tensorflow.version }),
   }
 }
 
 /** The recipe's number of images, or all there are where a user's folder holds fewer. */
 async function loadUpTo(
-  wanted: RunConfig['dataset'],
+  wanted: PlannedRun['dataset'],
   seed: number,
   given: boolean,
 ): Promise<{ data: RunData; samples: number | null }> {
@@ -128,20 +126,12 @@ async function loadUpTo(
   }
 }
 
-/** One logit tells two classes apart, as many recipes have it; settings of the data may give more. */
-function fitOutputs(draft: Draft, classes: number): void {
-  const options = (draft.model as { options: Draft }).options
-  if (classes !== 2) delete options.oneLogit
+function fittedToImages(run: PlannedRun, flags: GivenFlags, images: RunData['train']): PlannedRun {
+  const classes = images.classNames.length
+  return withSeparateRouters(fittedToPatches(fittedToClasses(run, classes), flags, images), flags, classes)
 }
 
-/** Two-layer models cut composed images into their cells unless told otherwise, and the CNN keeps every patch. */
-function fitPatches(draft: Draft, { model, flags }: RunRequest, images: RunData['train']): void {
-  const options = (draft.model as { options: Draft }).options
-  if (options.kind !== 'two-layer') return
-  const [height, width] = images.shape
-  if (flags.patchSize === undefined && images.cells) options.patchSize = height / images.cells[0]
-  const side = options.patchSize
-  if (model === 'two-layer' && typeof side === 'number') {
-    options.patchesPerExpert = Math.floor(height / side) * Math.floor(width / side)
-  }
+function completeConfig(run: PlannedRun, { classNames, groupNames }: RunData['train']): RunConfig {
+  const dataset = { ...run.dataset, classNames, ...(groupNames && { groupNames }) }
+  return runConfig({ ...run, dataset }, 'train')
 }

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { type Augmentation, augmented } from '../../src/data/augmented.js'
 import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
-import type { DatasetOptions, DatasetSetting } from '../../src/data/datasets/dataset.js'
+import type { DatasetOptions } from '../../src/data/datasets/dataset.js'
 import { type DatasetEntry, datasetEntry, datasets } from '../../src/data/datasets/datasets.js'
 import { counted } from '../../src/data/datasets/image-folder/folder-halves.js'
 import type { ImageSet } from '../../src/data/image-set.js'
@@ -12,11 +12,12 @@ import { type UnreadableImage, unreadableText } from '../../src/data/unreadable-
 import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
 import { isPrepared, openPrepared } from '../../src/files/prepared/prepared-set.js'
-import type { RunConfig } from '../../src/run/run-config.js'
+import type { PlannedRun } from '../../src/run/run-config.js'
 import { UsageError } from '../terminal/usage-error.js'
+import { flagOf, trainSettings } from './train-settings.js'
 
 /** What of a dataset a run asks for. */
-export type DataRequest = Omit<RunConfig['dataset'], 'classNames' | 'groupNames'>
+export type DataRequest = PlannedRun['dataset']
 
 /** The images of a run, in memory or read batch by batch. */
 export interface RunData {
@@ -127,7 +128,7 @@ async function openPreparedData(folder: string, request: DataRequest, seed: numb
     if (asked === undefined || JSON.stringify(asked) === JSON.stringify(value)) continue
     throw new RangeError(
       `${folder}: ${key} must be what the images were prepared with, ${JSON.stringify(value) ?? 'the default'}, ` +
-        `got ${JSON.stringify(asked)} (pmoe data prepare takes ${settingFlags[key]})`,
+        `got ${JSON.stringify(asked)} (pmoe data prepare takes ${flagOf(key)})`,
     )
   }
   const known = Object.entries(settings).filter(([, value]) => value !== undefined)
@@ -147,27 +148,18 @@ function augmentation({ flip = false, padCrop = 0 }: DataRequest, seed: number):
 }
 
 /**
- * Checks that a dataset has the settings that it is given.
+ * Checks that a dataset has the settings that it is given: those that some datasets list and others do not.
  *
  * @throws RangeError naming the flag and the datasets that have it
  */
 export function checkSettings(entry: DatasetEntry, request: DataRequest): void {
-  for (const [name, flag] of Object.entries(settingFlags) as [DatasetSetting, string][]) {
-    if (request[name] === undefined || entry.settings?.includes(name)) continue
-    const takers = datasets.filter(({ settings }) => settings?.includes(name)).map(taker => taker.name)
-    throw new RangeError(`${flag} must be used with ${takers.join(', ')}, got dataset ${entry.name}`)
+  for (const { name, option } of trainSettings) {
+    if (Reflect.get(request, name) === undefined) continue
+    const takers = datasets.filter(({ settings = [] }) => settings.some(each => each === name))
+    if (takers.length === 0 || entry.settings?.some(each => each === name)) continue
+    const names = takers.map(taker => taker.name).join(', ')
+    throw new RangeError(`${option.long} must be used with ${names}, got dataset ${entry.name}`)
   }
-}
-
-const settingFlags: Readonly<Record<DatasetSetting, string>> = {
-  imageSize: '--image-size',
-  crop: '--crop',
-  whiteLevel: '--white-level',
-  gridSide: '--grid-side',
-  targets: '--targets',
-  distractors: '--distractors',
-  backgrounds: '--backgrounds',
-  theory: '--theory',
 }
 
 /**

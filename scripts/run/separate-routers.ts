@@ -1,5 +1,6 @@
+import { type PlannedRun, withNetwork } from '../../src/run/run-config.js'
 import { UsageError } from '../terminal/usage-error.js'
-import type { Draft, GivenFlags } from './train-settings.js'
+import { flagOf, type GivenFlags } from './train-settings.js'
 
 /** Passes over the images that routers get, as in the paper's experiments. */
 const routerEpochs = 100
@@ -11,38 +12,39 @@ const routerEpochs = 100
  * @param classes of the training images
  * @throws UsageError where separate training cannot be had, or its flags are given without it
  */
-export function fitSeparateRouters(draft: Draft, flags: GivenFlags, classes: number): void {
-  const training = draft.training as Draft
-  if (training.routerTraining !== 'separate') {
-    for (const [name, flag] of Object.entries(routerFlags)) {
-      if (training[name] === undefined) continue
-      throw new UsageError(
-        `train: ${flag} must come with --router-training separate, got joint training of the routers`,
-      )
-    }
-    return
+export function withSeparateRouters(run: PlannedRun, flags: GivenFlags, classes: number): PlannedRun {
+  const { training, model } = run
+  const { options } = model
+  if (training.routerTraining !== 'separate' || options.kind !== 'two-layer') {
+    refuseRouterSettings(training)
+    return run
   }
+  checkExperts(flags, classes)
+  const { batchSize, learningRate } = training
+  const gate = flags.gate === undefined ? 'uniform' : options.gate
+  const changed = withNetwork(run, { ...options, numExperts: classes, gate, routerTrainable: false })
+  const usual = { routerEpochs, routerBatchSize: batchSize, routerLearningRate: learningRate }
+  return { ...changed, training: { ...usual, ...training } }
+}
+
+function refuseRouterSettings(training: PlannedRun['training']): void {
+  for (const name of ['routerEpochs', 'routerBatchSize', 'routerLearningRate'] as const) {
+    if (training[name] === undefined) continue
+    throw new UsageError(
+      `train: ${flagOf(name)} must come with --router-training separate, got joint training of the routers`,
+    )
+  }
+}
+
+function checkExperts({ experts }: GivenFlags, classes: number): void {
   if (classes % 2 !== 0) {
     throw new UsageError(
       `train: --router-training separate must be used with an even number of classes, as they are paired, got ${classes}`,
     )
   }
-  const options = (draft.model as { options: Draft }).options
-  if (flags.experts !== undefined && flags.experts !== classes) {
+  if (experts !== undefined && experts !== classes) {
     throw new UsageError(
-      `train: --experts must be the number of classes, ${classes}, with --router-training separate, got ${flags.experts}`,
+      `train: --experts must be the number of classes, ${classes}, with --router-training separate, got ${experts}`,
     )
   }
-  options.numExperts = classes
-  if (flags.gate === undefined) options.gate = 'uniform'
-  options.routerTrainable = false
-  training.routerEpochs ??= routerEpochs
-  training.routerBatchSize ??= training.batchSize
-  training.routerLearningRate ??= training.learningRate
-}
-
-const routerFlags: Readonly<Record<string, string>> = {
-  routerEpochs: '--router-epochs',
-  routerBatchSize: '--router-batch-size',
-  routerLearningRate: '--router-lr',
 }

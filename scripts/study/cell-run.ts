@@ -7,7 +7,6 @@ import { experimentNamed } from '../experiments/experiments.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'
 import { loadData, type RunData } from '../run/run-data.js'
-import type { Draft } from '../run/train-settings.js'
 import type { Cell } from './cells.js'
 import type { StudyConfig } from './study-config.js'
 
@@ -73,10 +72,9 @@ function variantOf(variants: readonly Variant[], { variant: name, index }: Cell)
 /** Puts the options of the mixture that have no flag into a configuration. */
 function withMixture(config: RunConfig, mixture: Variant['mixture']): RunConfig {
   if (!mixture) return config
-  const draft = structuredClone(config) as unknown as Draft
-  const options = (draft.model as { options: Draft }).options
-  options.pmoe = { ...(options.pmoe as object), ...mixture }
-  return runConfig(draft, 'study')
+  const { options } = config.model
+  const pmoe = { ...(options.kind === 'wide-resnet' && options.pmoe), ...mixture }
+  return runConfig({ ...config, model: { ...config.model, options: { ...options, pmoe } } }, 'study')
 }
 
 /** Multiplies the routers' initial weights, which are normal: so their standard deviation is another one. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { modelNames } from '../../src/models/recipes.js'
-import { configChoices } from '../../src/run/run-config.js'
+import { modelsOf } from '../../src/run/setting.js'
+import { settings } from '../../src/run/settings.js'
 import { scaleNames } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
 import { trainSettings } from '../run/train-settings.js'
@@ -21,7 +22,11 @@ const count = z
   .min(1)
   .max(2 ** 31 - 1)
 const sweep = z.array(count).min(1)
-const flagNames: ReadonlySet<string> = new Set(trainSettings.map(({ option }) => option.attributeName()))
+const flagNames: ReadonlySet<string> = new Set(
+  trainSettings
+    .filter(({ setting }) => modelsOf(setting).length > 0)
+    .map(({ option }) => option.attributeName()),
+)
 const flagName = z.string().refine(name => flagNames.has(name), 'must be a flag of pmoe train')
 const flags = z.record(flagName, z.union([z.string(), z.number(), z.boolean(), z.array(z.number())]))
 const share = z.number().min(0).max(1)
@@ -32,8 +37,8 @@ const variant = z.strictObject({
   flags,
   mixture: z
     .strictObject({
-      preActivation: z.enum(['none', 'relu', 'batch-norm-relu']).exactOptional(),
-      routerTrainable: z.boolean().exactOptional(),
+      preActivation: settings.preActivation.value.schema.exactOptional(),
+      routerTrainable: settings.routerTrainable.value.schema.exactOptional(),
     })
     .exactOptional(),
   routerDeviation: z.number().positive().exactOptional(),
@@ -74,7 +79,7 @@ const schema = z.strictObject({
   standIn: z.string().min(1).nullable(),
   /** All seeds train on the images of seed 1. */
   sharedSubset: z.boolean(),
-  backend: z.enum(configChoices.backend),
+  backend: settings.backend.in.run.schema,
   /** The grid of the experiment when the study began. */
   grid: z.discriminatedUnion('kind', [trainingGridSchema, costGridSchema]),
   versions,
@@ -195,8 +200,8 @@ function cellCount({ grid, seeds }: StudyConfig): number {
 
 /** The settings in which two configurations differ; versions do not count, nor does it that more seeds are asked for. */
 export function studyDifferences(was: StudyConfig, asked: StudyConfig): StudyDifference[] {
-  const before = new Map(settings(was))
-  const after = new Map(settings(asked))
+  const before = new Map(settingValues(was))
+  const after = new Map(settingValues(asked))
   return [...new Set([...before.keys(), ...after.keys()])].flatMap(key => {
     const difference = { key, was: before.get(key), asked: after.get(key) }
     if (key === 'seeds' && asked.seeds >= was.seeds) return []
@@ -205,15 +210,15 @@ export function studyDifferences(was: StudyConfig, asked: StudyConfig): StudyDif
 }
 
 /** Every setting with its path; variants by their names, other arrays as values. */
-function settings(value: object, prefix = ''): [string, unknown][] {
+function settingValues(value: object, prefix = ''): [string, unknown][] {
   return Object.entries(value).flatMap(([key, inner]): [string, unknown][] => {
     const path = prefix + key
     if (path === 'versions') return []
     if (path === 'grid.variants') {
       const byName = Object.fromEntries((inner as { name: string }[]).map(variant => [variant.name, variant]))
-      return settings(byName, `${path}.`)
+      return settingValues(byName, `${path}.`)
     }
     if (typeof inner !== 'object' || inner === null || Array.isArray(inner)) return [[path, inner]]
-    return settings(inner, `${path}.`)
+    return settingValues(inner, `${path}.`)
   })
 }

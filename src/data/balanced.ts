@@ -10,7 +10,8 @@ import type { ImageSet } from './image-set.js'
 import type { ImageStream } from './image-stream.js'
 
 /** What is drawn equally often. */
-export type BalancedBy = 'class' | 'group'
+export const BALANCED_BY = ['class', 'group'] as const
+export type BalancedBy = (typeof BALANCED_BY)[number]
 
 /** How a stream is balanced. */
 export interface BalanceOptions extends WindowOptions {

@@ -35,3 +35,6 @@ const cropSides: Readonly<Record<CropName, number | undefined>> = {
   center148: 148,
   center108: 108,
 }
+
+/** What can be cut out of the middle of a photograph before it is resized. */
+export const CROPS = Object.keys(cropSides) as readonly CropName[]

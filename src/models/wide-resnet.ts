@@ -8,12 +8,14 @@ import { patchMoE } from '../layers/moe/patch-moe.js'
 import type { PatchMoEOptions } from '../layers/moe/patch-moe-options.js'
 import { relu } from '../layers/relu.js'
 import { residualAdd } from '../layers/residual-add.js'
+import { oneOf } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
 import { type ImageShape, isPositiveInteger, type Size2D, size2D } from '../shapes.js'
 import { checkRecipeMarks, type RecipeMarks } from './recipe-marks.js'
 
 /** How the last block of a wide residual network becomes a mixture of experts. */
-export type WideResNetVariant = 'sparse' | 'drop-in' | 'authors'
+export const WIDE_RESNET_VARIANTS = ['sparse', 'drop-in', 'authors'] as const
+export type WideResNetVariant = (typeof WIDE_RESNET_VARIANTS)[number]
 
 /** The mixture that takes the place of the last convolution. */
 export interface WideResNetPMoEOptions
@@ -318,19 +320,15 @@ function planOf(options: WideResNetOptions): Plan {
 }
 
 function mixtureOf(
-  { pmoe, variant = pmoe ? 'sparse' : undefined }: WideResNetOptions,
+  { pmoe, variant: asked }: WideResNetOptions,
   inputShape: ImageShape,
   filters: number,
 ): Mixture | undefined {
   if (!pmoe) {
-    if (variant === undefined) return undefined
-    throw new RangeError(`wideResNet: variant must be left out without pmoe, got ${JSON.stringify(variant)}`)
+    if (asked === undefined) return undefined
+    throw new RangeError(`wideResNet: variant must be left out without pmoe, got ${JSON.stringify(asked)}`)
   }
-  if (variant !== 'sparse' && variant !== 'drop-in' && variant !== 'authors') {
-    throw new RangeError(
-      `wideResNet: variant must be 'sparse', 'drop-in' or 'authors', got ${JSON.stringify(variant)}`,
-    )
-  }
+  const variant = oneOf(WIDE_RESNET_VARIANTS, asked ?? 'sparse', 'wideResNet: variant')
   if (variant === 'authors') refuseSparseOptions(pmoe)
   const patchSize = checkedPatches(pmoe, inputShape)
   requirePositiveInteger('pmoe.numExperts', pmoe.numExperts)

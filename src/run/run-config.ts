@@ -1,183 +1,94 @@
 import { z } from 'zod'
+import { runModels, sectionShape } from './setting.js'
+import { settings } from './settings.js'
 
-/** The names that settings of a run choose from. */
-export const configChoices = {
-  model: ['wrn', 'wrn-pmoe', 'two-layer', 'two-layer-pmoe', 'init'],
-  variant: ['sparse', 'drop-in', 'authors'],
-  border: ['zero', 'halo'],
-  gate: ['softmax-selected', 'softmax-all', 'uniform'],
-  gateScale: ['mean-one', 'none'],
-  head: ['new', 'keep'],
-  preActivation: ['none', 'relu', 'batch-norm-relu'],
-  normalizer: ['selected', 'all'],
-  optimizer: ['sgd', 'momentum', 'adam'],
-  bnStatistics: ['recomputed', 'moving'],
-  routerTraining: ['joint', 'separate'],
-  backend: ['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'],
-  precision: ['float32', 'bf16'],
-  memory: ['normal', 'low'],
-  crop: ['none', 'center178', 'center148', 'center108'],
-  balance: ['class', 'group'],
-} as const
-
-const positive = z.int().min(1)
-const size = z.union([positive, z.tuple([positive, positive])])
-const gate = z.enum(configChoices.gate)
-
-const mixture = z.strictObject({
-  numExperts: positive,
-  patchesPerExpert: positive,
-  patchSize: size,
-  kernelSize: size.exactOptional(),
-  border: z.enum(configChoices.border).exactOptional(),
-  gate: gate.exactOptional(),
-  gateScale: z.enum(configChoices.gateScale).exactOptional(),
-  preActivation: z.enum(configChoices.preActivation).exactOptional(),
-  useBias: z.boolean().exactOptional(),
-  routerTrainable: z.boolean().exactOptional(),
-})
+const shapes = {
+  run: sectionShape(settings, 'run'),
+  dataset: sectionShape(settings, 'dataset'),
+  training: sectionShape(settings, 'training'),
+  wideResNet: sectionShape(settings, 'wideResNet'),
+  wideResNetMixture: sectionShape(settings, 'wideResNetMixture'),
+  twoLayer: sectionShape(settings, 'twoLayer'),
+  initial: sectionShape(settings, 'initial'),
+  insertedMixture: sectionShape(settings, 'insertedMixture'),
+}
 
 const wideResNet = z.strictObject({
   kind: z.literal('wide-resnet'),
-  depth: positive,
-  widenFactor: positive,
-  batchNormMomentum: z.number().min(0).lt(1).exactOptional(),
-  oneLogit: z.boolean().exactOptional(),
-  variant: z.enum(configChoices.variant).exactOptional(),
-  pmoe: mixture.exactOptional(),
+  ...shapes.wideResNet,
+  pmoe: z.strictObject(shapes.wideResNetMixture).exactOptional(),
 })
 
-const twoLayer = z.strictObject({
-  kind: z.literal('two-layer'),
-  patchSize: positive,
-  numExperts: positive,
-  patchesPerExpert: positive,
-  hiddenUnits: positive,
-  gate,
-  normalizer: z.enum(configChoices.normalizer),
-  routerTrainable: z.boolean().exactOptional(),
-  oneLogit: z.boolean().exactOptional(),
-})
+const twoLayer = z.strictObject({ kind: z.literal('two-layer'), ...shapes.twoLayer })
 
-/** A network that somebody has trained before. */
-const initial = z.strictObject({
+/** A network that somebody has trained before, as a run was asked for it. */
+const plannedInitial = z.strictObject({
   kind: z.literal('init'),
-  /** Folder of the run or the model that it comes from; the run folder keeps what it started as. */
-  from: z.string().min(1),
-  /** Whether its head starts anew, where that was asked for; else its classes decide. */
-  head: z.enum(configChoices.head).exactOptional(),
-  /** The mixture that took the place of a convolution. */
+  ...shapes.initial,
   insert: z
     .strictObject({
-      layer: z.string().min(1).exactOptional(),
-      numExperts: positive,
-      patchesPerExpert: positive.exactOptional(),
-      patchSize: size.exactOptional(),
-      border: z.enum(configChoices.border).exactOptional(),
-      gate: gate.exactOptional(),
-      gateScale: z.enum(configChoices.gateScale).exactOptional(),
+      ...shapes.insertedMixture,
+      numExperts: shapes.insertedMixture.numExperts.exactOptional(),
     })
     .exactOptional(),
 })
 
-const training = z.strictObject({
-  epochs: positive,
-  batchSize: positive,
-  optimizer: z.enum(configChoices.optimizer),
-  learningRate: z.number().positive(),
-  momentum: z.number().min(0).lt(1).exactOptional(),
-  bnStatistics: z.enum(configChoices.bnStatistics),
-  /** Routers with the experts, or before them and then frozen; joint where it is not set. */
-  routerTraining: z.enum(configChoices.routerTraining).exactOptional(),
-  routerEpochs: positive.exactOptional(),
-  routerBatchSize: positive.exactOptional(),
-  routerLearningRate: z.number().positive().exactOptional(),
-  /** Measures with each evaluation where the experts look. */
-  routingMetrics: z.boolean().exactOptional(),
-  earlyStop: positive.exactOptional(),
-  checkpointSteps: positive.exactOptional(),
-  /** Names or paths of layers that are not trained. */
-  freeze: z.array(z.string().min(1)).min(1).exactOptional(),
-  /** Learning rates of some layers. */
-  layerRates: z
-    .array(z.strictObject({ pattern: z.string().min(1), learningRate: z.number().positive() }))
-    .min(1)
-    .exactOptional(),
-  /** How the patches that experts keep become fewer from epoch to epoch. */
-  annealPatches: z.strictObject({ from: positive, to: positive, epochs: positive }).exactOptional(),
+/** A network that somebody has trained before. */
+const initial = plannedInitial.extend({
+  /** The mixture that took the place of a convolution. */
+  insert: z.strictObject(shapes.insertedMixture).exactOptional(),
 })
 
-const theory = z.strictObject({
-  numClasses: positive.exactOptional(),
-  patchSide: positive.exactOptional(),
-  patternSets: positive.exactOptional(),
-  deltaD: z.number().exactOptional(),
-  deltaR: z.number().exactOptional(),
-  radius: z.number().exactOptional(),
-  lStar: positive.exactOptional(),
+const dataset = z.strictObject({
+  name: z.string().min(1),
+  /** Folder of the user's files; null for the samples of the package. */
+  data: z.string().min(1).nullable(),
+  ...shapes.dataset,
 })
 
-const classNumbers = z.array(z.int().min(0)).min(1)
+const name = z.enum(runModels)
 
-const unreadableShare = z.templateLiteral([z.number().min(0).max(100), '%'])
-
-/** What some datasets can be told; every one of them is an option of `DatasetOptions`, or of the stream of batches. */
-const datasetSettings = {
-  imageSize: z.tuple([positive, positive]).exactOptional(),
-  crop: z.enum(configChoices.crop).exactOptional(),
-  /** The sample value that becomes 255, of images of more than 8 bits. */
-  whiteLevel: z.number().positive().exactOptional(),
-  /** Images that may be unreadable and are then left out: a number, or a share of all. */
-  maxUnreadable: z.union([z.int().min(0), unreadableShare]).exactOptional(),
-  gridSide: positive.exactOptional(),
-  targets: classNumbers.exactOptional(),
-  distractors: classNumbers.exactOptional(),
-  /** Folder of the images that lie behind others. */
-  backgrounds: z.string().min(1).exactOptional(),
-  theory: theory.exactOptional(),
-  /** Mirrors training images at random. */
-  flip: z.boolean().exactOptional(),
-  /** Pads training images by so many pixels and cuts a window out of them at random. */
-  padCrop: positive.exactOptional(),
-  balance: z.enum(configChoices.balance).exactOptional(),
-}
-
-/** What `config.json` of a run folder must hold. */
-export const runConfigSchema = z.strictObject({
-  dataset: z.strictObject({
-    name: z.string().min(1),
-    /** Folder of the user's files; null for the samples of the package. */
-    data: z.string().min(1).nullable(),
-    /** Training images; null for all there are. */
-    samples: positive.nullable(),
-    /** Test images; null for the dataset's own number. */
-    testSamples: positive.nullable(),
-    classNames: z.array(z.string()).min(2),
-    groupNames: z.array(z.string()).min(2).exactOptional(),
-    ...datasetSettings,
-  }),
-  model: z.strictObject({
-    name: z.enum(configChoices.model),
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, initial]),
-  }),
-  training,
-  /** Initial weights, the order of the images, and composed images are drawn from it. */
-  seed: z.int(),
-  backend: z.enum(configChoices.backend),
-  precision: z.enum(configChoices.precision).default('float32'),
-  memory: z.enum(configChoices.memory).default('normal'),
+const common = {
+  training: z.strictObject(shapes.training),
+  ...shapes.run,
   versions: z.strictObject({
     patchMoe: z.string(),
     tfjs: z.string(),
     node: z.string(),
     tensorflow: z.string().exactOptional(),
   }),
+}
+
+/** What a run is asked to be, before its images are known. */
+const plannedRunSchema = z.strictObject({
+  dataset,
+  model: z.strictObject({
+    name,
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, plannedInitial]),
+  }),
+  ...common,
+})
+
+/** What `config.json` of a run folder must hold. */
+const runConfigSchema = z.strictObject({
+  dataset: dataset.extend({
+    classNames: z.array(z.string()).min(2),
+    groupNames: z.array(z.string()).min(2).exactOptional(),
+  }),
+  model: z.strictObject({
+    name,
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, initial]),
+  }),
+  ...common,
 })
 
 type Immutable<T> = T extends object ? { readonly [Key in keyof T]: Immutable<T[Key]> } : T
 
 /** Everything that is needed to repeat a run. */
 export type RunConfig = Immutable<z.infer<typeof runConfigSchema>>
+
+/** What a run is asked to be: its configuration, before its images are known. */
+export type PlannedRun = Immutable<z.infer<typeof plannedRunSchema>>
 
 /** One setting in which two configurations differ; undefined where one of them lacks it. */
 export interface ConfigDifference {
@@ -205,8 +116,24 @@ export function parseRunConfig(text: string, path: string): RunConfig {
       },
     )
   }
-  return runConfig(json, path)
+  return checkedFile(json, path)
 }
+
+/** A configuration that another version wrote is read, or refused with the version. */
+function checkedFile(json: unknown, path: string): RunConfig {
+  try {
+    return runConfig(json, path)
+  } catch (error) {
+    const { data: writer } = written.safeParse(json)
+    if (!(error instanceof RangeError) || writer === undefined) throw error
+    throw new RangeError(`${error.message} (written by patch-moe ${writer.versions.patchMoe})`, {
+      cause: error.cause,
+    })
+  }
+}
+
+/** What every version writes of itself. */
+const written = z.looseObject({ versions: z.looseObject({ patchMoe: z.string() }) })
 
 /**
  * Checks that a value is the configuration of a run.
@@ -215,18 +142,37 @@ export function parseRunConfig(text: string, path: string): RunConfig {
  * @throws RangeError naming every key that is wrong
  */
 export function runConfig(value: unknown, where: string): RunConfig {
-  const result = runConfigSchema.safeParse(value)
-  if (result.success) return result.data as RunConfig
+  return checked(runConfigSchema, value, where) as RunConfig
+}
+
+/**
+ * Checks that a value is what a run can be asked to be.
+ *
+ * @param where the caller, for errors
+ * @throws RangeError naming every key that is wrong
+ */
+export function plannedRun(value: unknown, where: string): PlannedRun {
+  return checked(plannedRunSchema, value, where) as PlannedRun
+}
+
+function checked<Schema extends z.ZodType>(schema: Schema, value: unknown, where: string): z.infer<Schema> {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
   const issues = result.error.issues.map(issue => `${issue.path.join('.') || 'the whole'}: ${issue.message}`)
   throw new RangeError(`${where}: must be the configuration of a run, got ${issues.join('; ')}`, {
     cause: result.error,
   })
 }
 
+/** The same run with another network. */
+export function withNetwork(run: PlannedRun, options: PlannedRun['model']['options']): PlannedRun {
+  return { ...run, model: { ...run.model, options } }
+}
+
 /** The settings in which two configurations differ, in the order of the first; versions do not count. */
 export function configDifferences(was: RunConfig, asked: RunConfig): ConfigDifference[] {
-  const before = new Map(settings(was))
-  const after = new Map(settings(asked))
+  const before = new Map(settingValues(was))
+  const after = new Map(settingValues(asked))
   const keys = new Set([...before.keys(), ...after.keys()])
   return [...keys].flatMap(key => {
     const difference = { key, was: before.get(key), asked: after.get(key) }
@@ -251,14 +197,14 @@ export const placeSettings: readonly string[] = [
  */
 export function configKey(config: RunConfig): string {
   const free = [lengthSetting, ...placeSettings]
-  return JSON.stringify(Object.fromEntries(settings(config).filter(([key]) => !free.includes(key))))
+  return JSON.stringify(Object.fromEntries(settingValues(config).filter(([key]) => !free.includes(key))))
 }
 
 /** Every setting with its path, `[training.epochs, 30]`; arrays are values. */
-function settings(config: object, prefix = ''): [string, unknown][] {
+function settingValues(config: object, prefix = ''): [string, unknown][] {
   return Object.entries(config).flatMap(([key, value]): [string, unknown][] => {
     if (prefix === '' && key === 'versions') return []
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return [[prefix + key, value]]
-    return settings(value, `${prefix}${key}.`)
+    return settingValues(value, `${prefix}${key}.`)
   })
 }

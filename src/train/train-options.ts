@@ -8,6 +8,13 @@ import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { LossOptions } from './loss.js'
 import type { OptimizerOptions } from './optimizer.js'
 
+/**
+ * What normalization layers use outside training: statistics estimated anew on training images before each evaluation
+ * and at the end, or the moving averages of training.
+ */
+export const BN_STATISTICS = ['recomputed', 'moving'] as const
+export type BnStatistics = (typeof BN_STATISTICS)[number]
+
 /** What is trained on, and how. */
 export interface TrainOptions extends LossOptions {
   readonly train: ImageSet | ImageStream
@@ -25,11 +32,8 @@ export interface TrainOptions extends LossOptions {
   readonly optimizer: OptimizerOptions
   /** Decides the orders of the epochs and the masks of dropout layers; weights have the model's own seed. */
   readonly seed: number
-  /**
-   * What normalization layers use outside training: statistics estimated anew on training images before each
-   * evaluation and at the end, or the moving averages of training. `recomputed` unless given.
-   */
-  readonly bnStatistics?: 'recomputed' | 'moving'
+  /** What normalization layers use outside training; `recomputed` unless given. */
+  readonly bnStatistics?: BnStatistics
   /** Ends the run when the loss (or accuracy) on `validation`, or without it on `test`, no longer gets better. */
   readonly earlyStop?: EarlyStopOptions
   /**
@@ -93,8 +97,8 @@ export function checkOptions(options: TrainOptions): void {
   }
   if (!Number.isFinite(options.seed)) throw new RangeError(`train: seed must be finite, got ${options.seed}`)
   const statistics = options.bnStatistics ?? 'recomputed'
-  if (statistics !== 'recomputed' && statistics !== 'moving') {
-    throw new RangeError(`train: bnStatistics must be recomputed or moving, got ${statistics as string}`)
+  if (!BN_STATISTICS.includes(statistics)) {
+    throw new RangeError(`train: bnStatistics must be ${BN_STATISTICS.join(' or ')}, got ${statistics}`)
   }
   const evaluated = options.test ?? options.validation
   if (options.routingMetrics && !evaluated) {

@@ -120,3 +120,14 @@ test('a configuration from before precision and memory were settings means the u
   const { precision: _, memory: __, ...older } = config
   expect(parseRunConfig(JSON.stringify(older), 'config.json')).toEqual(config)
 })
+
+test('a configuration of a version that has other settings is refused with that version', () => {
+  const { versions } = config
+  const newer = { ...config, sparsity: 2, versions: { ...versions, patchMoe: '7.1.0', rust: '9' } }
+  const { message } = errorOf(() => parseRunConfig(JSON.stringify(newer), 'runs/a/config.json'))
+  expect(message).toMatch(/^runs\/a\/config\.json: must be the configuration of a run, got /)
+  expect(message).toContain('"sparsity"')
+  expect(message).toMatch(/ \(written by patch-moe 7\.1\.0\)$/)
+  const nameless = { ...config, versions: {} }
+  expect(errorOf(() => parseRunConfig(JSON.stringify(nameless), 'c')).message).not.toContain('written by')
+})

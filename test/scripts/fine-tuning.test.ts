@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import type * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { trainSettings, withFlags } from '../../scripts/run/train-settings.js'
-import { annealing, layerPatterns, layerRate } from '../../scripts/terminal/option-values.js'
 import { fileSystem } from '../../src/files/model-files.js'
 import { PatchMoE } from '../../src/layers/moe/patch-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { runConfig } from '../../src/run/run-config.js'
 import { loadModelFolder } from '../../src/run/run-folder.js'
+import { settingPath } from '../../src/run/setting.js'
 import { useTestBackend } from '../backend-under-test.js'
 import type { Finished } from '../child-processes.js'
 import { callPmoe, jsonLines, runPmoe } from './run-pmoe.js'
@@ -215,14 +215,13 @@ test('every flag of init leads to a setting that the configuration knows', () =>
     training: { epochs: 1, batchSize: 1, optimizer: 'sgd', learningRate: 1, bnStatistics: 'moving' },
     ...{ seed: 1, backend: 'wasm', precision: 'float32', memory: 'normal', versions },
   }
-  for (const { option, path, value: meant } of trainSettings) {
+  for (const { option, name: key, setting, sets: meant } of trainSettings) {
     const name = option.attributeName()
-    const value = meant ?? values[name] ?? (path.init?.startsWith('model.') ? 3 : undefined)
-    if (value === undefined || path.init === undefined) continue
+    const path = settingPath(key, setting, 'init')
+    const value = meant ?? values[name] ?? (path?.[0] === 'model' ? 3 : undefined)
+    if (value === undefined || path === undefined) continue
     const config = runConfig(withFlags(base, 'init', { [name]: meant ? true : value }), 'test')
-    const found = path.init
-      .split('.')
-      .reduce<unknown>((inner, key) => Reflect.get(inner as object, key), config)
+    const found = path.reduce<unknown>((inner, part) => Reflect.get(inner as object, part), config)
     expect(found, name).toEqual(value)
   }
   expect(() => withFlags(base, 'init', { newHead: true, keepHead: true })).toThrow(
@@ -231,19 +230,4 @@ test('every flag of init leads to a setting that the configuration knows', () =>
   expect(() => withFlags(base, 'wrn', { newHead: true })).toThrow(
     'train: --new-head must be used with init, got model wrn',
   )
-})
-
-test('values of the flags', () => {
-  expect(layerPatterns('stem, group1_*')).toEqual(['stem', 'group1_*'])
-  expect(() => layerPatterns('stem,')).toThrow('It must be names of layers: stem,group1_*.')
-  expect(layerRate('a/b=0.05')).toEqual([{ pattern: 'a/b', learningRate: 0.05 }])
-  for (const text of ['a', '=1', 'a=', 'a=0', 'a=x']) {
-    expect(() => layerRate(text), text).toThrow('It must be layers and a rate above 0: patch_moe=0.05.')
-  }
-  expect(annealing('64:16:5')).toEqual({ from: 64, to: 16, epochs: 5 })
-  for (const text of ['64:16', '64:16:5:1', '64:16:', '8:16:1', '0:0:1', '8:4:1.5']) {
-    expect(() => annealing(text), text).toThrow(
-      'It must be FROM:TO:EPOCHS in whole numbers, FROM at least TO: 64:16:5.',
-    )
-  }
 })

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { trainSettings, withFlags } from '../../scripts/run/train-settings.js'
 import { modelNames, recipe } from '../../src/models/recipes.js'
 import { runConfig } from '../../src/run/run-config.js'
+import { settingPath } from '../../src/run/setting.js'
 
 describe('withFlags', () => {
   test('puts each flag where the model keeps the setting, and leaves the original alone', () => {
@@ -74,14 +75,13 @@ test.each(modelNames)('every flag of %s leads to a setting that the configuratio
     memory: 'normal',
     versions: { patchMoe: '0', tfjs: '0', node: '0' },
   }
-  for (const { option, path } of trainSettings) {
-    if (path[model] === undefined) continue
+  for (const { option, name: key, setting } of trainSettings) {
+    const path = settingPath(key, setting, model)
+    if (path === undefined) continue
     const name = option.attributeName()
     const value = samples[name] ?? 3
     const config = runConfig(withFlags(base, model, { [name]: value }), 'test')
-    const found = path[model]
-      .split('.')
-      .reduce<unknown>((inner, key) => Reflect.get(inner as object, key), config)
+    const found = path.reduce<unknown>((inner, key) => Reflect.get(inner as object, key), config)
     expect(found, name).toEqual(value)
   }
 })

@@ -42,9 +42,10 @@ export async function runDataList({ data, json }: DataListRequest): Promise<void
 
 async function findIn(folder: string): Promise<RecognisedFormat[]> {
   if (await isPrepared(folder)) {
-    const { dataset, train, test } = await readManifest(folder)
+    const { dataset, train, validation, test } = await readManifest(folder)
     const known = datasets.some(({ name }) => name === dataset)
-    const title = `${train.count} training and ${test.count} test images prepared of ${dataset}`
+    const others = validation ? `, ${validation.count} validation` : ''
+    const title = `${train.count} training${others} and ${test.count} test images prepared of ${dataset}`
     return [{ title, datasets: known ? [dataset] : [] }]
   }
   return recognise(dataFolder(folder))

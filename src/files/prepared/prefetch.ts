@@ -5,7 +5,7 @@ import type { BalancedBy } from '../../data/balanced.js'
 import { checkedPass } from '../../data/image-records.js'
 import type { ImageBatch } from '../../data/image-set.js'
 import type { ImageStream, StreamPass } from '../../data/image-stream.js'
-import { startWorker } from './worker.js'
+import { startWorker } from '../worker.js'
 
 /** How training images come out of a prepared folder. */
 export interface PreparedReading {

@@ -14,6 +14,9 @@ import { hostTurns } from '../host-turn.js'
 import { lossOf } from '../loss.js'
 import { checkFits, upload } from '../upload.js'
 
+/** When routers are trained: with the experts, or before them and then frozen. */
+export const ROUTER_TRAININGS = ['joint', 'separate'] as const
+
 /** How routers are trained before the experts. */
 export interface RouterTraining {
   /** Passes over the training images, at least 1. */

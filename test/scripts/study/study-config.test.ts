@@ -11,6 +11,7 @@ import {
 } from '../../../scripts/study/study-config.js'
 import { datasetEntry } from '../../../src/data/datasets/datasets.js'
 import { recipe } from '../../../src/models/recipes.js'
+import { modelsOf } from '../../../src/run/setting.js'
 import { smallStudy } from './small-study.js'
 
 describe('the experiments', () => {
@@ -22,7 +23,9 @@ describe('the experiments', () => {
         for (const variant of scale.variants ?? variants) {
           for (const name of Object.keys({ ...scale.flags, ...variant.flags })) {
             const setting = trainSettings.find(({ option }) => option.attributeName() === name)
-            expect(setting?.path[variant.model], `${experiment.name}: ${name}`).toBeDefined()
+            expect(setting && modelsOf(setting.setting), `${experiment.name}: ${name}`).toContain(
+              variant.model,
+            )
           }
           for (const dataset of [data.dataset, data.standIn.dataset]) {
             expect(datasetEntry(dataset).name).toBe(dataset)

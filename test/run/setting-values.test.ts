@@ -1,19 +1,24 @@
-import { InvalidArgumentError } from 'commander'
 import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import {
+  annealing,
+  choice,
   classNumbers,
   imageSize,
-  numberSettings,
+  imagesOrShare,
+  layerPatterns,
+  layerRates,
+  numbersByName,
   pixelSize,
   positiveInteger,
   positiveNumber,
   seedNumber,
   share,
-} from '../../scripts/terminal/option-values.js'
+} from '../../src/run/setting-values.js'
 
 describe.each([
   [
-    numberSettings('deltaD', 'lStar'),
+    numbersByName({ deltaD: z.number().exactOptional(), lStar: z.number().exactOptional() }),
     [
       ['deltaD=0.5', { deltaD: 0.5 }],
       ['lStar=6, deltaD=1e-1', { lStar: 6, deltaD: 0.1 }],
@@ -84,16 +89,47 @@ describe.each([
     ['4x', 'x2', '0x1', 'four', '', '3x1.5'],
     'It must be pixels: 4, or 4x2.',
   ],
-] as const)('%o', (parse, good, bad, message) => {
+  [
+    layerPatterns,
+    [['stem, group1_*', ['stem', 'group1_*']]],
+    ['stem,', ''],
+    'It must be names of layers: stem,group1_*.',
+  ],
+  [
+    layerRates,
+    [['a/b=0.05', [{ pattern: 'a/b', learningRate: 0.05 }]]],
+    ['a', '=1', 'a=', 'a=0', 'a=x', 'a=Infinity'],
+    'It must be layers and a rate above 0: patch_moe=0.05.',
+  ],
+  [
+    annealing,
+    [['64:16:5', { from: 64, to: 16, epochs: 5 }]],
+    ['64:16', '64:16:5:1', '64:16:', '8:16:1', '0:0:1', '8:4:1.5'],
+    'It must be FROM:TO:EPOCHS in whole numbers, FROM at least TO: 64:16:5.',
+  ],
+  [
+    imagesOrShare,
+    [
+      ['3', 3],
+      ['2.50%', '2.5%'],
+    ],
+    ['-1', '1.5', '101%', '%', ''],
+    'It must be a number of images or a share of them: 3, or 2%.',
+  ],
+  [choice(['sgd', 'adam']), [['adam', 'adam']], ['', 'Adam', 'lion'], 'It must be one of sgd, adam.'],
+] as const)('kind %#', (value, good, bad, message) => {
   test('reads what it allows', () => {
-    for (const [text, value] of good) expect(parse(text)).toEqual(value)
+    for (const [text, read] of good) {
+      expect(value.read(text)).toEqual(read)
+      expect(value.schema.parse(read)).toEqual(read)
+    }
   })
 
   test('refuses the rest, saying what it must be', () => {
-    for (const text of bad) expect(() => parse(text), text).toThrow(new InvalidArgumentError(message))
+    for (const text of bad) expect(() => value.read(text), text).toThrow(new RangeError(message))
   })
 })
 
 test('pixelSize refuses a third side', () => {
-  expect(() => pixelSize('1x2x3')).toThrow(new InvalidArgumentError('It must be pixels: 4, or 4x2.'))
+  expect(() => pixelSize.read('1x2x3')).toThrow(new RangeError('It must be pixels: 4, or 4x2.'))
 })

@@ -1,0 +1,211 @@
+import { resolve } from 'node:path'
+import { z } from 'zod'
+
+/** One kind of value that settings have: what it may be in a configuration, and how it is written after a flag. */
+export interface SettingValue<Schema extends z.ZodType = z.ZodType> {
+  /** What a configuration may hold. */
+  readonly schema: Schema
+  /** What can be written after a flag, in words: `a positive integer`. */
+  readonly form: string
+  /** The names that it is one of, where it is one of some. */
+  readonly choices?: readonly string[]
+  /** Whether a flag that is given again adds to a list. */
+  readonly repeats?: boolean
+  /**
+   * The value of what is written after a flag; absent for flags without a value, which set true.
+   *
+   * @throws RangeError `It must be ...` when it is no such value
+   */
+  read?(text: string): z.output<Schema>
+}
+
+/** A flag that is given or not. */
+export const given = { schema: z.boolean(), form: 'given or not' } as const satisfies SettingValue
+
+/** Any text but none. */
+export const text = {
+  schema: z.string().min(1),
+  form: 'a text',
+  read: String,
+} as const satisfies SettingValue
+
+/** A folder, as a path that is valid from any working directory. */
+export const folder = {
+  schema: z.string().min(1),
+  form: 'a path',
+  read: (written: string) => resolve(written),
+} as const satisfies SettingValue
+
+/** An integer of at least 1. */
+export const positiveInteger = numberValue(z.int().min(1), 'a positive integer')
+
+/** An integer of at least 0. */
+export const wholeNumber = numberValue(z.int().min(0), 'an integer of at least 0')
+
+/** A number above 0. */
+export const positiveNumber = numberValue(z.number().positive(), 'a number above 0')
+
+/** A number in [0, 1). */
+export const share = numberValue(z.number().min(0).lt(1), 'a number in [0, 1)')
+
+/** An integer in [0, 2^32). */
+export const seedNumber = numberValue(
+  z
+    .int()
+    .min(0)
+    .max(2 ** 32 - 1),
+  'an integer in [0, 2^32)',
+)
+
+/** A side or [height, width] in pixels: `4`, or `4x2`. */
+export const pixelSize = {
+  schema: z.union([positiveInteger.schema, z.tuple([positiveInteger.schema, positiveInteger.schema])]),
+  form: 'pixels: 4, or 4x2',
+  read: (written: string) => {
+    const [height, width] = sidesOf(written)
+    return width === undefined ? height : ([height, width] as [number, number])
+  },
+} as const satisfies SettingValue
+
+/** [height, width] in pixels: `64`, or `64x48`. */
+export const imageSize = {
+  schema: z.tuple([positiveInteger.schema, positiveInteger.schema]),
+  form: 'pixels: 64, or 64x48',
+  read: (written: string) => {
+    const [height, width = height] = sidesOf(written)
+    return [height, width] as [number, number]
+  },
+} as const satisfies SettingValue
+
+const imagesOrShareForm = 'a number of images or a share of them: 3, or 2%'
+
+/** A number of images, `3`, or a percentage of them, `2%`. */
+export const imagesOrShare = {
+  schema: z.union([wholeNumber.schema, z.templateLiteral([z.number().min(0).max(100), '%'])]),
+  form: imagesOrShareForm,
+  read: (written: string) => {
+    const isShare = /^\d+(\.\d+)?%$/.test(written)
+    if (isShare && Number.parseFloat(written) <= 100) return `${Number.parseFloat(written)}%` as const
+    if (/^\d+$/.test(written)) return Number(written)
+    throw refused(imagesOrShareForm)
+  },
+} as const satisfies SettingValue
+
+/** Class numbers, `0,1,8,9`. */
+export const classNumbers = {
+  schema: z.array(wholeNumber.schema).min(1),
+  form: 'class numbers: 0,1,8,9',
+  read: (written: string) => {
+    const numbers = written.split(',').map(numberIn)
+    if (numbers.every(value => wholeNumber.schema.safeParse(value).success)) return numbers
+    throw refused('class numbers: 0,1,8,9')
+  },
+} as const satisfies SettingValue
+
+/** Names or paths of layers, with `*` and `?`: `stem,group1_*`. */
+export const layerPatterns = {
+  schema: z.array(z.string().min(1)).min(1),
+  form: 'names of layers: stem,group1_*',
+  repeats: true,
+  read: (written: string) => {
+    const patterns = written.split(',').map(part => part.trim())
+    if (patterns.every(pattern => pattern !== '')) return patterns
+    throw refused('names of layers: stem,group1_*')
+  },
+} as const satisfies SettingValue
+
+/** Learning rates of some layers; `patch_moe=0.05` is a list of one. */
+export const layerRates = {
+  schema: z.array(z.strictObject({ pattern: z.string().min(1), learningRate: positiveNumber.schema })).min(1),
+  form: 'layers and a rate above 0: patch_moe=0.05',
+  repeats: true,
+  read: (written: string) => {
+    const at = written.lastIndexOf('=')
+    const pattern = written.slice(0, Math.max(at, 0)).trim()
+    const learningRate = numberIn(written.slice(at + 1))
+    if (pattern !== '' && positiveNumber.schema.safeParse(learningRate).success) {
+      return [{ pattern, learningRate }]
+    }
+    throw refused('layers and a rate above 0: patch_moe=0.05')
+  },
+} as const satisfies SettingValue
+
+const annealingForm = 'FROM:TO:EPOCHS in whole numbers, FROM at least TO: 64:16:5'
+
+const annealingNumbers = z.strictObject({
+  from: positiveInteger.schema,
+  to: positiveInteger.schema,
+  epochs: positiveInteger.schema,
+})
+
+/** How kept patches become fewer, `64:16:5`: from, to and the epochs that it takes. */
+export const annealing = {
+  schema: annealingNumbers,
+  form: annealingForm,
+  read: (written: string) => {
+    const [from, to, epochs, ...rest] = written.split(':').map(numberIn)
+    const { data } = annealingNumbers.safeParse({ from, to, epochs })
+    if (data && rest.length === 0 && data.to <= data.from) return data
+    throw refused(annealingForm)
+  },
+} as const satisfies SettingValue
+
+/** One of some names. */
+export function choice<const Name extends string>(names: readonly Name[]) {
+  return {
+    schema: z.enum(names),
+    form: names.join(', '),
+    choices: names,
+    read: (written: string) => {
+      const name = names.find(each => each === written)
+      if (name !== undefined) return name
+      throw refused(`one of ${names.join(', ')}`)
+    },
+  } satisfies SettingValue
+}
+
+/** Numbers by name, `deltaD=0.5,lStar=6`. */
+export function numbersByName<Shape extends Readonly<Record<string, z.ZodType>>>(shape: Shape) {
+  const names = Object.keys(shape)
+  const form = `NAME=NUMBER,... of ${names.join(', ')}`
+  return {
+    schema: z.strictObject(shape),
+    form,
+    read: (written: string): z.output<z.ZodObject<Shape>> => {
+      const pairs = written.split(',').map((part): [string, number] => {
+        const [name = '', value = '', ...rest] = part.split('=').map(word => word.trim())
+        if (!names.includes(name) || rest.length > 0 || !Number.isFinite(numberIn(value))) throw refused(form)
+        return [name, Number(value)]
+      })
+      return Object.fromEntries(pairs) as z.output<z.ZodObject<Shape>>
+    },
+  }
+}
+
+function numberValue<Schema extends z.ZodType<number>>(schema: Schema, form: string) {
+  return {
+    schema,
+    form,
+    read: (written: string): z.output<Schema> => {
+      const { success, data } = schema.safeParse(numberIn(written))
+      if (success) return data
+      throw refused(form)
+    },
+  }
+}
+
+/** The number that is written; NaN where none is. */
+function numberIn(written: string): number {
+  return written.trim() === '' ? Number.NaN : Number(written)
+}
+
+function sidesOf(written: string): readonly [number, number?] {
+  const [height, width, ...rest] = written.split('x').map(numberIn)
+  const areSides = [height, width ?? height].every(side => positiveInteger.schema.safeParse(side).success)
+  if (height === undefined || rest.length > 0 || !areSides) throw refused('pixels: 4, or 4x2')
+  return width === undefined ? [height] : [height, width]
+}
+
+function refused(form: string): RangeError {
+  return new RangeError(`It must be ${form}.`)
+}

@@ -1,0 +1,153 @@
+import type { z } from 'zod'
+import { type ModelName, modelNames } from '../models/recipes.js'
+import type { SettingValue } from './setting-values.js'
+
+/** The models that a run trains: networks of the project, or one that was trained before. */
+export type RunModel = ModelName | 'init'
+
+/** Every model of a run, in the order in which help texts list them. */
+export const runModels: readonly RunModel[] = [...modelNames, 'init']
+
+/** A part of a run's configuration: its path there, and the models whose configurations have it. */
+interface Section {
+  readonly path: readonly string[]
+  readonly models: readonly RunModel[]
+}
+
+/** The parts of a run's configuration that hold settings. */
+export const sections = {
+  run: { path: [], models: runModels },
+  dataset: { path: ['dataset'], models: runModels },
+  training: { path: ['training'], models: runModels },
+  wideResNet: { path: ['model', 'options'], models: ['wrn', 'wrn-pmoe'] },
+  wideResNetMixture: { path: ['model', 'options', 'pmoe'], models: ['wrn-pmoe'] },
+  twoLayer: { path: ['model', 'options'], models: ['two-layer', 'two-layer-pmoe'] },
+  initial: { path: ['model', 'options'], models: ['init'] },
+  insertedMixture: { path: ['model', 'options', 'insert'], models: ['init'] },
+} as const satisfies Readonly<Record<string, Section>>
+
+/** A part of a run's configuration. */
+export type SectionName = keyof typeof sections
+
+/** How a setting stands in one part of the configuration. */
+export interface Placement {
+  readonly presence: 'required' | 'optional'
+  /** For `required`: what it is in configurations that were written before it was a setting. */
+  readonly ifMissing?: unknown
+  /** The models that have the flag; those of the part unless given. */
+  readonly models?: readonly RunModel[]
+  /** What it may be here, where that is not all that its value may be. */
+  readonly schema?: z.ZodType
+}
+
+/** The configuration must have the setting here. */
+export const required = { presence: 'required' } as const
+
+/** The configuration may have the setting here. */
+export const optional = { presence: 'optional' } as const
+
+/** A flag without a value, one of several that give a setting different values. */
+export interface Switch {
+  readonly flag: string
+  readonly sets: string
+  readonly help: string
+  readonly byDefault?: string
+}
+
+/** One setting of a run: declared here, and nowhere else. */
+export interface Setting {
+  /** As help shows it, `--lr <rate>`; without one, recipes alone decide it. */
+  readonly flag?: string
+  /** Flags without a value, in the place of `flag`. */
+  readonly switches?: readonly Switch[]
+  /** What it is, as a part of a sentence. */
+  readonly help: string
+  /** What it is unless given, in words; otherwise the recipe of the dataset and the model says it. */
+  readonly byDefault?: string
+  readonly value: SettingValue
+  /** Where it stands in the configuration under its name; nowhere for what chooses the recipe. */
+  readonly in: Partial<Readonly<Record<SectionName, Placement>>>
+}
+
+/** Settings by the names that they have in a configuration. */
+export type Settings = Readonly<Record<string, Setting>>
+
+type NamesIn<Table, Name extends SectionName> = {
+  [Key in keyof Table]: Table[Key] extends { readonly in: { readonly [Part in Name]: Placement } }
+    ? Key
+    : never
+}[keyof Table]
+
+type PlacementIn<Of, Name extends SectionName> = Of extends {
+  readonly in: { readonly [Part in Name]: infer Found }
+}
+  ? Found
+  : never
+
+type SchemaIn<Of, Name extends SectionName> =
+  PlacementIn<Of, Name> extends {
+    readonly schema: infer Own extends z.ZodType
+  }
+    ? Own
+    : Of extends { readonly value: { readonly schema: infer Usual extends z.ZodType } }
+      ? Usual
+      : never
+
+type FieldIn<Of, Name extends SectionName> =
+  PlacementIn<Of, Name> extends { readonly presence: 'optional' }
+    ? z.ZodExactOptional<SchemaIn<Of, Name>>
+    : PlacementIn<Of, Name> extends { readonly ifMissing: unknown }
+      ? z.ZodDefault<SchemaIn<Of, Name>>
+      : SchemaIn<Of, Name>
+
+/** The schemas of the settings of a table that stand in one part of the configuration. */
+export type SectionShape<Table, Name extends SectionName> = {
+  [Key in NamesIn<Table, Name>]: FieldIn<Table[Key], Name>
+}
+
+/** The schemas of the settings that stand in one part of the configuration, in the order of the table. */
+export function sectionShape<Table extends Settings, Name extends SectionName>(
+  table: Table,
+  section: Name,
+): SectionShape<Table, Name> {
+  const fields = Object.entries(table).flatMap(([name, setting]) => {
+    const placement = setting.in[section]
+    return placement ? [[name, field(setting, placement)]] : []
+  })
+  return Object.fromEntries(fields) as SectionShape<Table, Name>
+}
+
+function field({ value }: Setting, { presence, ifMissing, schema = value.schema }: Placement): z.ZodType {
+  if (presence === 'optional') return schema.exactOptional()
+  return ifMissing === undefined ? schema : schema.default(ifMissing)
+}
+
+/** Where a setting stands in the configuration of a model, `[training, epochs]`; undefined where it has none. */
+export function settingPath(name: string, setting: Setting, model: RunModel): readonly string[] | undefined {
+  const section = sectionsOf(setting).find(({ models }) => models.includes(model))
+  return section && [...section.path, name]
+}
+
+/** Everywhere that a setting stands in the configuration of some model. */
+export function settingPaths(name: string, setting: Setting): readonly (readonly string[])[] {
+  const paths = sectionsOf(setting).map(({ path }) => [...path, name])
+  const keys = paths.map(path => path.join('.'))
+  return paths.filter((_, i) => keys.indexOf(keys[i] ?? '') === i)
+}
+
+/** The models that have the flag of a setting. */
+export function modelsOf(setting: Setting): readonly RunModel[] {
+  return runModels.filter(model => sectionsOf(setting).some(({ models }) => models.includes(model)))
+}
+
+function sectionsOf(setting: Setting): readonly Section[] {
+  return (Object.keys(setting.in) as SectionName[]).map(name => {
+    const { path, models } = sections[name]
+    return { path, models: setting.in[name]?.models ?? models }
+  })
+}
+
+/** The name of a flag without what stands for its value: `--lr`. */
+export function flagName(flag: string): string {
+  return flag.split(' ')[0] ?? flag
+}

@@ -1,0 +1,34 @@
+import type { Settings } from './setting.js'
+import { backendChoices, computingSettings } from './settings/computing.js'
+import { batchSettings, dataChoices, imageSettings } from './settings/data.js'
+import { mixtureSettings } from './settings/mixture.js'
+import { networkChoices, networkSettings } from './settings/network.js'
+import { optimisationSettings } from './settings/optimisation.js'
+
+/** Settings under one heading of help and documentation. */
+export interface SettingGroup {
+  readonly heading: string
+  readonly settings: Settings
+}
+
+const data = { ...dataChoices, ...imageSettings, ...batchSettings }
+const network = { ...networkChoices, ...networkSettings }
+const run = { ...computingSettings, ...backendChoices }
+
+/** Every setting of a run by group, in the order of help and documentation. */
+export const settingGroups = {
+  data: { heading: 'Data', settings: data },
+  network: { heading: 'Network', settings: network },
+  mixture: { heading: 'Mixture of experts', settings: mixtureSettings },
+  optimisation: { heading: 'Optimisation', settings: optimisationSettings },
+  run: { heading: 'Run', settings: run },
+} as const satisfies Readonly<Record<string, SettingGroup>>
+
+/** Every setting of a run by its name in a configuration. */
+export const settings = {
+  ...data,
+  ...network,
+  ...mixtureSettings,
+  ...optimisationSettings,
+  ...run,
+}

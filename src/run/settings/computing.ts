@@ -1,0 +1,56 @@
+import type { BackendName } from '../../backend/choose.js'
+import { PRECISIONS } from '../../backend/precision.js'
+import { optional, required, type Settings } from '../setting.js'
+import { choice, positiveInteger, seedNumber } from '../setting-values.js'
+
+const backends = {
+  'tensorflow-gpu': true,
+  tensorflow: true,
+  wasm: true,
+  cpu: true,
+} as const satisfies Readonly<Record<BackendName, true>>
+
+/** What a run computes on. */
+export const backendNames = Object.keys(backends) as readonly BackendName[]
+
+/** The backend that a user asks for. */
+export const backendChoices = {
+  backend: {
+    flag: '--backend <name>',
+    help: 'what computes',
+    byDefault: 'auto, the fastest that loads',
+    value: choice(['auto', ...backendNames]),
+    in: { run: { ...required, models: [], schema: choice(backendNames).schema } },
+  },
+} as const satisfies Settings
+
+/** How a run computes, and what it keeps. */
+export const computingSettings = {
+  seed: {
+    flag: '--seed <number>',
+    help: 'seed of everything random',
+    byDefault: '1',
+    value: seedNumber,
+    in: { run: required },
+  },
+  precision: {
+    flag: '--precision <name>',
+    help: 'convolutions and feature maps: bf16 is faster on native TensorFlow where the processor has it',
+    byDefault: 'float32',
+    value: choice(PRECISIONS),
+    in: { run: { ...required, ifMissing: 'float32' } },
+  },
+  memory: {
+    flag: '--memory <name>',
+    help: 'low computes outputs of BatchNorm and ReLU again in the backward pass: less memory, some time',
+    byDefault: 'normal',
+    value: choice(['normal', 'low']),
+    in: { run: { ...required, ifMissing: 'normal' } },
+  },
+  checkpointSteps: {
+    flag: '--checkpoint-steps <steps>',
+    help: 'store the state this often within an epoch, besides its end',
+    value: positiveInteger,
+    in: { training: optional },
+  },
+} as const satisfies Settings

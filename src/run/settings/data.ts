@@ -1,0 +1,149 @@
+import { z } from 'zod'
+import { BALANCED_BY } from '../../data/balanced.js'
+import { datasets } from '../../data/datasets/datasets.js'
+import type { TheoryOptions } from '../../data/datasets/theory-patterns.js'
+import { CROPS } from '../../data/photo-decoding.js'
+import { optional, required, type Setting, type Settings } from '../setting.js'
+import {
+  choice,
+  classNumbers,
+  folder,
+  given,
+  imageSize,
+  imagesOrShare,
+  numbersByName,
+  positiveInteger,
+  positiveNumber,
+  text,
+} from '../setting-values.js'
+
+const inDataset = { dataset: optional } as const
+/** Null for all there are, or for the dataset's own number. */
+const countOrNull = { dataset: { ...required, schema: positiveInteger.schema.nullable() } } as const
+
+/** What a run is trained on. */
+export const dataChoices = {
+  dataset: {
+    flag: '--dataset <name>',
+    help: 'what to train on',
+    value: choice(datasets.map(({ name }) => name)),
+    in: {},
+  },
+  data: {
+    flag: '--data <folder>',
+    help: "folder of your own files, in the dataset's format",
+    value: text,
+    in: {},
+  },
+} as const satisfies Settings
+
+/** Which images a dataset has: what `pmoe data prepare` takes as well. */
+export const imageSettings = {
+  samples: {
+    flag: '--samples <count>',
+    help: 'training images',
+    value: positiveInteger,
+    in: countOrNull,
+  },
+  testSamples: {
+    flag: '--test-samples <count>',
+    help: 'test images',
+    value: positiveInteger,
+    in: countOrNull,
+  },
+  imageSize: {
+    flag: '--image-size <pixels>',
+    help: 'height and width of the images: 64, or 64x48',
+    value: imageSize,
+    in: inDataset,
+  },
+  crop: {
+    flag: '--crop <name>',
+    help: 'square cut out of faces before resizing',
+    value: choice(CROPS),
+    in: inDataset,
+  },
+  whiteLevel: {
+    flag: '--white-level <value>',
+    help: 'sample value that becomes white, of images of more than 8 bits: 4095',
+    byDefault: 'by each image',
+    value: positiveNumber,
+    in: inDataset,
+  },
+  maxUnreadable: {
+    flag: '--max-unreadable <images>',
+    help: 'images that may be unreadable and are left out: 3, or 2%',
+    byDefault: '1%, at least 1',
+    value: imagesOrShare,
+    in: inDataset,
+  },
+  gridSide: {
+    flag: '--grid-side <cells>',
+    help: 'cells on a side of a patch grid',
+    value: positiveInteger,
+    in: inDataset,
+  },
+  targets: {
+    flag: '--targets <classes>',
+    help: 'class numbers to be recognised: 0,1',
+    value: classNumbers,
+    in: inDataset,
+  },
+  distractors: {
+    flag: '--distractors <classes>',
+    help: 'class numbers of the other cells',
+    value: classNumbers,
+    in: inDataset,
+  },
+  backgrounds: {
+    flag: '--backgrounds <folder>',
+    help: 'images that lie behind the others',
+    value: folder,
+    in: inDataset,
+  },
+  theory: theory(),
+} as const satisfies Settings
+
+/** How images come in batches: of prepared images as of others. */
+export const batchSettings = {
+  flip: {
+    flag: '--flip',
+    help: 'mirror training images at random',
+    value: given,
+    in: inDataset,
+  },
+  padCrop: {
+    flag: '--pad-crop <pixels>',
+    help: 'pad training images and cut at random',
+    value: positiveInteger,
+    in: inDataset,
+  },
+  balance: {
+    flag: '--balance <by>',
+    help: 'draw classes or groups equally often',
+    value: choice(BALANCED_BY),
+    in: inDataset,
+  },
+} as const satisfies Settings
+
+function theory() {
+  const positive = positiveInteger.schema.exactOptional()
+  const number = z.number().exactOptional()
+  const geometry = {
+    numClasses: positive,
+    patchSide: positive,
+    patternSets: positive,
+    deltaD: number,
+    deltaR: number,
+    radius: number,
+    lStar: positive,
+  } as const satisfies Readonly<Record<keyof TheoryOptions, z.ZodType>>
+  return {
+    flag: '--theory <settings>',
+    help:
+      'geometry of drawn patterns: deltaD=0.5,lStar=6 ' +
+      '(also numClasses, patchSide, patternSets, deltaR, radius)',
+    value: numbersByName(geometry),
+    in: inDataset,
+  } as const satisfies Setting
+}

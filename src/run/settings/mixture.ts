@@ -1,0 +1,143 @@
+import { BORDERS } from '../../layers/moe/experts/expert-convolution.js'
+import { PRE_ACTIVATIONS } from '../../layers/moe/experts/pre-activation.js'
+import { GATE_SCALES, GATES } from '../../layers/moe/routing.js'
+import { NORMALIZERS } from '../../layers/moe/two-layer-experts.js'
+import { WIDE_RESNET_VARIANTS } from '../../models/wide-resnet.js'
+import { ROUTER_TRAININGS } from '../../train/routing/routers.js'
+import { optional, required, type Settings } from '../setting.js'
+import {
+  annealing,
+  choice,
+  given,
+  pixelSize,
+  positiveInteger,
+  positiveNumber,
+  text,
+} from '../setting-values.js'
+
+/** A two-layer model's options have numbers of its mixture as well where it is a CNN: they have no flag there. */
+const twoLayerMixture = { ...required, models: ['two-layer-pmoe'] } as const
+const separateRouters = { training: { ...optional, models: ['two-layer-pmoe'] } } as const
+
+/** What the mixture of a network is, and how its routers are trained. */
+export const mixtureSettings = {
+  numExperts: {
+    flag: '--experts <count>',
+    help: 'number of experts',
+    value: positiveInteger,
+    in: { wideResNetMixture: required, twoLayer: twoLayerMixture, insertedMixture: required },
+  },
+  patchesPerExpert: {
+    flag: '--patches-per-expert <count>',
+    help: 'patches that each expert keeps',
+    value: positiveInteger,
+    in: { wideResNetMixture: required, twoLayer: twoLayerMixture, insertedMixture: optional },
+  },
+  patchSize: {
+    flag: '--patch-size <pixels>',
+    help: 'side of a patch (4 or 4x2): of the last map in wrn-pmoe, of the image in two-layer models',
+    value: pixelSize,
+    in: {
+      wideResNetMixture: required,
+      twoLayer: { ...required, schema: positiveInteger.schema },
+      insertedMixture: optional,
+    },
+  },
+  variant: {
+    flag: '--variant <name>',
+    help: 'how the last block of wrn-pmoe becomes a mixture',
+    value: choice(WIDE_RESNET_VARIANTS),
+    in: { wideResNet: { ...optional, models: ['wrn-pmoe'] } },
+  },
+  layer: {
+    flag: '--layer <path>',
+    help: 'convolution of --init that becomes a mixture',
+    byDefault: 'the last that fits; pmoe plan lists all',
+    value: text,
+    in: { insertedMixture: optional },
+  },
+  kernelSize: {
+    flag: '--kernel-size <pixels>',
+    help: "side of an expert's kernel, odd",
+    value: positiveInteger,
+    in: { wideResNetMixture: { ...optional, schema: pixelSize.schema } },
+  },
+  border: {
+    flag: '--border <name>',
+    help: 'what an expert sees past its patch',
+    value: choice(BORDERS),
+    in: { wideResNetMixture: optional, insertedMixture: optional },
+  },
+  gate: {
+    flag: '--gate <name>',
+    help: 'how gates follow from scores',
+    value: choice(GATES),
+    in: { wideResNetMixture: optional, twoLayer: twoLayerMixture, insertedMixture: optional },
+  },
+  gateScale: {
+    flag: '--gate-scale <name>',
+    help: 'how gates are scaled',
+    value: choice(GATE_SCALES),
+    in: { wideResNetMixture: optional, insertedMixture: optional },
+  },
+  normalizer: {
+    help: "what divides the experts' sum: their kept patches, or all patches",
+    value: choice(NORMALIZERS),
+    in: { twoLayer: required },
+  },
+  preActivation: {
+    help: 'what an expert does to its kept patches before its convolution',
+    value: choice(PRE_ACTIVATIONS),
+    in: { wideResNetMixture: optional },
+  },
+  useBias: {
+    help: 'whether experts add a bias',
+    value: given,
+    in: { wideResNetMixture: optional },
+  },
+  routerTrainable: {
+    help: 'whether routers are trained with the experts',
+    value: given,
+    in: { wideResNetMixture: optional, twoLayer: optional },
+  },
+  annealPatches: {
+    flag: '--anneal-patches <from:to:epochs>',
+    help: 'have each expert keep fewer patches from epoch to epoch: 64:16:5',
+    value: annealing,
+    in: { training: { ...optional, models: ['wrn-pmoe', 'init'] } },
+  },
+  routerTraining: {
+    flag: '--router-training <mode>',
+    help: 'routers with the experts, or before them and then frozen, one for each class',
+    byDefault: 'joint',
+    value: choice(ROUTER_TRAININGS),
+    in: separateRouters,
+  },
+  routerEpochs: {
+    flag: '--router-epochs <count>',
+    help: 'passes that separate routers get',
+    byDefault: '100',
+    value: positiveInteger,
+    in: separateRouters,
+  },
+  routerBatchSize: {
+    flag: '--router-batch-size <images>',
+    help: 'images of two classes a step of them',
+    byDefault: 'that of the experts',
+    value: positiveInteger,
+    in: separateRouters,
+  },
+  routerLearningRate: {
+    flag: '--router-lr <rate>',
+    help: 'their learning rate',
+    byDefault: 'that of the experts',
+    value: positiveNumber,
+    in: separateRouters,
+  },
+  routingMetrics: {
+    flag: '--routing-metrics',
+    help: 'measure after each epoch where the experts look on the test images',
+    value: given,
+    in: { training: { ...optional, models: ['wrn-pmoe', 'two-layer-pmoe'] } },
+  },
+} as const satisfies Settings

@@ -1,0 +1,70 @@
+import { optional, required, runModels, type Settings } from '../setting.js'
+import { choice, folder, given, positiveInteger, share, text } from '../setting-values.js'
+
+/** Which network a run trains. */
+export const networkChoices = {
+  model: {
+    flag: '--model <name>',
+    help: 'network',
+    value: choice(runModels),
+    in: {},
+  },
+  init: {
+    flag: '--init <folder>',
+    help: 'train a network further: folder of a run, or of a saved tfjs LayersModel',
+    value: text,
+    in: {},
+  },
+} as const satisfies Settings
+
+/** What a network is made of, besides its mixture. */
+export const networkSettings = {
+  depth: {
+    flag: '--depth <layers>',
+    help: 'layers of a wide network, 6n+4',
+    value: positiveInteger,
+    in: { wideResNet: required },
+  },
+  widenFactor: {
+    flag: '--widen <factor>',
+    help: 'its groups have 16, 32 and 64 times this many channels',
+    value: positiveInteger,
+    in: { wideResNet: required },
+  },
+  batchNormMomentum: {
+    flag: '--bn-momentum <share>',
+    help: 'what moving averages of BatchNorm keep at a step',
+    value: share,
+    in: { wideResNet: optional },
+  },
+  oneLogit: {
+    help: 'two classes share one logit',
+    value: given,
+    in: { wideResNet: optional, twoLayer: optional },
+  },
+  hiddenUnits: {
+    flag: '--hidden-units <count>',
+    help: 'hidden units of all experts together',
+    value: positiveInteger,
+    in: { twoLayer: required },
+  },
+  from: {
+    help: 'folder of the run or the model that the network comes from; the run folder keeps what it started as',
+    value: folder,
+    in: { initial: required },
+  },
+  head: {
+    switches: [
+      { flag: '--new-head', sets: 'new', help: 'have the head of --init start anew' },
+      {
+        flag: '--keep-head',
+        sets: 'keep',
+        help: 'keep the head of --init',
+        byDefault: 'new where its classes are others',
+      },
+    ],
+    help: 'whether the head of --init starts anew',
+    value: choice(['new', 'keep']),
+    in: { initial: optional },
+  },
+} as const satisfies Settings

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { modelCost } from '../../src/models/cost.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
-import { median } from '../../src/statistics/quantile.js'
+import { median } from '../../src/statistics/descriptive.js'
 import type { Measured } from './cell-result.js'
 import type { Cell, Grid } from './cells.js'
 

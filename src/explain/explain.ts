@@ -10,33 +10,33 @@ import { lossOf } from '../train/loss.js'
 import { checkImageShape, upload } from '../train/upload.js'
 import { patchField, receptiveField } from './receptive-field.js'
 
-/** What a model says of one image, and what it says it from. */
+/** A model's prediction for one image, and the patches that it is made from. */
 export interface Explanation {
   /** Probability of every class. */
   readonly probabilities: Float32Array
   /** The class of the largest probability. */
   readonly predicted: number
-  /** What each expert kept; empty for a model that keeps every patch. */
+  /** The patches that each expert kept; empty for a model that keeps every patch. */
   readonly experts: readonly KeptPatches[]
   /**
    * For each patch of the grid, how much of the predicted class's probability is lost when the patch is removed;
-   * negative where it gains. Exactly 0 for patches that no expert kept. Only where it was asked for.
+   * negative where it gains. Exactly 0 for patches that no expert kept. Absent unless requested.
    */
   readonly sensitivity?: Float32Array
 }
 
-/** What a model says of some images. */
+/** A model's predictions for several images, and what they are made from. */
 export interface Explanations {
   readonly images: readonly Explanation[]
-  /** The grid of patches that experts choose from, [rows, columns]; none for a model that keeps every patch. */
+  /** The grid of patches that experts choose from, [rows, columns]; absent for a model that keeps every patch. */
   readonly grid?: Size2D
-  /** Pixels of the image that a patch is computed from, height and width, padding included; where it is known. */
+  /** Pixels of the image that a patch is computed from, height and width, padding included; absent where unknown. */
   readonly field?: Size2D
 }
 
 /** How a model is explained. */
 export interface ExplainOptions {
-  /** Whether to remove every kept patch in turn, one more prediction for each; true unless given. */
+  /** Whether to measure `sensitivity`, which takes one more prediction for each kept patch; true unless given. */
   readonly sensitivity?: boolean
   /** Images computed at a time; 32 unless given. */
   readonly batchSize?: number
@@ -52,9 +52,9 @@ const optionNames = {
 /**
  * Where the experts of a model look, and how much each kept patch counts.
  *
- * A patch is removed in the layer that routes: a PatchMoE's or PatchGate's output is set to 0 there, with the routing as
- * it was; a TwoLayerExperts' input is, which may change the routing. The experts of all routing layers of the same grid
- * count, in the order of the model, nested models included.
+ * A patch is removed in the layer that routes. There the output of a PatchMoE or PatchGate is set to 0, and the routing
+ * stays as it is; for a TwoLayerExperts the input is set to 0, which may change the routing. The result covers the experts
+ * of all routing layers with the same grid, in the order of the model, nested models included.
  *
  * @param images pixels 0..255, (count, height, width, channels), row-major
  * @param shape height, width and channels of every image
@@ -73,14 +73,14 @@ export async function explain(
   const pixels = shape[0] * shape[1] * shape[2]
   const explained: Explanation[] = []
   for (let first = 0; first < images.length; first += batchSize * pixels) {
-    const part = images.subarray(first, first + batchSize * pixels)
-    explained.push(...(await explainBatch(model, part, shape, routing)))
+    const batch = images.subarray(first, first + batchSize * pixels)
+    explained.push(...(await explainBatch(model, batch, shape, routing)))
   }
   if (routing && sensitivity) {
     for (const [i, explanation] of explained.entries()) {
       const image = images.subarray(i * pixels, (i + 1) * pixels)
-      const lost = await patchSensitivity(model, image, shape, routing, explanation, batchSize)
-      explained[i] = { ...explanation, sensitivity: lost }
+      const values = await patchSensitivity(model, image, shape, routing, explanation, batchSize)
+      explained[i] = { ...explanation, sensitivity: values }
     }
   }
   const field = routing && fieldOf(routing)
@@ -113,21 +113,21 @@ async function explainBatch(
   })
   const tables = await Promise.all([probabilities, ...routes].map(tensor => tensor.array()))
   tf.dispose([probabilities, ...routes])
-  const [rows, ...kept] = tables as [number[][], ...number[][][][]]
+  const [rows, ...routings] = tables as [number[][], ...number[][][][]]
   return rows.map((row, image) => ({
     probabilities: Float32Array.from(row),
     predicted: row.indexOf(Math.max(...row)),
-    experts: keptOf(kept, image),
+    experts: keptPatches(routings, image),
   }))
 }
 
-/** @param kept indices and gates, (B,K,L) each, of one layer after the other */
-function keptOf(kept: readonly number[][][][], image: number): KeptPatches[] {
+/** @param routings indices and gates, (B,K,L) each, of one layer after the other */
+function keptPatches(routings: readonly number[][][][], image: number): KeptPatches[] {
   const experts: KeptPatches[] = []
-  for (let table = 0; table < kept.length; table += 2) {
-    const [patches = [], gates = []] = [kept[table]?.[image], kept[table + 1]?.[image]]
-    patches.forEach((numbers, expert) => {
-      experts.push({ patches: numbers, gates: gates[expert] ?? [] })
+  for (let layer = 0; layer < routings.length; layer += 2) {
+    const [patches = [], gates = []] = [routings[layer]?.[image], routings[layer + 1]?.[image]]
+    patches.forEach((indices, expert) => {
+      experts.push({ patches: indices, gates: gates[expert] ?? [] })
     })
   }
   return experts
@@ -152,8 +152,8 @@ async function patchSensitivity(
       const logits = withIntercepted(
         layers,
         (x, compute, layer) => {
-          const keeps = keepMask(removed, grid, layer.patchSize)
-          return layer instanceof TwoLayerExperts ? compute(tf.mul(x, keeps)) : tf.mul(compute(x), keeps)
+          const mask = keepMask(removed, grid, layer.patchSize)
+          return layer instanceof TwoLayerExperts ? compute(tf.mul(x, mask)) : tf.mul(compute(x), mask)
         },
         () => classifier.logits(copies, false),
       )
@@ -168,7 +168,7 @@ async function patchSensitivity(
   return lost
 }
 
-/** (count, H, W, 1): for each removed patch a map that is 0 there and 1 elsewhere. */
+/** (count, H, W, 1): for each removed patch, a map that is 0 in the patch and 1 elsewhere. */
 function keepMask(removed: readonly number[], [rows, columns]: Size2D, [height, width]: Size2D): tf.Tensor4D {
   return tf.tidy(() => {
     const cells = tf.sub(1, tf.oneHot(tf.tensor1d([...removed], 'int32'), rows * columns))

@@ -12,20 +12,21 @@ export interface ReceptiveField {
 }
 
 /**
- * The receptive field of a tensor of a model: convolutions and poolings widen it, layers of single pixels keep it, and
- * where branches meet it is that of all of them.
+ * The receptive field of a tensor of a model. Convolutions and poolings widen it, layers that work on single pixels do not
+ * change it, and where branches meet it covers the fields of all branches.
  *
  * @param tensor symbolic, (batch, height, width, channels), computed from the model's one input
- * @returns undefined where a layer on the way mixes pixels in a way that is not known here, or is a nested model
+ * @returns undefined if a layer between the input and the tensor mixes pixels in a way that is not listed here, or is a
+ *   nested model
  */
 export function receptiveField(tensor: tfl.SymbolicTensor): ReceptiveField | undefined {
-  const known = new Map<number, ReceptiveField | undefined>()
-  const visit = (at: tfl.SymbolicTensor): ReceptiveField | undefined => {
-    if (known.has(at.id)) return known.get(at.id)
-    const inputs = at.sourceLayer.inboundNodes[at.nodeIndex]?.inputTensors ?? []
-    const isInput = at.sourceLayer.getClassName() === 'InputLayer'
-    const field = isInput ? { low: zero, high: zero, step: one } : through(at.sourceLayer, inputs, visit)
-    known.set(at.id, field)
+  const fields = new Map<number, ReceptiveField | undefined>()
+  const visit = ({ id, sourceLayer, nodeIndex }: tfl.SymbolicTensor): ReceptiveField | undefined => {
+    if (fields.has(id)) return fields.get(id)
+    const inputs = sourceLayer.inboundNodes[nodeIndex]?.inputTensors ?? []
+    const isInput = sourceLayer.getClassName() === 'InputLayer'
+    const field = isInput ? { low: zero, high: zero, step: one } : outputField(sourceLayer, inputs, visit)
+    fields.set(id, field)
     return field
   }
   return visit(tensor)
@@ -44,7 +45,7 @@ export function patchField({ low, high, step }: ReceptiveField, patch: Size2D): 
 const zero: Size2D = [0, 0]
 const one: Size2D = [1, 1]
 
-/** Layers that compute every pixel from the pixel at its place, and those that join such maps. */
+/** Layers that compute each pixel from the same pixel of their inputs. */
 const pointwise = new Set([
   ...['Activation', 'ReLU', 'LeakyReLU', 'PReLU', 'ELU', 'ThresholdedReLU', 'Softmax', 'BatchNormalization'],
   ...[
@@ -74,7 +75,7 @@ const windowed = new Set([
 
 type Visit = (tensor: tfl.SymbolicTensor) => ReceptiveField | undefined
 
-function through(
+function outputField(
   layer: tfl.layers.Layer,
   inputs: readonly tfl.SymbolicTensor[],
   visit: Visit,
@@ -99,7 +100,7 @@ function joined(fields: readonly ReceptiveField[]): ReceptiveField | undefined {
   }, fields[0])
 }
 
-/** Options that windows have; those of a PatchMoE are of stride 1 and 'same'. */
+/** Configuration of layers with windows. A PatchMoE has no strides and no padding: they are 1 and 'same'. */
 interface WindowConfig {
   readonly kernelSize?: Size2D
   readonly poolSize?: Size2D
@@ -122,9 +123,9 @@ function windowField(
     const reach = (size[axis] - 1) * dilation[axis]
     const pixels = input.shape[axis + 1] ?? 0
     const outputs = Math.ceil(pixels / strides[axis])
-    // TensorFlow's 'same': what is missing for that many outputs, the smaller half before.
-    const missing = isPadded ? Math.max(0, (outputs - 1) * strides[axis] + reach + 1 - pixels) : 0
-    const before = Math.floor(missing / 2)
+    // As in TensorFlow, 'same' adds the pixels that are missing for that many outputs, the smaller half before the map.
+    const padding = isPadded ? Math.max(0, (outputs - 1) * strides[axis] + reach + 1 - pixels) : 0
+    const before = Math.floor(padding / 2)
     return { low: low[axis] - before * step[axis], high: high[axis] + (reach - before) * step[axis] }
   }
   const [vertical, horizontal] = [side(0), side(1)]
@@ -138,6 +139,6 @@ function windowField(
 function shifted(layer: tfl.layers.Layer, { low, high, step }: ReceptiveField): ReceptiveField {
   const { padding } = layer.getConfig() as unknown as { padding: readonly (readonly number[])[] }
   const before: Size2D = [padding[0]?.[0] ?? 0, padding[1]?.[0] ?? 0]
-  const moved = (at: Size2D): Size2D => [at[0] - before[0] * step[0], at[1] - before[1] * step[1]]
+  const moved = (pixel: Size2D): Size2D => [pixel[0] - before[0] * step[0], pixel[1] - before[1] * step[1]]
   return { low: moved(low), high: moved(high), step }
 }

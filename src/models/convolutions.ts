@@ -13,7 +13,7 @@ export interface ModelConvolution {
   readonly map: readonly [height: number, width: number, channels: number]
   /** Numbers in its weights. */
   readonly parameters: number
-  /** Of one sample, forward, in all its places. */
+  /** Of one sample, forward, summed over all uses of the layer. */
   readonly multiplyAdds: number
   /** Why no PatchMoE can take its place; absent where one can. */
   readonly reason?: string
@@ -23,22 +23,22 @@ export interface ModelConvolution {
  * Lists the convolutions of a model that make maps, in the order of computation.
  *
  * A PatchMoE can stand where a Conv2D keeps the size of a map of several pixels: stride 1, no dilation, padding 'same'
- * (or a 1x1 kernel), an odd kernel, channels last, an activation of each channel by itself.
+ * (or a 1x1 kernel), an odd kernel, channels last, and an activation that does not mix channels.
  *
  * @param model a model of fixed image size; models within it are entered
  * @throws Error, RangeError as `modelCost`: for a model without shapes, or layers without a fixed size
  */
 export function convolutionsOf(model: tfl.LayersModel): readonly ModelConvolution[] {
   const layers = new Map(placedLayers(model).map(({ path, layer }) => [path, layer]))
-  const places = new Map<string, LayerCost[]>()
+  const costsByPath = new Map<string, LayerCost[]>()
   for (const cost of modelCost(model).layers) {
     if (!isConvolution(cost.className) && !wrapsConvolution(layers.get(cost.name))) continue
-    places.set(cost.name, [...(places.get(cost.name) ?? []), cost])
+    costsByPath.set(cost.name, [...(costsByPath.get(cost.name) ?? []), cost])
   }
-  return [...places].map(([path, costs]) => describe(path, layers.get(path) as tfl.layers.Layer, costs))
+  return [...costsByPath].map(([path, costs]) => describe(path, layers.get(path) as tfl.layers.Layer, costs))
 }
 
-/** What other convolutions than Conv2D do; by class name. */
+/** Why a convolution does not fit, by class name; undefined for Conv2D, which may fit. */
 const otherKinds: Readonly<Record<string, string | undefined>> = {
   Conv2D: undefined,
   DepthwiseConv2D: 'its filters see one channel each',
@@ -70,7 +70,7 @@ function describe(path: string, layer: tfl.layers.Layer, costs: readonly LayerCo
   }
 }
 
-/** What of a convolution's configuration decides; tfjs checks it when it is built. */
+/** The part of a convolution's configuration that decides whether it fits; tfjs has checked its values. */
 interface ConvolutionConfig {
   readonly kernelSize: readonly number[]
   readonly strides: readonly number[]

@@ -106,20 +106,20 @@ function countModel(
   prefix: string,
   tally: Tally,
 ): boolean[] {
-  const known = new Map<tfl.SymbolicTensor, boolean>(
+  const learnedInputs = new Map<tfl.SymbolicTensor, boolean>(
     model.inputs.map((input, i) => [input, learned[i] ?? false]),
   )
   const applications = new Map<tfl.layers.Layer, Map<number, readonly boolean[]>>()
   const visit = (tensor: tfl.SymbolicTensor): boolean => {
-    const given = known.get(tensor)
-    if (given !== undefined) return given
+    const learnedInput = learnedInputs.get(tensor)
+    if (learnedInput !== undefined) return learnedInput
     const layer = tensor.sourceLayer
-    const ofLayer = applications.get(layer) ?? new Map<number, readonly boolean[]>()
-    applications.set(layer, ofLayer)
-    let outputs = ofLayer.get(tensor.nodeIndex)
+    const byNode = applications.get(layer) ?? new Map<number, readonly boolean[]>()
+    applications.set(layer, byNode)
+    let outputs = byNode.get(tensor.nodeIndex)
     if (!outputs) {
       outputs = countApplication(layer, tensor, tensor.inputs.map(visit), prefix, tally)
-      ofLayer.set(tensor.nodeIndex, outputs)
+      byNode.set(tensor.nodeIndex, outputs)
     }
     return outputs[tensor.tensorIndex] ?? outputs[0] ?? false
   }
@@ -184,7 +184,7 @@ function shapeOf(weight: tfl.LayerVariable): number[] {
   return weight.shape.map(Number)
 }
 
-/** The sides of a tensor without its batch's. */
+/** The shape of a tensor without the batch. */
 function fixedShape(name: string, tensor: tfl.SymbolicTensor | undefined): readonly number[] {
   const sides = tensor?.shape.slice(1) ?? []
   if (!sides.every(isPositiveInteger)) {
@@ -197,43 +197,43 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0)
 }
 
-/** The products of a layer, and those of the dense layer that it stands for. */
+/** The products of a layer, and those of the dense layer that it replaces. */
 interface Work {
   readonly products: readonly Product[]
   readonly dense?: { readonly parameters: number; readonly products: readonly Product[] }
 }
 
-/** Shapes around a layer without the batch, checked when asked for. */
+/** The shapes of a layer's input and output without the batch; each is checked when it is called for. */
 interface Shapes {
   readonly input: () => readonly number[]
   readonly output: () => readonly number[]
 }
 
-type WorkRule = (layer: tfl.layers.Layer, shapes: Shapes) => Work
+type WorkCounter = (layer: tfl.layers.Layer, shapes: Shapes) => Work
 
 /** Every kernel number is used once for each position of the output. */
-const convolution: WorkRule = (layer, { output }) => {
+const convolution: WorkCounter = (layer, { output }) => {
   const kernel = requiredShape(layer, 'kernel')
   return {
     products: [product((elements(output()) / lastOf(kernel)) * elements(kernel), trains(layer, 'kernel'))],
   }
 }
 
-/** The same, for each position of the input. */
-const transposedConvolution: WorkRule = (layer, { input }) => {
+/** Every kernel number is used once for each position of the input. */
+const transposedConvolution: WorkCounter = (layer, { input }) => {
   const kernel = requiredShape(layer, 'kernel')
   return {
     products: [product((elements(input()) / lastOf(kernel)) * elements(kernel), trains(layer, 'kernel'))],
   }
 }
 
-/** Each output number takes one product for each tap. */
-const depthwiseConvolution: WorkRule = (layer, { output }) => {
+/** Each output number takes one product for each position in the kernel. */
+const depthwiseConvolution: WorkCounter = (layer, { output }) => {
   const [height = 1, width = 1] = requiredShape(layer, 'depthwise_kernel')
   return { products: [product(elements(output()) * height * width, trains(layer, 'depthwise_kernel'))] }
 }
 
-const separableConvolution: WorkRule = (layer, { output }) => {
+const separableConvolution: WorkCounter = (layer, { output }) => {
   const depthwise = requiredShape(layer, 'depthwise_kernel')
   const pointwise = requiredShape(layer, 'pointwise_kernel')
   const positions = elements(output()) / lastOf(pointwise)
@@ -249,10 +249,10 @@ const separableConvolution: WorkRule = (layer, { output }) => {
   }
 }
 
-const none: WorkRule = () => ({ products: [] })
+const noProducts: WorkCounter = () => ({ products: [] })
 
 /** Layers of tfjs with weights, by class name. */
-const workByClass: Readonly<Record<string, WorkRule>> = {
+const workByClass: Readonly<Record<string, WorkCounter>> = {
   Dense: convolution,
   Conv1D: convolution,
   Conv2D: convolution,
@@ -261,20 +261,20 @@ const workByClass: Readonly<Record<string, WorkRule>> = {
   Conv3DTranspose: transposedConvolution,
   DepthwiseConv2D: depthwiseConvolution,
   SeparableConv2D: separableConvolution,
-  BatchNormalization: none,
-  LayerNormalization: none,
-  PReLU: none,
-  Embedding: none,
+  BatchNormalization: noProducts,
+  LayerNormalization: noProducts,
+  PReLU: noProducts,
+  Embedding: noProducts,
 }
 
-/** @returns undefined for a layer that is not known */
+/** @returns undefined for a layer whose multiply-adds cannot be counted */
 function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
   if (layer instanceof PatchMoE) return patchMoEWork(layer, shapes.input())
   if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
   if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
   const className = layer.getClassName()
   if (Object.hasOwn(workByClass, className)) return workByClass[className]?.(layer, shapes)
-  return layer.weights.length === 0 && className !== 'Dot' ? none(layer, shapes) : undefined
+  return layer.weights.length === 0 && className !== 'Dot' ? noProducts(layer, shapes) : undefined
 }
 
 function patchMoEWork(layer: PatchMoE, map: readonly number[]): Work {
@@ -326,7 +326,7 @@ function denseWork(layer: PatchMoE | TwoLayerExperts, map: readonly number[]) {
 /** Weights of BatchNorm. */
 const NORMALIZERS: readonly string[] = ['gamma', 'beta', 'moving_mean', 'moving_variance']
 
-/** Scores of all patches; backward, of those that the gate depends on. */
+/** Forward, the scores of all patches; backward, only the scores that the gate depends on. */
 function routing(
   layer: PatchMoE | PatchGate | TwoLayerExperts,
   numExperts: number,

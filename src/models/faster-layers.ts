@@ -24,7 +24,7 @@ export function withFasterLayers(model: tfl.LayersModel): tfl.LayersModel {
   })
 }
 
-/** Whether every ReLU layer is max(x, 0), without a greatest value. */
+/** Whether every ReLU layer is max(x, 0), without a `maxValue`. */
 function reluIsPlain(model: tfl.LayersModel): boolean {
   return placedLayers(model).every(
     ({ layer }) => layer.getClassName() !== 'ReLU' || layer.getConfig().maxValue == null,

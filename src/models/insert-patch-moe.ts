@@ -28,7 +28,7 @@ export interface InsertPatchMoEOptions
   readonly patchesPerExpert?: number
   /** Seed of the router and of the images that are compared. Default 0. */
   readonly seed?: number
-  /** What the models are compared on, one tensor an input. Default two samples of uniform numbers in [0, 1). */
+  /** Inputs for comparing the models, one tensor per input. Default two samples of uniform numbers in [0, 1). */
   readonly sample?: tf.Tensor | tf.Tensor[]
 }
 
@@ -41,11 +41,11 @@ export interface InsertedPatchMoE {
   /** The convolution, and the mixture's costs. */
   readonly replaced: PlannedConvolution & { readonly mixture: PlannedMixture }
   /**
-   * Greatest difference of any output number to the old model's, on the sample, where every patch is kept, gates are
-   * uniform and borders true: rounding.
+   * Greatest difference between the outputs of the two models on the sample, while every patch is kept, gates are uniform
+   * and borders true: only rounding.
    */
   readonly difference: number
-  /** The same as the mixture was asked for: what fewer patches change before any training. */
+  /** The same with the mixture as requested: what fewer patches and other gates change before any training. */
   readonly change: number
   /** Greatest magnitude of the old model's output numbers on the sample. */
   readonly magnitude: number
@@ -70,7 +70,7 @@ const optionNames = {
 /** Share of the outputs' magnitude that rounding may take; deep networks amplify the last bits of their maps. */
 const TOLERANCE = 1e-3
 
-/** Root mean square of the router's start: its order of patches counts, and gates stay close to 1. */
+/** Root mean square of the router's first weights: they order the patches, and are so small that gates stay near 1. */
 const ROUTER_SIZE = 1e-5
 
 /**
@@ -78,19 +78,19 @@ const ROUTER_SIZE = 1e-5
  *
  * Expert s takes the filters [s F, (s+1) F) of the kernel, and their biases, activation, regularizers and constraints.
  * With L = N, uniform gates and true borders the new model computes what the old one does, to rounding; the function
- * runs both and reports the difference. Then L, gates and border become what was asked for: border 'halo' and gate
+ * runs both and reports the difference. Then L, gates and border become as requested: border 'halo' and gate
  * 'softmax-selected' with scale 'mean-one' unless given, so that gates start close to 1 and the routers learn. What
  * that changes on the sample is reported too.
  *
  * Unless `routerInitializer` is given, router s starts in the direction of its expert's mean response,
- * w_s ~ sum over taps and mean over filters of the kernel, with a root mean square of 1e-5: patches come first to
- * which the expert answers most.
+ * w_s ~ sum over taps and mean over filters of the kernel, with a root mean square of 1e-5: the patches that come first
+ * are those to which the expert responds most.
  *
  * Works for sequential, functional and nested models with any number of inputs and outputs. Layers shared within the
  * model stay shared, and a shared convolution becomes a shared mixture where its maps have one size.
  *
- * @throws RangeError when no convolution fits (the error lists each with its reason), the one asked for does not, an
- * option does not suit it, or a layer stands in two models
+ * @throws RangeError when no convolution fits (the error lists each with its reason), the requested one does not, an
+ * option does not suit it, or a layer belongs to two models
  * @throws Error when the model cannot be rebuilt, or the rebuilt one computes something else
  */
 export async function insertPatchMoE(
@@ -107,44 +107,52 @@ export async function insertPatchMoE(
     models.push(exact)
     const { difference, magnitude } = await compare(model, exact, sample.inputs)
     checkExact(difference, magnitude, path)
-    const asked = replacing(model, path, askedOptions(options, replaced.mixture))
-    models.push(asked)
-    const layer = placedLayers(asked).find(place => place.path === path)?.layer as PatchMoE
+    const requested = replacing(model, path, requestedOptions(options, replaced.mixture))
+    models.push(requested)
+    const layer = placedLayers(requested).find(placed => placed.path === path)?.layer as PatchMoE
     if (options.routerInitializer === undefined) startRouter(layer)
-    const { difference: change } = await compare(model, asked, sample.inputs)
+    const { difference: change } = await compare(model, requested, sample.inputs)
     models.pop()
-    return { model: asked, layer, replaced, difference, change, magnitude }
+    return { model: requested, layer, replaced, difference, change, magnitude }
   } finally {
     for (const unused of models) disposeModel(unused)
     sample.dispose()
   }
 }
 
-function chosenConvolution(
-  model: tfl.LayersModel,
-  options: InsertPatchMoEOptions,
-): PlannedConvolution & { readonly mixture: PlannedMixture } {
+function chosenConvolution(model: tfl.LayersModel, options: InsertPatchMoEOptions): PlannedReplacement {
   const { numExperts, patchSize } = options
   const plan = planPatchMoE(model, { numExperts, patchSize, patchesPerExpert: options.patchesPerExpert ?? 1 })
   const path = options.layer ?? plan.chosen
-  const found = plan.convolutions.find(convolution => convolution.path === path)
-  if (!found) throw new RangeError(missing(model, options.layer, plan))
-  if (!found.mixture) {
-    throw new RangeError(`${WHERE}: layer must be a convolution that fits, got ${path}: ${found.reason}`)
+  const convolution = plan.convolutions.find(planned => planned.path === path)
+  if (!convolution) throw new RangeError(noConvolution(model, options.layer, plan))
+  if (!convolution.mixture) {
+    throw new RangeError(
+      `${WHERE}: layer must be a convolution that fits, got ${path}: ${convolution.reason}`,
+    )
   }
-  if (options.patchesPerExpert !== undefined) return found as typeof found & { mixture: PlannedMixture }
-  const all = planPatchMoE(model, { numExperts, patchSize, patchesPerExpert: found.mixture.patches })
-  return all.convolutions.find(convolution => convolution.path === path) as typeof found & {
-    mixture: PlannedMixture
-  }
+  if (options.patchesPerExpert !== undefined) return convolution as PlannedReplacement
+  const everyPatch = planPatchMoE(model, {
+    numExperts,
+    patchSize,
+    patchesPerExpert: convolution.mixture.patches,
+  })
+  return everyPatch.convolutions.find(planned => planned.path === path) as PlannedReplacement
 }
 
-function missing(model: tfl.LayersModel, asked: string | undefined, { convolutions }: PatchMoEPlan): string {
+type PlannedReplacement = InsertedPatchMoE['replaced']
+
+/** The message for a model or a path without a convolution that fits. */
+function noConvolution(
+  model: tfl.LayersModel,
+  requested: string | undefined,
+  { convolutions }: PatchMoEPlan,
+): string {
   const list = convolutions.map(({ path, reason }) => `${path}${reason === undefined ? '' : `: ${reason}`}`)
-  const found = list.length === 0 ? 'no convolution' : list.join('; ')
-  return asked === undefined
-    ? `${WHERE}: model must have a convolution that fits, got ${model.name} with ${found}`
-    : `${WHERE}: layer must be a convolution of the model, got ${asked} (${model.name} has ${found})`
+  const available = list.length === 0 ? 'no convolution' : list.join('; ')
+  return requested === undefined
+    ? `${WHERE}: model must have a convolution that fits, got ${model.name} with ${available}`
+    : `${WHERE}: layer must be a convolution of the model, got ${requested} (${model.name} has ${available})`
 }
 
 type MixtureConfig = Pick<PatchMoEOptions, 'patchesPerExpert' | 'border' | 'gate' | 'gateScale'> & {
@@ -166,7 +174,10 @@ function exactOptions(options: InsertPatchMoEOptions, { patches }: PlannedMixtur
   }
 }
 
-function askedOptions(options: InsertPatchMoEOptions, { patchesPerExpert }: PlannedMixture): MixtureConfig {
+function requestedOptions(
+  options: InsertPatchMoEOptions,
+  { patchesPerExpert }: PlannedMixture,
+): MixtureConfig {
   const { border = 'halo', gate = 'softmax-selected', gateScale = 'mean-one' } = options
   const { routerInitializer, routerTrainable } = options
   return {
@@ -184,8 +195,8 @@ function common({ numExperts, patchSize, seed = 0 }: InsertPatchMoEOptions) {
   return { numExperts, patchSize: size2D(patchSize, `${WHERE}: patchSize`), seed: deriveSeed(seed, 'insert') }
 }
 
-/** The configuration of the convolution, as far as a mixture has it. */
-const KEPT = [
+/** Settings that a mixture takes over from the convolution. */
+const CONVOLUTION_SETTINGS = [
   'name',
   'trainable',
   'batchInputShape',
@@ -202,16 +213,18 @@ function replacing(
   options: RebuildOptions = {},
 ): tfl.LayersModel {
   const change: LayerChange = ({ config }) => {
-    const kept = KEPT.flatMap(key => (config[key] === undefined ? [] : [[key, config[key]] as const]))
+    const settings = CONVOLUTION_SETTINGS.flatMap(key =>
+      config[key] === undefined ? [] : [[key, config[key]] as const],
+    )
     return {
       className: PatchMoE.className,
-      config: { ...Object.fromEntries(kept), ...mixture } as unknown as tf.serialization.ConfigDict,
+      config: { ...Object.fromEntries(settings), ...mixture } as unknown as tf.serialization.ConfigDict,
     }
   }
   return rebuildModel(model, new Map([[path, change]]), WHERE, options)
 }
 
-/** Points every router at what its expert's filters answer to on average. */
+/** Starts every router in the direction of the mean of its expert's filters. */
 function startRouter(layer: PatchMoE): void {
   const { numExperts, patchSize } = layer
   const [router, kernel] = layer.weights as [tfl.LayerVariable, tfl.LayerVariable]
@@ -254,9 +267,9 @@ async function compare(
   inputs: tf.Tensor[],
 ): Promise<{ difference: number; magnitude: number }> {
   const numbers = tf.tidy(() => {
-    const [old, now] = [before, after].map(model => [model.predict(inputs)].flat() as tf.Tensor[])
+    const [old, changed] = [before, after].map(model => [model.predict(inputs)].flat() as tf.Tensor[])
     const differences = (old as tf.Tensor[]).map((output, i) =>
-      tf.max(tf.abs(tf.sub(output, (now as tf.Tensor[])[i] as tf.Tensor))),
+      tf.max(tf.abs(tf.sub(output, (changed as tf.Tensor[])[i] as tf.Tensor))),
     )
     const magnitudes = (old as tf.Tensor[]).map(output => tf.max(tf.abs(output)))
     return tf.stack([tf.max(tf.stack(differences)), tf.max(tf.stack(magnitudes))])

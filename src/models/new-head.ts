@@ -16,13 +16,13 @@ export interface NewHead {
 
 /**
  * Gives a trained classifier another number of outputs: its last layer with weights, a Dense or Conv2D, starts anew
- * (glorot-uniform, bias 0); everything else is kept. A Reshape behind it follows.
+ * (glorot-uniform, bias 0); everything else is kept. A Reshape behind it is adapted.
  *
  * @param model one output, (batch, outputs)
  * @param outputs of the new model, at least 1
  * @param seed of the new weights
  * @throws RangeError when the number is not a positive integer, the model has several outputs, or its last layer with
- * weights is another; Error as `rebuildModel`
+ * weights is of another class; Error as `rebuildModel`
  */
 export function withNewHead(model: tfl.LayersModel, outputs: number, seed: number): NewHead {
   if (!isPositiveInteger(outputs)) {

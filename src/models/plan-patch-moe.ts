@@ -23,7 +23,7 @@ const optionNames = {
   patchSize: true,
 } as const satisfies OptionNames<PatchMoEPlanOptions>
 
-/** What a convolution would be as a mixture. */
+/** The mixture that a convolution would become. */
 export interface PlannedMixture {
   readonly numExperts: number
   readonly patchSize: Size2D
@@ -32,11 +32,11 @@ export interface PlannedMixture {
   /** L, the patches that each expert keeps. */
   readonly patchesPerExpert: number
   readonly parameters: number
-  /** Of one sample, forward, in all its places. */
+  /** Of one sample, forward, summed over all uses of the layer. */
   readonly multiplyAdds: number
 }
 
-/** A convolution, and what becomes of it: the mixture, or the reason why there can be none. */
+/** A convolution, and the mixture that can take its place or the reason why none can. */
 export interface PlannedConvolution extends ModelConvolution {
   readonly mixture?: PlannedMixture
 }
@@ -48,13 +48,13 @@ export interface PatchMoEPlan {
   /** Path of the convolution that `insertPatchMoE` takes unless told otherwise: the last that has a mixture. */
   readonly chosen?: string
   /**
-   * Path of the convolution whose mixture saves most multiply-adds, of equals the last; absent where none saves any.
-   * What is lost of the accuracy is another matter: the last convolutions see the most of the image.
+   * Path of the convolution whose mixture saves most multiply-adds, the last one of several; absent where none saves any.
+   * This does not consider accuracy: the last convolutions see the most of the image.
    */
   readonly best?: string
-  /** Of the model as it is. */
+  /** Of the unchanged model. */
   readonly parameters: number
-  /** Of the model as it is: one sample, forward. */
+  /** Of the unchanged model: one sample, forward. */
   readonly multiplyAdds: number
 }
 
@@ -73,8 +73,9 @@ export function planPatchMoE(model: tfl.LayersModel, options: PatchMoEPlanOption
     throw new RangeError(`planPatchMoE: ${name} must be a positive integer, got ${value}`)
   }
   const layers = new Map(placedLayers(model).map(({ path, layer }) => [path, layer]))
-  const convolutions = convolutionsOf(model).map(found =>
-    planned(found, layers.get(found.path) as tfl.layers.Layer, { numExperts, patchesPerExpert, patchSize }),
+  const settings = { numExperts, patchesPerExpert, patchSize }
+  const convolutions = convolutionsOf(model).map(convolution =>
+    planned(convolution, layers.get(convolution.path) as tfl.layers.Layer, settings),
   )
   const chosen = convolutions.findLast(({ mixture }) => mixture)?.path
   const { parameters, multiplyAdds } = modelCost(model)
@@ -92,7 +93,7 @@ export function planPatchMoE(model: tfl.LayersModel, options: PatchMoEPlanOption
  * The share of a model's multiply-adds that the mixture in the place of a convolution saves; negative where it takes
  * more, 0 where there is none.
  *
- * @param multiplyAdds of the whole model as it is: one sample, forward
+ * @param multiplyAdds of the whole unchanged model: one sample, forward
  */
 export function savedShare(convolution: PlannedConvolution, multiplyAdds: number): number {
   const { mixture } = convolution
@@ -105,39 +106,43 @@ function bestOf(convolutions: readonly PlannedConvolution[], multiplyAdds: numbe
   return most > 0 ? convolutions[saved.lastIndexOf(most)]?.path : undefined
 }
 
-interface Wanted {
+interface MixtureSettings {
   readonly numExperts: number
   readonly patchesPerExpert: number | undefined
   readonly patchSize: Size2D
 }
 
-function planned(found: ModelConvolution, layer: tfl.layers.Layer, wanted: Wanted): PlannedConvolution {
-  if (found.reason !== undefined) return found
-  const { numExperts, patchSize } = wanted
-  const [height, width, filters] = found.map
+function planned(
+  convolution: ModelConvolution,
+  layer: tfl.layers.Layer,
+  settings: MixtureSettings,
+): PlannedConvolution {
+  if (convolution.reason !== undefined) return convolution
+  const { numExperts, patchSize } = settings
+  const [height, width, filters] = convolution.map
   if (height % patchSize[0] !== 0 || width % patchSize[1] !== 0) {
     const size = patchSize.join('x')
     return {
-      ...found,
-      reason: `patches of ${size} do not divide its map ${height}x${width} (${dividing(height, width)})`,
+      ...convolution,
+      reason: `patches of ${size} do not divide its map ${height}x${width} (${dividingSizes(height, width)})`,
     }
   }
   if (filters % numExperts !== 0) {
     return {
-      ...found,
+      ...convolution,
       reason: `${numExperts} experts do not divide its ${filters} filters (${divisors(filters)} do)`,
     }
   }
   const patches = (height / patchSize[0]) * (width / patchSize[1])
-  const patchesPerExpert = wanted.patchesPerExpert ?? Math.max(1, Math.round(patches / 4))
+  const patchesPerExpert = settings.patchesPerExpert ?? Math.max(1, Math.round(patches / 4))
   if (patchesPerExpert > patches) {
-    return { ...found, reason: `it has ${patches} patches, fewer than ${patchesPerExpert}` }
+    return { ...convolution, reason: `it has ${patches} patches, fewer than ${patchesPerExpert}` }
   }
   const mixture = { numExperts, patchSize, patches, patchesPerExpert }
-  return { ...found, mixture: { ...mixture, ...costOf(layer, found, mixture) } }
+  return { ...convolution, mixture: { ...mixture, ...costOf(layer, convolution, mixture) } }
 }
 
-/** Counts the layer itself, with weights of zeros. */
+/** Builds the mixture with weights of zeros, and counts it. */
 function costOf(
   layer: tfl.layers.Layer,
   { map, multiplyAdds }: ModelConvolution,
@@ -160,12 +165,12 @@ function costOf(
   const model = tfl.model({ inputs: input, outputs: experts.apply(input) as tfl.SymbolicTensor })
   const cost = modelCost(model)
   model.dispose()
-  const places = Math.round(multiplyAdds / (height * width * tf.util.sizeFromShape(kernel as number[])))
-  return { parameters: cost.parameters.total, multiplyAdds: cost.multiplyAdds.forward * places }
+  const numUses = Math.round(multiplyAdds / (height * width * tf.util.sizeFromShape(kernel as number[])))
+  return { parameters: cost.parameters.total, multiplyAdds: cost.multiplyAdds.forward * numUses }
 }
 
-/** Patch sizes that cut a map into several patches, for a sentence. */
-function dividing(height: number, width: number): string {
+/** The patch sizes that divide a map into several patches, with their verb: `1, 2, 4 do`. */
+function dividingSizes(height: number, width: number): string {
   const sizes: number[] = []
   for (let side = 1; side <= Math.min(height, width); side++) {
     if (height % side === 0 && width % side === 0 && side < Math.max(height, width)) sizes.push(side)

@@ -10,14 +10,14 @@ export interface SerializedLayer {
   readonly config: tf.serialization.ConfigDict
 }
 
-/** What becomes of a layer, from its class and configuration. */
+/** Gives the class and configuration of the new layer for those of the old one. */
 export type LayerChange = (layer: SerializedLayer) => SerializedLayer
 
 /** What rebuilding may do besides changing layers. */
 export interface RebuildOptions {
   /** Whether the new model is compiled where the old one was. Default true. */
   readonly compile?: boolean
-  /** Classes that take the place of the model's own of the same class name; they must take the same configuration. */
+  /** Classes to use instead of the model's own of the same class name; they must take the same configuration. */
   readonly classes?: readonly tf.serialization.SerializableConstructor<tf.serialization.Serializable>[]
 }
 
@@ -25,15 +25,15 @@ export interface RebuildOptions {
  * Builds a model anew from its configuration, with some layers changed, and copies its weights.
  *
  * The new model shares nothing with the old one: names, connections, shared layers, weight values and trainable flags
- * are those of the old model. Layers keep their classes, registered or not;
- * only a BatchNormalization that tfjs cannot train becomes the one of this library. A changed layer takes over those weights
- * that it has under the same name in the same shape; its others start as its initializers say. Where the model was
- * compiled, the new one is compiled with the same loss and metrics and a fresh optimizer of the same settings.
+ * are those of the old model. Layers keep their classes, registered or not; only a BatchNormalization that tfjs cannot
+ * train becomes the one of this library. A changed layer takes over the weights of the same name and shape; its other
+ * weights start as its initializers say. If the model was compiled, the new one is compiled with the same loss and metrics
+ * and a new optimizer with the same settings.
  *
  * @param changes by the path of the layer, `backbone/conv1`
  * @param where the caller, for errors
  * @returns the new model; the caller disposes it
- * @throws RangeError when a path is not in the model, or one layer stands in two models: rebuilt, it would become two
+ * @throws RangeError when a path is not in the model, or one layer belongs to two models: rebuilt, it would become two
  * @throws Error with its cause when tfjs cannot build the changed configuration
  */
 export function rebuildModel(
@@ -67,18 +67,18 @@ function listed(names: readonly string[]): string {
   return names.length > 8 ? `${shown}, and ${names.length - 8} more` : shown
 }
 
-/** A configuration lists the layers of each model by themselves. */
+/** Each model's configuration lists its own layers, so that a layer of two models would be built twice. */
 function checkSharing(model: tfl.LayersModel, where: string): void {
-  const places = new Map<tfl.layers.Layer, { path: string; parent: tfl.LayersModel }>()
+  const seen = new Map<tfl.layers.Layer, { path: string; parent: tfl.LayersModel }>()
   for (const { layer, path, parent } of placedLayers(model)) {
-    const other = places.get(layer)
+    const other = seen.get(layer)
     if (other && (other.parent !== parent || other.path !== path)) {
       throw new RangeError(
         `${where}: every layer must stand in one model, got one that stands in two (${other.path} and ${path}: ` +
           'rebuilt, it would become two layers that train apart)',
       )
     }
-    places.set(layer, { path, parent })
+    seen.set(layer, { path, parent })
   }
 }
 
@@ -117,35 +117,35 @@ function built(model: tfl.LayersModel, config: Config, where: string): tfl.Layer
 type LayerClass = NonNullable<RebuildOptions['classes']>[number]
 
 /**
- * Lets class names stand for the classes of the model's own layers, or for those given, while an action runs: layers
- * that are not registered can be built then, and none becomes another of its name.
+ * Registers the classes of the model's layers, and the given ones in their place, while an action runs, so that layers
+ * can be built that are not registered, and no layer becomes one of another class with the same name.
  */
 function withClasses<T>(model: tfl.LayersModel, given: readonly LayerClass[], action: () => T): T {
   const { classNameMap } = tf.serialization.SerializationMap.getMap()
   const classes = new Map([...ownClasses(model), ...given.map(cls => [cls.className, cls] as const)])
-  const before = [...classes.keys()].map(className => [className, classNameMap[className]] as const)
+  const registered = [...classes.keys()].map(className => [className, classNameMap[className]] as const)
   try {
     for (const [className, cls] of classes) classNameMap[className] = [cls, cls.fromConfig as never]
     return action()
   } finally {
-    for (const [className, entry] of before) {
+    for (const [className, entry] of registered) {
       if (entry) classNameMap[className] = entry
       else delete classNameMap[className]
     }
   }
 }
 
-/** The class of this library, where all BatchNormalizations are tfjs's and one of them could not be trained. */
+/** This library's BatchNormalization, if all those of the model are tfjs's and tfjs cannot train one of them. */
 function trainableNorms(model: tfl.LayersModel): LayerClass[] {
   const norms = placedLayers(model).flatMap(({ layer }) =>
     layer.getClassName() === 'BatchNormalization' ? [layer] : [],
   )
-  const standard = norms.every(layer => BatchNormalization.prototype instanceof layer.constructor)
-  const wanted = norms.some(layer => untrainableOption(layer) !== undefined)
-  return standard && wanted ? [BatchNormalization as unknown as LayerClass] : []
+  const areAllOfTfjs = norms.every(layer => BatchNormalization.prototype instanceof layer.constructor)
+  const isOneUntrainable = norms.some(layer => untrainableOption(layer) !== undefined)
+  return areAllOfTfjs && isOneUntrainable ? [BatchNormalization as unknown as LayerClass] : []
 }
 
-/** The classes of a model's layers; where two share a name, the registered one has to serve. */
+/** The classes of a model's layers by name, without names that two classes share: the registered one is used there. */
 function ownClasses(model: tfl.LayersModel): [string, LayerClass][] {
   const classes = new Map<string, Set<LayerClass>>()
   for (const { layer } of placedLayers(model)) {
@@ -163,13 +163,13 @@ function copyState(
   prefix: string,
   changes: ReadonlyMap<string, LayerChange>,
 ): void {
-  // Sets the flags of all weights inside, before each gets its own.
+  // This sets the flags of all weights inside, so it must come before each weight gets its own.
   if (!from.trainable) to.trainable = false
   for (const layer of from.layers) {
     const target = to.getLayer(layer.name)
     const path = prefix + layer.name
     if (isNestedModel(layer)) copyState(layer, target as tfl.LayersModel, `${path}/`, changes)
-    else copyWeights(layer, target, changes.has(path) ? sameNameAndShape : samePlace)
+    else copyWeights(layer, target, changes.has(path) ? sameNameAndShape : sameFullNameOrIndex)
   }
 }
 
@@ -190,8 +190,8 @@ function copyWeights(from: tfl.layers.Layer, to: tfl.layers.Layer, counterpart: 
   }
 }
 
-/** Weights that are not trained come last: places differ where flags do, full names do not. */
-const samePlace: Counterpart = (weight, index, layer) =>
+/** Full names come first: untrained weights are listed last, so that indices depend on the trainable flags. */
+const sameFullNameOrIndex: Counterpart = (weight, index, layer) =>
   layer.weights.find(({ originalName }) => originalName === weight.originalName) ?? layer.weights[index]
 
 const sameNameAndShape: Counterpart = (weight, _, layer) =>

@@ -1,4 +1,4 @@
-/** What the options in a recipe say besides those of the network: which one they are for, and how many outputs it has. */
+/** What a recipe adds to the options of a network: which network they are for, and whether it has one output. */
 export interface RecipeMarks {
   readonly kind?: 'wide-resnet' | 'two-layer'
   /** Two classes told apart by the sign of one output. */
@@ -6,7 +6,7 @@ export interface RecipeMarks {
 }
 
 /**
- * Checks that options from a recipe came to the network that they are for.
+ * Checks that options from a recipe are given to the network that they are for.
  *
  * @param where the caller's name, for errors
  * @throws RangeError when they are for another network, or for one output where `numClasses` asks for more

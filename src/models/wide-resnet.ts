@@ -73,8 +73,8 @@ export interface WideResNetOptions {
  *   gates (`PatchGate`, 'softmax-all' and unscaled by default) and runs BatchNorm-ReLU-convolution on all of
  *   it; no input added.
  *
- * What `preActivation` gives to the experts is taken from the map: 'relu' leaves BatchNorm before the layer,
- * 'none' both.
+ * With another `preActivation`, the layers that the experts then lack run on the whole map before `PatchMoE`: BatchNorm
+ * for 'relu', BatchNorm and ReLU for 'none'.
  *
  * @returns a model of (B, H, W, C) float images to (B, numClasses): from the linear layer 'logits', through
  *   the softmax 'probabilities' when `numClasses` exceeds 1
@@ -85,15 +85,15 @@ export function wideResNet(options: WideResNetOptions): tfl.LayersModel {
   const input = tfl.input({ shape: [...plan.inputShape], name: 'image' })
   let x = apply(convolution(plan, 'stem', 16, 3), input)
   plan.widths.forEach((filters, group) => {
-    for (let block = 0; block < plan.blocksPerGroup; block++) {
-      const place = {
-        name: `group${group + 1}_block${block + 1}`,
+    for (let index = 0; index < plan.blocksPerGroup; index++) {
+      const block = {
+        name: `group${group + 1}_block${index + 1}`,
         filters,
-        first: block === 0,
+        first: index === 0,
         halves: group > 0,
       }
-      const isLast = group === plan.widths.length - 1 && block === plan.blocksPerGroup - 1
-      x = isLast && plan.pmoe ? mixtureBlock(plan, plan.pmoe, place, x) : residualBlock(plan, place, x)
+      const isLast = group === plan.widths.length - 1 && index === plan.blocksPerGroup - 1
+      x = isLast && plan.pmoe ? mixtureBlock(plan, plan.pmoe, block, x) : residualBlock(plan, block, x)
     }
   })
   x = rectified(normalized(x, 'final_bn', plan), 'final_relu')
@@ -154,41 +154,41 @@ interface Mixture {
 }
 
 /**
- * Where a block stands: its layers' prefix, its channels, and whether it is its group's first, which may
- * halve the map.
+ * One block: the prefix of its layers' names, its channels, whether it is the first of its group, and whether
+ * first blocks of this group halve the map.
  */
-interface Place {
+interface Block {
   readonly name: string
   readonly filters: number
   readonly first: boolean
   readonly halves: boolean
 }
 
-function residualBlock(plan: Plan, place: Place, input: tfl.SymbolicTensor): tfl.SymbolicTensor {
-  const y = firstConvolution(plan, place, input)
-  const z = rectified(normalized(y, `${place.name}_bn2`, plan), `${place.name}_relu2`)
+function residualBlock(plan: Plan, block: Block, input: tfl.SymbolicTensor): tfl.SymbolicTensor {
+  const y = firstConvolution(plan, block, input)
+  const z = rectified(normalized(y, `${block.name}_bn2`, plan), `${block.name}_relu2`)
   return plusShortcut(
     plan,
-    place,
+    block,
     input,
-    apply(convolution(plan, `${place.name}_conv2`, place.filters, 3), z),
+    apply(convolution(plan, `${block.name}_conv2`, block.filters, 3), z),
   )
 }
 
 function mixtureBlock(
   plan: Plan,
   pmoe: Mixture,
-  place: Place,
+  block: Block,
   input: tfl.SymbolicTensor,
 ): tfl.SymbolicTensor {
-  let x = firstConvolution(plan, place, input)
-  if (pmoe.variant === 'authors') return maskedExperts(plan, pmoe, place.filters, x)
-  if (pmoe.preActivation !== 'batch-norm-relu') x = normalized(x, `${place.name}_bn2`, plan)
-  if (pmoe.preActivation === 'none') x = rectified(x, `${place.name}_relu2`)
+  let x = firstConvolution(plan, block, input)
+  if (pmoe.variant === 'authors') return maskedExperts(plan, pmoe, block.filters, x)
+  if (pmoe.preActivation !== 'batch-norm-relu') x = normalized(x, `${block.name}_bn2`, plan)
+  if (pmoe.preActivation === 'none') x = rectified(x, `${block.name}_relu2`)
   const experts = patchMoE({
     useBias: pmoe.variant === 'drop-in',
     ...pmoe.options,
-    filters: place.filters,
+    filters: block.filters,
     kernelSize: pmoe.kernelSize,
     preActivation: pmoe.preActivation,
     kernelInitializer: glorot(plan, 'patch_moe_kernel'),
@@ -198,7 +198,7 @@ function mixtureBlock(
     name: 'patch_moe',
   })
   const y = apply(experts, x)
-  return pmoe.variant === 'drop-in' ? plusShortcut(plan, place, input, y) : y
+  return pmoe.variant === 'drop-in' ? plusShortcut(plan, block, input, y) : y
 }
 
 /**
@@ -223,32 +223,32 @@ function maskedExperts(
       seed: deriveSeed(plan.seed, `${name}_gate`),
       name: `${name}_gate`,
     })
-    const kept = rectified(normalized(apply(mask, x), `${name}_bn`, plan), `${name}_relu`)
-    return apply(convolution(plan, `${name}_conv`, filters / numExperts, pmoe.kernelSize), kept)
+    const masked = rectified(normalized(apply(mask, x), `${name}_bn`, plan), `${name}_relu`)
+    return apply(convolution(plan, `${name}_conv`, filters / numExperts, pmoe.kernelSize), masked)
   })
   const [only] = outputs
   return only && outputs.length === 1 ? only : apply(tfl.layers.concatenate({ name: 'experts' }), outputs)
 }
 
-function firstConvolution(plan: Plan, place: Place, input: tfl.SymbolicTensor): tfl.SymbolicTensor {
-  const x = rectified(normalized(input, `${place.name}_bn1`, plan), `${place.name}_relu1`)
-  return apply(convolution(plan, `${place.name}_conv1`, place.filters, 3, strideOf(place)), x)
+function firstConvolution(plan: Plan, block: Block, input: tfl.SymbolicTensor): tfl.SymbolicTensor {
+  const x = rectified(normalized(input, `${block.name}_bn1`, plan), `${block.name}_relu1`)
+  return apply(convolution(plan, `${block.name}_conv1`, block.filters, 3, strideOf(block)), x)
 }
 
 function plusShortcut(
   plan: Plan,
-  place: Place,
+  block: Block,
   input: tfl.SymbolicTensor,
   output: tfl.SymbolicTensor,
 ): tfl.SymbolicTensor {
-  const shortcut = place.first
-    ? apply(convolution(plan, `${place.name}_shortcut`, place.filters, 1, strideOf(place)), input)
+  const shortcut = block.first
+    ? apply(convolution(plan, `${block.name}_shortcut`, block.filters, 1, strideOf(block)), input)
     : input
-  return apply(residualAdd({ name: `${place.name}_add` }), [shortcut, output])
+  return apply(residualAdd({ name: `${block.name}_add` }), [shortcut, output])
 }
 
-function strideOf(place: Place): number {
-  return place.first && place.halves ? 2 : 1
+function strideOf(block: Block): number {
+  return block.first && block.halves ? 2 : 1
 }
 
 function convolution(
@@ -347,7 +347,7 @@ function mixtureOf(
   }
 }
 
-/** The masked network fixes these: it convolves whole maps, with bias, after BatchNorm and ReLU. */
+/** The masked network has no such choices: it convolves whole maps, with bias, after BatchNorm and ReLU. */
 function refuseSparseOptions(pmoe: WideResNetPMoEOptions): void {
   for (const name of ['border', 'preActivation', 'useBias', 'routerTrainable'] as const) {
     if (pmoe[name] === undefined) continue

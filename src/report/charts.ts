@@ -140,13 +140,13 @@ export function learningCurveSpec(
 /**
  * Draws a vega-lite specification as SVG text, without a browser.
  *
- * @param spec whose data are inline: nothing is fetched
+ * @param spec with its data inline: nothing is fetched
  */
 export async function chartSvg(spec: TopLevelSpec): Promise<string> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')])
   const view = new vega.View(vega.parse(compile(spec).spec), { renderer: 'none' })
   try {
-    // Names in it may hold what XML does not know.
+    // Names of runs may contain characters that XML does not allow.
     return printable(await view.toSVG())
   } finally {
     view.finalize()
@@ -175,7 +175,7 @@ export const chartConfig = {
     labelColor: INK,
     titleColor: INK,
     labelFontSize: 11,
-    // Widths are estimated, and too wide ones would be cut.
+    // Without a browser the widths of texts are only estimated, and a limit could cut a label that fits.
     labelLimit: 0,
     symbolStrokeColor: INK,
     symbolSize: 400,
@@ -253,7 +253,7 @@ function loneRows(rows: readonly Row[]): Row[] {
   return rows.filter(row => counts.get(key(row)) === 1)
 }
 
-/** Accuracies: whole tenths below the lowest, up to 1; losses: from 0 to a little above the highest. */
+/** For accuracies, from the lowest, rounded down to tenths, up to 1; for losses, from 0 to a little above the highest. */
 function valueDomain(rows: readonly Row[], measure: CurveMeasure): [number, number] {
   const values = rows.map(row => row.value)
   if (measure === 'accuracy') return [Math.min(0.9, Math.floor(Math.min(...values) * 10) / 10), 1]
@@ -272,14 +272,14 @@ function endLabels(
     return first ?? []
   })
   const gap = (LABEL_GAP_PX / height) * (domain[1] - domain[0])
-  const places = spread(
+  const positions = spread(
     last.map(row => row.value),
     gap,
     domain,
   )
   return last.map(({ run, epoch, value }, i) => {
     const text = measure === 'accuracy' ? `${(value * 100).toFixed(1)}%` : value.toPrecision(3)
-    return { run, epoch, at: places[i]!, label: `${run} ${text}` }
+    return { run, epoch, at: positions[i]!, label: `${run} ${text}` }
   })
 }
 
@@ -288,22 +288,22 @@ function endLabels(
  *
  * @param values any order
  * @param gap the least distance between two of the results
- * @param range within which the results stay, as far as they fit
+ * @param range limits of the results; where they do not all fit, the lowest may fall below it
  * @returns the moved numbers, in the order of `values`
  */
 export function spread(values: readonly number[], gap: number, range: readonly [number, number]): number[] {
   const order = values.map((_, i) => i).sort((a, b) => values[a]! - values[b]! || a - b)
-  const placed = order.map(i => values[i]!)
-  for (let i = 1; i < placed.length; i++) placed[i] = Math.max(placed[i]!, placed[i - 1]! + gap)
-  // What was pushed over the top comes back down and takes its neighbours along.
+  const moved = order.map(i => values[i]!)
+  for (let i = 1; i < moved.length; i++) moved[i] = Math.max(moved[i]!, moved[i - 1]! + gap)
+  // Numbers above the range move down into it, and push the numbers below them further down.
   let ceiling = range[1]
-  for (let i = placed.length - 1; i >= 0; i--) {
-    placed[i] = Math.min(placed[i]!, ceiling)
-    ceiling = placed[i]! - gap
+  for (let i = moved.length - 1; i >= 0; i--) {
+    moved[i] = Math.min(moved[i]!, ceiling)
+    ceiling = moved[i]! - gap
   }
   const result = new Array<number>(values.length)
   order.forEach((original, i) => {
-    result[original] = placed[i]!
+    result[original] = moved[i]!
   })
   return result
 }

@@ -3,7 +3,7 @@ import { escapeHtml } from './escape.js'
 
 /** One image of a contact sheet, without its pixels. */
 export interface SheetImage {
-  /** What is written below it: its class, or its group. */
+  /** The text below the image: its class, or its group. */
   readonly caption: string
   /** The part that shows the class, in pixels of the image. */
   readonly outline?: SheetRectangle
@@ -30,26 +30,26 @@ export interface SheetOptions {
 
 /** Where the images of a contact sheet go, and what is drawn over them. */
 export interface ContactSheet {
-  /** Of the sheet, in pixels. */
+  /** Width and height of the sheet, in pixels. */
   readonly width: number
   readonly height: number
-  /** Where each image goes, and how large it is there. */
+  /** Position and size of each image on the sheet. */
   readonly tiles: readonly SheetRectangle[]
   /** Title, captions and outlines as an SVG document of the sheet's size, transparent elsewhere. */
   readonly overlay: string
 }
 
-/** The side that images are brought to, about; small ones by a whole factor, so that their pixels stay squares. */
+/** Approximate side of a small image on the sheet: it is enlarged by a whole factor, so that its pixels stay square. */
 const TILE_PX = 96
-/** Larger images are shrunk to it. */
-const MOST_PX = 160
+/** Images with a longer side than this are shrunk to it. */
+const MAX_PX = 160
 const GAP_PX = 12
 const LINE_PX = 13
 const TITLE_PX = 30
 const FONT_PX = 11
-/** Width of a letter of that size, about. */
+/** Approximate width of a letter of this font size. */
 const LETTER_PX = 6
-/** What a caption takes besides its lines. */
+/** Height of a caption besides its lines. */
 const CAPTION_PX = 6
 
 /**
@@ -64,12 +64,15 @@ export function contactSheet({ title, size, images, columns = 8 }: SheetOptions)
   }
   const factor = magnification(size)
   const tile: Size2D = [Math.round(size[0] * factor), Math.round(size[1] * factor)]
-  const room = Math.max(tile[1], TILE_PX)
-  const captions = images.map(({ caption }) => captionLines(caption, Math.floor(room / LETTER_PX)))
+  const columnWidth = Math.max(tile[1], TILE_PX)
+  const captions = images.map(({ caption }) => captionLines(caption, Math.floor(columnWidth / LETTER_PX)))
   const captionHeight = Math.max(...captions.map(lines => lines.length)) * LINE_PX + CAPTION_PX
-  const step = { x: room + GAP_PX, y: tile[0] + captionHeight + GAP_PX }
-  const used = Math.min(columns, images.length)
-  const width = Math.max(GAP_PX + used * step.x, Math.ceil(2 * GAP_PX + title.length * LETTER_PX * 1.25))
+  const step = { x: columnWidth + GAP_PX, y: tile[0] + captionHeight + GAP_PX }
+  const usedColumns = Math.min(columns, images.length)
+  const width = Math.max(
+    GAP_PX + usedColumns * step.x,
+    Math.ceil(2 * GAP_PX + title.length * LETTER_PX * 1.25),
+  )
   const tiles = images.map((_, i) => ({
     x: GAP_PX + (i % columns) * step.x,
     y: TITLE_PX + GAP_PX + Math.floor(i / columns) * step.y,
@@ -89,7 +92,7 @@ ${marks.join('\n')}
 
 function magnification([height, width]: Size2D): number {
   const longer = Math.max(height, width)
-  return longer > MOST_PX ? MOST_PX / longer : Math.max(1, Math.round(TILE_PX / longer))
+  return longer > MAX_PX ? MAX_PX / longer : Math.max(1, Math.round(TILE_PX / longer))
 }
 
 function captionMark(lines: readonly string[], { x, y, height }: SheetRectangle): string {
@@ -99,18 +102,18 @@ function captionMark(lines: readonly string[], { x, y, height }: SheetRectangle)
   return texts.join('')
 }
 
-/** The outline of a part of an image: a dark line under a bright one, seen on every ground. */
+/** The outline of a part of an image: a dark line under a bright one, visible on any background. */
 function outlineMark(outline: SheetRectangle | undefined, { x, y }: SheetRectangle, factor: number): string {
   if (!outline) return ''
-  const place = `x="${x + outline.x * factor}" y="${y + outline.y * factor}" width="${outline.width * factor}" height="${outline.height * factor}"`
-  return `<g fill="none"><rect ${place} stroke="#10161d" stroke-width="4"/><rect ${place} stroke="#00c2ff" stroke-width="2"/></g>`
+  const position = `x="${x + outline.x * factor}" y="${y + outline.y * factor}" width="${outline.width * factor}" height="${outline.height * factor}"`
+  return `<g fill="none"><rect ${position} stroke="#10161d" stroke-width="4"/><rect ${position} stroke="#00c2ff" stroke-width="2"/></g>`
 }
 
-/** A caption in two lines at most, broken between words where it can be. */
-function captionLines(caption: string, most: number): string[] {
-  if (caption.length <= most) return [caption]
-  const space = caption.lastIndexOf(' ', most)
-  const end = space > 0 ? space : most
+/** A caption in at most two lines, broken between words if possible. */
+function captionLines(caption: string, maxLetters: number): string[] {
+  if (caption.length <= maxLetters) return [caption]
+  const space = caption.lastIndexOf(' ', maxLetters)
+  const end = space > 0 ? space : maxLetters
   const rest = caption.slice(end).trim()
-  return [caption.slice(0, end), rest.length <= most ? rest : `${rest.slice(0, most - 1)}…`]
+  return [caption.slice(0, end), rest.length <= maxLetters ? rest : `${rest.slice(0, maxLetters - 1)}…`]
 }

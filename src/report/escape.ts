@@ -12,13 +12,13 @@ const ENTITIES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Control characters but newline and tab (C0, DEL, C1), marks that turn the direction of writing, halves of surrogate
- * pairs, and what XML does not know.
+ * Control characters except newline and tab (C0, DEL, C1), line separators and marks that change the direction of
+ * writing, single surrogates, and characters that XML does not allow.
  */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern is for control characters.
 const UNSAFE = /[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffe\uffff]|\p{Surrogate}/gu
 
-/** Text that can be shown anywhere: what would act instead of being seen is written as `\x1b` or `\u202e`. */
+/** Text that is safe to show: characters that would act instead of being visible are written as `\x1b` or `\u202e`. */
 export function printable(text: string): string {
   return text.replace(UNSAFE, character => {
     const code = character.charCodeAt(0).toString(16)
@@ -31,7 +31,7 @@ export function printableName(name: string): string {
   return printable(name).replaceAll('\n', '\\n').replaceAll('\t', '\\t')
 }
 
-/** JSON of the same content that `printable` leaves as it is. */
+/** JSON with the same content, in which `printable` finds nothing to replace. */
 export function printableJson(json: string): string {
   return json.replace(UNSAFE, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

@@ -2,31 +2,31 @@ import type { Size2D } from '../shapes.js'
 import { escapeHtml } from './escape.js'
 import { cellRectangle, checkKeptPatches, type KeptPatches } from './routing-figure.js'
 
-/** One image, what a model says of it, and what it says it from. */
+/** One image, a model's prediction for it, and the patches that the prediction is made from. */
 export interface ExplainedImage {
   /** Name of the image for people. */
   readonly name: string
-  /** What the model looks at, as a data URI: the image after its crop, in the proportions that the model sees. */
+  /** The image as the model sees it, as a data URI: after its crop, in the proportions of the model's input. */
   readonly uri: string
   /** Height and width of that picture, in pixels. */
   readonly size: Size2D
   /** Every class with its probability, in [0, 1]; the largest first. */
   readonly classes: readonly { readonly name: string; readonly probability: number }[]
-  /** The grid of patches, [rows, columns]; none for a model that keeps every patch. */
+  /** The grid of patches, [rows, columns]; absent for a model that keeps every patch. */
   readonly grid?: Size2D
   readonly experts: readonly KeptPatches[]
-  /** For each patch of the grid, what the predicted class's probability loses without it. */
+  /** For each patch of the grid, how much of the predicted class's probability is lost without it. */
   readonly sensitivity?: ArrayLike<number>
 }
 
 const tileWidth = 240
 const gap = 12
 const titleHeight = 22
-const mostColumns = 6
+const maxColumns = 6
 
 /**
  * One image as a picture of tiles: the image itself, one tile an expert with the kept patches uncovered and tinted by
- * their gates, and one tile with what each kept patch counts.
+ * their gates, and one tile that shows how much each kept patch counts.
  *
  * @param id unique in a page: the picture is stored once and shown in every tile
  * @returns SVG, to be shown as it is or drawn into a PNG
@@ -35,7 +35,7 @@ const mostColumns = 6
 export function explanationFigure(image: ExplainedImage, id: string): string {
   const size: Size2D = [Math.round((tileWidth * image.size[0]) / image.size[1]), tileWidth]
   const tiles = [tile(bestClass(image), '', size, id), ...overlays(image, size, id)]
-  const rows = Math.ceil(tiles.length / mostColumns)
+  const rows = Math.ceil(tiles.length / maxColumns)
   const columns = Math.ceil(tiles.length / rows)
   const [stepX, stepY] = [tileWidth + gap, size[0] + titleHeight + gap]
   const [width, height] = [gap + columns * stepX, gap + rows * stepY]
@@ -55,13 +55,13 @@ export function bestClass({ classes: [best] }: ExplainedImage): string {
 
 function overlays({ grid, experts, sensitivity }: ExplainedImage, size: Size2D, id: string): string[] {
   if (!grid) return []
-  const ofExperts = experts.map((expert, i) => {
+  const expertTiles = experts.map((expert, i) => {
     checkKeptPatches(expert, i, grid, 'explanationFigure')
     return tile(`expert ${i + 1}`, expertOverlay(expert, grid, size), size, id)
   })
   return sensitivity
-    ? [...ofExperts, tile('lost without the patch', sensitivityOverlay(sensitivity, grid, size), size, id)]
-    : ofExperts
+    ? [...expertTiles, tile('lost without the patch', sensitivityOverlay(sensitivity, grid, size), size, id)]
+    : expertTiles
 }
 
 function tile(title: string, overlay: string, [height, width]: Size2D, id: string): string {
@@ -70,7 +70,7 @@ function tile(title: string, overlay: string, [height, width]: Size2D, id: strin
   return `<use href="#${escapeHtml(id)}"/>${overlay}${frame}${name}`
 }
 
-/** A veil over what the expert did not keep, and a tint over what it did: the stronger, the larger the gate. */
+/** A veil over the patches that the expert did not keep, and a tint over those it kept: stronger for larger gates. */
 function expertOverlay({ patches, gates }: KeptPatches, grid: Size2D, size: Size2D): string {
   const strongest = Math.max(...gates, Number.MIN_VALUE)
   const cells = patches.map(patch => cellRectangle(grid, patch, size))

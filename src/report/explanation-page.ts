@@ -3,11 +3,11 @@ import { escapeHtml } from './escape.js'
 import { bestClass, type ExplainedImage, explanationFigure } from './explanation-figure.js'
 import { pageHtml, provenanceHtml } from './page.js'
 
-/** What a page of explained images tells besides them. */
+/** Everything that a page of explained images shows. */
 export interface ExplanationPage {
   readonly title: string
   readonly images: readonly ExplainedImage[]
-  /** Pixels of the model's input that one patch is computed from, height and width; where it is known. */
+  /** Pixels of the model's input that one patch is computed from, height and width; absent where unknown. */
   readonly field?: Size2D
   /** Height and width of the model's input. */
   readonly input: Size2D
@@ -20,7 +20,7 @@ export interface ExplanationPage {
 }
 
 /**
- * Writes a self-contained HTML page of what a model says of some images, and what it says it from.
+ * Writes a self-contained HTML page of a model's predictions for some images, and the patches that they are made from.
  *
  * @throws RangeError when the patches of an image do not fit its grid
  */
@@ -44,11 +44,11 @@ export function explanationPage(page: ExplanationPage): string {
 function summary({ images: [first], field, input }: ExplanationPage): string {
   if (!first?.grid) return 'This model keeps every patch: there is no choice to show.'
   const [rows, columns] = first.grid
-  const sees =
+  const fieldSentence =
     field === undefined
       ? 'How many pixels each patch is computed from is not known for this model.'
       : `A patch is computed from ${field[0]}x${field[1]} of the ${input[0]}x${input[1]} pixels of the model's input, around the place where it is drawn.`
-  return `Each expert chooses among ${rows}x${columns} patches; those that it kept are uncovered, tinted by their gates. ${sees}`
+  return `Each expert chooses among ${rows}x${columns} patches; those that it kept are uncovered, tinted by their gates. ${fieldSentence}`
 }
 
 function imageSection(image: ExplainedImage, id: string): string {

@@ -25,9 +25,9 @@ export interface ReportSection {
   readonly results: readonly ResultRow[]
   readonly curves: readonly LearningCurve[]
   readonly images: readonly RoutedImage[]
-  /** Whose routing the images show, and what a patch is; plain text. */
+  /** Which model's routing the images show, and what a patch is; plain text. */
   readonly imagesNote?: string
-  /** What was measured of the routing of each mixture. */
+  /** What was measured of each mixture's routing. */
   readonly routing?: readonly ReportedRouting[]
 }
 
@@ -114,7 +114,7 @@ ${figures.join('\n')}
 </div>`
 }
 
-/** Repaints the lines of the charts in their lighter twins on dark pages. */
+/** On dark pages, paints the lines of the charts in their lighter colours. */
 function darkSeries(): string {
   const rules = seriesColors.map(
     ({ light, dark }) => `.chart [stroke="${light}"]{stroke:${dark}}.chart [fill="${light}"]{fill:${dark}}`,

@@ -8,7 +8,7 @@ export interface Page {
   readonly summary: string
   /** HTML, one `section` after the other. */
   readonly sections: readonly string[]
-  /** Rules that the page needs besides those that all pages have. */
+  /** CSS that the page needs besides the style sheet of all pages. */
   readonly style?: string
 }
 

@@ -1,7 +1,7 @@
 import type { Size2D } from '../shapes.js'
 import { escapeHtml } from './escape.js'
 
-/** What one expert kept of one image. */
+/** The patches that one expert kept of one image. */
 export interface KeptPatches {
   /** Numbers of the kept patches, row by row in the grid, each in [0, rows * columns). */
   readonly patches: readonly number[]
@@ -70,7 +70,7 @@ export function cellRectangle([rows, columns]: Size2D, index: number, [height, w
   }
 }
 
-/** The rectangle that a true part takes of an image of so many pixels, [height, width]. */
+/** The rectangle of a true part in an image of the given height and width, in pixels. */
 export function truePartRectangle(part: TruePart, size: Size2D): Rectangle {
   return 'box' in part ? part.box : cellRectangle(part.cells, part.cell, size)
 }
@@ -85,13 +85,13 @@ function verdict({ trueClass, predictedClass, probability }: RoutedImage): strin
 
 function originalTile(image: RoutedImage, id: string): string {
   const { size, uri, truth, trueClass, predictedClass } = image
-  const place = truth ? `; ${placeOf(truth)} shows the class` : ''
-  const label = `test image of ${trueClass}, classified as ${predictedClass}${place}`
+  const truthNote = truth ? `; ${describeTruth(truth)} shows the class` : ''
+  const label = `test image of ${trueClass}, classified as ${predictedClass}${truthNote}`
   const picture = `<image id="${escapeHtml(id)}" href="${escapeHtml(uri)}" width="${size[1]}" height="${size[0]}"/>`
   return tile(size, label, picture + outlineOf(image), 'image')
 }
 
-function placeOf(truth: TruePart): string {
+function describeTruth(truth: TruePart): string {
   if ('cell' in truth) return `cell ${truth.cell}`
   const { x, y, width, height } = truth.box
   return `the part of ${width}x${height} pixels from (${x}, ${y})`
@@ -105,19 +105,19 @@ function tile([height, width]: Size2D, label: string, content: string, name: str
 function expertTile(image: RoutedImage, { patches, gates }: KeptPatches, expert: number, id: string): string {
   const [height, width] = image.size
   const strongest = Math.max(...gates, Number.MIN_VALUE)
-  const kept = patches.map((patch, i) => ({
+  const cells = patches.map((patch, i) => ({
     ...cellRectangle(image.grid, patch, image.size),
     name: `patch ${patch}: gate ${formatGate(gates[i]!)}`,
     strength: (0.04 + 0.46 * (gates[i]! / strongest)).toFixed(2),
   }))
-  const holes = kept.map(({ x, y, width: w, height: h }) => `M${x} ${y}h${w}v${h}h${-w}z`).join('')
+  const holes = cells.map(({ x, y, width: w, height: h }) => `M${x} ${y}h${w}v${h}h${-w}z`).join('')
   const veil = `<path class="veil" fill-rule="evenodd" d="M0 0h${width}v${height}h${-width}z${holes}"/>`
-  const tints = kept.map(
+  const tints = cells.map(
     ({ x, y, width: w, height: h, strength, name }) =>
       `<rect x="${x}" y="${y}" width="${w}" height="${h}" fill-opacity="${strength}"><title>${name}</title></rect>`,
   )
   const content = `<use href="#${escapeHtml(id)}"/>${veil}<g class="kept">${tints.join('')}</g>${outlineOf(image)}`
-  const label = `expert ${expert + 1} keeps ${kept.map(({ name }) => name).join(', ')}`
+  const label = `expert ${expert + 1} keeps ${cells.map(({ name }) => name).join(', ')}`
   return tile(image.size, label, content, `expert ${expert + 1}`)
 }
 
@@ -136,8 +136,8 @@ function checkRoutedImage({ uri, grid, experts }: RoutedImage): void {
   if (!uri.startsWith('data:image/')) {
     throw new TypeError(`routingFigure: uri must begin with data:image/, got ${uri.slice(0, 20)}`)
   }
-  experts.forEach((kept, expert) => {
-    checkKeptPatches(kept, expert, grid, 'routingFigure')
+  experts.forEach((patches, expert) => {
+    checkKeptPatches(patches, expert, grid, 'routingFigure')
   })
 }
 

@@ -2,7 +2,7 @@ import { escapeHtml } from './escape.js'
 
 /** What was measured of a routing, as a report shows it; shares in [0, 1], information in nats. */
 export interface ReportedRouting {
-  /** Whose routing it is. */
+  /** Name of the model. */
   readonly model: string
   readonly classNames: readonly string[]
   readonly images: number
@@ -18,7 +18,7 @@ export interface ReportedRouting {
   }[]
   /** Experts that keep the same patches of every image. */
   readonly fixedExperts: readonly number[]
-  /** Where it is known which patch shows the class. */
+  /** How well the experts find the patches that show the class; absent where these are not known. */
   readonly truth?: {
     /** (L) share of images of which an expert has a true patch among its r best. */
     readonly recall: readonly number[]

@@ -1,10 +1,10 @@
 import type { TopLevelSpec } from 'vega-lite'
 import { chartConfig, seriesColors } from './charts.js'
 
-/** How much a setting is ahead of the one that it is compared with. */
+/** How much more accurate a setting is than the one that it is compared with. */
 export interface DifferenceBar {
   readonly name: string
-  /** Which of several groups of bars, such as a number of training images. */
+  /** The group of bars that it belongs to, such as a number of training images. */
   readonly group: string
   /** A difference of shares, in [-1, 1]. */
   readonly mean: number
@@ -12,7 +12,7 @@ export interface DifferenceBar {
 }
 
 /**
- * The vega-lite specification of differences with their intervals: one line a setting, 0 in the middle.
+ * The vega-lite specification of differences with their intervals: one line per setting, and a vertical line at 0.
  *
  * @param bars in the order in which they are shown
  * @throws RangeError for no bars or a difference out of range
@@ -33,7 +33,7 @@ export function differenceFigureSpec(
     mean: 100 * mean,
     ...(interval && { lower: 100 * interval.lower, upper: 100 * interval.upper }),
   }))
-  const shared = {
+  const encoding = {
     y: { field: 'name', type: 'nominal', sort: names, title: null, axis: { grid: true, labelLimit: 260 } },
     yOffset: { field: 'group', type: 'nominal', sort: groups },
     color: {
@@ -57,11 +57,11 @@ export function differenceFigureSpec(
       {
         transform: [{ filter: 'isValid(datum.lower)' }],
         mark: { type: 'rule', strokeWidth: 2, opacity: 0.6 },
-        encoding: { ...shared, x: { ...xAxis, field: 'lower' }, x2: { field: 'upper' } },
+        encoding: { ...encoding, x: { ...xAxis, field: 'lower' }, x2: { field: 'upper' } },
       },
       {
         mark: { type: 'point', filled: true, size: 60, opacity: 1 },
-        encoding: { ...shared, x: { ...xAxis, field: 'mean' } },
+        encoding: { ...encoding, x: { ...xAxis, field: 'mean' } },
       },
     ],
     config: chartConfig,

@@ -1,18 +1,18 @@
 import type { TopLevelSpec } from 'vega-lite'
 import { chartConfig, seriesColors } from './charts.js'
 
-/** The cost of something as one size of it varies. */
+/** How a cost changes with one size. */
 export interface CostCurve {
   /** What the legend calls it. */
   readonly name: string
-  /** The size that varies: each has a panel of its own. */
+  /** The size that varies; each size has its own panel. */
   readonly axis: string
   readonly points: readonly { readonly value: number; readonly ratio: number }[]
   readonly dashed?: boolean
 }
 
 /**
- * The vega-lite specification of costs on logarithmic scales, a panel a size: straight lines are powers.
+ * The vega-lite specification of costs on logarithmic scales, with one panel per size: power laws are straight lines.
  *
  * @throws RangeError for no points, or one that is not above 0
  */
@@ -49,7 +49,7 @@ export function costFigureSpec(
   }
 }
 
-/** One row a point; both numbers must have a logarithm. */
+/** One row per point; both numbers must be above 0, as the scales are logarithmic. */
 function rowsOf(where: string, curves: readonly CostCurve[]) {
   const rows = curves.flatMap(({ name, axis, points, dashed = false }) =>
     points.map(({ value, ratio }) => {
@@ -65,7 +65,7 @@ function rowsOf(where: string, curves: readonly CostCurve[]) {
   return rows
 }
 
-/** How a panel shows its rows: a colour a name, what was counted dashed. */
+/** How a panel shows its rows: one colour per name, with dashed lines for counted costs. */
 function encodingOf(y: string, names: readonly string[]) {
   return {
     x: {

@@ -32,7 +32,7 @@ export interface DispatchShare {
   readonly share: number
 }
 
-/** A figure's words. */
+/** The texts and the size of a figure. */
 export interface FigureTitles extends ChartSize {
   readonly title: string
   readonly x?: string
@@ -71,7 +71,7 @@ const schema = 'https://vega.github.io/schema/vega-lite/v6.json'
  * The vega-lite specification of accuracies against the number of training images: one colour a model, its interval as a
  * band, the paper's own numbers dashed and hollow in the same colour.
  *
- * @param curves their names must differ; of one at least a point
+ * @param curves with different names; at least one of them must have a point
  * @throws RangeError when there is no point, two curves share a name, or a number is out of range
  */
 export function accuracyFigureSpec(
@@ -80,19 +80,19 @@ export function accuracyFigureSpec(
 ): TopLevelSpec {
   const where = 'accuracyFigureSpec'
   const names = curves.map(({ name }) => name)
-  const twice = names.find((name, i) => names.indexOf(name) < i)
-  if (twice !== undefined) {
-    throw new RangeError(`${where}: curves must have different names, got ${twice} twice`)
+  const repeated = names.find((name, i) => names.indexOf(name) < i)
+  if (repeated !== undefined) {
+    throw new RangeError(`${where}: curves must have different names, got ${repeated} twice`)
   }
-  const { ours, theirs } = accuracyRows(where, curves)
-  const values: readonly AccuracyRow[] = [...ours, ...theirs]
+  const { measuredRows, publishedRows } = accuracyRows(where, curves)
+  const values: readonly AccuracyRow[] = [...measuredRows, ...publishedRows]
   const lowest = Math.min(...values.map(row => row.lower ?? row.accuracy))
   const color = colorOf('model', names)
   const xAxis = {
     field: 'samples',
     type: 'quantitative',
     title: x,
-    ...positions(ours, values),
+    ...samplesAxis(measuredRows, values),
   } as const
   const yAxis = {
     field: 'accuracy',
@@ -102,7 +102,11 @@ export function accuracyFigureSpec(
     axis: { format: '.0%', tickCount: 6 },
   } as const
   return {
-    ...frame(title, { width, height }, theirs.length > 0 ? 'hollow: the numbers of the paper' : undefined),
+    ...frame(
+      title,
+      { width, height },
+      publishedRows.length > 0 ? 'hollow: the numbers of the paper' : undefined,
+    ),
     data: { values: [...values] },
     layer: [
       {
@@ -120,9 +124,9 @@ export function accuracyFigureSpec(
   }
 }
 
-/** One row a measured point, and one a published one. */
+/** One row per measured point, and one per published point. */
 function accuracyRows(where: string, curves: readonly AccuracyCurve[]) {
-  const ours = curves.flatMap(({ name, points }) =>
+  const measuredRows = curves.flatMap(({ name, points }) =>
     points.map(({ samples, mean, interval }) => ({
       model: name,
       source: measured,
@@ -131,10 +135,10 @@ function accuracyRows(where: string, curves: readonly AccuracyCurve[]) {
       ...(interval && { lower: interval.lower, upper: interval.upper }),
     })),
   )
-  if (ours.length === 0) {
+  if (measuredRows.length === 0) {
     throw new RangeError(`${where}: curves must hold at least 1 point, got 0 in ${curves.length} curves`)
   }
-  const theirs = curves.flatMap(curve =>
+  const publishedRows = curves.flatMap(curve =>
     (curve.published ?? []).map(({ samples, accuracy }) => ({
       model: curve.name,
       source: published,
@@ -142,12 +146,12 @@ function accuracyRows(where: string, curves: readonly AccuracyCurve[]) {
       accuracy: checkShare(where, accuracy),
     })),
   )
-  return { ours, theirs }
+  return { measuredRows, publishedRows }
 }
 
 /**
  * The vega-lite specification of a phase map: white where all trials succeed, black where all fail, as in the paper's
- * Figure 5, the share written in each cell.
+ * Figure 5, with the share written in each cell.
  *
  * @throws RangeError for no cells or a share out of range
  */
@@ -229,19 +233,19 @@ export function dispatchFigureSpec(
   }
 }
 
-/** The scale of the horizontal axis: logarithmic, with a tick for each place, where the measured places keep doubling. */
-function positions(ours: readonly { readonly samples: number }[], all: readonly AccuracyRow[]) {
-  const places = sortedPlaces(ours)
-  const keepDoubling = places.length > 2 && places.slice(1).every((place, i) => place >= 2 * places[i]!)
+/** The horizontal axis: logarithmic with a tick at each number of images if these at least double, else linear. */
+function samplesAxis(measuredRows: readonly { readonly samples: number }[], all: readonly AccuracyRow[]) {
+  const counts = sampleCounts(measuredRows)
+  const keepDoubling = counts.length > 2 && counts.slice(1).every((count, i) => count >= 2 * counts[i]!)
   return keepDoubling
     ? ({
         scale: { type: 'log', nice: false, padding: 8 },
-        axis: { grid: false, format: ',d', values: sortedPlaces(all) },
+        axis: { grid: false, format: ',d', values: sampleCounts(all) },
       } as const)
     : ({ scale: { zero: false, nice: false, padding: 8 }, axis: { grid: false, format: ',d' } } as const)
 }
 
-function sortedPlaces(rows: readonly { readonly samples: number }[]): number[] {
+function sampleCounts(rows: readonly { readonly samples: number }[]): number[] {
   return [...new Set(rows.map(({ samples }) => samples))].sort((a, b) => a - b)
 }
 

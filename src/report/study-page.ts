@@ -14,16 +14,16 @@ export interface StudyTable {
 /** Everything that the page of a study shows. */
 export interface StudyPage {
   readonly title: string
-  /** What of the paper it is. */
+  /** The part of the paper that the study repeats. */
   readonly paper: string
   readonly claim: string
-  /** What was found of the claim; sentences. */
+  /** The results regarding the claim, one sentence each. */
   readonly findings: readonly string[]
-  /** What it was trained on; sentences. */
+  /** The data of the study, in sentences. */
   readonly data: string
-  /** How far it has come, where cells are missing or have failed; sentences. */
+  /** If cells are missing or have failed, how many are done, one sentence each. */
   readonly progress: readonly string[]
-  /** SVG text, with a sentence for those who do not see it. */
+  /** SVG text, with a sentence for screen readers. */
   readonly figure?: { readonly svg: string; readonly label: string }
   readonly tables: readonly StudyTable[]
   /** Where the experts of some runs looked. */
@@ -87,8 +87,8 @@ ${note === undefined ? '' : `<p class="quiet">${escapeHtml(note)}</p>`}
 </section>`
 }
 
-function picturesHtml({ name, images }: StudyPage['pictures'][number], place: number): string {
-  const figures = images.map((image, i) => routingFigure(image, `pictures-${place}-${i}`))
+function picturesHtml({ name, images }: StudyPage['pictures'][number], index: number): string {
+  const figures = images.map((image, i) => routingFigure(image, `pictures-${index}-${i}`))
   return `<section>
 <h2>Where the experts looked: ${escapeHtml(name)}</h2>
 <ul class="legend"><li><span class="swatch kept"></span>kept patch; the stronger the tint, the larger its gate</li><li><span class="swatch veil"></span>not kept by this expert</li><li><span class="swatch truth"></span>the cell that shows the class, where it is known</li></ul>
@@ -102,6 +102,6 @@ ${figures.join('\n')}
 export function markdownTable({ head, rows }: Pick<StudyTable, 'head' | 'rows'>): string {
   const line = (cells: readonly string[]) =>
     `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
-  const rule = `|${head.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`
-  return [line(head), rule, ...rows.map(line)].join('\n')
+  const separator = `|${head.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`
+  return [line(head), separator, ...rows.map(line)].join('\n')
 }

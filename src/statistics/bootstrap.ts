@@ -21,11 +21,11 @@ export interface BootstrapOptions {
  * The percentile bootstrap (Efron 1979): draws as many items with replacement as there are, again and again, computes
  * the statistic of each draw, and cuts the same share off both ends of the results.
  *
- * With few items the interval is too narrow: of the mean of normal numbers, an interval of 95 % holds the truth in 84
- * of 100 cases with 5 items and in 90 with 10.
+ * With few items the interval is too narrow: a 95 % interval of the mean of normal numbers contains the true mean in
+ * 84 of 100 cases with 5 items and in 90 with 10.
  *
- * @param count items, at least 1: the seeds of a study; or the items of each stratum, numbered one stratum after the
- *   other, of which each draw takes as many from every stratum as it has
+ * @param count how many items there are, at least 1, such as the seeds of a study; or how many each stratum has: then
+ *   items are numbered one stratum after the other, and each draw takes from every stratum as many as it has
  * @param statistic computes the quantity from the numbers of the drawn items; must not keep the array. Draws for which
  *   it is NaN are left out
  * @returns undefined where the statistic was NaN for every draw
@@ -51,23 +51,23 @@ export function bootstrapResults(
   { resamples = 10_000, seed = 0 }: BootstrapOptions = {},
 ): Float64Array {
   const strata = typeof count === 'number' ? [count] : count
-  for (const items of strata) checkPositive('count', items)
+  for (const size of strata) checkPositive('count', size)
   checkPositive('resamples', resamples)
-  const chance = random(seed, 'bootstrap')
-  const drawn = new Int32Array(strata.reduce((sum, items) => sum + items, 0))
+  const source = random(seed, 'bootstrap')
+  const drawn = new Int32Array(strata.reduce((sum, size) => sum + size, 0))
   return Float64Array.from({ length: resamples }, () => {
     let first = 0
-    for (const items of strata) {
-      for (let i = 0; i < items; i++) drawn[first + i] = first + chance.below(items)
-      first += items
+    for (const size of strata) {
+      for (let i = 0; i < size; i++) drawn[first + i] = first + source.below(size)
+      first += size
     }
     return statistic(drawn)
   })
 }
 
 /**
- * What lies between the two ends of the results of a bootstrap. The bounds are results themselves (nearest rank), so
- * that infinite ones do no harm; NaN does not count.
+ * The interval that is left when the same share is cut off both ends of the results of a bootstrap. The bounds are
+ * results themselves (nearest rank), so that infinite ones do no harm; NaN is ignored.
  *
  * @param level confidence in (0, 1)
  * @returns undefined where every result is NaN
@@ -75,7 +75,7 @@ export function bootstrapResults(
 export function percentileInterval(results: Float64Array, level: number): Interval | undefined {
   const sorted = results.filter(value => !Number.isNaN(value)).sort()
   if (sorted.length === 0) return undefined
-  // Less a little: 0.975 of 1000 must be 975, rounded or not.
+  // The product may be rounded up: the rank of 0.975 among 1000 results must be 975 all the same.
   const rank = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length - 1e-6) - 1)]!
   return { lower: rank((1 - level) / 2), upper: rank((1 + level) / 2) }
 }

@@ -1,5 +1,6 @@
 /**
- * Statistics of repeated experiments on plain numbers: intervals, paired tests, power laws, the samples that an accuracy needs.
+ * Statistics of repeated experiments on plain numbers: intervals, paired tests, power laws, and how many training
+ * images an accuracy takes.
  */
 export { type BootstrapOptions, bootstrapInterval, type Interval } from './bootstrap.js'
 export { type PairedDifference, pairedDifferences } from './paired-difference.js'

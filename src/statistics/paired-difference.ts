@@ -10,9 +10,9 @@ export interface PairedDifference {
   readonly count: number
   /** Mean of accuracy minus baseline accuracy over the seeds; a share, not percent. */
   readonly mean: number
-  /** Of the differences, with n - 1; absent for a single pair. */
+  /** Standard deviation of the differences, with n - 1; absent for a single pair. */
   readonly standardDeviation?: number
-  /** Of the mean difference, by the percentile bootstrap over the seeds; absent for a single pair. */
+  /** Interval of the mean difference, by the percentile bootstrap over the seeds; absent for a single pair. */
   readonly interval?: Interval
   /** Seeds in which the model is ahead of the baseline, and behind it. */
   readonly ahead: number
@@ -23,8 +23,8 @@ export interface PairedDifference {
 }
 
 /**
- * The paired difference between two models at each number of training images that both have trials of the same seed
- * for; trials without a partner do not count.
+ * The paired difference between two models at each number of training images for which both have trials of the same
+ * seed; trials without a partner are ignored.
  *
  * @param trials of the model
  * @param baseline trials of the model that it is compared with

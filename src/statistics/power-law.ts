@@ -1,6 +1,5 @@
 import { type BootstrapOptions, bootstrapInterval, type Interval } from './bootstrap.js'
-import { lineFit } from './line-fit.js'
-import { mean } from './mean.js'
+import { lineFit, mean } from './descriptive.js'
 
 /** What was measured at one x. */
 export interface MeasuredPoint {
@@ -17,8 +16,8 @@ export interface PowerLaw {
   /** Share of the variance of log y that the line explains, at most 1. */
   readonly rSquared: number
   /**
-   * Of the exponent, by the percentile bootstrap: the values at each x are drawn anew, independently of the other x.
-   * Absent where some x has a single value. Draws of which a mean is 0 do not count.
+   * Interval of the exponent, by the percentile bootstrap: the values at each x are drawn anew, independently of the
+   * other x. Absent where some x has a single value. Draws in which a mean is 0 are ignored.
    */
   readonly interval?: Interval
 }
@@ -55,7 +54,7 @@ export function fitPowerLaw(points: readonly MeasuredPoint[], options: Bootstrap
   return interval ? { ...law, interval } : law
 }
 
-/** The mean of what was drawn of each stratum. */
+/** The mean of the values that were drawn from each stratum. */
 function stratumMeans(all: readonly number[], sizes: readonly number[], drawn: Int32Array): number[] {
   let first = 0
   return sizes.map(size => {

@@ -6,7 +6,7 @@ import {
   type Interval,
   percentileInterval,
 } from './bootstrap.js'
-import { mean } from './mean.js'
+import { mean } from './descriptive.js'
 import { checkTrials, type Trial } from './trial.js'
 
 /** How many training images reach an accuracy. */
@@ -14,13 +14,13 @@ export interface SamplesNeeded {
   /** The accuracy asked for, in (0, 1]. */
   readonly target: number
   /**
-   * Where the mean accuracy reaches the target: interpolated; the fewest images tried where those reach it already
-   * (then it is an upper bound), Infinity where the most images tried do not.
+   * The number of images at which the mean accuracy reaches the target, interpolated; the fewest images tried where
+   * these already reach it (an upper bound); Infinity where the most images tried do not reach it.
    */
   readonly samples: number
-  /** Which of the three `samples` is. */
+  /** Which of these three cases holds. */
   readonly reached: 'within' | 'at the fewest' | 'never'
-  /** Of `samples`, by the percentile bootstrap over seeds; `upper` may be Infinity. Absent for a single seed. */
+  /** Interval of `samples`, by the percentile bootstrap over seeds; `upper` may be Infinity. Absent for one seed. */
   readonly interval?: Interval
 }
 
@@ -28,9 +28,9 @@ export interface SamplesNeeded {
 export interface SamplesRatio {
   /** Samples of the model over those of the baseline; NaN where neither reaches the target. */
   readonly ratio: number
-  /** By the percentile bootstrap over the seeds that both have; absent for fewer than two of them. */
+  /** Interval of the ratio, by the percentile bootstrap over the seeds that both have; absent for fewer than two. */
   readonly interval?: Interval
-  /** Share of the draws in which neither model reaches the target: they do not count in the interval. */
+  /** Share of the draws in which neither model reaches the target; the interval leaves these out. */
   readonly undetermined: number
   readonly model: SamplesNeeded
   readonly baseline: SamplesNeeded
@@ -47,8 +47,8 @@ interface CurvePoint {
 /**
  * How many training images a model needs for an accuracy: the mean accuracy over the seeds at each number of images,
  * made non-decreasing by pooling adjacent violators (Ayer et al. 1955; each weighs its number of trials), with straight
- * lines in between; the first place at which these reach the target. The interval draws whole seeds, each with all its
- * trials.
+ * lines in between. The result is the first number of images at which this curve reaches the target. The interval draws
+ * whole seeds, each with all its trials.
  *
  * @param target accuracy in (0, 1]
  * @throws RangeError when the target is out of range or the trials are malformed, see `checkTrials`
@@ -60,11 +60,11 @@ export function samplesNeeded(
 ): SamplesNeeded {
   checkTarget('samplesNeeded', target)
   checkTrials('samplesNeeded', trials)
-  const found = crossing(meanCurve(trials), target)
+  const samples = crossing(meanCurve(trials), target)
   const estimate = {
     target,
-    samples: found,
-    reached: found === Infinity ? 'never' : startsAbove(trials, target) ? 'at the fewest' : 'within',
+    samples,
+    reached: samples === Infinity ? 'never' : startsAbove(trials, target) ? 'at the fewest' : 'within',
   } as const
   const bySeed = trialsBySeed(trials)
   if (bySeed.size < 2) return estimate
@@ -92,16 +92,17 @@ export function samplesRatio(
   options: BootstrapOptions = {},
 ): SamplesRatio {
   const model = samplesNeeded(trials, target, options)
-  const other = samplesNeeded(baseline, target, options)
-  const ratio = model.samples / other.samples
-  const [ours, theirs] = [trialsBySeed(trials), trialsBySeed(baseline)]
-  const shared = [...ours.keys()].filter(seed => theirs.has(seed))
-  const estimate = { ratio, model, baseline: other }
+  const baselineNeeds = samplesNeeded(baseline, target, options)
+  const ratio = model.samples / baselineNeeds.samples
+  const [bySeed, baselineBySeed] = [trialsBySeed(trials), trialsBySeed(baseline)]
+  const shared = [...bySeed.keys()].filter(seed => baselineBySeed.has(seed))
+  const estimate = { ratio, model, baseline: baselineNeeds }
   if (shared.length < 2) return { ...estimate, undetermined: Number.isNaN(ratio) ? 1 : 0 }
-  const [mine, others] = [shared.map(seed => ours.get(seed)!), shared.map(seed => theirs.get(seed)!)]
+  const seeds = shared.map(seed => bySeed.get(seed)!)
+  const baselineSeeds = shared.map(seed => baselineBySeed.get(seed)!)
   const drawnRatio = (drawn: Int32Array) =>
-    crossing(meanCurve(drawTrials(mine, drawn)), target) /
-    crossing(meanCurve(drawTrials(others, drawn)), target)
+    crossing(meanCurve(drawTrials(seeds, drawn)), target) /
+    crossing(meanCurve(drawTrials(baselineSeeds, drawn)), target)
   const results = bootstrapResults(shared.length, drawnRatio, options)
   const undetermined = results.filter(value => Number.isNaN(value)).length / results.length
   const interval = percentileInterval(results, checkLevel(options))
@@ -110,13 +111,13 @@ export function samplesRatio(
 
 /** The first number of samples at which a non-decreasing curve reaches the target; Infinity where it never does. */
 function crossing(curve: readonly CurvePoint[], target: number): number {
-  const risen = nonDecreasing(curve)
-  const at = risen.findIndex(accuracy => accuracy >= target)
-  if (at < 0) return Infinity
-  const after = curve[at]!
-  const before = curve[at - 1]
+  const accuracies = nonDecreasing(curve)
+  const index = accuracies.findIndex(accuracy => accuracy >= target)
+  if (index < 0) return Infinity
+  const after = curve[index]!
+  const before = curve[index - 1]
   if (!before) return after.samples
-  const [low, high] = [risen[at - 1]!, risen[at]!]
+  const [low, high] = [accuracies[index - 1]!, accuracies[index]!]
   return before.samples + ((target - low) / (high - low)) * (after.samples - before.samples)
 }
 
@@ -158,15 +159,15 @@ function nonDecreasing(curve: readonly CurvePoint[]): number[] {
 function trialsBySeed(trials: readonly Trial[]): Map<number, Trial[]> {
   const bySeed = new Map<number, Trial[]>()
   for (const trial of trials) {
-    const own = bySeed.get(trial.seed)
-    if (own) own.push(trial)
+    const ofSeed = bySeed.get(trial.seed)
+    if (ofSeed) ofSeed.push(trial)
     else bySeed.set(trial.seed, [trial])
   }
   return bySeed
 }
 
 function drawTrials(seeds: readonly (readonly Trial[])[], drawn: Int32Array): Trial[] {
-  return Array.from(drawn, at => seeds[at]!).flat()
+  return Array.from(drawn, index => seeds[index]!).flat()
 }
 
 function checkTarget(where: string, target: number): void {

@@ -4,7 +4,7 @@ import { random } from '../random.js'
  * The two-sided sign test: how probable a split at least as uneven as this one is, were each difference as likely to
  * be above 0 as below: min(1, 2 P(X <= min(above, below))), X ~ Binomial(above + below, 1/2).
  *
- * @param differences one a pair; pairs without a difference do not count
+ * @param differences one a pair; pairs without a difference are ignored
  * @returns the p-value in (0, 1]; 1 where every difference is 0
  * @throws RangeError when a difference is not finite
  */
@@ -22,18 +22,18 @@ export function signTest(differences: readonly number[]): number {
   return Math.min(1, 2 * tail)
 }
 
-/** Pairs up to which every assignment of signs is counted. */
-const mostExact = 16
+/** Up to this number of pairs every assignment of signs is counted. */
+const maxExactPairs = 16
 
 /**
  * The two-sided permutation test of paired differences (Fisher 1935): the share of assignments of signs whose sum is
- * at least as far from 0 as the one that was found. Under the hypothesis that both sides of each pair are alike, every
+ * at least as far from 0 as the observed one. Under the hypothesis that both sides of each pair are alike, every
  * assignment is equally likely.
  *
- * Up to 16 pairs all 2^n assignments are counted; beyond, the one found and 99,999 drawn ones.
+ * Up to 16 pairs all 2^n assignments are counted; beyond that, the observed one and 99,999 random ones.
  *
  * @param differences one a pair, at least one
- * @param seed decides the drawn assignments; 0 unless given
+ * @param seed decides the random assignments; 0 unless given
  * @returns the p-value; at least 2^(1-n) of n pairs, so that 5 pairs never give less than 0.0625
  * @throws RangeError for no differences or one that is not finite
  */
@@ -42,24 +42,25 @@ export function signFlipTest(differences: readonly number[], seed = 0): number {
   const count = differences.length
   if (count === 0) throw new RangeError('signFlipTest: differences must hold at least 1 number, got 0')
   const scale = differences.reduce((sum, value) => sum + Math.abs(value), 0)
-  const found = Math.abs(differences.reduce((sum, value) => sum + value, 0))
-  // The same differences in another order of addition must count as equal.
-  const asFar = (sum: number) => Math.abs(sum) >= found - 1e-12 * scale
-  if (count <= mostExact) {
-    let farther = 0
+  const observed = Math.abs(differences.reduce((sum, value) => sum + value, 0))
+  // The tolerance makes sums equal that differ only in the order of addition.
+  const isAsFar = (sum: number) => Math.abs(sum) >= observed - 1e-12 * scale
+  if (count <= maxExactPairs) {
+    let numAsFar = 0
     for (let signs = 0; signs < 2 ** count; signs++) {
       const sum = differences.reduce((total, value, i) => total + (signs & (1 << i) ? -value : value), 0)
-      if (asFar(sum)) farther++
+      if (isAsFar(sum)) numAsFar++
     }
-    return farther / 2 ** count
+    return numAsFar / 2 ** count
   }
-  const chance = random(seed, 'signs')
-  const drawn = 99_999
-  let farther = 1
-  for (let i = 0; i < drawn; i++) {
-    if (asFar(differences.reduce((sum, value) => sum + (chance.next() < 0.5 ? -value : value), 0))) farther++
+  const source = random(seed, 'signs')
+  const numRandom = 99_999
+  let numAsFar = 1
+  for (let i = 0; i < numRandom; i++) {
+    if (isAsFar(differences.reduce((sum, value) => sum + (source.next() < 0.5 ? -value : value), 0)))
+      numAsFar++
   }
-  return farther / (drawn + 1)
+  return numAsFar / (numRandom + 1)
 }
 
 function checkDifferences(where: string, differences: readonly number[]): void {

@@ -26,8 +26,8 @@ export interface SuccessGrid {
   /** The settings that have trials, by y and then x; not every setting of the grid needs to. */
   readonly cells: readonly GridCell[]
   /**
-   * For each x the smallest y from which on every cell of that x has at least half of its trials successful; undefined
-   * where there is none. In the order of `xs`.
+   * For each x, in the order of `xs`, the smallest y such that at this and every larger y at least half of the trials
+   * succeeded; undefined where there is none.
    */
   readonly boundary: readonly (number | undefined)[]
 }
@@ -46,10 +46,10 @@ export function successGrid(trials: readonly GridTrial[]): SuccessGrid {
   const [xs, ys] = [ascending(trials.map(({ x }) => x)), ascending(trials.map(({ y }) => y))]
   const cells = ys.flatMap(y =>
     xs.flatMap(x => {
-      const own = trials.filter(trial => trial.x === x && trial.y === y)
-      if (own.length === 0) return []
-      const successes = own.filter(({ success }) => success).length
-      return [{ x, y, trials: own.length, successes, share: successes / own.length }]
+      const repeated = trials.filter(trial => trial.x === x && trial.y === y)
+      if (repeated.length === 0) return []
+      const successes = repeated.filter(({ success }) => success).length
+      return [{ x, y, trials: repeated.length, successes, share: successes / repeated.length }]
     }),
   )
   return { xs, ys, cells, boundary: xs.map(x => boundaryOf(cells.filter(cell => cell.x === x))) }

@@ -1,14 +1,14 @@
 import { type BootstrapOptions, bootstrapInterval, type Interval } from './bootstrap.js'
-import { mean, standardDeviation } from './mean.js'
+import { mean, standardDeviation } from './descriptive.js'
 
 /** What independent runs of one setting gave. */
 export interface SeedSummary {
   /** Runs, at least 1. */
   readonly count: number
   readonly mean: number
-  /** Between the runs, with n - 1; absent for a single one. */
+  /** Standard deviation between the runs, with n - 1; absent for a single one. */
   readonly standardDeviation?: number
-  /** Of the mean, by the percentile bootstrap over the runs; absent for a single one. */
+  /** Interval of the mean, by the percentile bootstrap over the runs; absent for a single one. */
   readonly interval?: Interval
 }
 
@@ -32,6 +32,6 @@ export function summarizeSeeds(values: readonly number[], options: BootstrapOpti
 
 /** The percentile bootstrap interval of the mean of finite numbers, at least one. */
 export function meanInterval(values: readonly number[], options: BootstrapOptions = {}): Interval {
-  const meanOf = (drawn: Int32Array) => drawn.reduce((sum, at) => sum + values[at]!, 0) / drawn.length
+  const meanOf = (drawn: Int32Array) => drawn.reduce((sum, index) => sum + values[index]!, 0) / drawn.length
   return bootstrapInterval(values.length, meanOf, options) as Interval
 }

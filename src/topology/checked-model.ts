@@ -6,15 +6,15 @@ import { checkedLayerGraph } from './layer-graph.js'
 import { checkDepth, checkWeightNames, refuseGraphModel, weightBytes } from './model-json.js'
 
 /**
- * A model from somewhere else, checked before tfjs-layers builds it, in a page as in Node:
+ * Loads a model of unknown origin and checks it before tfjs-layers builds it, in a page as well as in Node:
  * `tfl.loadLayersModel(checkedModel(tf.io.http('model.json')))`. Models of Keras 2 and 3 come in the form of
  * tfjs-layers.
  *
  * @param handler loads the model, such as `tf.io.http`, `tf.io.browserFiles`
  * @param where its name, for errors
  * @returns a handler that loads and does not save
- * @throws Error from `load` where the model is a graph model, a layer is not known or not connected, or the weights
- *   have other bytes than their list says
+ * @throws Error from `load` where the model is a graph model, a layer is unknown or not connected, or the weights have
+ *   more or fewer bytes than their list says
  */
 export function checkedModel(handler: tf.io.IOHandler, where = 'checkedModel'): tf.io.IOHandler {
   return {
@@ -43,14 +43,14 @@ export function checkedArtifacts(artifacts: tf.io.ModelArtifacts, where: string)
   return { ...artifacts, modelTopology: topology, weightSpecs }
 }
 
-/** The configuration in tfjs-layers' form, checked; wrapped as tfjs-layers wraps its own where it was wrapped. */
+/** The configuration in tfjs-layers' form, checked, and without the `model_config` around it if there was one. */
 function layersTopology(
-  written: tf.io.ModelArtifacts['modelTopology'],
+  modelTopology: tf.io.ModelArtifacts['modelTopology'],
   specs: readonly tf.io.WeightsManifestEntry[],
   where: string,
 ): LayerTopology {
-  const whole = (written ?? {}) as Record<string, unknown>
-  const topology = kerasTopology(whole.model_config ?? whole, where)
+  const config = (modelTopology ?? {}) as Record<string, unknown>
+  const topology = kerasTopology(config.model_config ?? config, where)
   const numbers = specs.reduce(
     (sum, { shape }) => sum + shape.reduce((product, side) => product * side, 1),
     0,

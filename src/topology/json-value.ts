@@ -1,18 +1,18 @@
 /** A JSON object whose entries are not yet known. */
 export type JsonObject = Readonly<Record<string, unknown>>
 
-/** Whether a JSON value is an object, and no list. */
+/** Whether a JSON value is an object and not a list. */
 export function isPlainObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** The value, known to be an object. @throws Error naming `what` */
+/** The value, if it is an object. @throws Error naming `what` if it is not */
 export function requiredObject(value: unknown, what: string): JsonObject {
   if (isPlainObject(value)) return value
   throw new Error(`${what} must be an object, got ${shown(value)}`)
 }
 
-/** The class of a serialized object. @throws Error naming `what` where it has none */
+/** The class of a serialized object. @throws Error naming `what` if it has none */
 export function className(value: JsonObject, what: string): string {
   if (typeof value.class_name === 'string' && value.class_name !== '') return value.class_name
   throw new Error(`${what} must have a class_name, got ${shown(value.class_name)}`)
@@ -36,7 +36,7 @@ function cut(text: string): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text
 }
 
-/** Whether every object has something by this name, so that `name in {}` says nothing. */
+/** Whether every object inherits a property of this name, as it does `constructor`. */
 export function isPrototypeName(name: string): boolean {
   return name in Object.prototype
 }

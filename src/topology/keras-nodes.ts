@@ -3,10 +3,10 @@ import { isPlainObject, type JsonObject, shown } from './json-value.js'
 /** Output number `tensor` of call number `call` of a layer. */
 export type TensorReference = readonly [layer: string, call: number, tensor: number]
 
-/** One call of a layer: the tensors it is given, each with the same further arguments. */
+/** One call of a layer: its input tensors, each with the same further arguments. */
 export type LayerNode = readonly (readonly [...TensorReference, JsonObject])[]
 
-/** What is added to the number of a call, by the layer's name. */
+/** Gives the number to add to the number of a call, for the name of the layer that is called. */
 export type CallOffset = (layer: unknown) => number
 
 /**
@@ -21,17 +21,17 @@ export function kerasNode(node: unknown, offset: CallOffset, where: string): Lay
   // TensorFlow 2 leaves out the outer list of some calls with one input.
   const inputs: readonly unknown[] = typeof node[0] === 'string' ? [node] : node
   return inputs.map(input => {
-    const [reference, rest] = split(input, where)
-    return [...shifted(reference, offset), rest] as const
+    const [reference, kwargs] = split(input, where)
+    return [...shifted(reference, offset), kwargs] as const
   })
 }
 
 function split(input: unknown, where: string): [TensorReference, JsonObject] {
-  const [layer, call, tensor, given] = Array.isArray(input) ? input : []
-  if (given != null && !isPlainObject(given)) {
-    throw new Error(`${where}: further arguments must be an object, got ${shown(given)}`)
+  const [layer, call, tensor, kwargs] = Array.isArray(input) ? input : []
+  if (kwargs != null && !isPlainObject(kwargs)) {
+    throw new Error(`${where}: further arguments must be an object, got ${shown(kwargs)}`)
   }
-  return [requiredReference(layer, call, tensor, input, where), given ?? {}]
+  return [requiredReference(layer, call, tensor, input, where), kwargs ?? {}]
 }
 
 function argumentsNode(
@@ -47,9 +47,10 @@ function argumentsNode(
       `${where}: argument ${shown(name)} must be no tensor, got one (tfjs-layers passes inputs only)`,
     )
   }
-  // Keras 3 writes down whether it traced the model for training; a run decides it anew. The rest are defaults.
-  const given = inputs === undefined ? args : [...args, inputs]
-  return tensorsIn(given, where).map(history => {
+  // The other arguments are dropped: one says whether Keras 3 traced the model for training, which tfjs decides at each
+  // call; the rest have their default values.
+  const values = inputs === undefined ? args : [...args, inputs]
+  return tensorsIn(values, where).map(history => {
     const [layer, call, tensor] = history
     return [...shifted(requiredReference(layer, call, tensor, history, where), offset), {}] as const
   })
@@ -73,7 +74,7 @@ function tupleItems(value: unknown): readonly unknown[] | undefined {
   return Array.isArray(value.items) ? value.items : Array.isArray(value.config) ? value.config : undefined
 }
 
-/** Where a tensor of Keras 3 comes from; undefined where the value is none. */
+/** The layer, call and output that a tensor of Keras 3 comes from; undefined if the value is not a tensor. */
 export function historyOf(value: unknown): readonly unknown[] | undefined {
   if (!isPlainObject(value) || value.class_name !== '__keras_tensor__' || !isPlainObject(value.config)) {
     return undefined
@@ -87,21 +88,21 @@ function holdsTensor(value: unknown): boolean {
 }
 
 /**
- * The inputs or outputs of a functional model as tfjs lists them: Keras writes one alone, several as a list, and named
- * ones as an object, whose order is that of the sorted names.
+ * The inputs or outputs of a functional model as tfjs lists them. Keras writes a single one without a list around it,
+ * several as a list, and named ones as an object, which are taken in the order of their sorted names.
  */
 export function tensorReferences(ends: unknown, offset: CallOffset, where: string): TensorReference[] {
-  const listed = isPlainObject(ends)
+  const references = isPlainObject(ends)
     ? Object.keys(ends)
         .sort()
         .map(name => ends[name])
     : ends
-  if (!Array.isArray(listed)) throw new Error(`${where} must be a list, got ${shown(ends)}`)
-  if (typeof listed[0] === 'string') {
-    const [layer, call, tensor] = listed
-    return [shifted(requiredReference(layer, call, tensor, listed, where), offset)]
+  if (!Array.isArray(references)) throw new Error(`${where} must be a list, got ${shown(ends)}`)
+  if (typeof references[0] === 'string') {
+    const [layer, call, tensor] = references
+    return [shifted(requiredReference(layer, call, tensor, references, where), offset)]
   }
-  return listed.map(reference => {
+  return references.map(reference => {
     const [layer, call, tensor] = Array.isArray(reference) ? reference : []
     return shifted(requiredReference(layer, call, tensor, reference, where), offset)
   })
@@ -111,11 +112,11 @@ function requiredReference(
   layer: unknown,
   call: unknown,
   tensor: unknown,
-  written: unknown,
+  value: unknown,
   where: string,
 ): TensorReference {
   if (typeof layer === 'string' && isIndex(call) && isIndex(tensor)) return [layer, call, tensor]
-  throw new Error(`${where}: a tensor must be [layer name, call, output], got ${shown(written)}`)
+  throw new Error(`${where}: a tensor must be [layer name, call, output], got ${shown(value)}`)
 }
 
 function isIndex(value: unknown): value is number {

@@ -1,7 +1,7 @@
 import { isPlainObject, type JsonObject, shown } from './json-value.js'
 
-/** Settings that change what a layer computes and that tfjs-layers passes over, with the only value it can have. */
-const IGNORED: readonly (readonly [classes: RegExp, setting: string, only: readonly unknown[]])[] = [
+/** Settings that change what a layer computes but that tfjs-layers ignores, with the values that make no difference. */
+const IGNORED: readonly (readonly [classes: RegExp, setting: string, neutral: readonly unknown[]])[] = [
   [/^(Separable|Depthwise)?Conv[123]D/, 'groups', [1]],
   [/^Conv[123]DTranspose$/, 'output_padding', [null]],
   [/^Global(Average|Max)Pooling[123]D$/, 'keepdims', [false]],
@@ -26,7 +26,7 @@ const CLASSES: Readonly<Record<string, string>> = {
 
 const ACTIVATIONS: Readonly<Record<string, string>> = { silu: 'swish' }
 
-/** Settings of initializers that tfjs-layers need not know. */
+/** Settings of initializers that only Keras 3 has and that tfjs-layers does not need. */
 const ADDED_BY_KERAS_3: ReadonlySet<string> = new Set(['input_axes', 'output_axes'])
 
 const DEEPEST = 32
@@ -36,14 +36,14 @@ const DEEPEST = 32
  * regularizers, activations.
  *
  * @param kind class of the layer
- * @throws Error where a setting changes what the layer computes and tfjs-layers does not know it
+ * @throws Error where a setting changes what the layer computes but tfjs-layers does not support it
  */
 export function layerSettings(kind: string, config: JsonObject, where: string): JsonObject {
-  for (const [classes, setting, only] of IGNORED) {
+  for (const [classes, setting, neutral] of IGNORED) {
     const value = config[setting]
-    if (!classes.test(kind) || value === undefined || only.includes(value)) continue
+    if (!classes.test(kind) || value === undefined || neutral.includes(value)) continue
     throw new Error(
-      `${where}: ${setting} must be ${only.map(String).join(' or ')}, got ${shown(value)} (tfjs-layers)`,
+      `${where}: ${setting} must be ${neutral.map(String).join(' or ')}, got ${shown(value)} (tfjs-layers)`,
     )
   }
   return entries(config, ([key, value]) => renamed(kind, key, setting(key, value, where, 0)))
@@ -80,7 +80,7 @@ function serialized(key: string, value: JsonObject, kind: string, where: string,
       return setting(key, value.config, where, depth)
     throw new Error(`${where}: ${key} must be named, got a function of Python`)
   }
-  // A layer within a layer is converted by who knows its class.
+  // `kerasTopology` converts the layer within a layer.
   if (key === 'layer') return value
   const config = isPlainObject(value.config) ? value.config : {}
   const settings = entries(config, ([name, item]) =>
@@ -88,12 +88,12 @@ function serialized(key: string, value: JsonObject, kind: string, where: string,
       ? []
       : [[name, item === 'untruncated_normal' ? 'normal' : setting(name, item, where, depth + 1)]],
   )
-  // tfjs-layers takes a default of 0.01 for the part that is not given.
+  // Without a value for the other part, tfjs-layers would take 0.01.
   const parts = kind === 'L1' ? { l2: 0 } : kind === 'L2' ? { l1: 0 } : {}
   return { class_name: CLASSES[kind] ?? kind, config: { ...parts, ...settings } }
 }
 
-/** tfjs computes in float32 what Keras computes in fewer bits or more. */
+/** tfjs has a single floating-point type: float32 replaces those with fewer or more bits. */
 function numberType(value: unknown, where: string): unknown {
   const name = isPlainObject(value) && isPlainObject(value.config) ? value.config.name : value
   if (typeof name !== 'string') return name ?? null
@@ -105,7 +105,7 @@ function isActivation(key: string): boolean {
   return key === 'activation' || key === 'recurrent_activation'
 }
 
-/** A new object of what becomes of each entry; names such as `__proto__` are entries like others. */
+/** A new object of the changed entries; an entry named `__proto__` is treated like any other. */
 function entries(
   of: JsonObject,
   change: (entry: readonly [string, unknown]) => readonly (readonly [string, unknown])[],

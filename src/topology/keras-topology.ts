@@ -7,7 +7,7 @@ import { layerSettings } from './keras-settings.js'
 export interface LayerTopology {
   readonly class_name: string
   readonly config: JsonObject
-  /** Its name once more, and its calls, in a functional model. */
+  /** In a functional model: its name once more, and its calls. */
   readonly name?: string
   readonly inbound_nodes?: readonly LayerNode[]
 }
@@ -21,8 +21,8 @@ const DEEPEST = 32
  *
  * @param config `model_config` of a `.h5` or of a tfjs `model.json`, or the `config.json` of a `.keras` file; JSON
  * @param where the file, for errors
- * @returns a new object; nothing is shared with what was given
- * @throws Error naming the layer where it does what tfjs-layers does not, such as convolutions in groups, and where
+ * @returns a new object, which shares nothing with `config`
+ * @throws Error naming the layer if tfjs-layers cannot compute what it does, such as convolutions in groups; Error if
  *   the configuration is not one of Keras
  */
 export function kerasTopology(config: unknown, where: string): LayerTopology {
@@ -30,7 +30,7 @@ export function kerasTopology(config: unknown, where: string): LayerTopology {
   if (!MODELS.includes(className(model, `${where}: model`))) {
     throw new Error(
       `${where}: model must be of the class Sequential or Functional, got ${shown(model.class_name)} ` +
-        '(a class of its own is defined in Python and cannot be built here)',
+        '(a custom class is defined in Python and cannot be built here)',
     )
   }
   return modelTopology(model, where, 0)
@@ -39,8 +39,8 @@ export function kerasTopology(config: unknown, where: string): LayerTopology {
 function modelTopology(model: JsonObject, where: string, depth: number): LayerTopology {
   if (depth > DEEPEST) throw new Error(`${where}: models must be nested at most ${DEEPEST} deep, got more`)
   const isSequential = model.class_name === 'Sequential'
-  const written = isSequential && Array.isArray(model.config) ? { layers: model.config } : model.config
-  const config = requiredObject(written, `${where}: config of ${shown(model.class_name)}`)
+  const modelConfig = isSequential && Array.isArray(model.config) ? { layers: model.config } : model.config
+  const config = requiredObject(modelConfig, `${where}: config of ${shown(model.class_name)}`)
   if (!Array.isArray(config.layers)) {
     throw new Error(`${where}: layers of ${shown(config.name)} must be a list, got ${shown(config.layers)}`)
   }
@@ -87,7 +87,8 @@ function functional(
 ): JsonObject {
   const ofKeras3 = isOfKeras3(layers)
   const classes = new Map(layers.filter(isPlainObject).map(layer => [layer.name, layer.class_name] as const))
-  // tfjs counts the calls of a model from 1: its own layers are call 0. Keras 3 does so for outputs of functional ones.
+  // In tfjs the calls of a nested model count from 1, since call 0 is the model's own graph. Keras 3 counts them from 0,
+  // except where a functional model is among the inputs or outputs: there it counts from 1 as well.
   const callOffset = (name: unknown): number => (ofKeras3 && MODELS.includes(`${classes.get(name)}`) ? 1 : 0)
   const endOffset = (name: unknown): number => (ofKeras3 && classes.get(name) === 'Sequential' ? 1 : 0)
   const converted = layers.map(value => {

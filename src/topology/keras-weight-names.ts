@@ -2,11 +2,12 @@ import { isPlainObject } from './json-value.js'
 import type { LayerTopology } from './keras-topology.js'
 
 /**
- * What tfjs-layers calls a weight that Keras 3 names by its path: `sequential/conv2d/kernel` is its `conv2d/kernel`,
- * and the kernel of a depthwise convolution has a name of its own.
+ * Translates names of weights: Keras 3 writes the whole path, `sequential/conv2d/kernel`, where tfjs-layers has
+ * `conv2d/kernel`, and tfjs-layers calls the kernel of a depthwise convolution `depthwise_kernel`.
  *
  * @param topology of the whole model
- * @returns from the name in the file to that of the built model; names that no layer begins are left as they are
+ * @returns a function from the name in the file to the name in the built model; it returns a name that contains no
+ *   layer of the model as it is
  */
 export function kerasWeightName(topology: LayerTopology): (name: string) => string {
   const classes = layerClasses(topology)
@@ -24,17 +25,18 @@ export function kerasWeightName(topology: LayerTopology): (name: string) => stri
 
 function layerClasses(topology: LayerTopology): Map<string, string> {
   const classes = new Map<string, string>()
-  for (const layer of within(topology)) classes.set(String(layer.config.name ?? layer.name), layer.class_name)
+  for (const layer of layersWithin(topology))
+    classes.set(String(layer.config.name ?? layer.name), layer.class_name)
   return classes
 }
 
 function modelNames(topology: LayerTopology): string[] {
-  return [topology, ...within(topology)]
+  return [topology, ...layersWithin(topology)]
     .filter(({ config }) => Array.isArray(config.layers))
     .map(({ config, name }) => String(config.name ?? name))
 }
 
-function within({ config }: LayerTopology): LayerTopology[] {
+function layersWithin({ config }: LayerTopology): LayerTopology[] {
   const layers = Array.isArray(config.layers) ? (config.layers as LayerTopology[]) : []
-  return layers.filter(isPlainObject).flatMap(layer => [layer, ...within(layer)])
+  return layers.filter(isPlainObject).flatMap(layer => [layer, ...layersWithin(layer)])
 }

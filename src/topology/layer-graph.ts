@@ -12,18 +12,19 @@ export interface LayerGraphLimits {
 const MOST_LAYERS = 10_000
 const MOST_VALUES = 2 ** 30
 
-/** Settings of which each unit takes at least one weight. */
+/** Settings that count something of which each has at least one weight, such as units. */
 const COUNTED: ReadonlySet<string> = new Set([
   ...['units', 'filters', 'kernel_size', 'depth_multiplier', 'input_dim', 'output_dim'],
   ...['num_experts', 'hidden_units', 'outputs'],
 ])
 
 /**
- * Checks that tfjs-layers can come to an end with a topology: names, classes, shapes of inputs, and that every layer
- * is given tensors of layers that are there and do not wait for each other. Nested models are checked like it.
+ * Checks that tfjs-layers can build a topology, and does not loop without end: names, classes, shapes of inputs, and
+ * that the inputs of every layer come from layers of the model that do not wait for each other. Nested models are checked
+ * in the same way.
  *
  * @param where the file, for errors
- * @returns the topology; its layers in another order where tfjs-layers would number the calls of a shared layer wrongly
+ * @returns the topology, with its layers reordered where tfjs-layers would number the calls of a shared layer wrongly
  * @throws Error naming the layer
  */
 export function checkedLayerGraph(
@@ -51,7 +52,7 @@ function withLayers(topology: LayerTopology, layers: readonly LayerTopology[]): 
   return { ...topology, config: { ...topology.config, layers } }
 }
 
-/** tfjs-layers calls a layer of a functional model by the name beside its configuration. */
+/** In a functional model, tfjs-layers takes the name beside the configuration, not the one in it. */
 function nameOf(layer: LayerTopology): unknown {
   return 'inbound_nodes' in layer ? layer.name : layer.config.name
 }
@@ -119,7 +120,7 @@ export function isModel(className: unknown): boolean {
   return className === 'Sequential' || className === 'Functional' || className === 'Model'
 }
 
-/** A layer cannot have more units than there are weights: what is asked for must not be made only to be refused. */
+/** A layer cannot have more units than the model has weights: refuses it before tfjs-layers allocates the units. */
 function checkCounts(config: JsonObject, most: number, context: string): void {
   for (const key of COUNTED) {
     for (const count of [config[key]].flat()) {
@@ -129,7 +130,7 @@ function checkCounts(config: JsonObject, most: number, context: string): void {
   }
 }
 
-/** A truncated distribution is drawn from until a value fits: with such numbers none ever does. */
+/** tfjs draws from a truncated distribution until a value is in range: with wrong numbers it would draw for ever. */
 function checkInitializers(config: JsonObject, context: string): void {
   for (const [key, initializer] of Object.entries(config)) {
     if (!key.endsWith('initializer') || !isPlainObject(initializer)) continue
@@ -138,8 +139,8 @@ function checkInitializers(config: JsonObject, context: string): void {
       const value = settings[name]
       const least = name === 'stddev' || name === 'scale' ? 0 : Number.NEGATIVE_INFINITY
       if (value == null || (typeof value === 'number' && Number.isFinite(value) && value >= least)) continue
-      const wanted = least === 0 ? 'a number of at least 0' : 'a number'
-      throw new Error(`${context}: ${name} of ${key} must be ${wanted}, got ${shown(value)}`)
+      const requirement = least === 0 ? 'a number of at least 0' : 'a number'
+      throw new Error(`${context}: ${name} of ${key} must be ${requirement}, got ${shown(value)}`)
     }
   }
 }
@@ -156,8 +157,8 @@ function checkShape(shape: unknown, key: string, context: string): void {
 }
 
 /**
- * tfjs-layers makes the calls of its layers in rounds, and numbers them as it comes by them. The layers in an order in
- * which it comes by them as they are listed.
+ * Sorts the layers so that tfjs-layers makes the calls of each in the order in which they are listed. It makes calls in
+ * rounds, over the layers in their order, and numbers the calls of a layer in the order in which it makes them.
  */
 function buildOrder(
   topology: LayerTopology,
@@ -171,7 +172,7 @@ function buildOrder(
   return order
 }
 
-/** How many calls a layer has before its own are made: a model and an input have one that is themselves. */
+/** The number of a layer's first listed call: a nested model and an input have a call 0 that is not listed. */
 function firstCall({ class_name }: LayerTopology): number {
   return isModel(class_name) || class_name === 'InputLayer' ? 1 : 0
 }
@@ -185,10 +186,10 @@ type Graph = ReadonlyMap<unknown, LayerTopology>
 function checkCalls(layer: LayerTopology, graph: Graph, where: string): void {
   const context = `${where}: layer ${shown(nameOf(layer))}`
   if (layer.class_name === 'InputLayer' && callsOf(layer).length > 0) {
-    throw new Error(`${context} must be given nothing, got a call`)
+    throw new Error(`${context} must have no inputs, got a call`)
   }
   for (const inputs of callsOf(layer)) {
-    // tfjs-layers would leave this call out, and wait for it without end.
+    // tfjs-layers would skip such a call, and then wait for it for ever.
     if (inputs.length === 0) {
       throw new Error(`${context} must be given at least one tensor in each call, got none`)
     }
@@ -197,17 +198,17 @@ function checkCalls(layer: LayerTopology, graph: Graph, where: string): void {
 }
 
 function checkReference(name: unknown, call: number, output: number, graph: Graph, context: string): void {
-  const from = graph.get(name)
-  if (!from) {
+  const source = graph.get(name)
+  if (!source) {
     throw new Error(
       `${context} must be given tensors of layers of the model, got ${shown(name)} (${listed(graph)})`,
     )
   }
-  const calls = firstCall(from) + callsOf(from).length
+  const calls = firstCall(source) + callsOf(source).length
   if (call >= calls) {
     throw new Error(`${context} must be given one of ${calls} calls of ${shown(name)}, got number ${call}`)
   }
-  const outputs = isModel(from.class_name) ? outputCount(from) : undefined
+  const outputs = isModel(source.class_name) ? outputCount(source) : undefined
   if (outputs !== undefined && output >= outputs) {
     throw new Error(
       `${context} must be given one of ${outputs} outputs of ${shown(name)}, got number ${output}`,
@@ -225,9 +226,9 @@ function listed(graph: Graph): string {
   return names.length > 8 ? `layers: ${shownNames}, and ${names.length - 8} more` : `layers: ${shownNames}`
 }
 
-/** Layers by when their first call can be made, each layer's calls one after the other. */
+/** The layers in the order in which their first calls can be made; a layer's calls are made as they are listed. */
 function callOrder(graph: Graph, where: string): readonly LayerTopology[] {
-  const made = new Map([...graph].map(([name, layer]) => [name, firstCall(layer)] as const))
+  const numMade = new Map([...graph].map(([name, layer]) => [name, firstCall(layer)] as const))
   const order = new Set<LayerTopology>()
   let waiting = [...graph.values()]
   while (waiting.length > 0) {
@@ -236,39 +237,39 @@ function callOrder(graph: Graph, where: string): readonly LayerTopology[] {
     waiting = waiting.filter(layer => {
       const name = nameOf(layer)
       const calls = callsOf(layer)
-      let next = (made.get(name) as number) - firstCall(layer)
+      let next = (numMade.get(name) as number) - firstCall(layer)
       const start = next
-      while (next < calls.length && isReady(calls[next], made)) {
+      while (next < calls.length && isReady(calls[next], numMade)) {
         next++
-        made.set(name, firstCall(layer) + next)
+        numMade.set(name, firstCall(layer) + next)
       }
       advanced ||= next > start
       if (next > 0 || calls.length === 0) order.add(layer)
       return next < calls.length
     })
     if (waiting.length < before || advanced) continue
-    throw new Error(`${where}: layers must not wait for each other, got ${circle(waiting, made)}`)
+    throw new Error(`${where}: layers must not wait for each other, got ${cycle(waiting, numMade)}`)
   }
   return [...order]
 }
 
 function isReady(
   inputs: NonNullable<LayerTopology['inbound_nodes']>[number] | undefined,
-  made: ReadonlyMap<unknown, number>,
+  numMade: ReadonlyMap<unknown, number>,
 ): boolean {
-  return (inputs ?? []).every(([name, call]) => call < (made.get(name) ?? 0))
+  return (inputs ?? []).every(([name, call]) => call < (numMade.get(name) ?? 0))
 }
 
-/** One circle among layers of which each waits for another of them, such as `a -> b -> a`. */
-function circle(waiting: readonly LayerTopology[], made: ReadonlyMap<unknown, number>): string {
+/** One cycle among layers that wait for each other, such as `a -> b -> a`. */
+function cycle(waiting: readonly LayerTopology[], numMade: ReadonlyMap<unknown, number>): string {
   const graph = new Map(waiting.map(layer => [nameOf(layer), layer] as const))
   const path: unknown[] = []
   let name: unknown = nameOf(waiting[0] as LayerTopology)
   while (!path.includes(name)) {
     path.push(name)
     const layer = graph.get(name) as LayerTopology
-    const next = callsOf(layer)[(made.get(name) as number) - firstCall(layer)] ?? []
-    name = next.find(([from, call]) => call >= (made.get(from) ?? 0))?.[0]
+    const next = callsOf(layer)[(numMade.get(name) as number) - firstCall(layer)] ?? []
+    name = next.find(([source, call]) => call >= (numMade.get(source) ?? 0))?.[0]
   }
   const names = [...path.slice(path.indexOf(name)), name].map(shown)
   return names.length > 8 ? `${names.slice(0, 7).join(' -> ')} -> ... -> ${names.at(-1)}` : names.join(' -> ')

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { isPlainObject, isPrototypeName, shown } from './json-value.js'
 
-/** What a list of weights says of the bytes of one. */
+/** An entry of a list of weights, as far as it tells the bytes of the weight. */
 export interface WeightEntry {
   readonly name: string
   readonly shape: readonly number[]
@@ -9,7 +9,7 @@ export interface WeightEntry {
   readonly quantization?: { readonly dtype?: string | undefined } | undefined
 }
 
-/** A `model.json` whose form is right; its topology is not looked into. */
+/** A well-formed `model.json`; its topology is not checked. */
 export interface ModelJson {
   readonly modelTopology: Readonly<Record<string, unknown>>
   readonly weightsManifest?: readonly {
@@ -38,7 +38,7 @@ const weight = z.looseObject({
   name: z
     .string()
     .min(1)
-    .refine(name => !isPrototypeName(name), 'must be another name'),
+    .refine(name => !isPrototypeName(name), 'must not be the name of a property of every object'),
   shape: z.array(z.int().min(0)).max(32),
   dtype: z.enum(['float32', 'int32', 'bool', 'complex64', 'string']),
   quantization: quantization.optional(),
@@ -48,7 +48,7 @@ const manifest = z.array(
   z.object({
     paths: z.array(z.string()).min(1),
     weights: z.array(weight),
-    /** Of all the bytes, in hexadecimal digits; models saved by others have none. */
+    /** SHA-256 of the bytes of these weights, in hexadecimal digits; absent from models that other programs saved. */
     sha256: z.string().optional(),
   }),
 )
@@ -61,11 +61,11 @@ const modelJson = z.looseObject({
 })
 
 /**
- * Reads the text of a `model.json` of tfjs: its form, and which weights lie where.
+ * Reads the text of a `model.json` of tfjs and checks its form; its topology is not checked.
  *
  * @param where function and file, for errors
- * @throws Error where it is no JSON, describes no layers model, or lists weights that cannot be; a graph model is
- *   named as one
+ * @throws Error if it is not JSON, does not describe a layers model (the message says so of a graph model), or lists
+ *   weights that are not possible
  */
 export function parseModelJson(text: string, where: string): ModelJson {
   const value = parsed(text, where)
@@ -95,7 +95,7 @@ function firstIssue(error: z.ZodError): string {
   return `${issue?.path.join('.') || 'the whole'}: ${issue?.message}`
 }
 
-/** @throws Error where values are nested so deep that functions which call themselves would end in their stack */
+/** @throws Error if values are nested so deep that recursive functions would overflow the stack */
 export function checkDepth(value: unknown, where: string): void {
   let level: unknown[] = [value]
   for (let depth = 0; level.length > 0; depth++) {
@@ -104,7 +104,7 @@ export function checkDepth(value: unknown, where: string): void {
   }
 }
 
-/** @throws Error where the value is what tfjs calls a graph model: operations instead of layers */
+/** @throws Error if the value is what tfjs calls a graph model: operations instead of layers */
 export function refuseGraphModel(value: unknown, where: string): void {
   if (!isPlainObject(value)) return
   const topology = value.modelTopology
@@ -116,7 +116,7 @@ export function refuseGraphModel(value: unknown, where: string): void {
   )
 }
 
-/** @throws Error naming the first name that two weights have */
+/** @throws Error naming the first name that two weights share */
 export function checkWeightNames(weights: readonly { readonly name: string }[], where: string): void {
   const names = new Set<string>()
   for (const { name } of weights) {
@@ -125,13 +125,13 @@ export function checkWeightNames(weights: readonly { readonly name: string }[], 
   }
 }
 
-/** The bytes that weights take in their file; undefined where texts are among them, whose length is not listed. */
+/** The bytes of weights in their file; undefined if one holds strings, whose lengths are not listed. */
 export function weightBytes(weights: readonly WeightEntry[]): number | undefined {
   let bytes = 0
   for (const { shape, dtype, quantization } of weights) {
-    const each = BYTES[quantization?.dtype ?? dtype]
-    if (each === undefined) return undefined
-    bytes += shape.reduce((product, side) => product * side, each)
+    const bytesPerValue = BYTES[quantization?.dtype ?? dtype]
+    if (bytesPerValue === undefined) return undefined
+    bytes += shape.reduce((product, side) => product * side, bytesPerValue)
   }
   return bytes
 }

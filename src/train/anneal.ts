@@ -10,7 +10,7 @@ export interface PatchAnnealing {
   readonly from: number
   /** L at the end, in [1, from]. */
   readonly to: number
-  /** Epochs that it takes: L is `to` from the next one on. */
+  /** Number of epochs until L is `to`: it is from the next epoch on. */
   readonly epochs: number
 }
 
@@ -21,7 +21,8 @@ const optionNames = {
 } as const satisfies OptionNames<PatchAnnealing>
 
 /**
- * L in an epoch, evenly on a logarithmic scale: from (to/from)^((epoch - 1)/epochs), rounded, and `to` afterwards.
+ * L in an epoch, decreasing evenly on a logarithmic scale: `from` times (to/from)^((epoch - 1)/epochs), rounded; `to` in
+ * the epochs after these.
  *
  * @param epoch from 1
  */
@@ -31,7 +32,7 @@ export function annealedPatches({ from, to, epochs }: PatchAnnealing, epoch: num
 }
 
 /**
- * The mixtures of a model whose L is annealed, nested ones too.
+ * The mixtures whose L is annealed: every `PatchMoE` of a model, in nested models too.
  *
  * @throws RangeError when the numbers are not positive integers, `to` exceeds `from`, the training ends before `to` is
  * reached, the model has no `PatchMoE`, or `from` exceeds the patches of one

@@ -10,7 +10,7 @@ import { dropoutSeeds } from './dropout-seeds.js'
 import { hostTurns } from './host-turn.js'
 import { checkImageShape, upload } from './upload.js'
 
-/** From which images the statistics are estimated. */
+/** The images from which the statistics are estimated. */
 export interface StatisticsOptions {
   /** Images a batch; the batch size of training gives the statistics that training saw. */
   readonly batchSize: number
@@ -36,7 +36,7 @@ const optionNames = {
  * batches 0..n-1 of training images, m_i = m_(i-1) i/(i+1) + x_i/(i+1), which a layer computes itself when its
  * momentum is i/(i+1). Earlier statistics do not count; trainable weights are only read, so training goes on as if
  * nothing had happened. Every layer with a number `momentum` and weights `moving_mean` and `moving_variance` takes
- * part, in nested models too, but for frozen ones (`trainable` is false), which keep theirs.
+ * part, in nested models too, except frozen ones (`trainable` is false), which keep theirs.
  *
  * @param set the training images
  * @returns how many images were used: 0 for a model that keeps no statistics
@@ -61,15 +61,15 @@ export async function recomputeStatistics(
   const layers = layersWithin(model).filter(keepsStatistics)
   if (layers.length === 0) return 0
 
-  const used = wholeBatches(Math.min(examples, set.count), batchSize)
+  const numImages = wholeBatches(Math.min(examples, set.count), batchSize)
   const shuffle = { seed: deriveSeed(seed, 'statistics'), epoch: 0 }
   const momenta = layers.map(layer => layer.momentum)
   const dropout = dropoutSeeds(model, seed, 'statistics')
   const turn = hostTurns()
   let index = 0
   try {
-    for (const layer of layers) forget(layer)
-    for await (const batch of streamOf(set).batches({ batchSize, shuffle, end: used })) {
+    for (const layer of layers) clearStatistics(layer)
+    for await (const batch of streamOf(set).batches({ batchSize, shuffle, end: numImages })) {
       signal?.throwIfAborted()
       for (const layer of layers) layer.momentum = index / (index + 1)
       dropout.use(index)
@@ -83,10 +83,10 @@ export async function recomputeStatistics(
     for (const [i, layer] of layers.entries()) layer.momentum = momenta[i] as number
     dropout.restore()
   }
-  return used
+  return numImages
 }
 
-/** A last batch of a few images would weigh as much as a full one. */
+/** Leaves out a last batch that is not full: its few images would weigh as much as a whole batch. */
 function wholeBatches(examples: number, batchSize: number): number {
   return examples < batchSize ? examples : examples - (examples % batchSize)
 }
@@ -98,8 +98,8 @@ function keepsStatistics(layer: tfl.layers.Layer): layer is StatisticsLayer {
   return layer.trainable && moving.length >= 2 && 'momentum' in layer && typeof layer.momentum === 'number'
 }
 
-/** Zeros leave no rounding of the earlier statistics behind, even where those were not finite. */
-function forget(layer: StatisticsLayer): void {
+/** Sets the statistics to 0, so that nothing remains of the earlier ones, even where these were not finite. */
+function clearStatistics(layer: StatisticsLayer): void {
   tf.tidy(() => {
     for (const weight of layer.weights.filter(isMoving)) weight.write(tf.zeros(weight.shape as number[]))
   })

@@ -10,7 +10,7 @@ import { restoreTensor, storeTensor } from './stored-tensors.js'
 
 /** Where checkpoints are kept: a folder, a database of the browser, or memory. */
 export interface CheckpointStore {
-  /** Stores bytes under a name, wholly or not at all; what had the name before is replaced. */
+  /** Stores bytes under a name, completely or not at all, in place of those that were stored under it before. */
   write(name: string, bytes: Uint8Array): Promise<void>
   /** The bytes stored under a name, or undefined. */
   read(name: string): Promise<Uint8Array | undefined>
@@ -19,7 +19,7 @@ export interface CheckpointStore {
 /** The name under which a run keeps its newest state. */
 export const latestCheckpoint = 'latest.safetensors'
 
-/** Everything that decides how a training run goes on. */
+/** Everything that a training run needs to go on as if it had never stopped. */
 export interface TrainState {
   /** Weights of the model by name, in the order of `model.weights`. */
   readonly weights: readonly (readonly [name: string, tensor: StoredTensor])[]
@@ -30,7 +30,7 @@ export interface TrainState {
   readonly batchSize: number
   /** Images of the training set. */
   readonly examples: number
-  /** The epochs that are done; the running one is the next. */
+  /** Metrics of the epochs that are done; the running epoch is the next one. */
   readonly history: readonly EpochMetrics[]
   /** What the running epoch has done so far. */
   readonly running: RunningEpoch
@@ -44,7 +44,7 @@ export interface RunningEpoch {
   readonly step: number
   /** Sum over the images of the loss of their batch. */
   readonly lossSum: number
-  /** Images that were right. */
+  /** Images that were classified rightly. */
   readonly correct: number
   readonly seconds: number
 }
@@ -116,8 +116,8 @@ function checksumOf(progress: string, tensors: Iterable<readonly [string, Stored
  *
  * @param bytes the whole file
  * @param name the file's name, for errors
- * @throws RangeError when the file is cut off, damaged (its checksum tells), or no checkpoint; the error names the file, and where there is
- * one the byte offset
+ * @throws RangeError when the file is cut off, damaged (its checksum does not match), or not a checkpoint; the error
+ *   names the file, and the byte offset if there is one
  * @throws Error with its cause when its progress cannot be read
  */
 export function readCheckpoint(bytes: Uint8Array, name: string): TrainState {
@@ -125,17 +125,17 @@ export function readCheckpoint(bytes: Uint8Array, name: string): TrainState {
   if (metadata.format !== format) {
     throw new RangeError(`${name}: format must be "${format}", got ${JSON.stringify(metadata.format)}`)
   }
-  // Earlier versions wrote none.
+  // Earlier versions wrote no checksum.
   if (metadata.checksum !== undefined) {
-    const found = checksumOf(metadata.progress ?? '', tensors)
-    if (found !== metadata.checksum) {
+    const checksum = checksumOf(metadata.progress ?? '', tensors)
+    if (checksum !== metadata.checksum) {
       throw new RangeError(
-        `${name}: checksum must be ${metadata.checksum}, got ${found} (the file is damaged)`,
+        `${name}: checksum must be ${metadata.checksum}, got ${checksum} (the file is damaged)`,
       )
     }
   }
   const progress = readProgress(metadata.progress ?? '', name)
-  return { ...progress, weights: named(tensors, weightPrefix), slots: named(tensors, slotPrefix) }
+  return { ...progress, weights: withPrefix(tensors, weightPrefix), slots: withPrefix(tensors, slotPrefix) }
 }
 
 function readProgress(text: string, name: string): z.infer<typeof progressSchema> {
@@ -147,7 +147,8 @@ function readProgress(text: string, name: string): z.infer<typeof progressSchema
   }
 }
 
-function named(tensors: ReadonlyMap<string, StoredTensor>, prefix: string): [string, StoredTensor][] {
+/** The tensors whose names begin with a prefix, named without it. */
+function withPrefix(tensors: ReadonlyMap<string, StoredTensor>, prefix: string): [string, StoredTensor][] {
   return [...tensors]
     .filter(([name]) => name.startsWith(prefix))
     .map(([name, tensor]) => [name.slice(prefix.length), tensor])
@@ -170,7 +171,7 @@ export async function readWeights(model: tfl.LayersModel): Promise<TrainState['w
 /**
  * Checks that the weights of a state belong to a model.
  *
- * Weights are matched by their place; the names of their layers may differ, since tfjs numbers those it names itself.
+ * Weights are matched by their order; the names of their layers may differ, since tfjs numbers those it names itself.
  *
  * @param where the caller, for errors
  * @throws RangeError when number, names or shapes differ
@@ -204,7 +205,7 @@ export function restoreWeights(model: tfl.LayersModel, weights: TrainState['weig
   }
 }
 
-/** What a state must agree on with the run that goes on from it. */
+/** The settings that must be the same in a state and in the run that goes on from it. */
 export type RunIdentity = Pick<TrainState, 'optimizer' | 'seed' | 'batchSize' | 'examples' | 'configKey'>
 
 /**
@@ -236,15 +237,15 @@ function configEntries(key: string | undefined): Record<string, unknown> {
     const value: unknown = JSON.parse(key)
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
   } catch {
-    // A key may be any text.
+    // The key is not JSON: it may be any text.
   }
   return { configKey: key }
 }
 
-function differences(stored: Record<string, unknown>, now: Record<string, unknown>): string[] {
-  const keys = new Set([...Object.keys(stored), ...Object.keys(now)])
+function differences(stored: Record<string, unknown>, current: Record<string, unknown>): string[] {
+  const keys = new Set([...Object.keys(stored), ...Object.keys(current)])
   return [...keys].flatMap(key => {
-    const [before, after] = [text(stored[key]), text(now[key])]
+    const [before, after] = [text(stored[key]), text(current[key])]
     return before === after ? [] : [`${key} ${before} (this run has ${after})`]
   })
 }
@@ -264,11 +265,11 @@ function lastSegment(name: string): string {
 
 /** A store that keeps checkpoints in memory. */
 export function memoryStore(): CheckpointStore {
-  const kept = new Map<string, Uint8Array>()
+  const checkpoints = new Map<string, Uint8Array>()
   return {
     write: async (name, bytes) => {
-      kept.set(name, bytes.slice())
+      checkpoints.set(name, bytes.slice())
     },
-    read: async name => kept.get(name)?.slice(),
+    read: async name => checkpoints.get(name)?.slice(),
   }
 }

@@ -6,7 +6,7 @@ import type { EpochMetrics } from './events.js'
 export interface EarlyStopOptions {
   /** Epochs without a better value after which the run ends; at least 1. */
   readonly patience: number
-  /** What must get better: the test loss unless given; on the validation set where there is one. */
+  /** What must get better: the test loss unless given. It is measured on the validation set if there is one. */
   readonly metric?: 'testLoss' | 'testAccuracy'
 }
 
@@ -31,16 +31,16 @@ export function checkEarlyStop(options: EarlyStopOptions): void {
   }
 }
 
-/** What of an epoch an early stop looks at. */
+/** The metrics of an epoch that an early stop reads. */
 type WatchedEpoch = Pick<
   EpochMetrics,
   'epoch' | 'validationLoss' | 'validationAccuracy' | 'testLoss' | 'testAccuracy'
 >
 
 /**
- * Whether a run should end: its best value is at least `patience` epochs old. Equal values count as no better.
+ * Whether a run should end: its best value is at least `patience` epochs old. An equal value is not better.
  *
- * @param history the epochs so far; epochs without the metric are passed over
+ * @param history the epochs so far; epochs without the metric are ignored
  */
 export function shouldStop(
   history: readonly WatchedEpoch[],

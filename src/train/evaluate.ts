@@ -155,7 +155,7 @@ async function evaluateBatch(
   return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1) }
 }
 
-/** One read for everything a batch yields: each read waits for the backend. */
+/** Everything that a batch yields is read at once, because each read waits for the backend. */
 async function read(compute: () => tf.Tensor): Promise<Float32Array> {
   const tensor = tf.tidy(compute)
   try {

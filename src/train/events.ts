@@ -6,18 +6,21 @@ export interface EpochMetrics {
   readonly epoch: number
   /** Mean over the epoch's images of the loss that was minimised, penalties of regularizers included, in nats. */
   readonly trainLoss: number
-  /** Share of the epoch's images that were right when they were trained on, in [0, 1]. */
+  /** Share of the epoch's images that were classified rightly in their training step, in [0, 1]. */
   readonly trainAccuracy: number
-  /** Mean cross-entropy over the validation set in nats, and its share that is right; where there is one. */
+  /** Mean cross-entropy over the validation set in nats, and the share that is classified rightly; if there is one. */
   readonly validationLoss?: number
   readonly validationAccuracy?: number
-  /** Mean cross-entropy over the test set in nats; in evaluated epochs, beside a validation set in the last one only. */
+  /** Mean cross-entropy over the test set in nats; in evaluated epochs, with a validation set only in the last epoch. */
   readonly testLoss?: number
-  /** Share of the test set that is right, in [0, 1]; in the same epochs. */
+  /** Share of the test set that is classified rightly, in [0, 1]; in the same epochs. */
   readonly testAccuracy?: number
-  /** The lowest accuracy of the test set's groups, in [0, 1]; where it has groups, in evaluated epochs. */
+  /** The lowest accuracy of the test set's groups, in [0, 1]; in the same epochs, if the set has groups. */
   readonly testWorstGroup?: number
-  /** Where the experts looked on the validation set, or without one on the test set; where asked for, in evaluated epochs of models that choose patches. */
+  /**
+   * Where the experts looked on the validation set, or without one on the test set; in evaluated epochs of models that
+   * choose patches, if requested.
+   */
   readonly routing?: RoutingSummary
   /** Time of the epoch with its evaluation; pauses between a stop and a resume do not count. */
   readonly seconds: number
@@ -63,7 +66,7 @@ export type TrainEvent =
       readonly seconds: number
     }
 
-/** One step was taken; it is told one step late, so that the backend need not wait. */
+/** One step was taken. It is reported one step late, so that the backend need not wait. */
 export interface StepEvent {
   readonly type: 'step'
   readonly epoch: number
@@ -110,11 +113,11 @@ export class DivergenceError extends Error {
     at: { readonly epoch: number; readonly step: number; readonly loss: number },
     lastCheckpoint?: { readonly epoch: number; readonly step: number },
   ) {
-    const kept = lastCheckpoint
+    const checkpointNote = lastCheckpoint
       ? `the last good checkpoint is of epoch ${lastCheckpoint.epoch}, step ${lastCheckpoint.step}`
       : 'no checkpoint was stored'
     super(
-      `train: ${what} (epoch ${at.epoch}, step ${at.step}, loss ${at.loss}; ${kept}; a smaller learning rate may help)`,
+      `train: ${what} (epoch ${at.epoch}, step ${at.step}, loss ${at.loss}; ${checkpointNote}; a smaller learning rate may help)`,
     )
     this.epoch = at.epoch
     this.step = at.step

@@ -4,7 +4,7 @@ import { BatchNormalization } from '../layers/batch-norm.js'
 import { isRecipeSource } from '../layers/recomputation.js'
 import { ReLU } from '../layers/relu.js'
 
-/** One layer's place in the order of computation; tensors go by the numbers of their symbolic ones. */
+/** One layer in the order of computation; tensors are named by the ids of their symbolic tensors. */
 interface Step {
   readonly layer: tfl.layers.Layer
   readonly inputs: readonly number[]
@@ -13,7 +13,7 @@ interface Step {
   readonly rectify?: boolean
 }
 
-/** Layers that hand masks on, which only tfjs's own execution does. */
+/** Layers that create masks, which only tfjs's own execution passes on. */
 const MASKING = new Set(['Masking', 'Embedding'])
 
 /**
@@ -25,10 +25,10 @@ const MASKING = new Set(['Masking', 'Embedding'])
  * Models that this does not cover (layers with several outputs, with call arguments, or with masks) are applied as tfjs
  * does it; nested models count as one layer. Values and gradients are the same.
  *
- * @returns applies the model; the result is the caller's
+ * @returns a function that applies the model; the caller disposes its result
  */
 export function frugalForward(model: tfl.LayersModel): (x: tf.Tensor, training: boolean) => tf.Tensor {
-  // A sequential model knows its layers' penalties only once it is built, which its first use would do.
+  // A sequential model knows its layers' penalties only once it is built; tfjs would build it at its first use.
   if (model instanceof tfl.Sequential && !model.built) model.build()
   const [input, output] = [model.inputs[0], model.outputs[0]]
   const steps = input && output && model.inputs.length === 1 ? stepsTo(output, input) : undefined
@@ -45,15 +45,15 @@ function readersOf(steps: readonly Step[]): ReadonlyMap<number, number> {
   return readers
 }
 
-/** The same steps, but a BatchNorm whose output only a ReLU reads does both. */
+/** The same steps, but where only a ReLU reads the output of a BatchNorm, the BatchNorm does both. */
 function joinReLUs(steps: readonly Step[], result: number): readonly Step[] {
   const readers = readersOf(steps)
   const joined: Step[] = []
   for (const step of steps) {
     const input = step.inputs[0] as number
-    const alone = step.layer instanceof ReLU && readers.get(input) === 1 && input !== result
+    const isOnlyReader = step.layer instanceof ReLU && readers.get(input) === 1 && input !== result
     const norm = joined.findIndex(
-      ({ layer, output }) => alone && output === input && layer instanceof BatchNormalization,
+      ({ layer, output }) => isOnlyReader && output === input && layer instanceof BatchNormalization,
     )
     if (norm < 0) joined.push(step)
     else joined[norm] = { ...(joined[norm] as Step), output: step.output, rectify: true }
@@ -68,8 +68,8 @@ function run(
   training: boolean,
   result: number,
 ): tf.Tensor {
-  const given = new Set(values.keys())
-  const left = new Map(readers)
+  const inputIds = new Set(values.keys())
+  const readersLeft = new Map(readers)
   for (const { layer, inputs, output, rectify } of steps) {
     const tensors = inputs.map(id => values.get(id) as tf.Tensor)
     const value = layer.apply(tensors.length === 1 ? (tensors[0] as tf.Tensor) : tensors, {
@@ -78,16 +78,16 @@ function run(
     })
     values.set(output, value as tf.Tensor)
     for (const id of inputs) {
-      const still = (left.get(id) ?? 0) - 1
-      left.set(id, still)
+      const remaining = (readersLeft.get(id) ?? 0) - 1
+      readersLeft.set(id, remaining)
       const tensor = values.get(id) as tf.Tensor
-      if (still === 0 && !given.has(id) && !isRecipeSource(tensor)) tensor.dispose()
+      if (remaining === 0 && !inputIds.has(id) && !isRecipeSource(tensor)) tensor.dispose()
     }
   }
   return values.get(result) as tf.Tensor
 }
 
-/** The layers from `input` to `output` in an order in which they can run; undefined where one is not covered. */
+/** The layers from `input` to `output` in an order in which they can run; undefined if one of them is not covered. */
 function stepsTo(output: tfl.SymbolicTensor, input: tfl.SymbolicTensor): Step[] | undefined {
   const steps: Step[] = []
   const reached = new Set([input.id])

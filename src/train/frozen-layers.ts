@@ -2,7 +2,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { placedLayers } from '../layers/layer-paths.js'
 import { matchingLayers } from './layer-patterns.js'
 
-/** Layers that are not trained for a while. */
+/** Layers that are not trained until they are restored. */
 export interface FrozenLayers {
   /** Gives the layers back the flags that they had. */
   restore(): void
@@ -10,7 +10,7 @@ export interface FrozenLayers {
 
 /**
  * Freezes layers: their weights are not trained, and those that normalise keep their statistics and use them in
- * training as well, as in an evaluation. Layers whose flag `trainable` is off already count as frozen.
+ * training as well, as in an evaluation. Layers whose `trainable` is false beforehand count as frozen, too.
  *
  * @param patterns names or paths of layers, with `*` and `?`
  * @throws RangeError when a pattern matches no layer with weights; nothing is frozen then
@@ -29,7 +29,7 @@ export function freezeLayers(model: tfl.LayersModel, patterns: readonly string[]
   }
 }
 
-/** Whether a layer normalises by statistics that training follows. */
+/** Whether a layer normalises by moving statistics, which training updates. */
 export function followsStatistics(layer: tfl.layers.Layer): boolean {
   return (
     layer.weights.filter(({ originalName }) => /(^|\/)moving_(mean|variance)$/.test(originalName)).length >= 2
@@ -41,7 +41,7 @@ function freeze(layer: tfl.layers.Layer): () => void {
   const flags = layer.weights.map(weight => [weight, weight.trainable] as const)
   const normalises = followsStatistics(layer)
   layer.trainable = false
-  // The method of this one layer hides that of its class.
+  // A method of this one layer overrides that of its class.
   if (normalises) {
     const { call } = layer
     layer.call = (inputs, kwargs) => call.call(layer, inputs, { ...kwargs, training: false })

@@ -4,10 +4,10 @@ const millisecondsBetweenTurns = 50
  * Creates a pause for long computations: awaited between their pieces, it gives the host (a page, a terminal, a
  * signal handler) its turn about 20 times a second.
  *
- * Backends that compute at once answer within one turn of the event loop, so that without it no abort would be seen.
+ * Synchronous backends answer within one turn of the event loop, so that without pauses no abort would be noticed.
  * A message is used because browsers slow the timers of hidden pages down.
  *
- * @returns a function that mostly returns at once
+ * @returns a function whose promise resolves at once, except when a turn is due
  */
 export function hostTurns(): () => Promise<void> {
   let last = performance.now()

@@ -15,11 +15,11 @@ export function matchingLayers(
   pattern: string,
   where: string,
 ): readonly PlacedLayer[] {
-  const placed = placedLayers(model).filter(({ layer }) => layer.weights.length > 0)
+  const weighted = placedLayers(model).filter(({ layer }) => layer.weights.length > 0)
   const matches = globMatcher(pattern)
-  const found = placed.filter(({ path, layer }) => matches(path) || matches(layer.name))
-  if (found.length > 0) return found
-  const paths = placed.map(({ path }) => path)
+  const matching = weighted.filter(({ path, layer }) => matches(path) || matches(layer.name))
+  if (matching.length > 0) return matching
+  const paths = weighted.map(({ path }) => path)
   const shown = paths.slice(0, 12).join(', ')
   throw new RangeError(
     `${where} must match a layer with weights, got ${JSON.stringify(pattern)} (layers: ${shown}${paths.length > 12 ? `, and ${paths.length - 12} more` : ''})`,

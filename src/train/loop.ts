@@ -43,11 +43,11 @@ export { DivergenceError } from './events.js'
 export type { TrainOptions } from './train-options.js'
 
 /**
- * Trains a model over a set of images and tells what happens.
+ * Trains a model on a set of images and yields events that report what happens.
  *
  * Nothing is printed, and the model is trained in place. The same seed on the same backend gives the same numbers,
  * bit by bit, also when the run was stopped and resumed. The loss is that of `lossOf`, plus the penalties of
- * regularizers. What a step measured is told while the next one runs.
+ * regularizers. The numbers of a step are reported while the next one runs.
  *
  * @yields the events of the run; the last is `end`
  * @throws RangeError before the first step when options, sets, model or state do not fit together
@@ -67,8 +67,8 @@ export async function* train(model: tfl.LayersModel, options: TrainOptions): Asy
   }
 }
 
-/** Images that an evaluation computes at a time, where training takes fewer: without gradients there is room. */
-const leastEvaluated = 128
+/** Evaluations compute at least this many images at a time: without gradients there is memory for more than in training. */
+const minEvaluatedAtOnce = 128
 
 /** The moving parts of a run. */
 interface Run {
@@ -170,7 +170,7 @@ async function preparedRun(
   return run
 }
 
-/** Has the mixtures keep as many patches as the running epoch, or the last one, has. */
+/** Sets L of the annealed mixtures to that of the running epoch, or of the last one when all are done. */
 function anneal({ annealed, history, options: { annealPatches, epochs } }: Run): void {
   if (!annealPatches) return
   const patches = annealedPatches(annealPatches, Math.min(history.length + 1, epochs))
@@ -200,14 +200,14 @@ async function* runEpochs(run: Run): AsyncGenerator<TrainEvent> {
   }
 }
 
-/** The steps of an epoch that are left; the numbers of each are read while the next one runs. */
+/** Takes the steps of an epoch that are left; the numbers of each are read while the next one runs. */
 async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> {
   const { batchSize, seed, checkpointSteps } = run.options
   const epoch = run.history.length + 1
   const start = Math.min(run.running.step * batchSize, run.stream.count)
   const rate = rateFrom(run.running.step * batchSize)
   let step = run.running.step
-  let before: Launched | undefined
+  let pending: Launched | undefined
   if (aborted(run)) return
   anneal(run)
   try {
@@ -216,22 +216,22 @@ async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> 
       run.dropout.use((epoch - 1) * run.stepsPerEpoch + step)
       step++
       const launched = { step, count: batch.count, numbers: takeStep(run.parts, batch) }
-      const previous = before
-      before = launched
+      const previous = pending
+      pending = launched
       if (previous) yield await settle(run, previous, rate)
       await run.turn()
       const due = checkpointSteps !== undefined && step % checkpointSteps === 0 && step < run.stepsPerEpoch
       if (!due && !aborted(run)) continue
-      const last = before
-      before = undefined
+      const last = pending
+      pending = undefined
       yield await settle(run, last, rate)
       if (aborted(run)) return
       yield* store(run)
     }
-    if (before) yield await settle(run, before, rate)
+    if (pending) yield await settle(run, pending, rate)
   } finally {
-    // Where the run ends early, the numbers still on their way are awaited so that nothing is left behind.
-    await Promise.allSettled([before?.numbers])
+    // If the run ends early, the pending numbers are awaited, so that their tensor is freed before it ends.
+    await Promise.allSettled([pending?.numbers])
   }
 }
 
@@ -258,23 +258,23 @@ async function settle(run: Run, { step, count, numbers }: Launched, rate: RateMe
   return { type: 'step', epoch, step, stepsPerEpoch: run.stepsPerEpoch, loss, examplesPerSecond: rate(done) }
 }
 
-/** Statistics, evaluation, metrics and checkpoint of an epoch whose steps are done; nothing of them when aborted. */
+/** Evaluates, reports and stores an epoch whose steps are done; an abort meanwhile leaves it unfinished. */
 async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const epoch = run.history.length + 1
   const { train, test, validation, epochs, evaluateEvery = 1, optimizer, annealPatches } = run.options
   await assertFinite(run)
   const due = epoch % evaluateEvery === 0 || epoch === epochs
   if (due && (test || validation)) yield { type: 'evaluate', epoch }
-  const tested = due ? await assess(run) : {}
-  if (!tested) return
-  const reported = due && validation ? await report(run, tested) : {}
-  if (!reported) return
+  const evaluation = due ? await assess(run) : {}
+  if (!evaluation) return
+  const finalTest = due && validation ? await testAtEnd(run, evaluation) : {}
+  if (!finalTest) return
   const metrics: EpochMetrics = {
     epoch,
     trainLoss: run.running.lossSum / train.count,
     trainAccuracy: run.running.correct / train.count,
-    ...tested,
-    ...reported,
+    ...evaluation,
+    ...finalTest,
     seconds: elapsed(run),
     learningRate: optimizer.learningRate,
     ...(annealPatches && { patchesPerExpert: annealedPatches(annealPatches, epoch) }),
@@ -287,16 +287,16 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   yield* store(run)
 }
 
-type Tested = Pick<
+type EvaluationMetrics = Pick<
   EpochMetrics,
   'validationLoss' | 'validationAccuracy' | 'testLoss' | 'testAccuracy' | 'testWorstGroup' | 'routing'
 >
 
 /**
- * Loss and accuracy on the validation set, or without one on the test set, where there is any; undefined when the run
+ * Loss and accuracy on the validation set, or without one on the test set; empty without either, undefined when the run
  * was aborted meanwhile.
  */
-async function assess(run: Run): Promise<Tested | undefined> {
+async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
   const { train, test, validation, batchSize, seed, bnStatistics = 'recomputed', signal } = run.options
   const { model } = run.parts
   const cancel = signal && { signal }
@@ -310,8 +310,8 @@ async function assess(run: Run): Promise<Tested | undefined> {
   })
 }
 
-/** Loss and accuracy on the test set where the run ends with this epoch; undefined when it was aborted meanwhile. */
-async function report(run: Run, validation: Tested): Promise<Tested | undefined> {
+/** Loss and accuracy on the test set if the run ends with this epoch, else empty; undefined when aborted meanwhile. */
+async function testAtEnd(run: Run, validation: EvaluationMetrics): Promise<EvaluationMetrics | undefined> {
   const { test, epochs, earlyStop } = run.options
   const epoch = run.history.length + 1
   const stops = earlyStop && shouldStop([...run.history, { epoch, ...validation }], earlyStop)
@@ -331,12 +331,12 @@ async function unlessAborted<T>(
   }
 }
 
-async function validated(run: Run, set: ImageSet | ImageStream): Promise<Tested> {
+async function validated(run: Run, set: ImageSet | ImageStream): Promise<EvaluationMetrics> {
   const { loss, accuracy } = await evaluated(run, set, 'validation')
   return { validationLoss: loss, validationAccuracy: accuracy }
 }
 
-async function testedOn(run: Run, set: ImageSet | ImageStream): Promise<Tested> {
+async function testedOn(run: Run, set: ImageSet | ImageStream): Promise<EvaluationMetrics> {
   const { loss, accuracy, worstGroup } = await evaluated(run, set, 'test')
   return {
     testLoss: loss,
@@ -348,7 +348,7 @@ async function testedOn(run: Run, set: ImageSet | ImageStream): Promise<Tested> 
 async function evaluated(run: Run, set: ImageSet | ImageStream, what: string): Promise<Evaluation> {
   const { batchSize, threshold, signal } = run.options
   const result = await evaluate(run.parts.model, set, {
-    batchSize: Math.max(batchSize, leastEvaluated),
+    batchSize: Math.max(batchSize, minEvaluatedAtOnce),
     ...(threshold !== undefined && { threshold }),
     ...(signal && { signal }),
   })
@@ -383,7 +383,7 @@ async function* store(run: Run): AsyncGenerator<CheckpointEvent> {
   yield { type: 'checkpoint', ...at }
 }
 
-/** A loss is measured before its step's update; only this sees an update that overflowed. */
+/** A loss is measured before its step's update; only this check notices an update that overflowed. */
 async function assertFinite(run: Run): Promise<void> {
   const finite = tf.tidy(() => {
     const weights = run.parts.model.weights

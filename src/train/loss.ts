@@ -40,7 +40,7 @@ export interface ClassifierLoss {
 type Squash = 'none' | 'softmax' | 'sigmoid'
 type Logits = ClassifierLoss['logits']
 
-/** Where probabilities have to serve, they are kept at least this far from 0 and 1. */
+/** Probabilities that are used in place of logits are clipped to at least this distance from 0 and 1. */
 const leastProbability = 1e-7
 
 /**
@@ -48,7 +48,7 @@ const leastProbability = 1e-7
  *
  * Outputs count as logits, unless the last layer is a softmax or sigmoid (`Activation`, `Softmax`, or a `Dense` with
  * that activation): then the logits that enter it are used, which stays exact where probabilities round to 0 or 1.
- * Where they cannot be had (the activation is inside a nested model or another layer), probabilities are clipped to
+ * Where there is no access to them (the activation is inside a nested model or another layer), probabilities are clipped to
  * [1e-7, 1 - 1e-7].
  *
  * @param model one output of shape (batch, outputs)
@@ -119,7 +119,7 @@ function singleOutput(model: tfl.LayersModel): { output: tfl.SymbolicTensor; num
   return { output, numOutputs }
 }
 
-/** The activation that makes the last values, looked for inside nested models too. */
+/** The last activation of the model, which may be inside a nested model. */
 function squashOf(output: tfl.SymbolicTensor): Squash {
   const layer = output.sourceLayer
   if (layer instanceof tfl.LayersModel) {
@@ -135,14 +135,14 @@ function activationName(layer: object): string | undefined {
   return activation instanceof tf.serialization.Serializable ? activation.getClassName() : undefined
 }
 
-/** The logits that enter the last softmax or sigmoid, or the logarithms of what leaves it. */
+/** The logits that enter the last softmax or sigmoid, or without access to them those computed from its output. */
 function logitsBefore(model: tfl.LayersModel, output: tfl.SymbolicTensor, squash: Squash): Logits {
   const layer = output.sourceLayer
-  const [entering] = layer.inboundNodes[output.nodeIndex]?.inputTensors ?? []
+  const [input] = layer.inboundNodes[output.nodeIndex]?.inputTensors ?? []
   const name = layer.getClassName()
-  if (entering && (name === 'Activation' || name === 'Softmax')) return applied(upTo(model, entering))
-  if (entering?.shape.length === 2 && name === 'Dense') {
-    const features = applied(upTo(model, entering))
+  if (input && (name === 'Activation' || name === 'Softmax')) return applied(upTo(model, input))
+  if (input?.shape.length === 2 && name === 'Dense') {
+    const features = applied(upTo(model, input))
     return (x, training) => tf.tidy(() => affine(features(x, training), layer.getWeights()))
   }
   const probabilities = applied(model)

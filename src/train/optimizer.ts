@@ -24,7 +24,7 @@ export interface OptimizerOptions {
   readonly learningRate: number
   /** Share of the last direction that is kept, in [0, 1); for `momentum` only, where it is 0.9 unless given. */
   readonly momentum?: number
-  /** Other learning rates of some layers; of several that match a layer the last counts. */
+  /** Other learning rates of some layers; where several match a layer, the last one holds. */
   readonly layerRates?: readonly LayerRate[]
 }
 
@@ -40,7 +40,7 @@ const rateNames = {
   learningRate: true,
 } as const satisfies OptionNames<LayerRate>
 
-/** Named tensors of an optimizer: its counter, and what it remembers of every trainable weight. */
+/** Named tensors of an optimizer: its counter, and its state for every trainable weight. */
 export type OptimizerSlots = readonly (readonly [name: string, tensor: StoredTensor])[]
 
 /**
@@ -118,7 +118,7 @@ export async function restoreSlots(
   } finally {
     for (const { tensor } of named) tensor.dispose()
   }
-  // Adam computes its powers with pow() when it is restored, which rounds otherwise than repeated products.
+  // When Adam is restored, it computes its powers with pow(), which rounds differently from repeated products.
   for (const [index, { tensor }] of powers.entries()) {
     const [, stored] = slots[own.length + index] as OptimizerSlots[number]
     tf.tidy(() => tensor.assign(restoreTensor(stored)))
@@ -128,7 +128,7 @@ export async function restoreSlots(
 /** Frees everything an optimizer holds. */
 export function disposeOptimizer(optimizer: tf.Optimizer): void {
   optimizer.dispose()
-  // tfjs's momentum optimizer forgets the scalar of its parent class.
+  // tfjs's momentum optimizer does not dispose the scalar of its parent class.
   const { c } = optimizer as unknown as { c?: tf.Scalar }
   if (c && !c.isDisposed) c.dispose()
 }

@@ -3,10 +3,9 @@ import { matchingLayers } from './layer-patterns.js'
 import type { OptimizerOptions } from './optimizer.js'
 
 /**
- * How much longer than the optimizer's step that of each trainable weight is: its rate divided by the learning rate.
- *
- * A step of length r s is the optimizer's own step times s, whatever the optimizer: for `sgd`, `momentum` and `adam`
- * the step is proportional to the learning rate.
+ * The factor by which the optimizer's step is multiplied for each trainable weight, so that the weight is trained at its
+ * own rate: this rate divided by the learning rate. The steps of `sgd`, `momentum` and `adam` are proportional to the
+ * learning rate.
  *
  * @returns one factor for each of the model's trainable weights, the last matching rate's; undefined where all are 1
  * @throws RangeError when a rate is not greater than 0, or a pattern matches no layer with weights

@@ -17,11 +17,11 @@ export interface StepParts {
   readonly shape: ImageShape
 }
 
-/** The numbers of a step, on their way from the backend. */
+/** The numbers that a step measured. */
 export interface StepNumbers {
   /** The loss that was minimised, mean over the batch with the penalties of regularizers. */
   readonly loss: number
-  /** Images of the batch that were right before the step. */
+  /** Images of the batch that were classified rightly before the step. */
   readonly correct: number
 }
 
@@ -52,13 +52,13 @@ export function takeStep(
       releaseEarly()
       return loss
     }, variables)
-    const before =
+    const starts =
       stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
-    // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are passed over.
+    // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are skipped.
     optimizer.applyGradients(
       variables.map(({ name }) => ({ name, tensor: grads[name] }) as { name: string; tensor: tf.Tensor }),
     )
-    for (const [i, start] of (before ?? []).entries()) {
+    for (const [i, start] of (starts ?? []).entries()) {
       if (start) lengthenStep(variables[i] as tf.Variable, start, stepFactors?.[i] ?? 1)
     }
     applyConstraints(weights)
@@ -83,7 +83,7 @@ function lengthenStep(variable: tf.Variable, start: tf.Tensor, factor: number): 
   variable.assign(tf.add(start, tf.mul(tf.sub(variable, start), factor)))
 }
 
-/** The optimizers of tfjs assign to the variables themselves, past the constraints of the layers. */
+/** tfjs's optimizers assign to the variables directly, without applying the constraints of the layers. */
 function applyConstraints(weights: readonly tfl.LayerVariable[]): void {
   for (const weight of weights) {
     if (weight.constraint) {

@@ -7,7 +7,7 @@ export interface ScalarPoint {
   /** Name of the curve; a part before `/` groups curves. */
   readonly tag: string
   readonly value: number
-  /** Where it stands on the horizontal axis. */
+  /** Position on the horizontal axis. */
   readonly step: number
   /** Seconds since 1970. */
   readonly wallTime: number

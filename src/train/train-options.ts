@@ -21,8 +21,8 @@ export interface TrainOptions extends LossOptions {
   /** Evaluated as a whole; without it there is no test loss, and no early stop unless there is `validation`. */
   readonly test?: ImageSet | ImageStream
   /**
-   * Evaluated in the place of `test` as training goes on, and what an early stop goes by; `test` is then evaluated once,
-   * when the run ends.
+   * Evaluated instead of `test` during training, and read by an early stop; `test` is then evaluated once, when the run
+   * ends.
    */
   readonly validation?: ImageSet | ImageStream
   /** Epochs of the whole run, those before a resume included; at least 1. */
@@ -38,20 +38,20 @@ export interface TrainOptions extends LossOptions {
   readonly earlyStop?: EarlyStopOptions
   /**
    * Names or paths of layers that are not trained, with `*` and `?`; those that normalise use their statistics as they
-   * are. The layers have their own flags again when the run ends.
+   * are. The layers get their own flags back when the run ends.
    */
   readonly freeze?: readonly string[]
-  /** Has every `PatchMoE` keep fewer patches from epoch to epoch; it has the last number when the run ends. */
+  /** Makes every `PatchMoE` keep fewer patches from epoch to epoch; when the run ends it keeps the last number. */
   readonly annealPatches?: PatchAnnealing
   /** Where the newest state is kept, under the name `latestCheckpoint`. */
   readonly checkpoints?: CheckpointStore
-  /** Stores the state every so many steps of an epoch, besides the end of each. */
+  /** Stores the state every so many steps of an epoch; it is always stored at the end of an epoch. */
   readonly checkpointSteps?: number
   /** A state to go on from, as read by `readCheckpoint`: the run ends in the same numbers as one never stopped. */
   readonly resume?: TrainState
   /** Identifies the configuration; a state with another is refused. JSON objects are compared entry by entry. */
   readonly configKey?: string
-  /** Measures with each evaluation where the experts look on the evaluated set; not unless given. */
+  /** Whether to measure, in each evaluation, where the experts look on the evaluated set; false unless given. */
   readonly routingMetrics?: boolean
   /** Evaluates every so many epochs; 1 unless given. The last epoch is always evaluated. */
   readonly evaluateEvery?: number
@@ -84,7 +84,7 @@ const optionNames = {
 /**
  * Checks the names of the options, and the numbers among them.
  *
- * @throws RangeError when there is no such option, one is out of range, or an early stop comes without a set to evaluate
+ * @throws RangeError when an option is unknown or out of range, or an early stop is given without a set to evaluate
  */
 export function checkOptions(options: TrainOptions): void {
   checkOptionNames('train', options, optionNames)

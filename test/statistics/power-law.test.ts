@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { lineFit } from '../../src/statistics/line-fit.js'
-import { standardDeviation } from '../../src/statistics/mean.js'
+import { lineFit, standardDeviation } from '../../src/statistics/descriptive.js'
 import { fitPowerLaw } from '../../src/statistics/power-law.js'
 
 describe('fitPowerLaw', () => {

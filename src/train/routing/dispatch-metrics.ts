@@ -1,4 +1,4 @@
-/** What the expert that an item is sent to tells of the item's class; logarithms are natural. */
+/** How much the expert that receives an item tells about the item's class; logarithms are natural. */
 export interface DispatchMetrics {
   /** n_{k,m} (classes, K): items of each class that each expert received. */
   readonly counts: readonly (readonly number[])[]
@@ -42,24 +42,24 @@ export function dispatchMetrics(counts: readonly (readonly number[])[]): Dispatc
       `dispatchMetrics: counts must be of at least 1 class and expert, got ${counts.length} and 0`,
     )
   }
-  const ofExpert = Array.from({ length: experts }, (_, expert) => total(counts.map(row => row[expert]!)))
-  const sent = total(ofExpert)
-  const classShares = ofExpert.map((received, expert) => counts.map(row => row[expert]! / received))
+  const itemsOfExpert = Array.from({ length: experts }, (_, expert) => total(counts.map(row => row[expert]!)))
+  const sent = total(itemsOfExpert)
+  const classShares = itemsOfExpert.map((received, expert) => counts.map(row => row[expert]! / received))
   const entropy = total(
-    ofExpert.map((received, expert) =>
+    itemsOfExpert.map((received, expert) =>
       received === 0 ? 0 : (received / sent) * entropyOf(classShares[expert]!),
     ),
   )
-  const classes = counts.map(row => total(row) / sent)
+  const sharesOfAll = counts.map(row => total(row) / sent)
   if (sent === 0) return { counts, sent, classShares, entropy: Number.NaN, mutualInformation: Number.NaN }
   // Rounding must not leave an information below 0.
-  const mutualInformation = Math.max(0, entropyOf(classes) - entropy)
+  const mutualInformation = Math.max(0, entropyOf(sharesOfAll) - entropy)
   return { counts, sent, classShares, entropy, mutualInformation }
 }
 
 /** - sum p ln p, in nats. */
 function entropyOf(shares: readonly number[]): number {
-  // Not -total(...): -0 is no entropy that people expect.
+  // Not -total(...), which gives -0 for an entropy of 0.
   return total(shares.map(share => (share > 0 ? share * Math.log(1 / share) : 0)))
 }
 

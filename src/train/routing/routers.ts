@@ -118,7 +118,7 @@ export function checkRouterTraining(training: RouterTraining): void {
   }
 }
 
-/** The vectors w_s, and the batches of every pair of classes that are being gathered. */
+/** The vectors w_s, and the batch of each pair of classes that is being gathered. */
 class RouterVectors {
   /** (d,K) */
   readonly weights: Float64Array
@@ -150,7 +150,11 @@ class RouterVectors {
     if (pair.count === this.settings.batchSize) this.step(label >> 1)
   }
 
-  /** Steps on what is left of every pair. @returns the mean of eq. (6) over the epoch, each batch before its step */
+  /**
+   * Takes a step on the images that are left of every pair.
+   *
+   * @returns the mean of eq. (6) over the epoch, each batch before its step
+   */
   endEpoch(): number {
     for (const [index, { count }] of this.pairs.entries()) if (count > 0) this.step(index)
     const loss = this.lossSum / this.images
@@ -164,10 +168,10 @@ class RouterVectors {
     const rate = this.settings.learningRate / pair.count
     const [first, second] = [2 * index, 2 * index + 1]
     for (let i = 0; i < pair.sum.length; i++) {
-      const [at, value] = [i * this.experts, pair.sum[i]!]
-      this.lossSum -= (this.weights[at + first]! - this.weights[at + second]!) * value
-      this.weights[at + first]! += rate * value
-      this.weights[at + second]! -= rate * value
+      const [row, value] = [i * this.experts, pair.sum[i]!]
+      this.lossSum -= (this.weights[row + first]! - this.weights[row + second]!) * value
+      this.weights[row + first]! += rate * value
+      this.weights[row + second]! -= rate * value
     }
     this.images += pair.count
     pair.sum.fill(0)
@@ -175,11 +179,11 @@ class RouterVectors {
   }
 }
 
-/** Shows the label and the (d) sum_j x^(j) of every image, in the order of an epoch; stops early on an abort. */
+/** Visits every image in the order of an epoch, with its label and its (d) sum_j x^(j); stops early on an abort. */
 type ImagePass = (epoch: number, visit: (label: number, patches: ArrayLike<number>) => void) => Promise<void>
 
-/** Numbers that patch sums may take to be remembered: 128 MB of them. */
-const mostRemembered = 2 ** 24
+/** Patch sums of up to this many numbers are stored: 128 MB. */
+const maxStored = 2 ** 24
 
 /** Patch sums do not change: those of images in memory are computed once, those of a stream in every epoch. */
 async function imagePasses(
@@ -190,7 +194,7 @@ async function imagePasses(
   const shuffleSeed = deriveSeed(seed, 'routers')
   const stream = streamOf(train)
   const turn = hostTurns()
-  if (!('images' in train) || train.count * size > mostRemembered) {
+  if (!('images' in train) || train.count * size > maxStored) {
     return async (epoch, visit) => {
       const shuffle = { seed: shuffleSeed, epoch: epoch - 1 }
       for await (const batch of stream.batches({ batchSize, shuffle })) {
@@ -201,18 +205,18 @@ async function imagePasses(
       }
     }
   }
-  const remembered = new Float64Array(train.count * size)
-  let at = 0
+  const stored = new Float64Array(train.count * size)
+  let offset = 0
   for await (const batch of stream.batches({ batchSize })) {
     if (signal?.aborted) break
-    remembered.set(await sums(batch, stream.shape), at)
-    at += batch.count * size
+    stored.set(await sums(batch, stream.shape), offset)
+    offset += batch.count * size
     await turn()
   }
   return async (epoch, visit) => {
     for (const i of epochOrder(train.count, shuffleSeed, epoch - 1)) {
       if (signal?.aborted) return
-      visit(train.labels[i]!, remembered.subarray(i * size, (i + 1) * size))
+      visit(train.labels[i]!, stored.subarray(i * size, (i + 1) * size))
       await turn()
     }
   }
@@ -247,7 +251,7 @@ function patchSums(model: tfl.LayersModel, layer: ExpertsLayer): PatchSums {
   }
 }
 
-/** (count,h,w,C) of pixels that are the map themselves, scaled to [0, 1]. */
+/** (count,h,w,C) patch sums of a layer that routes the image itself; pixels are scaled to [0, 1]. */
 function pixelSums(
   { images, count }: ImageBatch,
   [height, width, channels]: ImageShape,

@@ -4,7 +4,7 @@ import { type DispatchMetrics, dispatchMetrics } from './dispatch-metrics.js'
 import type { RoutingRecord } from './routing-record.js'
 import { patchesOfBox, patchesOfCells } from './true-patches.js'
 
-/** What the images were, whose routing was recorded. */
+/** The classes of the images whose routing was recorded, and where each image shows its class. */
 export interface RoutedLabels {
   /** (count) class numbers in [0, numClasses). */
   readonly labels: Int32Array
@@ -39,7 +39,7 @@ export interface TruthMetrics {
   readonly recall: readonly number[]
   /** (K, classes, L) the same for each expert and the images of each class; NaN for a class without images. */
   readonly recallByExpert: readonly (readonly (readonly number[])[])[]
-  /** (L) the same, each image asked of the expert of its class's number; where K is the number of classes (Figure 8). */
+  /** (L) the same for only the expert with the number of the image's class; if K is the number of classes (Figure 8). */
   readonly ownRecall?: readonly number[]
   /**
    * For each class the expert whose best patch is a true one for the largest share of the class's images, and that
@@ -52,7 +52,7 @@ export interface TruthMetrics {
   readonly deadExperts: readonly number[]
 }
 
-/** What is to be known of a routing. */
+/** What was measured of a routing. */
 export interface RoutingMetrics {
   readonly images: number
   readonly numExperts: number
@@ -61,20 +61,20 @@ export interface RoutingMetrics {
   readonly coverage: { readonly none: number; readonly one: number; readonly several: number }
   /** (K) */
   readonly gates: readonly GateStatistics[]
-  /** Experts that keep the same patches of every image, so that they look at places, not at content. */
+  /** Experts that keep the same patches of every image, so that they choose by position, not by content. */
   readonly fixedExperts: readonly number[]
-  /** Where it is known which patches show the class. */
+  /** How well the experts find the patches that show the class; absent where these are not known. */
   readonly truth?: TruthMetrics
 }
 
 /**
- * Measures a routing: what of it is there without knowing more, and where it is known which part of an image shows its
- * class, whether the experts find it.
+ * Measures a routing: how the experts cover the patches and weigh them, and whether they find the part of an image that
+ * shows its class, where this is known.
  *
  * Of images composed of cells, a patch is true where it shows a part of the true cell. Of images with an object in a
- * box, a patch is true where at least half of its area lies in the box (patches cover the image evenly); where no patch
- * does, the one that overlaps the box most, or several that overlap it equally. Where there are several true patches,
- * one of them among the kept ones is enough. Boxes count where an image has both.
+ * box, a patch is true where at least half of its area lies in the box (patches cover the image evenly); if there is no
+ * such patch, the one that overlaps the box most, or several that overlap it equally. Where there are several true patches,
+ * one of them among the kept ones is enough. If an image has both a cell and a box, the box counts.
  *
  * @throws RangeError when the labels do not belong to the record, a label or cell is out of range, a box does not lie in
  *   its image, or boxes come without the size of the images
@@ -119,11 +119,11 @@ function truthMetrics(record: RoutingRecord, labels: RoutedLabels, isTrue: TrueP
   const counts = Array.from({ length: numClasses }, () => new Array<number>(K).fill(0))
   for (let image = 0; image < count; image++) {
     const label = labels.labels[image]!
-    const own = ranks.subarray(image * K, (image + 1) * K)
-    for (const [expert, rank] of own.entries()) atRank[expert]![label]![rank]!++
-    bestRank[Math.min(...own)]!++
-    if (K === numClasses) ownRank[own[label]!]!++
-    const expert = receiver(record, image, own)
+    const ranksOfImage = ranks.subarray(image * K, (image + 1) * K)
+    for (const [expert, rank] of ranksOfImage.entries()) atRank[expert]![label]![rank]!++
+    bestRank[Math.min(...ranksOfImage)]!++
+    if (K === numClasses) ownRank[ranksOfImage[label]!]!++
+    const expert = receiver(record, image, ranksOfImage)
     if (expert !== undefined) counts[label]![expert]!++
   }
   const recallByExpert = atRank.map(classes =>
@@ -145,17 +145,17 @@ function trueRanks(record: RoutingRecord, isTrue: TruePatches): Int32Array {
   const ranks = new Int32Array(count * K)
   for (let image = 0; image < count; image++) {
     const patches = isTrue(image)
-    for (let place = image * K; place < (image + 1) * K; place++) {
-      const rank = indices.subarray(place * L, (place + 1) * L).findIndex(patch => patches[patch] === true)
-      ranks[place] = rank < 0 ? L : rank
+    for (let row = image * K; row < (image + 1) * K; row++) {
+      const rank = indices.subarray(row * L, (row + 1) * L).findIndex(patch => patches[patch] === true)
+      ranks[row] = rank < 0 ? L : rank
     }
   }
   return ranks
 }
 
 /**
- * The expert that an image's true patch goes to: of those that keep it the one that gives it the largest gate; equal
- * gates: the one that ranks it higher; then the lower number. Undefined where none keeps it.
+ * The expert that an image's true patch goes to: the one that gives it the largest gate; among equal gates the one that
+ * ranks it highest, and among these the one with the lowest number. Undefined where no expert keeps it.
  */
 function receiver(record: RoutingRecord, image: number, ranks: Int32Array): number | undefined {
   const { numExperts: K, patchesPerExpert: L, gates } = record
@@ -168,11 +168,14 @@ function receiver(record: RoutingRecord, image: number, ranks: Int32Array): numb
   return best?.expert
 }
 
-/** From how many images have their best true patch at each rank to the share that have it among the r best. */
-function recallOf(ranked: readonly number[], images: number): number[] {
+/**
+ * @param atRank how many images have their best true patch at each rank
+ * @returns (L) the share of images that have one among the r best
+ */
+function recallOf(atRank: readonly number[], images: number): number[] {
   let sum = 0
-  return ranked.slice(0, -1).map(found => {
-    sum += found
+  return atRank.slice(0, -1).map(count => {
+    sum += count
     return sum / images
   })
 }
@@ -184,12 +187,12 @@ function bestExpert(shares: readonly number[]): { expert: number; share: number 
 
 function coverage({ grid, count, numExperts: K, patchesPerExpert: L, indices }: RoutingRecord) {
   const patches = grid[0] * grid[1]
-  const kept = new Int32Array(patches)
+  const timesKept = new Int32Array(patches)
   const totals = [0, 0, 0]
   for (let image = 0; image < count; image++) {
-    kept.fill(0)
-    for (let place = 0; place < K * L; place++) kept[indices[image * K * L + place]!]!++
-    for (const times of kept) totals[Math.min(times, 2)]!++
+    timesKept.fill(0)
+    for (let slot = 0; slot < K * L; slot++) timesKept[indices[image * K * L + slot]!]!++
+    for (const times of timesKept) totals[Math.min(times, 2)]!++
   }
   const [none, one, several] = totals.map(total => total / (count * patches)) as [number, number, number]
   return { none, one, several }
@@ -201,10 +204,10 @@ function gateStatistics(
 ): GateStatistics {
   let [sum, squares, least, largest, shares] = [0, 0, Infinity, -Infinity, 0]
   for (let image = 0; image < count; image++) {
-    const own = gates.subarray((image * K + expert) * L, (image * K + expert + 1) * L)
+    const gatesOfImage = gates.subarray((image * K + expert) * L, (image * K + expert + 1) * L)
     let total = 0
     let most = -Infinity
-    for (const gate of own) {
+    for (const gate of gatesOfImage) {
       total += gate
       squares += gate * gate
       least = Math.min(least, gate)
@@ -222,9 +225,9 @@ function gateStatistics(
 function fixedExperts({ count, numExperts: K, patchesPerExpert: L, indices }: RoutingRecord): number[] {
   return expertsWhere(K, expert => {
     const first = new Set(indices.subarray(expert * L, (expert + 1) * L))
-    for (let place = 0; place < count * L; place++) {
-      const at = (Math.floor(place / L) * K + expert) * L + (place % L)
-      if (!first.has(indices[at]!)) return false
+    for (let slot = 0; slot < count * L; slot++) {
+      const index = (Math.floor(slot / L) * K + expert) * L + (slot % L)
+      if (!first.has(indices[index]!)) return false
     }
     return count > 1
   })

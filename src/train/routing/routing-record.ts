@@ -40,10 +40,10 @@ const optionNames = {
 } as const satisfies OptionNames<RecordOptions>
 
 /**
- * Asks a model where its experts look, over a whole set in its stored order, with the layers in inference mode.
+ * Records where the experts of a model look, over a whole set in its stored order, with the layers in inference mode.
  *
- * The experts of every layer that chooses as many patches from the same grid as the first one count, in the order of
- * the model.
+ * The record covers the experts of all layers that choose as many patches as the first routing layer, from the same grid,
+ * in the order of the model.
  *
  * @returns undefined for a model that keeps every patch, or has no experts
  */
@@ -54,10 +54,10 @@ export async function recordRouting(
 ): Promise<RoutingRecord | undefined> {
   checkOptionNames('recordRouting', options, optionNames)
   const { batchSize = 32, signal } = options
-  const found = routingLayers(model)
-  if (!found) return undefined
-  const { grid, patchesPerExpert } = found
-  const layers = found.layers.filter(layer => layer.patchesPerExpert === patchesPerExpert)
+  const routing = routingLayers(model)
+  if (!routing) return undefined
+  const { grid, patchesPerExpert } = routing
+  const layers = routing.layers.filter(layer => layer.patchesPerExpert === patchesPerExpert)
   const parts: { indices: Int32Array; gates: Float32Array }[] = []
   let numExperts = 0
   const turn = hostTurns()
@@ -71,11 +71,11 @@ export async function recordRouting(
   const size = numExperts * patchesPerExpert
   const indices = new Int32Array(set.count * size)
   const gates = new Float32Array(set.count * size)
-  let at = 0
+  let offset = 0
   for (const part of parts) {
-    indices.set(part.indices, at)
-    gates.set(part.gates, at)
-    at += part.indices.length
+    indices.set(part.indices, offset)
+    gates.set(part.gates, offset)
+    offset += part.indices.length
   }
   return { grid, numExperts, patchesPerExpert, count: set.count, indices, gates }
 }
@@ -98,26 +98,26 @@ function routeBatch(
       },
       () => model.apply(upload(images, shape), { training: false }),
     )
-    const kept = layers.map(layer => routings.get(layer) as Routing)
+    const ofLayers = layers.map(layer => routings.get(layer) as Routing)
     const joined = {
       indices: tf.concat(
-        kept.map(({ indices }) => indices),
+        ofLayers.map(({ indices }) => indices),
         1,
       ),
       gates: tf.concat(
-        kept.map(({ gates }) => gates),
+        ofLayers.map(({ gates }) => gates),
         1,
       ),
     }
-    for (const { indices, gates } of kept) tf.dispose([indices, gates])
+    for (const { indices, gates } of ofLayers) tf.dispose([indices, gates])
     return joined
   })
 }
 
 async function readRouting({ indices, gates }: { indices: tf.Tensor3D; gates: tf.Tensor3D }) {
   try {
-    const [kept, weights] = await Promise.all([indices.data<'int32'>(), gates.data<'float32'>()])
-    return { indices: kept, gates: weights }
+    const [indexData, gateData] = await Promise.all([indices.data<'int32'>(), gates.data<'float32'>()])
+    return { indices: indexData, gates: gateData }
   } finally {
     tf.dispose([indices, gates])
   }

@@ -7,7 +7,7 @@ import { type RecordOptions, recordRouting } from './routing-record.js'
 
 const share = z.number()
 
-/** What of a {@link RoutingSummary} is stored. */
+/** The stored form of a {@link RoutingSummary}. */
 export const routingSummarySchema = z.strictObject({
   uncovered: share,
   coveredOnce: share,
@@ -23,7 +23,7 @@ export const routingSummarySchema = z.strictObject({
   deadExperts: z.int().exactOptional(),
 })
 
-/** The routing metrics of an epoch in a few numbers; those of the truth only where it is known. */
+/** The routing metrics of an epoch in a few numbers; those of true patches only where these are known. */
 export interface RoutingSummary {
   /** Shares of all patches kept by no expert, by one, by several. */
   readonly uncovered: number
@@ -42,7 +42,7 @@ export interface RoutingSummary {
    * class without images.
    */
   readonly largestGate?: readonly (number | null)[]
-  /** (classes) that expert. */
+  /** (classes) the best expert of each class. */
   readonly largestGateExpert?: readonly number[]
   /** In nats; null where no expert keeps any true patch. */
   readonly dispatchEntropy?: number | null
@@ -52,8 +52,8 @@ export interface RoutingSummary {
 }
 
 /**
- * Records the routing of a model over a set and measures it; the truth counts where the set knows its true cells or
- * the boxes of its objects.
+ * Records the routing of a model over a set and measures it, with the true patches if the set knows its true cells or the
+ * boxes of its objects.
  *
  * @returns undefined for a model that keeps every patch, or has no experts
  */
@@ -66,7 +66,7 @@ export async function measureRouting(
   if (!record) return undefined
   const { cells, trueCell, objectBox, labels } = set as Partial<ImageSet>
   return routingMetrics(record, {
-    // A stream's labels are not at hand, and without the truth no metric asks for them.
+    // A stream has no array of labels; without true patches no metric reads them.
     labels: labels ?? new Int32Array(record.count),
     numClasses: set.classNames.length,
     ...(cells && trueCell && labels && { cells, trueCell }),

@@ -13,8 +13,8 @@ export interface SeparateTrainOptions extends TrainOptions {
  * Separate training (Algorithm 1; Chowdhury et al., ICML 2023, appendix B): trains the routers by `trainRouters`, freezes
  * them, and trains the experts by `train`.
  *
- * The routers have no checkpoints of their own: a run that was stopped before its first one begins anew and gets the same
- * routers; one that resumes finds them in its state.
+ * The routers have no checkpoints of their own: a run that was stopped before its first checkpoint begins anew and gets
+ * the same routers; a run that resumes has them in its state.
  *
  * @yields a `routers` event for each epoch of the routers, then the events of `train`; a run that is aborted among the
  *   routers ends with `stop` (epoch 1, step 0) and `end`
@@ -33,7 +33,7 @@ export async function* trainSeparately(
   }
   const { train: images, seed, signal } = options
   let seconds = 0
-  let done = 0
+  let epochsDone = 0
   for await (const event of trainRouters(model, {
     ...routers,
     train: images,
@@ -41,10 +41,10 @@ export async function* trainSeparately(
     ...(signal && { signal }),
   })) {
     seconds += event.seconds
-    done = event.epoch
+    epochsDone = event.epoch
     yield event
   }
-  if (done < routers.epochs) {
+  if (epochsDone < routers.epochs) {
     yield { type: 'stop', reason: 'aborted', epoch: 1, step: 0 }
     yield { type: 'end', history: [], seconds }
     return

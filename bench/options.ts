@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { BackendName } from '../src/backend/choose.js'
+import { type BackendName, backendNames } from '../src/backend/backends.js'
 import { type Letter, letters } from './bench-result.js'
 
 /** What the user asked the benchmark for. */
@@ -24,7 +24,7 @@ export function benchCommand(): Command {
     .option('--only <letters>', `workloads to measure: ${letters.join(',')}`, parseLetters)
     .addOption(
       new Option('--backend <name>', 'where to compute; workload e takes all of them')
-        .choices(['auto', 'tensorflow', 'tensorflow-gpu', 'wasm', 'cpu'])
+        .choices(['auto', ...backendNames])
         .default('auto'),
     )
     .option('--repeats <rounds>', 'rounds of the processes that take turns: b, c, e, g, h', parseRepeats)

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { type BackendDiagnosis, type Diagnosis, diagnose } from '../../src/backend/doctor.js'
-import { type Verification, type VerifiedOperation, verifyBackends } from '../../src/backend/verify.js'
+import { type BackendDiagnosis, type Diagnosis, diagnose, verifyBackends } from '../../src/backend/doctor.js'
+import type { Verification, VerifiedOperation } from '../../src/backend/verify.js'
 import { textTable } from '../terminal/text-table.js'
 
 /** `pmoe doctor`: says what this machine computes with. */

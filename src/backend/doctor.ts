@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
-import { type BackendChoice, type BackendName, type UseBackendOptions, useBackend } from './choose.js'
+import type { Backend, BackendFacts, SkippedBackend, UseBackendOptions } from './backend.js'
+import { type BackendName, backends } from './backends.js'
+import { chooseBackend } from './choose.js'
 import { vectorFlags } from './native/processor.js'
-import { tensorFlowThreads } from './threads.js'
+import type { Verification } from './verify.js'
 
 /** What the machine offers and which backend it computes with. */
-export interface Diagnosis {
+export interface Diagnosis<Name extends string = BackendName> {
   /** Version of Node.js, such as 20.9.0. */
   readonly node: string
   /** Operating system and processor family, such as linux x64. */
@@ -21,36 +23,40 @@ export interface Diagnosis {
   /** The NVIDIA driver's version line, where one is installed. */
   readonly nvidia?: string
   readonly tfjs: string
-  readonly backends: readonly BackendDiagnosis[]
+  readonly backends: readonly BackendDiagnosis<Name>[]
   /** What `auto` chooses, and why. */
-  readonly chosen: BackendName
+  readonly chosen: Name
   readonly reason: string
   /** What to do next, most useful first. */
   readonly advice: readonly string[]
 }
 
 /** One backend on this machine. */
-export interface BackendDiagnosis {
-  readonly name: BackendName
+export interface BackendDiagnosis<Name extends string = BackendName> extends BackendFacts {
+  readonly name: Name
   readonly available: boolean
-  /** Version of what computes: the TensorFlow library, or the npm package. */
-  readonly version?: string
-  readonly threads?: number
-  /** Folder of the package, where it is not a dependency. */
-  readonly folder?: string
   /** Why it is not available. */
   readonly why?: string
 }
 
 /**
- * Finds out what this machine computes with. Every backend that `auto` would try is loaded, and the chosen one is
- * the current one afterwards.
+ * Finds out what this machine computes with. Every backend is loaded, and the one that `auto` chooses is the current one
+ * afterwards.
  */
-export async function diagnose(options: UseBackendOptions = {}): Promise<Diagnosis> {
-  const wasm = await diagnoseWasm()
-  const choice = await useBackend('auto', options)
+export function diagnose(options: UseBackendOptions = {}): Promise<Diagnosis> {
+  return diagnoseBackends<BackendName>(options, backends)
+}
+
+/** As {@link diagnose}, of the backends of any table. */
+export async function diagnoseBackends<Name extends string>(
+  options: UseBackendOptions,
+  table: readonly Backend<Name>[],
+): Promise<Diagnosis<Name>> {
+  const diagnoses: BackendDiagnosis<Name>[] = []
+  for (const backend of table) diagnoses.push(...(await diagnoseBackend(backend, options)))
+  const choice = await chooseBackend<Name>('auto', options, table)
   const nvidia = readLine('/proc/driver/nvidia/version')
-  const backends = [...diagnoseNative(choice), wasm, await plainCpu()]
+  const machine = { chosen: choice.name, hasNvidiaDriver: nvidia !== undefined }
   return {
     node: process.versions.node,
     platform: `${process.platform} ${process.arch}`,
@@ -63,53 +69,48 @@ export async function diagnose(options: UseBackendOptions = {}): Promise<Diagnos
     },
     ...(nvidia ? { nvidia } : {}),
     tfjs: tf.version_core,
-    backends,
+    backends: diagnoses,
     chosen: choice.name,
     reason: choice.reason,
-    advice: adviceFor(choice, nvidia !== undefined),
+    advice: table.flatMap(backend => backend.advice?.(machine) ?? []),
   }
 }
 
-async function diagnoseWasm(): Promise<BackendDiagnosis> {
+/** One diagnosis for each of its names: what computes on the fastest device can compute on the others. */
+async function diagnoseBackend<Name extends string>(
+  backend: Backend<Name>,
+  options: UseBackendOptions,
+): Promise<BackendDiagnosis<Name>[]> {
+  const skipped: SkippedBackend<Name>[] = []
   try {
-    await useBackend('wasm')
-    const { version_wasm: version, getThreadsCount } = await import('@tensorflow/tfjs-backend-wasm')
-    return { name: 'wasm', available: true, version, threads: Math.max(1, getThreadsCount()) }
+    const used = await backend.use('auto', options, skipped)
+    const facts = used && (await backend.facts(used))
+    return backend.names.map((name, rank) =>
+      used && facts && rank >= backend.names.indexOf(used.name)
+        ? { name, available: true, ...facts }
+        : { name, available: false, why: whySkipped(name, skipped) },
+    )
   } catch (error) {
-    return { name: 'wasm', available: false, why: (error as Error).message }
+    return backend.names.map(name => ({ name, available: false, why: (error as Error).message }))
   }
 }
 
-function diagnoseNative({ name, tensorflow, skipped }: BackendChoice): BackendDiagnosis[] {
-  return (['tensorflow-gpu', 'tensorflow'] as const).map(backend => {
-    const usable = tensorflow && (name === backend || backend === 'tensorflow')
-    if (usable) {
-      return {
-        name: backend,
-        available: true,
-        version: tensorflow.version,
-        threads: tensorFlowThreads(),
-        folder: tensorflow.folder,
-      }
-    }
-    const reasons = skipped.filter(one => one.name === backend).map(one => one.why)
-    return { name: backend, available: false, why: reasons.join('; ') || 'it is not installed' }
-  })
+function whySkipped<Name extends string>(name: Name, skipped: readonly SkippedBackend<Name>[]): string {
+  const reasons = skipped.filter(one => one.name === name).map(one => one.why)
+  return reasons.join('; ') || 'it is not installed'
 }
 
-async function plainCpu(): Promise<BackendDiagnosis> {
-  const { version_cpu } = await import('@tensorflow/tfjs-backend-cpu')
-  return { name: 'cpu', available: true, version: version_cpu, threads: 1 }
-}
-
-function adviceFor({ name }: BackendChoice, nvidia: boolean): string[] {
-  const advice: string[] = []
-  if (nvidia && name !== 'tensorflow-gpu')
-    advice.push('An NVIDIA driver is installed: `npx pmoe native --gpu`.')
-  if (name === 'wasm') {
-    advice.push('`npx pmoe native` provides TensorFlow, which trains several times faster than wasm.')
-  }
-  return advice
+/**
+ * Checks every operation that training uses on each backend of a table that can be checked, whatever verdict is stored;
+ * another backend may be the current one afterwards.
+ */
+export async function verifyBackends(
+  options: UseBackendOptions = {},
+  table: readonly Pick<Backend, 'verify'>[] = backends,
+): Promise<Verification[]> {
+  const verifications: Verification[] = []
+  for (const { verify } of table) verifications.push(...((await verify?.(options)) ?? []))
+  return verifications
 }
 
 function readLine(path: string): string | undefined {

@@ -1,9 +1,8 @@
-import { runCheck } from './checks/operation-check.js'
+import { type OperationCheck, runCheck } from './checks/operation-check.js'
 import { operationTable } from './checks/operation-table.js'
 import { type OperationVerdict, operationVerdicts } from './checks/operation-verdict.js'
-import { type UseBackendOptions, useBackend } from './choose.js'
-import { findNative, type NativeCandidate, whyUnusable } from './native/native.js'
-import { type NativeVerdict, selfTest, verdictText } from './self-test/self-test.js'
+import type { NativeCandidate } from './native/native.js'
+import { type NativeVerdict, verdictText } from './self-test/self-test.js'
 
 /** How an operation is computed right: by the backend itself, in another way, with fewer instructions, or not at all. */
 export type OperationState = 'right' | 'replaced' | 'right with fewer instructions' | 'refused' | 'wrong'
@@ -22,7 +21,8 @@ export interface VerifiedOperation {
 
 /** How a backend computes on this machine, held against plain arithmetic. */
 export interface Verification {
-  readonly backend: 'tensorflow' | 'wasm'
+  /** tfjs's name of it. */
+  readonly backend: string
   /** Version of what computes. */
   readonly version: string
   /** Folder of the package, where it is not a dependency. */
@@ -35,25 +35,6 @@ export interface Verification {
   readonly instructionSet?: string
   readonly operations: readonly VerifiedOperation[]
   readonly seconds: number
-}
-
-/**
- * Checks every operation that training uses on each installed native TensorFlow, whatever verdict is stored, and on wasm; the
- * current backend is wasm afterwards.
- *
- * @param verify checks an installation; the self-test unless given
- */
-export async function verifyBackends({
-  cwd,
-  provided,
-  verify = candidate => selfTest(candidate, { again: true }),
-}: UseBackendOptions = {}): Promise<Verification[]> {
-  const verifications: Verification[] = []
-  for (const candidate of findNative(cwd, provided)) {
-    const verdict = whyUnusable(candidate) ? undefined : await verify(candidate)
-    if (verdict) verifications.push(verificationOf(candidate, verdict))
-  }
-  return [...verifications, await verifyWasm()]
 }
 
 /** What a verdict of the self-test says of an installation. */
@@ -78,25 +59,33 @@ function stateOf({ operation, inBfloat16, wrong }: OperationVerdict, verdict: Na
   return verdict.avoided.includes(operation) ? 'replaced' : 'right with fewer instructions'
 }
 
-/** Runs the table on wasm, in this process. */
-async function verifyWasm(): Promise<Verification> {
-  await useBackend('wasm')
-  const { version_wasm: version } = await import('@tensorflow/tfjs-backend-wasm')
+/**
+ * Runs a table of operations on the current backend, in this process.
+ *
+ * @param backend tfjs's name of it
+ * @param version of what computes
+ * @param table checks; those in bfloat16, or of operations that the backend has not, are left out
+ */
+export async function verifyCurrent(
+  backend: string,
+  version: string,
+  table: Iterable<OperationCheck> = operationTable(),
+): Promise<Verification> {
   const began = performance.now()
   const results = []
-  for (const check of operationTable()) {
+  for (const check of table) {
     if (!check.inBfloat16 && check.isThere()) results.push(await runCheck(check))
   }
   const operations = operationVerdicts(results)
   const wrong = operations.filter(one => one.wrong).map(({ operation }) => operation)
   return {
-    backend: 'wasm',
+    backend,
     version,
     isUsable: wrong.length === 0,
     verdict:
       wrong.length === 0
         ? allRight(operations)
-        : `wasm must compute right on this machine, got wrong: ${wrong.join(', ')}`,
+        : `${backend} must compute right on this machine, got wrong: ${wrong.join(', ')}`,
     operations: operations.map(one => verified(one, one.wrong === undefined ? 'right' : 'wrong')),
     seconds: (performance.now() - began) / 1000,
   }

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { verificationText } from '../../scripts/commands/doctor.js'
+import { verifyBackends } from '../../src/backend/doctor.js'
 import type { NativeCandidate } from '../../src/backend/native/native.js'
 import type { NativeVerdict } from '../../src/backend/self-test/self-test.js'
-import { verificationOf, verifyBackends } from '../../src/backend/verify.js'
+import { verificationOf } from '../../src/backend/verify.js'
 import { callPmoe } from '../scripts/run-pmoe.js'
 
 const candidate: NativeCandidate = {

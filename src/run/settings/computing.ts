@@ -1,17 +1,7 @@
-import type { BackendName } from '../../backend/choose.js'
+import { backendNames } from '../../backend/backends.js'
 import { PRECISIONS } from '../../backend/precision.js'
 import { optional, required, type Settings } from '../setting.js'
 import { choice, positiveInteger, seedNumber } from '../setting-values.js'
-
-const backends = {
-  'tensorflow-gpu': true,
-  tensorflow: true,
-  wasm: true,
-  cpu: true,
-} as const satisfies Readonly<Record<BackendName, true>>
-
-/** What a run computes on. */
-export const backendNames = Object.keys(backends) as readonly BackendName[]
 
 /** The backend that a user asks for. */
 export const backendChoices = {

@@ -1,0 +1,78 @@
+import type { NativeCandidate, NativeTensorFlow } from './native/native.js'
+import type { NativeVerdict } from './self-test/self-test.js'
+import type { Verification } from './verify.js'
+
+/** Where to look for native TensorFlow. */
+export interface UseBackendOptions {
+  /** Folder of the user's project; the current folder unless given. */
+  readonly cwd?: string
+  /** The folder that `pmoe native` fills; see `nativeFolder`. */
+  readonly provided?: string
+  /** Checks an installation before it is loaded; undefined where nothing is known against it. The self-test unless given. */
+  readonly verify?: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>
+}
+
+/** A backend, or one installation of it, that could not be used. */
+export interface SkippedBackend<Name extends string = string> {
+  readonly name: Name
+  readonly why: string
+}
+
+/** A backend that is the current one of tfjs now. */
+export interface UsedBackend<Name extends string = string> {
+  readonly name: Name
+  /** Why `auto` takes it; one sentence, without its full stop. */
+  readonly reason: string
+  /** What people should know of how it computes; part of a sentence. */
+  readonly remark?: string | undefined
+  /** Native TensorFlow, where it is the one. */
+  readonly tensorflow?: NativeTensorFlow
+}
+
+/** What computes, of a backend that is the current one. */
+export interface BackendFacts {
+  /** Version of the TensorFlow library, or of the npm package. */
+  readonly version?: string
+  readonly threads?: number
+  /** Folder of the package, where it is not a dependency. */
+  readonly folder?: string
+}
+
+/** What advice depends on. */
+export interface BackendAdvice {
+  /** What `auto` chooses. */
+  readonly chosen: string
+  readonly hasNvidiaDriver: boolean
+}
+
+/** One backend that this library knows to use from Node: how it is loaded, described and checked. */
+export interface Backend<Name extends string = string> {
+  /** Its names: one for each kind of device that it computes on, the fastest first. */
+  readonly names: readonly Name[]
+  /** Whether `auto` takes it, where it can be used and none before it in the table can. */
+  readonly isAutomatic: boolean
+  /** The command that provides it under a name, where there is one. */
+  providedBy?(name: Name): string
+  /**
+   * Makes it the current backend of tfjs, with the kernels that training needs, or is faster with.
+   *
+   * @param wanted `auto` for whichever of its names it can have
+   * @param skipped gets what was tried and why it could not be used
+   * @returns undefined where it cannot be used
+   * @throws Error where it should be usable and is not
+   */
+  use(
+    wanted: Name | 'auto',
+    options: UseBackendOptions,
+    skipped: SkippedBackend<Name>[],
+  ): Promise<UsedBackend<Name> | undefined>
+  /** What computes, once it is the current one. */
+  facts(used: UsedBackend<Name>): Promise<BackendFacts>
+  /** What to do so that it, or a faster kind of it, is chosen; most useful first. */
+  advice?(machine: BackendAdvice): readonly string[]
+  /**
+   * Holds every operation that training uses against plain arithmetic, on each of its installations; left out where there
+   * is nothing to check. It may leave itself the current backend.
+   */
+  verify?(options: UseBackendOptions): Promise<Verification[]>
+}

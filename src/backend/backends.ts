@@ -1,0 +1,12 @@
+import { cpu } from './entries/cpu.js'
+import { nativeTensorFlow } from './entries/tensorflow.js'
+import { wasm } from './entries/wasm.js'
+
+/** Every backend, in the order in which `auto` tries them. A new one is one file of `entries` and one line here. */
+export const backends = [nativeTensorFlow, wasm, cpu] as const
+
+/** A backend that can be asked for by name. */
+export type BackendName = (typeof backends)[number]['names'][number]
+
+/** Every name, in the order of the table. */
+export const backendNames: readonly BackendName[] = backends.flatMap(({ names }) => [...names])

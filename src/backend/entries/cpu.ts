@@ -1,0 +1,20 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type { Backend } from '../backend.js'
+import { setBackend } from './set-backend.js'
+
+/** Plain JavaScript: far slower than the others, and so only used where it is asked for. */
+export const cpu: Backend<'cpu'> = {
+  names: ['cpu'],
+  isAutomatic: false,
+  async use() {
+    await import('@tensorflow/tfjs-backend-cpu')
+    await setBackend('cpu')
+    // tfjs would advertise tfjs-node at the first operation, to somebody who asked for this backend.
+    Object.assign(tf.backend(), { firstUse: false })
+    return { name: 'cpu', reason: 'it runs everywhere' }
+  },
+  async facts() {
+    const { version_cpu: version } = await import('@tensorflow/tfjs-backend-cpu')
+    return { version, threads: 1 }
+  },
+}

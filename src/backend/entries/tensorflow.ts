@@ -1,0 +1,138 @@
+import { isMainThread } from 'node:worker_threads'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Backend, SkippedBackend, UseBackendOptions, UsedBackend } from '../backend.js'
+import {
+  findNative,
+  loadNative,
+  type NativeCandidate,
+  type NativeTensorFlow,
+  nativeFolder,
+  whyUnusable,
+} from '../native/native.js'
+import { type NativeVerdict, selfTest, verdictText } from '../self-test/self-test.js'
+import { distrustBfloat16 } from '../tensorflow/precision.js'
+import { tensorFlowThreads } from '../threads.js'
+import { type Verification, verificationOf } from '../verify.js'
+
+type NativeName = 'tensorflow-gpu' | 'tensorflow'
+
+/** TensorFlow's C library by tfjs-node: an installation of it, the GPU name only where a GPU computes. */
+export const nativeTensorFlow: Backend<NativeName> = {
+  names: ['tensorflow-gpu', 'tensorflow'],
+  isAutomatic: true,
+  providedBy: name => (name === 'tensorflow-gpu' ? 'npx pmoe native --gpu' : 'npx pmoe native'),
+  use,
+  async facts({ tensorflow }) {
+    const threads = tensorFlowThreads()
+    const { version, folder } = tensorflow as NativeTensorFlow
+    return { version, threads, folder }
+  },
+  advice: ({ chosen, hasNvidiaDriver }) => [
+    ...(hasNvidiaDriver && chosen !== 'tensorflow-gpu'
+      ? ['An NVIDIA driver is installed: `npx pmoe native --gpu`.']
+      : []),
+    ...(chosen === 'wasm'
+      ? ['`npx pmoe native` provides TensorFlow, which trains several times faster than wasm.']
+      : []),
+  ],
+  async verify({ cwd, provided, verify = candidate => selfTest(candidate, { again: true }) }) {
+    const verifications: Verification[] = []
+    for (const candidate of findNative(cwd, provided)) {
+      const verdict = whyUnusable(candidate) ? undefined : await verify(candidate)
+      if (verdict) verifications.push(verificationOf(candidate, verdict))
+    }
+    return verifications
+  },
+}
+
+/** Tries every installation, GPU packages first unless the processor is asked for. */
+async function use(
+  wanted: NativeName | 'auto',
+  options: UseBackendOptions,
+  skipped: SkippedBackend<NativeName>[],
+): Promise<UsedBackend<NativeName> | undefined> {
+  const candidates = findNative(options.cwd, options.provided).filter(
+    ({ gpu }) => gpu || wanted !== 'tensorflow-gpu',
+  )
+  if (wanted === 'tensorflow') candidates.sort((a, b) => Number(a.gpu) - Number(b.gpu))
+  if (candidates.length === 0) skipped.push(notInstalled(wanted, options.provided ?? nativeFolder()))
+  for (const candidate of candidates) {
+    const loaded = await tryLoad(candidate, options.verify ?? selfTest, skipped)
+    if (!loaded) continue
+    const { tensorflow, verdict } = loaded
+    const name = tensorflow.usesGpu ? 'tensorflow-gpu' : 'tensorflow'
+    if (candidate.gpu && !tensorflow.usesGpu) {
+      skipped.push({ name: 'tensorflow-gpu', why: `${candidate.packageName} loads but finds no usable GPU` })
+    }
+    if (wanted === 'tensorflow-gpu' && name !== wanted) return undefined
+    await tf.setBackend('tensorflow')
+    const { registerTensorFlowKernels } = await import('../tensorflow/kernels.js')
+    registerTensorFlowKernels(new Set(tensorflow.usesGpu ? [] : verdict?.avoided))
+    const remark =
+      verdict && !tensorflow.usesGpu
+        ? (verdictText(verdict) ?? 'all of its operations are right on this processor')
+        : undefined
+    return {
+      name,
+      reason: `TensorFlow ${tensorflow.version} loads (${tensorflow.origin})`,
+      remark,
+      tensorflow,
+    }
+  }
+  return undefined
+}
+
+/** An installation in the process, and what the self-test said of it. */
+interface LoadedTensorFlow {
+  readonly tensorflow: NativeTensorFlow
+  readonly verdict?: NativeVerdict | undefined
+}
+
+async function tryLoad(
+  candidate: NativeCandidate,
+  verify: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>,
+  skipped: SkippedBackend<NativeName>[],
+): Promise<LoadedTensorFlow | undefined> {
+  try {
+    // A process holds one TensorFlow, which was checked before it was loaded.
+    known ??= await checkedAndLoaded(candidate, verify)
+    return known
+  } catch (error) {
+    skipped.push({ name: candidate.gpu ? 'tensorflow-gpu' : 'tensorflow', why: (error as Error).message })
+    return undefined
+  }
+}
+
+async function checkedAndLoaded(
+  candidate: NativeCandidate,
+  verify: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>,
+): Promise<LoadedTensorFlow> {
+  const verdict = whyUnusable(candidate) ? undefined : await verify(candidate)
+  // The verdict is on the processor, whatever a GPU computes.
+  if (verdict && !verdict.isUsable && !candidate.gpu) throw new Error(verdictText(verdict))
+  if (verdict?.instructionSet) limitInstructions(verdict.instructionSet)
+  const tensorflow = loadNative(candidate)
+  if (verdict && !verdict.isUsable && !tensorflow.usesGpu) throw new Error(verdictText(verdict))
+  if (verdict && !verdict.bfloat16) distrustBfloat16()
+  return { tensorflow, verdict }
+}
+
+/** Has oneDNN keep to these instructions; it asks once, when it is first used. */
+function limitInstructions(name: string): void {
+  if (!isMainThread)
+    throw new Error(
+      `useBackend: TensorFlow must be loaded by the main thread where oneDNN has to keep to ${name}, got a worker`,
+    )
+  process.env.ONEDNN_MAX_CPU_ISA = name
+}
+
+let known: LoadedTensorFlow | undefined
+
+function notInstalled(wanted: string, provided: string): SkippedBackend<NativeName> {
+  const gpu = wanted === 'tensorflow-gpu'
+  const [packageName, build] = gpu
+    ? ['@tensorflow/tfjs-node-gpu', 'GPU build']
+    : ['@tensorflow/tfjs-node', 'build']
+  const name = gpu ? 'tensorflow-gpu' : 'tensorflow'
+  return { name, why: `${packageName} is not installed, and ${provided} holds no ${build} of it` }
+}

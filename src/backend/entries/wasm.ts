@@ -1,0 +1,54 @@
+import { createRequire } from 'node:module'
+import { dirname, join, sep } from 'node:path'
+import * as tf from '@tensorflow/tfjs-core'
+import type { Backend, UsedBackend } from '../backend.js'
+import { verifyCurrent } from '../verify.js'
+import { setBackend } from './set-backend.js'
+
+/** WebAssembly, with the kernels of this library. */
+export const wasm: Backend<'wasm'> = {
+  names: ['wasm'],
+  isAutomatic: true,
+  use,
+  async facts() {
+    const { version_wasm: version, getThreadsCount } = await import('@tensorflow/tfjs-backend-wasm')
+    return { version, threads: Math.max(1, getThreadsCount()) }
+  },
+  async verify() {
+    await use()
+    const { version_wasm: version } = await import('@tensorflow/tfjs-backend-wasm')
+    return [await verifyCurrent('wasm', version)]
+  },
+}
+
+async function use(): Promise<UsedBackend<'wasm'>> {
+  const [package_, { registerWasmKernels }] = await Promise.all([
+    import('@tensorflow/tfjs-backend-wasm'),
+    import('../wasm/kernels.js'),
+  ])
+  if (!tf.findBackendFactory('wasm')) {
+    throw new Error(
+      'useBackend: @tensorflow/tfjs-backend-wasm must use the same @tensorflow/tfjs-core as patch-moe, got a second copy (run `npm dedupe`)',
+    )
+  }
+  const manifest = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/package.json')
+  package_.setWasmPaths(join(dirname(manifest), 'dist') + sep)
+  await withoutNewCrashHandlers(() => setBackend('wasm'))
+  registerWasmKernels()
+  return {
+    name: 'wasm',
+    reason: 'native TensorFlow is not provided or does not load (npx pmoe doctor says which)',
+  }
+}
+
+/** The wasm module's runtime takes over how Node reports a crash (exit code 7, other trace): give that back. */
+async function withoutNewCrashHandlers(initialise: () => Promise<void>): Promise<void> {
+  const events = ['uncaughtException', 'unhandledRejection']
+  const before = events.map(event => process.listeners(event as 'uncaughtException'))
+  await initialise()
+  for (const [i, event] of events.entries()) {
+    for (const listener of process.listeners(event as 'uncaughtException')) {
+      if (!before[i]?.includes(listener)) process.off(event, listener)
+    }
+  }
+}

@@ -13,6 +13,7 @@ import { studyCommand } from './commands/study.js'
 import { trainCommand } from './commands/train.js'
 import { layOutHelp } from './terminal/help-layout.js'
 import { packageVersion } from './terminal/package-version.js'
+import { errorText } from './terminal/safe-output.js'
 import { UsageError } from './terminal/usage-error.js'
 
 /** The whole command line, with commands that do nothing before they are called. */
@@ -40,7 +41,27 @@ export function program(): Command {
     adopt(command, root)
     root.addCommand(command)
   }
+  suggestInHelp(root)
   return root.exitOverride()
+}
+
+/** Lets `help` treat a command that there is not as a call of it is treated, with a suggestion, instead of showing its own help. */
+function suggestInHelp(command: Command): void {
+  if (command.commands.length === 0) return
+  command.helpCommand(false)
+  const help = new Command('help')
+    .argument('[command...]')
+    .description('display help for command')
+    .action(async (names: readonly string[]) => {
+      let named = command
+      for (const name of names) {
+        const inner = named.commands.find(each => each !== help && each.name() === name)
+        if (!inner) await named.parseAsync([name], { from: 'user' })
+        named = inner ?? named
+      }
+      named.help()
+    })
+  command.addCommand(help.copyInheritedSettings(command).exitOverride())
 }
 
 /** Gives a command, and what it groups, the settings of the whole. */
@@ -53,6 +74,7 @@ function adopt(command: Command, parent: Command, above = parent.name()): void {
     // The flag of help stands in the last group of a command's flags.
     .helpOption('-h, --help', 'display help for command')
   requireOptions(command)
+  suggestInHelp(command)
   for (const inner of command.commands) adopt(inner, command, words)
 }
 
@@ -82,7 +104,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
   const message = error instanceof Error ? error.message : String(error)
   const debug = process.env.PMOE_DEBUG === '1' && error instanceof Error
-  process.stderr.write(`pmoe: ${debug ? error.stack : message}\n`)
+  process.stderr.write(`pmoe: ${debug ? error.stack : errorText(message)}\n`)
   if (debug && error.cause !== undefined) console.error('caused by', error.cause)
   return error instanceof UsageError ? 2 : 1
 }

@@ -4,36 +4,6 @@
  * Importing it registers its layers, so that `tfl.loadLayersModel` knows them.
  */
 export { registerWasmKernels } from './backend/wasm/kernels.js'
-export { type Augmentation, augmented } from './data/augmented.js'
-export { type BalancedBy, type BalanceOptions, balanced } from './data/balanced.js'
-export { batches, epochOrder, subset } from './data/batches.js'
-export { composeGrid, type GridOptions } from './data/compose/compose.js'
-export { composeOnBackgrounds, type OnBackgroundsOptions } from './data/compose/compose-backgrounds.js'
-export type { ImagePool } from './data/compose/composing.js'
-export {
-  type DataSource,
-  type Dataset,
-  type DatasetEntry,
-  type DatasetOptions,
-  datasetEntry,
-  datasets,
-} from './data/datasets/datasets.js'
-export { type PublishedDataset, type PublishedFile, publishedDatasets } from './data/datasets/downloads.js'
-export { theoryImages } from './data/datasets/theory-patches.js'
-export {
-  type TheoryOptions,
-  type TheoryPatterns,
-  theoryDefaults,
-  theoryPatterns,
-} from './data/datasets/theory-patterns.js'
-export { type CifarFormat, cifar10Format, readCifar } from './data/formats/cifar.js'
-export { decodeExample, type Example, type Feature } from './data/formats/example.js'
-export { loadIdx, readIdxImages, readIdxLabels } from './data/formats/idx.js'
-export { readSafetensors, type StoredTensor, writeSafetensors } from './data/formats/safetensors.js'
-export { type RecordChunk, type RecordReading, readRecords, recordOffsets } from './data/formats/tfrecord.js'
-export { recordShards, type ShardSet } from './data/formats/tfrecord-shards.js'
-export type { DecodeImage, ImageDecoding } from './data/image-decoding.js'
-export { type ImageRecords, loadRecords, recordsOf, streamRecords } from './data/image-records.js'
 export type { ImageBatch, ImageSet } from './data/image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
 export {
@@ -65,10 +35,12 @@ export {
 } from './layers/global-average-pooling.js'
 export type { Border } from './layers/moe/experts/expert-convolution.js'
 export type { PreActivation } from './layers/moe/experts/pre-activation.js'
+export type { Gate, GateScale } from './layers/moe/gates.js'
 export { PatchGate, type PatchGateOptions, patchGate } from './layers/moe/patch-gate.js'
-export { PatchMoE, type PatchMoEOptions, patchMoE } from './layers/moe/patch-moe.js'
+export { PatchMoE, patchMoE } from './layers/moe/patch-moe.js'
+export type { PatchMoEOptions } from './layers/moe/patch-moe-options.js'
 export type { PatchGrid } from './layers/moe/patches.js'
-export type { Gate, GateScale, Routing } from './layers/moe/routing.js'
+export type { Routing } from './layers/moe/routing.js'
 export {
   type Normalizer,
   TwoLayerExperts,
@@ -95,23 +67,10 @@ export {
   type PlannedMixture,
   planPatchMoE,
 } from './models/plan-patch-moe.js'
-export { fineTuningRecipe, type ModelName, paperExperiments, type Recipe, recipe } from './models/recipes.js'
+export { fineTuningRecipe, type ModelName, type Recipe, recipe } from './models/recipes.js'
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
 export { type WideResNetOptions, type WideResNetVariant, wideResNet } from './models/wide-resnet.js'
 export type { ImageShape, Size2D } from './shapes.js'
-export { type BootstrapOptions, bootstrapInterval, type Interval } from './statistics/bootstrap.js'
-export { type PairedDifference, pairedDifferences } from './statistics/paired-difference.js'
-export { fitPowerLaw, type MeasuredPoint, type PowerLaw } from './statistics/power-law.js'
-export {
-  type SamplesNeeded,
-  type SamplesRatio,
-  samplesNeeded,
-  samplesRatio,
-} from './statistics/samples-needed.js'
-export { signFlipTest, signTest } from './statistics/sign-test.js'
-export { type GridTrial, type SuccessGrid, successGrid } from './statistics/success-grid.js'
-export { type SeedSummary, summarizeSeeds } from './statistics/summary.js'
-export type { Trial } from './statistics/trial.js'
 export { checkedModel } from './topology/checked-model.js'
 export type { PatchAnnealing } from './train/anneal.js'
 export { recomputeStatistics } from './train/bn-statistics.js'

@@ -13,21 +13,33 @@ export {
   type ProvideNativeOptions,
   provideNative,
 } from './backend/native/provide-native.js'
-export { type KerasModel, kerasModel } from './export/weights/keras-model.js'
-export { loadKerasWeights } from './export/weights/keras-weights.js'
+export * from './data/index.js'
+export type { KerasModel } from './export/weights/keras-model.js'
 export { dataFolder, datasetSource, samplesFolder } from './files/data-folder.js'
 export { type FetchedDataset, type FetchOptions, fetchDataset } from './files/fetch/fetch-dataset.js'
 export { decodeImage, readImage } from './files/images/image-files.js'
 export { fileSystem } from './files/model-files.js'
+export type { PreparedReading } from './files/prepared/prefetch.js'
 export { type PrepareProgress, type PrepareRequest, prepareDataset } from './files/prepared/prepare.js'
 export {
   isPrepared,
   openPrepared,
   type PreparedData,
-  type PreparedReading,
   type PreparedRequest,
 } from './files/prepared/prepared-set.js'
 export { type Verification, type VerifiedFile, verifyFolder } from './files/prepared/verify.js'
 export { type ZipLimits, zipSource } from './files/zip/zip-source.js'
 export * from './index.js'
-export { createRun, fileCheckpoints, loadModelFolder, openRun, type RunFolder } from './run/run-folder.js'
+export { kerasModel, loadKerasWeights } from './run/keras-networks.js'
+export {
+  createRun,
+  fileCheckpoints,
+  type LockedRun,
+  loadModelFolder,
+  lockedRun,
+  openLockedRun,
+  openRun,
+  type RunCreation,
+  type RunFolder,
+} from './run/run-folder.js'
+export * from './statistics/index.js'

@@ -44,7 +44,13 @@ describe('the package', () => {
     const { dependencies, peerDependencies } = read('package.json')
     const bundle = await build({
       absWorkingDir: root,
-      entryPoints: ['src/index.ts', 'src/node.ts', 'scripts/cli.ts', 'src/files/prepared/prefetch-worker.ts'],
+      entryPoints: [
+        'src/index.ts',
+        'src/node.ts',
+        'scripts/cli.ts',
+        'src/files/prepared/prefetch-worker.ts',
+        'src/files/keras/keras-worker.ts',
+      ],
       bundle: true,
       write: false,
       outdir: 'dist',

@@ -6,7 +6,11 @@ import { build, type Metafile } from 'esbuild'
 const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** The entry points that run in a browser, by the names of their modules. */
-export const browserEntries = { 'patch-moe': 'src/index.ts' }
+export const browserEntries = {
+  'patch-moe': 'src/index.ts',
+  data: 'src/data/index.ts',
+  statistics: 'src/statistics/index.ts',
+}
 
 /**
  * Bundles the entry points into a folder.

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { DatasetEntry } from '../../src/data/datasets/dataset.js'
+import type { ImageDataset } from '../../src/data/datasets/dataset.js'
 import type { ImageBatch, ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
 import { dataFolder } from '../../src/files/data-folder.js'
@@ -104,7 +104,7 @@ function batchSizes({ images, batch }: EpochJob): number[] {
   return Array.from({ length: batches }, (_, i) => Math.min(batch, images - i * batch))
 }
 
-function noiseDataset({ images: count, size, classes }: EpochJob): DatasetEntry {
+function noiseDataset({ images: count, size, classes }: EpochJob): ImageDataset {
   const chance = random(1, 'images')
   const noise = (images: number): ImageSet => ({
     images: Uint8Array.from({ length: images * size * size * 3 }, () => chance.below(256)),

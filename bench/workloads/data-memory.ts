@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import type { DatasetEntry } from '../../src/data/datasets/dataset.js'
+import type { ImageDataset } from '../../src/data/datasets/dataset.js'
 import { dataFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
 import { orderedWork } from '../../src/files/prepared/ordered-work.js'
@@ -47,7 +47,7 @@ export async function measureMemory({ images }: MemoryJob): Promise<Omit<ChildRe
 }
 
 /** The generated images, the first of them as test images too; their classes take turns. */
-function catalogOf(folder: string, images: number): DatasetEntry {
+function catalogOf(folder: string, images: number): ImageDataset {
   const half = (count: number) => ({
     count,
     labels: Int32Array.from({ length: count }, (_, i) => i % 2),

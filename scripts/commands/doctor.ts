@@ -1,15 +1,73 @@
 import { Command } from 'commander'
 import { type BackendDiagnosis, type Diagnosis, diagnose } from '../../src/backend/doctor.js'
+import { type Verification, type VerifiedOperation, verifyBackends } from '../../src/backend/verify.js'
+import { textTable } from '../terminal/text-table.js'
 
 /** `pmoe doctor`: says what this machine computes with. */
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description('say which backends this machine has, which one computes, and what to do next')
+    .option(
+      '--verify',
+      'check every operation that training uses against plain arithmetic, again, and print what is right; some seconds',
+    )
     .option('--json', 'print JSON')
-    .action(async ({ json }: { json?: true }) => {
+    .addHelpText(
+      'after',
+      `
+A native TensorFlow is checked when it is first used on a processor, once;
+--verify does it again, and checks wasm too. What TensorFlow gets wrong here is
+computed in another way, else with fewer of the processor's instructions, else
+TensorFlow is not used. The exit code of --verify is 1 where a backend is wrong
+in spite of that.
+
+Example:
+  $ pmoe doctor --verify`,
+    )
+    .action(async ({ verify, json }: { verify?: true; json?: true }) => {
+      if (verify) return printVerification(json === true)
       const diagnosis = await diagnose()
       console.log(json ? JSON.stringify(diagnosis, undefined, 2) : diagnosisText(diagnosis))
     })
+}
+
+async function printVerification(json: boolean): Promise<void> {
+  if (!json) console.error('Checking the operations of every backend, some seconds …')
+  const verifications = await verifyBackends()
+  console.log(
+    json ? JSON.stringify(verifications, undefined, 2) : verifications.map(verificationText).join('\n\n'),
+  )
+  if (verifications.some(({ isUsable }) => !isUsable)) process.exitCode = 1
+}
+
+/** A verification as lines for a person: a table by operation, what was wrong, and the verdict. */
+export function verificationText(verification: Verification): string {
+  const { backend, version, folder, operations, verdict, seconds } = verification
+  const names = [...new Set(operations.map(one => one.operation))]
+  const rows = names.map(name => operationRow(operations.filter(one => one.operation === name)))
+  const wrong = operations
+    .filter(one => one.wrong !== undefined)
+    .map(one => `${one.operation} in ${one.precision}, ${one.wrong}`)
+  return [
+    [backend, version, folder].filter(Boolean).join(', '),
+    textTable(['operation', 'sizes', 'in bf16', 'result'], rows),
+    ...wrong,
+    `Verdict, after ${seconds.toFixed(1)} s: ${verdict}.`,
+  ].join('\n')
+}
+
+/** Name, sizes that were checked in each precision, and how it is computed right. */
+function operationRow(inBoth: readonly VerifiedOperation[]): string[] {
+  const [float32, bf16] = (['float32', 'bf16'] as const).map(name =>
+    inBoth.find(one => one.precision === name),
+  )
+  const bf16State = bf16 && bf16.state !== float32?.state ? `bf16 ${bf16.state}` : ''
+  return [
+    inBoth[0]?.operation ?? '',
+    String(float32?.checked ?? ''),
+    String(bf16?.checked ?? ''),
+    [float32?.state, bf16State].filter(Boolean).join(', '),
+  ]
 }
 
 /** A diagnosis as lines for a person. */

@@ -5,6 +5,7 @@ import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
 import { writeFileAtomic } from '../../src/files/atomic.js'
 import { makeFolder } from '../../src/files/folders.js'
+import { printableName } from '../../src/report/escape.js'
 import { type ExplainedImage, explanationFigure } from '../../src/report/explanation-figure.js'
 import { explanationPage } from '../../src/report/explanation-page.js'
 import type { ImageShape, Size2D } from '../../src/shapes.js'
@@ -13,6 +14,7 @@ import { type ExplainedImages, expertSheet, explainImages } from '../run/explain
 import { namedImages, outputNames } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
 import { openModel } from '../run/opened-model.js'
+import { noteText } from '../terminal/safe-output.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { percent } from '../terminal/training-log.js'
 import { UsageError } from '../terminal/usage-error.js'
@@ -70,7 +72,7 @@ export async function runExplain(
       process.stdout.write(`${request.json ? line(image, file) : sentence(image, join(request.out, name))}\n`)
     }
   }
-  for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${note}\n`)
+  for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${noteText(note)}\n`)
   if (all.length > 0) {
     const command = shellCommand(['pmoe', 'explain', path, ...named, '--out', request.out])
     await writePages({ ...rest, images: all }, names, decoding.shape, { path, command, out: request.out })
@@ -136,7 +138,7 @@ function sentence(
   { name, classes: [best], grid, experts, sensitivity }: ExplainedImage,
   output: string,
 ): string {
-  const verdict = `${name}: ${best?.name} ${percent(best?.probability ?? Number.NaN)}`
+  const verdict = `${printableName(name)}: ${printableName(best?.name ?? '')} ${percent(best?.probability ?? Number.NaN)}`
   if (!grid) return `${verdict}; the model keeps every patch`
   const kept = new Set(experts.flatMap(({ patches }) => patches)).size
   const lost = Array.from(sensitivity ?? [])

@@ -1,10 +1,16 @@
-import { type BackendChoice, type BackendName, useBackend } from '../../src/backend/choose.js'
+import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import type { FeedingOptions } from '../../src/export/feeding.js'
 import { checkPlace, placeExport } from '../../src/files/export-output.js'
-import { type ExportFormat, formatEntries, type Written } from '../run/export-formats.js'
+import type { ExportedModel, ExportFormatEntry, Written } from '../run/export-formats/export-format.js'
+import {
+  type ExportFormatTable,
+  exportFormat,
+  exportFormats,
+  formatNames,
+} from '../run/export-formats/export-formats.js'
+import { modelRuntime } from '../run/export-formats/model-runtime.js'
 import { type Latency, latency } from '../run/export-latency.js'
 import { compare, comparisonBytes, type Parity, TOLERANCE } from '../run/export-parity.js'
-import { exportedRuntime, modelRuntime } from '../run/exported-runtime.js'
 import { type OpenedModel, openModel } from '../run/opened-model.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { packageVersion } from '../terminal/package-version.js'
@@ -13,7 +19,8 @@ import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe export`. */
 export interface ExportRequest extends FeedingOptions {
-  readonly format: ExportFormat
+  /** The name of a format of the table. */
+  readonly format: string
   readonly out: string
   readonly classNames?: string
   readonly backend?: BackendName | 'auto'
@@ -30,16 +37,25 @@ interface Verified {
   readonly latency: readonly Latency[]
 }
 
-/** Writes a model in another format, checks it by running it, and writes what came of it. */
-export async function runExport(path: string, request: ExportRequest): Promise<void> {
-  checkFlags(request)
-  const { format, out, force = false } = request
-  const entry = formatEntries[format]
+/**
+ * Writes a model in another format, checks it by running it, and writes what came of it.
+ *
+ * @param table the formats that can be asked for
+ */
+export async function runExport(
+  path: string,
+  request: ExportRequest,
+  table: ExportFormatTable = exportFormats,
+): Promise<void> {
+  checkFlags(request, table)
+  const { out, force = false } = request
+  const entry = exportFormat(request.format, table)
+  const folder = await entry.folder?.()
   const place = {
     where: 'export',
     path: out,
     force,
-    ...(entry.folder && { folder: entry.folder }),
+    ...(folder && { folder }),
   }
   await checkPlace(place)
   const backend = await useBackend(request.backend ?? 'auto')
@@ -53,11 +69,17 @@ export async function runExport(path: string, request: ExportRequest): Promise<v
       const written = await entry.write(opened.model, temporary, { ...feeding, facts })
       interrupt.signal.throwIfAborted()
       const checked = request.verify
-        ? await verify(opened, format, temporary, backend, feeding, interrupt.signal)
+        ? await verify({
+            name: request.format,
+            entry,
+            exported: { path: temporary, model: opened.model, backend },
+            feeding,
+            signal: interrupt.signal,
+          })
         : 'as asked for'
       return { written, checked }
     })
-    report(opened, request, result.written, result.checked)
+    report(opened, request, entry, result.written, result.checked)
   } catch (error) {
     if (!interrupt.signal.aborted) throw error
     process.exitCode = interruptedExitCode
@@ -66,11 +88,13 @@ export async function runExport(path: string, request: ExportRequest): Promise<v
   }
 }
 
-function checkFlags({ format, layout, pixels }: ExportRequest): void {
-  if (format === 'onnx' || format === 'savedmodel') return
+function checkFlags({ format, layout, pixels }: ExportRequest, table: ExportFormatTable): void {
+  if (exportFormat(format, table).takesFeeding) return
+  const takers = formatNames(table, entry => entry.takesFeeding)
+  const formats = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(takers)
   for (const [flag, value] of Object.entries({ layout, pixels })) {
     if (value !== undefined) {
-      throw new UsageError(`export: --${flag} must be used with onnx or savedmodel, got --format ${format}`)
+      throw new UsageError(`export: --${flag} must be used with ${formats}, got --format ${format}`)
     }
   }
 }
@@ -91,17 +115,26 @@ function factsOf({ model, config }: OpenedModel, { classNames }: ExportRequest) 
   }
 }
 
+/** An export that is to be compared with its model. */
+interface Verification {
+  /** Name of the format. */
+  readonly name: string
+  readonly entry: ExportFormatEntry
+  readonly exported: ExportedModel
+  readonly feeding: FeedingOptions
+  readonly signal: AbortSignal
+}
+
 /** @returns a sentence where nothing can run the format */
-async function verify(
-  { model }: OpenedModel,
-  format: ExportFormat,
-  path: string,
-  backend: BackendChoice,
-  feeding: FeedingOptions,
-  signal: AbortSignal,
-): Promise<Verified | string> {
-  const original = modelRuntime(model, backend)
-  const exported = await exportedRuntime({ format, path, model, backend })
+async function verify({
+  name,
+  entry,
+  exported: { model, ...place },
+  feeding,
+  signal,
+}: Verification): Promise<Verified | string> {
+  const original = modelRuntime(model, place.backend)
+  const exported = await entry.load({ model, ...place })
   if (typeof exported === 'string') return exported
   try {
     const inputs = await comparisonBytes(model)
@@ -109,7 +142,7 @@ async function verify(
     signal.throwIfAborted()
     if (!(parity.difference <= TOLERANCE) || parity.otherClass > 0) {
       throw new Error(
-        `export: ${format} must answer as the model does within ${TOLERANCE}, got a difference of ` +
+        `export: ${name} must answer as the model does within ${TOLERANCE}, got a difference of ` +
           `${parity.difference.toExponential(1)} and another class for ${parity.otherClass} of ${parity.samples} ` +
           `samples in ${exported.name} (nothing is written; --no-verify writes without running)`,
       )
@@ -127,10 +160,10 @@ async function verify(
 function report(
   { model, directory }: OpenedModel,
   { format, out, json }: ExportRequest,
+  { title, unit }: ExportFormatEntry,
   { bytes, parts }: Written,
   checked: Verified | string,
 ): void {
-  const { title, unit } = formatEntries[format]
   const total = Object.values(parts).reduce((sum, count) => sum + count, 0)
   if (json) {
     const verified =

@@ -1,21 +1,32 @@
 import { Command, Option } from 'commander'
 import { LAYOUTS, PIXELS } from '../../src/export/feeding.js'
+import {
+  type ExportFormatTable,
+  exportFormat,
+  exportFormats,
+  formatNames,
+} from '../run/export-formats/export-formats.js'
 import type { ExportRequest } from './export-action.js'
 import { backendOption } from './train.js'
 
-/** The command `pmoe export`. */
-export function exportCommand(): Command {
+/**
+ * The command `pmoe export`.
+ *
+ * @param table the formats that can be asked for
+ */
+export function exportCommand(table: ExportFormatTable = exportFormats): Command {
+  const withFeeding = formatNames(table, ({ takesFeeding }) => takesFeeding)
   return new Command('export')
     .description('write a trained model for other programs, and check the result by running it')
     .argument('<model>', 'folder of a run, or of a saved tfjs LayersModel (model.json)')
     .addOption(
-      new Option('--format <name>', 'what to write: tfjs and savedmodel are folders, onnx and weights files')
-        .choices(['tfjs', 'onnx', 'savedmodel', 'weights'])
+      new Option('--format <name>', `what to write: ${outputsText(table)}`)
+        .choices(formatNames(table))
         .makeOptionMandatory(),
     )
     .requiredOption('--out <path>', 'the file or folder to write')
     .addOption(
-      new Option('--layout <order>', 'axes of images, onnx and savedmodel (default: nhwc)').choices(LAYOUTS),
+      new Option('--layout <order>', `axes of images, ${and(withFeeding)} (default: nhwc)`).choices(LAYOUTS),
     )
     .addOption(
       new Option(
@@ -33,12 +44,33 @@ export function exportCommand(): Command {
       `
 The result takes its place once it has been run and answers as the model does, within 1e-4.
 
+To read it:
+${readingLines(table)}
+
 Examples:
   $ pmoe export runs/first --format onnx --pixels uint8 --layout nchw --out first.onnx
   $ pmoe export runs/first --format savedmodel --out first-savedmodel`,
     )
     .action(async (model: string, request: ExportRequest) => {
       const { runExport } = await import('./export-action.js')
-      await runExport(model, request)
+      await runExport(model, request, table)
     })
+}
+
+/** `tfjs and savedmodel are folders, onnx and weights files` */
+function outputsText(table: ExportFormatTable): string {
+  const folders = formatNames(table, ({ folder }) => folder !== undefined)
+  const files = formatNames(table, ({ folder }) => folder === undefined)
+  return `${and(folders)} are folders, ${and(files)} files`
+}
+
+/** `a, b and c` */
+function and(names: readonly string[]): string {
+  return new Intl.ListFormat('en-GB').format(names)
+}
+
+function readingLines(table: ExportFormatTable): string {
+  const names = formatNames(table)
+  const width = Math.max(...names.map(name => name.length))
+  return names.map(name => `  ${name.padEnd(width)}  ${exportFormat(name, table).reading}`).join('\n')
 }

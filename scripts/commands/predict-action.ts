@@ -1,6 +1,7 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
 import { explain } from '../../src/explain/explain.js'
+import { printableName } from '../../src/report/escape.js'
 import type { KeptPatches } from '../../src/report/routing-figure.js'
 import { openRun } from '../../src/run/run-folder.js'
 import type { Size2D } from '../../src/shapes.js'
@@ -10,6 +11,7 @@ import { decodingOf } from '../run/model-decoding.js'
 import type { OpenedModel } from '../run/opened-model.js'
 import { loadTrained } from '../run/trained-model.js'
 import { csvLine } from '../terminal/csv.js'
+import { noteText } from '../terminal/safe-output.js'
 import { percent } from '../terminal/training-log.js'
 
 /** The flags of `pmoe predict`. */
@@ -56,7 +58,7 @@ export async function runPredict(
       process.stdout.write(`${lineOf(prediction, classNames, request)}\n`)
     }
   }
-  for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${note}\n`)
+  for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${noteText(note)}\n`)
   refuseUnreadable(unreadable, paths.length + found.unreadable.length)
 }
 
@@ -106,7 +108,7 @@ async function predict(
 }
 
 function predictionText({ image, class: name, probability, grid, experts }: Prediction): string {
-  const lines = [`${image}: ${name} ${percent(probability)}`]
+  const lines = [`${printableName(image)}: ${printableName(name)} ${percent(probability)}`]
   if (!grid || !experts) return lines.join('\n')
   lines.push(`  of ${grid[0]}x${grid[1]} patches, numbered row by row from 0, with their gates:`)
   experts.forEach(({ patches, gates }, expert) => {

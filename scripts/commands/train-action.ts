@@ -22,6 +22,7 @@ import {
   trainRun,
 } from '../run/training-run.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
+import { noteText } from '../terminal/safe-output.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { duration, percent, type TrainingLog, trainingLog } from '../terminal/training-log.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
@@ -60,7 +61,7 @@ async function finishRun(started: StartedRun, request: TrainRequest): Promise<vo
   log.note(
     `${started.resume ? 'Continuing' : 'Training'} ${model.name} on ${data.train.count} images of ${dataset.name},${watching} testing on ${data.test.count}; backend ${run.config.backend}, seed ${run.config.seed}, folder ${run.directory}`,
   )
-  for (const note of [...data.notes, ...started.notes]) log.note(note)
+  for (const note of [...data.notes, ...started.notes]) log.note(noteText(note))
   const interrupt = onInterrupt(() => log.note('Stopping after the running step …'))
   try {
     const outcome = await trainRun({ ...started, log, signal: interrupt.signal })

@@ -1,6 +1,6 @@
 import type { FeedingOptions } from '../../src/export/feeding.js'
+import type { Numbers, Runtime } from './export-formats/model-runtime.js'
 import { asFloats, fed, repeated } from './export-parity.js'
-import type { Numbers, Runtime } from './exported-runtime.js'
 
 /** Median times of one batch in milliseconds: the model in this process, and its export. */
 export interface Latency {

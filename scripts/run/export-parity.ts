@@ -4,7 +4,7 @@ import { samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
 import { random } from '../../src/random.js'
 import type { ImageShape } from '../../src/shapes.js'
-import type { Numbers, Runtime } from './exported-runtime.js'
+import type { Numbers, Runtime } from './export-formats/model-runtime.js'
 
 /** How far outputs of an exported model may be from the model's own. */
 export const TOLERANCE = 1e-4

@@ -5,7 +5,6 @@ import type { DataSource } from '../../src/data/data-source.js'
 import type { DatasetOptions } from '../../src/data/datasets/dataset.js'
 import { type DatasetEntry, datasetEntry, datasets } from '../../src/data/datasets/datasets.js'
 import { counted } from '../../src/data/datasets/image-folder/folder-halves.js'
-import { dataFormats } from '../../src/data/datasets/recognise.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
 import { preparedHalves } from '../../src/data/prepared/manifest.js'
@@ -171,7 +170,7 @@ export function checkSettings(entry: DatasetEntry, request: DataRequest): void {
  */
 export function checkFolder(command: string, entry: DatasetEntry, data: string | undefined): void {
   if (entry.source !== 'folder' || data !== undefined) return
-  const published = dataFormats.find(({ datasets }) => datasets.includes(entry.name))?.published
+  const published = entry.format?.published
   const fetch = published === undefined ? '' : `; pmoe data fetch ${published} --out DIR gets it`
   throw new UsageError(
     `${command}: --data must name the folder of ${entry.name}, got none (see ${entry.homepage}${fetch})`,

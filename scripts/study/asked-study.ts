@@ -5,7 +5,7 @@ import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { datasetEntry } from '../../src/data/datasets/datasets.js'
 import { datasetSource } from '../../src/files/data-folder.js'
 import { type Lock, lockFolder, refuseLocked } from '../../src/files/lock.js'
-import { isPrepared } from '../../src/files/prepared/prepared-set.js'
+import { isPrepared, readManifest } from '../../src/files/prepared/prepared-set.js'
 import type { ScaleName, TrainingExperiment } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
 import { datasetOptions } from '../run/run-data.js'
@@ -134,14 +134,17 @@ function checkData(config: StudyConfig): void {
  * Checks, before any cell runs, that there are as many images as the largest cell asks for, without decoding them where
  * that is not needed.
  *
+ * @returns what is to be said of the images, a sentence each
  * @throws UsageError naming the images asked for and those there are; Error when files are missing or damaged
  */
-export async function checkImages(config: StudyConfig): Promise<void> {
+export async function checkImages(config: StudyConfig): Promise<readonly string[]> {
   const { grid } = config
-  if (grid.kind !== 'training') return
+  if (grid.kind !== 'training') return []
   const { dataset, folder } = cellData(config)
   // What was prepared is checked as it is opened.
-  if (folder !== undefined && (await isPrepared(folder))) return
+  if (folder !== undefined && (await isPrepared(folder))) {
+    return unusedNotes((await readManifest(folder)).validation?.count)
+  }
   const entry = datasetEntry(dataset)
   const { testSamples } = grid.flags as { readonly testSamples?: number }
   const options = datasetOptions(
@@ -155,7 +158,10 @@ export async function checkImages(config: StudyConfig): Promise<void> {
   )
   const source = datasetSource(entry, folder)
   try {
-    await (entry.catalog ? entry.catalog(source, options) : entry.load(source, options))
+    const { validation, notes = [] } = await (entry.catalog
+      ? entry.catalog(source, options)
+      : entry.load(source, options))
+    return [...notes, ...unusedNotes(validation?.count)]
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     const { folder: more = '' } = (experimentNamed(config.experiment) as TrainingExperiment).data.standIn
@@ -164,4 +170,12 @@ export async function checkImages(config: StudyConfig): Promise<void> {
       cause: error,
     })
   }
+}
+
+/** @param count validation images */
+function unusedNotes(count = 0): string[] {
+  if (count === 0) return []
+  return [
+    `The ${count} validation images are not used: each run has a fixed number of epochs, and is tested once on the test images.`,
+  ]
 }

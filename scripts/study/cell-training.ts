@@ -24,7 +24,8 @@ export interface CellTraining {
 }
 
 /**
- * Trains and tests the network of a cell; the test images are seen once, at the end.
+ * Trains and tests the network of a cell; the test images are seen once, at the end. Epochs are fixed and nothing is
+ * chosen by accuracy, so a validation half is not looked at.
  *
  * @throws DivergenceError when the loss or a weight is no longer finite; the reason of the signal when it was aborted
  */

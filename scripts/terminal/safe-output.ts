@@ -1,4 +1,4 @@
-import { printable, printableJson } from '../../src/report/escape.js'
+import { printable, printableJson, printableName } from '../../src/report/escape.js'
 
 const original = new WeakMap<NodeJS.WriteStream, NodeJS.WriteStream['write']>()
 
@@ -27,6 +27,19 @@ export function safeOutput(text: string): string {
     .split('\n')
     .map(line => (isJson(line) ? printableJson(line) : printable(line)))
     .join('\n')
+}
+
+/** A note for a terminal: one line, and below it the indented lines of a list; a newline in a name begins none. */
+export function noteText(note: string): string {
+  return note
+    .split(/\n(?= {2}\S)/)
+    .map(printableName)
+    .join('\n')
+}
+
+/** The message of an error, whose further lines are indented: a newline in a name begins no message of its own. */
+export function errorText(message: string): string {
+  return printable(message).replace(/\n(?! )/g, '\n  ')
 }
 
 function isJson(line: string): boolean {

@@ -101,7 +101,10 @@ async function useNative(
     registerTensorFlowKernels(new Set(tensorflow.usesGpu ? [] : verdict?.avoided))
     const why =
       wanted === 'auto' ? `TensorFlow ${tensorflow.version} loads (${tensorflow.origin})` : 'it was asked for'
-    const remark = verdict && !tensorflow.usesGpu && verdictText(verdict)
+    const remark =
+      verdict &&
+      !tensorflow.usesGpu &&
+      (verdictText(verdict) ?? 'all of its operations are right on this processor')
     return { name, reason: remark ? `${why}; ${remark}` : why, skipped, tensorflow }
   }
   return undefined

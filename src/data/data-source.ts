@@ -23,8 +23,8 @@ export interface DataSource {
    */
   list(folder: string): Promise<readonly string[]>
   /**
-   * The links in a folder that `list` leaves out, since they lead nowhere or back to a folder above; sources without
-   * links need not have it.
+   * What in a folder `list` leaves out: links that lead nowhere or back to a folder above, and names that cannot be
+   * opened; sources without any need not have it.
    *
    * @throws as `list`
    */
@@ -33,11 +33,11 @@ export interface DataSource {
   describe(path: string): string
 }
 
-/** A link that cannot be followed. */
+/** A link that cannot be followed, or a name that cannot be opened. */
 export interface StrayLink {
-  /** Name of the link in its folder. */
+  /** Its name in its folder. */
   readonly name: string
-  /** What it leads to, for people: `a link that leads nowhere`. */
+  /** What it is, for people: `a link that leads nowhere`. */
   readonly why: string
 }
 

@@ -1,9 +1,9 @@
 import { existsSync, statSync } from 'node:fs'
-import { open, readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { lstat, open, readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ByteSource, noFiles, type StrayLink } from '../data/data-source.js'
-import type { DataSource, DatasetEntry } from '../data/datasets/datasets.js'
+import type { DataSource, ImageDataset } from '../data/datasets/datasets.js'
 import { archiveAdvice } from '../data/datasets/unread-files.js'
 import { withArchives, zipSource } from './zip/zip-source.js'
 
@@ -68,13 +68,16 @@ function plainFolder(root: string): DataSource {
   }
 }
 
-/** What a folder holds, folders with `/` at the end of their names, and which of its links cannot be followed. */
+/** What a folder holds, folders with `/` at the end of their names, and which of it cannot be opened. */
 async function entriesOf(full: string): Promise<({ readonly name: string } | StrayLink)[]> {
   const entries = await readdir(full, { withFileTypes: true }).catch((cause: unknown) => {
     throw new Error(`${full}: folder must be readable, got ${reason(cause)}`, { cause })
   })
   const named = entries.map(async entry => {
     const { name } = entry
+    if (name.includes(undecodable) && !(await isThere(resolve(full, name)))) {
+      return { name, why: 'a name that is not UTF-8; rename it' }
+    }
     if (!entry.isSymbolicLink()) return { name: entry.isDirectory() ? `${name}/` : name }
     const path = resolve(full, name)
     try {
@@ -89,6 +92,16 @@ async function entriesOf(full: string): Promise<({ readonly name: string } | Str
     }
   })
   return Promise.all(named)
+}
+
+/** What stands for the bytes of a name that are no text; it may also be in a name as itself. */
+const undecodable = '\ufffd'
+
+async function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    cause => !isAbsent(cause),
+  )
 }
 
 /**
@@ -116,7 +129,7 @@ export function samplesFolder(name: string, from: string = import.meta.url): Dat
  * @throws Error when the folder is not there, the dataset is not among the samples and no folder is named, or one is
  *   named for a dataset without files
  */
-export function datasetSource(entry: DatasetEntry, dir?: string): DataSource {
+export function datasetSource(entry: ImageDataset, dir?: string): DataSource {
   if (entry.source === 'generated') {
     if (dir === undefined) return noFiles
     throw new Error(`${entry.name}: a data folder must be left out, got ${dir} (its images are drawn)`)

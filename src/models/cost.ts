@@ -1,5 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
+import { type Product, product } from '../layers/moe/experts/expert.js'
+import { gateKind } from '../layers/moe/gates.js'
 import { PatchGate } from '../layers/moe/patch-gate.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
@@ -52,8 +54,8 @@ export interface ModelCost {
  *
  * `PatchMoE`: its routers score the whole map; its experts convolve kept patches alone, forward and backward,
  * at the same count for either border (a halo gathers more, but each output pixel takes as many products).
- * Routers learn from kept patches alone under 'softmax-selected', from all under 'softmax-all', not at all
- * under 'uniform'. `PatchGate` likewise; the convolutions behind it see the whole map and count in full.
+ * Routers learn from the patches that their gates depend on: from kept patches alone under 'softmax-selected', from
+ * all under 'softmax-all', not at all under 'uniform'. `PatchGate` likewise; the convolutions behind it see the whole map and count in full.
  * `TwoLayerExperts`: routers, hidden units on kept patches, and the frozen head.
  *
  * @param model a model of fixed image size; models within it are entered
@@ -195,17 +197,6 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0)
 }
 
-/** One matrix product or convolution inside a layer, in multiply-adds of one sample. */
-interface Product {
-  readonly forward: number
-  /** Of each of its two gradients: by its kernel, by its input. */
-  readonly gradient: number
-  /** Whether its kernel is trained. */
-  readonly trained: boolean
-  /** Whether trained weights of the same layer come before it. */
-  readonly learnedInside?: boolean
-}
-
 /** The products of a layer, and those of the dense layer that it stands for. */
 interface Work {
   readonly products: readonly Product[]
@@ -278,7 +269,7 @@ const workByClass: Readonly<Record<string, WorkRule>> = {
 
 /** @returns undefined for a layer that is not known */
 function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
-  if (layer instanceof PatchMoE) return patchMoEWork(layer, shapes)
+  if (layer instanceof PatchMoE) return patchMoEWork(layer, shapes.input())
   if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
   if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
   const className = layer.getClassName()
@@ -286,47 +277,54 @@ function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
   return layer.weights.length === 0 && className !== 'Dot' ? none(layer, shapes) : undefined
 }
 
-function patchMoEWork(layer: PatchMoE, { input, output }: Shapes): Work {
-  const patchPixels = elements(layer.patchSize)
-  const kernel = requiredShape(layer, 'kernel') // (kh,kw,C,filters)
-  const [height = 0, width = 0] = output()
-  const trained = trains(layer, 'kernel')
-  // Every expert has filters/K of the kernel, and L patches.
-  const experts = product(layer.patchesPerExpert * patchPixels * elements(kernel), trained)
-  const bias = layer.useBias ? layer.filters : 0
+function patchMoEWork(layer: PatchMoE, map: readonly number[]): Work {
   return {
-    products: [
-      routing(layer, layer.numExperts, input()),
-      { ...experts, learnedInside: trains(layer, 'gamma') },
-    ],
-    dense: {
-      parameters: elements(kernel) + bias,
-      products: [product(height * width * elements(kernel), trained)],
-    },
+    products: [routing(layer, layer.numExperts, map), ...expertProducts(layer, map, layer.patchesPerExpert)],
+    dense: denseWork(layer, map),
   }
 }
 
 function twoLayerWork(layer: TwoLayerExperts, image: readonly number[]): Work {
-  const kernel = requiredShape(layer, 'kernel') // (h,w,C,m)
   const head = requiredShape(layer, 'head') // (m, outputs)
-  const trained = trains(layer, 'kernel')
-  const patches = elements(image.slice(0, 2)) / elements(layer.patchSize)
   const output = {
     ...product(elements(head), trains(layer, 'head')),
-    learnedInside: trained || trains(layer, 'router'),
+    learnedInside: trains(layer, 'kernel') || trains(layer, 'router'),
   }
+  const dense = denseWork(layer, image)
   return {
     products: [
       routing(layer, layer.numExperts, image),
-      product(layer.patchesPerExpert * elements(kernel), trained),
+      ...expertProducts(layer, image, layer.patchesPerExpert),
       output,
     ],
     dense: {
-      parameters: elements(kernel) + elements(head),
-      products: [product(patches * elements(kernel), trained), output],
+      parameters: dense.parameters + elements(head),
+      products: [...dense.products, output],
     },
   }
 }
+
+/** What the experts of a layer compute where each gets so many patches. */
+function expertProducts(
+  layer: PatchMoE | TwoLayerExperts,
+  map: readonly number[],
+  patches: number,
+): readonly Product[] {
+  return layer.experts.products(patches, lastOf(map), weight => trains(layer, weight))
+}
+
+/** The same experts on every patch, without what they normalise by and without routers. */
+function denseWork(layer: PatchMoE | TwoLayerExperts, map: readonly number[]) {
+  const patches = elements(map.slice(0, 2)) / elements(layer.patchSize)
+  const kernels = layer.experts.weights(lastOf(map)).filter(({ name }) => !NORMALIZERS.includes(name))
+  return {
+    parameters: sum(kernels.map(({ shape }) => elements(shape))),
+    products: expertProducts(layer, map, patches).map(({ learnedInside: _, ...own }) => own),
+  }
+}
+
+/** Weights of BatchNorm. */
+const NORMALIZERS: readonly string[] = ['gamma', 'beta', 'moving_mean', 'moving_variance']
 
 /** Scores of all patches; backward, of those that the gate depends on. */
 function routing(
@@ -335,15 +333,11 @@ function routing(
   map: readonly number[],
 ): Product {
   const gradient = {
-    'softmax-selected': layer.patchesPerExpert * elements(layer.patchSize) * lastOf(map) * numExperts,
-    'softmax-all': elements(map) * numExperts,
-    uniform: 0,
-  }[layer.gate]
+    kept: layer.patchesPerExpert * elements(layer.patchSize) * lastOf(map) * numExperts,
+    all: elements(map) * numExperts,
+    nothing: 0,
+  }[gateKind(layer.gate).dependsOn]
   return { forward: elements(map) * numExperts, gradient, trained: trains(layer, 'router') }
-}
-
-function product(multiplyAdds: number, trained: boolean): Product {
-  return { forward: multiplyAdds, gradient: multiplyAdds, trained }
 }
 
 function requiredShape(layer: tfl.layers.Layer, name: string): number[] {

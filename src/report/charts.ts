@@ -7,6 +7,8 @@ export interface CurvePoint {
   readonly epoch: number
   readonly trainLoss: number
   readonly trainAccuracy: number
+  readonly validationLoss?: number | undefined
+  readonly validationAccuracy?: number | undefined
   readonly testLoss?: number | undefined
   readonly testAccuracy?: number | undefined
 }
@@ -47,9 +49,19 @@ const INK = '#44505c'
 const GRID = '#dfe4e9'
 const LABEL_GAP_PX = 15
 
+type MeasuredSet = 'test' | 'validation' | 'training'
+
+/** How the line of each set is drawn, in pixels of line and gap. */
+const dashes: Readonly<Record<MeasuredSet, readonly number[]>> = {
+  test: [1, 0],
+  validation: [8, 3],
+  training: [4, 4],
+}
+const sets = Object.keys(dashes) as MeasuredSet[]
+
 interface Row {
   readonly run: string
-  readonly set: 'training' | 'test'
+  readonly set: MeasuredSet
   readonly epoch: number
   readonly value: number
 }
@@ -62,8 +74,9 @@ interface EndLabel {
 }
 
 /**
- * The vega-lite specification of learning curves: one colour a run, solid for the test set and dashed for
- * the training set, with each run's name and last value written at the end of its line.
+ * The vega-lite specification of learning curves: one colour a run, solid for the test set, with long dashes for the
+ * validation set and short ones for the training set; each run's name is written at the end of its line, with the last
+ * value of the first of these sets that it has. A test set that was measured once is a point.
  *
  * @param curves the runs; their names must differ
  * @param measure accuracy in percent, or loss (cross-entropy, in nats)
@@ -108,6 +121,11 @@ export function learningCurveSpec(
           point: lastEpoch <= 3,
         },
         encoding: { x, y, color, strokeDash: dashOfSet(rows), opacity: paleTraining },
+      },
+      {
+        data: { values: lastEpoch <= 3 ? [] : loneRows(rows) },
+        mark: { type: 'point', filled: true, size: 45, opacity: 1 },
+        encoding: { x, y, color },
       },
       {
         data: { values: endLabels(curves, rows, { measure, domain, height }) },
@@ -196,11 +214,8 @@ function dashOfSet(rows: readonly Row[]) {
     field: 'set',
     type: 'nominal',
     scale: {
-      domain: ['test', 'training'] as string[],
-      range: [
-        [1, 0],
-        [4, 4],
-      ] as number[][],
+      domain: sets.filter(set => shown.has(set)) as string[],
+      range: sets.filter(set => shown.has(set)).map(set => [...dashes[set]]),
     },
     legend: shown.size > 1 ? ({ title: null, direction: 'horizontal', offset: 4 } as const) : null,
   } as const
@@ -217,14 +232,25 @@ function refuseSharedNames(curves: readonly LearningCurve[]): void {
 
 function curveRows({ name, points }: LearningCurve, measure: CurveMeasure): Row[] {
   return points.flatMap(point => {
-    const [train, test] =
-      measure === 'accuracy' ? [point.trainAccuracy, point.testAccuracy] : [point.trainLoss, point.testLoss]
-    const rows: Row[] = []
-    if (Number.isFinite(train)) rows.push({ run: name, set: 'training', epoch: point.epoch, value: train })
-    if (test !== undefined && Number.isFinite(test))
-      rows.push({ run: name, set: 'test', epoch: point.epoch, value: test })
-    return rows
+    const values: Readonly<Record<MeasuredSet, number | undefined>> =
+      measure === 'accuracy'
+        ? { test: point.testAccuracy, validation: point.validationAccuracy, training: point.trainAccuracy }
+        : { test: point.testLoss, validation: point.validationLoss, training: point.trainLoss }
+    return sets.flatMap(set => {
+      const value = values[set]
+      return value !== undefined && Number.isFinite(value)
+        ? [{ run: name, set, epoch: point.epoch, value }]
+        : []
+    })
   })
+}
+
+/** What a run measured of a set in one epoch only, which makes no line. */
+function loneRows(rows: readonly Row[]): Row[] {
+  const key = ({ run, set }: Row) => JSON.stringify([run, set])
+  const counts = new Map<string, number>()
+  for (const row of rows) counts.set(key(row), (counts.get(key(row)) ?? 0) + 1)
+  return rows.filter(row => counts.get(key(row)) === 1)
 }
 
 /** Accuracies: whole tenths below the lowest, up to 1; losses: from 0 to a little above the highest. */
@@ -242,7 +268,8 @@ function endLabels(
 ): EndLabel[] {
   const last = curves.flatMap(({ name }) => {
     const own = rows.filter(row => row.run === name)
-    return own.findLast(row => row.set === 'test') ?? own.at(-1) ?? []
+    const [first] = sets.flatMap(set => own.findLast(row => row.set === set) ?? [])
+    return first ?? []
   })
   const gap = (LABEL_GAP_PX / height) * (domain[1] - domain[0])
   const places = spread(

@@ -26,6 +26,11 @@ export function printable(text: string): string {
   })
 }
 
+/** The name of a file, a class or a layer in one line: newlines and tabs are written as `\n` and `\t` as well. */
+export function printableName(name: string): string {
+  return printable(name).replaceAll('\n', '\\n').replaceAll('\t', '\\t')
+}
+
 /** JSON of the same content that `printable` leaves as it is. */
 export function printableJson(json: string): string {
   return json.replace(UNSAFE, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)

@@ -92,7 +92,7 @@ async function chartsHtml(curves: readonly LearningCurve[]): Promise<string> {
   const loss = await chartSvg(learningCurveSpec(curves, 'loss'))
   const summary = curves.map(({ name, points }) => {
     const last = points.at(-1)
-    const value = last?.testAccuracy ?? last?.trainAccuracy
+    const value = last?.testAccuracy ?? last?.validationAccuracy ?? last?.trainAccuracy
     return `${name} ends at ${value === undefined ? 'no value' : `${(value * 100).toFixed(1)}%`}`
   })
   return `<div class="charts">

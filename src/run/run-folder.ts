@@ -1,4 +1,4 @@
-import { appendFile, readFile } from 'node:fs/promises'
+import { appendFile, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { z } from 'zod'
@@ -209,8 +209,22 @@ async function withConfig(directory: string, config: RunConfig): Promise<RunFold
 export async function openRun(directory: string): Promise<RunFolder> {
   const path = join(directory, CONFIG)
   await recoverForReading(directory, runKind)
-  const text = await named(`openRun: ${directory} must be the folder of a run`, () => readFile(path, 'utf8'))
+  const text = await readFile(path, 'utf8').catch(async (cause: unknown) => {
+    throw new Error(
+      `openRun: ${directory} must be the folder of a run, got ${await whyNone(directory, cause)}`,
+      {
+        cause,
+      },
+    )
+  })
   return runFolder(directory, parseRunConfig(text, path))
+}
+
+async function whyNone(directory: string, cause: unknown): Promise<string> {
+  const found = await stat(directory).catch(() => undefined)
+  if (!found) return 'nothing there'
+  if (!found.isDirectory()) return 'a file'
+  return isMissing(cause) ? `one without ${CONFIG}` : (cause as Error).message
 }
 
 /**

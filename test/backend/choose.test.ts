@@ -213,6 +213,14 @@ describe('what the self-test found', () => {
     ...rest,
   })
 
+  test('where everything is right the reason says it', async () => {
+    await install('@tensorflow/tfjs-node', {})
+    verdict = found({ operations: [{ operation: 'Conv2D', inBfloat16: false, checks: 9 }] })
+    expect((await use('auto')).reason).toBe(
+      'TensorFlow 9.8.7 loads (project); all of its operations are right on this processor',
+    )
+  })
+
   test('operations computed in another way are said in the reason', async () => {
     await install('@tensorflow/tfjs-node', {})
     verdict = found({ avoided: ['batchNorm', 'channelSums'] })

@@ -1,23 +1,8 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, expect, test } from 'vitest'
-import { runCheck } from '../../src/backend/checks/operation-check.js'
-import { operationTable } from '../../src/backend/checks/operation-table.js'
 import { useBackend } from '../../src/backend/choose.js'
 
 beforeAll(() => useBackend('wasm'))
-
-test('every operation of the table is right on wasm', async () => {
-  const wrong: string[] = []
-  let checked = 0
-  for (const check of operationTable()) {
-    if (check.inBfloat16 || !check.isThere()) continue
-    checked++
-    const result = await runCheck(check)
-    if (result.wrong) wrong.push(`${result.operation}, ${result.sizes}: ${result.wrong}`)
-  }
-  expect(wrong).toEqual([])
-  expect(checked).toBeGreaterThan(1000)
-})
 
 test('a short kernel under a longer stride reads the pixel that it is on, also with a bias and depthwise', () => {
   // Rows 1 2 3 4 under the kernel 1, 10, 100 with stride 2: 1 + 20 + 300 and, a zero after the row, 3 + 40.

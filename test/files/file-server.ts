@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
@@ -83,14 +84,24 @@ function sendFile(
   }
 }
 
-/** An answer that announces all bytes of a file, sends some of them and breaks the connection off. */
+/**
+ * An answer that announces all bytes of a file, sends some of them and breaks the connection off once they have arrived:
+ * what a client has received and not read yet is lost with its connection.
+ *
+ * @param part the file that they are downloaded to
+ */
 export function sendAndBreak(
   response: ServerResponse,
   bytes: Uint8Array,
   count: number,
   headers: Readonly<Record<string, string>>,
+  part: string,
 ): true {
   response.writeHead(200, { 'content-length': bytes.length, ...headers })
-  response.write(bytes.subarray(0, count), () => setTimeout(() => response.destroy(), 20))
+  response.write(bytes.subarray(0, count))
+  const waiting = setInterval(() => {
+    if (statSync(part, { throwIfNoEntry: false })?.size === count) response.destroy()
+  }, 5)
+  response.on('close', () => clearInterval(waiting))
   return true
 }

@@ -1,12 +1,12 @@
 import type { DataSource } from '../../src/data/data-source.js'
-import type { DatasetEntry } from '../../src/data/datasets/dataset.js'
+import type { ImageDataset } from '../../src/data/datasets/dataset.js'
 import type { CatalogHalf } from '../../src/data/image-catalog.js'
 import type { DecodeImage } from '../../src/data/image-decoding.js'
 import { memorySource } from '../data/memory-source.js'
 
 /** A dataset of `train` and `test` image files that are their number, two bytes each, and what decodes them. */
 export interface NumberedCatalog {
-  readonly entry: DatasetEntry
+  readonly entry: ImageDataset
   readonly source: DataSource
   /** Fills an image of 2x2 RGB with the number modulo 256. */
   readonly decode: DecodeImage
@@ -33,7 +33,7 @@ export function numberedCatalog(
     name: position => `image-${from + position}.jpg`,
     encoded: async position => Uint8Array.of((from + position) >> 8, from + position),
   })
-  const entry: DatasetEntry = {
+  const entry: ImageDataset = {
     name: 'numbered',
     title: 'Numbered images',
     source: 'folder',

@@ -40,3 +40,28 @@ it('links that lead nowhere, in a circle or back are left out and named, others 
   const told = links.map(([path, why]) => `${join(root, path as string)} (a link that ${why})`)
   expect([...(notes.at(-1) as string).matchAll(/\S+ \(.*?\)/g)].map(([link]) => link).sort()).toEqual(told)
 })
+
+// Other file systems do not take such names.
+it.runIf(process.platform === 'linux')('names that are not UTF-8 are left out and named', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'pmoe-bytes-'))
+  const bytes = (...parts: (string | number[])[]) => Buffer.concat(parts.map(part => Buffer.from(part)))
+  try {
+    for (const name of ['cat', 'dog']) {
+      await mkdir(join(folder, name))
+      for (const number of [0, 1]) await writeFile(join(folder, name, `${number}.png`), 'x')
+    }
+    await writeFile(bytes(`${folder}/cat/caf`, [0xe9], '.png'), 'x')
+    await writeFile(join(folder, 'dog', '\ufffd.png'), 'a name that holds the sign itself')
+    await mkdir(bytes(`${folder}/m`, [0xfc]))
+    const source = dataFolder(folder)
+    expect(await source.list('')).toEqual(['cat/', 'dog/'])
+    expect(await source.list('dog')).toEqual(['0.png', '1.png', '\ufffd.png'])
+    const { train, test, notes = [] } = await imageFolder.catalog(source, { seed: 1 })
+    expect(train.count + test.count).toBe(5)
+    const why = '(a name that is not UTF-8; rename it)'
+    expect(notes.at(-1)).toContain(`${join(folder, 'm\ufffd')} ${why}`)
+    expect(notes.at(-1)).toContain(`${join(folder, 'cat', 'caf\ufffd.png')} ${why}`)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})

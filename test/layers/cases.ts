@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
-import { type PatchMoE, type PatchMoEOptions, patchMoE } from '../../src/layers/moe/patch-moe.js'
+import { type PatchMoE, patchMoE } from '../../src/layers/moe/patch-moe.js'
+import type { PatchMoEOptions } from '../../src/layers/moe/patch-moe-options.js'
 import { random } from '../../src/random.js'
 import { size2D } from '../../src/shapes.js'
 import type { BruteForceInputs, BruteForceRule } from './brute-force.js'

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type PatchMoE, type PatchMoEOptions, patchMoE } from '../../src/layers/moe/patch-moe.js'
+import { type PatchMoE, patchMoE } from '../../src/layers/moe/patch-moe.js'
+import type { PatchMoEOptions } from '../../src/layers/moe/patch-moe-options.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { draw } from './random-tensors.js'

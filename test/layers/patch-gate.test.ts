@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { GATE_SCALES, GATES } from '../../src/layers/moe/gates.js'
 import { type PatchGate, type PatchGateOptions, patchGate } from '../../src/layers/moe/patch-gate.js'
-import { GATE_SCALES, GATES } from '../../src/layers/moe/routing.js'
 import { size2D } from '../../src/shapes.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'

@@ -1,11 +1,10 @@
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { GATE_SCALES, GATES } from '../../src/layers/moe/gates.js'
 import { patchGrid } from '../../src/layers/moe/patches.js'
 import {
   checkPatchesPerExpert,
-  GATE_SCALES,
-  GATES,
   keptPatchesGradient,
   keptRouterGradient,
   type RoutingRule,
@@ -149,7 +148,7 @@ describe('scoreGradient', () => {
           const dGates = draw(patchesPerExpert, 8)
           const kept = Array.from(routing.indices.dataSync())
           const expected = centralDifferences(scores, s => gatesByHand(s, kept, whole), dGates)
-          const gradient = scoreGradient(tensorOf(dGates, [1, 1, patchesPerExpert]), routing, whole)
+          const gradient = scoreGradient(tensorOf(dGates, [1, 1, patchesPerExpert]), routing, whole, 7)
           const actual = Array.from(gradient?.all?.dataSync() ?? new Float32Array(7))
           gradient?.kept.dataSync().forEach((value, i) => {
             actual[kept[i]!]! += value
@@ -160,7 +159,7 @@ describe('scoreGradient', () => {
   it('is absent where no gradient reaches the router', () => {
     const rule = { patchesPerExpert: 2, gate: 'uniform', gateScale: 'none' } as const
     const routing = routePatches(tf.tensor3d([1, 2, 3], [1, 1, 3]), rule)
-    expect(scoreGradient(tf.ones([1, 1, 2]), routing, rule)).toBeUndefined()
+    expect(scoreGradient(tf.ones([1, 1, 2]), routing, rule, 3)).toBeUndefined()
   })
 })
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { fixInput } from '../../src/layers/fixed-inputs.js'
-import { GATES } from '../../src/layers/moe/routing.js'
+import { GATES } from '../../src/layers/moe/gates.js'
 import {
   NORMALIZERS,
   type TwoLayerExperts,

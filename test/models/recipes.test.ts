@@ -1,10 +1,16 @@
-import { describe, expect, it } from 'vitest'
-import { type ModelName, modelNames, paperExperiments, recipe } from '../../src/models/recipes.js'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { datasets } from '../../src/data/datasets/datasets.js'
+import { type ModelName, modelNames, recipe, suggestedMixture } from '../../src/models/recipes.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
+import { useTestBackend } from '../backend-under-test.js'
 
-/** Image shape and classes of each dataset that has recipes. */
-const datasets = {
+beforeAll(async () => {
+  await useTestBackend()
+})
+
+/** Image shape and classes of each dataset. */
+const images = {
   'digits-patches': { shape: [32, 32, 1], classes: 2 },
   'fashion-quadrants': { shape: [32, 32, 3], classes: 4 },
   cifar10: { shape: [32, 32, 3], classes: 10 },
@@ -20,6 +26,7 @@ const datasets = {
   'celeba-multiclass': { shape: [64, 64, 3], classes: 4 },
   tfds: { shape: [32, 32, 3], classes: 10 },
   'image-folder': { shape: [64, 64, 3], classes: 3 },
+  'theory-patches': { shape: [32, 32, 1], classes: 2 },
 } as const
 
 describe('recipe', () => {
@@ -48,8 +55,8 @@ describe('recipe', () => {
     })
   })
 
-  it.each(Object.keys(datasets) as (keyof typeof datasets)[])('fits the images of %s', dataset => {
-    const { shape, classes } = datasets[dataset]
+  it.each(datasets.map(({ name }) => name as keyof typeof images))('fits the images of %s', dataset => {
+    const { shape, classes } = images[dataset]
     for (const name of modelNames) {
       const { model, training } = recipe(dataset, name)
       expect(training.samples).toBeGreaterThanOrEqual(training.batchSize)
@@ -80,56 +87,16 @@ describe('recipe', () => {
 
   it('names what it knows when asked for something else', () => {
     expect(() => recipe('mnist', 'wrn')).toThrow(
-      /^recipe: dataset must be one of digits-patches, fashion-quadrants, .*, image-folder, got "mnist"$/,
+      /^recipe: dataset must be one of digits-patches, fashion-mnist, .*, theory-patches, got "mnist"$/,
     )
     expect(() => recipe('toString', 'wrn')).toThrow(RangeError)
     expect(() => recipe('cifar10', 'vit' as ModelName)).toThrow(
       'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe, got "vit"',
     )
   })
-})
 
-describe('paperExperiments', () => {
-  it('divide the last map as the paper says: 16 patches of faces, 64 of objects', () => {
-    for (const experiment of Object.values(paperExperiments)) {
-      for (const { model } of Object.values(experiment.models)) {
-        if (model.kind !== 'wide-resnet' || !('pmoe' in model) || !model.pmoe) continue
-        const side = experiment.inputShape[0] / 4 / Number(model.pmoe.patchSize)
-        expect([model.pmoe.numExperts, model.pmoe.patchesPerExpert, side ** 2]).toEqual(
-          experiment.inputShape[0] === 64 ? [8, 2, 16] : [4, 16, 64],
-        )
-      }
-    }
-  })
-
-  it('train wide networks by plain SGD 0.1, batch 128, 50 epochs, moving statistics of momentum 0.99', () => {
-    for (const figure of ['fig10', 'fig11', 'fig12', 'fig14', 'fig15', 'fig16'] as const) {
-      for (const { model, training } of Object.values(paperExperiments[figure].models)) {
-        expect(training).toEqual({
-          epochs: 50,
-          batchSize: 128,
-          optimizer: 'sgd',
-          learningRate: 0.1,
-          bnStatistics: 'moving',
-        })
-        expect(model).toMatchObject({ depth: 10, widenFactor: 10, batchNormMomentum: 0.99 })
-      }
-    }
-  })
-
-  it('give the two-layer models of figure 4 equal hidden units in 2x20, 8x5 and 1x40', () => {
-    const { separate, joint, cnn } = paperExperiments.fig4.models
-    const sizes = [separate, joint, cnn].map(({ model }) => [
-      model.numExperts,
-      model.hiddenUnits / model.numExperts,
-      model.patchesPerExpert,
-    ])
-    expect(sizes).toEqual([
-      [2, 20, 2],
-      [8, 5, 6],
-      [1, 40, 16],
-    ])
-    expect(joint.training).toMatchObject({ learningRate: 0.2, batchSize: 20, untilZeroTrainingError: true })
-    expect(separate.training.routerEpochs).toBe(100)
+  it('suggests the network of the theory, which has a patch a window, for what is made of patches', () => {
+    const twoLayer = datasets.filter(entry => suggestedMixture(entry) === 'two-layer-pmoe')
+    expect(twoLayer.map(({ name }) => name)).toEqual(['digits-patches', 'mnist-patches', 'theory-patches'])
   })
 })

@@ -256,7 +256,10 @@ describe('options', () => {
       'wideResNet: inputShape must be [height, width, channels] of positive integers, got [32,32]',
     ],
     [{ variant: 'sparse' }, 'wideResNet: variant must be left out without pmoe, got "sparse"'],
-    [{ pmoe, variant: 'dense' }, `wideResNet: variant must be one of 'sparse', 'drop-in', 'authors', got "dense"`],
+    [
+      { pmoe, variant: 'dense' },
+      `wideResNet: variant must be one of 'sparse', 'drop-in', 'authors', got "dense"`,
+    ],
     [
       { pmoe: { ...pmoe, patchSize: 3 } },
       'wideResNet: pmoe.patchSize must divide 8x8, got 3x3 (8x8 last map of 32x32 images)',

@@ -58,6 +58,31 @@ describe('learningCurveSpec', () => {
     expect(svg).toContain('>test</text>')
   })
 
+  test('draws the validation set with dashes of its own, and a test set that was measured once as a point', async () => {
+    const points = [0.5, 0.6, 0.7, 0.8, 0.9].map((accuracy, i) => ({
+      epoch: i + 1,
+      trainLoss: 1,
+      trainAccuracy: 1,
+      validationLoss: 1,
+      validationAccuracy: accuracy,
+      ...(i === 4 && { testLoss: 1, testAccuracy: 0.84 }),
+    }))
+    const svg = await chartSvg(learningCurveSpec([{ name: 'a', points }], 'accuracy'))
+    expect(svg).toContain('stroke-dasharray="8,3"')
+    for (const set of ['training', 'validation', 'test']) expect(svg).toContain(`>${set}</text>`)
+    expect(svg).toContain('a 84.0%')
+    // At the last epoch, and at 0.84 of an axis from 0.5 to 1.
+    const [, x, y] =
+      /aria-roledescription="point"[^>]*transform="translate\(([\d.]+),([\d.]+)\)"/.exec(svg) ?? []
+    expect(Number(x)).toBeCloseTo(380)
+    expect(Number(y)).toBeCloseTo(230 * (1 - (0.84 - 0.5) / 0.5))
+    const untested = await chartSvg(
+      learningCurveSpec([{ name: 'b', points: points.slice(0, 4) }], 'accuracy'),
+    )
+    expect(untested).toContain('b 80.0%')
+    expect(untested).not.toContain('>test</text>')
+  })
+
   test('leaves out values that are not finite', async () => {
     const gap = {
       name: 'gap',

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { escapeHtml, printable, printableJson } from '../../src/report/escape.js'
+import { escapeHtml, printable, printableJson, printableName } from '../../src/report/escape.js'
 
 test.each([
   ['\x1b[31mred\x1b[2J', '\\x1b[31mred\\x1b[2J'],
@@ -13,6 +13,10 @@ test.each([
   ['lines\n\tand ümläuts, 日本語, 😀, عربي', 'lines\n\tand ümläuts, 日本語, 😀, عربي'],
 ])('%j is shown as %j', (text, shown) => {
   expect(printable(text)).toBe(shown)
+})
+
+test('a name is shown in one line', () => {
+  expect(printableName('new\nline\tand\x1b[2J \r')).toBe('new\\nline\\tand\\x1b[2J \\x0d')
 })
 
 test('what is escaped for pages and SVG is text that XML 1.0 knows', () => {

@@ -88,7 +88,16 @@ describe('createRun', () => {
 describe('openRun', () => {
   test('names a folder that is no run', async () => {
     await expect(openRun(directory)).rejects.toThrow(
-      new RegExp(`^openRun: ${directory} must be the folder of a run, got ENOENT`),
+      new Error(`openRun: ${directory} must be the folder of a run, got nothing there`),
+    )
+    await mkdir(directory, { recursive: true })
+    await expect(openRun(directory)).rejects.toThrow(
+      new Error(`openRun: ${directory} must be the folder of a run, got one without config.json`),
+    )
+    const file = join(directory, 'notes.txt')
+    await writeFile(file, '')
+    await expect(openRun(file)).rejects.toThrow(
+      new Error(`openRun: ${file} must be the folder of a run, got a file`),
     )
   })
 

@@ -167,7 +167,7 @@ describe('what cannot work ends with a message, without a stack', () => {
     [['fly'], "error: unknown command 'fly'"],
     [
       ['train', '--dataset', 'cats', '--model', 'wrn'],
-      "option '--dataset <name>' argument 'cats' is invalid. Allowed choices are digits-patches, fashion-quadrants, fashion-noise",
+      "option '--dataset <name>' argument 'cats' is invalid. Allowed choices are digits-patches, fashion-mnist, fashion-quadrants",
     ],
     [
       ['train', '--model', 'vit'],
@@ -252,7 +252,7 @@ describe('what cannot work ends with a message, without a stack', () => {
     const image = await callPmoe(['predict', trained, join(root, 'no.png'), '--backend', 'wasm'])
     const stack = await runPmoe(['evaluate', nowhere], { env: { PMOE_DEBUG: '1' } })
     expect(missing.code).toBe(1)
-    expect(missing.err).toContain(`pmoe: openRun: ${nowhere} must be the folder of a run, got ENOENT`)
+    expect(missing.err).toContain(`pmoe: openRun: ${nowhere} must be the folder of a run, got nothing there`)
     expect(missing.err).not.toMatch(/\n\s+at /)
     expect(image.code).toBe(1)
     expect(image.err).toContain(join(root, 'no.png'))

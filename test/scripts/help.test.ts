@@ -89,8 +89,13 @@ describe('a call that cannot work', () => {
     expect(await errorOf('data', 'fetch', 'mnist')).toBe(
       "error: required option '--out <folder>' not specified\n(see pmoe data fetch --help)\n",
     )
-    expect(await errorOf('trian')).toBe(
-      "error: unknown command 'trian'\n(Did you mean train?)\n(pmoe --help lists the commands)\n",
+    for (const words of [['trian'], ['help', 'trian']]) {
+      expect(await errorOf(...words)).toBe(
+        "error: unknown command 'trian'\n(Did you mean train?)\n(pmoe --help lists the commands)\n",
+      )
+    }
+    expect(await errorOf('help', 'data', 'fetsch')).toBe(
+      "error: unknown command 'fetsch'\n(Did you mean fetch?)\n(see pmoe data --help)\n",
     )
   })
 

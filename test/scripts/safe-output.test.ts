@@ -2,6 +2,8 @@ import { PassThrough } from 'node:stream'
 import { expect, test } from 'vitest'
 import { progressBar } from '../../scripts/terminal/progress-bar.js'
 import {
+  errorText,
+  noteText,
   safeOutput,
   showControlCharacters,
   withControlCharacters,
@@ -51,4 +53,14 @@ test('lines of JSON stay JSON of the same content', () => {
   expect(JSON.parse(json as string)).toEqual(value)
   expect(json).toContain('\\u009b31m \\u202e')
   expect(text).toBe('{ \\x9b is none')
+})
+
+test('a newline in a name begins no line of a note; the list below one stays', () => {
+  expect(noteText('Left out:\n  a\nDone: all is well\n  b.png')).toBe(
+    'Left out:\n  a\\nDone: all is well\n  b.png',
+  )
+})
+
+test('a newline in a name begins no message of its own', () => {
+  expect(errorText('got a\npmoe: all is well\n  b')).toBe('got a\n  pmoe: all is well\n  b')
 })

@@ -27,3 +27,21 @@ test('columns that do not fit are left out from the right, the first never', () 
     'a',
   ])
 })
+
+test('names are shown in one line, and measured as they are drawn', () => {
+  const table = textTable(
+    ['class', 'n'],
+    [
+      ['new\nline', '1'],
+      ['\x1b[2J', '20'],
+      ['猫', '3'],
+      ['e\u0301te', '4'],
+    ],
+  )
+  expect(table).toBe(`class       n
+---------  --
+new\\nline   1
+\\x1b[2J    20
+猫          3
+e\u0301te         4`)
+})

@@ -1,7 +1,7 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exitCodeOf, program } from '../../scripts/program.js'
-import { type ExportFormat, exportFormats, formatEntries } from '../../scripts/run/export-formats.js'
+import { exportFormat, exportFormats, formatNames } from '../../scripts/run/export-formats/export-formats.js'
 import { openAskedStudy } from '../../scripts/study/asked-study.js'
 import { studyCells } from '../../scripts/study/study-config.js'
 import { openStudy } from '../../scripts/study/study-folder.js'
@@ -115,7 +115,7 @@ const preparing: readonly Scenario[] = [
   },
 ]
 
-function exporting(format: ExportFormat): readonly Scenario[] {
+function exporting(format: string): readonly Scenario[] {
   const place = (root: string) => join(root, 'exported', 'model')
   const write = (root: string, ...more: readonly string[]) =>
     pmoe(
@@ -133,7 +133,7 @@ function exporting(format: ExportFormat): readonly Scenario[] {
       before: async root => {
         await before(root)
         await write(root)
-        await addForeign(formatEntries[format].folder ? place(root) : join(root, 'exported'))
+        await addForeign(exportFormat(format).folder ? place(root) : join(root, 'exported'))
       },
       command: root => write(root, '--force', '--class-names', 'a,b'),
       usable: root => wholeExport(join(root, 'exported')),
@@ -194,6 +194,6 @@ const studying: readonly Scenario[] = [
 export const scenarios: readonly Scenario[] = [
   ...trainings,
   ...preparing,
-  ...exportFormats.flatMap(exporting),
+  ...formatNames(exportFormats).flatMap(exporting),
   ...studying,
 ]

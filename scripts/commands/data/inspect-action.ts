@@ -14,6 +14,7 @@ import {
 import { checkFolder, checkSettings, dataPath, unreadableNotes } from '../../run/run-data.js'
 import { type WrittenSheet, writeContactSheet } from '../../run/sheet.js'
 import type { GivenFlags } from '../../run/train-settings.js'
+import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
 import { percent } from '../../terminal/training-log.js'
 import { asUsage, UsageError } from '../../terminal/usage-error.js'
@@ -115,7 +116,7 @@ function summaryText(
   if (cellCounts && train.cells) parts.push(cellText(cellCounts, train.cells))
   if (examined?.sizes) parts.push(sizesText(examined.sizes))
   const told = [...notes, ...(examined?.notes ?? []), ...unreadableNotes(unreadable)]
-  if (told.length > 0) parts.push(told.join('\n'))
+  if (told.length > 0) parts.push(told.map(noteText).join('\n'))
   if (examined && examined.unreadable.length > 0) parts.push(unreadableText(dataset, examined, counted))
   if (sheet) parts.push(sheetText(sheet, examined?.unreadable ?? []))
   return parts.join('\n\n')
@@ -160,7 +161,7 @@ function unreadableText(dataset: string, { examined, unreadable }: ExaminedImage
   const total = counted.reduce((sum, { count }) => sum + count, 0)
   const { allowed } = new UnreadableImages(dataset, total)
   return (
-    `${unreadableNotes(unreadable, 'Could not be read').join('\n')}\n` +
+    `${unreadableNotes(unreadable, 'Could not be read').map(noteText).join('\n')}\n` +
     `(${examined} of ${total} looked at; up to ${allowed} in all are left out in training and preparing, ` +
     'more stop it: --max-unreadable)'
   )

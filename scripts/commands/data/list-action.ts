@@ -1,9 +1,10 @@
 import type { DatasetEntry } from '../../../src/data/datasets/dataset.js'
 import { datasets } from '../../../src/data/datasets/datasets.js'
-import { type DataFormat, dataFormats, recognise } from '../../../src/data/datasets/recognise.js'
+import { type RecognisedFormat, recognise } from '../../../src/data/datasets/recognise.js'
 import { unreadFiles } from '../../../src/data/datasets/unread-files.js'
 import { dataFolder } from '../../../src/files/data-folder.js'
 import { isPrepared, readManifest } from '../../../src/files/prepared/prepared-set.js'
+import { suggestedMixture } from '../../../src/models/recipes.js'
 import { shellCommand } from '../../terminal/shell-command.js'
 
 /** The flags of `pmoe data list`. */
@@ -39,20 +40,18 @@ export async function runDataList({ data, json }: DataListRequest): Promise<void
   process.stdout.write(`${[...head, ...listed.map(datasetText)].join('\n\n')}\n`)
 }
 
-/** What is in a folder, and the datasets that are trained from it. */
-type Found = Pick<DataFormat, 'title' | 'datasets'>
-
-async function findIn(folder: string): Promise<Found[]> {
+async function findIn(folder: string): Promise<RecognisedFormat[]> {
   if (await isPrepared(folder)) {
-    const { dataset, train, test } = await readManifest(folder)
+    const { dataset, train, validation, test } = await readManifest(folder)
     const known = datasets.some(({ name }) => name === dataset)
-    const title = `${train.count} training and ${test.count} test images prepared of ${dataset}`
+    const others = validation ? `, ${validation.count} validation` : ''
+    const title = `${train.count} training${others} and ${test.count} test images prepared of ${dataset}`
     return [{ title, datasets: known ? [dataset] : [] }]
   }
   return recognise(dataFolder(folder))
 }
 
-async function foundText(folder: string, found: readonly Found[]): Promise<string> {
+async function foundText(folder: string, found: readonly RecognisedFormat[]): Promise<string> {
   if (found.length === 0) {
     const unread = await unreadFiles(dataFolder(folder))
     return `${folder}: nothing that is known${unread && ` (${unread})`}`
@@ -64,11 +63,11 @@ async function foundText(folder: string, found: readonly Found[]): Promise<strin
 function listedDataset(
   entry: DatasetEntry,
   data: string | undefined,
-  found: readonly Found[],
+  found: readonly RecognisedFormat[],
 ): ListedDataset {
   const { name, title, description, licence, homepage, source } = entry
   const inFolder = found.find(({ datasets }) => datasets.includes(name))
-  const published = dataFormats.find(({ datasets }) => datasets.includes(name))?.published
+  const published = entry.format?.published
   const place = inFolder && data !== undefined ? data : source === 'folder' ? 'DIR' : undefined
   return {
     name,
@@ -90,14 +89,12 @@ const foundIn: Readonly<Record<DatasetEntry['source'], string | null>> = {
 
 /** The command that trains the mixture on a dataset. */
 function trainCommandOf(entry: DatasetEntry, folder: string | undefined): string {
-  // What is made of patches suits the network of the theory, which has a patch a window.
-  const model = entry.name.endsWith('-patches') ? 'two-layer-pmoe' : 'wrn-pmoe'
   const needsBackgrounds = entry.settings?.includes('backgrounds') && entry.sampleBackgrounds === undefined
   return shellCommand([
     ...['pmoe', 'train', '--dataset', entry.name],
     ...(folder === undefined ? [] : ['--data', folder]),
     ...(needsBackgrounds ? ['--backgrounds', 'IMAGES'] : []),
-    ...['--model', model],
+    ...['--model', suggestedMixture(entry)],
   ])
 }
 

@@ -13,6 +13,7 @@ import { checkFolder, checkSettings, dataPath, datasetOptions, unreadableNotes }
 import type { GivenFlags } from '../../run/train-settings.js'
 import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
 import { progressLog } from '../../terminal/progress-log.js'
+import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
 import { duration } from '../../terminal/training-log.js'
 import { asUsage } from '../../terminal/usage-error.js'
@@ -116,7 +117,7 @@ function summary(
   const total = halves.reduce((sum, [, { count }]) => sum + count, unreadable.length)
   const rate = ((total - kept) / seconds).toFixed(0)
   const again = kept > 0 ? `, ${kept} of them before` : ''
-  const lines = [...notes, ...unreadableNotes(unreadable)].map(note => `${note}\n`)
+  const lines = [...notes, ...unreadableNotes(unreadable)].map(note => `${noteText(note)}\n`)
   return `${tables.join('\n\n')}\n
 Prepared ${images.join(', ')} and ${last} images of ${manifest.dataset} (${shape.join('x')})${again} in ${duration(seconds)}, ${rate} images/s: ${directory}
 ${lines.join('')}`

@@ -9,6 +9,7 @@ import { reportFiles, type StudyFolder } from '../../study/study-folder.js'
 import { studyLog } from '../../study/study-log.js'
 import { dataSentence, studyReport, writeStudyReport } from '../../study/study-report.js'
 import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
+import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
 import { duration } from '../../terminal/training-log.js'
 
@@ -41,7 +42,7 @@ async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<
     const found = before.get(index)
     return !found || (request.retryFailed && found.status === 'failed')
   })
-  if (todo.length > 0) await checkImages(config)
+  const notes = todo.length > 0 ? await checkImages(config) : []
   const cores = availableParallelism()
   // Measurements of time would disturb each other.
   const usual = config.grid.kind === 'cost' ? 1 : Math.min(cores, mostJobs)
@@ -51,6 +52,7 @@ async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<
       `backend ${config.backend}, folder ${directory}`,
   )
   say(dataSentence(config))
+  for (const note of notes) say(noteText(note))
   const kept = [...before.values()].filter(({ cell }) => !todo.some(({ index }) => index === cell.index))
   const failed = kept.filter(({ status }) => status === 'failed').length
   const log = studyLog(

@@ -1,4 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
+// Registers the gradients of tfjs's operations, which are not in its core.
+import '@tensorflow/tfjs-layers'
 import { type BatchNormInputs, layerOps } from '../../layers/ops.js'
 import { permutation, random } from '../../random.js'
 import { drawEighths, hasKernel, type OperationCheck, tensorOf } from './operation-check.js'
@@ -7,13 +9,16 @@ import * as plain from './plain-arithmetic.js'
 type Compute = OperationCheck['compute']
 type Expected = OperationCheck['expected']
 
-/** What training computes besides convolutions: products, BatchNorm, pools, rectifiers, gathers and scatters, top-k, sums. */
+/**
+ * What training computes besides convolutions: products, pools, rectifiers, BatchNorm, gathers and scatters, top-k, sums. What others
+ * are composed of comes before them, so that the one that is at fault is the first to be wrong.
+ */
 export function* trainingChecks(): Generator<OperationCheck> {
   for (const inBfloat16 of [false, true]) {
     yield* productChecks(inBfloat16)
-    yield* normChecks(inBfloat16)
     yield* poolChecks(inBfloat16)
     yield* rectifierChecks(inBfloat16)
+    yield* normChecks(inBfloat16)
     yield* gatherChecks(inBfloat16)
   }
   yield* scatterChecks()

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, realpath, rename, rm, statfs, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { type Lock, lockFile } from '../../files/lock.js'
 import { installNative } from './build-native.js'
 import { nativeFolder, PROVIDED_FILE, type ProvidedNative, providedCandidate, whyUnusable } from './native.js'
 import { type Run, runProgram } from './run-program.js'
@@ -38,28 +39,89 @@ export interface NativeProvided extends ProvidedNative {
 /**
  * Provides tfjs-node in a folder of its own: the published package where its download host answers, otherwise
  * its addon compiled against the TensorFlow library in PyPI's wheel. It is built under a temporary name, tried
- * in a process of its own and then renamed, so that the folder holds a working one, the old one or nothing.
+ * in a process of its own and then renamed, so that the folder holds a working one, the old one or nothing, also after a
+ * kill.
  *
- * @throws Error when a tool, disk space or a download is missing, or when the result does not compute
+ * @throws Error when the folder holds anything but an earlier one, when a tool, disk space or a download is missing, or
+ *   when the result does not compute; LockedError while another process provides it
  */
 export async function provideNative(options: ProvideNativeOptions = {}): Promise<NativeProvided> {
   const folder = await realFolder(options.dir ?? nativeFolder())
-  await clearAbandoned(folder)
-  const present = options.force ? undefined : usable(folder, options.gpu ?? false)
-  if (present) return { ...present, folder, already: true }
-  const stage = `${folder}.partial-${process.pid}`
-  const { gpu = false, signal, run = runProgram, onStage = () => {} } = options
+  const { gpu = false, force = false } = options
+  const asIs = (): NativeProvided | undefined => {
+    const provided = force ? undefined : usable(folder, gpu)
+    return provided && { ...provided, folder, already: true }
+  }
+  const isSettled = !existsSync(stageOf(folder)) && !existsSync(oldOf(folder))
+  const present = asIs()
+  if (present && isSettled) return present
+  const lock = await lockFile(folder, 'provideNative').catch((error: unknown) => {
+    // What is there can be used while another process clears up, and where nobody can.
+    if (present) return undefined
+    throw error
+  })
+  if (!lock) return present as NativeProvided
+  return underLock(lock, async () => {
+    await recover(folder)
+    return asIs() ?? provideAnew(folder, options)
+  })
+}
+
+async function underLock<T>(lock: Lock, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } finally {
+    await lock.release()
+  }
+}
+
+async function provideAnew(folder: string, options: ProvideNativeOptions): Promise<NativeProvided> {
+  const { gpu = false, signal, run = runProgram, onStage = () => {}, fetch: ask = fetch } = options
+  const stage = stageOf(folder)
+  await refuseForeign(folder)
   try {
     await checkDisk(dirname(folder), gpu, options.freeBytes ?? freeBytes)
-    const ask = options.fetch ?? fetch
     const provided = await installNative({ stage, gpu, signal, onStage, run, fetch: ask })
     await writeFile(join(stage, PROVIDED_FILE), `${JSON.stringify(provided, undefined, 2)}\n`)
     signal?.throwIfAborted()
+    await refuseForeign(folder)
     await swap(stage, folder)
     return { ...provided, folder, already: false }
   } finally {
     await rm(stage, { recursive: true, force: true })
   }
+}
+
+/** Where it is built, and where the one before lies while the new one takes its place: beside it, since links lead out. */
+function stageOf(folder: string): string {
+  return join(dirname(folder), `.${basename(folder)}.pmoe-new`)
+}
+
+function oldOf(folder: string): string {
+  return join(dirname(folder), `.${basename(folder)}.pmoe-old`)
+}
+
+/** What `npm` and this module put into the folder. */
+const ownNames: ReadonlySet<string> = new Set<string>([
+  PROVIDED_FILE,
+  'package.json',
+  'package-lock.json',
+  'node_modules',
+])
+
+/** The folder is deleted as a whole, so nothing of anybody else may be in it. */
+async function refuseForeign(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  const others = names.filter(name => !ownNames.has(name))
+  const isOwn = names.includes(PROVIDED_FILE)
+  if (names.length === 0 || (isOwn && others.length === 0)) return
+  const got = (isOwn ? others : names).slice(0, 3).join(', ')
+  throw new Error(
+    `provideNative: ${folder} must be new, empty or what pmoe native put there, got a folder with ${got}`,
+  )
 }
 
 /** The folder's path without symbolic links, which the links inside it are relative to. */
@@ -96,7 +158,7 @@ async function freeBytes(folder: string): Promise<number> {
 
 /** Puts the temporary folder in the place of the old one, which comes back where that fails. */
 async function swap(stage: string, folder: string): Promise<void> {
-  const old = `${folder}.old-${process.pid}`
+  const old = oldOf(folder)
   const hadOld = existsSync(folder)
   if (hadOld) await rename(folder, old)
   try {
@@ -108,22 +170,9 @@ async function swap(stage: string, folder: string): Promise<void> {
   await rm(old, { recursive: true, force: true })
 }
 
-/** Removes the temporary folders of processes that were killed; one killed during the swap gets its old one back. */
-async function clearAbandoned(folder: string): Promise<void> {
-  for (const name of await readdir(dirname(folder))) {
-    const [, kind, pid] =
-      (name.startsWith(`${basename(folder)}.`) && /\.(partial|old)-(\d+)$/.exec(name)) || []
-    if (!kind || isRunning(Number(pid))) continue
-    const abandoned = join(dirname(folder), name)
-    if (kind === 'old' && !existsSync(folder)) await rename(abandoned, folder)
-    else await rm(abandoned, { recursive: true, force: true })
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
+/** Removes what killed processes left; one killed while it replaced the folder gets its old one back. */
+async function recover(folder: string): Promise<void> {
+  const old = oldOf(folder)
+  if (existsSync(old) && !existsSync(folder)) await rename(old, folder)
+  for (const left of [old, stageOf(folder)]) await rm(left, { recursive: true, force: true })
 }

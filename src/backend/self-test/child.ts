@@ -5,9 +5,12 @@ import { operationTable } from '../checks/operation-table.js'
 import { loadNative, type NativeCandidate } from '../native/native.js'
 import { registerTensorFlowKernels } from '../tensorflow/kernels.js'
 import { setPrecision } from '../tensorflow/precision.js'
+import { endWithParent } from './parent-watch.js'
 
 /** What the process that checks an installation is asked. */
 export interface SelfTestOrder {
+  /** Id of the process that asks; the one that checks ends with it. */
+  readonly parent: number
   readonly candidate: NativeCandidate
   /** Operations that are computed in another way; see `registerTensorFlowKernels`. */
   readonly avoided: readonly string[]
@@ -46,6 +49,7 @@ export async function runSelfTest(
   order: SelfTestOrder,
   { whenLoaded, table = operationTable() }: SelfTestParts = {},
 ): Promise<void> {
+  endWithParent(order.parent)
   const { version } = loadNative(order.candidate)
   await tf.setBackend('tensorflow')
   whenLoaded?.()

@@ -28,11 +28,12 @@ const PATIENCE_MS = 120_000
 
 /** Runs the table of operations in a process of its own, which may die. */
 export function runSelfTestProcess(
-  order: SelfTestOrder,
+  asked: Omit<SelfTestOrder, 'parent'>,
   settings: SelfTestSettings = {},
 ): Promise<SelfTestRun> {
   const { program = ownProgram(), patience = PATIENCE_MS, instructionSet } = settings
   const loader = program.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : []
+  const order: SelfTestOrder = { ...asked, parent: process.pid }
   const child = spawn(process.execPath, [...loader, program, JSON.stringify(order)], {
     stdio: ['ignore', 'pipe', 'ignore'],
     env: {

@@ -1,35 +1,12 @@
 import type { CheckResult } from '../checks/operation-check.js'
+import { oneOfEach, operationVerdicts } from '../checks/operation-verdict.js'
 import type { NativeCandidate } from '../native/native.js'
 import { multipliesBfloat16, vectorFlags } from '../native/processor.js'
 import { AVOIDABLE_OPERATIONS } from '../tensorflow/kernels.js'
 import { runSelfTestProcess, type SelfTestRun, type SelfTestSettings } from './process.js'
-import { readVerdict, writeVerdict } from './verdict-cache.js'
+import { type NativeVerdict, readVerdict, writeVerdict } from './verdict-cache.js'
 
-/** What the self-test found of an operation. */
-export interface OperationVerdict {
-  readonly operation: string
-  readonly inBfloat16: boolean
-  /** How many sizes were checked. */
-  readonly checks: number
-  /** The first size that was wrong as TensorFlow itself computes it, and how. */
-  readonly wrong?: string | undefined
-}
-
-/** How native TensorFlow can be used on this processor. */
-export interface NativeVerdict {
-  /** Version of the TensorFlow library. */
-  readonly version: string
-  /** Whether it can be used at all. */
-  readonly isUsable: boolean
-  /** The instructions that oneDNN has to keep to; undefined where it may use all. */
-  readonly instructionSet?: string | undefined
-  /** Operations that have to be computed in another way. */
-  readonly avoided: readonly string[]
-  /** Whether bfloat16 was checked and is right. */
-  readonly bfloat16: boolean
-  readonly operations: readonly OperationVerdict[]
-  readonly seconds: number
-}
+export type { NativeVerdict }
 
 /** What {@link selfTest} is asked. */
 export interface SelfTestOptions extends Pick<SelfTestSettings, 'program' | 'patience'> {
@@ -67,7 +44,7 @@ export async function selfTest(
   return verdict
 }
 
-/** One sentence of what a person should know of a verdict; undefined where everything is right. */
+/** What a person should know of a verdict, in one line; undefined where everything is right. */
 export function verdictText({
   isUsable,
   instructionSet,
@@ -99,7 +76,7 @@ async function judge(candidate: NativeCandidate, settings: Settings): Promise<Na
   ): NativeVerdict => ({
     version,
     ...rest,
-    operations: summary(seen),
+    operations: operationVerdicts(seen),
     seconds: (performance.now() - began) / 1000,
   })
   for (const instructionSet of instructionSets()) {
@@ -110,17 +87,18 @@ async function judge(candidate: NativeCandidate, settings: Settings): Promise<Na
       const run = await runSelfTestProcess(order, { ...settings, instructionSet })
       if (run.version === undefined) {
         if (!run.died?.includes('SIG')) return undefined
-        seen.push({ operation: 'loading', sizes: '', inBfloat16: false, wrong: run.died })
+        seen.push(whileLoading(run.died))
         break
       }
       version = run.version
       const faults = await faultsOf(run, candidate, { ...settings, instructionSet }, order.avoided)
-      seen.push(...(seen.length === 0 ? run.results.filter(one => !one.wrong) : []), ...faults)
+      seen.push(...run.results.filter(one => !one.wrong), ...faults)
       const names = faults.filter(one => !one.inBfloat16).map(({ operation }) => operation)
       if (faults.length === 0)
         return verdict({ isUsable: true, instructionSet, avoided: [...avoided], bfloat16 })
       if (names.some(name => avoided.has(name) || !AVOIDABLE_OPERATIONS.includes(name))) break
-      if (faults.some(one => one.inBfloat16)) {
+      // What is also wrong in float32 may be right in both when it is computed in another way.
+      if (faults.some(one => one.inBfloat16 && !names.includes(one.operation))) {
         if (!bfloat16 && names.length === 0) break
         bfloat16 = false
       }
@@ -140,13 +118,13 @@ async function faultsOf(
   const wrong = run.results.filter(one => one.wrong)
   if (run.died === undefined) return wrong
   const last = run.results.at(-1)
-  if (!last) return [{ operation: 'loading', sizes: '', inBfloat16: false, wrong: run.died }]
+  if (!last) return [whileLoading(run.died)]
   const dies = async (only: readonly CheckResult[]): Promise<boolean> => {
     const alone = await runSelfTestProcess({ candidate, avoided, bfloat16: true, only }, settings)
     return alone.died !== undefined
   }
   if (await dies([last])) return [...wrong, { ...last, wrong: run.died }]
-  let suspects = distinct(run.results)
+  let suspects = oneOfEach(run.results)
   while (suspects.length > 1) {
     const half = suspects.slice(0, suspects.length >> 1)
     suspects = (await dies(half)) ? half : suspects.slice(half.length)
@@ -154,22 +132,9 @@ async function faultsOf(
   return [...wrong, { ...(suspects[0] ?? last), wrong: run.died }]
 }
 
-/** One result of each operation and precision. */
-function distinct(results: readonly CheckResult[]): CheckResult[] {
-  return [...new Map(results.map(one => [`${one.operation} ${one.inBfloat16}`, one])).values()]
-}
-
-function summary(results: readonly CheckResult[]): OperationVerdict[] {
-  return distinct(results).map(({ operation, inBfloat16 }) => {
-    const own = results.filter(one => one.operation === operation && one.inBfloat16 === inBfloat16)
-    const first = own.find(one => one.wrong)
-    return {
-      operation,
-      inBfloat16,
-      checks: own.length,
-      ...(first && { wrong: `${first.sizes}: ${first.wrong}` }),
-    }
-  })
+/** What is wrong before the first operation. */
+function whileLoading(wrong: string): CheckResult {
+  return { operation: 'loading', sizes: '', inBfloat16: false, wrong }
 }
 
 /** What oneDNN may use: all that it would, then less and less. */

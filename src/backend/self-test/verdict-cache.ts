@@ -4,9 +4,25 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import * as z from 'zod'
 import { operationTable } from '../checks/operation-table.js'
+import type { OperationVerdict } from '../checks/operation-verdict.js'
 import type { NativeCandidate } from '../native/native.js'
 import { processorIdentity } from '../native/processor.js'
-import type { NativeVerdict } from './self-test.js'
+
+/** How native TensorFlow can be used on this processor. */
+export interface NativeVerdict {
+  /** Version of the TensorFlow library. */
+  readonly version: string
+  /** Whether it can be used at all. */
+  readonly isUsable: boolean
+  /** The instructions that oneDNN has to keep to; undefined where it may use all. */
+  readonly instructionSet?: string | undefined
+  /** Operations that have to be computed in another way. */
+  readonly avoided: readonly string[]
+  /** Whether bfloat16 was checked and is right. */
+  readonly bfloat16: boolean
+  readonly operations: readonly OperationVerdict[]
+  readonly seconds: number
+}
 
 const verdictSchema = z.strictObject({
   version: z.string(),
@@ -18,7 +34,7 @@ const verdictSchema = z.strictObject({
     z.strictObject({
       operation: z.string(),
       inBfloat16: z.boolean(),
-      checks: z.int().positive(),
+      checks: z.int().nonnegative(),
       wrong: z.string().exactOptional(),
     }),
   ),

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { handGradient } from '../../layers/hand-gradient.js'
-import { type BatchNormInputs, type LayerOps, registerLayerOps } from '../../layers/ops.js'
+import { type BatchNormInputs, type LayerOps, layerOps, registerLayerOps } from '../../layers/ops.js'
 import { registerConvolutionGradients } from './convolution-gradients.js'
 import { kernelAndBiasGradient, kernelGradient } from './kernel-gradient.js'
 import { biasedConvolution, hasOneDnn, oneDnnLabel, rectifiedNormName } from './onednn.js'
@@ -96,7 +96,7 @@ function normalize(
       saved: [x, ...reserved, ...(rectifies ? [y] : [])],
       gradient: (dy, [input, ...state]) => {
         const dImage = asImage(dy)
-        const dNorm = rectifies ? reluGradient(dImage, state.pop() as tf.Tensor) : dImage
+        const dNorm = rectifies ? layerOps().reluGradient(dImage, state.pop() as tf.Tensor) : dImage
         const back = [dNorm, asImage(input as tf.Tensor), gamma, ...state]
         const [dx, dGamma, dBeta] = fused('FusedBatchNormGradV3', epsilon, back, 5, [])
         return [asInput(dx as tf.Tensor), dGamma as tf.Tensor, dBeta as tf.Tensor]

@@ -36,7 +36,9 @@ function paddedByNumbers(original: Kernel, depthwise: boolean): Kernel {
     if (attributes.pad !== 'same') return original(args)
     const x = args.inputs.x as tf.Tensor4D
     const filter = args.inputs.filter as tf.Tensor4D
-    const { strides, dilations = 1 } = attributes
+    const { strides } = attributes
+    // tf.depthwiseConv2d hands null on where a layer gives no dilation.
+    const dilations = attributes.dilations ?? 1
     const info = tf.backend_util.computeConv2DInfo(
       x.shape,
       filter.shape,

@@ -4,6 +4,8 @@ import { eachOnce } from '../compose/composing.js'
 import { halveImages } from '../compose/resample.js'
 import { cifar10Format, loadCifar } from '../formats/cifar.js'
 import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
+import { positionExperts, sgd } from './dataset-recipe.js'
+import { cifar10Binary } from './folder-formats.js'
 
 const targets = cifar10Format.classNames.map((_, label) => label)
 
@@ -22,6 +24,12 @@ export const cifar10Noise: DatasetEntry = {
   homepage: 'https://www.cs.toronto.edu/~kriz/cifar.html',
   defaultSamples: 50_000,
   settings: ['backgrounds'],
+  format: cifar10Binary,
+  recipe: {
+    suggested: 'wide',
+    wide: { widenFactor: 2, mixture: positionExperts, training: sgd(10_000, 30, 64, 0.1) },
+    twoLayer: { patchSize: 8, patches: 16, patchesPerExpert: 6, training: sgd(10_000, 25, 20, 0.05) },
+  },
   async load(source, options) {
     checkSamples(cifar10Noise.name, options)
     const { samples, testSamples, seed } = options

@@ -1,6 +1,8 @@
 import { subset } from '../batches.js'
 import { type CifarFormat, loadCifar } from '../formats/cifar.js'
-import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
+import { checkSamples, type DatasetEntry, type FolderFormat, testSeed } from './dataset.js'
+import { positionExperts, sgd } from './dataset-recipe.js'
+import { hasCifar } from './folder-formats.js'
 
 const superclasses = [
   'aquatic mammals, fish, flowers, food containers, fruit and vegetables, household electrical devices',
@@ -33,6 +35,12 @@ export const cifar100Format: CifarFormat = {
   testFiles: ['test.bin'],
 }
 
+const cifar100Binary: FolderFormat = {
+  title: 'CIFAR-100, binary version',
+  published: 'cifar100',
+  isIn: source => hasCifar(source, cifar100Format),
+}
+
 /** CIFAR-100 with its fine labels, from the user's copy of its binary version. */
 export const cifar100: DatasetEntry = entry({
   name: 'cifar100',
@@ -62,6 +70,12 @@ function entry({ name, title, description, format }: Variant): DatasetEntry {
     licence: 'not stated by its authors; not shipped',
     homepage: 'https://www.cs.toronto.edu/~kriz/cifar.html',
     defaultSamples: 50_000,
+    format: cifar100Binary,
+    recipe: {
+      suggested: 'wide',
+      wide: { widenFactor: 2, mixture: positionExperts, training: sgd(20_000, 30, 64, 0.1) },
+      twoLayer: { patchSize: 8, patches: 16, patchesPerExpert: 6, training: sgd(20_000, 25, 20, 0.05) },
+    },
     async load(source, options) {
       checkSamples(name, options)
       const { samples, testSamples, seed } = options

@@ -5,6 +5,7 @@ import type { ImageCatalog } from '../image-catalog.js'
 import type { DecodeImage } from '../image-decoding.js'
 import type { ImageSet } from '../image-set.js'
 import type { UnreadableImage, UnreadableLimit } from '../unreadable-images.js'
+import type { DatasetRecipe } from './dataset-recipe.js'
 import type { TheoryOptions } from './theory-patterns.js'
 
 /** How much of a dataset to load. */
@@ -70,8 +71,17 @@ export interface Dataset {
   readonly unreadable?: readonly UnreadableImage[]
 }
 
-/** One line of the table of datasets. */
-export interface DatasetEntry {
+/** What a folder can hold. Datasets that read the same files share one value. */
+export interface FolderFormat {
+  readonly title: string
+  /** Name for `pmoe data fetch`, where it can be downloaded. */
+  readonly published?: string
+  /** Whether a source has it; looks at names alone. */
+  isIn(source: DataSource): Promise<boolean>
+}
+
+/** A dataset that can be loaded and prepared, whether it is in the table of datasets or somebody's own. */
+export interface ImageDataset {
   /** Name on the command line. */
   readonly name: string
   /** Name in reports. */
@@ -101,6 +111,14 @@ export interface DatasetEntry {
    * @throws Error when a file is missing or damaged
    */
   load(source: DataSource, options: DatasetOptions): Promise<Dataset>
+}
+
+/** One line of the table of datasets. */
+export interface DatasetEntry extends ImageDataset {
+  /** What its folder holds; none where it is `generated`. */
+  readonly format?: FolderFormat
+  /** The networks and the training that suit it. */
+  readonly recipe: DatasetRecipe
 }
 
 /** The seed of every test set; derived, so that it differs from the seeds that people give. */

@@ -16,17 +16,21 @@ import { tfds } from './tfds.js'
 import { theoryPatches } from './theory-patches.js'
 
 export type { DataSource } from '../data-source.js'
-export type { Dataset, DatasetEntry, DatasetOptions } from './dataset.js'
+export type { Dataset, DatasetEntry, DatasetOptions, ImageDataset } from './dataset.js'
 
-/** Every named dataset. A new one is one file and one line here. */
+/**
+ * Every named dataset. A new one is one file and one line here.
+ *
+ * Images as they are come before what is composed of them: where a folder can be several datasets, the first is taken.
+ */
 export const datasets: readonly DatasetEntry[] = [
   digitsPatches,
+  fashionMnist,
   fashionQuadrants,
   fashionNoise,
-  fashionMnist,
   cifar10,
-  cifar10Noise,
   cifarVehicles,
+  cifar10Noise,
   cifar100,
   cifar100Coarse,
   mnistPatches,
@@ -41,11 +45,12 @@ export const datasets: readonly DatasetEntry[] = [
 /**
  * The dataset of a name.
  *
+ * @param table the datasets among which it is
  * @throws RangeError listing the known names when there is none
  */
-export function datasetEntry(name: string): DatasetEntry {
-  const entry = datasets.find(candidate => candidate.name === name)
+export function datasetEntry(name: string, table: readonly DatasetEntry[] = datasets): DatasetEntry {
+  const entry = table.find(candidate => candidate.name === name)
   if (entry) return entry
-  const known = datasets.map(candidate => candidate.name).join(', ')
+  const known = table.map(candidate => candidate.name).join(', ')
   throw new RangeError(`datasetEntry: name must be one of ${known}, got ${name}`)
 }

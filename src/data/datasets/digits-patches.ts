@@ -1,5 +1,7 @@
 import { defaultGrids, gridSettings, loadDigitGrids } from '../compose/digit-grids.js'
 import type { DatasetEntry } from './dataset.js'
+import { positionExperts, sgd } from './dataset-recipe.js'
+import { digitsIdx } from './folder-formats.js'
 
 /**
  * The paper's synthetic MNIST task on small digits: which of "0" and "1" is among the sixteen digits of the image.
@@ -16,5 +18,17 @@ export const digitsPatches: DatasetEntry = {
   homepage: 'https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits',
   defaultSamples: defaultGrids,
   settings: gridSettings,
+  format: digitsIdx,
+  recipe: {
+    suggested: 'twoLayer',
+    wide: { widenFactor: 1, mixture: positionExperts, training: sgd(500, 15, 32, 0.1) },
+    twoLayer: {
+      patchSize: 8,
+      patches: 16,
+      patchesPerExpert: 6,
+      oneLogit: true,
+      training: sgd(500, 100, 20, 0.2),
+    },
+  },
   load: (source, options) => loadDigitGrids(digitsPatches.name, source, options),
 }

@@ -2,7 +2,9 @@ import { subset } from '../batches.js'
 import { greyToRgb, padImages } from '../compose/resample.js'
 import { loadIdx } from '../formats/idx.js'
 import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
+import { positionExperts, sgd } from './dataset-recipe.js'
 import { articles } from './fashion.js'
+import { fashionIdx } from './folder-formats.js'
 
 const defaultSamples = 2000
 const defaultTestSamples = 600
@@ -21,6 +23,12 @@ export const fashionMnist: DatasetEntry = {
   licence: 'MIT',
   homepage: 'https://github.com/zalandoresearch/fashion-mnist',
   defaultSamples,
+  format: fashionIdx,
+  recipe: {
+    suggested: 'wide',
+    wide: { widenFactor: 1, mixture: positionExperts, training: sgd(defaultSamples, 30, 32, 0.1) },
+    twoLayer: { patchSize: 8, patches: 16, patchesPerExpert: 6, training: sgd(defaultSamples, 25, 20, 0.2) },
+  },
   async load(source, options) {
     const { name } = fashionMnist
     checkSamples(name, options)

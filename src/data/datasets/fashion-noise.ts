@@ -1,7 +1,9 @@
 import { loadBackgrounds } from '../compose/backgrounds.js'
 import { composeOnBackgrounds } from '../compose/compose-backgrounds.js'
 import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
+import { positionExperts, sgd } from './dataset-recipe.js'
 import { fashionRoles, loadSmallFashion } from './fashion.js'
+import { fashionIdx } from './folder-formats.js'
 
 const { targets } = fashionRoles
 const defaultSamples = 1000
@@ -21,6 +23,12 @@ export const fashionNoise: DatasetEntry = {
   homepage: 'https://github.com/zalandoresearch/fashion-mnist',
   defaultSamples,
   settings: ['backgrounds'],
+  format: fashionIdx,
+  recipe: {
+    suggested: 'wide',
+    wide: { widenFactor: 1, mixture: positionExperts, training: sgd(defaultSamples, 30, 32, 0.1) },
+    twoLayer: { patchSize: 8, patches: 16, patchesPerExpert: 6, training: sgd(defaultSamples, 25, 20, 0.2) },
+  },
   async load(source, options) {
     const { name } = fashionNoise
     checkSamples(name, options)

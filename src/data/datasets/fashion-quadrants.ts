@@ -1,6 +1,8 @@
 import { composeGrid } from '../compose/compose.js'
 import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
+import { positionExperts, sgd } from './dataset-recipe.js'
 import { fashionRoles, loadSmallFashion } from './fashion.js'
+import { fashionIdx } from './folder-formats.js'
 
 const roles = { ...fashionRoles, grid: [2, 2] } as const
 const defaultSamples = 1000
@@ -18,6 +20,12 @@ export const fashionQuadrants: DatasetEntry = {
   licence: 'MIT',
   homepage: 'https://github.com/zalandoresearch/fashion-mnist',
   defaultSamples,
+  format: fashionIdx,
+  recipe: {
+    suggested: 'wide',
+    wide: { widenFactor: 1, mixture: positionExperts, training: sgd(defaultSamples, 30, 32, 0.1) },
+    twoLayer: { patchSize: 16, patches: 4, patchesPerExpert: 2, training: sgd(defaultSamples, 25, 20, 0.2) },
+  },
   async load(source, options) {
     const { name } = fashionQuadrants
     checkSamples(name, options)

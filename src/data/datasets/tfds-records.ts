@@ -37,6 +37,11 @@ export async function tfdsFolder(source: DataSource, dataset: string): Promise<s
   return undefined
 }
 
+/** Whether a source holds a dataset of TensorFlow Datasets; looks at names alone. */
+export async function hasTfds(source: DataSource, dataset: string): Promise<boolean> {
+  return (await tfdsFolder(source, dataset).catch(() => undefined)) !== undefined
+}
+
 /**
  * Goes through the records of one part once, keeping the integers of some features and where each record is. Files
  * that are compressed with GZIP or ZLIB are held in memory, decompressed.

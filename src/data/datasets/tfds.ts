@@ -7,8 +7,9 @@ import { type Cell, selectCells } from './celeba/cells.js'
 import { smilingTask } from './celeba/smiling.js'
 import { faceCatalog } from './celeba/task.js'
 import { checkSamples, type DatasetEntry, type DatasetOptions, testSeed } from './dataset.js'
+import { positionExperts, sgd } from './dataset-recipe.js'
 import { openTfdsFaces } from './tfds-faces.js'
-import { openTfdsRecords, type TfdsRecords, tfdsFolder } from './tfds-records.js'
+import { hasTfds, openTfdsRecords, type TfdsRecords, tfdsFolder } from './tfds-records.js'
 
 const defaultSamples = 50_000
 
@@ -25,6 +26,16 @@ export const tfds: DatasetEntry = {
   homepage: 'https://www.tensorflow.org/datasets',
   defaultSamples,
   settings: ['imageSize', 'crop'],
+  format: {
+    title: 'record files of TensorFlow Datasets',
+    isIn: async source => (await hasTfds(source, 'cifar10')) || (await hasTfds(source, 'celeb_a')),
+  },
+  // CIFAR-10 or CelebA, whichever the folder holds.
+  recipe: {
+    suggested: 'wide',
+    wide: { widenFactor: 2, mixture: positionExperts, training: sgd(10_000, 30, 64, 0.1) },
+    twoLayer: { patchSize: 8, patches: 16, patchesPerExpert: 6, training: sgd(10_000, 25, 20, 0.05) },
+  },
   catalog,
   async load(source, options) {
     return loadCatalog(tfds.name, await catalog(source, options), options)

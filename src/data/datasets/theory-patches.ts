@@ -2,6 +2,7 @@ import { permutation, type Random, random } from '../../random.js'
 import { isPositiveInteger } from '../../shapes.js'
 import type { ImageSet } from '../image-set.js'
 import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
+import { positionExperts, sgd } from './dataset-recipe.js'
 import { type TheoryPatterns, theoryDefaults, theoryPatterns } from './theory-patterns.js'
 
 /** How many images of a data model, and of how many patches. */
@@ -128,6 +129,17 @@ export const theoryPatches: DatasetEntry = {
   homepage: 'https://github.com/nowazrabbani/pMoE_CNN',
   defaultSamples,
   settings: ['gridSide', 'theory'],
+  recipe: {
+    suggested: 'twoLayer',
+    wide: { widenFactor: 1, mixture: positionExperts, training: sgd(500, 15, 32, 0.1) },
+    twoLayer: {
+      patchSize: 8,
+      patches: 16,
+      patchesPerExpert: 6,
+      oneLogit: true,
+      training: sgd(500, 100, 20, 0.2),
+    },
+  },
   async load(_source, options) {
     checkSamples(theoryPatches.name, options)
     const { samples = defaultSamples, testSamples = defaultTestSamples, seed, gridSide = 4, theory } = options

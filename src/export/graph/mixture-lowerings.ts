@@ -1,9 +1,15 @@
+import type {
+  ConvolutionExpert,
+  ConvolutionExpertOptions,
+} from '../../layers/moe/experts/convolution-expert.js'
+import type { Expert } from '../../layers/moe/experts/expert.js'
+import type { NeuronExpert } from '../../layers/moe/experts/neuron-expert.js'
+import { gateFactor, gateKind } from '../../layers/moe/gates.js'
 import type { PatchGate } from '../../layers/moe/patch-gate.js'
 import type { PatchMoE } from '../../layers/moe/patch-moe.js'
 import { type PatchGrid, patchGrid, type WindowTable, windowTable } from '../../layers/moe/patches.js'
 import type { RoutingRule } from '../../layers/moe/routing.js'
 import type { TwoLayerExperts } from '../../layers/moe/two-layer-experts.js'
-import type { Size2D } from '../../shapes.js'
 import type { Constant, Value } from './graph.js'
 import { floats, type GraphBuilder, number } from './graph-builder.js'
 import { normalization, withActivation } from './layer-lowerings.js'
@@ -23,27 +29,46 @@ const patchMoE: Lowering = (exported, [x], build) => {
   const layer = exported.layer as PatchMoE
   const map = x as Value
   const chosen = choose(build, map, exported.weight('router'), layer, layer.grid)
-  const outputs = expertOutputs(exported, layer, build, map, chosen.indices) // (K, B L h w, F)
+  const windows = dispatch(build, map, chosen.indices, windowTable(layer.grid, layer.experts.reach))
+  const outputs = expertLowering(layer.experts)(exported, layer.experts, build, windows) // (K, B L h w, F)
   return putBack(build, map, weigh(build, outputs, chosen.gates, layer), chosen.indices, layer)
 }
 
-function expertOutputs(
+/** Writes what experts do with their windows: (K, P, F) of their outputs. */
+type ExpertLowering = (
   exported: ExportedLayer,
-  layer: PatchMoE,
+  experts: Expert,
   build: GraphBuilder,
-  map: Value,
-  indices: Value,
-): Value {
-  const { kernelSize, numExperts, filters, grid } = layer
-  const halo = layer.border === 'halo'
-  const reach: Size2D = halo ? [(kernelSize[0] - 1) / 2, (kernelSize[1] - 1) / 2] : [0, 0]
-  const windows = dispatch(build, map, indices, windowTable(grid, reach))
-  const active = preActivate(exported, layer, build, windows)
-  const convolved = convolve(exported.weight('kernel'), layer, build, active)
-  const bias = exported.optionalWeight('bias')
-  const own = filters / numExperts
-  const shifted = bias ? build.binary('add', convolved, floats(bias.data, [numExperts, 1, own])) : convolved
-  return withActivation(exported, build, shifted)
+  windows: Dispatched,
+) => Value
+
+/** By the kind of experts. */
+const expertLowerings: Readonly<Record<string, ExpertLowering>> = {
+  convolution: (exported, experts, build, windows) => {
+    const { options, size } = experts as ConvolutionExpert
+    const active = preActivate(exported, options, build, windows)
+    const convolved = convolve(exported.weight('kernel'), options, build, active)
+    const bias = exported.optionalWeight('bias')
+    const shifted = bias
+      ? build.binary('add', convolved, floats(bias.data, [options.numExperts, 1, size]))
+      : convolved
+    return withActivation(exported, build, shifted)
+  },
+  neurons: (exported, experts, build, { windows }) => {
+    const { numExperts } = (experts as NeuronExpert).options
+    const neurons = matrixPerExpert(exported.weight('kernel'), numExperts) // (K, hwC, m/K)
+    const patches = build.reshape(windows, [numExperts, null, neurons.shape[1] as number])
+    return build.unary(build.batchedProduct(patches, neurons), 'relu') // (K, B L, m/K)
+  },
+}
+
+function expertLowering(experts: Expert): ExpertLowering {
+  const lowering = Object.hasOwn(expertLowerings, experts.kind) && expertLowerings[experts.kind]
+  if (lowering) return lowering
+  const known = Object.keys(expertLowerings).join(', ')
+  throw new Error(
+    `exportGraph: experts must be of a kind that can be written (${known}), got ${experts.kind}`,
+  )
 }
 
 /** Scores every patch and keeps the best of each expert. */
@@ -59,19 +84,22 @@ function choose(
   const asComputed = build.transpose(build.reshape(scored, [null, grid.count, experts]), [0, 2, 1])
   const notFinite = nanWhereNotFinite(build, asComputed)
   const scores = build.binary('add', asComputed, notFinite)
-  const { values, indices } = build.top(scores, rule.patchesPerExpert)
-  if (rule.gate === 'uniform') {
-    const ones = floats(new Float32Array(rule.patchesPerExpert).fill(1), [1, 1, rule.patchesPerExpert])
-    return { indices, gates: build.binary('add', notFinite, ones) }
-  }
-  const shares =
-    rule.gate === 'softmax-selected'
-      ? build.softmax(values)
-      : // Softmax keeps the order, so its largest values belong to the patches already chosen.
-        build.top(build.softmax(scores), rule.patchesPerExpert).values
-  if (rule.gateScale === 'none') return { indices, gates: shares }
-  const factor = rule.gate === 'softmax-all' ? grid.count : rule.patchesPerExpert
-  return { indices, gates: build.binary('mul', shares, number(factor)) }
+  const count = rule.patchesPerExpert
+  const { values, indices } = build.top(scores, count)
+  const { gates } = gateKind(rule.gate).forward<Value>(
+    {
+      kept: values,
+      all: scores,
+      ones: () => build.binary('add', notFinite, floats(new Float32Array(count).fill(1), [1, 1, count])),
+    },
+    {
+      softmax: x => build.softmax(x),
+      largest: x => build.top(x, count).values,
+      times: (x, factor) => build.binary('mul', x, number(factor)),
+    },
+  )
+  const factor = gateFactor(rule.gate, rule.gateScale, count, grid.count)
+  return { indices, gates: factor === 1 ? gates : build.binary('mul', gates, number(factor)) }
 }
 
 /**
@@ -116,7 +144,7 @@ function windowRows(build: GraphBuilder, map: Value, indices: Value, table: Wind
 
 function preActivate(
   exported: ExportedLayer,
-  layer: PatchMoE,
+  layer: ConvolutionExpertOptions,
   build: GraphBuilder,
   { windows, inside }: Dispatched,
 ): Value {
@@ -136,7 +164,12 @@ function preActivate(
 }
 
 /** (K, B L h w, F). */
-function convolve(kernel: Constant, layer: PatchMoE, build: GraphBuilder, windows: Value): Value {
+function convolve(
+  kernel: Constant,
+  layer: ConvolutionExpertOptions,
+  build: GraphBuilder,
+  windows: Value,
+): Value {
   const { numExperts } = layer
   const channels = kernel.shape[2] as number
   const own = layer.filters / numExperts
@@ -210,10 +243,8 @@ const twoLayerExperts: Lowering = (exported, [x], build) => {
   const { numExperts, patchesPerExpert, hiddenUnits, grid } = layer
   const rule = { patchesPerExpert, gate: layer.gate, gateScale: 'none' } as const
   const { indices, gates } = choose(build, map, exported.weight('router'), rule, grid)
-  const { windows } = dispatch(build, map, indices, windowTable(grid, [0, 0]))
-  const neurons = matrixPerExpert(exported.weight('kernel'), numExperts) // (K, hwC, m/K)
-  const patches = build.reshape(windows, [numExperts, null, neurons.shape[1] as number])
-  const active = build.unary(build.batchedProduct(patches, neurons), 'relu') // (K, B L, m/K)
+  const windows = dispatch(build, map, indices, windowTable(grid, layer.experts.reach))
+  const active = expertLowering(layer.experts)(exported, layer.experts, build, windows)
   const perRow = build.reshape(build.transpose(gates, [1, 0, 2]), [numExperts, null, 1])
   const weighed = build.binary('mul', active, perRow)
   const own = hiddenUnits / numExperts

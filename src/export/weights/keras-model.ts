@@ -2,7 +2,8 @@ import type * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { disposeModel } from '../../models/dispose-model.js'
 import { checkedModel } from '../../topology/checked-model.js'
-import { loadKerasWeights, readKerasConfig } from './keras-weights.js'
+import { type KerasReading, readKerasFile } from './keras-file.js'
+import { loadKerasWeights } from './keras-weights.js'
 
 /** A network that came with its weights. */
 export interface KerasModel {
@@ -17,6 +18,7 @@ export interface KerasModel {
  * @param bytes of `.h5`, or of `model.weights.h5` in a `.keras` archive
  * @param source its name, for errors
  * @param config of the network where it is not in the file: `config.json` of the archive
+ * @param read how the file is read
  * @returns undefined where there is no configuration, only weights; the caller disposes the model
  * @throws Error naming the layer that tfjs does not have or has otherwise; as `loadKerasWeights` where the file is damaged
  */
@@ -24,12 +26,14 @@ export async function kerasModel(
   bytes: Uint8Array,
   source: string,
   config?: unknown,
+  read: KerasReading = readKerasFile,
 ): Promise<KerasModel | undefined> {
-  const written = config ?? (await readKerasConfig(bytes, source))
+  const content = await read(bytes, source, config)
+  const written = config ?? content.config
   if (written === undefined) return undefined
   const model = await built(written as object, source)
   try {
-    return { model, layers: await loadKerasWeights(model, bytes, source, written) }
+    return { model, layers: await loadKerasWeights(model, bytes, source, written, async () => content) }
   } catch (error) {
     disposeModel(model)
     throw error

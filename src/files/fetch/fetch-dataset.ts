@@ -1,9 +1,17 @@
 import { existsSync, statSync } from 'node:fs'
-import { readFile, rename, rm } from 'node:fs/promises'
-import { basename, join, resolve } from 'node:path'
+import { readdir, readFile, rename, rm, rmdir } from 'node:fs/promises'
+import { basename, join, relative, resolve } from 'node:path'
 import type { PublishedArchive, PublishedDataset, PublishedFile } from '../../data/datasets/downloads.js'
 import { writeFileAtomic } from '../atomic.js'
-import { makeFolder } from '../folders.js'
+import { isMissing, makeFolder } from '../folders.js'
+import { lockFolder } from '../lock.js'
+import {
+  folderState,
+  type OwnFolder,
+  recoverFolder,
+  recoverForReading,
+  replaceFolder,
+} from '../replacement.js'
 import { unpackTarGz } from './archive.js'
 import { DownloadError, discardDownload, download, type TransferProgress } from './download.js'
 import { checkArchiveFolder, checkIdxFile, checkMd5 } from './published-content.js'
@@ -17,7 +25,7 @@ export interface FetchOptions {
    * for a dataset of one file, that file.
    */
   readonly from?: string | undefined
-  /** Replaces what is in their places. */
+  /** Replaces what is in their places; other files in a dataset's folder stay. */
   readonly force?: boolean | undefined
   /** Stops the work, with its reason as the error; what was downloaded stays and is continued next time. */
   readonly signal?: AbortSignal | undefined
@@ -43,32 +51,68 @@ export interface FetchedDataset {
 
 /**
  * Brings a published dataset to the disk: downloaded with continuation, checked (MD5, header, lengths), and put in its
- * place whole. What is there and whole is not fetched again.
+ * place whole. What is there and whole is not fetched again. A process that is killed in this leaves what was there or the
+ * new files, and the next one to the same folder goes on.
  *
  * @throws Error with the file, what it should be and what it is, when something there or fetched is damaged: nothing of
- *   it takes its place; {@link DownloadError} with all addresses tried when no publisher can be reached
+ *   it takes its place; {@link DownloadError} with all addresses tried when no publisher can be reached; LockedError while
+ *   another process fetches into the folder
  */
 export async function fetchDataset(
   dataset: PublishedDataset,
   options: FetchOptions,
 ): Promise<FetchedDataset> {
   const out = resolve(options.out)
-  await makeFolder(out)
-  const fetched: string[] = []
-  const present: string[] = []
-  for (const file of dataset.files) {
-    const place = join(out, placeOf(file))
-    if (!options.force && existsSync(place)) {
-      await checkPresent(place, file)
-      present.push(place)
-      continue
+  const places = await placesIn(out, dataset, options.force ?? false)
+  const wanted = places.filter(({ isThere }) => !isThere)
+  for (const { file } of wanted) localFile(dataset, file, options.from)
+  if (wanted.length > 0) {
+    const lock = await lockFolder(out, 'data fetch')
+    try {
+      for (const { file, path } of wanted) await fetchFile(dataset, file, path, options)
+    } finally {
+      await lock.release()
     }
-    await fetchFile(dataset, file, place, options)
-    fetched.push(place)
   }
   const [first] = dataset.files
   const folder = first?.content.kind === 'tar' ? join(out, first.content.folder) : out
-  return { folder, fetched, present }
+  const paths = (isThere: boolean) =>
+    places.filter(place => place.isThere === isThere).map(({ path }) => path)
+  return { folder, fetched: paths(false), present: paths(true) }
+}
+
+/** Where a file of a dataset goes, and whether what it becomes is there, and whole. */
+interface Place {
+  readonly file: PublishedFile
+  readonly path: string
+  readonly isThere: boolean
+}
+
+async function placesIn(out: string, { files }: PublishedDataset, force: boolean): Promise<Place[]> {
+  const places: Place[] = []
+  for (const file of files) {
+    const path = join(out, placeOf(file))
+    const isThere = !force && (await holdsSomething(path, file))
+    if (isThere) await checkPresent(path, file)
+    places.push({ file, path, isThere })
+  }
+  return places
+}
+
+/** Whether there is more than what a killed process left. */
+async function holdsSomething(path: string, { content }: PublishedFile): Promise<boolean> {
+  if (!existsSync(path)) return false
+  if (content.kind !== 'tar' || !statSync(path).isDirectory()) return true
+  const kind = unpackedKind(content)
+  await recoverForReading(path, kind)
+  const { is, entries } = await folderState(path, kind)
+  return is === 'foreign' || entries.includes(kind.marker)
+}
+
+/** The folder that an archive becomes. */
+function unpackedKind({ files }: PublishedArchive): OwnFolder {
+  const names = Object.keys(files)
+  return { marker: names.at(-1) as string, ownFiles: async () => names }
 }
 
 function placeOf({ name, content }: PublishedFile): string {
@@ -188,26 +232,50 @@ function baseOf(from: string, files: readonly PublishedFile[]): string {
   return from.endsWith('/') ? from : `${from}/`
 }
 
-/** Unpacks beside the place, checks what came out, and puts it there. */
+/** Unpacks inside the place, checks what came out, and lets it take the places of the files of the same names. */
 async function unpackInto(
   archive: string,
   place: string,
   content: PublishedArchive,
   signal?: AbortSignal,
 ): Promise<void> {
-  const temporary = `${place}.unpacking`
   const expected = Object.values(content.files).reduce((sum, bytes) => sum + bytes, 0)
-  await rm(temporary, { recursive: true, force: true })
-  await makeFolder(temporary)
+  await makeFolder(place)
   try {
-    await unpackTarGz(archive, temporary, { atMostBytes: expected + EXTRA_BYTES, signal })
-    await checkArchiveFolder(join(temporary, content.folder), content)
-    signal?.throwIfAborted()
-    await rm(place, { recursive: true, force: true })
-    await rename(join(temporary, content.folder), place)
+    await recoverFolder(place, unpackedKind(content))
+    await replaceFolder(place, unpackedKind(content), async staging => {
+      const whole = join(staging, '.unpacked')
+      await makeFolder(whole)
+      const names = await unpackTarGz(archive, whole, { atMostBytes: expected + EXTRA_BYTES, signal })
+      const folder = join(whole, content.folder)
+      await checkArchiveFolder(folder, content)
+      await leaveOthers(whole, names, place, content)
+      signal?.throwIfAborted()
+      for (const entry of await readdir(folder)) await rename(join(folder, entry), join(staging, entry))
+      await rm(whole, { recursive: true })
+    })
   } finally {
-    await rm(temporary, { recursive: true, force: true })
+    await removeIfEmpty(place)
   }
+}
+
+/** What an archive brings besides its data, such as a page of explanation, replaces no file of that name. */
+async function leaveOthers(
+  whole: string,
+  names: readonly string[],
+  place: string,
+  { folder, files }: PublishedArchive,
+): Promise<void> {
+  for (const name of names) {
+    const inside = relative(folder, name)
+    if (!(inside in files) && existsSync(join(place, inside))) await rm(join(whole, name))
+  }
+}
+
+async function removeIfEmpty(folder: string): Promise<void> {
+  await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (!isMissing(error) && error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
+  })
 }
 
 /** What an archive may hold besides the files that it must have: a list of classes, a page of explanation. */

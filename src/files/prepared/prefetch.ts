@@ -1,10 +1,21 @@
 import { on } from 'node:events'
 import type { Worker } from 'node:worker_threads'
+import type { Augmentation } from '../../data/augmented.js'
+import type { BalancedBy } from '../../data/balanced.js'
 import { checkedPass } from '../../data/image-records.js'
 import type { ImageBatch } from '../../data/image-set.js'
 import type { ImageStream, StreamPass } from '../../data/image-stream.js'
-import type { PreparedReading } from './prepared-set.js'
-import { startWorker } from './worker.js'
+import { startWorker } from '../worker.js'
+
+/** How training images come out of a prepared folder. */
+export interface PreparedReading {
+  /** Images that are shuffled among each other where not all are in memory; 4096 by default. */
+  readonly shuffleWindow?: number
+  /** Gives classes or groups equal shares of an epoch. */
+  readonly balance?: BalancedBy
+  /** Varies the images. */
+  readonly augment?: Augmentation
+}
 
 /** What a worker thread is told when it starts. */
 export interface PrefetchTask {

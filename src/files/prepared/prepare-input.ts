@@ -1,6 +1,6 @@
 import { pickBoxes } from '../../data/compose/object-box.js'
 import type { DataSource } from '../../data/data-source.js'
-import { type DatasetEntry, type DatasetOptions, testSeed } from '../../data/datasets/dataset.js'
+import { type DatasetOptions, type ImageDataset, testSeed } from '../../data/datasets/dataset.js'
 import type { CatalogHalf, ImageCatalog } from '../../data/image-catalog.js'
 import type { DecodeImage } from '../../data/image-decoding.js'
 import type { ImageSet } from '../../data/image-set.js'
@@ -47,7 +47,7 @@ export interface PrepareInput {
  * @throws what the dataset throws
  */
 export async function prepareInput(
-  entry: DatasetEntry,
+  entry: ImageDataset,
   source: DataSource,
   options: DatasetOptions,
   decode: DecodeImage,
@@ -114,7 +114,7 @@ function fromSet({ set, order }: NestedSet): InputHalf {
  * number of images, and may come in another one where they are not; so all of them are asked for by their number.
  */
 async function nestedDataset(
-  entry: DatasetEntry,
+  entry: ImageDataset,
   source: DataSource,
   options: DatasetOptions,
 ): Promise<NestedDataset> {

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { boxAt } from '../../data/compose/object-box.js'
 import type { DataSource } from '../../data/data-source.js'
-import type { DatasetEntry, DatasetOptions, HalfName } from '../../data/datasets/dataset.js'
+import type { DatasetOptions, HalfName, ImageDataset } from '../../data/datasets/dataset.js'
 import { shardFile } from '../../data/formats/tfrecord-shards.js'
 import type { DecodeImage } from '../../data/image-decoding.js'
 import { ImageNotes } from '../../data/image-notes.js'
@@ -32,7 +32,7 @@ import { readShardRecords, type ShardRecords, writeShard } from './shard.js'
 
 /** What is to be prepared, and how. */
 export interface PrepareRequest {
-  readonly entry: DatasetEntry
+  readonly entry: ImageDataset
   readonly source: DataSource
   readonly options: DatasetOptions
   /** Decodes image files, for datasets that have any. */

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Augmentation, augmented } from '../../data/augmented.js'
-import { type BalancedBy, balanced } from '../../data/balanced.js'
+import { augmented } from '../../data/augmented.js'
+import { balanced } from '../../data/balanced.js'
 import type { DataSource } from '../../data/data-source.js'
 import { type ImageRecords, loadRecords, streamRecords } from '../../data/image-records.js'
 import type { ImageSet } from '../../data/image-set.js'
@@ -12,18 +12,8 @@ import { preparedRecords } from '../../data/prepared/records.js'
 import { dataFolder } from '../data-folder.js'
 import { isMissing } from '../folders.js'
 import { recoverForReading } from '../replacement.js'
-import { prefetched } from './prefetch.js'
+import { type PreparedReading, prefetched } from './prefetch.js'
 import { preparedKind } from './prepare-state.js'
-
-/** How training images come out of a prepared folder. */
-export interface PreparedReading {
-  /** Images that are shuffled among each other where not all are in memory; 4096 by default. */
-  readonly shuffleWindow?: number
-  /** Gives classes or groups equal shares of an epoch. */
-  readonly balance?: BalancedBy
-  /** Varies the images. */
-  readonly augment?: Augmentation
-}
 
 /** What of a prepared folder is opened. */
 export interface PreparedRequest extends PreparedReading {

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { gatherRows, windowRows } from './dispatch.js'
-import type { WindowTable } from './patches.js'
+import { type DispatchedWindows, gatherRows, windowRows } from './dispatch.js'
+import { type WindowTable, windowTable } from './patches.js'
 
 /**
  * Where each row of F channels of an expert's outputs lies in the output map, viewed as rows of F: pixel by pixel, and
@@ -54,4 +54,63 @@ export function combineGradient(dy: tf.Tensor4D, rows: tf.Tensor1D, experts: num
   const filters = dy.shape[3] / experts
   const kept = gatherRows(tf.reshape(dy, [-1, filters]), rows)
   return tf.reshape(kept, [experts, -1, filters])
+}
+
+/** What becomes of the experts' outputs, once their gates have multiplied them. */
+export interface Combination<Output extends tf.Tensor> {
+  /** Divides the gates. */
+  readonly divisor: number
+  /** Where outputs go, for `forward` and `gradient`: kept for the backward pass. */
+  places(indices: tf.Tensor3D, dispatched: DispatchedWindows): tf.Tensor1D | undefined
+  /**
+   * @param outputs (K, P, F)
+   * @param indices (B,K,L) patch numbers
+   */
+  forward(outputs: tf.Tensor3D, indices: tf.Tensor3D, places: tf.Tensor1D | undefined): Output
+  /** The derivative by the outputs, before division; (K, P, F). */
+  gradient(dy: Output, indices: tf.Tensor3D, places: tf.Tensor1D | undefined): tf.Tensor3D
+}
+
+/**
+ * Outputs of pixels, put where the pixels lie: a map (B,H,W,K F), zero where an expert kept nothing.
+ *
+ * @param windows that the experts see
+ */
+export function mapOfExperts(windows: WindowTable): Combination<tf.Tensor4D> {
+  const pixels = windowTable(windows.grid, [0, 0], 1)
+  // Where windows come pixel by pixel, their rows are the rows of the pixels.
+  const seesPixels = windows.unit === 1 && !windows.inside
+  return {
+    divisor: 1,
+    places: (indices, { rows }) => outputRows(indices, pixels, seesPixels ? rows : undefined),
+    forward: (outputs, indices, places) =>
+      combineOutputs(outputs, places as tf.Tensor1D, [
+        indices.shape[0],
+        ...windows.grid.map,
+        outputs.shape[0] * outputs.shape[2],
+      ]),
+    gradient: (dy, indices, places) => combineGradient(dy, places as tf.Tensor1D, indices.shape[1]),
+  }
+}
+
+/**
+ * Outputs of patches, summed over the patches that an expert kept and divided: (B, K F).
+ *
+ * @param divisor l or n of eq. (1)
+ */
+export function sumOfExperts(divisor: number): Combination<tf.Tensor2D> {
+  return {
+    divisor,
+    places: () => undefined,
+    forward: (outputs, indices) => {
+      const [batch, experts, kept] = indices.shape
+      const size = outputs.shape[2]
+      const sums = tf.sum(tf.reshape(outputs, [experts, batch, kept, size]), 2)
+      return tf.reshape(tf.transpose(sums, [1, 0, 2]), [batch, experts * size])
+    },
+    gradient: (dSums, { shape: [batch, experts, kept] }) => {
+      const units = tf.transpose(tf.reshape(tf.div(dSums, divisor), [batch, experts, 1, -1]), [1, 0, 2, 3])
+      return tf.reshape(tf.tile(units, [1, 1, kept, 1]), [experts, batch * kept, -1])
+    },
+  }
 }

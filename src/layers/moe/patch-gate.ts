@@ -14,19 +14,15 @@ import {
   tinyNormal,
 } from '../standard-options.js'
 import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
+import { GATE_SCALES, type Gate, type GateScale, gateNames, type ScoreGradient } from './gates.js'
 import { type PatchGrid, patchGrid } from './patches.js'
 import {
   checkPatchesPerExpert,
-  GATE_SCALES,
-  GATES,
-  type Gate,
-  type GateScale,
   type Routing,
   type RoutingRule,
   routePatches,
   routerScores,
   routerScoresGradient,
-  type ScoreGradient,
   scoreGradient,
 } from './routing.js'
 
@@ -85,7 +81,7 @@ export class PatchGate extends tfl.layers.Layer {
     super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
-    this.gate = oneOf(GATES, options.gate ?? 'softmax-selected', `${WHERE}: gate`)
+    this.gate = oneOf(gateNames(), options.gate ?? 'softmax-selected', `${WHERE}: gate`)
     this.gateScale = oneOf(GATE_SCALES, options.gateScale ?? 'none', `${WHERE}: gateScale`)
     const { routerInitializer, seed } = options
     this.routerOptions = parseConvolution(
@@ -187,6 +183,7 @@ function gatePatchesGradient(
     dGates,
     { indices, gates, ...(probabilities ? { probabilities } : {}) },
     rule,
+    grid.count,
   )
   if (!gradient) return [direct, tf.zerosLike(router)]
   const { dx, dRouter } = routerScoresGradient(allScores(gradient, indices, grid), x, router, grid)

@@ -1,116 +1,37 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { checkOptionNames, type OptionNames } from '../../known-options.js'
-import { isPositiveInteger, type Size2D, size2D } from '../../shapes.js'
-import { activationFunction, mixesChannels } from '../activations.js'
+import { type Size2D, size2D } from '../../shapes.js'
+import { mixesChannels } from '../activations.js'
 import { moveTowards } from '../batch-norm.js'
 import {
-  type ConvolutionOptions,
   type LayerOptions,
-  layerOptionNames,
   type ParsedConvolution,
   parseConvolution,
   routerSeed,
   serializedConvolution,
   tinyNormal,
+  type WeightOptions,
 } from '../standard-options.js'
 import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
+import { mapOfExperts } from './combine.js'
+import { ConvolutionExpert } from './experts/convolution-expert.js'
+import type { Expert } from './experts/expert.js'
 import { BORDERS, type Border } from './experts/expert-convolution.js'
-import { type ExpertMoments, PRE_ACTIVATIONS, type PreActivation } from './experts/pre-activation.js'
-import { type MomentsSource, type SparseExpertsRule, sparseExperts } from './mixture.js'
-import { type PatchGrid, patchGrid, windowTable } from './patches.js'
+import { type ExpertSettings, expertsOf } from './experts/kinds.js'
+import { PRE_ACTIVATIONS, type PreActivation } from './experts/pre-activation.js'
+import { GATE_SCALES, type Gate, type GateScale, gateNames } from './gates.js'
+import { type MixtureParts, mixture } from './mixture.js'
 import {
-  checkPatchesPerExpert,
-  GATE_SCALES,
-  GATES,
-  type Gate,
-  type GateScale,
-  type Routing,
-  routePatches,
-  routerScores,
-} from './routing.js'
-
-/** Options of {@link PatchMoE}; those of tfjs-layers' `conv2d` mean the same. */
-export interface PatchMoEOptions extends LayerOptions, ConvolutionOptions {
-  /** K >= 1. */
-  readonly numExperts: number
-  /** L in [1, N], where N = (H/h)(W/w). */
-  readonly patchesPerExpert: number
-  /** h, w in pixels of the map; must divide H and W. */
-  readonly patchSize: number | readonly number[]
-  /** Output channels of all experts together, a multiple of K. Expert s owns channels [s F, (s+1) F). */
-  readonly filters: number
-  /** Odd; 'same' convolution, stride 1. Default 3. */
-  readonly kernelSize?: number | readonly number[]
-  /** What a convolution sees past its patch: zeros, or the true neighbours in the map. Default 'zero'. */
-  readonly border?: Border
-  /** Default 'softmax-selected' (eq. 4). */
-  readonly gate?: Gate
-  /** Default 'mean-one': an expert's output keeps the magnitude of a convolution's. */
-  readonly gateScale?: GateScale
-  /** What an expert does to its kept patches before its convolution. Default 'none'. */
-  readonly preActivation?: PreActivation
-  /** Default N(0, 1e-4^2), tiny as in eq. (7). */
-  readonly routerInitializer?: ConvolutionOptions['kernelInitializer']
-  readonly routerRegularizer?: ConvolutionOptions['kernelRegularizer']
-  readonly routerConstraint?: ConvolutionOptions['kernelConstraint']
-  /** Default true. */
-  readonly routerTrainable?: boolean
-  /** Of the moving averages of batch-norm-relu experts, in [0, 1). Default 0.99. */
-  readonly momentum?: number
-  /** Added to variances of batch-norm-relu experts, > 0. Default 1e-3. */
-  readonly epsilon?: number
-  /** Seed of the default initializers. */
-  readonly seed?: number
-}
-
-const WHERE = 'PatchMoE'
-
-const optionNames = {
-  ...layerOptionNames,
-  numExperts: true,
-  patchesPerExpert: true,
-  patchSize: true,
-  filters: true,
-  kernelSize: true,
-  border: true,
-  gate: true,
-  gateScale: true,
-  preActivation: true,
-  routerInitializer: true,
-  routerRegularizer: true,
-  routerConstraint: true,
-  routerTrainable: true,
-  momentum: true,
-  epsilon: true,
-  seed: true,
-  useBias: true,
-  activation: true,
-  kernelInitializer: true,
-  kernelRegularizer: true,
-  kernelConstraint: true,
-  biasInitializer: true,
-  biasRegularizer: true,
-  biasConstraint: true,
-} as const satisfies OptionNames<PatchMoEOptions>
-
-/** Options of conv2d that have one value here: a PatchMoE keeps the size of its map. */
-const fixedOptions = {
-  strides: 1,
-  padding: 'same',
-  dilationRate: 1,
-  dataFormat: 'channelsLast',
-  groups: 1,
-} as const
-
-const acceptedNames = {
-  ...optionNames,
-  strides: false,
-  padding: false,
-  dilationRate: false,
-  dataFormat: false,
-  groups: false,
-} as const satisfies OptionNames<PatchMoEOptions & typeof fixedOptions>
+  checkPatchMoEOptions,
+  convolutionOptions,
+  multipleOf,
+  oddSize,
+  type PatchMoEOptions,
+  WHERE,
+  within,
+} from './patch-moe-options.js'
+import { type PatchGrid, patchGrid, windowTable } from './patches.js'
+import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from './routing.js'
 
 /**
  * Patch-level mixture of experts: a sparse drop-in for `conv2d({ filters, kernelSize, padding: 'same' })`.
@@ -150,14 +71,18 @@ export class PatchMoE extends tfl.layers.Layer {
   /** Share that a moving average keeps of itself at each training step. */
   momentum: number
 
+  /** What the experts compute. */
+  readonly experts: Expert
+
   private readonly convolution: ParsedConvolution
+  private readonly expert: ExpertSettings | undefined
   private readonly routerOptions: ParsedConvolution
   private kept: number
-  private rule: SparseExpertsRule | undefined
+  private parts: MixtureParts<tf.Tensor4D> | undefined
   private readonly named = new Map<string, tfl.LayerVariable>()
 
   constructor(options: PatchMoEOptions) {
-    checkNames(options)
+    checkPatchMoEOptions(options)
     super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     // tfjs writes the class name in snake case, as patch_mo_e.
     this.name = options.name ?? this.name.replace(/^patch_mo_e_/, 'patch_moe_')
@@ -167,7 +92,7 @@ export class PatchMoE extends tfl.layers.Layer {
     this.filters = multipleOf(options.filters, this.numExperts)
     this.kernelSize = oddSize(options.kernelSize ?? 3)
     this.border = oneOf(BORDERS, options.border ?? 'zero', `${WHERE}: border`)
-    this.gate = oneOf(GATES, options.gate ?? 'softmax-selected', `${WHERE}: gate`)
+    this.gate = oneOf(gateNames(), options.gate ?? 'softmax-selected', `${WHERE}: gate`)
     this.gateScale = oneOf(GATE_SCALES, options.gateScale ?? 'mean-one', `${WHERE}: gateScale`)
     this.preActivation = oneOf(PRE_ACTIVATIONS, options.preActivation ?? 'none', `${WHERE}: preActivation`)
     this.useBias = options.useBias ?? false
@@ -180,6 +105,8 @@ export class PatchMoE extends tfl.layers.Layer {
       '(0, Infinity)',
     )
     this.convolution = parseConvolution(options, options.seed)
+    this.expert = options.expert
+    this.experts = this.expert ? this.otherExperts(this.expert, options) : this.convolutions()
     this.checkActivation(this.convolution.activation.getClassName())
     this.routerOptions = parseConvolution(
       {
@@ -195,17 +122,11 @@ export class PatchMoE extends tfl.layers.Layer {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
     checkPatchesPerExpert(this.kept, grid, WHERE)
-    this.rule = this.ruleFor(grid)
-    const { convolution, routerOptions, numExperts } = this
+    this.parts = this.partsFor(grid)
+    const { routerOptions, numExperts } = this
     this.add('router', [...this.patchSize, channels, numExperts], routerOptions, this.routerTrainable)
-    this.add('kernel', [...this.kernelSize, channels, this.filters], convolution, true)
-    if (this.useBias) this.add('bias', [this.filters], convolution.bias, true)
-    if (this.preActivation === 'batch-norm-relu') {
-      const shape = [numExperts, channels]
-      this.add('gamma', shape, { initializer: tfl.initializers.ones() }, true)
-      this.add('beta', shape, { initializer: tfl.initializers.zeros() }, true)
-      this.add('moving_mean', shape, { initializer: tfl.initializers.zeros() }, false)
-      this.add('moving_variance', shape, { initializer: tfl.initializers.ones() }, false)
+    for (const { name, shape, options, average } of this.experts.weights(channels)) {
+      this.add(name, [...shape], options, !average)
     }
     super.build(inputShape)
   }
@@ -219,16 +140,16 @@ export class PatchMoE extends tfl.layers.Layer {
     const x = layerInput(inputs, WHERE)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      const rule = this.builtRule()
-      const weights = {
-        router: this.read('router') as tf.Tensor4D,
-        kernel: this.read('kernel') as tf.Tensor4D,
-        ...(this.useBias ? { bias: this.read('bias') as tf.Tensor1D } : {}),
-        ...(this.normalises
-          ? { gamma: this.read('gamma') as tf.Tensor2D, beta: this.read('beta') as tf.Tensor2D }
-          : {}),
-      }
-      return sparseExperts(x, weights, rule, this.momentsSource(kwargs.training === true))
+      const experts = Object.fromEntries(
+        [...this.named].flatMap(([name, weight]) => (name === 'router' ? [] : [[name, weight.read()]])),
+      )
+      return mixture(x, { router: this.read('router') as tf.Tensor4D, experts }, this.builtParts(), {
+        training: kwargs.training === true,
+        follow: averages => {
+          for (const [name, value] of Object.entries(averages))
+            moveTowards(this.variable(name), value, this.momentum)
+        },
+      })
     })
   }
 
@@ -241,9 +162,9 @@ export class PatchMoE extends tfl.layers.Layer {
    */
   route(x: tf.Tensor4D): Routing {
     return tf.tidy(() => {
-      const rule = this.builtRule()
-      const scores = routerScores(x, this.read('router') as tf.Tensor4D, rule.windows.grid)
-      const { indices, gates } = routePatches(scores, rule)
+      const { routing, windows } = this.builtParts()
+      const scores = routerScores(x, this.read('router') as tf.Tensor4D, windows.grid)
+      const { indices, gates } = routePatches(scores, routing)
       return { indices, gates }
     })
   }
@@ -259,16 +180,16 @@ export class PatchMoE extends tfl.layers.Layer {
    * @throws RangeError when it is not an integer in [1, N]
    */
   set patchesPerExpert(count: number) {
-    if (this.rule) {
-      checkPatchesPerExpert(count, this.rule.windows.grid, WHERE)
-      this.rule = { ...this.rule, patchesPerExpert: count }
+    if (this.parts) {
+      checkPatchesPerExpert(count, this.parts.windows.grid, WHERE)
+      this.parts = { ...this.parts, routing: { ...this.parts.routing, patchesPerExpert: count } }
     }
     this.kept = positiveInteger(count, `${WHERE}: patchesPerExpert`)
   }
 
   /** The patches of the maps that the layer was built for. */
   get grid(): PatchGrid {
-    return this.builtRule().windows.grid
+    return this.builtParts().windows.grid
   }
 
   /** In the order of the contract, whichever of them are trained. */
@@ -281,7 +202,6 @@ export class PatchMoE extends tfl.layers.Layer {
   }
 
   override getConfig(): tf.serialization.ConfigDict {
-    const { useBias, ...convolution } = serializedConvolution(this.convolution)
     const router = serializedConvolution(this.routerOptions)
     return {
       ...super.getConfig(),
@@ -289,20 +209,53 @@ export class PatchMoE extends tfl.layers.Layer {
       patchesPerExpert: this.patchesPerExpert,
       patchSize: [...this.patchSize],
       filters: this.filters,
-      kernelSize: [...this.kernelSize],
-      border: this.border,
       gate: this.gate,
       gateScale: this.gateScale,
-      preActivation: this.preActivation,
-      useBias: this.useBias,
-      ...convolution,
+      ...(this.expert ? { expert: this.expert } : this.convolutionConfig()),
       routerInitializer: router.kernelInitializer ?? null,
       routerRegularizer: router.kernelRegularizer ?? null,
       routerConstraint: router.kernelConstraint ?? null,
       routerTrainable: this.routerTrainable,
       momentum: this.momentum,
-      epsilon: this.epsilon,
     }
+  }
+
+  private convolutionConfig(): tf.serialization.ConfigDict {
+    return {
+      kernelSize: [...this.kernelSize],
+      border: this.border,
+      preActivation: this.preActivation,
+      epsilon: this.epsilon,
+      ...serializedConvolution(this.convolution),
+      useBias: this.useBias,
+    }
+  }
+
+  private convolutions(): Expert {
+    const { numExperts, filters, patchSize, kernelSize, border, preActivation, useBias, epsilon } = this
+    return new ConvolutionExpert({
+      numExperts,
+      filters,
+      patchSize,
+      kernelSize,
+      border,
+      preActivation,
+      useBias,
+      epsilon,
+      convolution: this.convolution,
+    })
+  }
+
+  private otherExperts(settings: ExpertSettings, options: PatchMoEOptions): Expert {
+    for (const name of convolutionOptions) {
+      if (options[name] === undefined) continue
+      throw new RangeError(
+        `${WHERE}: ${name} must be left out with experts of another kind, got ${JSON.stringify(options[name])} ` +
+          `(expert ${settings.kind})`,
+      )
+    }
+    const { numExperts, filters, patchSize } = this
+    return expertsOf(settings, { numExperts, filters, patchSize, seed: options.seed }, WHERE)
   }
 
   private checkActivation(activation: string): void {
@@ -313,49 +266,24 @@ export class PatchMoE extends tfl.layers.Layer {
     )
   }
 
-  private get normalises(): boolean {
-    return this.preActivation === 'batch-norm-relu'
-  }
-
-  private ruleFor(grid: PatchGrid): SparseExpertsRule {
-    const reach: Size2D =
-      this.border === 'halo' ? [(this.kernelSize[0] - 1) / 2, (this.kernelSize[1] - 1) / 2] : [0, 0]
+  private partsFor(grid: PatchGrid): MixtureParts<tf.Tensor4D> {
+    const { patchesPerExpert, gate, gateScale, experts } = this
+    const windows = windowTable(grid, experts.reach)
     return {
-      patchesPerExpert: this.patchesPerExpert,
-      gate: this.gate,
-      gateScale: this.gateScale,
-      border: this.border,
-      preActivation: this.preActivation,
-      activation: activationFunction(this.convolution.activation),
-      epsilon: this.epsilon,
-      windows: windowTable(grid, reach),
-      pixels: windowTable(grid, [0, 0], 1),
+      routing: { patchesPerExpert, gate, gateScale },
+      experts,
+      combination: mapOfExperts(windows),
+      windows,
     }
   }
 
-  private builtRule(): SparseExpertsRule {
-    if (!this.rule)
+  private builtParts(): MixtureParts<tf.Tensor4D> {
+    if (!this.parts)
       throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)
-    return this.rule
+    return this.parts
   }
 
-  private momentsSource(training: boolean): MomentsSource | undefined {
-    if (!this.normalises) return undefined
-    if (training) return { onMoments: moments => this.follow(moments) }
-    return {
-      moving: {
-        mean: this.read('moving_mean') as tf.Tensor2D,
-        variance: this.read('moving_variance') as tf.Tensor2D,
-      },
-    }
-  }
-
-  private follow(moments: ExpertMoments): void {
-    moveTowards(this.variable('moving_mean'), moments.mean, this.momentum)
-    moveTowards(this.variable('moving_variance'), moments.variance, this.momentum)
-  }
-
-  private add(name: string, shape: number[], how: Partial<ParsedConvolution>, trainable: boolean): void {
+  private add(name: string, shape: number[], how: WeightOptions, trainable: boolean): void {
     const { initializer, regularizer, constraint } = how
     const weight = this.addWeight(name, shape, 'float32', initializer, regularizer, trainable, constraint)
     this.named.set(name, weight)
@@ -374,31 +302,4 @@ tf.serialization.registerClass(PatchMoE)
 /** Creates a {@link PatchMoE} layer. */
 export function patchMoE(options: PatchMoEOptions): PatchMoE {
   return new PatchMoE(options)
-}
-
-function checkNames(options: PatchMoEOptions): void {
-  checkOptionNames(WHERE, options, acceptedNames)
-  for (const [name, fixed] of Object.entries(fixedOptions)) {
-    const value = (options as unknown as Record<string, unknown>)[name] ?? fixed
-    if ([value].flat().every(side => side === fixed)) continue
-    throw new RangeError(`${WHERE}: ${name} must be ${fixed}, got ${value} (it keeps the size of its map)`)
-  }
-}
-
-function multipleOf(filters: number, numExperts: number): number {
-  if (isPositiveInteger(filters) && filters % numExperts === 0) return filters
-  throw new RangeError(
-    `${WHERE}: filters must be a positive multiple of numExperts, got ${filters} (${numExperts} experts)`,
-  )
-}
-
-function oddSize(size: number | readonly number[]): Size2D {
-  const [height, width] = size2D(size, `${WHERE}: kernelSize`)
-  if (height % 2 === 1 && width % 2 === 1) return [height, width]
-  throw new RangeError(`${WHERE}: kernelSize must be odd, got ${height}x${width}`)
-}
-
-function within(value: number, name: string, allowed: (value: number) => boolean, range: string): number {
-  if (allowed(value)) return value
-  throw new RangeError(`${WHERE}: ${name} must be in ${range}, got ${value}`)
 }

@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs-core'
 import { type Size2D, size2D } from '../../shapes.js'
 
 /**
@@ -100,4 +101,28 @@ export function windowTable(grid: PatchGrid, reach: Size2D, unit?: number): Wind
     rows,
   }
   return whole ? table : { ...table, inside }
+}
+
+/**
+ * The patches themselves, without the neighbours around them.
+ *
+ * @param windows (K, M, window height, window width, C)
+ * @returns (K, M, h, w, C)
+ */
+export function coreOf(windows: tf.Tensor5D, table: WindowTable): tf.Tensor5D {
+  if (!table.inside) return windows
+  return tf.slice(windows, [0, 0, ...table.reach, 0], [-1, -1, ...table.grid.patch, -1])
+}
+
+/** The way back of {@link coreOf}: zeros for the neighbours. */
+export function withBorder(core: tf.Tensor5D, table: WindowTable): tf.Tensor5D {
+  if (!table.inside) return core
+  const [vertical, horizontal] = table.reach
+  return tf.pad(core, [
+    [0, 0],
+    [0, 0],
+    [vertical, vertical],
+    [horizontal, horizontal],
+    [0, 0],
+  ])
 }

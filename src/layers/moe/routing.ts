@@ -2,24 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import { isPositiveInteger } from '../../shapes.js'
 import { inputGradient, kernelGradient } from '../convolution-gradients.js'
 import { layerOps } from '../ops.js'
+import { type Gate, type GateScale, gateFactor, gateKind, type ScoreGradient } from './gates.js'
 import type { PatchGrid } from './patches.js'
-
-/**
- * What the gates of the kept patches are.
- * - `softmax-selected`: softmax over the L kept scores (joint training, eq. 4)
- * - `softmax-all`: softmax over all N scores, of which the L largest are kept as they are (the published WRN code)
- * - `uniform`: 1 (separate training, eq. 3); the router then gets no gradient
- */
-export const GATES = ['softmax-selected', 'softmax-all', 'uniform'] as const
-export type Gate = (typeof GATES)[number]
-
-/**
- * How gates are scaled.
- * - `none`: as in the equations; an expert's softmax gates sum to at most 1
- * - `mean-one`: times L (softmax-selected) or N (softmax-all), so that equal scores give gates of 1
- */
-export const GATE_SCALES = ['mean-one', 'none'] as const
-export type GateScale = (typeof GATE_SCALES)[number]
 
 /** How patches are chosen: settled once, in a layer's constructor. */
 export interface RoutingRule {
@@ -41,14 +25,6 @@ export interface Routing {
 export interface RoutingWithState extends Routing {
   /** (B,K,N) softmax over all patches; only where the gate is `softmax-all`. */
   readonly probabilities?: tf.Tensor3D
-}
-
-/** The derivative of a loss by the scores. */
-export interface ScoreGradient {
-  /** (B,K,L) by the scores of kept patches. */
-  readonly kept: tf.Tensor3D
-  /** (B,K,N) a further part by every score; only where the gate is `softmax-all`. */
-  readonly all?: tf.Tensor3D
 }
 
 /**
@@ -74,19 +50,24 @@ export function routerScores(x: tf.Tensor4D, router: tf.Tensor4D, grid: PatchGri
  * @param scores (B,K,N) float32
  */
 export function routePatches(scores: tf.Tensor3D, rule: RoutingRule): RoutingWithState {
-  const ranked = spreadNotFinite(scores)
-  const { values, indices } = tf.topk(ranked, rule.patchesPerExpert, true)
-  const kept = indices as tf.Tensor3D
-  // 1, or NaN where the scores are.
-  if (rule.gate === 'uniform') return { indices: kept, gates: tf.add(tf.mul(values, 0), 1) as tf.Tensor3D }
-  const scale = gateFactor(rule, scores.shape[2])
-  if (rule.gate === 'softmax-selected') {
-    return { indices: kept, gates: tf.mul(tf.softmax(values), scale) }
+  const { patchesPerExpert, gate, gateScale } = rule
+  const all = spreadNotFinite(scores)
+  const { values, indices } = tf.topk(all, patchesPerExpert, true)
+  const factor = gateFactor(gate, gateScale, patchesPerExpert, scores.shape[2])
+  const { gates, probabilities } = gateKind(gate).forward<tf.Tensor>(
+    // 1, or NaN where the scores are.
+    { kept: values, all, ones: () => tf.add(tf.mul(values, 0), 1) },
+    {
+      softmax: tf.softmax,
+      largest: shares => tf.topk(shares, patchesPerExpert, true).values,
+      times: (tensor, by) => tf.mul(tensor, by),
+    },
+  )
+  return {
+    indices: indices as tf.Tensor3D,
+    gates: (factor === 1 ? gates : tf.mul(gates, factor)) as tf.Tensor3D,
+    ...(probabilities && { probabilities: probabilities as tf.Tensor3D }),
   }
-  const probabilities = tf.softmax(ranked)
-  // Softmax keeps the order of the scores, so its L largest values belong to the patches already chosen.
-  const largest = tf.topk(probabilities, rule.patchesPerExpert, true).values
-  return { indices: kept, gates: tf.mul(largest, scale), probabilities }
 }
 
 /**
@@ -98,26 +79,20 @@ function spreadNotFinite(scores: tf.Tensor3D): tf.Tensor3D {
 }
 
 /**
- * The derivative by the scores, from the derivative by the gates. For `softmax-selected`
- * dL/dg_j = G_j (dL/dG_j - sum_i G_i dL/dG_i) over kept patches i: the inner part of eq. (26).
+ * The derivative by the scores, from the derivative by the gates.
  *
  * @param dGates (B,K,L) derivative by the gates
- * @returns undefined where the gate is `uniform`: no gradient reaches the router
+ * @param patches N
+ * @returns undefined where gates depend on no score: no gradient reaches the router
  */
 export function scoreGradient(
   dGates: tf.Tensor3D,
-  routing: RoutingWithState,
-  rule: RoutingRule,
+  { gates, probabilities }: RoutingWithState,
+  { gate, gateScale, patchesPerExpert }: RoutingRule,
+  patches: number,
 ): ScoreGradient | undefined {
-  if (rule.gate === 'uniform') return undefined
-  const weighted: tf.Tensor3D = tf.mul(dGates, routing.gates)
-  const total = tf.sum(weighted, 2, true)
-  if (routing.probabilities) {
-    return { kept: weighted, all: tf.neg(tf.mul(routing.probabilities, total)) as tf.Tensor3D }
-  }
-  // Gates are L (or 1) times a softmax; the softmax itself weighs the total.
-  const softmax = tf.div(routing.gates, gateFactor(rule, 0))
-  return { kept: tf.sub(weighted, tf.mul(softmax, total)) }
+  const factor = gateFactor(gate, gateScale, patchesPerExpert, patches)
+  return gateKind(gate).gradient(dGates, { gates, factor, ...(probabilities && { probabilities }) })
 }
 
 /**
@@ -188,9 +163,4 @@ export function checkPatchesPerExpert(patchesPerExpert: number, grid: PatchGrid,
     `${where}: patchesPerExpert must be an integer in [1, ${grid.count}], got ${patchesPerExpert} ` +
       `(${grid.count} patches: ${height}x${width} map in ${grid.patch[0]}x${grid.patch[1]} patches)`,
   )
-}
-
-function gateFactor(rule: RoutingRule, patches: number): number {
-  if (rule.gateScale === 'none') return 1
-  return rule.gate === 'softmax-all' ? patches : rule.patchesPerExpert
 }

@@ -3,9 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { deriveSeed } from '../../random.js'
 import { type Size2D, size2D } from '../../shapes.js'
-import { isFixed } from '../fixed-inputs.js'
 import { handGradient } from '../hand-gradient.js'
-import { layerOps } from '../ops.js'
 import {
   type ConvolutionOptions,
   type LayerOptions,
@@ -17,21 +15,13 @@ import {
   tinyNormal,
 } from '../standard-options.js'
 import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
-import { dispatchGradient, dispatchPatches } from './dispatch.js'
-import { type PatchGrid, patchGrid, type WindowTable, windowTable } from './patches.js'
-import {
-  checkPatchesPerExpert,
-  GATES,
-  type Gate,
-  keptPatchesGradient,
-  keptRouterGradient,
-  type Routing,
-  type RoutingRule,
-  routePatches,
-  routerScores,
-  routerScoresGradient,
-  scoreGradient,
-} from './routing.js'
+import { sumOfExperts } from './combine.js'
+import type { ExpertWeight } from './experts/expert.js'
+import { NeuronExpert } from './experts/neuron-expert.js'
+import { type Gate, gateNames } from './gates.js'
+import { type MixtureParts, mixture } from './mixture.js'
+import { type PatchGrid, patchGrid, windowTable } from './patches.js'
+import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from './routing.js'
 
 /** What the sum over patches is divided by: the L kept ones (the text) or all N (the published code). */
 export const NORMALIZERS = ['selected', 'all'] as const
@@ -107,10 +97,18 @@ export class TwoLayerExperts extends tfl.layers.Layer {
   readonly routerTrainable: boolean
 
   private readonly routerOptions: ParsedConvolution
+  /** What the experts compute. */
+  readonly experts: NeuronExpert
+
   private readonly kernelOptions: ParsedConvolution
   private readonly headOptions: ParsedConvolution
   private built2:
-    | { router: tfl.LayerVariable; kernel: tfl.LayerVariable; head: tfl.LayerVariable; rule: Rule }
+    | {
+        router: tfl.LayerVariable
+        kernel: tfl.LayerVariable
+        head: tfl.LayerVariable
+        mixture: MixtureParts<tf.Tensor2D>
+      }
     | undefined
 
   constructor(options: TwoLayerExpertsOptions) {
@@ -126,7 +124,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
         `${WHERE}: hiddenUnits must be a multiple of numExperts, got ${this.hiddenUnits} (${this.numExperts} experts)`,
       )
     }
-    this.gate = oneOf(GATES, options.gate ?? 'softmax-selected', `${WHERE}: gate`)
+    this.gate = oneOf(gateNames(), options.gate ?? 'softmax-selected', `${WHERE}: gate`)
     this.normalizer = oneOf(NORMALIZERS, options.normalizer ?? 'selected', `${WHERE}: normalizer`)
     this.routerTrainable = options.routerTrainable ?? true
     const { seed } = options
@@ -136,6 +134,13 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     this.kernelOptions = weight(
       options.kernelInitializer ?? normal(1 / Math.sqrt(this.hiddenUnits), seed, 'kernel'),
     )
+    const { numExperts, patchSize } = this
+    this.experts = new NeuronExpert({
+      numExperts,
+      patchSize,
+      hiddenUnits: this.hiddenUnits,
+      kernel: this.kernelOptions,
+    })
     this.headOptions = weight(options.headInitializer ?? normal(1, seed, 'head'))
   }
 
@@ -146,16 +151,18 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     const patch = [...this.patchSize, channels]
     const add = (name: string, shape: number[], how: ParsedConvolution, trainable: boolean) =>
       this.addWeight(name, shape, 'float32', how.initializer, undefined, trainable)
+    const { experts, gate, patchesPerExpert } = this
+    const [{ shape }] = experts.weights(channels) as [ExpertWeight]
+    const windows = windowTable(grid, experts.reach)
     this.built2 = {
       router: add('router', [...patch, this.numExperts], this.routerOptions, this.routerTrainable),
-      kernel: add('kernel', [...patch, this.hiddenUnits], this.kernelOptions, true),
+      kernel: add('kernel', [...shape], this.kernelOptions, true),
       head: add('head', [this.hiddenUnits, this.outputs], this.headOptions, false),
-      rule: {
-        patchesPerExpert: this.patchesPerExpert,
-        gate: this.gate,
-        gateScale: 'none',
-        divisor: this.normalizer === 'selected' ? this.patchesPerExpert : grid.count,
-        windows: windowTable(grid, [0, 0]),
+      mixture: {
+        routing: { patchesPerExpert, gate, gateScale: 'none' },
+        experts,
+        combination: sumOfExperts(this.normalizer === 'selected' ? patchesPerExpert : grid.count),
+        windows,
       },
     }
     super.build(inputShape)
@@ -169,8 +176,8 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     const x = layerInput(inputs, WHERE)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      const { router, kernel, head, rule } = this.parts()
-      const hidden = hiddenUnits(x, router.read() as tf.Tensor4D, kernel.read() as tf.Tensor4D, rule)
+      const { router, kernel, head, mixture } = this.parts()
+      const hidden = hiddenUnits(x, router.read() as tf.Tensor4D, kernel.read() as tf.Tensor4D, mixture)
       return tf.matMul(hidden, head.read() as tf.Tensor2D)
     })
   }
@@ -178,18 +185,16 @@ export class TwoLayerExperts extends tfl.layers.Layer {
   /** As `PatchMoE.route`: indices (B,K,L) int32 and gates (B,K,L). The caller disposes both. */
   route(x: tf.Tensor4D): Routing {
     return tf.tidy(() => {
-      const { router, rule } = this.parts()
-      const { indices, gates } = routePatches(
-        routerScores(x, router.read() as tf.Tensor4D, rule.windows.grid),
-        rule,
-      )
+      const { router, mixture } = this.parts()
+      const scores = routerScores(x, router.read() as tf.Tensor4D, mixture.windows.grid)
+      const { indices, gates } = routePatches(scores, mixture.routing)
       return { indices, gates }
     })
   }
 
   /** The patches of the images that the layer was built for. */
   get grid(): PatchGrid {
-    return this.parts().rule.windows.grid
+    return this.parts().mixture.windows.grid
   }
 
   /** Router, kernel, head: in this order, whichever of them are trained. */
@@ -227,111 +232,40 @@ export function twoLayerExperts(options: TwoLayerExpertsOptions): TwoLayerExpert
   return new TwoLayerExperts(options)
 }
 
-interface Rule extends RoutingRule {
-  /** l or n of eq. (1). */
-  readonly divisor: number
-  readonly windows: WindowTable
-}
-
 /**
  * (B,m): (1/l) sum_{j in J_s} ReLU(<w_{r,s}, x^(j)>) G_{j,s} of every neuron, the router's gradient being eq. (26).
  */
-function hiddenUnits(x: tf.Tensor4D, router: tf.Tensor4D, kernel: tf.Tensor4D, rule: Rule): tf.Tensor2D {
-  const everyPatch = rule.gate === 'uniform' && rule.patchesPerExpert === rule.windows.grid.count
-  if (everyPatch) return hiddenUnitsOfAll(x, kernel, rule)
-  const through = !isFixed(x)
-  return handGradient([...(through ? [x] : []), router, kernel], () => {
-    const routing = routePatches(routerScores(x, router, rule.windows.grid), rule)
-    const { windows, rows } = dispatchPatches(x, routing.indices, rule.windows)
-    const [batch, experts, kept] = routing.indices.shape
-    const patches: tf.Tensor3D = tf.reshape(windows, [experts, batch * kept, -1])
-    const active = tf.relu(tf.matMul(patches, neuronsPerExpert(kernel, experts))) // (K, B L, m/K)
-    const weights = perRow(tf.div(routing.gates, rule.divisor))
-    const { indices, gates, probabilities } = routing
-    return {
-      value: sumKept(tf.mul(active, weights), batch, kept),
-      saved: [x, indices, gates, patches, rows, active, ...(probabilities ? [probabilities] : [])],
-      gradient: (dHidden, saved) => gradients(dHidden, saved, router, kernel, rule, through),
-    }
-  })
+function hiddenUnits(
+  x: tf.Tensor4D,
+  router: tf.Tensor4D,
+  kernel: tf.Tensor4D,
+  parts: MixtureParts<tf.Tensor2D>,
+): tf.Tensor2D {
+  const { routing, windows, combination } = parts
+  const everyPatch = routing.gate === 'uniform' && routing.patchesPerExpert === windows.grid.count
+  if (everyPatch) return hiddenUnitsOfAll(x, kernel, windows.grid, combination.divisor)
+  return mixture(x, { router, experts: { kernel } }, parts, { training: false, follow: () => {} })
 }
 
 /** Every expert reads every patch and nothing is weighed, as in eq. (5): one product over all patches, no routing. */
-function hiddenUnitsOfAll(x: tf.Tensor4D, kernel: tf.Tensor4D, { divisor, windows }: Rule): tf.Tensor2D {
+function hiddenUnitsOfAll(
+  x: tf.Tensor4D,
+  kernel: tf.Tensor4D,
+  { cells, patch, count }: PatchGrid,
+  divisor: number,
+): tf.Tensor2D {
   const [batch] = x.shape
-  const { cells, patch, count } = windows.grid
   const [[rows, columns], [height, width]] = [cells, patch]
   const neurons = kernel.shape[3]
   const inRows = tf.reshape(x, [batch, rows, height, columns, width, -1])
   const patches = tf.reshape(tf.transpose(inRows, [0, 1, 3, 2, 4, 5]), [batch * count, -1]) as tf.Tensor2D
-  const active = tf.relu(tf.matMul(patches, tf.reshape(kernel, [-1, neurons]) as tf.Tensor2D)) // (B N, m)
-  const hidden = tf.div(tf.sum(tf.reshape(active, [batch, count, neurons]), 1), divisor)
-  // 0, or NaN for an image that holds NaN or an infinite number, which ReLU may hide.
-  const notFinite = tf.reshape(tf.sum(tf.mul(x, 0), [1, 2, 3]), [batch, 1])
-  return tf.add(hidden, notFinite)
-}
-
-function gradients(
-  dHidden: tf.Tensor2D,
-  saved: tf.Tensor[],
-  router: tf.Tensor4D,
-  kernel: tf.Tensor4D,
-  rule: Rule,
-  through: boolean,
-): tf.Tensor[] {
-  const [x, indices, gates, patches, rows, active, probabilities] = saved as [
-    tf.Tensor4D,
-    tf.Tensor3D,
-    tf.Tensor3D,
-    tf.Tensor3D,
-    tf.Tensor1D,
-    tf.Tensor3D,
-    tf.Tensor3D | undefined,
-  ]
-  const [batch, experts, kept] = indices.shape
-  const dWeighted = perKeptPatch(tf.div(dHidden, rule.divisor), indices.shape)
-  const dGates: tf.Tensor3D = tf.transpose(
-    tf.reshape(tf.sum(tf.mul(dWeighted, active), 2), [experts, batch, kept]),
-    [1, 0, 2],
-  )
-  const dActive: tf.Tensor3D = layerOps().reluGradient(tf.mul(dWeighted, perRow(gates)), active)
-  const dKernel = tf.transpose(tf.matMul(patches, dActive, true, false), [1, 0, 2]) // (hwC, K, m/K)
-  const routing = { indices, gates, ...(probabilities ? { probabilities } : {}) }
-  const score = scoreGradient(dGates, routing, rule)
-  const dense = score?.all && routerScoresGradient(score.all, x, router, rule.windows.grid)
-  const dRouter = score ? keptRouterGradient(score.kept, patches, router.shape) : tf.zerosLike(router)
-  const byWeights = [dense ? tf.add(dRouter, dense.dRouter) : dRouter, tf.reshape(dKernel, kernel.shape)]
-  if (!through) return byWeights
-  const dNeurons: tf.Tensor3D = tf.matMul(dActive, neuronsPerExpert(kernel, experts), false, true)
-  const dPatches = score ? tf.add(dNeurons, keptPatchesGradient(score.kept, router)) : dNeurons
-  const dWindows = tf.reshape(dPatches, [experts, batch * kept, ...rule.windows.window, -1]) as tf.Tensor5D
-  const dx = dispatchGradient(dWindows, rows, x.shape, rule.windows)
-  return [dense ? tf.add(dx, dense.dx) : dx, ...byWeights]
-}
-
-/** (B,m) -> (K, B L, m/K), the same for each of the L kept patches. */
-function perKeptPatch(dHidden: tf.Tensor2D, [batch, experts, kept]: [number, number, number]): tf.Tensor3D {
-  const units = tf.transpose(tf.reshape(dHidden, [batch, experts, 1, -1]), [1, 0, 2, 3])
-  return tf.reshape(tf.tile(units, [1, 1, kept, 1]), [experts, batch * kept, -1])
-}
-
-/** (h,w,C,m) -> (K, hwC, m/K). */
-function neuronsPerExpert(kernel: tf.Tensor4D, experts: number): tf.Tensor3D {
-  const neurons = kernel.shape[3]
-  return tf.transpose(tf.reshape(kernel, [-1, experts, neurons / experts]), [1, 0, 2])
-}
-
-/** (B,K,L) -> (K, B L, 1). */
-function perRow(gates: tf.Tensor3D): tf.Tensor3D {
-  const [batch, experts, kept] = gates.shape
-  return tf.reshape(tf.transpose(gates, [1, 0, 2]), [experts, batch * kept, 1])
-}
-
-/** (K, B L, m/K) -> (B, m), summed over the L kept patches. */
-function sumKept(values: tf.Tensor3D, batch: number, kept: number): tf.Tensor2D {
-  const [experts, , neurons] = values.shape
-  const sums = tf.sum(tf.reshape(values, [experts, batch, kept, neurons]), 2)
-  return tf.reshape(tf.transpose(sums, [1, 0, 2]), [batch, experts * neurons])
+  const linear = tf.matMul(patches, tf.reshape(kernel, [-1, neurons]) as tf.Tensor2D) // (B N, m)
+  const hidden = tf.div(tf.sum(tf.reshape(tf.relu(linear), [batch, count, neurons]), 1), divisor)
+  return handGradient([hidden], () => {
+    // 0, or NaN for an image that holds NaN or an infinite number, which ReLU may hide.
+    const notFinite = tf.sum(tf.reshape(tf.mul(linear, 0), [batch, -1]), 1, true)
+    return { value: tf.add(hidden, notFinite) as tf.Tensor2D, saved: [], gradient: dy => [dy.clone()] }
+  })
 }
 
 function normal(stddev: number, seed: number | undefined, purpose: string) {

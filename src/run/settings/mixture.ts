@@ -1,6 +1,6 @@
 import { BORDERS } from '../../layers/moe/experts/expert-convolution.js'
 import { PRE_ACTIVATIONS } from '../../layers/moe/experts/pre-activation.js'
-import { GATE_SCALES, GATES } from '../../layers/moe/routing.js'
+import { GATE_SCALES, GATES } from '../../layers/moe/gates.js'
 import { NORMALIZERS } from '../../layers/moe/two-layer-experts.js'
 import { WIDE_RESNET_VARIANTS } from '../../models/wide-resnet.js'
 import { ROUTER_TRAININGS } from '../../train/routing/routers.js'

@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -7,6 +5,7 @@ import { basename, join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { provideNative } from '../../../src/backend/native/provide-native.js'
 import { ProgramError, type Run } from '../../../src/backend/native/run-program.js'
+import { lockFile } from '../../../src/files/lock.js'
 import { startTypeScript } from '../../child-processes.js'
 
 const root = resolve(import.meta.dirname, '../../..')
@@ -209,12 +208,48 @@ describe('providing it', () => {
 
   test('removes what killed processes left, and gives back the folder that one of them was replacing', async () => {
     await provide()
-    const killed = spawn(process.execPath, ['-e', '0'])
-    await once(killed, 'exit')
-    await rename(folder, `${folder}.old-${killed.pid}`)
-    await mkdir(`${folder}.partial-${killed.pid}`)
+    await rename(folder, join(parent, '.native.pmoe-old'))
+    await mkdir(join(parent, '.native.pmoe-new/node_modules'), { recursive: true })
     expect((await provide()).already).toBe(true)
     expect(await readdir(parent)).toEqual(['native'])
+  })
+
+  test('removes the old one that a killed process had replaced', async () => {
+    await provide()
+    await mkdir(join(parent, '.native.pmoe-old/node_modules'), { recursive: true })
+    expect((await provide()).already).toBe(true)
+    expect(await readdir(parent)).toEqual(['native'])
+  })
+
+  test('a second process is refused while the first provides it, naming it; what is there can be used', async () => {
+    const lock = await lockFile(folder, 'provideNative')
+    await expect(provide()).rejects.toThrow(
+      `provideNative: ${folder} must not be in use, got process ${process.pid}`,
+    )
+    expect(calls).toEqual([])
+    await lock.release()
+    await provide()
+    const again = await lockFile(folder, 'provideNative')
+    expect((await provide()).already).toBe(true)
+    await expect(provide({ force: true })).rejects.toThrow('must not be in use')
+    await again.release()
+  })
+
+  test.each([
+    ['without native.json', ['thesis.txt']],
+    ['beside what pmoe native put there', ['native.json', 'node_modules', 'thesis.txt']],
+    ['that another npm project is', ['node_modules', 'package.json']],
+  ])('a folder with files of others %s is left as it is', async (_, names) => {
+    await mkdir(folder)
+    for (const name of names) await writeFile(join(folder, name), 'precious')
+    const got = names.includes('native.json') ? 'thesis.txt' : names.join(', ')
+    for (const force of [false, true]) {
+      await expect(provide({ force })).rejects.toThrow(
+        `provideNative: ${folder} must be new, empty or what pmoe native put there, got a folder with ${got}`,
+      )
+    }
+    expect((await readdir(folder)).sort()).toEqual(names)
+    expect(calls).toEqual([])
   })
 })
 

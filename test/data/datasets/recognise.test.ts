@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { datasets } from '../../../src/data/datasets/datasets.js'
 import { publishedDatasets } from '../../../src/data/datasets/downloads.js'
-import { dataFormats, recognise } from '../../../src/data/datasets/recognise.js'
+import { recognise } from '../../../src/data/datasets/recognise.js'
 import { cifar10Files } from '../cifar-files.js'
 import { memorySource } from '../memory-source.js'
 
@@ -33,6 +33,15 @@ describe('recognise', () => {
     expect(await found(...idx)).toEqual([])
   })
 
+  it('names first what is read as it is, and made for a folder', async () => {
+    const names = ['train-images-idx3', 'train-labels-idx1', 't10k-images-idx3', 't10k-labels-idx1']
+    const source = memorySource(Object.fromEntries(names.map(name => [`${name}-ubyte`, nothing])))
+    expect((await recognise(source)).map(format => format.datasets)).toEqual([
+      ['mnist-patches', 'digits-patches'],
+      ['fashion-mnist', 'fashion-quadrants', 'fashion-noise'],
+    ])
+  })
+
   it('knows CIFAR and IDX files in deeper folders', async () => {
     const cifar = Object.keys(cifar10Files(1, 'download/cifar-10-binary/cifar-10-batches-bin/'))
     expect(await found(...cifar)).toEqual(['CIFAR-10, binary version'])
@@ -61,10 +70,12 @@ describe('recognise', () => {
 })
 
 it('every dataset of files is read from a format, and every published one is known', () => {
-  const readable = dataFormats.flatMap(({ datasets }) => datasets)
-  const withFiles = datasets.filter(({ source }) => source !== 'generated').map(({ name }) => name)
-  expect([...readable].sort()).toEqual([...withFiles].sort())
-  const names = dataFormats.flatMap(({ published }) => published ?? [])
-  expect(names).toEqual(publishedDatasets.map(({ name }) => name))
-  for (const { trains } of publishedDatasets) expect(withFiles).toContain(trains)
+  for (const { name, source, format } of datasets)
+    expect(format === undefined, name).toBe(source === 'generated')
+  const names = new Set(datasets.flatMap(({ format }) => format?.published ?? []))
+  expect([...names].sort()).toEqual(publishedDatasets.map(({ name }) => name).sort())
+  for (const published of publishedDatasets) {
+    const trained = datasets.find(({ name }) => name === published.trains)
+    expect(trained?.format?.published).toBe(published.name)
+  }
 })

@@ -20,9 +20,11 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true })
 })
 
+const partIn = () => join(dir, 'file.part')
+
 async function serving(answer?: Answer, etag: string | undefined = '"v1"') {
   server = await serveFiles({ file: { bytes, ...(etag !== undefined && { etag }) } }, answer)
-  const part = join(dir, 'file.part')
+  const part = partIn()
   const options = { url: `${server.address}file`, part, atMostBytes: 1e6, waitMs: 1 }
   return { server, part, options }
 }
@@ -58,7 +60,8 @@ describe('download', () => {
 
   it('asks for the rest when the connection breaks, on condition that the file is the same', async () => {
     const { server, part, options } = await serving(
-      (_, response, number) => number === 1 && sendAndBreak(response, bytes, 70_000, { etag: '"v1"' }),
+      (_, response, number) =>
+        number === 1 && sendAndBreak(response, bytes, 70_000, { etag: '"v1"' }, partIn()),
     )
     await download(options)
     expectKept(part, bytes)
@@ -141,7 +144,7 @@ describe('download', () => {
   it('does not ask for the rest of a file that the server does not mark, nor of one it marks weakly', async () => {
     for (const headers of [{}, { etag: 'W/"v1"' }]) {
       const { server, part, options } = await serving(
-        (_, response, number) => number === 1 && sendAndBreak(response, bytes, 70_000, headers),
+        (_, response, number) => number === 1 && sendAndBreak(response, bytes, 70_000, headers, partIn()),
       )
       await download(options)
       expectKept(part, bytes)
@@ -153,7 +156,7 @@ describe('download', () => {
   it('gives up when no connection brings anything, and says what is kept', async () => {
     const { server, options } = await serving((_, response, number) =>
       number === 1
-        ? sendAndBreak(response, bytes, 70_000, { etag: '"v1"' })
+        ? sendAndBreak(response, bytes, 70_000, { etag: '"v1"' }, partIn())
         : Boolean(response.writeHead(503).end()),
     )
     const failed = await download({ ...options, retries: 2 }).catch((error: unknown) => error)

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type PublishedDataset, publishedDatasets } from '../../../src/data/datasets/downloads.js'
 import { DownloadError } from '../../../src/files/fetch/download.js'
 import { type FetchOptions, fetchDataset } from '../../../src/files/fetch/fetch-dataset.js'
+import { lockFolder } from '../../../src/files/lock.js'
 import { idxBytes } from '../../data/memory-source.js'
 import { type Answer, type FileServer, sendAndBreak, serveFiles } from '../file-server.js'
 
@@ -108,7 +109,7 @@ describe('fetchDataset with an archive', () => {
     )
     writeFileSync(join(folder, 'old.txt'), 'old')
     expect((await fetching(served, { force: true })).fetched).toEqual([folder])
-    expect(readdirSync(folder).sort()).toEqual(['readme.txt', 'train.bin'])
+    expect(readdirSync(folder).sort()).toEqual(['old.txt', 'readme.txt', 'train.bin'])
   })
 
   it('refuses another MD5 and keeps nothing', async () => {
@@ -121,7 +122,7 @@ describe('fetchDataset with an archive', () => {
           `(file of ${archive.length} bytes; nothing was put in place)`,
       ),
     )
-    expect(readdirSync(out)).toEqual([])
+    expect(existsSync(out)).toBe(false)
   })
 
   it('refuses an archive whose files are of other lengths, and keeps what was there', async () => {
@@ -136,11 +137,54 @@ describe('fetchDataset with an archive', () => {
     expect(readdirSync(join(out, 'set'))).toEqual(['mine.txt'])
   })
 
+  it("replaces by force only the archive's data, and leaves every other file", async () => {
+    const { dataset, archive } = await archived()
+    const { address } = await serving({ 'set.tar.gz': archive })
+    const folder = join(out, 'set')
+    mkdirSync(join(folder, 'notes'), { recursive: true })
+    writeFileSync(join(folder, 'notes', 'mine.txt'), 'mine')
+    writeFileSync(join(folder, 'readme.txt'), 'my own words')
+    writeFileSync(join(folder, 'train.bin'), 'damaged')
+    await fetching({ ...dataset, sources: [address] }, { force: true })
+    expect(readdirSync(folder).sort()).toEqual(['notes', 'readme.txt', 'train.bin'])
+    expect(readFileSync(join(folder, 'readme.txt'), 'utf8')).toBe('my own words')
+    expect(readFileSync(join(folder, 'notes', 'mine.txt'), 'utf8')).toBe('mine')
+    expect(readFileSync(join(folder, 'train.bin'))).toHaveLength(5000)
+  })
+
+  it.each([
+    ['while it unpacked', '.pmoe-new', []],
+    ['before the new files took their places', '.pmoe-ready', ['train.bin', 'readme.txt']],
+    ['while they took their places', '.pmoe-placing', ['train.bin']],
+  ])('goes on after a kill %s', async (_, stage, names) => {
+    const { dataset, archive } = await archived()
+    const { address } = await serving({ 'set.tar.gz': archive })
+    const folder = join(out, 'set')
+    mkdirSync(join(folder, stage), { recursive: true })
+    for (const name of names) writeFileSync(join(folder, stage, name), new Uint8Array(5000).fill(3))
+    await fetching({ ...dataset, sources: [address] })
+    expect(readdirSync(out)).toEqual(['set'])
+    expect(readdirSync(folder)).toContain('train.bin')
+    expect(readdirSync(folder).filter(name => name.startsWith('.'))).toEqual([])
+  })
+
+  it('refuses a second process that fetches into the same folder, and names the first', async () => {
+    const { dataset, archive } = await archived()
+    const { address } = await serving({ 'set.tar.gz': archive })
+    const lock = await lockFolder(out, 'data fetch')
+    await expect(fetching({ ...dataset, sources: [address] })).rejects.toThrow(
+      `data fetch: ${out} must not be in use, got process ${process.pid}`,
+    )
+    await lock.release()
+    expect(existsSync(out)).toBe(false)
+  })
+
   it('continues after a break with what is there, also in the next call', async () => {
     const { dataset, archive } = await archived()
     let broken = true
     const { address, asked } = await serving({ 'set.tar.gz': archive }, (_, response, number) => {
-      if (number === 1) return sendAndBreak(response, archive, 100, { etag: '"1"' })
+      if (number === 1)
+        return sendAndBreak(response, archive, 100, { etag: '"1"' }, join(out, 'set.tar.gz.part'))
       if (broken) response.writeHead(500).end()
       return broken
     })
@@ -256,7 +300,7 @@ describe('fetchDataset with IDX files', () => {
     await expect(fetching({ ...digits, sources: [address] })).rejects.toThrow(
       new RegExp(`^${join(out, 'i.gz.part')}: .*${reason}`),
     )
-    expect(readdirSync(out)).toEqual([])
+    expect(existsSync(out)).toBe(false)
   })
 
   it('refuses labels that are fewer or out of range', async () => {
@@ -294,7 +338,10 @@ describe('fetchDataset with IDX files', () => {
       'a folder with l.gz, got neither',
     )
     writeFileSync(join(dir, 'mine', 'l.gz'), labels)
-    expect((await fetching(digits, { from: join(dir, 'mine') })).fetched).toEqual([join(out, 'l.gz')])
+    // Nothing is begun, not even the folder, while one is missing.
+    expect(existsSync(out)).toBe(false)
+    const places = [join(out, 'i.gz'), join(out, 'l.gz')]
+    expect((await fetching(digits, { from: join(dir, 'mine') })).fetched).toEqual(places)
     expect(readFileSync(join(out, 'l.gz')).equals(labels)).toBe(true)
     expect(readdirSync(join(dir, 'mine')).sort()).toEqual(['i.gz', 'l.gz'])
   })
@@ -303,7 +350,7 @@ describe('fetchDataset with IDX files', () => {
 it('every published dataset has addresses of folders, and files with a check', () => {
   expect(publishedDatasets.map(({ name }) => name)).toEqual(['cifar10', 'cifar100', 'mnist', 'fashion-mnist'])
   for (const { sources, files } of publishedDatasets) {
-    for (const source of sources) expect(new URL('..', source).href).toBe(source)
+    for (const source of sources) expect(new URL('.', source).href).toBe(source)
     for (const { md5, content } of files) {
       expect(content.kind === 'tar' ? md5 : undefined).toEqual(
         content.kind === 'tar' ? expect.stringMatching(/^[0-9a-f]{32}$/) : undefined,

@@ -49,6 +49,14 @@ export async function findCeleba(source: DataSource): Promise<CelebaLayout> {
   )
 }
 
+/** Whether a source holds CelebA; looks at names alone. */
+export async function hasCeleba(source: DataSource): Promise<boolean> {
+  return findCeleba(source).then(
+    () => true,
+    () => false,
+  )
+}
+
 function places(folders: readonly string[], stem: string): string[] {
   return ['.txt', '.csv'].flatMap(extension => folders.map(folder => folder + stem + extension))
 }

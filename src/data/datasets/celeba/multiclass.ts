@@ -1,4 +1,4 @@
-import { type FaceTask, faceDataset } from './task.js'
+import { type FaceTask, faceDataset, faceRecipe } from './task.js'
 
 const classNames = [
   'Not_Smiling without Eyeglasses',
@@ -13,6 +13,7 @@ export const multiclassTask: FaceTask<'Smiling' | 'Eyeglasses'> = {
   title: 'CelebA: smiling and eyeglasses',
   description: 'Four classes: smiling or not, with or without eyeglasses; 64x64 RGB.',
   defaultSamples: 16_000,
+  recipe: faceRecipe({ samples: 4000, oneLogit: false }),
   classNames,
   cells: classNames.map((name, label) => {
     return { name, label, has: { Smiling: label < 2 ? -1 : 1, Eyeglasses: label % 2 === 0 ? -1 : 1 } }

@@ -1,4 +1,4 @@
-import { type FaceTask, faceDataset } from './task.js'
+import { type FaceTask, faceDataset, faceRecipe } from './task.js'
 
 /** Smiling or not, as many of each. */
 export const smilingTask: FaceTask<'Smiling'> = {
@@ -6,6 +6,7 @@ export const smilingTask: FaceTask<'Smiling'> = {
   title: 'CelebA: smiling',
   description: 'Faces that smile or do not, 64x64 RGB, from a folder or an archive of CelebA.',
   defaultSamples: 10_000,
+  recipe: faceRecipe({ samples: 4000, oneLogit: true }),
   classNames: ['Not_Smiling', 'Smiling'],
   cells: [
     { name: 'Not_Smiling', label: 0, has: { Smiling: -1 } },

@@ -1,4 +1,4 @@
-import { type FaceTask, faceDataset } from './task.js'
+import { type FaceTask, faceDataset, faceRecipe } from './task.js'
 
 /** Of every hundred training images of a class, how many have the other hair. */
 const otherHair = 5
@@ -15,6 +15,7 @@ export const spuriousTask: FaceTask<'Smiling' | 'Black_Hair' | 'Blond_Hair'> = {
   title: 'CelebA: smiling, hair misleading',
   description: 'Smiling or not, 64x64 RGB; hair colour agrees in 95 % of training, in half of the test.',
   defaultSamples: 10_000,
+  recipe: faceRecipe({ samples: 5000, oneLogit: true }),
   classNames: ['Not_Smiling', 'Smiling'],
   cells: [
     { name: 'Not_Smiling with Blond_Hair', label: 0, has: { Smiling: -1, Blond_Hair: 1, Black_Hair: -1 } },

@@ -2,10 +2,19 @@ import { loadCatalog } from '../../catalog-images.js'
 import type { DataSource } from '../../data-source.js'
 import type { CatalogHalf, ImageCatalog } from '../../image-catalog.js'
 import { photoDecoding } from '../../photo-decoding.js'
-import { checkSamples, type DatasetEntry, type DatasetOptions, testSeed } from '../dataset.js'
+import {
+  checkSamples,
+  type DatasetEntry,
+  type DatasetOptions,
+  type FolderFormat,
+  testSeed,
+} from '../dataset.js'
+import { type DatasetRecipe, faceExperts, sgd } from '../dataset-recipe.js'
 import { openTfdsFaces } from '../tfds-faces.js'
+import { hasTfds } from '../tfds-records.js'
 import { celebaParts, type FaceImages, openCeleba } from './celeba.js'
 import { type Cell, type Selected, selectCells } from './cells.js'
+import { hasCeleba } from './layout.js'
 
 /** What a cell of a task holds: a class, or a class with an attribute that is not to be recognised. */
 export interface TaskCell<Attribute extends string> {
@@ -23,12 +32,40 @@ export interface FaceTask<Attribute extends string> {
   readonly title: string
   readonly description: string
   readonly defaultSamples: number
+  readonly recipe: DatasetRecipe
   readonly classNames: readonly string[]
   readonly cells: readonly TaskCell<Attribute>[]
   /** Whether accuracy is reported for each cell besides the classes. */
   readonly cellsAreGroups: boolean
   /** The cell of the training image at a place of the order. */
   trainTurn(place: number): number
+}
+
+/** CelebA's tables and images, or what TensorFlow Datasets makes of them. */
+const celebaFaces: FolderFormat = {
+  title: 'CelebA',
+  isIn: async source => (await hasCeleba(source)) || (await hasTfds(source, 'celeb_a')),
+}
+
+/** The recipe of a task on faces of 64x64 pixels, with so many training images. */
+export function faceRecipe({
+  samples,
+  oneLogit,
+}: {
+  readonly samples: number
+  readonly oneLogit: boolean
+}): DatasetRecipe {
+  return {
+    suggested: 'wide',
+    wide: { widenFactor: 2, mixture: faceExperts, training: sgd(samples, 30, 64, 0.1) },
+    twoLayer: {
+      patchSize: 16,
+      patches: 16,
+      patchesPerExpert: 6,
+      oneLogit,
+      training: sgd(samples, 25, 20, 0.05),
+    },
+  }
 }
 
 /**
@@ -50,6 +87,8 @@ export function faceDataset<Attribute extends string>(task: FaceTask<Attribute>)
     homepage: 'https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html',
     defaultSamples: task.defaultSamples,
     settings: ['imageSize', 'crop'],
+    format: celebaFaces,
+    recipe: task.recipe,
     catalog,
     async load(source, options) {
       return loadCatalog(task.name, await catalog(source, options), options)

@@ -1,5 +1,5 @@
 import type { DataSource } from '../../data-source.js'
-import { halfOf, listed } from './folder-halves.js'
+import { findLayout, halfOf, listed } from './folder-halves.js'
 import { folderContent, joined, listFolders } from './image-listing.js'
 
 /** The classes of a half, in the order of their names' UTF-16 code units. */
@@ -12,6 +12,24 @@ export interface FolderClasses {
   readonly folders: readonly string[]
   /** What people should know of them, a sentence each. */
   readonly notes: readonly string[]
+}
+
+/**
+ * Whether a source holds folders of images, at least two. Looks into the folders of the classes, not into the folders
+ * in these: a home directory would take for ever.
+ */
+export async function hasImageFolders(source: DataSource): Promise<boolean> {
+  // Halves that cannot be told apart, or not be read, are reported by the dataset when it is opened.
+  const layout = await findLayout(source).catch(() => undefined)
+  const half = layout?.halves.train ?? ''
+  const classes = await listFolders(source, half).catch((): string[] => [])
+  let withImages = 0
+  for (const name of classes) {
+    const content = await folderContent(source, joined(half, name)).catch(() => undefined)
+    if (!content || content.images.length > 0) withImages++
+    if (withImages === 2) return true
+  }
+  return layout === undefined && classes.some(name => halfOf(name) !== undefined)
 }
 
 /**

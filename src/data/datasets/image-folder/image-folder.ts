@@ -4,11 +4,15 @@ import type { CatalogHalf } from '../../image-catalog.js'
 import { nestedOrder } from '../../nested-order.js'
 import { photoDecoding } from '../../photo-decoding.js'
 import { checkSamples, type DatasetEntry, testSeed } from '../dataset.js'
-import { findClasses, sameClasses } from './folder-classes.js'
+import { positionExperts, sgd, type TrainingRecipe } from '../dataset-recipe.js'
+import { findClasses, hasImageFolders, sameClasses } from './folder-classes.js'
 import { counted, findLayout } from './folder-halves.js'
 import { joined, listImages } from './image-listing.js'
 import { countedEndings, LeftOut } from './left-out.js'
 import { keepForTest } from './test-share.js'
+
+/** As many images as there are, whose difficulty nobody knows, so that momentum helps. */
+const training: TrainingRecipe = { ...sgd(1_000_000, 30, 32, 0.02), optimizer: 'momentum', momentum: 0.9 }
 
 /**
  * A person's own labelled images: one folder a class, or such folders in `train/` and in `test/` or `val/`, or in all
@@ -27,6 +31,12 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog'>>
   licence: 'yours',
   homepage: 'README.md, "Your own data"',
   settings: ['imageSize', 'crop', 'whiteLevel'],
+  format: { title: 'folders of images, one a class', isIn: hasImageFolders },
+  recipe: {
+    suggested: 'wide',
+    wide: { widenFactor: 2, mixture: { ...positionExperts, patchesPerExpert: 64 }, training },
+    twoLayer: { patchSize: 8, patches: 64, patchesPerExpert: 16, training: { ...training, batchSize: 20 } },
+  },
   async catalog(source, options) {
     checkSamples(imageFolder.name, options)
     const decoding = photoDecoding(imageFolder.name, options)

@@ -1,0 +1,54 @@
+import type * as tfl from '@tensorflow/tfjs-layers'
+import type { BackendChoice } from '../../../src/backend/choose.js'
+import type { FeedingOptions } from '../../../src/export/feeding.js'
+import type { ModelFacts } from '../../../src/export/metadata.js'
+import type { ExportFolder } from '../../../src/files/export-output.js'
+import type { Runtime } from './model-runtime.js'
+
+/** How a model is exported. */
+export interface ExportSettings extends FeedingOptions {
+  readonly facts: ModelFacts
+}
+
+/** What was written. */
+export interface Written {
+  /** Bytes of all files. */
+  readonly bytes: number
+  /** How many operations, layers or tensors of each kind there are. */
+  readonly parts: Readonly<Record<string, number>>
+}
+
+/** An export that is to be run. */
+export interface ExportedModel {
+  /** The exported file or folder. */
+  readonly path: string
+  /** The model that was exported. */
+  readonly model: tfl.LayersModel
+  readonly backend: BackendChoice
+}
+
+/**
+ * A format that models are exported to: how it is written, run and read. What writes and runs it is imported when it is
+ * called, so that the help of the command line does not wait for it.
+ */
+export interface ExportFormatEntry {
+  /** Name in reports: `ONNX, opset 17`. */
+  readonly title: string
+  /** What its parts are called. */
+  readonly unit: 'operations' | 'layers' | 'tensors'
+  /** Whether the axes and the number type of its inputs can be chosen. */
+  readonly takesFeeding: boolean
+  /** How people read it, in one line: `onnxruntime.InferenceSession(path) in Python`. */
+  readonly reading: string
+  /** How a folder of this format is known; left out where it is one file. */
+  folder?(): Promise<ExportFolder>
+  /** Writes the model to a path where nothing is, or into an empty folder. */
+  write(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written>
+  /**
+   * Loads an export into what runs its format.
+   *
+   * @returns a sentence where that cannot be had
+   * @throws Error when the export does not load
+   */
+  load(exported: ExportedModel): Promise<Runtime | string>
+}

@@ -1,0 +1,43 @@
+import { writeFile } from 'node:fs/promises'
+import type { InferenceSession } from 'onnxruntime-node'
+import type { ExportFormatEntry } from './export-format.js'
+import type { Numbers, Runtime } from './model-runtime.js'
+
+/** ONNX, run by ONNX Runtime. */
+export const onnx: ExportFormatEntry = {
+  title: 'ONNX, opset 17',
+  unit: 'operations',
+  takesFeeding: true,
+  reading: 'onnxruntime.InferenceSession(path) in Python',
+  async write(model, path, { facts, ...feeding }) {
+    const { exportOnnx } = await import('../../../src/export/onnx/onnx.js')
+    const { bytes, operations } = await exportOnnx(model, { ...feeding, ...facts })
+    await writeFile(path, bytes)
+    return { bytes: bytes.length, parts: operations }
+  },
+  load: ({ path }) => onnxRuntime(path),
+}
+
+async function onnxRuntime(path: string): Promise<Runtime | string> {
+  const ort = await import('onnxruntime-node')
+    .then(({ InferenceSession, Tensor }) => ({ InferenceSession, Tensor }))
+    .catch((error: NodeJS.ErrnoException) => error)
+  if (ort instanceof Error) {
+    if (ort.code === 'ERR_MODULE_NOT_FOUND')
+      return 'ONNX Runtime is not installed (npm install onnxruntime-node)'
+    return `ONNX Runtime does not load: ${ort.message.split('\n')[0]}`
+  }
+  const session: InferenceSession = await ort.InferenceSession.create(path, { logSeverityLevel: 3 })
+  return {
+    name: 'ONNX Runtime',
+    run: async inputs => {
+      const feeds = session.inputNames.map((name, i) => {
+        const { data, shape } = inputs[i] as Numbers
+        return [name, new ort.Tensor(data instanceof Uint8Array ? 'uint8' : 'float32', data, [...shape])]
+      })
+      const outputs = await session.run(Object.fromEntries(feeds))
+      return session.outputNames.map(name => outputs[name]?.data as Float32Array)
+    },
+    dispose: () => session.release(),
+  }
+}

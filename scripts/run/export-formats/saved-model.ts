@@ -1,0 +1,72 @@
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
+import type { ExportFolder } from '../../../src/files/export-output.js'
+import type { ExportedModel, ExportFormatEntry, ExportSettings, Written } from './export-format.js'
+import type { Runtime } from './model-runtime.js'
+
+/** TensorFlow's SavedModel, run by native TensorFlow. */
+export const savedModel: ExportFormatEntry = {
+  title: 'TensorFlow SavedModel',
+  unit: 'operations',
+  takesFeeding: true,
+  reading: 'tf.saved_model.load(path) in Python',
+  folder: async () => savedModelFolder,
+  write,
+  load,
+}
+
+/** Where the metadata are: a folder that TensorFlow leaves to others. */
+const description = join('assets.extra', 'patch-moe.json')
+const marker = 'saved_model.pb'
+
+/** Known by the description that is written beside it. */
+const savedModelFolder: ExportFolder = {
+  marker,
+  async list(directory) {
+    const described = await stat(join(directory, description)).catch(() => undefined)
+    return described?.isFile() ? [description, marker] : undefined
+  },
+}
+
+async function write(
+  model: tfl.LayersModel,
+  path: string,
+  { facts, ...feeding }: ExportSettings,
+): Promise<Written> {
+  const [{ exportSavedModel }, { writeFileAtomic }, { makeFolder }] = await Promise.all([
+    import('../../../src/export/saved-model/saved-model.js'),
+    import('../../../src/files/atomic.js'),
+    import('../../../src/files/folders.js'),
+  ])
+  const { bytes, operations, metadata } = await exportSavedModel(model, { ...feeding, ...facts })
+  const described = `${JSON.stringify(metadata, null, 2)}\n`
+  await makeFolder(dirname(join(path, description)))
+  await writeFileAtomic(join(path, description), described)
+  await writeFileAtomic(join(path, marker), bytes)
+  return { bytes: bytes.length + described.length, parts: operations }
+}
+
+async function load({ path, model, backend }: ExportedModel): Promise<Runtime | string> {
+  const { tensorflow, name } = backend
+  if (!tensorflow) {
+    return `native TensorFlow must be the backend, got ${name} (npx pmoe native provides it)`
+  }
+  const [{ loadSavedModel }, { numbersOf, tensorOf }] = await Promise.all([
+    import('../../../src/backend/tensorflow/saved-model.js'),
+    import('./model-runtime.js'),
+  ])
+  const loaded = await loadSavedModel(tensorflow, path)
+  return {
+    name: `TensorFlow ${tensorflow.version}`,
+    run: inputs => {
+      // The binding hands int32 tensors over as what the signature asks for.
+      const feeds = model.inputNames.map((name, i) => [name, tensorOf(inputs[i]!)] as const)
+      const outputs = loaded.predict(Object.fromEntries(feeds))
+      for (const [, tensor] of feeds) tensor.dispose()
+      return numbersOf(model.outputNames.map(name => outputs[name] as tf.Tensor))
+    },
+    dispose: async () => loaded.dispose(),
+  }
+}

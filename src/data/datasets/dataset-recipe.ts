@@ -1,0 +1,90 @@
+/**
+ * What suits a dataset, as plain data: which networks, how large, and how they are trained. `models/recipes` turns it
+ * into the options of a network.
+ */
+
+/** The networks and the training that suit a dataset, sized for two cores. */
+export interface DatasetRecipe {
+  /** The network whose mixture commands suggest for it. */
+  readonly suggested: 'wide' | 'twoLayer'
+  /** Wide residual networks on it. */
+  readonly wide: WideNetworkRecipe
+  /** Two-layer patch models on it. */
+  readonly twoLayer: TwoLayerNetworkRecipe
+}
+
+/** A wide residual network for a dataset, and its mixture. */
+export interface WideNetworkRecipe {
+  readonly widenFactor: number
+  readonly mixture: WideMixtureRecipe
+  readonly training: TrainingRecipe
+}
+
+/** The mixture in the last stage of a wide residual network. */
+export interface WideMixtureRecipe {
+  /** K */
+  readonly numExperts: number
+  /** L */
+  readonly patchesPerExpert: number
+  /** Side of a patch of the last map, in its positions. */
+  readonly patchSize: number
+  /** Side of the experts' kernels. */
+  readonly kernelSize: number
+}
+
+/** A two-layer patch model for a dataset: its mixture has eight experts. */
+export interface TwoLayerNetworkRecipe {
+  /** Side of a patch of the image, in pixels. */
+  readonly patchSize: number
+  /** N: the patches of an image, all of which the CNN keeps. */
+  readonly patches: number
+  /** L: what each expert of the mixture keeps. */
+  readonly patchesPerExpert: number
+  /** Whether its two classes share one logit; false unless given. */
+  readonly oneLogit?: boolean
+  readonly training: TrainingRecipe
+}
+
+/** How a model is trained. */
+export interface TrainingRecipe {
+  /** Training images. */
+  readonly samples: number
+  readonly epochs: number
+  /** Images a step. */
+  readonly batchSize: number
+  readonly optimizer: 'sgd' | 'momentum' | 'adam'
+  readonly learningRate: number
+  /** Share of the previous update that optimizer 'momentum' keeps, in [0, 1). */
+  readonly momentum?: number
+  /**
+   * Whether BatchNorm's population statistics are estimated anew before an evaluation, or its moving
+   * averages used.
+   */
+  readonly bnStatistics: 'recomputed' | 'moving'
+}
+
+/** Plain SGD, BatchNorm's statistics estimated anew. */
+export function sgd(
+  samples: number,
+  epochs: number,
+  batchSize: number,
+  learningRate: number,
+): TrainingRecipe {
+  return { samples, epochs, batchSize, optimizer: 'sgd', learningRate, bnStatistics: 'recomputed' }
+}
+
+/** Four experts, each keeping 16 of the 64 positions of the last 8x8 map of a 32x32 image. */
+export const positionExperts: WideMixtureRecipe = {
+  numExperts: 4,
+  patchesPerExpert: 16,
+  patchSize: 1,
+  kernelSize: 1,
+}
+
+/** As many experts and patches as in the paper's figures 10 to 12: 2 of the 16 patches of a 64x64 image's last map. */
+export const faceExperts: WideMixtureRecipe = {
+  numExperts: 8,
+  patchesPerExpert: 2,
+  patchSize: 4,
+  kernelSize: 3,
+}

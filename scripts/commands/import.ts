@@ -1,7 +1,6 @@
 import { Command, Option } from 'commander'
-import { settings } from '../../src/run/settings.js'
-import { optionGroups } from '../run/train-settings.js'
-import { imageSize, pixelSize, positiveInteger } from '../terminal/option-values.js'
+import { optionGroups, settingOption } from '../run/train-settings.js'
+import { positiveInteger } from '../terminal/option-values.js'
 import type { ImportRequest } from './import-action.js'
 import { backendOption } from './train.js'
 
@@ -45,26 +44,20 @@ Examples:
 
 function networkOptions(): Option[] {
   return [
-    new Option('--image-size <pixels>', 'of the network to be built: 32, or 64x48').argParser(imageSize),
+    settingOption('imageSize', { help: 'of the network to be built: 32, or 64x48' }),
     new Option('--channels <count>', 'of its images (default: 3)').argParser(positiveInteger),
     new Option('--classes <count>', 'its outputs; 1 is one logit').argParser(positiveInteger),
-    new Option('--depth <layers>', '6n+4 (default: 10)').argParser(positiveInteger),
-    new Option(
-      '--widen <factor>',
-      'its groups have 16, 32 and 64 times this many channels (default: 10)',
-    ).argParser(positiveInteger),
-    new Option(
-      '--variant <name>',
-      'how its last block is a mixture (default: authors, the published network)',
-    ).choices(settings.variant.value.choices),
-    new Option('--experts <count>', 'number of experts of wrn-pmoe').argParser(positiveInteger),
-    new Option('--patches-per-expert <count>', 'patches that each expert keeps').argParser(positiveInteger),
-    new Option('--patch-size <pixels>', 'side of a patch of the last map: 4, or 4x2').argParser(pixelSize),
-    new Option(
-      '--kernel-size <pixels>',
-      "side of an expert's kernel (default: 1 for 1x1 patches, else 3)",
-    ).argParser(positiveInteger),
-    new Option('--gate <name>', 'how gates follow from scores').choices(settings.gate.value.choices),
-    new Option('--gate-scale <name>', 'how gates are scaled').choices(settings.gateScale.value.choices),
+    settingOption('depth', { help: '6n+4', byDefault: '10' }),
+    settingOption('widenFactor', { byDefault: '10' }),
+    settingOption('variant', {
+      help: 'how its last block is a mixture',
+      byDefault: 'authors, the published network',
+    }),
+    settingOption('numExperts', { help: 'number of experts of wrn-pmoe' }),
+    settingOption('patchesPerExpert'),
+    settingOption('patchSize', { help: 'side of a patch of the last map: 4, or 4x2' }),
+    settingOption('kernelSize', { byDefault: '1 for 1x1 patches, else 3' }),
+    settingOption('gate'),
+    settingOption('gateScale'),
   ]
 }

@@ -5,14 +5,7 @@ import { usePrecision } from '../../src/backend/precision.js'
 import { type Lock, refuseLocked } from '../../src/files/lock.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { type ModelName, modelNames } from '../../src/models/recipes.js'
-import {
-  type ConfigDifference,
-  configDifferences,
-  lengthSetting,
-  placeSettings,
-  type RunConfig,
-  runConfig,
-} from '../../src/run/run-config.js'
+import { configDifferences, mayChange, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
 import { type InitialNetwork, imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
 import { buildNetwork } from '../run/network.js'
@@ -164,35 +157,31 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
  * change anything else.
  */
 async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunFolder> {
-  const differences = changedSettings(run.config, request)
-  const isFree = ({ key, was, asked }: ConfigDifference) =>
-    placeSettings.includes(key) || (key === lengthSetting && Number(asked) > Number(was))
-  const refused = differences.filter(difference => !isFree(difference))
+  const config = askedConfig(run.config, request)
+  const differences = [...changedChoices(run.config, request), ...configDifferences(run.config, config)]
+  const refused = differences.filter(difference => !mayChange(difference))
   if (refused.length > 0) {
     const list = refused.map(({ key, was, asked }) => `${key} is ${text(was)}, asked for ${text(asked)}`)
     throw new UsageError(
       `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
     )
   }
-  if (differences.length === 0) return run
-  const asked = new Map(differences.map(difference => [difference.key, difference.asked]))
-  const epochs = asked.get(lengthSetting) ?? run.config.training.epochs
-  const places = placeSettings.flatMap(key =>
-    asked.has(key) ? [[key.slice('dataset.'.length), asked.get(key)]] : [],
-  )
-  return continueRun(run, epochs as number, Object.fromEntries(places))
+  return differences.length === 0 ? run : continueRun(run, config)
 }
 
-function changedSettings(config: RunConfig, request: TrainRequest): ConfigDifference[] {
-  const changed: ConfigDifference[] = []
-  const { dataset, model, data, backend } = request
-  if (model !== undefined && model !== config.model.name) {
-    changed.push({ key: 'model.name', was: config.model.name, asked: model })
-  }
-  const from = config.model.options.kind === 'init' ? config.model.options.from : undefined
-  if (request.init !== undefined && resolve(request.init) !== from) {
-    changed.push({ key: 'model.options.from', was: from, asked: resolve(request.init) })
-  }
+/** What a run is asked to be trained from, where that is not what it was. */
+function changedChoices({ model: { name, options } }: RunConfig, { model, init }: TrainRequest) {
+  const from = options.kind === 'init' ? options.from : undefined
+  const choices = [
+    { key: 'model.name', was: name, asked: model ?? name },
+    { key: 'model.options.from', was: from, asked: init === undefined ? from : resolve(init) },
+  ]
+  return choices.filter(({ was, asked }) => was !== asked)
+}
+
+/** The configuration of a run with what the flags ask for in its place. */
+function askedConfig(config: RunConfig, request: TrainRequest): RunConfig {
+  const { dataset, data, backend } = request
   const named = {
     ...config,
     dataset: {
@@ -202,8 +191,7 @@ function changedSettings(config: RunConfig, request: TrainRequest): ConfigDiffer
     },
     ...(backend !== undefined && backend !== 'auto' && { backend }),
   }
-  const asked = runConfig(withFlags(named, config.model.name, request), 'train')
-  return [...changed, ...configDifferences(config, asked)]
+  return runConfig(withFlags(named, config.model.name, request), 'train')
 }
 
 function text(value: unknown): string {

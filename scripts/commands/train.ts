@@ -1,6 +1,5 @@
-import { Command, Option } from 'commander'
-import { settings } from '../../src/run/settings.js'
-import { optionGroups, trainSettings } from '../run/train-settings.js'
+import { Command, type Option } from 'commander'
+import { optionGroups, settingOption, trainSettings } from '../run/train-settings.js'
 import type { TrainRequest } from './train-action.js'
 
 /** The command `pmoe train`. */
@@ -37,6 +36,5 @@ Examples:
 
 /** The flag `--backend`, which several commands have. */
 export function backendOption(): Option {
-  const { flag, help, byDefault, value } = settings.backend
-  return new Option(flag, `${help} (default: ${byDefault})`).choices(value.choices)
+  return settingOption('backend')
 }

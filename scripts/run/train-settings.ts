@@ -47,10 +47,29 @@ export function settingOptions(table: Settings, heading: string): readonly Setti
   })
 }
 
+type SettingName = keyof typeof settings
+
+/** The settings that have a flag with one value. */
+type FlaggedName = {
+  [Name in SettingName]: (typeof settings)[Name] extends { readonly flag: string } ? Name : never
+}[SettingName]
+
 /** The name of a setting's flag, `--lr`, for messages. */
-export function flagOf(name: keyof typeof settings): string {
-  const { flag = name }: Setting = settings[name]
-  return flagName(flag)
+export function flagOf(name: FlaggedName): string {
+  return flagName(settings[name].flag)
+}
+
+/**
+ * The flag of one setting, for commands that have some of them.
+ *
+ * @param told what it is in the help of that command, where that differs
+ */
+export function settingOption(
+  name: FlaggedName,
+  told: Partial<Pick<Setting, 'help' | 'byDefault'>> = {},
+): Option {
+  const setting = settings[name]
+  return optionOf(setting.flag, { ...setting, ...told })
 }
 
 function headingOf({ heading }: SettingGroup): string {

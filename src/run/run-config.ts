@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { runModels, sectionShape } from './setting.js'
+import { runModels, type Setting, sectionShape, settingPaths } from './setting.js'
 import { settings } from './settings.js'
 
 const shapes = {
@@ -180,24 +180,27 @@ export function configDifferences(was: RunConfig, asked: RunConfig): ConfigDiffe
   })
 }
 
-/**
- * Settings that change nothing of what was computed before: how long a run trains, where its files lie, and how many of
- * them may be unreadable.
- */
-export const lengthSetting = 'training.epochs'
-export const placeSettings: readonly string[] = [
-  'dataset.data',
-  'dataset.backgrounds',
-  'dataset.maxUnreadable',
-]
+/** Paths of settings that change nothing of what was computed before, and what a run that goes on may do to them. */
+const changeable: ReadonlyMap<string, Setting['whenResumed']> = new Map([
+  ['dataset.data', 'may differ'],
+  ...Object.entries<Setting>(settings).flatMap(([name, setting]) => {
+    const { whenResumed } = setting
+    return whenResumed ? settingPaths(name, setting).map(path => [path.join('.'), whenResumed] as const) : []
+  }),
+])
+
+/** Whether a run that goes on may have this other setting: its files lie elsewhere, or it trains for longer. */
+export function mayChange({ key, was, asked }: ConfigDifference): boolean {
+  const allowed = changeable.get(key)
+  return allowed === 'may grow' ? Number(asked) > Number(was) : allowed === 'may differ'
+}
 
 /**
  * The configuration that a checkpoint belongs to, as text: equal for runs that would compute the same, however many
  * epochs they last and wherever their files lie.
  */
 export function configKey(config: RunConfig): string {
-  const free = [lengthSetting, ...placeSettings]
-  return JSON.stringify(Object.fromEntries(settingValues(config).filter(([key]) => !free.includes(key))))
+  return JSON.stringify(Object.fromEntries(settingValues(config).filter(([key]) => !changeable.has(key))))
 }
 
 /** Every setting with its path, `[training.epochs, 30]`; arrays are values. */

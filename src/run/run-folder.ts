@@ -192,15 +192,9 @@ function isFileSystemError(error: unknown): boolean {
   return !(error instanceof LockedError) && error instanceof Error && 'syscall' in error
 }
 
-/** The same run, to last for so many epochs and to read its files from this folder. */
-export async function continueRun(
-  { directory, config }: RunFolder,
-  epochs: number,
-  places: Partial<Pick<RunConfig['dataset'], 'data' | 'backgrounds'>>,
-): Promise<RunFolder> {
-  const { dataset, training } = config
-  const changed = { ...config, dataset: { ...dataset, ...places }, training: { ...training, epochs } }
-  return withConfig(directory, changed)
+/** The same run with another configuration: to last for more epochs, or to read its files from elsewhere. */
+export function continueRun({ directory }: RunFolder, config: RunConfig): Promise<RunFolder> {
+  return withConfig(directory, config)
 }
 
 async function withConfig(directory: string, config: RunConfig): Promise<RunFolder> {

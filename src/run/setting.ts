@@ -65,6 +65,8 @@ export interface Setting {
   /** What it is unless given, in words; otherwise the recipe of the dataset and the model says it. */
   readonly byDefault?: string
   readonly value: SettingValue
+  /** What a run that goes on may do to it, where it changes nothing of what was computed before. */
+  readonly whenResumed?: 'may differ' | 'may grow'
   /** Where it stands in the configuration under its name; nowhere for what chooses the recipe. */
   readonly in: Partial<Readonly<Record<SectionName, Placement>>>
 }

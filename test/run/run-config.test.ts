@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import {
   configDifferences,
   configKey,
+  mayChange,
   parseRunConfig,
   type RunConfig,
   runConfig,
@@ -130,4 +131,15 @@ test('a configuration of a version that has other settings is refused with that 
   expect(message).toMatch(/ \(written by patch-moe 7\.1\.0\)$/)
   const nameless = { ...config, versions: {} }
   expect(errorOf(() => parseRunConfig(JSON.stringify(nameless), 'c')).message).not.toContain('written by')
+})
+
+test('a run that goes on may last longer and read its files elsewhere, nothing else', () => {
+  const epochs = { key: 'training.epochs', was: 3 }
+  expect([2, 3, 4].map(asked => mayChange({ ...epochs, asked }))).toEqual([false, false, true])
+  for (const key of ['dataset.data', 'dataset.backgrounds', 'dataset.maxUnreadable']) {
+    expect(mayChange({ key, was: '/a', asked: '/b' })).toBe(true)
+  }
+  for (const key of ['training.learningRate', 'dataset.samples', 'seed', 'model.name', 'epochs']) {
+    expect(mayChange({ key, was: 1, asked: 2 })).toBe(false)
+  }
 })

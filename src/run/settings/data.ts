@@ -74,6 +74,7 @@ export const imageSettings = {
     flag: '--max-unreadable <images>',
     help: 'images that may be unreadable and are left out: 3, or 2%',
     byDefault: '1%, at least 1',
+    whenResumed: 'may differ',
     value: imagesOrShare,
     in: inDataset,
   },
@@ -98,6 +99,7 @@ export const imageSettings = {
   backgrounds: {
     flag: '--backgrounds <folder>',
     help: 'images that lie behind the others',
+    whenResumed: 'may differ',
     value: folder,
     in: inDataset,
   },
@@ -138,11 +140,10 @@ function theory() {
     radius: number,
     lStar: positive,
   } as const satisfies Readonly<Record<keyof TheoryOptions, z.ZodType>>
+  const others = Object.keys(geometry).filter(name => name !== 'deltaD' && name !== 'lStar')
   return {
     flag: '--theory <settings>',
-    help:
-      'geometry of drawn patterns: deltaD=0.5,lStar=6 ' +
-      '(also numClasses, patchSide, patternSets, deltaR, radius)',
+    help: `geometry of drawn patterns: deltaD=0.5,lStar=6 (also ${others.join(', ')})`,
     value: numbersByName(geometry),
     in: inDataset,
   } as const satisfies Setting

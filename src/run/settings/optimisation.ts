@@ -15,6 +15,7 @@ export const optimisationSettings = {
   epochs: {
     flag: '--epochs <count>',
     help: 'passes over the training images',
+    whenResumed: 'may grow',
     value: positiveInteger,
     in: { training: required },
   },

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 
 const schema = z.object({
   /** What computed: 'TensorFlow 2.21.0 (tensorflow)', 'PyTorch 2.13.0'. */

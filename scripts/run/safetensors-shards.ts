@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { readSafetensors, type StoredTensor } from '../../src/data/formats/safetensors.js'
 
 const shardIndex = z.looseObject({ weight_map: z.record(z.string(), z.string()) })

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { modelNames } from '../../src/models/recipes.js'
 import { modelsOf } from '../../src/run/setting.js'
 import { settings } from '../../src/run/settings.js'

@@ -3,7 +3,7 @@ import { open, readdir, readFile, rm, rmdir, stat, utimes } from 'node:fs/promis
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { z } from 'zod'
+import * as z from 'zod'
 import { lookForAbandoned } from './atomic.js'
 import { isMissing, makeFolder } from './folders.js'
 import { isRunning, type ProcessIdentity, thisProcess } from './process-identity.js'

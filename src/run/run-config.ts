@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { runModels, type Setting, sectionShape, settingPaths } from './setting.js'
 import { settings } from './settings.js'
 

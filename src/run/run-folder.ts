@@ -1,7 +1,7 @@
 import { appendFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { z } from 'zod'
+import * as z from 'zod'
 import { writeFileAtomic } from '../files/atomic.js'
 import { isMissing, makeFolder } from '../files/folders.js'
 import { type Lock, LockedError, lockFolder } from '../files/lock.js'

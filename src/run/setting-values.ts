@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** One kind of value that settings have: what it may be in a configuration, and how it is written after a flag. */
 export interface SettingValue<Schema extends z.ZodType = z.ZodType> {

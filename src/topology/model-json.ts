@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { isPlainObject, isPrototypeName, shown } from './json-value.js'
 
 /** An entry of a list of weights, as far as it tells the bytes of the weight. */

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import type { HalfName } from '../datasets/dataset.js'
 
 /** Name of the file that tells what a folder of prepared images holds. */

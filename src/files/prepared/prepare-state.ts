@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { shardFile } from '../../data/formats/tfrecord-shards.js'
 import { manifestFile, parseManifest, preparedHalves } from '../../data/prepared/manifest.js'
 import { writeFileAtomic } from '../atomic.js'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { BALANCED_BY } from '../../data/balanced.js'
 import { datasets } from '../../data/datasets/datasets.js'
 import type { TheoryOptions } from '../../data/datasets/theory-patterns.js'

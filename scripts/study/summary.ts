@@ -108,9 +108,9 @@ function pointsOf(observations: readonly Observation[]): PointSummary[] {
 
 function curveOf(observations: readonly Observation[], figure: Figure & { kind: 'curve' }, baseline: string) {
   if (observations.length === 0) return {}
-  const needed = bySeries(observations).map(([series, own]) => ({
+  const needed = bySeries(observations).map(([series, ofSeries]) => ({
     series,
-    ...samplesNeeded(trialsOf(own), figure.target),
+    ...samplesNeeded(trialsOf(ofSeries), figure.target),
   }))
   const compares = figure.measure.of === 'accuracy' || figure.measure.of === 'worst-group'
   return { needed, ...(compares && { comparisons: comparisonsOf(observations, baseline, figure.target) }) }
@@ -229,7 +229,7 @@ function trialsOf(observations: readonly Observation[]): Trial[] {
   return observations.map(({ samples, seed, value }) => ({ samples, seed, accuracy: value }))
 }
 
-function bySeries(observations: readonly Observation[]): [series: string, own: Observation[]][] {
+function bySeries(observations: readonly Observation[]): [series: string, observations: Observation[]][] {
   return grouped(observations, ({ series }) => series).map(group => [group[0]!.series, group])
 }
 

@@ -1,4 +1,4 @@
-/** Ctrl-C, as a signal that work can stop at a good place. */
+/** Ctrl-C as a signal, so that work can stop where it loses nothing. */
 export interface Interrupt {
   readonly signal: AbortSignal
   /** Gives Ctrl-C back its usual meaning. */

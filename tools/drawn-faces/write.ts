@@ -1,10 +1,11 @@
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { renderAsync } from '@resvg/resvg-js'
+import sharp from 'sharp'
 import { makeFolder } from '../../src/files/folders.js'
 import { deriveSeed } from '../../src/random.js'
 import { drawFace } from './face.js'
 import { type FacePlan, type PlannedFace, planFaces } from './plan.js'
-import { renderJpeg } from './render.js'
 import { attributeTable, type FaceRow, faceRow, partitionTable } from './tables.js'
 import { writeZip } from './zip-writer.js'
 
@@ -160,4 +161,21 @@ async function* drawnInOrder(
   } finally {
     await Promise.allSettled(queue)
   }
+}
+
+/** JPEG quality of the drawn images, 1..100. */
+const quality = 90
+
+/**
+ * Renders a drawing as a JPEG.
+ *
+ * @param svg with its width and height in pixels
+ */
+async function renderJpeg(svg: string): Promise<Uint8Array> {
+  const { pixels, width, height } = await renderAsync(svg, { font: { loadSystemFonts: false } })
+  const bytes = await sharp(pixels, { raw: { width, height, channels: 4 } })
+    .removeAlpha()
+    .jpeg({ quality })
+    .toBuffer()
+  return new Uint8Array(bytes)
 }

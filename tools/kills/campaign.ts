@@ -7,7 +7,7 @@ import { killedAt } from './kill-points.js'
 /** A command that is killed at every operation by which it changes the disk. */
 export interface Scenario {
   readonly name: string
-  /** Fills a folder with what is there before the command. */
+  /** Fills a folder with what exists before the command. */
   before(root: string): Promise<void>
   /** The command; it works below `root` alone. */
   command(root: string): Promise<void>
@@ -114,7 +114,7 @@ export async function digests(root: string): Promise<ReadonlyMap<string, string>
   return digestByPath
 }
 
-/** Whether a path is there. */
+/** Whether a path exists. */
 export async function isThere(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import * as z from 'zod'
-import { operationTable } from '../checks/operation-table.js'
 import type { OperationVerdict } from '../checks/operation-verdict.js'
 import type { NativeCandidate } from '../native/native.js'
 import { processorIdentity } from '../native/processor.js'
@@ -40,9 +40,6 @@ const verdictSchema = z.strictObject({
   ),
   seconds: z.number(),
 })
-
-/** Changes with what the package computes in another way on every machine. */
-const REPLACEMENTS = 1
 
 /** The user's folder for what can be made again: patch-moe in XDG_CACHE_HOME, or in ~/.cache. */
 export function verdictFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
@@ -89,15 +86,20 @@ function verdictFile(candidate: NativeCandidate, folder: string): string {
     limit: process.env.ONEDNN_MAX_CPU_ISA,
     oneDnn: process.env.TF_ENABLE_ONEDNN_OPTS,
     libraries: libraries(candidate),
-    replacements: REPLACEMENTS,
-    table: [...operationTable()].map(({ operation, sizes, inBfloat16, repeats }) => [
-      operation,
-      sizes,
-      inBfloat16,
-      repeats,
-    ]),
+    sources: sources(),
   })
   return join(folder, `self-test-${createHash('sha256').update(key).digest('hex').slice(0, 24)}.json`)
+}
+
+/** What is checked and what is replaced, as text: making the table takes longer than reading it. */
+function sources(): string[] {
+  return ['checks', 'tensorflow'].flatMap(part => {
+    const path = fileURLToPath(new URL(`../${part}/`, import.meta.url))
+    return readdirSync(path)
+      .filter(name => /(?<!\.d)\.[jt]s$/.test(name))
+      .sort()
+      .map(name => readFileSync(join(path, name), 'utf8'))
+  })
 }
 
 /** Sizes and times of the addon and of TensorFlow's libraries: its version is known only once it has been loaded. */

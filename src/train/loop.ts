@@ -1,12 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageSet } from '../data/image-set.js'
-import { type ImageStream, streamOf } from '../data/image-stream.js'
+import { streamOf } from '../data/image-stream.js'
 import { untrainableOption } from '../layers/batch-norm.js'
 import { placedLayers } from '../layers/layer-paths.js'
-import type { PatchMoE } from '../layers/moe/patch-moe.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
-import { recomputeStatistics } from './bn-statistics.js'
 import {
   checkIdentity,
   checkWeights,
@@ -19,9 +16,9 @@ import {
   writeCheckpoint,
 } from './checkpoint.js'
 import { type Computation, computationRemark } from './computation.js'
-import { type DropoutSeeds, dropoutSeeds } from './dropout-seeds.js'
+import { dropoutSeeds } from './dropout-seeds.js'
 import { shouldStop } from './early-stop.js'
-import { type Evaluation, evaluate } from './evaluate.js'
+import { assess, testAtEnd } from './epoch-evaluation.js'
 import {
   type CheckpointEvent,
   DivergenceError,
@@ -34,8 +31,8 @@ import { hostTurns } from './host-turn.js'
 import { lossOf } from './loss.js'
 import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from './optimizer.js'
 import { stepFactors } from './parameter-groups.js'
-import { measureRouting, summarizeRouting } from './routing/routing-summary.js'
-import { type StepNumbers, type StepParts, takeStep } from './step.js'
+import { position, positionOf, type Run } from './run.js'
+import { type StepNumbers, takeStep } from './step.js'
 import { checkOptions, type TrainOptions } from './train-options.js'
 import { checkFits } from './upload.js'
 
@@ -66,29 +63,6 @@ export async function* train(model: tfl.LayersModel, options: TrainOptions): Asy
     run.frozen.restore()
     disposeOptimizer(run.parts.optimizer)
   }
-}
-
-/** Evaluations compute at least this many images at a time: without gradients there is memory for more than in training. */
-const minEvaluatedAtOnce = 128
-
-/** The moving parts of a run. */
-interface Run {
-  readonly options: TrainOptions
-  readonly stream: ImageStream
-  readonly identity: RunIdentity
-  readonly parts: StepParts
-  readonly dropout: DropoutSeeds
-  readonly frozen: FrozenLayers
-  /** Mixtures whose L is annealed. */
-  readonly annealed: readonly PatchMoE[]
-  readonly stepsPerEpoch: number
-  readonly turn: () => Promise<void>
-  readonly history: EpochMetrics[]
-  running: RunningEpoch
-  /** When the running epoch would have begun, had it not been interrupted; milliseconds of `performance.now`. */
-  epochBegan: number
-  lastLoss: number
-  lastCheckpoint?: { epoch: number; step: number }
 }
 
 const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
@@ -288,76 +262,6 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   yield* store(run)
 }
 
-type EvaluationMetrics = Pick<
-  EpochMetrics,
-  'validationLoss' | 'validationAccuracy' | 'testLoss' | 'testAccuracy' | 'testWorstGroup' | 'routing'
->
-
-/**
- * Loss and accuracy on the validation set, or without one on the test set; empty without either, undefined when the run
- * was aborted meanwhile.
- */
-async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
-  const { train, test, validation, batchSize, seed, bnStatistics = 'recomputed', signal } = run.options
-  const { model } = run.parts
-  const cancel = signal && { signal }
-  return unlessAborted(run, async () => {
-    if (bnStatistics === 'recomputed') await recomputeStatistics(model, train, { batchSize, seed, ...cancel })
-    const set = validation ?? test
-    if (!set) return {}
-    const measured = validation ? await validated(run, validation) : await testedOn(run, set)
-    const routing = run.options.routingMetrics && (await measureRouting(model, set, { ...cancel }))
-    return { ...measured, ...(routing && { routing: summarizeRouting(routing) }) }
-  })
-}
-
-/** Loss and accuracy on the test set if the run ends with this epoch, else empty; undefined when aborted meanwhile. */
-async function testAtEnd(run: Run, validation: EvaluationMetrics): Promise<EvaluationMetrics | undefined> {
-  const { test, epochs, earlyStop } = run.options
-  const epoch = run.history.length + 1
-  const stops = earlyStop && shouldStop([...run.history, { epoch, ...validation }], earlyStop)
-  if (!test || (epoch < epochs && !stops)) return {}
-  return unlessAborted(run, () => testedOn(run, test))
-}
-
-async function unlessAborted<T>(
-  { options: { signal } }: Run,
-  measure: () => Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await measure()
-  } catch (error) {
-    if (signal?.aborted && error === signal.reason) return undefined
-    throw error
-  }
-}
-
-async function validated(run: Run, set: ImageSet | ImageStream): Promise<EvaluationMetrics> {
-  const { loss, accuracy } = await evaluated(run, set, 'validation')
-  return { validationLoss: loss, validationAccuracy: accuracy }
-}
-
-async function testedOn(run: Run, set: ImageSet | ImageStream): Promise<EvaluationMetrics> {
-  const { loss, accuracy, worstGroup } = await evaluated(run, set, 'test')
-  return {
-    testLoss: loss,
-    testAccuracy: accuracy,
-    ...(worstGroup !== undefined && { testWorstGroup: worstGroup }),
-  }
-}
-
-async function evaluated(run: Run, set: ImageSet | ImageStream, what: string): Promise<Evaluation> {
-  const { batchSize, threshold, signal } = run.options
-  const result = await evaluate(run.parts.model, set, {
-    batchSize: Math.max(batchSize, minEvaluatedAtOnce),
-    ...(threshold !== undefined && { threshold }),
-    ...(signal && { signal }),
-  })
-  if (Number.isFinite(result.loss)) return result
-  const at = { ...position(run), loss: run.lastLoss }
-  throw new DivergenceError(`${what} loss must be finite, got ${result.loss}`, at, run.lastCheckpoint)
-}
-
 async function* abort(run: Run): AsyncGenerator<TrainEvent> {
   const at = position(run)
   const stored = run.lastCheckpoint
@@ -405,19 +309,6 @@ async function assertFinite(run: Run): Promise<void> {
 
 function aborted({ options }: Run): boolean {
   return options.signal?.aborted ?? false
-}
-
-function position({ history, running, stepsPerEpoch }: Run): { epoch: number; step: number } {
-  return positionOf(history, running, stepsPerEpoch)
-}
-
-/** Between two epochs the position is the end of the first. */
-function positionOf(
-  { length: done }: readonly EpochMetrics[],
-  { step }: RunningEpoch,
-  stepsPerEpoch: number,
-): { epoch: number; step: number } {
-  return step === 0 && done > 0 ? { epoch: done, step: stepsPerEpoch } : { epoch: done + 1, step }
 }
 
 /** What computes a run. */

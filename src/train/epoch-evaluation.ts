@@ -1,0 +1,84 @@
+import type { ImageSet } from '../data/image-set.js'
+import type { ImageStream } from '../data/image-stream.js'
+import { recomputeStatistics } from './bn-statistics.js'
+import { shouldStop } from './early-stop.js'
+import { type Evaluation, evaluate } from './evaluate.js'
+import { DivergenceError, type EpochMetrics } from './events.js'
+import { measureRouting, summarizeRouting } from './routing/routing-summary.js'
+import { position, type Run } from './run.js'
+
+/** Evaluations compute at least this many images at a time: without gradients there is memory for more than in training. */
+const minEvaluatedAtOnce = 128
+
+type EvaluationMetrics = Pick<
+  EpochMetrics,
+  'validationLoss' | 'validationAccuracy' | 'testLoss' | 'testAccuracy' | 'testWorstGroup' | 'routing'
+>
+
+/**
+ * Loss and accuracy on the validation set, or without one on the test set; empty without either, undefined when the run
+ * was aborted meanwhile.
+ */
+export async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
+  const { train, test, validation, batchSize, seed, bnStatistics = 'recomputed', signal } = run.options
+  const { model } = run.parts
+  const cancel = signal && { signal }
+  return unlessAborted(run, async () => {
+    if (bnStatistics === 'recomputed') await recomputeStatistics(model, train, { batchSize, seed, ...cancel })
+    const set = validation ?? test
+    if (!set) return {}
+    const measured = validation ? await validated(run, validation) : await testedOn(run, set)
+    const routing = run.options.routingMetrics && (await measureRouting(model, set, { ...cancel }))
+    return { ...measured, ...(routing && { routing: summarizeRouting(routing) }) }
+  })
+}
+
+/** Loss and accuracy on the test set if the run ends with this epoch, else empty; undefined when aborted meanwhile. */
+export async function testAtEnd(
+  run: Run,
+  validation: EvaluationMetrics,
+): Promise<EvaluationMetrics | undefined> {
+  const { test, epochs, earlyStop } = run.options
+  const epoch = run.history.length + 1
+  const stops = earlyStop && shouldStop([...run.history, { epoch, ...validation }], earlyStop)
+  if (!test || (epoch < epochs && !stops)) return {}
+  return unlessAborted(run, () => testedOn(run, test))
+}
+
+async function unlessAborted<T>(
+  { options: { signal } }: Run,
+  measure: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await measure()
+  } catch (error) {
+    if (signal?.aborted && error === signal.reason) return undefined
+    throw error
+  }
+}
+
+async function validated(run: Run, set: ImageSet | ImageStream): Promise<EvaluationMetrics> {
+  const { loss, accuracy } = await evaluated(run, set, 'validation')
+  return { validationLoss: loss, validationAccuracy: accuracy }
+}
+
+async function testedOn(run: Run, set: ImageSet | ImageStream): Promise<EvaluationMetrics> {
+  const { loss, accuracy, worstGroup } = await evaluated(run, set, 'test')
+  return {
+    testLoss: loss,
+    testAccuracy: accuracy,
+    ...(worstGroup !== undefined && { testWorstGroup: worstGroup }),
+  }
+}
+
+async function evaluated(run: Run, set: ImageSet | ImageStream, what: string): Promise<Evaluation> {
+  const { batchSize, threshold, signal } = run.options
+  const result = await evaluate(run.parts.model, set, {
+    batchSize: Math.max(batchSize, minEvaluatedAtOnce),
+    ...(threshold !== undefined && { threshold }),
+    ...(signal && { signal }),
+  })
+  if (Number.isFinite(result.loss)) return result
+  const at = { ...position(run), loss: run.lastLoss }
+  throw new DivergenceError(`${what} loss must be finite, got ${result.loss}`, at, run.lastCheckpoint)
+}

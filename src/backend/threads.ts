@@ -8,6 +8,6 @@ export function backendThreads(): number {
 
 /** Threads that native TensorFlow shares one operation among: TF_NUM_INTRAOP_THREADS, else the processors that this process may use. */
 export function tensorFlowThreads(env: Readonly<Record<string, string | undefined>> = process.env): number {
-  const asked = Number(env.TF_NUM_INTRAOP_THREADS)
-  return Number.isInteger(asked) && asked > 0 ? asked : availableParallelism()
+  const requested = Number(env.TF_NUM_INTRAOP_THREADS)
+  return Number.isInteger(requested) && requested > 0 ? requested : availableParallelism()
 }

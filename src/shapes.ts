@@ -11,7 +11,7 @@
  * | L | patches that each expert keeps |
  * | F | output channels of one expert |
  * | M | patches that one expert keeps in a whole batch: M = B L |
- * | P | rows of F numbers that one expert outputs: one for each pixel of its kept patches, P = M h w, or one for each patch, P = M |
+ * | P | rows of F numbers that one expert outputs: P = M h w, one a pixel, or P = M, one a patch |
  * | R | rows of a window, when the map is viewed as rows of neighbouring pixels |
  * | kh, kw | height and width of a kernel |
  * | H', W' | height and width of a convolution's output |

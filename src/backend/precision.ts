@@ -17,8 +17,8 @@ export interface ComputeDevice {
  * Has the current backend compute convolutions and matrix products in this precision. `bf16` is for training on native
  * TensorFlow: products and feature maps in bfloat16, everything else (weights, statistics, loss, optimizer) in float32.
  *
- * @throws Error for bf16 on another backend, on a GPU, on a processor that does not multiply bfloat16, or where the self-test
- * found it wrong
+ * @throws Error for bf16 on another backend, on a GPU, on a processor that does not multiply bfloat16, or where the
+ *   self-test found it wrong
  */
 export function usePrecision(precision: Precision): void {
   if (precision === 'bf16') {

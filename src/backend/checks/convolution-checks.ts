@@ -7,7 +7,10 @@ import * as plain from './plain-arithmetic.js'
 type Shape4D = [number, number, number, number]
 type Sizes = plain.ConvolutionSizes
 
-/** Maps, and the strides and kernels to check them with. They are few: oneDNN prepares a new size longer than it computes. */
+/**
+ * Maps, and the strides and kernels to check them with. They are few: oneDNN prepares a new size longer than it
+ * computes.
+ */
 const CHECKED: readonly {
   readonly map: Size2D
   readonly strides: readonly number[]
@@ -78,7 +81,7 @@ const CHANNELS_AND_FILTERS: readonly Size2D[] = [
   [32, 48],
 ]
 
-/** Multiply-adds of a convolution that is still checked: plain loops take some 10 ns for windowLength. */
+/** Multiply-adds of a convolution that is still checked: plain loops take some 10 ns for each. */
 const MOST_PRODUCTS = 1.2e5
 
 /** Enough repeats for damaged memory to show. */

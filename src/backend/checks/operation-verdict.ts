@@ -10,7 +10,10 @@ export interface OperationVerdict {
   readonly wrong?: string | undefined
 }
 
-/** The verdict on each operation, in the order in which they were first checked; a size counts once, however often it was run. */
+/**
+ * The verdict on each operation, in the order in which they were first checked; a size counts once, however often it
+ * was run.
+ */
 export function operationVerdicts(results: readonly CheckResult[]): OperationVerdict[] {
   return oneOfEach(results).map(({ operation, inBfloat16 }) => {
     const ownResults = results.filter(one => one.operation === operation && one.inBfloat16 === inBfloat16)

@@ -109,7 +109,10 @@ async function judge(candidate: NativeCandidate, settings: Settings): Promise<Na
   return verdict({ isUsable: false, avoided: [], bfloat16: false })
 }
 
-/** The wrong results and, where the process died, the operation that caused it: not always the last, as damage may show late. */
+/**
+ * The wrong results and, where the process died, the operation that caused it: not always the last, as damage may show
+ * late.
+ */
 async function faultsOf(
   run: SelfTestRun,
   candidate: NativeCandidate,

@@ -4,8 +4,8 @@ import { asProducts, hasIdleTap, pixelsUnderStrides } from './kernel-gradient.js
 
 /*
  * The two derivatives of a convolution on native TensorFlow, in 2 and 3 dimensions and depthwise, without the sizes at
- * which oneDNN 3.7 is wrong on processors with AVX-512 of the newest kind (Zen 5): the derivative by the input for one channel and one
- * filter loses an element of the kernel, and that by a 1x1 kernel with strides writes past its memory.
+ * which oneDNN 3.7 is wrong on processors with AVX-512 of the newest kind (Zen 5): the derivative by the input for one
+ * channel and one filter loses an element of the kernel, and that by a 1x1 kernel with strides writes past its memory.
  */
 
 type Kernel = tf.KernelConfig['kernelFunc']
@@ -40,9 +40,10 @@ export interface AvoidedGradients {
 }
 
 /**
- * Puts gradient kernels in the place of those that tfjs-node brings, for every layer of tfjs: the derivative by the input
- * for one channel and one filter is computed with a second filter of zeros, that by a strided 1x1 kernel as a product
- * of the pixels that the strides meet, and that by a kernel with taps that meet no pixel as products. Everything else stays as it is, unless `avoided` names it.
+ * Puts gradient kernels in the place of those that tfjs-node brings, for every layer of tfjs: the derivative by the
+ * input for one channel and one filter is computed with a second filter of zeros, that by a strided 1x1 kernel as a
+ * product of the pixels that the strides meet, and that by a kernel with taps that meet no pixel as products.
+ * Everything else stays as it is, unless `avoided` names it.
  *
  * @param avoided the derivative by the input is then a convolution with the flipped kernel, that by the kernel a product
  */
@@ -84,7 +85,10 @@ function withSecondFilter(original: Kernel): Kernel {
   }
 }
 
-/** A depthwise convolution of one channel is a convolution; computed as a depthwise one, TensorFlow refuses kernels of one pixel. */
+/**
+ * A depthwise convolution of one channel is a convolution; computed as a depthwise one, TensorFlow refuses kernels of
+ * one pixel.
+ */
 function oneChannelAsFull(original: Kernel): Kernel {
   return args => {
     const x = args.inputs.x as tf.Tensor4D

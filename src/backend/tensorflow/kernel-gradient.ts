@@ -4,14 +4,17 @@ import { biasedKernelGradient } from './onednn.js'
 import { nativeBackend } from './operations.js'
 import { currentPrecision } from './precision.js'
 
-/** Numbers that are laid out for a product at a time: 48 MB in float32. Fewer and larger products are faster, but take memory. */
+/**
+ * Numbers that are laid out for a product at a time: 48 MB in float32. Fewer and larger products are faster, but take
+ * memory.
+ */
 const numbersAtATime = 12 * 2 ** 20
 
 /**
  * The derivative of a convolution by its kernel, the fastest way on a CPU. TensorFlow's own operation is far below the
- * rate of its other convolutions where strides skip pixels, for 1x1 kernels in float32, and in bfloat16 where channels outnumber
- * pixels. There it is computed as a matrix product instead: for every output the pixels under the kernel side by side (kh kw
- * C columns), times the derivative by the outputs.
+ * rate of its other convolutions where strides skip pixels, for 1x1 kernels in float32, and in bfloat16 where channels
+ * outnumber pixels. There it is computed as a matrix product instead: for every output the pixels under the kernel side
+ * by side (kh kw C columns), times the derivative by the outputs.
  */
 export function kernelGradient(inputs: KernelGradientInputs): tf.Tensor4D {
   return isFasterAsProducts(inputs) ? asProducts(inputs) : composedOps.kernelGradient(inputs)
@@ -51,7 +54,10 @@ export function asProducts(inputs: KernelGradientInputs): tf.Tensor4D {
   })
 }
 
-/** First image and number of images of each part of a batch that is worked on at a time; intermediate tensors are freed after each. */
+/**
+ * First image and number of images of each part of a batch that is worked on at a time; intermediate tensors are freed
+ * after each.
+ */
 function imageParts({ x, dy, kernelShape }: KernelGradientInputs): [first: number, count: number][] {
   const [height = 1, width = 1, channels = 1] = kernelShape
   const [batch, rows, columns] = dy.shape
@@ -87,8 +93,8 @@ function isPointwise({ kernelShape }: KernelGradientInputs): boolean {
 }
 
 /**
- * Whether a tap of the kernel meets no pixel of the map, as where the kernel is larger: oneDNN leaves its derivative, which is 0,
- * unwritten in bfloat16.
+ * Whether a tap of the kernel meets no pixel of the map, as where the kernel is larger: oneDNN leaves its derivative,
+ * which is 0, unwritten in bfloat16.
  */
 export function hasIdleTap({ x, dy, kernelShape, strides, pad }: KernelGradientInputs): boolean {
   return ([0, 1] as const).some(axis => {

@@ -4,7 +4,7 @@ import type { Size2D } from '../../shapes.js'
 
 /**
  * Every expert's convolution of its own patches as one batched matrix product, where TensorFlow would run a small
- * convolution an expert. A product gives what filtersEach pixel adds under every tap of the kernel; summing over taps is a
+ * convolution an expert. A product gives what each pixel adds under every tap of the kernel; summing over taps is a
  * product with a matrix of zeros and ones, the same for every patch, and zeros around a patch are zeros in that matrix.
  */
 export const patchConvolution: PatchConvolution = {

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 
 /*
- * Mends what tfjs's wasm backend gets wrong with padding 'same': a convolution whose kernel is shorter than its stride along an axis
- * (its outputs miss pixels or are zero), and the derivative of an average pool (it counts the pixels outside the map).
+ * Mends what tfjs's wasm backend gets wrong with padding 'same': a convolution whose kernel is shorter than its stride
+ * along an axis (its outputs miss pixels or are zero), and the derivative of an average pool (it counts the pixels
+ * outside the map).
  */
 
 type Kernel = tf.KernelConfig['kernelFunc']

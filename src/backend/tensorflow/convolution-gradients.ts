@@ -86,8 +86,8 @@ function withSecondFilter(original: Kernel): Kernel {
 }
 
 /**
- * A depthwise convolution of one channel is a convolution; computed as a depthwise one, TensorFlow refuses kernels of
- * one pixel.
+ * Computes a depthwise convolution of one channel as a plain one, which is the same: TensorFlow's depthwise convolution
+ * refuses kernels of one pixel.
  */
 function oneChannelAsFull(original: Kernel): Kernel {
   return args => {

@@ -121,9 +121,9 @@ function filterGradient(x: tf.Tensor4D, dy: tf.Tensor4D, conv: ConvInfo): tf.Ten
   const filter = tf.transpose(dy, [1, 2, 0, 3]) // (H', W', B, F)
   const margins = explicitPadding([padInfo.top, padInfo.bottom], [padInfo.left, padInfo.right])
   const taps = tf.conv2d(images, filter, 1, margins, 'NHWC', [strideHeight, strideWidth]) // (C, >= kh, >= kw, F)
-  // A stride that does not divide the map leaves rows that no output saw.
-  const seen = crop(taps, [0, filterHeight], [0, filterWidth])
-  return tf.transpose(seen, [1, 2, 0, 3])
+  // Where a stride does not divide the map there are more taps than the kernel has.
+  const kernelTaps = crop(taps, [0, filterHeight], [0, filterWidth])
+  return tf.transpose(kernelTaps, [1, 2, 0, 3])
 }
 
 /**

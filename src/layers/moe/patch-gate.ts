@@ -202,8 +202,8 @@ function pickPatches(values: tf.Tensor3D, indices: tf.Tensor3D): tf.Tensor3D {
 }
 
 function allScores(gradient: ScoreGradient, indices: tf.Tensor3D, grid: PatchGrid): tf.Tensor3D {
-  const kept = densePatches(gradient.kept, indices, grid)
-  return gradient.all ? tf.add(kept, gradient.all) : kept
+  const dKept = densePatches(gradient.kept, indices, grid)
+  return gradient.all ? tf.add(dKept, gradient.all) : dKept
 }
 
 /** Multiplies every patch of the map by its number in mask (B,1,N). */

@@ -1,22 +1,22 @@
 import { closest, distance } from 'fastest-levenshtein'
 
 /**
- * The name of every option of a type, and whether errors list it; the compiler sees to it that none is missing and none is
- * foreign.
+ * Every option name of a type, each with whether error messages list it. The compiler refuses a table that misses a name or
+ * has an unknown one.
  */
 export type OptionNames<Options> = Readonly<Record<keyof Options, boolean>>
 
-/** Letters by which an option may differ from the name that is suggested for it. */
+/** A known name is suggested for an unknown option only if at most this many letters differ. */
 const MOST_EDITS = 3
 
 /**
- * Refuses options that something does not have, so that none is ignored in silence. An option that is undefined counts
- * as left out.
+ * Refuses unknown options, so that a misspelt one is not silently ignored. An option whose value is undefined counts as
+ * left out.
  *
  * @param where the caller's name, for errors
- * @param names all options that there are
- * @throws TypeError when the options are no object; RangeError naming the unknown ones, and for each the nearest name
- *   that there is, or else all names
+ * @param names all options that exist, each with whether errors list it
+ * @throws TypeError when the options are no object; RangeError naming each unknown option with the most similar name,
+ *   or with all listed names where none is similar
  */
 export function checkOptionNames(
   where: string,
@@ -32,17 +32,17 @@ export function checkOptionNames(
     value === undefined || Object.hasOwn(names, name) ? [] : [name],
   )
   if (unknown.length === 0) return
-  const known = Object.keys(names).filter(name => names[name])
+  const listed = Object.keys(names).filter(name => names[name])
   throw new RangeError(
-    `${where}: options must be among those that it has, got ${unknown.map(name => hinted(name, known)).join(', ')}`,
+    `${where}: options must be among those that it has, got ${unknown.map(name => withSuggestion(name, listed)).join(', ')}`,
   )
 }
 
-function hinted(name: string, known: readonly string[]): string {
-  const nearest = closest(name.toLowerCase(), known.map(lowerCase))
+function withSuggestion(name: string, listed: readonly string[]): string {
+  const nearest = closest(name.toLowerCase(), listed.map(lowerCase))
   const edits = distance(name.toLowerCase(), nearest)
-  if (edits > Math.min(MOST_EDITS, name.length / 2)) return `${name} (its options: ${known.join(', ')})`
-  return `${name} (nearest: ${known.find(option => lowerCase(option) === nearest)})`
+  if (edits > Math.min(MOST_EDITS, name.length / 2)) return `${name} (its options: ${listed.join(', ')})`
+  return `${name} (nearest: ${listed.find(option => lowerCase(option) === nearest)})`
 }
 
 function lowerCase(name: string): string {

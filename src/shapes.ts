@@ -10,6 +10,11 @@
  * | K | experts |
  * | L | patches that each expert keeps |
  * | F | output channels of one expert |
+ * | M | patches that one expert keeps in a whole batch: M = B L |
+ * | P | rows of F numbers that one expert outputs: P = M h w, one a pixel, or P = M, one a patch |
+ * | R | rows of a window, when the map is viewed as rows of neighbouring pixels |
+ * | kh, kw | height and width of a kernel |
+ * | H', W' | height and width of a convolution's output |
  */
 
 /** Height and width, in pixels. */

@@ -8,7 +8,7 @@ export interface UseBackendOptions {
   readonly cwd?: string
   /** The folder that `pmoe native` fills; see `nativeFolder`. */
   readonly provided?: string
-  /** Checks an installation before it is loaded; undefined where nothing is known against it. The self-test unless given. */
+  /** Checks an installation before it is loaded, undefined where there is no verdict. The self-test unless given. */
   readonly verify?: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>
 }
 
@@ -23,13 +23,13 @@ export interface UsedBackend<Name extends string = string> {
   readonly name: Name
   /** Why `auto` takes it; one sentence, without its full stop. */
   readonly reason: string
-  /** What people should know of how it computes; part of a sentence. */
+  /** What users should know about how it computes; part of a sentence. */
   readonly remark?: string | undefined
-  /** Native TensorFlow, where it is the one. */
+  /** The installation, where the backend is native TensorFlow. */
   readonly tensorflow?: NativeTensorFlow
 }
 
-/** What computes, of a backend that is the current one. */
+/** Version, threads and folder of the current backend. */
 export interface BackendFacts {
   /** Version of the TensorFlow library, or of the npm package. */
   readonly version?: string
@@ -49,30 +49,30 @@ export interface BackendAdvice {
 export interface Backend<Name extends string = string> {
   /** Its names: one for each kind of device that it computes on, the fastest first. */
   readonly names: readonly Name[]
-  /** Whether `auto` takes it, where it can be used and none before it in the table can. */
+  /** Whether `auto` may choose it: `auto` takes the first such backend of the table that can be used. */
   readonly isAutomatic: boolean
-  /** The command that provides it under a name, where there is one. */
+  /** The command that installs it under a name, where there is one. */
   providedBy?(name: Name): string
   /**
    * Makes it the current backend of tfjs, with the kernels that training needs, or is faster with.
    *
-   * @param wanted `auto` for whichever of its names it can have
+   * @param requested one of its names, or `auto` for the first of them that can be used
    * @param skipped gets what was tried and why it could not be used
    * @returns undefined where it cannot be used
    * @throws Error where it should be usable and is not
    */
   use(
-    wanted: Name | 'auto',
+    requested: Name | 'auto',
     options: UseBackendOptions,
     skipped: SkippedBackend<Name>[],
   ): Promise<UsedBackend<Name> | undefined>
-  /** What computes, once it is the current one. */
+  /** Version, threads and folder, once it is the current backend. */
   facts(used: UsedBackend<Name>): Promise<BackendFacts>
   /** What to do so that it, or a faster kind of it, is chosen; most useful first. */
   advice?(machine: BackendAdvice): readonly string[]
   /**
-   * Holds every operation that training uses against plain arithmetic, on each of its installations; left out where there
-   * is nothing to check. It may leave itself the current backend.
+   * Compares every operation that training uses with plain arithmetic, on each of its installations; left out where there
+   * is nothing to check. Afterwards it may be the current backend.
    */
   verify?(options: UseBackendOptions): Promise<Verification[]>
 }

@@ -15,9 +15,9 @@ export interface BackendChoice<Name extends string = BackendName>
 
 /**
  * Makes a backend the current one of tfjs: the one that is asked for, or for `auto` the first that loads of
- * tfjs-node-gpu (where TensorFlow sees a GPU), tfjs-node and wasm. The kernels that training needs, or is faster with, are
- * registered. Only what is used is loaded. The first use of a native TensorFlow on a processor checks it in another process, some
- * seconds long; what it gets wrong is avoided, and the reason says so.
+ * tfjs-node-gpu (where TensorFlow sees a GPU), tfjs-node and wasm. The kernels that training needs, or is faster with,
+ * are registered. Only what is used is loaded. The first use of a native TensorFlow on a processor checks it in another
+ * process, which takes some seconds; what it gets wrong is avoided, and the reason says so.
  *
  * @throws RangeError for an unknown name; Error when the backend that is asked for cannot be used, saying why
  */
@@ -28,7 +28,7 @@ export async function useBackend(
   return chooseBackend<BackendName>(name, options, backends)
 }
 
-/** As {@link useBackend}, of the backends of any table. */
+/** As {@link useBackend}, with the backends of any table. */
 export async function chooseBackend<Name extends string>(
   name: Name | 'auto',
   options: UseBackendOptions,

@@ -47,7 +47,7 @@ export function diagnose(options: UseBackendOptions = {}): Promise<Diagnosis> {
   return diagnoseBackends<BackendName>(options, backends)
 }
 
-/** As {@link diagnose}, of the backends of any table. */
+/** As {@link diagnose}, with the backends of any table. */
 export async function diagnoseBackends<Name extends string>(
   options: UseBackendOptions,
   table: readonly Backend<Name>[],
@@ -101,7 +101,7 @@ function whySkipped<Name extends string>(name: Name, skipped: readonly SkippedBa
 }
 
 /**
- * Checks every operation that training uses on each backend of a table that can be checked, whatever verdict is stored;
+ * Checks every operation that training uses on each backend of a table that can be checked, even where a verdict is stored;
  * another backend may be the current one afterwards.
  */
 export async function verifyBackends(

@@ -4,7 +4,7 @@ import { type Precision, setPrecision, trustsBfloat16 } from './tensorflow/preci
 
 export { PRECISIONS, type Precision } from './tensorflow/precision.js'
 
-/** What computes, as far as bfloat16 depends on it. */
+/** The backend and the processor, as far as bfloat16 depends on them. */
 export interface ComputeDevice {
   /** tfjs's name of the backend. */
   readonly backend: string
@@ -17,8 +17,8 @@ export interface ComputeDevice {
  * Has the current backend compute convolutions and matrix products in this precision. `bf16` is for training on native
  * TensorFlow: products and feature maps in bfloat16, everything else (weights, statistics, loss, optimizer) in float32.
  *
- * @throws Error for bf16 on another backend, on a GPU, on a processor that does not multiply bfloat16, or where the self-test
- * found it wrong
+ * @throws Error for bf16 on another backend, on a GPU, on a processor that does not multiply bfloat16, or where the
+ *   self-test found it wrong
  */
 export function usePrecision(precision: Precision): void {
   if (precision === 'bf16') {
@@ -40,8 +40,8 @@ export function checkBfloat16({ backend, gpu, flags }: ComputeDevice): void {
   if (backend !== 'tensorflow') throw refusal(`native TensorFlow, got backend ${backend}`)
   if (gpu) throw refusal('native TensorFlow on a CPU, got a GPU')
   if (multipliesBfloat16(flags)) return
-  const found = flags.length === 0 ? 'none that are known' : flags.join(' ')
-  throw refusal(`a processor with avx512_bf16, amx_bf16 or bf16, got ${found}`)
+  const available = flags.length === 0 ? 'none that are known' : flags.join(' ')
+  throw refusal(`a processor with avx512_bf16, amx_bf16 or bf16, got ${available}`)
 }
 
 function currentDevice(): ComputeDevice {
@@ -49,6 +49,6 @@ function currentDevice(): ComputeDevice {
   return { backend: tf.getBackend(), gpu: backend.isUsingGpuDevice === true, flags: vectorFlags() }
 }
 
-function refusal(rule: string): Error {
-  return new Error(`usePrecision: bf16 must have ${rule} (float32 runs everywhere)`)
+function refusal(requirement: string): Error {
+  return new Error(`usePrecision: bf16 must have ${requirement} (float32 runs everywhere)`)
 }

@@ -6,8 +6,11 @@ export function backendThreads(): number {
   return tf.getBackend() === 'tensorflow' ? tensorFlowThreads() : 1
 }
 
-/** Threads that native TensorFlow shares one operation among: TF_NUM_INTRAOP_THREADS, else the processors that this process may use. */
+/**
+ * Threads that native TensorFlow shares one operation among: TF_NUM_INTRAOP_THREADS, else the processors that this
+ * process may use.
+ */
 export function tensorFlowThreads(env: Readonly<Record<string, string | undefined>> = process.env): number {
-  const asked = Number(env.TF_NUM_INTRAOP_THREADS)
-  return Number.isInteger(asked) && asked > 0 ? asked : availableParallelism()
+  const requested = Number(env.TF_NUM_INTRAOP_THREADS)
+  return Number.isInteger(requested) && requested > 0 ? requested : availableParallelism()
 }

@@ -19,7 +19,7 @@ export interface VerifiedOperation {
   readonly wrong?: string
 }
 
-/** How a backend computes on this machine, held against plain arithmetic. */
+/** How a backend computes on this machine, compared with plain arithmetic. */
 export interface Verification {
   /** tfjs's name of it. */
   readonly backend: string
@@ -27,7 +27,7 @@ export interface Verification {
   readonly version: string
   /** Folder of the package, where it is not a dependency. */
   readonly folder?: string
-  /** Whether everything is right that it is used for. */
+  /** Whether every operation that it is used for is right. */
   readonly isUsable: boolean
   /** One line. */
   readonly verdict: string
@@ -71,7 +71,7 @@ export async function verifyCurrent(
   version: string,
   table: Iterable<OperationCheck> = operationTable(),
 ): Promise<Verification> {
-  const began = performance.now()
+  const startedAt = performance.now()
   const results = []
   for (const check of table) {
     if (!check.inBfloat16 && check.isThere()) results.push(await runCheck(check))
@@ -87,7 +87,7 @@ export async function verifyCurrent(
         ? allRight(operations)
         : `${backend} must compute right on this machine, got wrong: ${wrong.join(', ')}`,
     operations: operations.map(one => verified(one, one.wrong === undefined ? 'right' : 'wrong')),
-    seconds: (performance.now() - began) / 1000,
+    seconds: (performance.now() - startedAt) / 1000,
   }
 }
 

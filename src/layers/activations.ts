@@ -14,7 +14,7 @@ export interface LayerActivation {
   getClassName(): string
 }
 
-/** Activations of tfjs that a channel's output depends on the other channels in. */
+/** Activations of tfjs whose output in one channel depends on the other channels. */
 const ACROSS_CHANNELS: readonly string[] = ['softmax', 'logSoftmax']
 
 /** Whether an activation runs over all channels, not each by itself. */
@@ -44,14 +44,14 @@ export function activationFunction(activation: LayerActivation): ActivationFunct
 
 /**
  * Runs a gradient inside a gradient. The engine holds one tape at a time and drops it after each gradient, so the outer
- * one is put aside.
+ * tape is put aside.
  */
 function taped<T>(gradient: () => T): T {
   const { state } = tf.engine()
-  const outer = state.activeTape
+  const outerTape = state.activeTape
   try {
     return gradient()
   } finally {
-    state.activeTape = outer
+    state.activeTape = outerTape
   }
 }

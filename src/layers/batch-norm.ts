@@ -7,7 +7,7 @@ import { layerInput } from './validation.js'
 /** Options of {@link batchNormalization}, as in tfjs-layers. */
 export type BatchNormalizationOptions = NonNullable<Parameters<typeof tfl.layers.batchNormalization>[0]>
 
-/** What this module knows of tfjs's own layer. */
+/** The members of tfjs's own layer that this module uses. */
 interface StandardBatchNormalization extends tfl.layers.Layer {
   readonly axis: number
   readonly center: boolean
@@ -20,13 +20,13 @@ interface StandardBatchNormalization extends tfl.layers.Layer {
   readonly movingVariance: tfl.LayerVariable
 }
 
-/** tfjs exports no class for it, only this factory. */
+/** tfjs exports a factory for this layer, but not its class. */
 const Standard = tfl.layers.batchNormalization({ name: 'standard' }).constructor as new (
   options: BatchNormalizationOptions,
 ) => StandardBatchNormalization
 
 /**
- * What keeps tfjs from training a layer: its BatchNormalization without scale or centre fails (4.22), where
+ * The option because of which tfjs cannot train a layer: its BatchNormalization without scale or centre fails (4.22), where
  * {@link BatchNormalization} of the same configuration does not.
  *
  * @returns the option that is false; undefined for every other layer
@@ -40,13 +40,14 @@ export function untrainableOption(layer: tfl.layers.Layer): 'scale' | 'center' |
 /**
  * tfjs's BatchNormalization, trained through the op table: one pass forward and one backward where tfjs composes about
  * twenty operations. Its class name, configuration, weights and results are those of tfjs, so that a saved network loads
- * without this library. It trains without scale (gamma) or centre (beta) too, where tfjs 4.22 fails. As in tfjs, the moving variance averages the biased variance of the batches.
+ * without this library. It trains without scale (gamma) or centre (beta) too, where tfjs 4.22 fails. As in tfjs, the moving
+ * variance averages the biased variance of the batches.
  *
- * Called with `rectify: true` it is followed by the ReLU that a network has after it, in the same pass where the backend
+ * Called with `rectify: true` it also applies the ReLU that follows it in a network, in the same pass where the backend
  * can.
  */
 export class BatchNormalization extends Standard {
-  /** In the place of gamma and beta where the layer has none; kept, as the backward pass reads them. */
+  /** They stand in for gamma and beta where the layer has none, and are kept because the backward pass reads them. */
   private fixedScale: tf.Tensor1D | undefined
   private fixedCenter: tf.Tensor1D | undefined
 
@@ -62,24 +63,24 @@ export class BatchNormalization extends Standard {
     }
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
-      if (channelsLast) return this.trained(x, rectify)
+      if (channelsLast) return this.callInTraining(x, rectify)
       const axes = [...x.shape.keys()]
-      const y = this.trained(tf.transpose(x, [...axes.filter(other => other !== axis), axis]), rectify)
-      const back = axes.map(other => (other < axis ? other : other === axis ? x.rank - 1 : other - 1))
-      return tf.transpose(y, back)
+      const y = this.callInTraining(tf.transpose(x, [...axes.filter(other => other !== axis), axis]), rectify)
+      const inverse = axes.map(other => (other < axis ? other : other === axis ? x.rank - 1 : other - 1))
+      return tf.transpose(y, inverse)
     })
   }
 
   /** @param x channels last */
-  private trained(x: tf.Tensor, rectify: boolean): tf.Tensor {
+  private callInTraining(x: tf.Tensor, rectify: boolean): tf.Tensor {
     const follow = (moments: Moments) => this.follow(moments)
     const { gamma, beta } = this.scaleAndCenter(x.shape.at(-1) as number)
     if (rectify && !recomputesActivations()) return this.normalize(x, gamma, beta, follow, 'batchNormRelu')
     const y = this.normalize(x, gamma, beta, follow)
     offerRecipe(y, {
       sources: [x, gamma, beta],
-      compute: ([again, ...weights]) =>
-        this.normalize(again as tf.Tensor, weights[0] as tf.Tensor, weights[1] as tf.Tensor, () => {}),
+      compute: ([input, ...weights]) =>
+        this.normalize(input as tf.Tensor, weights[0] as tf.Tensor, weights[1] as tf.Tensor, () => {}),
     })
     return rectify ? layerOps().relu(y) : y
   }

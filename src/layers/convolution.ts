@@ -11,7 +11,7 @@ import { layerInput } from './validation.js'
 /** Options of {@link convolution}, as in tfjs-layers. */
 export type ConvolutionLayerOptions = Parameters<typeof tfl.layers.conv2d>[0]
 
-/** What this module knows of tfjs's own layer. */
+/** The members of tfjs's own layer that this module uses. */
 interface StandardConvolution extends tfl.layers.Layer {
   readonly kernel: tfl.LayerVariable
   readonly bias: tfl.LayerVariable | null
@@ -22,7 +22,7 @@ interface StandardConvolution extends tfl.layers.Layer {
   readonly activation: { getClassName(): string } | null
 }
 
-/** tfjs exports no class for it, only this factory. */
+/** tfjs exports a factory for this layer, but not its class. */
 const Standard = tfl.layers.conv2d({ name: 'standard', filters: 1, kernelSize: 1 }).constructor as new (
   options: ConvolutionLayerOptions,
 ) => StandardConvolution
@@ -63,19 +63,19 @@ function convolve(
   strides: Size2D,
   pad: 'same' | 'valid',
 ): tf.Tensor4D {
-  const through = !isFixed(x)
-  return handGradient([...(through ? [x] : []), kernel, ...(bias ? [bias] : [])], () => {
+  const needsInputGradient = !isFixed(x)
+  return handGradient([...(needsInputGradient ? [x] : []), kernel, ...(bias ? [bias] : [])], () => {
     const value = bias
       ? layerOps().biasedConvolution({ x, kernel, bias, strides, pad })
       : tf.conv2d(x, kernel, [...strides], pad)
-    const kept = keepInput(x)
+    const keptInput = keepInput(x)
     return {
       value,
-      saved: kept.tensors,
+      saved: keptInput.tensors,
       gradient: (dy, saved) => [
-        ...(through ? [inputGradient(dy, kernel, x.shape, strides, pad)] : []),
+        ...(needsInputGradient ? [inputGradient(dy, kernel, x.shape, strides, pad)] : []),
         ...weightGradients(
-          { x: kept.restore(saved), dy, kernelShape: kernel.shape, strides, pad },
+          { x: keptInput.restore(saved), dy, kernelShape: kernel.shape, strides, pad },
           bias !== undefined,
         ),
       ],

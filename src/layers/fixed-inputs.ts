@@ -13,7 +13,7 @@ export function fixInput<T extends tf.Tensor>(x: T): T {
   return x
 }
 
-/** Whether {@link fixInput} was told of this tensor. */
+/** Whether {@link fixInput} was called with this tensor. */
 export function isFixed(x: tf.Tensor): boolean {
   return fixed.has(x)
 }

@@ -6,15 +6,15 @@ import { layerInput } from './validation.js'
 /** Options of {@link globalAveragePooling2d}, as in tfjs-layers. */
 export type GlobalAveragePooling2DOptions = Parameters<typeof tfl.layers.globalAveragePooling2d>[0]
 
-/** tfjs exports no class for it, only this factory. */
+/** tfjs exports a factory for this layer, but not its class. */
 const Standard = tfl.layers.globalAveragePooling2d({ name: 'standard' }).constructor as new (
   options: GlobalAveragePooling2DOptions,
 ) => tfl.layers.Layer & { readonly dataFormat: string }
 
 /**
- * tfjs's GlobalAveragePooling2D of maps with channels last. Its gradient repeats the output's over the map; tfjs multiplies
- * by a map of ones that JavaScript fills, and keeps the input for its shape. Class name, configuration and results are
- * those of tfjs.
+ * tfjs's GlobalAveragePooling2D of maps with channels last. Its gradient repeats the output's gradient at every pixel;
+ * tfjs instead multiplies by a map of ones that JavaScript fills, and keeps the input to know its shape. Class name,
+ * configuration and results are those of tfjs.
  */
 export class GlobalAveragePooling2D extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
@@ -28,7 +28,7 @@ export class GlobalAveragePooling2D extends Standard {
         saved: [],
         gradient: dy => {
           const share = tf.reshape(tf.div(dy, height * width), [batch, 1, 1, channels])
-          // Added to zeros it spreads over the map, on wasm a hundred times as fast as tf.tile does it.
+          // Adding it to zeros repeats it over the map; on wasm that is a hundred times as fast as tf.tile.
           return [tf.add(share, tf.zeros([1, height, width, 1]))]
         },
       }))

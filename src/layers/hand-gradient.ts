@@ -16,7 +16,7 @@ export interface HandGradient<T extends tf.Tensor> {
 /**
  * Computes an operation whose gradient is written by hand.
  *
- * Whatever `gradient` makes on its way is released when it returns; `tf.customGrad` alone would hold it until the whole
+ * Intermediate tensors of `gradient` are released when it returns; `tf.customGrad` alone would hold it until the whole
  * backward pass ends.
  *
  * @param inputs all tensors that the value is differentiated by
@@ -29,7 +29,7 @@ export function handGradient<T extends tf.Tensor>(
     const save = args.at(-1) as unknown as tf.GradSaveFunc
     const { value, saved, gradient } = forward()
     save([...saved])
-    return { value, gradFunc: (dy: T, kept: tf.Tensor[]) => tf.tidy(() => gradient(dy, kept)) }
+    return { value, gradFunc: (dy: T, tensors: tf.Tensor[]) => tf.tidy(() => gradient(dy, tensors)) }
   })
   return operation(...inputs) as T
 }

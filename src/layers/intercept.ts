@@ -2,7 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 
 /**
- * What stands in for the computation of a layer.
+ * A function that replaces the computation of a layer.
  *
  * @param input of the layer
  * @param compute the layer's own computation
@@ -14,9 +14,9 @@ export type Intercept<Layer extends tfl.layers.Layer> = (
 ) => tf.Tensor
 
 /**
- * Runs something with other computations in place of those of some layers, wherever in a model they are.
+ * Calls `run` while `intercept` replaces the computations of some layers, wherever in a model they are.
  *
- * The layers themselves stay as they are, also where `run` throws.
+ * Afterwards the layers compute as before, also where `run` throws.
  *
  * @param layers each of one input
  */
@@ -37,7 +37,7 @@ export function withIntercepted<Layer extends tfl.layers.Layer, Result>(
     }
     return run()
   } finally {
-    // An own property hid the method of the class.
+    // Without the own property, `call` is the method of the class again.
     for (const layer of layers) Reflect.deleteProperty(layer, 'call')
   }
 }

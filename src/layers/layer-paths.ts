@@ -10,9 +10,9 @@ export interface PlacedLayer {
 }
 
 /**
- * Every layer of a model with its place; models inside it are entered, and are no layers themselves.
+ * Every layer of a model with its place; a nested model is not listed itself, only the layers in it.
  *
- * A layer that stands in two models is listed at both places.
+ * A layer that two models share is listed at both places.
  *
  * @returns in the order of the models' layers
  */

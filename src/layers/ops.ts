@@ -18,7 +18,7 @@ export interface BatchNormInputs {
   /** (C). */
   readonly beta: tf.Tensor1D
   readonly epsilon: number
-  /** Is shown the batch's moments during the call; they are disposed after it. */
+  /** Called with the batch's moments, which are disposed after the call. */
   readonly onMoments: (moments: Moments) => void
 }
 
@@ -60,7 +60,7 @@ export interface BiasedKernelGradient {
  * Shapes: windows (K, M, h, w, C), kernel (kh,kw,C,K F), filters (K, C, kh kw F), outputs (K, M h w, F).
  */
 export interface PatchConvolution {
-  /** Whether it is to be used for these sizes. */
+  /** Whether to use it for tensors of these sizes. */
   suits(windows: tf.Tensor5D, kernel: tf.Tensor4D): boolean
   forward(windows: tf.Tensor5D, filters: tf.Tensor3D, kernelSize: Size2D): tf.Tensor3D
   /** Derivatives by windows and filters, from those by the outputs. */
@@ -112,11 +112,11 @@ export interface LayerOps {
    * @returns (C)
    */
   channelSums(x: tf.Tensor): tf.Tensor1D
-  /** Absent where nothing is faster than a convolution an expert. */
+  /** Absent where one convolution for each expert is the fastest way. */
   readonly patchConvolution?: PatchConvolution
   /**
-   * Computes something in float32 where the backend otherwise rounds the factors of its products: a choice among close
-   * scores would be at the mercy of the rounding.
+   * Computes something in float32 even where the backend otherwise rounds the factors of its products, so that rounding
+   * does not decide which of two close scores is larger.
    */
   exactly<T>(compute: () => T): T
 }
@@ -126,7 +126,7 @@ const registered = new Map<string, LayerOps>()
 /**
  * Gives a backend operations of its own.
  *
- * @param backend tfjs's name of it: 'tensorflow', 'wasm', ...
+ * @param backend tfjs's name of the backend: 'tensorflow', 'wasm', ...
  */
 export function registerLayerOps(backend: string, ops: Partial<LayerOps>): void {
   registered.set(backend, { ...composedOps, ...registered.get(backend), ...ops })
@@ -140,7 +140,7 @@ export function layerOps(): LayerOps {
 /** The operations as any backend can run them; gradients are written by hand to save passes over the map. */
 export const composedOps: LayerOps = {
   batchNorm({ x, gamma, beta, epsilon, onMoments }) {
-    // Reshaped within: tf.reshape would keep its input for the backward pass, for the sake of its shape.
+    // The reshape happens in here: outside, tf.reshape would keep its input for the backward pass to know its shape.
     return handGradient([x, gamma, beta], () => {
       const rows = asRows(x)
       const { mean, variance } = tf.moments(rows, 0) as unknown as Moments
@@ -153,12 +153,12 @@ export const composedOps: LayerOps = {
         saved: [x, mean, inverseDeviation],
         gradient: (dy, saved) => {
           const [input, center, inverse] = saved as [tf.Tensor, tf.Tensor1D, tf.Tensor1D]
-          const normal = tf.mul(tf.sub(asRows(input), center), inverse)
+          const normalized = tf.mul(tf.sub(asRows(input), center), inverse)
           const dRows = asRows(dy)
           const dBeta = tf.sum(dRows, 0)
-          const dGamma = tf.sum(tf.mul(dRows, normal), 0)
-          const through = tf.div(tf.add(dBeta, tf.mul(normal, dGamma)), dRows.shape[0])
-          const dx = tf.mul(tf.sub(dRows, through), tf.mul(gamma, inverse))
+          const dGamma = tf.sum(tf.mul(dRows, normalized), 0)
+          const throughMoments = tf.div(tf.add(dBeta, tf.mul(normalized, dGamma)), dRows.shape[0])
+          const dx = tf.mul(tf.sub(dRows, throughMoments), tf.mul(gamma, inverse))
           return [tf.reshape(dx, x.shape), dGamma, dBeta]
         },
       }
@@ -209,19 +209,21 @@ export const composedOps: LayerOps = {
   exactly: compute => compute(),
 }
 
-/** (..., C) -> (P,C). */
+/** (..., C) -> (rows, C). */
 function asRows(x: tf.Tensor): tf.Tensor2D {
   return tf.reshape(x, [-1, x.shape.at(-1) as number])
 }
 
-/** Sums by the data that they are of. */
-const knownSums = new WeakMap<object, tf.Tensor1D>()
+/** Channel sums by the id of the data that they were computed from. */
+const sumsByData = new WeakMap<object, tf.Tensor1D>()
 
-/** {@link LayerOps.channelSums}, but once for two convolutions that end in one residual sum: both have its derivative. */
+/**
+ * {@link LayerOps.channelSums}, computed once for two convolutions whose outputs are added: both get the same derivative.
+ */
 function channelSumsOnce(x: tf.Tensor): tf.Tensor1D {
-  const known = knownSums.get(x.dataId)
-  if (known && !known.isDisposed) return tf.clone(known)
+  const earlier = sumsByData.get(x.dataId)
+  if (earlier && !earlier.isDisposed) return tf.clone(earlier)
   const sums = layerOps().channelSums(x)
-  knownSums.set(x.dataId, sums)
+  sumsByData.set(x.dataId, sums)
   return sums
 }

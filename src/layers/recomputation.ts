@@ -17,8 +17,9 @@ const recipes = new WeakMap<tf.Tensor, Recipe>()
 const sources = new WeakSet<tf.Tensor>()
 
 /**
- * Whether training keeps the outputs of BatchNorm and ReLU (the default), or computes them again in the backward pass
- * from what it keeps anyway: less memory for a few per cent of time. Values and gradients stay the same.
+ * Sets whether training computes the outputs of BatchNorm and ReLU again in the backward pass, from what it keeps anyway,
+ * instead of keeping them (the default). That needs less memory and costs a few per cent of time; values and gradients
+ * stay the same.
  */
 export function recomputeActivations(recompute: boolean): void {
   enabled = recompute
@@ -29,7 +30,7 @@ export function recomputesActivations(): boolean {
   return enabled
 }
 
-/** Tells how `tensor` can be computed again, while {@link recomputeActivations} is on. */
+/** Stores how `tensor` can be computed again; does nothing unless {@link recomputeActivations} is on. */
 export function offerRecipe(tensor: tf.Tensor, recipe: Recipe): void {
   if (!enabled) return
   recipes.set(tensor, recipe)
@@ -41,14 +42,14 @@ export function isRecipeSource(tensor: tf.Tensor): boolean {
   return sources.has(tensor)
 }
 
-/** How `tensor` can be computed again, if anybody told. */
+/** How `tensor` can be computed again, where {@link offerRecipe} was given it. */
 export function recipeOf(tensor: tf.Tensor): Recipe | undefined {
   return recipes.get(tensor)
 }
 
-/** What to keep of an input: itself, or what it can be computed from again. */
+/** Chooses what to keep of an input: the tensor itself, or the tensors that it can be computed from again. */
 export function keepInput<T extends tf.Tensor>(input: T): KeptInput<T> {
   const recipe = recipes.get(input)
-  if (!recipe) return { tensors: [input], restore: ([kept]) => kept as T }
-  return { tensors: recipe.sources, restore: kept => recipe.compute(kept) as T }
+  if (!recipe) return { tensors: [input], restore: ([tensor]) => tensor as T }
+  return { tensors: recipe.sources, restore: tensors => recipe.compute(tensors) as T }
 }

@@ -3,7 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import { layerOps } from './ops.js'
 import { layerInput } from './validation.js'
 
-/** tfjs exports no class for it, only this factory. */
+/** tfjs exports a factory for this layer, but not its class. */
 const Standard = tfl.layers.reLU({ name: 'standard' }).constructor as new (options: {
   readonly name?: string
 }) => tfl.layers.Layer

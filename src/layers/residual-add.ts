@@ -3,21 +3,21 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import { handGradient } from './hand-gradient.js'
 import { checkOneTensorFlow } from './validation.js'
 
-/** tfjs exports no class for it, only this factory. */
+/** tfjs exports a factory for this layer, but not its class. */
 const Standard = tfl.layers.add({ name: 'standard' }).constructor as new (options: {
   readonly name?: string
 }) => tfl.layers.Layer
 
 /**
- * tfjs's Add for two inputs of one shape. Its gradient is the output's, for both, so that nothing is kept for the
- * backward pass; tfjs keeps both inputs for the sake of their shapes. Class name, configuration and results are those
+ * tfjs's Add for two inputs of one shape. The gradient by each input equals the gradient by the output, so nothing is kept
+ * for the backward pass; tfjs keeps both inputs only to know their shapes. Class name, configuration and results are those
  * of tfjs.
  */
 export class ResidualAdd extends Standard {
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor | tf.Tensor[] {
-    const [a, b, ...more] = inputs as tf.Tensor[]
+    const [a, b, ...others] = inputs as tf.Tensor[]
     checkOneTensorFlow(a, this.getClassName())
-    if (!a || !b || more.length > 0 || !tf.util.arraysEqual(a.shape, b.shape))
+    if (!a || !b || others.length > 0 || !tf.util.arraysEqual(a.shape, b.shape))
       return super.call(inputs, kwargs)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)

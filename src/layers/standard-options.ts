@@ -42,7 +42,7 @@ export interface ConvolutionOptions {
   readonly biasConstraint?: ConvolutionArgs['biasConstraint']
 }
 
-/** How one weight starts, is penalised and is confined. */
+/** Initializer, regularizer and constraint of one weight. */
 export interface WeightOptions {
   readonly initializer?: Initializer
   readonly regularizer?: Regularizer
@@ -56,7 +56,7 @@ type Constraint = ReturnType<typeof tfl.constraints.nonNeg>
 export interface ParsedConvolution extends WeightOptions {
   readonly bias: WeightOptions
   readonly activation: LayerActivation
-  /** The same in the form that `getConfig` returns. */
+  /** The same options in the form that `getConfig` returns. */
   readonly config: tf.serialization.ConfigDict
 }
 
@@ -81,11 +81,16 @@ export const convolutionKeys = [
  * @param seed of the default kernel initializer (glorot-uniform)
  */
 export function parseConvolution(options: ConvolutionOptions, seed: number | undefined): ParsedConvolution {
-  const given: Record<string, unknown> = { useBias: options.useBias ?? false }
+  const conv2dOptions: Record<string, unknown> = { useBias: options.useBias ?? false }
   for (const key of convolutionKeys)
-    if (options[key] !== undefined && options[key] !== null) given[key] = options[key]
-  given.kernelInitializer ??= tfl.initializers.glorotUniform(seed === undefined ? {} : { seed })
-  const parser = tfl.layers.conv2d({ name: 'options', filters: 1, kernelSize: 1, ...given }) as unknown as {
+    if (options[key] !== undefined && options[key] !== null) conv2dOptions[key] = options[key]
+  conv2dOptions.kernelInitializer ??= tfl.initializers.glorotUniform(seed === undefined ? {} : { seed })
+  const parser = tfl.layers.conv2d({
+    name: 'options',
+    filters: 1,
+    kernelSize: 1,
+    ...conv2dOptions,
+  }) as unknown as {
     readonly kernelInitializer: Initializer
     readonly kernelRegularizer: Regularizer
     readonly kernelConstraint: Constraint
@@ -119,7 +124,7 @@ export function tinyNormal(seed: number | undefined): Initializer {
   return tfl.initializers.randomNormal({ mean: 0, stddev: 1e-4, ...(seed === undefined ? {} : { seed }) })
 }
 
-/** The seed of a layer's router, apart from the one of its kernel. */
+/** The seed of a layer's router, which differs from the seed of its kernel. */
 export function routerSeed(seed: number | undefined): number | undefined {
   return seed === undefined ? undefined : deriveSeed(seed, 'router')
 }

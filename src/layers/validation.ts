@@ -55,19 +55,19 @@ export function layerInput(inputs: tf.Tensor | tf.Tensor[], where: string): tf.T
 }
 
 /**
- * Checks that a tensor comes from the copy of TensorFlow.js that this library uses. Copies share one engine, so that
- * much works before something fails that seems to have another cause.
+ * Checks that a tensor comes from the copy of TensorFlow.js that this library uses. Copies share one
+ * engine, so a mixture of them works for a while and then fails with an error that points to another cause.
  *
- * @throws Error saying how to come to one copy
+ * @throws Error explaining how to install a single copy
  */
 export function checkOneTensorFlow(tensor: unknown, where: string): void {
-  // What is no tensor at all is left to tfjs.
+  // tfjs itself reports a value that is not a tensor.
   if (typeof tensor !== 'object' || tensor === null || !('shape' in tensor)) return
-  // Not instanceof: tfjs has it answer by the names of methods.
-  const own = [tf.Tensor, tfl.SymbolicTensor].some(({ prototype }) =>
+  // instanceof would not do: tfjs makes it true for every object that has the methods of a tensor.
+  const isOwn = [tf.Tensor, tfl.SymbolicTensor].some(({ prototype }) =>
     Object.prototype.isPrototypeOf.call(prototype, tensor),
   )
-  if (own) return
+  if (isOwn) return
   throw new Error(
     `${where}: TensorFlow.js must be loaded once, got two copies: the input belongs to another one than patch-moe's ` +
       `(@tensorflow/tfjs-core ${tf.version_core}). Give every package the same version of it; ` +

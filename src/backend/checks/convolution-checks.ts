@@ -7,7 +7,10 @@ import * as plain from './plain-arithmetic.js'
 type Shape4D = [number, number, number, number]
 type Sizes = plain.ConvolutionSizes
 
-/** Maps, with the strides and kernels that they are checked with: a new size takes oneDNN longer than its computation. */
+/**
+ * Maps, and the strides and kernels to check them with. They are few: oneDNN prepares a new size longer than it
+ * computes.
+ */
 const CHECKED: readonly {
   readonly map: Size2D
   readonly strides: readonly number[]
@@ -81,8 +84,8 @@ const CHANNELS_AND_FILTERS: readonly Size2D[] = [
 /** Multiply-adds of a convolution that is still checked: plain loops take some 10 ns for each. */
 const MOST_PRODUCTS = 1.2e5
 
-/** Often enough for damaged memory to show. */
-const MANY = 40
+/** Enough repeats for damaged memory to show. */
+const MANY_REPEATS = 40
 
 /** Convolutions and their two derivatives, as tfjs calls them and as layers do. */
 export function* convolutionChecks(): Generator<OperationCheck> {
@@ -117,7 +120,7 @@ function wordsOf({ map, kernel, filters, strides, pad }: Sizes): string {
   return `${map.slice(1, 3).join('x')}x${map[3]} map, ${kernel.join('x')} kernel, ${filters} filters, stride ${strides[0]}, ${pad}`
 }
 
-/** Numbers for a convolution of these sizes, and what is right. */
+/** Random inputs for a convolution of these sizes, and the right results. */
 function numbersFor(sizes: Sizes) {
   const [rows, columns] = plain.outputSize(sizes)
   const channels = sizes.map[3]
@@ -142,7 +145,7 @@ function fullChecks(sizes: Sizes): OperationCheck[] {
     : fullChecksIn(sizes, numbers, false)
 }
 
-/** In bfloat16 every size that is special, but not every size. */
+/** Whether these sizes are checked in bfloat16 too: the special ones are, most others are not. */
 function isInBoth({ map, strides, pad }: Sizes): boolean {
   return pad === 'same' && strides[0] <= 2 && map[1] % 14 !== 7
 }
@@ -225,17 +228,17 @@ function fullChecksIn(
 }
 
 /**
- * Shortcuts and single channels on maps of even size are where memory has been damaged, and kernels larger than the map where
- * results were left unwritten.
+ * How often a derivative is computed. Memory has been damaged at strided convolutions with as many filters as channels, and
+ * results were left unwritten for kernels larger than the map, so these are repeated.
  */
 function repeatsOf({ map, kernel, filters, strides, pad }: Sizes): number {
   if (kernel[0] > map[1]) return 5
   const isSpecial = map[1] >= 14 && pad === 'same' && strides[0] === 2 && map[3] === filters
   if (!isSpecial) return 1
-  return kernel[0] === 1 ? MANY : 5
+  return kernel[0] === 1 ? MANY_REPEATS : 5
 }
 
-/** Every channel with its own filters: M a channel, where a full convolution has F. */
+/** Depthwise convolutions: every channel has filters of its own, `sizes.filters` of them. */
 function depthwiseChecks(sizes: Sizes): OperationCheck[] {
   const channels = sizes.map[3]
   const full: Sizes = { ...sizes, filters: channels * sizes.filters }
@@ -300,8 +303,8 @@ function patchCheck(inBfloat16: boolean): OperationCheck {
     strides: [1, 1],
     pad: 'same',
   }
-  const each = length(sizes.map)
-  const windows = drawEighths(experts * each, 5)
+  const windowLength = length(sizes.map)
+  const windows = drawEighths(experts * windowLength, 5)
   // (K, C, kh kw F)
   const weights = drawEighths(experts * channels * 9 * filters, 6)
   const kernelOf = (expert: number) =>
@@ -326,7 +329,11 @@ function patchCheck(inBfloat16: boolean): OperationCheck {
   function outputs(): Float64Array {
     return Float64Array.from(
       Array.from({ length: experts }, (_, expert) => [
-        ...plain.convolution(windows.slice(expert * each, (expert + 1) * each), kernelOf(expert), sizes),
+        ...plain.convolution(
+          windows.slice(expert * windowLength, (expert + 1) * windowLength),
+          kernelOf(expert),
+          sizes,
+        ),
       ]).flat(),
     )
   }

@@ -3,7 +3,7 @@ import { random } from '../../random.js'
 
 /** One operation at one size, and what it has to return by plain arithmetic. Tensors are made as it runs. */
 export interface OperationCheck {
-  /** What is replaced when this fails; a name of tfjs or of the op table of layers. */
+  /** Name of the operation, in tfjs or in the op table of layers; it is replaced when this check fails. */
   readonly operation: string
   /** The sizes in words, unique among the checks of the operation. */
   readonly sizes: string
@@ -19,7 +19,7 @@ export interface OperationCheck {
   expected(): readonly ArrayLike<number>[]
 }
 
-/** How a check went. */
+/** The result of a check. */
 export interface CheckResult {
   readonly operation: string
   readonly sizes: string
@@ -28,13 +28,13 @@ export interface CheckResult {
   readonly wrong?: string
 }
 
-/** Distance from what is right, relative where that is above 1. Factors of products are few bits, so that float32 sums are exact. */
+/** Largest error allowed, relative to expected values above 1. Factors have few bits, so that float32 sums are exact. */
 const TOLERANCE = { float32: 1e-3, bfloat16: 0.03 }
 
 /**
- * Computes what a check asks for on the current backend, as often as it says, and compares every result.
+ * Computes an operation on the current backend, as often as its check says, and compares every result.
  *
- * @param compute runs it in the precision it is for
+ * @param compute runs the check in its precision
  */
 export async function runCheck(
   check: OperationCheck,
@@ -74,14 +74,14 @@ function difference(
   expected: readonly ArrayLike<number>[],
   tolerance: number,
 ): string | undefined {
-  for (const [number, right] of expected.entries()) {
-    const output = outputs[number]
-    if (output?.length !== right.length)
-      return `${output?.length ?? 'no'} numbers in the place of ${right.length}, output ${number + 1}`
-    for (let at = 0; at < right.length; at++) {
-      const [got, want] = [output[at] as number, right[at] as number]
+  for (const [outputIndex, expectedNumbers] of expected.entries()) {
+    const output = outputs[outputIndex]
+    if (output?.length !== expectedNumbers.length)
+      return `${output?.length ?? 'no'} numbers in the place of ${expectedNumbers.length}, output ${outputIndex + 1}`
+    for (let at = 0; at < expectedNumbers.length; at++) {
+      const [got, want] = [output[at] as number, expectedNumbers[at] as number]
       if (Object.is(got, want) || Math.abs(got - want) <= tolerance * Math.max(1, Math.abs(want))) continue
-      return `${Number(got.toPrecision(4))} in the place of ${Number(want.toPrecision(4))}, number ${at + 1} of ${right.length} of output ${number + 1}`
+      return `${Number(got.toPrecision(4))} in the place of ${Number(want.toPrecision(4))}, number ${at + 1} of ${expectedNumbers.length} of output ${outputIndex + 1}`
     }
   }
   return undefined
@@ -98,7 +98,7 @@ export function tensorOf<T extends tf.Tensor>(values: ArrayLike<number>, shape: 
   return tf.tensor(Float32Array.from(values), [...shape], 'float32') as T
 }
 
-/** Computes once, when it is first asked. */
+/** Computes a value once, when it is first needed. */
 export function once<T>(compute: () => T): () => T {
   let value: { readonly of: T } | undefined
   return () => {

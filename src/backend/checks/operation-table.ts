@@ -2,7 +2,10 @@ import { convolutionChecks } from './convolution-checks.js'
 import type { OperationCheck } from './operation-check.js'
 import { trainingChecks } from './training-checks.js'
 
-/** Every operation that training uses, at the sizes at which backends have been wrong and at usual ones; in one order. */
+/**
+ * Every operation that training uses, at usual sizes and at those where backends have been wrong, always in the same
+ * order.
+ */
 export function* operationTable(): Generator<OperationCheck> {
   yield* trainingChecks()
   yield* convolutionChecks()

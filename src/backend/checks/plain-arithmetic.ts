@@ -1,7 +1,7 @@
 import type { Size2D } from '../../shapes.js'
 
 /*
- * What tensor operations have to return, in the plainest loops over float64: the measure that backends are held against.
+ * What tensor operations have to return, in the plainest loops over float64: the reference that backends are compared with.
  * All maps are row by row, as tfjs lays them out: (B,H,W,C), kernels (kh,kw,C,F).
  */
 
@@ -87,7 +87,7 @@ export function depthwiseAsFull(kernel: Numbers, channels: number, multiplier: n
   return full
 }
 
-/** What of (kh,kw,C,C M) belongs to a depthwise kernel, (kh,kw,C,M). */
+/** The part of (kh,kw,C,C M) that belongs to a depthwise kernel, (kh,kw,C,M). */
 export function fullAsDepthwise(full: Numbers, channels: number, multiplier: number): Float64Array {
   const filters = channels * multiplier
   const taps = full.length / (channels * filters)
@@ -97,7 +97,7 @@ export function fullAsDepthwise(full: Numbers, channels: number, multiplier: num
   })
 }
 
-/** Largest or mean numbers of windows, (B,H',W',C); pixels outside the map count nowhere. */
+/** Largest or mean numbers of windows, (B,H',W',C); pixels outside the map are ignored. */
 export function pool(kind: 'max' | 'average', x: Numbers, sizes: ConvolutionSizes): Float64Array {
   const channels = sizes.map[3]
   const counts = new Float64Array(numOutputs(sizes))
@@ -112,7 +112,7 @@ export function pool(kind: 'max' | 'average', x: Numbers, sizes: ConvolutionSize
   return kind === 'max' ? y : y.map((sum, at) => sum / counts[Math.floor(at / channels)]!)
 }
 
-/** The derivative of {@link pool} by its input; that of a maximum goes to its first pixel. */
+/** The derivative of {@link pool} by its input; the derivative of a maximum goes to the first pixel that has it. */
 export function poolGradient(
   kind: 'max' | 'average',
   x: Numbers,
@@ -124,13 +124,13 @@ export function poolGradient(
   const counts = new Float64Array(numOutputs(sizes))
   forEachTap(sizes, (_, output) => counts[output]!++)
   const dx = new Float64Array(product(sizes.map))
-  const given = new Uint8Array(y.length)
+  const isAssigned = new Uint8Array(y.length)
   forEachTap(sizes, (pixel, output) => {
     for (let c = 0; c < channels; c++) {
       const at = output * channels + c
       if (kind === 'average') dx[pixel * channels + c]! += dy[at]! / counts[output]!
-      else if (!given[at] && x[pixel * channels + c] === y[at]) {
-        given[at] = 1
+      else if (!isAssigned[at] && x[pixel * channels + c] === y[at]) {
+        isAssigned[at] = 1
         dx[pixel * channels + c]! += dy[at]!
       }
     }
@@ -213,16 +213,16 @@ export function transposed(x: Numbers, columns: number): Float64Array {
   return Float64Array.from({ length: x.length }, (_, at) => x[(at % rows) * columns + Math.floor(at / rows)]!)
 }
 
-/** The k largest of each row, equal ones in the order of their places; indices (rows k). */
+/** The k largest of each row, equal ones in the order of their columns; returns columns, k for each row. */
 export function largest(x: Numbers, columns: number, k: number): number[] {
-  const places = Array.from({ length: columns }, (_, column) => column)
+  const allColumns = Array.from({ length: columns }, (_, column) => column)
   return Array.from({ length: x.length / columns }, (_, row) => {
     const value = (column: number): number => x[row * columns + column]!
-    return [...places].sort((a, b) => value(b) - value(a) || a - b).slice(0, k)
+    return [...allColumns].sort((a, b) => value(b) - value(a) || a - b).slice(0, k)
   }).flat()
 }
 
-/** Shows every pixel of the map under every tap of the kernel for every output, as numbers of rows. */
+/** For every output, visits each tap of the kernel that meets a pixel of the map; all three are numbered row by row. */
 function forEachTap(
   sizes: ConvolutionSizes,
   visit: (pixel: number, output: number, tap: number) => void,
@@ -230,9 +230,9 @@ function forEachTap(
   const { map, kernel, strides, pad } = sizes
   const [batch, height, width] = map
   const [rows, columns] = outputSize(sizes)
-  const before = (outputs: number, axis: 0 | 1): number =>
+  const paddingBefore = (outputs: number, axis: 0 | 1): number =>
     pad === 'valid' ? 0 : Math.max(0, (outputs - 1) * strides[axis] + kernel[axis] - map[axis + 1]!) >> 1
-  const [top, left] = [before(rows, 0), before(columns, 1)]
+  const [top, left] = [paddingBefore(rows, 0), paddingBefore(columns, 1)]
   for (let output = 0; output < batch * rows * columns; output++) {
     const image = Math.floor(output / (rows * columns))
     const y = (Math.floor(output / columns) % rows) * strides[0] - top

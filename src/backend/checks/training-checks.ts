@@ -10,8 +10,8 @@ type Compute = OperationCheck['compute']
 type Expected = OperationCheck['expected']
 
 /**
- * What training computes besides convolutions: products, pools, rectifiers, BatchNorm, gathers and scatters, top-k, sums. What others
- * are composed of comes before them, so that the one that is at fault is the first to be wrong.
+ * What training computes besides convolutions: products, pools, rectifiers, BatchNorm, gathers and scatters, top-k, sums.
+ * Basic operations come before those composed of them, so that the first one to be wrong is the one at fault.
  */
 export function* trainingChecks(): Generator<OperationCheck> {
   for (const inBfloat16 of [false, true]) {
@@ -88,10 +88,10 @@ function* normChecks(inBfloat16: boolean): Generator<OperationCheck> {
     const gamma = drawEighths(channels, 3).map(value => value + 2)
     const beta = drawEighths(channels, 4)
     const sizes = `${shape.join('x')} map`
-    // A map is in bfloat16 where an operation before has left it so.
+    // A map is stored in bfloat16 only as the result of an operation, such as a pool of single pixels.
     const map = (values: Float32Array) => {
-      const one = tensorOf<tf.Tensor4D>(values, shape)
-      return inBfloat16 ? tf.maxPool(one, 1, 1, 'valid') : one
+      const tensor = tensorOf<tf.Tensor4D>(values, shape)
+      return inBfloat16 ? tf.maxPool(tensor, 1, 1, 'valid') : tensor
     }
     for (const name of ['batchNorm', 'batchNormRelu'] as const) {
       const rectifies = name === 'batchNormRelu'
@@ -142,17 +142,17 @@ function normalized(
   beta: Float32Array,
   cotangent: () => tf.Tensor,
 ): tf.Tensor[] {
-  const seen: tf.Tensor[] = []
+  const moments: tf.Tensor[] = []
   const apply = (...[map, scale, shift]: tf.Tensor[]) =>
     layerOps()[name]({
       x: map,
       gamma: scale,
       beta: shift,
       epsilon: EPSILON,
-      onMoments: ({ mean, variance }) => seen.push(tf.keep(tf.clone(mean)), tf.keep(tf.clone(variance))),
+      onMoments: ({ mean, variance }) => moments.push(tf.keep(tf.clone(mean)), tf.keep(tf.clone(variance))),
     } as BatchNormInputs)
   const { value, grads } = tf.valueAndGrads(apply)([x, tf.tensor1d(gamma), tf.tensor1d(beta)], cotangent())
-  return [value, ...grads, ...seen]
+  return [value, ...grads, ...moments]
 }
 
 function* poolChecks(inBfloat16: boolean): Generator<OperationCheck> {
@@ -173,7 +173,7 @@ function* poolChecks(inBfloat16: boolean): Generator<OperationCheck> {
             strides: [stride, stride],
             pad,
           }
-          // All different, so that a maximum is one pixel's; exact in bfloat16.
+          // All different, so that each maximum belongs to one pixel; exact in bfloat16.
           const x = Float32Array.from(permutation(length(map), random(1)), value => (value - 100) / 8)
           const outShape = [map[0], ...plain.outputSize(sizes), map[3]]
           const dy = drawEighths(length(outShape), 2)
@@ -299,11 +299,11 @@ function* gatherChecks(inBfloat16: boolean): Generator<OperationCheck> {
 function* scatterChecks(): Generator<OperationCheck> {
   const [rows, columns, segments] = [64, 5, 9]
   const x = drawEighths(rows * columns, 1)
-  const places = Array.from({ length: rows }, (_, row) => (row * 7) % segments)
+  const segmentOfRow = Array.from({ length: rows }, (_, row) => (row * 7) % segments)
   const sums = () => {
     const all = new Float32Array(segments * columns)
     for (let at = 0; at < x.length; at++) {
-      all[(places[Math.floor(at / columns)] as number) * columns + (at % columns)]! += x[at]!
+      all[(segmentOfRow[Math.floor(at / columns)] as number) * columns + (at % columns)]! += x[at]!
     }
     return [all]
   }
@@ -311,7 +311,7 @@ function* scatterChecks(): Generator<OperationCheck> {
     'ScatterNd',
     '64 rows on 9',
     () => [
-      tf.scatterND(tf.tensor2d(places, [rows, 1], 'int32'), tensorOf(x, [rows, columns]), [
+      tf.scatterND(tf.tensor2d(segmentOfRow, [rows, 1], 'int32'), tensorOf(x, [rows, columns]), [
         segments,
         columns,
       ]),
@@ -324,7 +324,7 @@ function* scatterChecks(): Generator<OperationCheck> {
     () => [
       tf.unsortedSegmentSum(
         tensorOf<tf.Tensor2D>(x, [rows, columns]),
-        tf.tensor1d(places, 'int32'),
+        tf.tensor1d(segmentOfRow, 'int32'),
         segments,
       ),
     ],
@@ -347,8 +347,8 @@ function* topKChecks(): Generator<OperationCheck> {
   ] as const) {
     // Eighths in [-1, 1]: many are equal. The second row holds NaN, which must not reach the others.
     const x = drawEighths(5 * columns, 1)
-    const given = x.slice()
-    given[columns] = Number.NaN
+    const withNaN = x.slice()
+    withNaN[columns] = Number.NaN
     const others = [...Array(5).keys()].filter(row => row !== 1)
     const numbers = Float32Array.from(
       others.flatMap(row => [...x.subarray(row * columns, (row + 1) * columns)]),
@@ -358,9 +358,9 @@ function* topKChecks(): Generator<OperationCheck> {
       'TopK',
       `${k} of ${columns}, with ties and NaN`,
       () => {
-        const { values, indices: places } = tf.topk(tensorOf(given, [5, columns]), k, true)
+        const { values, indices: chosen } = tf.topk(tensorOf(withNaN, [5, columns]), k, true)
         const rows = tf.tensor1d(others, 'int32')
-        return [tf.gather(values, rows), tf.gather(places, rows)]
+        return [tf.gather(values, rows), tf.gather(chosen, rows)]
       },
       () => [indices().map((column, at) => numbers[Math.floor(at / k) * columns + column]!), indices()],
     )

@@ -9,7 +9,7 @@ export const cpu: Backend<'cpu'> = {
   async use() {
     await import('@tensorflow/tfjs-backend-cpu')
     await setBackend('cpu')
-    // tfjs would advertise tfjs-node at the first operation, to somebody who asked for this backend.
+    // Keeps tfjs from advertising tfjs-node at the first operation to users who asked for this backend.
     Object.assign(tf.backend(), { firstUse: false })
     return { name: 'cpu', reason: 'it runs everywhere' }
   },

@@ -16,7 +16,7 @@ import { type Verification, verificationOf } from '../verify.js'
 
 type NativeName = 'tensorflow-gpu' | 'tensorflow'
 
-/** TensorFlow's C library by tfjs-node: an installation of it, the GPU name only where a GPU computes. */
+/** TensorFlow's C library through tfjs-node, from any installation; its GPU name is used only where a GPU computes. */
 export const nativeTensorFlow: Backend<NativeName> = {
   names: ['tensorflow-gpu', 'tensorflow'],
   isAutomatic: true,
@@ -47,15 +47,15 @@ export const nativeTensorFlow: Backend<NativeName> = {
 
 /** Tries every installation, GPU packages first unless the processor is asked for. */
 async function use(
-  wanted: NativeName | 'auto',
+  requested: NativeName | 'auto',
   options: UseBackendOptions,
   skipped: SkippedBackend<NativeName>[],
 ): Promise<UsedBackend<NativeName> | undefined> {
   const candidates = findNative(options.cwd, options.provided).filter(
-    ({ gpu }) => gpu || wanted !== 'tensorflow-gpu',
+    ({ gpu }) => gpu || requested !== 'tensorflow-gpu',
   )
-  if (wanted === 'tensorflow') candidates.sort((a, b) => Number(a.gpu) - Number(b.gpu))
-  if (candidates.length === 0) skipped.push(notInstalled(wanted, options.provided ?? nativeFolder()))
+  if (requested === 'tensorflow') candidates.sort((a, b) => Number(a.gpu) - Number(b.gpu))
+  if (candidates.length === 0) skipped.push(notInstalled(requested, options.provided ?? nativeFolder()))
   for (const candidate of candidates) {
     const loaded = await tryLoad(candidate, options.verify ?? selfTest, skipped)
     if (!loaded) continue
@@ -64,7 +64,7 @@ async function use(
     if (candidate.gpu && !tensorflow.usesGpu) {
       skipped.push({ name: 'tensorflow-gpu', why: `${candidate.packageName} loads but finds no usable GPU` })
     }
-    if (wanted === 'tensorflow-gpu' && name !== wanted) return undefined
+    if (requested === 'tensorflow-gpu' && name !== requested) return undefined
     await tf.setBackend('tensorflow')
     const { registerTensorFlowKernels } = await import('../tensorflow/kernels.js')
     registerTensorFlowKernels(new Set(tensorflow.usesGpu ? [] : verdict?.avoided))
@@ -82,7 +82,7 @@ async function use(
   return undefined
 }
 
-/** An installation in the process, and what the self-test said of it. */
+/** The installation that this process has loaded, and the self-test's verdict on it. */
 interface LoadedTensorFlow {
   readonly tensorflow: NativeTensorFlow
   readonly verdict?: NativeVerdict | undefined
@@ -95,8 +95,8 @@ async function tryLoad(
 ): Promise<LoadedTensorFlow | undefined> {
   try {
     // A process holds one TensorFlow, which was checked before it was loaded.
-    known ??= await checkedAndLoaded(candidate, verify)
-    return known
+    loadedTensorFlow ??= await checkedAndLoaded(candidate, verify)
+    return loadedTensorFlow
   } catch (error) {
     skipped.push({ name: candidate.gpu ? 'tensorflow-gpu' : 'tensorflow', why: (error as Error).message })
     return undefined
@@ -108,7 +108,7 @@ async function checkedAndLoaded(
   verify: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>,
 ): Promise<LoadedTensorFlow> {
   const verdict = whyUnusable(candidate) ? undefined : await verify(candidate)
-  // The verdict is on the processor, whatever a GPU computes.
+  // The verdict is about the processor and says nothing about a GPU.
   if (verdict && !verdict.isUsable && !candidate.gpu) throw new Error(verdictText(verdict))
   if (verdict?.instructionSet) limitInstructions(verdict.instructionSet)
   const tensorflow = loadNative(candidate)
@@ -117,7 +117,7 @@ async function checkedAndLoaded(
   return { tensorflow, verdict }
 }
 
-/** Has oneDNN keep to these instructions; it asks once, when it is first used. */
+/** Limits oneDNN to these instructions; it reads the limit once, at its first use. */
 function limitInstructions(name: string): void {
   if (!isMainThread)
     throw new Error(
@@ -126,10 +126,10 @@ function limitInstructions(name: string): void {
   process.env.ONEDNN_MAX_CPU_ISA = name
 }
 
-let known: LoadedTensorFlow | undefined
+let loadedTensorFlow: LoadedTensorFlow | undefined
 
-function notInstalled(wanted: string, provided: string): SkippedBackend<NativeName> {
-  const gpu = wanted === 'tensorflow-gpu'
+function notInstalled(requested: string, provided: string): SkippedBackend<NativeName> {
+  const gpu = requested === 'tensorflow-gpu'
   const [packageName, build] = gpu
     ? ['@tensorflow/tfjs-node-gpu', 'GPU build']
     : ['@tensorflow/tfjs-node', 'build']

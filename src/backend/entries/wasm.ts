@@ -41,7 +41,7 @@ async function use(): Promise<UsedBackend<'wasm'>> {
   }
 }
 
-/** The wasm module's runtime takes over how Node reports a crash (exit code 7, other trace): give that back. */
+/** Removes the handlers by which the wasm module's runtime changes how Node reports a crash (exit code 7, other trace). */
 async function withoutNewCrashHandlers(initialise: () => Promise<void>): Promise<void> {
   const events = ['uncaughtException', 'unhandledRejection']
   const before = events.map(event => process.listeners(event as 'uncaughtException'))

@@ -6,7 +6,7 @@ import { ProgramError, type Run } from './run-program.js'
 
 /** The TensorFlow whose wheel the addon is built against. */
 const WHEEL_VERSION = '2.21.*'
-/** Only the library in the wheel counts: this Python's is asked for where the running one has none. */
+/** Only the library in the wheel is used, so this Python's wheel will do where the running Python has none. */
 const OTHER_PYTHON = ['--python-version', '3.12']
 const HEAD_TIMEOUT_MS = 5_000
 const OFFICIAL_INSTALL_TIMEOUT_MS = 600_000
@@ -67,9 +67,12 @@ async function installPackage(work: Work): Promise<string> {
   await rm(tarball)
   const { dependencies } = await readManifest(unpacked)
   const { '@tensorflow/tfjs': tfjs, ...others } = dependencies
-  const own = folderOf('@tensorflow/tfjs', require) === undefined && { '@tensorflow/tfjs': tfjs }
+  const missingTfjs = folderOf('@tensorflow/tfjs', require) === undefined && { '@tensorflow/tfjs': tfjs }
   // The addon needs Node's C headers, which not every installation of Node brings.
-  const manifest = { private: true, dependencies: { ...others, ...own, 'node-api-headers': '^1.9.0' } }
+  const manifest = {
+    private: true,
+    dependencies: { ...others, ...missingTfjs, 'node-api-headers': '^1.9.0' },
+  }
   await writeFile(join(stage, 'package.json'), JSON.stringify(manifest))
   await runNpm(work, [
     'install',
@@ -126,7 +129,7 @@ async function readManifest(folder: string): Promise<Manifest> {
   return JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as Manifest
 }
 
-/** Whether the host that the package names for its compiled addon has the one of this machine. */
+/** Whether the download host that the package names has a compiled addon for this machine. */
 async function officialAnswers(work: Work, folder: string): Promise<boolean> {
   work.onStage('asking for the published addon')
   const { binary, version } = await readManifest(folder)
@@ -161,7 +164,7 @@ async function installOfficial(work: Work, folder: string): Promise<string | und
     return await tryAddon(work, folder)
   } catch {
     work.signal?.throwIfAborted()
-    await Promise.all(['deps', 'lib'].map(made => rm(join(folder, made), { recursive: true, force: true })))
+    await Promise.all(['deps', 'lib'].map(part => rm(join(folder, part), { recursive: true, force: true })))
     return undefined
   }
 }
@@ -263,18 +266,18 @@ async function fetchWheel(work: Work): Promise<string> {
   work.onStage(`fetching the library of ${name} ${WHEEL_VERSION}`)
   const folder = join(stage, 'download')
   const args = ['-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--quiet', '--dest', folder]
-  const wanted = `${name}==${WHEEL_VERSION}`
-  await run('python3', [...args, wanted], { signal })
-    .catch(() => run('python3', [...args, ...OTHER_PYTHON, wanted], { signal }))
+  const requirement = `${name}==${WHEEL_VERSION}`
+  await run('python3', [...args, requirement], { signal })
+    .catch(() => run('python3', [...args, ...OTHER_PYTHON, requirement], { signal }))
     .catch(cause => {
-      throw explain(`pip must download ${wanted}`, cause)
+      throw explain(`pip must download ${requirement}`, cause)
     })
   const wheel = (await readdir(folder)).find(file => file.endsWith('.whl'))
   if (!wheel) throw new Error(`provideNative: pip must download a wheel of ${name}, got none (${folder})`)
   return join(folder, wheel)
 }
 
-/** The library logs while it is loaded, before any of its settings count: so standard error is set aside meanwhile. */
+/** The library logs while it loads, before its settings take effect, so standard error is redirected during that time. */
 const MUTE_SOURCE = `
 #include <fcntl.h>
 #include <node_api.h>
@@ -309,8 +312,8 @@ NAPI_MODULE_INIT() {
 `
 
 async function tidyStage({ stage }: Work): Promise<void> {
-  for (const made of ['wheel', 'node_modules/node-api-headers']) {
-    await rm(join(stage, made), { recursive: true, force: true })
+  for (const leftover of ['wheel', 'node_modules/node-api-headers']) {
+    await rm(join(stage, leftover), { recursive: true, force: true })
   }
 }
 
@@ -335,7 +338,9 @@ const product = tf.matMul([[1, 2], [3, 4]], [[5, 6], [7, 8]]).dataSync()
 console.log('product=' + Array.from(product) + ' version=' + tf.backend().binding.TF_Version)
 `
 
-function explain(rule: string, cause: unknown, hint?: string): Error {
+function explain(requirement: string, cause: unknown, hint?: string): Error {
   if (!(cause instanceof ProgramError)) return cause as Error
-  return new Error(`provideNative: ${rule}, got: ${cause.message}${hint ? ` (${hint})` : ''}`, { cause })
+  return new Error(`provideNative: ${requirement}, got: ${cause.message}${hint ? ` (${hint})` : ''}`, {
+    cause,
+  })
 }

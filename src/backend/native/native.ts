@@ -17,7 +17,7 @@ export interface NativeCandidate {
   readonly origin: 'project' | 'patch-moe' | 'pmoe native'
 }
 
-/** What is known of native TensorFlow once it is in the process. */
+/** Native TensorFlow that this process has loaded. */
 export interface NativeTensorFlow extends NativeCandidate {
   /** Version of the TensorFlow library, such as 2.21.0. */
   readonly version: string
@@ -38,7 +38,7 @@ export interface ProvidedNative {
 /** The file in the provided folder that holds a {@link ProvidedNative}. */
 export const PROVIDED_FILE = 'native.json'
 
-/** The addon, beside a built one, that sets standard error aside while the library loads. */
+/** The addon, beside a built one, that redirects standard error while the library loads. */
 export const MUTE_ADDON = 'mute.node'
 
 const here = fileURLToPath(import.meta.url)
@@ -69,20 +69,24 @@ export function findNative(
   cwd: string = process.cwd(),
   provided: string = nativeFolder(),
 ): NativeCandidate[] {
-  const found: NativeCandidate[] = []
+  const candidates: NativeCandidate[] = []
   for (const packageName of ['@tensorflow/tfjs-node-gpu', '@tensorflow/tfjs-node'] as const) {
     const gpu = packageName.endsWith('-gpu')
     const add = (folder: string | undefined, origin: NativeCandidate['origin']): void => {
-      if (folder && !found.some(other => other.folder === folder))
-        found.push({ packageName, folder, gpu, origin })
+      if (folder && !candidates.some(other => other.folder === folder))
+        candidates.push({ packageName, folder, gpu, origin })
     }
     add(resolvePackage(createRequire(join(cwd, 'package.json')), packageName), 'project')
     add(resolvePackage(requireHere, packageName), 'patch-moe')
   }
   const candidate = providedCandidate(provided)
   if (candidate)
-    found.splice(candidate.gpu ? found.filter(({ gpu }) => gpu).length : found.length, 0, candidate)
-  return found
+    candidates.splice(
+      candidate.gpu ? candidates.filter(({ gpu }) => gpu).length : candidates.length,
+      0,
+      candidate,
+    )
+  return candidates
 }
 
 /** What `pmoe native` put into a folder, or undefined where it put nothing whole. */
@@ -106,7 +110,7 @@ export function providedCandidate(
 
 /**
  * Why an installation cannot be loaded, as far as its files show: its addon is missing, or it would bring a
- * second copy of tfjs. Undefined where nothing speaks against it.
+ * second copy of tfjs. Undefined where the files show no such problem.
  */
 export function whyUnusable({ packageName, folder }: NativeCandidate): string | undefined {
   if (!hasAddon(folder)) {

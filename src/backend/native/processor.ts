@@ -16,13 +16,13 @@ export function multipliesBfloat16(flags: readonly string[] = vectorFlags()): bo
   return flags.some(flag => BFLOAT16_FLAGS.test(flag))
 }
 
-/** What tells processors apart on which programs may compute differently: maker, model, stepping and all flags. */
+/** Identifies the kind of processor, as kinds may compute differently: maker, model, stepping and all flags. */
 export function processorIdentity(cpuInfo: string = readCpuInfo()): string {
   const lines = cpuInfo.split('\n\n')[0]?.split('\n') ?? []
-  const telling = lines.filter(line =>
+  const identifying = lines.filter(line =>
     /^(vendor_id|cpu family|model|model name|stepping|microcode|flags|Features|CPU \w+)\s*:/.test(line),
   )
-  return telling.length > 0 ? telling.join('\n') : `${arch()} ${cpus()[0]?.model ?? 'unknown'}`
+  return identifying.length > 0 ? identifying.join('\n') : `${arch()} ${cpus()[0]?.model ?? 'unknown'}`
 }
 
 function readCpuInfo(): string {

@@ -15,7 +15,7 @@ export interface ProvideNativeOptions {
   readonly gpu?: boolean
   /** The folder to fill; see `nativeFolder`. */
   readonly dir?: string
-  /** Provides it anew even where it is there. */
+  /** Provides it again even if it is present. */
   readonly force?: boolean
   /** Stops the work and removes what it left. */
   readonly signal?: AbortSignal
@@ -56,7 +56,7 @@ export async function provideNative(options: ProvideNativeOptions = {}): Promise
   const present = asIs()
   if (present && isSettled) return present
   const lock = await lockFile(folder, 'provideNative').catch((error: unknown) => {
-    // What is there can be used while another process clears up, and where nobody can.
+    // The present one can be used while another process holds the lock, and where no lock can be made.
     if (present) return undefined
     throw error
   })
@@ -92,11 +92,12 @@ async function provideAnew(folder: string, options: ProvideNativeOptions): Promi
   }
 }
 
-/** Where it is built, and where the one before lies while the new one takes its place: beside it, since links lead out. */
+/** Where the new folder is built: beside the final one, since its relative links lead out of it. */
 function stageOf(folder: string): string {
   return join(dirname(folder), `.${basename(folder)}.pmoe-new`)
 }
 
+/** Where the old folder lies while the new one takes its place. */
 function oldOf(folder: string): string {
   return join(dirname(folder), `.${basename(folder)}.pmoe-old`)
 }
@@ -109,7 +110,7 @@ const ownNames: ReadonlySet<string> = new Set<string>([
   'node_modules',
 ])
 
-/** The folder is deleted as a whole, so nothing of anybody else may be in it. */
+/** The folder is deleted as a whole when it is replaced, so it must hold no files of others. */
 async function refuseForeign(folder: string): Promise<void> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENOENT') return []
@@ -156,7 +157,7 @@ async function freeBytes(folder: string): Promise<number> {
   return bavail * bsize
 }
 
-/** Puts the temporary folder in the place of the old one, which comes back where that fails. */
+/** Puts the temporary folder in the place of the old one, which is restored if that fails. */
 async function swap(stage: string, folder: string): Promise<void> {
   const old = oldOf(folder)
   const hadOld = existsSync(folder)
@@ -170,9 +171,9 @@ async function swap(stage: string, folder: string): Promise<void> {
   await rm(old, { recursive: true, force: true })
 }
 
-/** Removes what killed processes left; one killed while it replaced the folder gets its old one back. */
+/** Removes what killed processes left; if one was killed while it replaced the folder, the old folder is restored. */
 async function recover(folder: string): Promise<void> {
   const old = oldOf(folder)
   if (existsSync(old) && !existsSync(folder)) await rename(old, folder)
-  for (const left of [old, stageOf(folder)]) await rm(left, { recursive: true, force: true })
+  for (const path of [old, stageOf(folder)]) await rm(path, { recursive: true, force: true })
 }

@@ -7,12 +7,12 @@ export type Run = (
   options: { readonly cwd?: string; readonly signal?: AbortSignal | undefined; readonly timeoutMs?: number },
 ) => Promise<string>
 
-/** A program that could not be run to a good end. */
+/** A program that could not be started, or that failed. */
 export class ProgramError extends Error {
   override readonly name = 'ProgramError'
 }
 
-/** Runs a program in a process group of its own, so that a stop reaches all it started. */
+/** Runs a program in a process group of its own, so that stopping it also stops what it started. */
 export const runProgram: Run = (command, args, { cwd, signal, timeoutMs }) =>
   new Promise((resolve, reject) => {
     signal?.throwIfAborted()
@@ -22,7 +22,7 @@ export const runProgram: Run = (command, args, { cwd, signal, timeoutMs }) =>
       try {
         if (child.pid) process.kill(-child.pid, 'SIGKILL')
       } catch {
-        // It ended by itself.
+        // It has already ended.
       }
     }
     const timer = timeoutMs ? setTimeout(stop, timeoutMs) : undefined
@@ -40,8 +40,8 @@ export const runProgram: Run = (command, args, { cwd, signal, timeoutMs }) =>
       else reject(new ProgramError(failure))
     }
     child.on('error', error => end(`${command} cannot be run: ${error.message}`))
-    child.on('close', (code, killer) => {
-      const last = (printed.stderr.trim() || printed.stdout.trim()).split('\n').slice(-5).join('\n')
-      end(code === 0 ? undefined : `${command} ended with ${code ?? killer}: ${last}`)
+    child.on('close', (code, endSignal) => {
+      const lastLines = (printed.stderr.trim() || printed.stdout.trim()).split('\n').slice(-5).join('\n')
+      end(code === 0 ? undefined : `${command} ended with ${code ?? endSignal}: ${lastLines}`)
     })
   })

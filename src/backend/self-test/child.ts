@@ -7,7 +7,7 @@ import { registerTensorFlowKernels } from '../tensorflow/kernels.js'
 import { setPrecision } from '../tensorflow/precision.js'
 import { endWithParent } from './parent-watch.js'
 
-/** What the process that checks an installation is asked. */
+/** The task of the process that checks an installation. */
 export interface SelfTestOrder {
   /** Id of the process that asks; the one that checks ends with it. */
   readonly parent: number
@@ -27,7 +27,7 @@ export interface SelfTestParts {
   readonly table?: Iterable<OperationCheck>
 }
 
-/** What it tells, one a line: each check before it is run, so that a process that dies has named it. */
+/** What the process prints, one report a line. Each check is named before it runs, so it is known if the process dies. */
 export type SelfTestReport =
   | { readonly kind: 'loaded'; readonly version: string }
   | {
@@ -56,7 +56,7 @@ export async function runSelfTest(
   registerTensorFlowKernels(new Set(order.avoided))
   tell({ kind: 'loaded', version })
   for (const check of table) {
-    if (!isAsked(check, order)) continue
+    if (!isRequested(check, order)) continue
     setPrecision(check.inBfloat16 ? 'bf16' : 'float32')
     const { operation, sizes, inBfloat16 } = check
     if (!check.isThere()) continue
@@ -69,12 +69,12 @@ export async function runSelfTest(
   tell({ kind: 'done' })
 }
 
-function isAsked({ operation, inBfloat16 }: OperationCheck, { bfloat16, only }: SelfTestOrder): boolean {
+function isRequested({ operation, inBfloat16 }: OperationCheck, { bfloat16, only }: SelfTestOrder): boolean {
   if (only) return only.some(one => one.operation === operation && one.inBfloat16 === inBfloat16)
   return bfloat16 || !inBfloat16
 }
 
-/** Takes and gives back pieces of many sizes: an allocator whose memory is damaged ends the process here. */
+/** Allocates and frees tensors of many sizes: if the memory of the allocator is damaged, the process dies here. */
 async function useMemory(): Promise<void> {
   for (let round = 0; round < 1500; round++) {
     const piece = tf.tidy(() => tf.add(tf.zeros([1 + (round % 97), 7]), 1))
@@ -84,6 +84,6 @@ async function useMemory(): Promise<void> {
 }
 
 function tell(report: SelfTestReport): void {
-  // At once, not when the process gets round to it: it may die in the next operation.
+  // Written synchronously, since the process may die in the next operation.
   writeSync(1, `${JSON.stringify(report)}\n`)
 }

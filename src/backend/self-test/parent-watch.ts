@@ -9,7 +9,7 @@ setInterval(() => {
 `
 
 /**
- * Ends this process soon after its parent has ended, however that was, and whatever this thread is doing: an operation
+ * Ends this process soon after its parent has ended for any reason, even if this thread is busy: an operation
  * may never return.
  *
  * @param parent process id of the parent

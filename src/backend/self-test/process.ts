@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { CheckResult } from '../checks/operation-check.js'
 import type { SelfTestOrder, SelfTestReport } from './child.js'
 
-/** How a process that checked an installation fared. */
+/** The outcome of a process that checked an installation. */
 export interface SelfTestRun {
   /** Version of TensorFlow; undefined where it did not load. */
   readonly version?: string
@@ -13,7 +13,7 @@ export interface SelfTestRun {
   readonly died?: string
 }
 
-/** What is different from a plain run. */
+/** Optional settings of a run. */
 export interface SelfTestSettings {
   /** The program that is run; it gets the order as its first argument. */
   readonly program?: string
@@ -23,22 +23,22 @@ export interface SelfTestSettings {
   readonly instructionSet?: string | undefined
 }
 
-/** No honest machine takes a minute for one of these operations, which take milliseconds. */
+/** Far longer than a slow machine takes for one of these operations, which take milliseconds. */
 const PATIENCE_MS = 120_000
 
 /** Runs the table of operations in a process of its own, which may die. */
 export function runSelfTestProcess(
-  asked: Omit<SelfTestOrder, 'parent'>,
+  task: Omit<SelfTestOrder, 'parent'>,
   settings: SelfTestSettings = {},
 ): Promise<SelfTestRun> {
   const { program = ownProgram(), patience = PATIENCE_MS, instructionSet } = settings
   const loader = program.endsWith('.ts') ? ['--import', import.meta.resolve('tsx')] : []
-  const order: SelfTestOrder = { ...asked, parent: process.pid }
+  const order: SelfTestOrder = { ...task, parent: process.pid }
   const child = spawn(process.execPath, [...loader, program, JSON.stringify(order)], {
     stdio: ['ignore', 'pipe', 'ignore'],
     env: {
       ...process.env,
-      // The verdict is on the processor; a GPU may be in use.
+      // The verdict is about the processor, so GPUs are hidden.
       CUDA_VISIBLE_DEVICES: '-1',
       TF_CPP_MIN_LOG_LEVEL: '3',
       ...(instructionSet && { ONEDNN_MAX_CPU_ISA: instructionSet }),
@@ -48,9 +48,9 @@ export function runSelfTestProcess(
     const results: CheckResult[] = []
     let version: string | undefined
     let isDone = false
-    let isSilent = false
+    let isTimedOut = false
     const kill = (): void => {
-      isSilent = true
+      isTimedOut = true
       child.kill('SIGKILL')
     }
     let timer = setTimeout(kill, patience)
@@ -84,7 +84,7 @@ export function runSelfTestProcess(
     child.on('close', (code, signal) => {
       end()
       const died =
-        isDone && code === 0 ? undefined : isSilent ? 'it does not end' : `it ends with ${signal ?? code}`
+        isDone && code === 0 ? undefined : isTimedOut ? 'it does not end' : `it ends with ${signal ?? code}`
       resolve({ results, ...(version !== undefined && { version }), ...(died !== undefined && { died }) })
     })
   })

@@ -8,9 +8,9 @@ import { type NativeVerdict, readVerdict, writeVerdict } from './verdict-cache.j
 
 export type { NativeVerdict }
 
-/** What {@link selfTest} is asked. */
+/** Options of {@link selfTest}. */
 export interface SelfTestOptions extends Pick<SelfTestSettings, 'program' | 'patience'> {
-  /** Runs again whatever is stored. */
+  /** Runs the test even if a verdict is stored. */
   readonly again?: boolean
   /** Folder of stored verdicts. */
   readonly cache?: string
@@ -25,13 +25,14 @@ const INSTRUCTION_SETS = [
   'AVX2',
   'SSE41',
 ]
-const LOWERED = ['AVX512_CORE', 'AVX2', 'SSE41']
+const FALLBACK_SETS = ['AVX512_CORE', 'AVX2', 'SSE41']
 
 /**
- * Checks native TensorFlow against plain arithmetic on this processor, in a process of its own that may die: once, after that
- * the stored verdict is read. What is wrong is avoided, else the instruction set is lowered, else TensorFlow is refused.
+ * Checks native TensorFlow against plain arithmetic on this processor, in a process of its own that may die. It runs once;
+ * after that the stored verdict is read. Wrong operations are avoided; where that does not help, the instruction set is
+ * lowered; where that does not help either, TensorFlow is refused.
  *
- * @returns undefined where TensorFlow does not load, which loading it here will say
+ * @returns undefined where TensorFlow does not load; loading it in this process then gives the reason
  */
 export async function selfTest(
   candidate: NativeCandidate,
@@ -68,16 +69,16 @@ export function verdictText({
 type Settings = Pick<SelfTestSettings, 'program' | 'patience'>
 
 async function judge(candidate: NativeCandidate, settings: Settings): Promise<NativeVerdict | undefined> {
-  const began = performance.now()
-  const seen: CheckResult[] = []
+  const startedAt = performance.now()
+  const allResults: CheckResult[] = []
   let version = ''
   const verdict = (
     rest: Pick<NativeVerdict, 'isUsable' | 'instructionSet' | 'avoided' | 'bfloat16'>,
   ): NativeVerdict => ({
     version,
     ...rest,
-    operations: operationVerdicts(seen),
-    seconds: (performance.now() - began) / 1000,
+    operations: operationVerdicts(allResults),
+    seconds: (performance.now() - startedAt) / 1000,
   })
   for (const instructionSet of instructionSets()) {
     const avoided = new Set<string>()
@@ -87,12 +88,12 @@ async function judge(candidate: NativeCandidate, settings: Settings): Promise<Na
       const run = await runSelfTestProcess(order, { ...settings, instructionSet })
       if (run.version === undefined) {
         if (!run.died?.includes('SIG')) return undefined
-        seen.push(whileLoading(run.died))
+        allResults.push(whileLoading(run.died))
         break
       }
       version = run.version
       const faults = await faultsOf(run, candidate, { ...settings, instructionSet }, order.avoided)
-      seen.push(...run.results.filter(one => !one.wrong), ...faults)
+      allResults.push(...run.results.filter(one => !one.wrong), ...faults)
       const names = faults.filter(one => !one.inBfloat16).map(({ operation }) => operation)
       if (faults.length === 0)
         return verdict({ isUsable: true, instructionSet, avoided: [...avoided], bfloat16 })
@@ -108,7 +109,10 @@ async function judge(candidate: NativeCandidate, settings: Settings): Promise<Na
   return verdict({ isUsable: false, avoided: [], bfloat16: false })
 }
 
-/** What was wrong, and where the process died the operation that killed it: damage may show long after it was done. */
+/**
+ * The wrong results and, where the process died, the operation that caused it: not always the last, as damage may show
+ * late.
+ */
 async function faultsOf(
   run: SelfTestRun,
   candidate: NativeCandidate,
@@ -120,8 +124,8 @@ async function faultsOf(
   const last = run.results.at(-1)
   if (!last) return [whileLoading(run.died)]
   const dies = async (only: readonly CheckResult[]): Promise<boolean> => {
-    const alone = await runSelfTestProcess({ candidate, avoided, bfloat16: true, only }, settings)
-    return alone.died !== undefined
+    const rerun = await runSelfTestProcess({ candidate, avoided, bfloat16: true, only }, settings)
+    return rerun.died !== undefined
   }
   if (await dies([last])) return [...wrong, { ...last, wrong: run.died }]
   let suspects = oneOfEach(run.results)
@@ -132,17 +136,17 @@ async function faultsOf(
   return [...wrong, { ...(suspects[0] ?? last), wrong: run.died }]
 }
 
-/** What is wrong before the first operation. */
+/** A fault before the first operation. */
 function whileLoading(wrong: string): CheckResult {
   return { operation: 'loading', sizes: '', inBfloat16: false, wrong }
 }
 
-/** What oneDNN may use: all that it would, then less and less. */
+/** The instruction sets to try in turn: no limit (undefined), then older and older ones. */
 function instructionSets(): (string | undefined)[] {
   const limit = process.env.ONEDNN_MAX_CPU_ISA
   const flags = vectorFlags()
   const below = INSTRUCTION_SETS.slice(INSTRUCTION_SETS.indexOf(limit ?? '') + 1)
-  const usable = LOWERED.filter(name => below.includes(name) && isBelow(name, flags))
+  const usable = FALLBACK_SETS.filter(name => below.includes(name) && isBelow(name, flags))
   return [undefined, ...usable]
 }
 

@@ -41,12 +41,12 @@ const verdictSchema = z.strictObject({
   seconds: z.number(),
 })
 
-/** The user's folder for what can be made again: patch-moe in XDG_CACHE_HOME, or in ~/.cache. */
+/** The package's folder in the user's cache: patch-moe in XDG_CACHE_HOME, or in ~/.cache. */
 export function verdictFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
   return join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'patch-moe')
 }
 
-/** The verdict that was stored for this installation, processor and table; undefined where there is none to read. */
+/** The verdict that was stored for this installation, processor and table; undefined where none can be read. */
 export function readVerdict(candidate: NativeCandidate, folder = verdictFolder()): NativeVerdict | undefined {
   try {
     return verdictSchema.parse(JSON.parse(readFileSync(verdictFile(candidate, folder), 'utf8')))
@@ -76,7 +76,7 @@ function removeIfThere(file: string): void {
   try {
     rmSync(file, { force: true })
   } catch {
-    // Its folder is none.
+    // The path of the folder is not a folder, so there is no file to remove.
   }
 }
 
@@ -102,7 +102,7 @@ function sources(): string[] {
   })
 }
 
-/** Sizes and times of the addon and of TensorFlow's libraries: its version is known only once it has been loaded. */
+/** Sizes and times of the addon and of TensorFlow's libraries, as the version is known only once it is loaded. */
 function libraries({ folder }: NativeCandidate): string[] {
   return ['lib', 'deps/lib'].flatMap(part => filesIn(join(folder, part)))
 }

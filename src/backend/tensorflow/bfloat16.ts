@@ -46,7 +46,7 @@ const OPERATIONS: ReadonlyMap<string, Reduced> = new Map([
   ['GatherNd', { inputs: [0], when: 'stored', stores: false }],
 ])
 
-/** Attributes that name the type of those inputs. */
+/** Attributes that name the type of the inputs. */
 const TYPE_ATTRIBUTES = new Set(['T', 'Tparams'])
 
 /** The methods of the backend that {@link Bfloat16Storage} stands in for. */
@@ -59,8 +59,8 @@ const METHODS = [
 ] as const
 
 /**
- * Has a backend compute products in bfloat16 and keep feature maps so. tfjs knows no such type: to it these tensors are
- * float32, which is what reading them, and every operation outside the table, is given.
+ * Has a backend compute products in bfloat16 and keep feature maps in it. tfjs has no such type and takes these tensors for
+ * float32, so they are converted when they are read, and for every operation outside the table.
  */
 export class Bfloat16Storage {
   private readonly backend: NativeBackend
@@ -69,7 +69,7 @@ export class Bfloat16Storage {
   private readonly stored = new Map<number, TensorData>()
   /** Id of the bfloat16 copy by the id of the float32 tensor: derivatives and weights are used two or three times. */
   private readonly copies = new Map<number, number>()
-  private exact = 0
+  private exactDepth = 0
 
   constructor(backend: NativeBackend) {
     this.backend = backend
@@ -103,13 +103,13 @@ export class Bfloat16Storage {
     for (const method of METHODS) Reflect.deleteProperty(this.backend, method)
   }
 
-  /** Computes in float32 whatever happens within. */
+  /** Runs `compute` with every operation in float32. */
   exactly<T>(compute: () => T): T {
-    this.exact++
+    this.exactDepth++
     try {
       return compute()
     } finally {
-      this.exact--
+      this.exactDepth--
     }
   }
 
@@ -128,31 +128,31 @@ export class Bfloat16Storage {
     const reduced = this.reducedFor(name, inputs, ids)
     if (!reduced) return this.executeWide(name, attributes, ids, outputs)
     const types = attributes.map(one => (TYPE_ATTRIBUTES.has(one.name) ? { ...one, value: BFLOAT16 } : one))
-    const given = ids.map((id, at) => (reduced.inputs.includes(at) ? this.narrow(id) : id))
-    return this.backend.binding.executeOp(name, types, given, outputs).map((one, at) => {
+    const inputIds = ids.map((id, at) => (reduced.inputs.includes(at) ? this.narrow(id) : id))
+    return this.backend.binding.executeOp(name, types, inputIds, outputs).map((one, at) => {
       const isReduced = at === 0 || reduced.casts?.includes(at)
       return isReduced ? this.output(one, at === 0 && reduced.stores) : this.float(one)
     })
   }
 
   private reducedFor(name: string, inputs: tf.Tensor[], ids: number[]): Reduced | undefined {
-    const reduced = this.exact > 0 ? undefined : OPERATIONS.get(name)
+    const reduced = this.exactDepth > 0 ? undefined : OPERATIONS.get(name)
     if (!reduced || reduced.inputs.some(at => inputs[at]?.dtype !== 'float32')) return undefined
     const applies = reduced.when === 'always' || reduced.inputs.some(at => this.stored.has(ids[at] as number))
     return applies ? reduced : undefined
   }
 
-  /** An operation that gets float32, for as long as it runs. */
+  /** Runs an operation on float32 copies of its bfloat16 inputs, which are freed afterwards. */
   private executeWide(name: string, attributes: Attribute[], ids: number[], outputs: number): tf.Tensor[] {
     const { binding } = this.backend
-    const passing = new Map(
+    const temporary = new Map(
       ids.filter(id => this.stored.has(id)).map(id => [id, this.cast(id, BFLOAT16, FLOAT).id]),
     )
     try {
-      const given = ids.map(id => passing.get(id) ?? id)
-      return binding.executeOp(name, attributes, given, outputs).map(one => this.float(one))
+      const inputIds = ids.map(id => temporary.get(id) ?? id)
+      return binding.executeOp(name, attributes, inputIds, outputs).map(one => this.float(one))
     } finally {
-      for (const id of passing.values()) binding.deleteTensor(id)
+      for (const id of temporary.values()) binding.deleteTensor(id)
     }
   }
 
@@ -175,8 +175,8 @@ export class Bfloat16Storage {
   /** The bfloat16 handle of a tensor, or of its copy. */
   private narrow(id: number): number {
     if (this.stored.has(id)) return id
-    const known = this.copies.get(id)
-    if (known !== undefined) return known
+    const existing = this.copies.get(id)
+    if (existing !== undefined) return existing
     const copy = this.cast(id, FLOAT, BFLOAT16).id
     this.copies.set(id, copy)
     return copy

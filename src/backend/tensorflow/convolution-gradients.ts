@@ -4,8 +4,8 @@ import { asProducts, hasIdleTap, pixelsUnderStrides } from './kernel-gradient.js
 
 /*
  * The two derivatives of a convolution on native TensorFlow, in 2 and 3 dimensions and depthwise, without the sizes at
- * which oneDNN 3.7 is wrong on processors with AVX-512 of the newest kind (Zen 5): the derivative by the input for one channel and one
- * filter loses an element of the kernel, and that by a 1x1 kernel with strides writes past its memory.
+ * which oneDNN 3.7 is wrong on processors with AVX-512 of the newest kind (Zen 5): the derivative by the input for one
+ * channel and one filter loses an element of the kernel, and that by a 1x1 kernel with strides writes past its memory.
  */
 
 type Kernel = tf.KernelConfig['kernelFunc']
@@ -40,11 +40,12 @@ export interface AvoidedGradients {
 }
 
 /**
- * Puts gradient kernels in the place of those that tfjs-node brings, for every layer of tfjs: the derivative by the input
- * for one channel and one filter is computed with a second filter of zeros, that by a strided 1x1 kernel as a product
- * of the pixels that the strides meet, and that by a kernel with taps that meet no pixel as products. Everything else stays as it is, unless it is to be avoided wholly.
+ * Puts gradient kernels in the place of those that tfjs-node brings, for every layer of tfjs: the derivative by the
+ * input for one channel and one filter is computed with a second filter of zeros, that by a strided 1x1 kernel as a
+ * product of the pixels that the strides meet, and that by a kernel with taps that meet no pixel as products.
+ * Everything else stays as it is, unless `avoided` names it.
  *
- * @param avoided the derivative by the input is then a convolution with the turned kernel, that by the kernel a product
+ * @param avoided the derivative by the input is then a convolution with the flipped kernel, that by the kernel a product
  */
 export function registerConvolutionGradients(
   avoided: AvoidedGradients = { input: false, kernel: false },
@@ -61,14 +62,14 @@ export function registerConvolutionGradients(
     )
 }
 
-function replaceKernel(kernelName: string, around: (original: Kernel) => Kernel): void {
+function replaceKernel(kernelName: string, wrap: (original: Kernel) => Kernel): void {
   const config = tf.getKernel(kernelName, 'tensorflow')
   if (!config) return
   tf.unregisterKernel(kernelName, 'tensorflow')
-  tf.registerKernel({ ...config, kernelFunc: around(config.kernelFunc) })
+  tf.registerKernel({ ...config, kernelFunc: wrap(config.kernelFunc) })
 }
 
-/** Zeros of a second filter add nothing, and with two filters oneDNN takes another way. */
+/** A second filter of zeros changes no result, and with two filters oneDNN runs other code. */
 function withSecondFilter(original: Kernel): Kernel {
   return args => {
     const dy = args.inputs.dy as tf.Tensor
@@ -84,7 +85,10 @@ function withSecondFilter(original: Kernel): Kernel {
   }
 }
 
-/** A depthwise convolution of one channel is a convolution; as the former TensorFlow refuses kernels of one pixel. */
+/**
+ * Computes a depthwise convolution of one channel as a plain one, which is the same: TensorFlow's depthwise convolution
+ * refuses kernels of one pixel.
+ */
 function oneChannelAsFull(original: Kernel): Kernel {
   return args => {
     const x = args.inputs.x as tf.Tensor4D
@@ -95,7 +99,7 @@ function oneChannelAsFull(original: Kernel): Kernel {
   }
 }
 
-/** One more of zeros at the end of an axis. */
+/** Adds zeros of size 1 at the end of an axis. */
 function padded(x: tf.Tensor, axis: number): tf.Tensor {
   return tf.pad(
     x,
@@ -125,13 +129,13 @@ function pointwiseAsProduct(name: string, original: Kernel): Kernel {
   }
 }
 
-/** Whether the padding is one that a kernel of one pixel has no use for; TensorFlow refuses others itself. */
+/** Whether the padding adds nothing around a kernel of one pixel; TensorFlow itself refuses other paddings. */
 function padsNothing(args: KernelArguments): boolean {
   const { pad } = attributesOf(args)
   return pad === 'same' || pad === 'valid' || pad === 0
 }
 
-/** A convolution of the derivatives, zeros between them where strides are, with the kernel turned round. */
+/** A convolution of the derivatives, with zeros between them for the strides, with the kernel flipped. */
 function inputGradientAsConvolution(original: Kernel): Kernel {
   return args => {
     const { dataFormat, inputShape, pad, strides } = attributesOf(args)
@@ -143,14 +147,14 @@ function inputGradientAsConvolution(original: Kernel): Kernel {
     return tf.tidy(() => {
       const dy = spread(args.inputs.dy as tf.Tensor4D, info.strideHeight, info.strideWidth)
       const [rows, columns] = [filter.shape[0] - 1, filter.shape[1] - 1]
-      const around = tf.pad(dy, [
+      const surrounded = tf.pad(dy, [
         [0, 0],
         [rows, Math.max(rows, info.inHeight + info.padInfo.top - dy.shape[1])],
         [columns, Math.max(columns, info.inWidth + info.padInfo.left - dy.shape[2])],
         [0, 0],
       ])
-      const turned = tf.transpose(tf.reverse(filter, [0, 1]), [0, 1, 3, 2])
-      const whole = tf.conv2d(around, turned, 1, 'valid')
+      const flipped = tf.transpose(tf.reverse(filter, [0, 1]), [0, 1, 3, 2])
+      const whole = tf.conv2d(surrounded, flipped, 1, 'valid')
       return tf.slice(whole, [0, info.padInfo.top, info.padInfo.left, 0], shape)
     })
   }
@@ -175,8 +179,8 @@ function spread(dy: tf.Tensor4D, strideHeight: number, strideWidth: number): tf.
   )
 }
 
-/** As products where that is to be. */
-function kernelGradientAsProducts(isToBe: (inputs: KernelGradientInputs) => boolean) {
+/** Computes the derivative by the kernel as products where `usesProducts` says so. */
+function kernelGradientAsProducts(usesProducts: (inputs: KernelGradientInputs) => boolean) {
   return (original: Kernel): Kernel =>
     args => {
       const { dataFormat, filterShape = [], pad, strides } = attributesOf(args)
@@ -188,7 +192,7 @@ function kernelGradientAsProducts(isToBe: (inputs: KernelGradientInputs) => bool
         strides: (typeof strides === 'number' ? [strides, strides] : strides) as [number, number],
         pad,
       }
-      return isToBe(inputs) ? asProducts(inputs) : original(args)
+      return usesProducts(inputs) ? asProducts(inputs) : original(args)
     }
 }
 

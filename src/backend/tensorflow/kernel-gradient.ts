@@ -4,21 +4,24 @@ import { biasedKernelGradient } from './onednn.js'
 import { nativeBackend } from './operations.js'
 import { currentPrecision } from './precision.js'
 
-/** Numbers that are laid out for a product at a time: 48 MB in float32. Fewer and larger products are faster, but take memory. */
+/**
+ * Numbers that are laid out for a product at a time: 48 MB in float32. Fewer and larger products are faster, but take
+ * memory.
+ */
 const numbersAtATime = 12 * 2 ** 20
 
 /**
  * The derivative of a convolution by its kernel, the fastest way on a CPU. TensorFlow's own operation is far below the
- * rate of its other convolutions where strides skip pixels, for 1x1 kernels in float32, and in bfloat16 where channels outnumber
- * pixels. There it is computed as a matrix product instead: for every output the pixels under the kernel side by side (kh kw
- * C columns), times the derivative by the outputs.
+ * rate of its other convolutions where strides skip pixels, for 1x1 kernels in float32, and in bfloat16 where channels
+ * outnumber pixels. There it is computed as a matrix product instead: for every output the pixels under the kernel side
+ * by side (kh kw C columns), times the derivative by the outputs.
  */
 export function kernelGradient(inputs: KernelGradientInputs): tf.Tensor4D {
   return isFasterAsProducts(inputs) ? asProducts(inputs) : composedOps.kernelGradient(inputs)
 }
 
 /**
- * The same with the derivative by the bias: in one operation in bfloat16, where TensorFlow's own convolution is used at
+ * The derivatives by kernel and bias: in one operation in bfloat16, where TensorFlow's own convolution is used at
  * all. (In float32 two operations are faster.) To be used where TensorFlow has oneDNN.
  */
 export function kernelAndBiasGradient(inputs: KernelGradientInputs): BiasedKernelGradient {
@@ -51,7 +54,10 @@ export function asProducts(inputs: KernelGradientInputs): tf.Tensor4D {
   })
 }
 
-/** First image and number of images of each part of a batch that is worked on at a time: what is made on the way is freed. */
+/**
+ * First image and number of images of each part of a batch that is worked on at a time; intermediate tensors are freed
+ * after each.
+ */
 function imageParts({ x, dy, kernelShape }: KernelGradientInputs): [first: number, count: number][] {
   const [height = 1, width = 1, channels = 1] = kernelShape
   const [batch, rows, columns] = dy.shape
@@ -69,7 +75,7 @@ function tapProduct(inputs: KernelGradientInputs): tf.Tensor2D {
   return product(tf.reshape(columns, [-1, height * width * channels]), inputs.dy)
 }
 
-/** (P,n), (B,H',W',F) -> (n,F), P = B H' W'. */
+/** (pixels, n), (B,H',W',F) -> (n,F), with B H' W' pixels. */
 function product(columns: tf.Tensor2D, dy: tf.Tensor4D): tf.Tensor2D {
   return tf.matMul(columns, tf.reshape(dy, [-1, dy.shape[3]]) as tf.Tensor2D, true, false)
 }
@@ -87,8 +93,8 @@ function isPointwise({ kernelShape }: KernelGradientInputs): boolean {
 }
 
 /**
- * Whether a tap of the kernel meets no pixel of the map, as where the kernel is larger: oneDNN leaves its derivative, which is 0,
- * unwritten in bfloat16.
+ * Whether a tap of the kernel meets no pixel of the map, as where the kernel is larger: oneDNN leaves its derivative,
+ * which is 0, unwritten in bfloat16.
  */
 export function hasIdleTap({ x, dy, kernelShape, strides, pad }: KernelGradientInputs): boolean {
   return ([0, 1] as const).some(axis => {
@@ -183,7 +189,7 @@ function paddingBefore(size: number, outputs: number, kernel: number, stride: nu
   return Math.max(0, (outputs - 1) * stride + kernel - size) >> 1
 }
 
-/** tf.gather would read the row numbers back to check them. */
+/** Rows of a matrix, by the operation itself: tf.gather would read the row numbers back to check them. */
 function gather(matrix: tf.Tensor2D, rows: tf.Tensor): tf.Tensor {
   const { TF_ATTR_TYPE, TF_ATTR_INT, TF_FLOAT, TF_INT32 } = nativeBackend().binding
   const attributes = [

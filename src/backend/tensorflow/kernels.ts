@@ -24,10 +24,10 @@ export const AVOIDABLE_OPERATIONS: readonly string[] = [
 ]
 
 /**
- * Gives native TensorFlow its fused operations: BatchNorm forward and backward, the gradients of ReLU and of a bias, in one
- * pass each instead of the many that tfjs composes, and the fastest kernel gradients. Values and gradients equal the composed ones to float32
- * rounding; the variance handed to moving averages is the biased one, as on every other backend (TensorFlow's fused
- * operation itself reports the unbiased one).
+ * Gives native TensorFlow its fused operations: BatchNorm forward and backward, the gradients of ReLU and of a bias, in
+ * one pass each instead of the many that tfjs composes, and the fastest kernel gradients. Values and gradients equal
+ * the composed ones to float32 rounding; the variance handed to moving averages is the biased one, as on every other
+ * backend (TensorFlow's fused operation itself reports the unbiased one).
  *
  * @param avoided those of {@link AVOIDABLE_OPERATIONS} that this machine gets wrong: they are computed in another way
  */
@@ -85,7 +85,7 @@ function normalize(
   return handGradient([x, gamma, beta], () => {
     const empty = tf.tensor1d([])
     const inputs = [asImage(x), gamma, beta, empty, empty]
-    // y, mean, unbiased variance, and three that the gradient takes back.
+    // y, mean, unbiased variance, and three tensors that the gradient operation takes.
     const [y, mean, variance, ...reserved] = fused(operation, epsilon, inputs, 6, [
       { name: 'exponential_avg_factor', type: nativeBackend().binding.TF_ATTR_FLOAT, value: 1 },
       ...attributes,

@@ -13,15 +13,18 @@ export const biasedConvolutionName = '_MklNativeConv2DWithBias'
 export const biasedKernelGradientName = '_MklNativeConv2DBackpropFilterWithBias'
 export const rectifiedNormName = '_MklNativeFusedBatchNormEx'
 
-let known: boolean | undefined
+let isAvailable: boolean | undefined
 
 /**
  * Whether TensorFlow has its oneDNN operations: tried once, on a convolution of one pixel. `TF_ENABLE_ONEDNN_OPTS=0` turns
  * them off, as it does in TensorFlow.
  */
 export function hasOneDnn(): boolean {
-  known ??= process.env.TF_ENABLE_ONEDNN_OPTS !== '0' && !nativeBackend().isUsingGpuDevice && tried()
-  return known
+  isAvailable ??=
+    process.env.TF_ENABLE_ONEDNN_OPTS !== '0' &&
+    !nativeBackend().isUsingGpuDevice &&
+    computesBiasedConvolution()
+  return isAvailable
 }
 
 /** The label that the implementations of oneDNN operations are registered under. */
@@ -75,7 +78,7 @@ function convolutionAttributes(strides: Size2D, pad: 'same' | 'valid'): Attribut
   ]
 }
 
-function tried(): boolean {
+function computesBiasedConvolution(): boolean {
   try {
     return tf.tidy(() => {
       const inputs: BiasedConvolutionInputs = {

@@ -17,12 +17,12 @@ export interface OutputMetadata {
 
 /** What tfjs-node knows of the data of a tensor. */
 export interface TensorData {
-  /** Of TensorFlow's handle; changes where the data are stored in another way. */
+  /** The id of TensorFlow's handle; it changes when the data are stored in another type. */
   id: number
   readonly refCount: number
 }
 
-/** What is used of tfjs-node's backend: its table of tensors, and its door to any TensorFlow operation. */
+/** What is used of tfjs-node's backend: its table of tensors, and its methods that run any TensorFlow operation. */
 export interface NativeBackend {
   readonly binding: {
     readonly TF_ATTR_TYPE: number

@@ -10,27 +10,27 @@ import type { Size2D } from '../../shapes.js'
 export const patchConvolution: PatchConvolution = {
   suits: (windows, kernel) => {
     const [height, width, channels, filters] = kernel.shape
-    // What is made on the way, taps x F numbers a pixel, is to stay comparable with the windows themselves.
+    // The intermediate result, taps x F numbers a pixel, must not be much larger than the windows themselves.
     return height * width > 1 && (height * width * filters) / windows.shape[0] <= 2 * channels
   },
 
   forward(windows, filters, kernelSize) {
     return tf.tidy(() => {
-      const { patches, pixels, taps, each } = sizesOf(windows, filters, kernelSize)
+      const { patches, pixels, taps, filtersEach } = sizesOf(windows, filters, kernelSize)
       const perTap = tf.matMul(pixelRows(windows), filters) // (K, M h w, T F)
       const sums = layerOps().exactly(() =>
-        tf.matMul(tapSums(windows, kernelSize), tf.reshape(perTap, [patches, pixels * taps, each])),
+        tf.matMul(tapSums(windows, kernelSize), tf.reshape(perTap, [patches, pixels * taps, filtersEach])),
       )
-      return tf.reshape(sums, [windows.shape[0], -1, each])
+      return tf.reshape(sums, [windows.shape[0], -1, filtersEach])
     })
   },
 
   gradient(dOutputs, windows, filters, kernelSize) {
-    const { patches, pixels, taps, each } = sizesOf(windows, filters, kernelSize)
-    const dSums = tf.reshape(dOutputs, [patches, pixels, each])
+    const { patches, pixels, taps, filtersEach } = sizesOf(windows, filters, kernelSize)
+    const dSums = tf.reshape(dOutputs, [patches, pixels, filtersEach])
     const dPerTap: tf.Tensor3D = tf.reshape(
       layerOps().exactly(() => tf.matMul(tapSums(windows, kernelSize), dSums, true, false)),
-      [windows.shape[0], -1, taps * each],
+      [windows.shape[0], -1, taps * filtersEach],
     )
     return {
       dWindows: tf.reshape(tf.matMul(dPerTap, filters, false, true), windows.shape),
@@ -41,9 +41,14 @@ export const patchConvolution: PatchConvolution = {
 
 /** The number of all kept patches K M, pixels of a patch, taps T of the kernel, filters F of each expert. */
 function sizesOf(windows: tf.Tensor5D, filters: tf.Tensor3D, [kernelHeight, kernelWidth]: Size2D) {
-  const [experts, kept, height, width] = windows.shape
+  const [experts, patchesEach, height, width] = windows.shape
   const taps = kernelHeight * kernelWidth
-  return { patches: experts * kept, pixels: height * width, taps, each: filters.shape[2] / taps }
+  return {
+    patches: experts * patchesEach,
+    pixels: height * width,
+    taps,
+    filtersEach: filters.shape[2] / taps,
+  }
 }
 
 /** (K, M h w, C). */

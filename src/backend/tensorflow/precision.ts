@@ -2,7 +2,7 @@ import { registerLayerOps } from '../../layers/ops.js'
 import { Bfloat16Storage } from './bfloat16.js'
 import { nativeBackend } from './operations.js'
 
-/** In what convolutions and matrix products are computed and feature maps are kept; everything else is float32. */
+/** Types that convolutions and products are computed in and feature maps are kept in; everything else is float32. */
 export const PRECISIONS = ['float32', 'bf16'] as const
 export type Precision = (typeof PRECISIONS)[number]
 
@@ -10,7 +10,7 @@ let storage: Bfloat16Storage | undefined
 
 /**
  * Has native TensorFlow compute convolutions and matrix products in bfloat16 (8 bits of mantissa, the range of float32)
- * and keep feature maps and their derivatives so, or all of it in float32 again. Products are summed in float32;
+ * and keep feature maps and their derivatives in it, or all of it in float32 again. Products are summed in float32;
  * weights, derivatives by weights, BatchNorm's statistics, loss, optimizer and the routers' scores are float32.
  */
 export function setPrecision(precision: Precision): void {
@@ -38,7 +38,7 @@ export function trustsBfloat16(): boolean {
   return !isBfloat16Wrong
 }
 
-/** What {@link setPrecision} was last told; float32 before that. */
+/** What {@link setPrecision} was last called with; float32 before that. */
 export function currentPrecision(): Precision {
   return storage ? 'bf16' : 'float32'
 }

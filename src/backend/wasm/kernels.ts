@@ -76,15 +76,15 @@ export function registerWasmKernels(): void {
     ;(backend as tf.KernelBackend).incRef(dataId)
     return { dataId, shape, dtype }
   })
-  if (wrapped) return
-  wrapped = true
+  if (wrappersRegistered) return
+  wrappersRegistered = true
   registerWasmPadding()
   registerWasmReductions()
   registerWasmProducts()
 }
 
-/** Whether the kernels that call the original inside have taken its place. */
-let wrapped = false
+/** Whether the kernels that wrap tfjs's own ones have been registered. */
+let wrappersRegistered = false
 
 type Shape4D = [number, number, number, number]
 
@@ -121,9 +121,9 @@ function filterGradient(x: tf.Tensor4D, dy: tf.Tensor4D, conv: ConvInfo): tf.Ten
   const filter = tf.transpose(dy, [1, 2, 0, 3]) // (H', W', B, F)
   const margins = explicitPadding([padInfo.top, padInfo.bottom], [padInfo.left, padInfo.right])
   const taps = tf.conv2d(images, filter, 1, margins, 'NHWC', [strideHeight, strideWidth]) // (C, >= kh, >= kw, F)
-  // A stride that does not divide the map leaves rows that no output saw.
-  const seen = crop(taps, [0, filterHeight], [0, filterWidth])
-  return tf.transpose(seen, [1, 2, 0, 3])
+  // Where a stride does not divide the map there are more taps than the kernel has.
+  const kernelTaps = crop(taps, [0, filterHeight], [0, filterWidth])
+  return tf.transpose(kernelTaps, [1, 2, 0, 3])
 }
 
 /**
@@ -213,7 +213,7 @@ function subsample(x: tf.Tensor4D, conv: ConvInfo): tf.Tensor4D {
   return tf.maxPool(crop(x, [0, outHeight * sh], [0, outWidth * sw]), 1, [sh, sw], 'valid')
 }
 
-/** The way back from {@link subsample}: zeros between the pixels, (B, H', W', C) -> (B, H, W, C). */
+/** The gradient of {@link subsample}: zeros between the pixels, (B, H', W', C) -> (B, H, W, C). */
 function spread(pixels: tf.Tensor4D, conv: ConvInfo): tf.Tensor4D {
   const {
     batchSize,
@@ -320,7 +320,7 @@ function largest(
 }
 
 /**
- * Sum of the rows of each segment; rows of other segments than 0..numSegments-1 count nowhere.
+ * Sum of the rows of each segment; rows of segments outside 0..numSegments-1 are ignored.
  *
  * @param x (n, ...)
  * @param segmentIds (n) int32
@@ -330,8 +330,8 @@ function segmentSum(x: tf.Tensor, segmentIds: tf.Tensor, numSegments: number): t
   const rest = x.shape.slice(1)
   const width = rest.reduce((product, size) => product * size, 1)
   const inside = tf.logicalAnd(tf.greaterEqual(segmentIds, 0), tf.less(segmentIds, numSegments))
-  const nowhere = tf.fill(segmentIds.shape, numSegments, 'int32')
-  const rows = tf.cast(tf.reshape(tf.where(inside, segmentIds, nowhere), [-1, 1]), 'int32')
+  const extraSegment = tf.fill(segmentIds.shape, numSegments, 'int32')
+  const rows = tf.cast(tf.reshape(tf.where(inside, segmentIds, extraSegment), [-1, 1]), 'int32')
   const sums = tf.scatterND(rows, tf.reshape(x, [-1, width]), [numSegments + 1, width])
   return tf.reshape(tf.slice(sums, [0, 0], [numSegments, width]), [numSegments, ...rest])
 }

@@ -1,13 +1,13 @@
 import type * as tf from '@tensorflow/tfjs-core'
 
-/** What is used of the memory of tfjs's wasm module. Addresses are in bytes; 0 says that nothing is left. */
+/** What is used of the memory of tfjs's wasm module. Addresses are in bytes; 0 means that no memory is left. */
 interface WasmMemory {
   _malloc(bytes: number): number
   _free(address: number): void
   readonly HEAPU8: Uint8Array
 }
 
-/** More than XNNPACK takes between two tensors in pieces that can meet the fault below, in bytes. */
+/** Bytes kept free: more than XNNPACK allocates between two tensors in pieces that can meet the fault below. */
 const spare = 64 * 1024
 
 /** Half of what 32 bits can address: beyond, the allocator's sums wrap. */
@@ -21,7 +21,7 @@ const guarded = new WeakSet<object>()
  * its alignment: where nothing free fits, it can claim again and again, to the limit of 4 GiB, and what is computed after
  * that is wrong. A second call changes nothing.
  *
- * From then on a tensor that memory has no place for throws, where tfjs would write to address 0.
+ * From then on, making a tensor that does not fit into memory throws, where tfjs would write to address 0.
  */
 export function keepSpareMemory(backend: tf.KernelBackend): void {
   const { wasm } = backend as unknown as { wasm: WasmMemory }

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 
 /*
- * What tfjs's wasm backend gets wrong of the padding 'same': a convolution whose kernel is shorter than its stride along an axis
- * (its outputs miss pixels or are zero), and the derivative of an average pool (it counts the pixels outside the map).
+ * Mends what tfjs's wasm backend gets wrong with padding 'same': a convolution whose kernel is shorter than its stride
+ * along an axis (its outputs miss pixels or are zero), and the derivative of an average pool (it counts the pixels
+ * outside the map).
  */
 
 type Kernel = tf.KernelConfig['kernelFunc']
@@ -23,10 +24,10 @@ export function registerWasmPadding(): void {
   replace(tf.AvgPoolGrad, averageOfPixels)
 }
 
-function replace(kernelName: string, around: (original: Kernel) => Kernel): void {
+function replace(kernelName: string, wrap: (original: Kernel) => Kernel): void {
   const config = tf.getKernel(kernelName, 'wasm')
   tf.unregisterKernel(kernelName, 'wasm')
-  tf.registerKernel({ ...config, kernelFunc: around(config.kernelFunc) })
+  tf.registerKernel({ ...config, kernelFunc: wrap(config.kernelFunc) })
 }
 
 /** The same padding as numbers, which the backend does not compute anew. */
@@ -80,7 +81,7 @@ function averageOfPixels(original: Kernel): Kernel {
   }
 }
 
-/** How many times its pixels within the map each window along an axis is. */
+/** For each window along an axis, its length divided by how many of its pixels lie inside the map. */
 function shares(outputs: number, stride: number, padding: number, filter: number, size: number): number[] {
   return Array.from({ length: outputs }, (_, output) => {
     const first = output * stride - padding

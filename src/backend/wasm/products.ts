@@ -7,12 +7,12 @@ import * as tf from '@tensorflow/tfjs-core'
 
 type Kernel = tf.KernelConfig['kernelFunc']
 
-/** Elements from which a plain matrix is worth a detour; below, the call itself is what costs. */
+/** Elements from which the detour pays for one plain matrix; below, the call itself dominates the time. */
 const WORTH_SPLITTING = 2 ** 14
 /** Multiply-adds of one matrix product from which the detour over plain matrices pays. */
 const WORTH_UNBATCHING = 2 ** 15
 
-/** A transposition in its least number of axes: those of size 1 left out, those that stay together made one. */
+/** A transposition of as few axes as possible: those of size 1 are left out, those that stay together are merged. */
 export interface Transposition {
   readonly shape: readonly number[]
   readonly perm: readonly number[]
@@ -20,13 +20,13 @@ export interface Transposition {
 
 /** Replaces the backend `wasm`'s transposition and matrix product by detours that end in the fast cases. */
 export function registerWasmProducts(): void {
-  for (const [kernelName, around] of [
+  for (const [kernelName, wrap] of [
     ['Transpose', transposeKernel],
     ['BatchMatMul', batchMatMulKernel],
   ] as const) {
     const original = tf.getKernel(kernelName, 'wasm')
     tf.unregisterKernel(kernelName, 'wasm')
-    tf.registerKernel({ ...original, kernelFunc: around(original.kernelFunc) })
+    tf.registerKernel({ ...original, kernelFunc: wrap(original.kernelFunc) })
   }
 }
 
@@ -106,23 +106,23 @@ function smallFactor(size: number): number | undefined {
 /** Brings one axis after the other to its place: (done, before, axis, after) -> (done, axis, before, after). */
 function axisByAxis({ shape, perm }: Transposition): Transposition[] {
   const steps: Transposition[] = []
-  const left = shape.map((_, axis) => axis)
+  const remaining = shape.map((_, axis) => axis)
   let done = 1
   for (const axis of perm) {
-    const position = left.indexOf(axis)
+    const position = remaining.indexOf(axis)
     const size = (axes: number[]): number =>
       axes.reduce((product, other) => product * (shape[other] as number), 1)
     const [before, own, after] = [
-      left.slice(0, position),
-      left.slice(position, position + 1),
-      left.slice(position + 1),
+      remaining.slice(0, position),
+      remaining.slice(position, position + 1),
+      remaining.slice(position + 1),
     ]
     if (position > 0) {
       const step = mergeAxes({ shape: [done, size(before), size(own), size(after)], perm: [0, 2, 1, 3] })
       steps.push(...transpositionSteps(step))
     }
     done *= size(own)
-    left.splice(position, 1)
+    remaining.splice(position, 1)
   }
   return steps
 }

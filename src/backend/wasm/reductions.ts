@@ -42,7 +42,7 @@ function replace(kernelName: typeof tf.Sum | typeof tf.Mean): void {
         const mean = tf.reshape(tf.avgPool(rows, [reduced, 1], 1, 'valid'), shape)
         return kernelName === tf.Sum ? tf.mul(mean, reduced) : mean
       })
-      // The pool's limits turn NaN into -Infinity.
+      // The average pool turns NaN into -Infinity.
       const backend = params.backend as BackendWasm
       if (!backend.typedArrayFromHeap(result).includes(Number.NEGATIVE_INFINITY)) return result
       result.dispose()
@@ -63,6 +63,6 @@ function columnReduction(shape: readonly number[], attrs: ReductionAttrs): Colum
     shape.slice(last + 1),
   ]
   if (product(after) < 2 || product(shape) === 0) return undefined
-  const kept = attrs.keepDims ? [...before, ...reduced.map(() => 1), ...after] : [...before, ...after]
-  return { before: product(before), reduced: product(reduced), after: product(after), shape: kept }
+  const outputShape = attrs.keepDims ? [...before, ...reduced.map(() => 1), ...after] : [...before, ...after]
+  return { before: product(before), reduced: product(reduced), after: product(after), shape: outputShape }
 }

@@ -8,12 +8,16 @@ import { type WindowTable, windowTable } from './patches.js'
  *
  * @param indices (B,K,L) int32 patch numbers
  * @param pixels table of single pixels (unit 1, no reach)
- * @param known the rows of these pixels in the map (K B L h w), where dispatch has them already
+ * @param dispatchedRows the rows of these pixels in the map (K B L h w), where dispatch has them already
  * @returns (K B L h w) int32
  */
-export function outputRows(indices: tf.Tensor3D, pixels: WindowTable, known?: tf.Tensor1D): tf.Tensor1D {
+export function outputRows(
+  indices: tf.Tensor3D,
+  pixels: WindowTable,
+  dispatchedRows?: tf.Tensor1D,
+): tf.Tensor1D {
   const experts = indices.shape[1]
-  const pixelRows = tf.reshape(known ?? windowRows(indices, pixels), [experts, -1])
+  const pixelRows = tf.reshape(dispatchedRows ?? windowRows(indices, pixels), [experts, -1])
   const expert = tf.tensor2d(
     Int32Array.from({ length: experts }, (_, s) => s),
     [experts, 1],
@@ -45,22 +49,22 @@ export function combineOutputs(
 }
 
 /**
- * The way back of {@link combineOutputs}: the derivative on the kept patches, sorted by expert.
+ * The gradient of {@link combineOutputs}: the derivative on the kept patches, sorted by expert.
  *
  * @param dy (B,H,W,K F)
  * @returns (K, P, F)
  */
 export function combineGradient(dy: tf.Tensor4D, rows: tf.Tensor1D, experts: number): tf.Tensor3D {
   const filters = dy.shape[3] / experts
-  const kept = gatherRows(tf.reshape(dy, [-1, filters]), rows)
-  return tf.reshape(kept, [experts, -1, filters])
+  const dKept = gatherRows(tf.reshape(dy, [-1, filters]), rows)
+  return tf.reshape(dKept, [experts, -1, filters])
 }
 
-/** What becomes of the experts' outputs, once their gates have multiplied them. */
+/** How the experts' outputs, multiplied by their gates, become the output of the layer. */
 export interface Combination<Output extends tf.Tensor> {
-  /** Divides the gates. */
+  /** The number that the gates are divided by. */
   readonly divisor: number
-  /** Where outputs go, for `forward` and `gradient`: kept for the backward pass. */
+  /** Where the experts' outputs go in the layer's output; kept and given to `forward` and `gradient`. */
   places(indices: tf.Tensor3D, dispatched: DispatchedWindows): tf.Tensor1D | undefined
   /**
    * @param outputs (K, P, F)
@@ -78,7 +82,7 @@ export interface Combination<Output extends tf.Tensor> {
  */
 export function mapOfExperts(windows: WindowTable): Combination<tf.Tensor4D> {
   const pixels = windowTable(windows.grid, [0, 0], 1)
-  // Where windows come pixel by pixel, their rows are the rows of the pixels.
+  // Where every row of a window is one pixel, the rows of the windows are those of the pixels.
   const seesPixels = windows.unit === 1 && !windows.inside
   return {
     divisor: 1,
@@ -103,14 +107,14 @@ export function sumOfExperts(divisor: number): Combination<tf.Tensor2D> {
     divisor,
     places: () => undefined,
     forward: (outputs, indices) => {
-      const [batch, experts, kept] = indices.shape
+      const [batch, experts, numKept] = indices.shape
       const size = outputs.shape[2]
-      const sums = tf.sum(tf.reshape(outputs, [experts, batch, kept, size]), 2)
+      const sums = tf.sum(tf.reshape(outputs, [experts, batch, numKept, size]), 2)
       return tf.reshape(tf.transpose(sums, [1, 0, 2]), [batch, experts * size])
     },
-    gradient: (dSums, { shape: [batch, experts, kept] }) => {
-      const units = tf.transpose(tf.reshape(tf.div(dSums, divisor), [batch, experts, 1, -1]), [1, 0, 2, 3])
-      return tf.reshape(tf.tile(units, [1, 1, kept, 1]), [experts, batch * kept, -1])
+    gradient: (dSums, { shape: [batch, experts, numKept] }) => {
+      const perPatch = tf.transpose(tf.reshape(tf.div(dSums, divisor), [batch, experts, 1, -1]), [1, 0, 2, 3])
+      return tf.reshape(tf.tile(perPatch, [1, 1, numKept, 1]), [experts, batch * numKept, -1])
     },
   }
 }

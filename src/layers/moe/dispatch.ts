@@ -12,7 +12,7 @@ export interface DispatchedWindows {
 }
 
 /**
- * Rows that the kept patches take in a map viewed as rows, expert by expert.
+ * Numbers of the rows that the windows of kept patches take in a map viewed as rows, expert by expert.
  *
  * @param indices (B,K,L) int32 patch numbers
  * @returns (K,B,L,R) int32 row numbers in the whole batch
@@ -45,10 +45,10 @@ export function gatherRows(matrix: tf.Tensor2D, rows: tf.Tensor): tf.Tensor {
  */
 export function dispatchPatches(x: tf.Tensor4D, indices: tf.Tensor3D, table: WindowTable): DispatchedWindows {
   const [batch, , , channels] = x.shape
-  const [, experts, kept] = indices.shape
+  const [, experts, numKept] = indices.shape
   const rows = tf.reshape(windowRows(indices, table), [-1]) as tf.Tensor1D
   const view: tf.Tensor2D = tf.reshape(x, [batch * table.rowsPerImage, table.unit * channels])
-  const shape: [number, number, number, number] = [experts, batch * kept, ...table.window]
+  const shape: [number, number, number, number] = [experts, batch * numKept, ...table.window]
   const windows = tf.reshape(gatherRows(view, rows), [...shape, channels]) as tf.Tensor5D
   if (!table.inside) return { windows, rows }
   const lookup = tf.tensor2d(table.inside, [table.grid.count, table.rowsPerWindow])
@@ -60,7 +60,7 @@ export function dispatchPatches(x: tf.Tensor4D, indices: tf.Tensor3D, table: Win
 }
 
 /**
- * The way back of {@link dispatchPatches}: adds the derivatives of all windows up in the map. A patch that several
+ * The gradient of {@link dispatchPatches}: adds the derivatives of all windows into the map. A patch that several
  * experts kept, or that lies in several windows, receives the sum.
  *
  * @param dWindows (K, B L, window height, window width, C), already zero outside the map

@@ -35,20 +35,20 @@ export interface GateState {
 export interface ScoreGradient {
   /** (B,K,L) by the scores of kept patches. */
   readonly kept: tf.Tensor3D
-  /** (B,K,N) a further part by every score; only of gates that depend on all scores. */
+  /** (B,K,N) a further part, by the scores of all patches; only for gates that depend on all scores. */
   readonly all?: tf.Tensor3D
 }
 
-/** One kind of gate: everything that depends on which it is. */
+/** One kind of gate: everything in which kinds differ. */
 export interface GateKind {
-  /** The scores that the gates depend on, which are those that teach the router. */
+  /** The scores that the gates depend on; only through these does the router get a gradient. */
   readonly dependsOn: 'kept' | 'all' | 'nothing'
   /** What 'mean-one' multiplies the gates by, so that equal scores give gates of 1. */
   meanOneFactor(patchesPerExpert: number, patches: number): number
-  /** (B,K,L), not scaled yet; and what the gradient needs of all patches, (B,K,N). */
+  /** The gates before scaling, (B,K,L), and, if the gradient needs them, the probabilities of all patches, (B,K,N). */
   forward<T>(scores: GateInputs<T>, math: GateMath<T>): { readonly gates: T; readonly probabilities?: T }
   /**
-   * The derivative by the scores; undefined where the gates depend on nothing.
+   * The derivative by the scores; undefined where the gates depend on no score.
    *
    * @param dGates (B,K,L) derivative by the scaled gates
    */
@@ -93,7 +93,7 @@ const builtIn = {
   },
 } as const satisfies Readonly<Record<string, GateKind>>
 
-/** What the gates of the kept patches are; the entries of the table say how. */
+/** The name of a gate of this library; the entries of the table above describe them. */
 export type Gate = keyof typeof builtIn
 
 /** The names of the gates of this library. */

@@ -73,7 +73,7 @@ export class PatchGate extends tfl.layers.Layer {
   readonly gateScale: GateScale
 
   private readonly routerOptions: ParsedConvolution
-  private built2D: PatchGrid | undefined
+  private builtGrid: PatchGrid | undefined
   private router: tfl.LayerVariable | undefined
 
   constructor(options: PatchGateOptions) {
@@ -94,7 +94,7 @@ export class PatchGate extends tfl.layers.Layer {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
     checkPatchesPerExpert(this.patchesPerExpert, grid, WHERE)
-    this.built2D = grid
+    this.builtGrid = grid
     this.router = this.addWeight(
       'router',
       [...this.patchSize, channels, 1],
@@ -138,7 +138,7 @@ export class PatchGate extends tfl.layers.Layer {
   }
 
   private parts(): { router: tfl.LayerVariable; grid: PatchGrid } {
-    const { router, built2D: grid } = this
+    const { router, builtGrid: grid } = this
     if (router && grid) return { router, grid }
     throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)
   }
@@ -150,15 +150,15 @@ export function patchGate(options: PatchGateOptions): PatchGate {
   return new PatchGate(options)
 }
 
-function gatePatches(x: tf.Tensor4D, router: tf.Tensor4D, rule: RoutingRule, grid: PatchGrid): tf.Tensor4D {
+function gatePatches(x: tf.Tensor4D, router: tf.Tensor4D, config: RoutingRule, grid: PatchGrid): tf.Tensor4D {
   return handGradient([x, router], () => {
-    const routing = routePatches(routerScores(x, router, grid), rule)
+    const routing = routePatches(routerScores(x, router, grid), config)
     const mask = densePatches(routing.gates, routing.indices, grid)
     const { indices, gates, probabilities } = routing
     return {
       value: maskMap(x, mask, grid),
       saved: [x, mask, indices, gates, ...(probabilities ? [probabilities] : [])],
-      gradient: (dy, saved) => gatePatchesGradient(dy, saved, router, rule, grid),
+      gradient: (dy, saved) => gatePatchesGradient(dy, saved, router, config, grid),
     }
   })
 }
@@ -167,7 +167,7 @@ function gatePatchesGradient(
   dy: tf.Tensor4D,
   saved: tf.Tensor[],
   router: tf.Tensor4D,
-  rule: RoutingRule,
+  config: RoutingRule,
   grid: PatchGrid,
 ): tf.Tensor[] {
   const [x, mask, indices, gates, probabilities] = saved as [
@@ -182,7 +182,7 @@ function gatePatchesGradient(
   const gradient = scoreGradient(
     dGates,
     { indices, gates, ...(probabilities ? { probabilities } : {}) },
-    rule,
+    config,
     grid.count,
   )
   if (!gradient) return [direct, tf.zerosLike(router)]
@@ -202,8 +202,8 @@ function pickPatches(values: tf.Tensor3D, indices: tf.Tensor3D): tf.Tensor3D {
 }
 
 function allScores(gradient: ScoreGradient, indices: tf.Tensor3D, grid: PatchGrid): tf.Tensor3D {
-  const kept = densePatches(gradient.kept, indices, grid)
-  return gradient.all ? tf.add(kept, gradient.all) : kept
+  const dKept = densePatches(gradient.kept, indices, grid)
+  return gradient.all ? tf.add(dKept, gradient.all) : dKept
 }
 
 /** Multiplies every patch of the map by its number in mask (B,1,N). */

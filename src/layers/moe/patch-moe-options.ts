@@ -91,7 +91,7 @@ export const convolutionOptions = [
   ...convolutionKeys,
 ] as const
 
-/** Options of conv2d that have one value here: a PatchMoE keeps the size of its map. */
+/** Options of conv2d that are accepted with this value only, since a PatchMoE keeps the size of its map. */
 const fixedOptions = {
   strides: 1,
   padding: 'same',
@@ -112,7 +112,7 @@ const acceptedNames = {
 /**
  * Refuses options that a PatchMoE does not have.
  *
- * @throws TypeError, RangeError as `checkOptionNames`; RangeError for options of conv2d with another value than here
+ * @throws TypeError, RangeError as `checkOptionNames`; RangeError for an option of conv2d with another value than the fixed one
  */
 export function checkPatchMoEOptions(options: PatchMoEOptions): void {
   checkOptionNames(WHERE, options, acceptedNames)
@@ -138,7 +138,7 @@ export function oddSize(size: number | readonly number[]): Size2D {
   throw new RangeError(`${WHERE}: kernelSize must be odd, got ${height}x${width}`)
 }
 
-/** Reads a number of a range. */
+/** Reads a number that must lie in a range. */
 export function within(
   value: number,
   name: string,

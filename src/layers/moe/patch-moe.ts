@@ -48,8 +48,8 @@ import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from 
  * Weights, in this order: `router` (h,w,C,K), `kernel` (kh,kw,C,filters), `bias` (filters) if used, then with
  * batch-norm-relu `gamma`, `beta`, and, not trained, `moving_mean`, `moving_variance` (biased), each (K,C).
  *
- * Options that it does not have are refused; conv2d's `strides`, `padding`, `dilationRate`, `dataFormat` and `groups`
- * may be given as what they always are here: 1, 'same', 1, 'channelsLast' and 1.
+ * Unknown options are refused; conv2d's `strides`, `padding`, `dilationRate`, `dataFormat` and `groups` are accepted with
+ * the only values that they have here: 1, 'same', 1, 'channelsLast' and 1.
  *
  * Work and memory, forward and backward, are proportional to L/N, apart from the router's pass over the map.
  */
@@ -75,11 +75,11 @@ export class PatchMoE extends tfl.layers.Layer {
   readonly experts: Expert
 
   private readonly convolution: ParsedConvolution
-  private readonly expert: ExpertSettings | undefined
+  private readonly expertSettings: ExpertSettings | undefined
   private readonly routerOptions: ParsedConvolution
-  private kept: number
+  private numKept: number
   private parts: MixtureParts<tf.Tensor4D> | undefined
-  private readonly named = new Map<string, tfl.LayerVariable>()
+  private readonly weightsByName = new Map<string, tfl.LayerVariable>()
 
   constructor(options: PatchMoEOptions) {
     checkPatchMoEOptions(options)
@@ -87,7 +87,7 @@ export class PatchMoE extends tfl.layers.Layer {
     // tfjs writes the class name in snake case, as patch_mo_e.
     this.name = options.name ?? this.name.replace(/^patch_mo_e_/, 'patch_moe_')
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
-    this.kept = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
+    this.numKept = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.filters = multipleOf(options.filters, this.numExperts)
     this.kernelSize = oddSize(options.kernelSize ?? 3)
@@ -105,8 +105,10 @@ export class PatchMoE extends tfl.layers.Layer {
       '(0, Infinity)',
     )
     this.convolution = parseConvolution(options, options.seed)
-    this.expert = options.expert
-    this.experts = this.expert ? this.otherExperts(this.expert, options) : this.convolutions()
+    this.expertSettings = options.expert
+    this.experts = this.expertSettings
+      ? this.registeredExperts(this.expertSettings, options)
+      : this.convolutionExperts()
     this.checkActivation(this.convolution.activation.getClassName())
     this.routerOptions = parseConvolution(
       {
@@ -121,7 +123,7 @@ export class PatchMoE extends tfl.layers.Layer {
   override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
     const grid = patchGrid([height, width], this.patchSize, WHERE)
-    checkPatchesPerExpert(this.kept, grid, WHERE)
+    checkPatchesPerExpert(this.numKept, grid, WHERE)
     this.parts = this.partsFor(grid)
     const { routerOptions, numExperts } = this
     this.add('router', [...this.patchSize, channels, numExperts], routerOptions, this.routerTrainable)
@@ -141,7 +143,9 @@ export class PatchMoE extends tfl.layers.Layer {
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
       const experts = Object.fromEntries(
-        [...this.named].flatMap(([name, weight]) => (name === 'router' ? [] : [[name, weight.read()]])),
+        [...this.weightsByName].flatMap(([name, weight]) =>
+          name === 'router' ? [] : [[name, weight.read()]],
+        ),
       )
       return mixture(x, { router: this.read('router') as tf.Tensor4D, experts }, this.builtParts(), {
         training: kwargs.training === true,
@@ -171,7 +175,7 @@ export class PatchMoE extends tfl.layers.Layer {
 
   /** L, the patches that each expert keeps; the configuration has the current number. */
   get patchesPerExpert(): number {
-    return this.kept
+    return this.numKept
   }
 
   /**
@@ -184,7 +188,7 @@ export class PatchMoE extends tfl.layers.Layer {
       checkPatchesPerExpert(count, this.parts.windows.grid, WHERE)
       this.parts = { ...this.parts, routing: { ...this.parts.routing, patchesPerExpert: count } }
     }
-    this.kept = positiveInteger(count, `${WHERE}: patchesPerExpert`)
+    this.numKept = positiveInteger(count, `${WHERE}: patchesPerExpert`)
   }
 
   /** The patches of the maps that the layer was built for. */
@@ -192,9 +196,9 @@ export class PatchMoE extends tfl.layers.Layer {
     return this.builtParts().windows.grid
   }
 
-  /** In the order of the contract, whichever of them are trained. */
+  /** All weights in the documented order, trained or not. */
   override get weights(): tfl.LayerVariable[] {
-    return [...this.named.values()]
+    return [...this.weightsByName.values()]
   }
 
   override set weights(_: tfl.LayerVariable[]) {
@@ -211,7 +215,7 @@ export class PatchMoE extends tfl.layers.Layer {
       filters: this.filters,
       gate: this.gate,
       gateScale: this.gateScale,
-      ...(this.expert ? { expert: this.expert } : this.convolutionConfig()),
+      ...(this.expertSettings ? { expert: this.expertSettings } : this.convolutionConfig()),
       routerInitializer: router.kernelInitializer ?? null,
       routerRegularizer: router.kernelRegularizer ?? null,
       routerConstraint: router.kernelConstraint ?? null,
@@ -231,7 +235,7 @@ export class PatchMoE extends tfl.layers.Layer {
     }
   }
 
-  private convolutions(): Expert {
+  private convolutionExperts(): Expert {
     const { numExperts, filters, patchSize, kernelSize, border, preActivation, useBias, epsilon } = this
     return new ConvolutionExpert({
       numExperts,
@@ -246,7 +250,7 @@ export class PatchMoE extends tfl.layers.Layer {
     })
   }
 
-  private otherExperts(settings: ExpertSettings, options: PatchMoEOptions): Expert {
+  private registeredExperts(settings: ExpertSettings, options: PatchMoEOptions): Expert {
     for (const name of convolutionOptions) {
       if (options[name] === undefined) continue
       throw new RangeError(
@@ -283,10 +287,10 @@ export class PatchMoE extends tfl.layers.Layer {
     return this.parts
   }
 
-  private add(name: string, shape: number[], how: WeightOptions, trainable: boolean): void {
-    const { initializer, regularizer, constraint } = how
+  private add(name: string, shape: number[], options: WeightOptions, trainable: boolean): void {
+    const { initializer, regularizer, constraint } = options
     const weight = this.addWeight(name, shape, 'float32', initializer, regularizer, trainable, constraint)
-    this.named.set(name, weight)
+    this.weightsByName.set(name, weight)
   }
 
   private read(name: string): tf.Tensor {
@@ -294,7 +298,7 @@ export class PatchMoE extends tfl.layers.Layer {
   }
 
   private variable(name: string): tfl.LayerVariable {
-    return this.named.get(name) as tfl.LayerVariable
+    return this.weightsByName.get(name) as tfl.LayerVariable
   }
 }
 tf.serialization.registerClass(PatchMoE)

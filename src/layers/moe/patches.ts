@@ -69,25 +69,25 @@ export interface WindowTable {
  * @param unit pixels a row of the view holds; w (the default without reach) or 1
  */
 export function windowTable(grid: PatchGrid, reach: Size2D, unit?: number): WindowTable {
-  const whole = reach[0] === 0 && reach[1] === 0
-  const pixels = unit ?? (whole ? grid.patch[1] : 1)
+  const isPatchOnly = reach[0] === 0 && reach[1] === 0
+  const pixels = unit ?? (isPatchOnly ? grid.patch[1] : 1)
   const window: Size2D = [grid.patch[0] + 2 * reach[0], grid.patch[1] + 2 * reach[1]]
   const unitsAcross = window[1] / pixels
   const rowsPerWindow = window[0] * unitsAcross
   const rows = new Int32Array(grid.count * rowsPerWindow)
   const inside = new Float32Array(grid.count * rowsPerWindow)
   const [height, width] = grid.map
-  let at = 0
+  let index = 0
   for (let n = 0; n < grid.count; n++) {
     const top = Math.floor(n / grid.cells[1]) * grid.patch[0] - reach[0]
     const left = (n % grid.cells[1]) * grid.patch[1] - reach[1]
     for (let i = 0; i < window[0]; i++) {
-      for (let j = 0; j < unitsAcross; j++, at++) {
+      for (let j = 0; j < unitsAcross; j++, index++) {
         const y = top + i
         const x = left + j * pixels
         if (y < 0 || y >= height || x < 0 || x >= width) continue
-        rows[at] = (y * width + x) / pixels
-        inside[at] = 1
+        rows[index] = (y * width + x) / pixels
+        inside[index] = 1
       }
     }
   }
@@ -100,7 +100,7 @@ export function windowTable(grid: PatchGrid, reach: Size2D, unit?: number): Wind
     rowsPerWindow,
     rows,
   }
-  return whole ? table : { ...table, inside }
+  return isPatchOnly ? table : { ...table, inside }
 }
 
 /**
@@ -114,7 +114,7 @@ export function coreOf(windows: tf.Tensor5D, table: WindowTable): tf.Tensor5D {
   return tf.slice(windows, [0, 0, ...table.reach, 0], [-1, -1, ...table.grid.patch, -1])
 }
 
-/** The way back of {@link coreOf}: zeros for the neighbours. */
+/** The inverse of {@link coreOf}, with zeros in place of the neighbours. */
 export function withBorder(core: tf.Tensor5D, table: WindowTable): tf.Tensor5D {
   if (!table.inside) return core
   const [vertical, horizontal] = table.reach

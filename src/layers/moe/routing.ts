@@ -45,17 +45,17 @@ export function routerScores(x: tf.Tensor4D, router: tf.Tensor4D, grid: PatchGri
  * Each expert keeps the L patches of the largest scores and weighs them: J_s and G_{j,s} of section 3.
  *
  * Where one of its scores on an image is NaN or infinite, all its gates on that image are NaN: a patch that holds such a
- * number is never passed over in silence.
+ * number is never silently left out.
  *
  * @param scores (B,K,N) float32
  */
-export function routePatches(scores: tf.Tensor3D, rule: RoutingRule): RoutingWithState {
-  const { patchesPerExpert, gate, gateScale } = rule
+export function routePatches(scores: tf.Tensor3D, config: RoutingRule): RoutingWithState {
+  const { patchesPerExpert, gate, gateScale } = config
   const all = spreadNotFinite(scores)
   const { values, indices } = tf.topk(all, patchesPerExpert, true)
   const factor = gateFactor(gate, gateScale, patchesPerExpert, scores.shape[2])
   const { gates, probabilities } = gateKind(gate).forward<tf.Tensor>(
-    // 1, or NaN where the scores are.
+    // The ones are NaN where the scores are.
     { kept: values, all, ones: () => tf.add(tf.mul(values, 0), 1) },
     {
       softmax: tf.softmax,
@@ -147,8 +147,8 @@ export function keptPatchesGradient(dScores: tf.Tensor3D, router: tf.Tensor4D): 
 
 /** (B,K,L) -> (K, B L, 1). */
 function rowPerPatch(values: tf.Tensor3D): tf.Tensor3D {
-  const [batch, experts, kept] = values.shape
-  return tf.reshape(tf.transpose(values, [1, 0, 2]), [experts, batch * kept, 1])
+  const [batch, experts, numKept] = values.shape
+  return tf.reshape(tf.transpose(values, [1, 0, 2]), [experts, batch * numKept, 1])
 }
 
 /**

@@ -81,7 +81,7 @@ const optionNames = {
  * With K = 1, L = N and gate 'uniform' it is the CNN counterpart, eq. (5).
  *
  * Input (B,H,W,C), output (B,outputs), float32. Weights: `router` (h,w,C,K), `kernel` (h,w,C,m), neuron r of expert s at
- * s (m/K) + r, and `head` (m,outputs), never trained. Work is proportional to L/N but for the routers' pass.
+ * s (m/K) + r, and `head` (m,outputs), never trained. Work is proportional to L/N, apart from the routers' pass.
  */
 export class TwoLayerExperts extends tfl.layers.Layer {
   /** @nocollapse */
@@ -102,7 +102,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
 
   private readonly kernelOptions: ParsedConvolution
   private readonly headOptions: ParsedConvolution
-  private built2:
+  private builtParts:
     | {
         router: tfl.LayerVariable
         kernel: tfl.LayerVariable
@@ -149,12 +149,12 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     const grid = patchGrid([height, width], this.patchSize, WHERE)
     checkPatchesPerExpert(this.patchesPerExpert, grid, WHERE)
     const patch = [...this.patchSize, channels]
-    const add = (name: string, shape: number[], how: ParsedConvolution, trainable: boolean) =>
-      this.addWeight(name, shape, 'float32', how.initializer, undefined, trainable)
+    const add = (name: string, shape: number[], options: ParsedConvolution, trainable: boolean) =>
+      this.addWeight(name, shape, 'float32', options.initializer, undefined, trainable)
     const { experts, gate, patchesPerExpert } = this
     const [{ shape }] = experts.weights(channels) as [ExpertWeight]
     const windows = windowTable(grid, experts.reach)
-    this.built2 = {
+    this.builtParts = {
       router: add('router', [...patch, this.numExperts], this.routerOptions, this.routerTrainable),
       kernel: add('kernel', [...shape], this.kernelOptions, true),
       head: add('head', [this.hiddenUnits, this.outputs], this.headOptions, false),
@@ -197,9 +197,9 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     return this.parts().mixture.windows.grid
   }
 
-  /** Router, kernel, head: in this order, whichever of them are trained. */
+  /** Router, kernel and head in this order, trained or not. */
   override get weights(): tfl.LayerVariable[] {
-    return this.built2 ? [this.built2.router, this.built2.kernel, this.built2.head] : []
+    return this.builtParts ? [this.builtParts.router, this.builtParts.kernel, this.builtParts.head] : []
   }
 
   override getConfig(): tf.serialization.ConfigDict {
@@ -221,7 +221,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
   }
 
   private parts() {
-    if (this.built2) return this.built2
+    if (this.builtParts) return this.builtParts
     throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)
   }
 }
@@ -247,7 +247,7 @@ function hiddenUnits(
   return mixture(x, { router, experts: { kernel } }, parts, { training: false, follow: () => {} })
 }
 
-/** Every expert reads every patch and nothing is weighed, as in eq. (5): one product over all patches, no routing. */
+/** For eq. (5), where every expert reads every patch and all gates are 1: one product over all patches, without routing. */
 function hiddenUnitsOfAll(
   x: tf.Tensor4D,
   kernel: tf.Tensor4D,

@@ -134,12 +134,12 @@ export class ConvolutionExpert implements Expert {
   products(patches: number, channels: number, trained: (weight: string) => boolean): readonly Product[] {
     const { patchSize, kernelSize, filters } = this.options
     const pixels = patches * patchSize[0] * patchSize[1]
-    // Every expert has filters / K of the kernel.
-    const whole = product(pixels * kernelSize[0] * kernelSize[1] * channels * filters, trained('kernel'))
-    return [{ ...whole, learnedInside: trained('gamma') }]
+    // Each of the K experts has filters / K filters, so K cancels out.
+    const allExperts = product(pixels * kernelSize[0] * kernelSize[1] * channels * filters, trained('kernel'))
+    return [{ ...allExperts, learnedInside: trained('gamma') }]
   }
 
-  /** BatchNorm by the kept patches of this batch, which the averages then follow, or by the averages. */
+  /** BatchNorm with the statistics of the kept patches in training, which moves the averages; else with the averages. */
   private norm(
     { windows }: ExpertWindows,
     weights: ExpertTensors,
@@ -172,10 +172,10 @@ export class ConvolutionExpert implements Expert {
     { training }: ExpertMode,
   ): { dWindows: tf.Tensor5D; gamma?: tf.Tensor2D; beta?: tf.Tensor2D } {
     const active = state.active as tf.Tensor5D
-    const within = (dWindows: tf.Tensor5D): tf.Tensor5D => (inside ? tf.mul(dWindows, inside) : dWindows)
+    const zeroOutside = (dWindows: tf.Tensor5D): tf.Tensor5D => (inside ? tf.mul(dWindows, inside) : dWindows)
     if (!this.normalises) {
       const rectified = this.options.preActivation === 'relu'
-      return { dWindows: within(rectified ? layerOps().reluGradient(dActive, active) : dActive) }
+      return { dWindows: zeroOutside(rectified ? layerOps().reluGradient(dActive, active) : dActive) }
     }
     const norm = this.normOf(weights, state.mean as tf.Tensor2D, state.variance as tf.Tensor2D)
     const [height, width] = table.grid.patch
@@ -186,6 +186,6 @@ export class ConvolutionExpert implements Expert {
         }
       : undefined
     const { dWindows, dGamma, dBeta } = normReluGradient(dActive, active, windows, norm, statistics)
-    return { dWindows: within(dWindows), gamma: dGamma, beta: dBeta }
+    return { dWindows: zeroOutside(dWindows), gamma: dGamma, beta: dBeta }
   }
 }

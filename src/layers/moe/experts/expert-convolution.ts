@@ -14,7 +14,7 @@ export type Border = (typeof BORDERS)[number]
  * @param windows (K, M, window height, window width, C) float32, M = B L
  * @param kernel (kh,kw,C,K F) float32
  * @returns outputs (K, P, F), P = M h w; and the filters as {@link filtersPerExpert} sorts them, where they were needed,
- *   for the way back
+ *   for the backward pass
  */
 export function expertConvolution(
   windows: tf.Tensor5D,
@@ -27,15 +27,15 @@ export function expertConvolution(
     const filters = filtersPerExpert(kernel, experts)
     return { outputs: products.forward(windows, filters, kernelSizeOf(kernel)), filters }
   }
-  const each = kernel.shape[3] / experts
+  const filtersEach = kernel.shape[3] / experts
   const outputs = unstackExperts(windows).map((patches, s) =>
-    tf.conv2d(patches, ownKernel(kernel, s, each), 1, paddingOf(border)),
+    tf.conv2d(patches, kernelOf(kernel, s, filtersEach), 1, paddingOf(border)),
   )
-  return { outputs: tf.reshape(tf.stack(outputs), [experts, -1, each]), filters: undefined }
+  return { outputs: tf.reshape(tf.stack(outputs), [experts, -1, filtersEach]), filters: undefined }
 }
 
 /**
- * The way back of {@link expertConvolution}.
+ * The gradient of {@link expertConvolution}.
  *
  * @param dOutputs (K, P, F)
  * @param filters as {@link expertConvolution} returned them
@@ -54,18 +54,20 @@ export function expertConvolutionGradient(
     const gradients = products.gradient(dOutputs, windows, filters, kernelSizeOf(kernel))
     return { dWindows: gradients.dWindows, dKernel: kernelOfExperts(gradients.dFilters, kernel.shape) }
   }
-  const [experts, kept] = windows.shape
-  const each = dOutputs.shape[2]
+  const [experts, numWindows] = windows.shape
+  const filtersEach = dOutputs.shape[2]
   const pad = paddingOf(border)
-  const dMaps = tf.unstack(tf.reshape(dOutputs, [experts, kept, ...patch, each])) as tf.Tensor4D[]
+  const dMaps = tf.unstack(
+    tf.reshape(dOutputs, [experts, numWindows, ...patch, filtersEach]),
+  ) as tf.Tensor4D[]
   const inputs = unstackExperts(windows)
-  const dOwn = dMaps.map((dy, s) =>
-    inputGradient(dy, ownKernel(kernel, s, each), (inputs[s] as tf.Tensor4D).shape, [1, 1], pad),
+  const dInputs = dMaps.map((dy, s) =>
+    inputGradient(dy, kernelOf(kernel, s, filtersEach), (inputs[s] as tf.Tensor4D).shape, [1, 1], pad),
   )
   const dKernels = dMaps.map((dy, s) =>
-    kernelGradient(inputs[s] as tf.Tensor4D, dy, [...kernel.shape.slice(0, 3), each], [1, 1], pad),
+    kernelGradient(inputs[s] as tf.Tensor4D, dy, [...kernel.shape.slice(0, 3), filtersEach], [1, 1], pad),
   )
-  return { dWindows: tf.stack(dOwn) as tf.Tensor5D, dKernel: tf.concat(dKernels, 3) }
+  return { dWindows: tf.stack(dInputs) as tf.Tensor5D, dKernel: tf.concat(dKernels, 3) }
 }
 
 /** The filters of each expert, tap by tap: (kh,kw,C,K F) -> (K, C, kh kw F). */
@@ -75,7 +77,7 @@ export function filtersPerExpert(kernel: tf.Tensor4D, experts: number): tf.Tenso
   return tf.reshape(tf.transpose(taps, [2, 1, 0, 3]), [experts, channels, -1])
 }
 
-/** The way back of {@link filtersPerExpert}. */
+/** The inverse of {@link filtersPerExpert}. */
 export function kernelOfExperts(filters: tf.Tensor3D, shape: tf.Tensor4D['shape']): tf.Tensor4D {
   const [experts, channels] = filters.shape
   const taps = shape[0] * shape[1]
@@ -115,6 +117,6 @@ function unstackExperts(windows: tf.Tensor5D): tf.Tensor4D[] {
   return tf.unstack(windows) as tf.Tensor4D[]
 }
 
-function ownKernel(kernel: tf.Tensor4D, expert: number, filters: number): tf.Tensor4D {
+function kernelOf(kernel: tf.Tensor4D, expert: number, filters: number): tf.Tensor4D {
   return tf.slice(kernel, [0, 0, 0, expert * filters], [-1, -1, -1, filters])
 }

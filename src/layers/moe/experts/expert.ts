@@ -7,9 +7,9 @@ import type { WindowTable } from '../patches.js'
 export interface ExpertWeight {
   readonly name: string
   readonly shape: readonly number[]
-  /** How it starts, is penalised and is confined. */
+  /** Its initializer, regularizer and constraint. */
   readonly options: WeightOptions
-  /** Whether it is an average that training follows, and no gradient reaches. */
+  /** Whether it is a moving average, which training updates without a gradient. */
   readonly average?: boolean
 }
 
@@ -24,14 +24,14 @@ export interface ExpertWindows {
   readonly inside?: tf.Tensor5D
 }
 
-/** How a forward pass is meant. */
+/** What a forward pass is for. */
 export interface ExpertMode {
   readonly training: boolean
-  /** Moves averages among the weights towards the values of this batch, by their names; only in training. */
+  /** Moves the averages among the weights towards the values of this batch, given by weight name; only in training. */
   follow(values: ExpertTensors): void
 }
 
-/** What experts made of their windows. */
+/** The result of a forward pass of the experts. */
 export interface ExpertPass {
   /**
    * (K, P, F): one row of F numbers for each pixel of each patch, P = M h w, or, where the expert's outputs are of whole
@@ -42,9 +42,9 @@ export interface ExpertPass {
   readonly state: Readonly<Record<string, tf.Tensor | undefined>>
 }
 
-/** The derivatives by what went into a forward pass. */
+/** The derivatives by the windows and weights of a forward pass. */
 export interface ExpertGradients {
-  /** Computes the derivative by the windows; not asked for where nothing before the layer is trained. */
+  /** Computes the derivative by the windows; not called where nothing before the layer is trained. */
   dWindows(): tf.Tensor5D
   /** By each weight that is no average, in its shape. */
   readonly dWeights: ExpertTensors
@@ -61,17 +61,17 @@ export interface Product {
   readonly learnedInside?: boolean
 }
 
-/** A product whose gradients take as much as itself. */
+/** A product whose two gradients each take as many multiply-adds as itself. */
 export function product(multiplyAdds: number, trained: boolean): Product {
   return { forward: multiplyAdds, gradient: multiplyAdds, trained }
 }
 
 /**
- * What experts do with their patches: one value for all K experts of a layer, which have the same form and weights of
- * their own. It knows nothing of how patches are chosen, weighed and put back.
+ * What experts do with their patches. One object stands for all K experts of a layer, which compute alike with weights of
+ * their own. It does not depend on how patches are chosen, weighted and put back.
  */
 export interface Expert {
-  /** Names the form where something is written for it elsewhere, such as its lowering for export. */
+  /** Names this kind of expert, so that other modules can handle it, such as its lowering for export. */
   readonly kind: string
   /** F, numbers in a row of an expert's outputs. */
   readonly size: number
@@ -79,7 +79,7 @@ export interface Expert {
   readonly outputsOf: 'pixels' | 'patches'
   /** Pixels past its patch that an expert sees, above and below, left and right. */
   readonly reach: Size2D
-  /** Whether an expert normalises by averages that training follows. */
+  /** Whether an expert normalises with moving averages that training updates. */
   readonly normalises: boolean
   /**
    * The weights of all experts, in the order in which the layer lists them.
@@ -89,7 +89,7 @@ export interface Expert {
   weights(channels: number): readonly ExpertWeight[]
   forward(input: ExpertWindows, weights: ExpertTensors, table: WindowTable, mode: ExpertMode): ExpertPass
   /**
-   * The way back of `forward`.
+   * The backward pass of `forward`.
    *
    * @param dOutputs in the shape of the outputs
    */

@@ -7,7 +7,7 @@ export interface ExpertSettings extends tf.serialization.ConfigDict {
   readonly kind: string
 }
 
-/** What experts are to fit. */
+/** The sizes that experts must fit, and the seed of their layer. */
 export interface ExpertFrame {
   readonly numExperts: number
   /** Output channels of all experts together. */
@@ -48,9 +48,9 @@ export function expertsOf(settings: ExpertSettings, frame: ExpertFrame, where: s
     )
   }
   const experts = make(settings, frame)
-  const own = frame.filters / frame.numExperts
-  if (experts.outputsOf === 'pixels' && experts.size === own) return experts
+  const filtersEach = frame.filters / frame.numExperts
+  if (experts.outputsOf === 'pixels' && experts.size === filtersEach) return experts
   throw new RangeError(
-    `${where}: expert must have ${own} outputs for each pixel, got ${experts.size} for each of its ${experts.outputsOf}`,
+    `${where}: expert must have ${filtersEach} outputs for each pixel, got ${experts.size} for each of its ${experts.outputsOf}`,
   )
 }

@@ -25,7 +25,7 @@ export interface ExpertNorm {
 }
 
 /**
- * Mean and biased variance of the kept patches of each expert, without the neighbours that a halo shows.
+ * Mean and biased variance of the kept patches of each expert, without the neighbours in their halo.
  *
  * @param patches (K, M, h, w, C)
  */
@@ -52,7 +52,7 @@ export function normRelu(
 }
 
 /**
- * The way back of {@link normRelu}.
+ * The gradient of {@link normRelu}.
  *
  * @param dActive derivative by its output, in the windows' shape
  * @param active its output
@@ -74,11 +74,11 @@ export function normReluGradient(
   const dGamma = tf.mul(tf.sum(tf.mul(dNorm, centred), [1, 2, 3]), inverseDeviation) as tf.Tensor2D
   if (!statistics) return { dWindows: tf.mul(dNorm, scale), dGamma, dBeta }
   const { coreCount } = statistics
-  // Small factors first: a pass over all windows each is saved.
+  // The small factors are multiplied first: each saves a pass over all windows.
   const slope = perExpert(tf.div(tf.mul(dGamma, inverseDeviation), coreCount))
-  const through = tf.add(tf.mul(centred, slope), perExpert(tf.div(dBeta, coreCount)))
-  const own = statistics.coreMask ? tf.mul(through, statistics.coreMask) : through
-  return { dWindows: tf.mul(tf.sub(dNorm, own), scale), dGamma, dBeta }
+  const throughMoments = tf.add(tf.mul(centred, slope), perExpert(tf.div(dBeta, coreCount)))
+  const ofPatches = statistics.coreMask ? tf.mul(throughMoments, statistics.coreMask) : throughMoments
+  return { dWindows: tf.mul(tf.sub(dNorm, ofPatches), scale), dGamma, dBeta }
 }
 
 /** The factor of each expert's channels, (K,1,1,1,C), and 1 / sqrt(variance + epsilon), (K,C). */

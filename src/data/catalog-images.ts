@@ -87,7 +87,8 @@ export async function decodeReadable(
   const room = unreadable.allowed - unreadable.images.length
   const failures = new Map<number, unknown>()
   await eachInParallel(count, async position => {
-    // One failure too many is enough; those under way still end, so that the first are always the same.
+    // After one failure too many nothing more is decoded; images under way still end, so that the error always names
+    // the same ones.
     if (failures.size > room) return
     try {
       const pixels = await decode(await files.encoded(position), decoding, files.name(position))

@@ -2,7 +2,7 @@ import { classOrder, type ImageSet } from './image-set.js'
 
 /**
  * The images of a set in the order whose beginnings are the subsets of one seed: the classes take turns, each in its
- * seeded order; where a class is through, the others go on without it.
+ * seeded order; where a class has no more images, the others go on without it.
  *
  * @returns the integers 0..count-1
  */
@@ -23,7 +23,8 @@ export function nestedOrder(
 }
 
 /**
- * The largest subset in which the classes can take turns to its end: so many images can be asked for.
+ * The number of images of the largest subset in which the classes can take turns to its end: the most that can be
+ * requested.
  *
  * @returns the number of all images where the classes are balanced
  */

@@ -96,14 +96,14 @@ async function entriesOf(full: string): Promise<({ readonly name: string } | Str
   return Promise.all(named)
 }
 
-/** Folders have a `/` at their ends; what is no file either is not listed. */
+/** A folder's name gets a `/` at its end; pipes, sockets and devices become entries that are not listed. */
 function withKind(name: string, found: Parameters<typeof specialFile>[0]): { name: string } | StrayLink {
   const special = specialFile(found)
   if (special !== undefined) return { name, why: `${special}, which is no file` }
   return { name: found.isDirectory() ? `${name}/` : name }
 }
 
-/** What stands for the bytes of a name that are no text; it may also be in a name as itself. */
+/** Stands for bytes of a name that are not UTF-8; a name may also contain this character itself. */
 const undecodable = '\ufffd'
 
 async function isThere(path: string): Promise<boolean> {
@@ -117,7 +117,7 @@ async function isThere(path: string): Promise<boolean> {
  * A `DataSource` over one folder of the samples that the package ships.
  *
  * @param name the folder: `digits8`, `fashion-mini`
- * @param from the module from whose place the samples are searched, as a file URL
+ * @param from the module relative to which the samples are searched, as a file URL
  * @throws Error when the package has no samples, or none of this name
  */
 export function samplesFolder(name: string, from: string = import.meta.url): DataSource {
@@ -148,7 +148,7 @@ export function datasetSource(entry: ImageDataset, dir?: string): DataSource {
   throw new Error(`${entry.name}: a data folder must be named, got none (see ${entry.homepage})`)
 }
 
-/** Opening a pipe would wait for what is written into it. */
+/** Opens a file, but no pipe, socket or device: opening a pipe would wait until something is written into it. */
 async function openUnlessSpecial(full: string): Promise<FileHandle> {
   const special = specialFile(await stat(full))
   if (special !== undefined) throw new Error(special)

@@ -11,12 +11,12 @@ import { isRunning, type ProcessIdentity, thisProcess } from './process-identity
 /*
  * Each process that wants a folder puts a file of its own beside what it wants, a claim, and then looks for the claims
  * of others. So of two that want it at the same time at least one sees the other. Nobody ever takes over a claim: those
- * of processes that have ended are deleted, and their names never come again.
+ * of processes that have ended are deleted, and their names are never used again.
  */
 
 /** A folder or file that this process works on; others are refused meanwhile. */
 export interface Lock {
-  /** When a process that was making it anew, and was killed, was heard of last, in milliseconds since 1970. */
+  /** When a killed process that was making it anew gave its last sign of life, in milliseconds since 1970. */
   readonly brokenOffAt?: number
   /** Lets others have it; a folder that was made for the lock and is empty goes as well. */
   release(): Promise<void>
@@ -26,7 +26,7 @@ export interface Lock {
 export interface LockOptions {
   /** Processes that share it are refused only while one has it for itself. */
   readonly shared?: boolean
-  /** What is locked was not there before. */
+  /** Whether what is locked did not exist before. */
   readonly making?: boolean
   /** A process whose lock does not count: the one that started this one. */
   readonly parent?: number
@@ -34,17 +34,17 @@ export interface LockOptions {
   readonly waitMs?: number
 }
 
-/** That a folder or file is in use by another process. */
+/** A folder or file is in use by another process. */
 export class LockedError extends Error {
   override readonly name = 'LockedError'
 }
 
 const folderPrefix = '.pmoe-lock'
-/** How often a process lets others hear of it, in milliseconds. */
+/** How often a process that holds a lock gives a sign of life, in milliseconds. */
 export const heartbeatMs = 10_000
-/** A process of another machine that has not been heard of for so long has ended, in milliseconds. */
+/** A process of another machine without a sign of life for so long counts as ended, in milliseconds. */
 const silenceMs = 120_000
-/** Two that began at the same time both step back and try again. */
+/** How often to try: two processes that claim at the same time both withdraw and try again. */
 const attempts = 4
 
 /**
@@ -68,7 +68,7 @@ export async function lockFolder(directory: string, where: string, options: Lock
 }
 
 /**
- * Locks a file for this process, which need not be there; its folder must be.
+ * Locks a file for this process. The file need not exist; its folder must.
  *
  * @throws as {@link lockFolder}
  */
@@ -96,7 +96,8 @@ export async function refuseLocked(directory: string, where: string): Promise<vo
 }
 
 /**
- * When a process that was making a file or folder anew, and was killed, was heard of last; undefined where there was none.
+ * When a killed process that was making a file or folder anew gave its last sign of life; undefined where there was
+ * none.
  *
  * @param isFolder as it was locked
  */
@@ -106,13 +107,13 @@ export async function brokenOffAt(path: string, isFolder: boolean): Promise<numb
   return lastMaking(folder, await deadAmong(folder, claims, Date.now()))
 }
 
-/** Whether an entry of a folder is there because a process works, or worked, on the folder. */
+/** Whether an entry of a folder is the claim of a process that works, or worked, on the folder. */
 export function isLockFile(name: string): boolean {
   return claimsAmong([name], folderPrefix).length > 0
 }
 
 const plainText = z.string().regex(/^[\w .:-]{1,100}$/)
-/** What a claim's file tells besides its name; it may have been cut off. */
+/** The content of a claim's file, which may be cut off. */
 const claimText = z.object({ host: plainText, where: plainText })
 
 type Mode = 'own' | 'shared' | 'making'
@@ -186,7 +187,7 @@ function heldLock(folder: string, prefix: string, path: string, broken: number |
     if (!held.has(path)) return
     const now = await stat(path).catch(() => undefined)
     await removeClaim(path)
-    // Those of processes that this one started and that crashed.
+    // Also removes the claims of processes that this one started and that crashed.
     const others = claimsAmong(await readdir(folder).catch(() => []), prefix)
     for (const { file } of await deadAmong(folder, others, now?.mtimeMs ?? Date.now())) {
       await rm(join(folder, file), { force: true })
@@ -197,7 +198,7 @@ function heldLock(folder: string, prefix: string, path: string, broken: number |
 
 let watching = false
 
-/** A program that ends at once, as by a second Ctrl-C, leaves no claim. */
+/** Removes the claims of this process when it exits without releasing them, as after a second Ctrl-C. */
 function watchExit(): void {
   if (watching) return
   watching = true

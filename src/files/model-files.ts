@@ -15,7 +15,7 @@ const MODEL = 'model.json'
 const WEIGHTS = 'weights.bin'
 /** The files of a saved model, in the folder of the model. */
 export const modelFolderFiles: readonly string[] = [WEIGHTS, MODEL]
-/** Whatever else lies there stays. */
+/** Other files in the folder stay. */
 const modelKind: OwnFolder = { marker: MODEL, ownFiles: async () => modelFolderFiles }
 /** Folders of saved models: the weights files that `model.json` names are theirs. */
 export const modelFolder: ExportFolder = {
@@ -50,7 +50,7 @@ export function fileSystem(dir: string): tf.io.IOHandler {
   return { save: artifacts => save(dir, artifacts), load: () => load(dir) }
 }
 
-/** Whether a folder holds a saved model, or one that only has to be put in its place. */
+/** Whether a folder holds a saved model; first finishes a save that was killed while its files were put in place. */
 export async function holdsModel(dir: string): Promise<boolean> {
   await finishReplacement(dir, modelKind).catch(() => undefined)
   return stat(join(dir, MODEL)).then(

@@ -2,7 +2,7 @@ import type { Stats } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 
 /**
- * What is no file and no folder, in words: reading it may wait, or go on, for ever.
+ * Names what is neither a file nor a folder: reading a pipe, socket or device may never end.
  *
  * @returns undefined for files and folders
  */

@@ -12,7 +12,8 @@ import { isLockFile, LockedError, lockFolder } from './lock.js'
  * 3. of the old files, those that have no successor are deleted; `.pmoe-ready` is renamed to `.pmoe-placing`;
  * 4. the new files take their places, the one that tells what the folder is last.
  *
- * A process that is killed before 2 leaves the old files, later it leaves what the next process brings to its end.
+ * A process that is killed before 2 leaves the old files; one that is killed later leaves a replacement that the next
+ * process finishes.
  */
 
 const NEW = '.pmoe-new'
@@ -31,15 +32,17 @@ export interface OwnFolder {
    * goes last, and need not be among them.
    */
   ownFiles(directory: string): Promise<readonly string[]>
-  /** Files that are written before there is a list: what is left of them under temporary names counts for nothing. */
+  /** Files that are written before there is a list: what is left of them under temporary names is ignored. */
   readonly firstFiles?: readonly string[]
 }
 
 /** What a folder is, before anything is written into it. */
 export interface FolderState {
-  /** `new` where nothing is there that counts, `own` where it is of the kind, also when a process was killed in it. */
+  /**
+   * `new` where there are no entries, `own` where it is of the kind, also when a process was killed while replacing it.
+   */
   readonly is: 'new' | 'own' | 'foreign'
-  /** The names that are not there only because processes work, or were killed, in it. */
+  /** The names in it, without the locks, temporary files and staging folders of running or killed processes. */
   readonly entries: readonly string[]
 }
 
@@ -77,7 +80,7 @@ async function topNames(directory: string, kind: OwnFolder): Promise<Set<string>
   return new Set(files.map(file => file.split(sep)[0] as string))
 }
 
-/** Whether an entry is where an earlier version put files of this kind aside: nothing else is in it. */
+/** Whether an entry is a folder where an earlier version put files of this kind aside, and holds nothing else. */
 async function isAside(directory: string, name: string, names: ReadonlySet<string>): Promise<boolean> {
   if (!asideFolder.test(name)) return false
   const inside = await readdir(join(directory, name)).catch(() => ['no folder/'])
@@ -151,8 +154,8 @@ export async function placeStaged(directory: string, kind: OwnFolder): Promise<v
 }
 
 /**
- * Puts right what a killed process left in a folder: a replacement that had begun is brought to its end, what had not
- * come so far is deleted.
+ * Puts right what a killed process left in a folder: a replacement that had begun is finished, the new files of one
+ * that had not begun are deleted.
  *
  * @param directory is there, and locked
  * @param options.keepStaged leaves the new files of a replacement that had not begun
@@ -169,8 +172,8 @@ export async function recoverFolder(
 }
 
 /**
- * The same before a folder is read, as far as that is possible: where a process works on it, or it cannot be written to,
- * it is read as it is.
+ * As {@link recoverFolder}, before a folder is read. Where a process works on the folder, or it cannot be written to,
+ * it is left as it is.
  */
 export async function recoverForReading(directory: string, kind: OwnFolder): Promise<void> {
   const entries = await readdir(directory).catch(() => [])
@@ -190,8 +193,8 @@ function isRefusal(error: unknown): boolean {
 }
 
 /**
- * Brings a replacement to its end that had begun. Nothing happens where there is none; two processes may do it at once
- * where nothing is to be deleted.
+ * Finishes a replacement that had begun. Nothing happens where there is none; two processes may do it at once where
+ * nothing is to be deleted.
  */
 export async function finishReplacement(directory: string, kind: OwnFolder): Promise<void> {
   const [ready, placing] = [join(directory, READY), join(directory, PLACING)]
@@ -229,7 +232,7 @@ export async function removeFiles(directory: string, files: readonly string[]): 
     for (let folder = dirname(file); folder !== '.'; folder = dirname(folder)) folders.add(folder)
   }
   const deepestFirst = [...folders].sort((a, b) => b.split(sep).length - a.split(sep).length)
-  // Somebody else's files keep theirs.
+  // Folders that still hold other files stay: rmdir fails for them.
   for (const folder of deepestFirst) await rmdir(join(directory, folder)).catch(() => undefined)
 }
 
@@ -246,7 +249,7 @@ async function removeTemporaries(directory: string, files: readonly string[]): P
   }
 }
 
-/** Undoes a replacement of an earlier version that had not got as far as its new marker. */
+/** Undoes a replacement by an earlier version of this library that stopped before its new marker was in place. */
 async function putBack(directory: string, kind: OwnFolder): Promise<void> {
   const names = await topNames(directory, kind)
   for (const aside of await readdir(directory)) {

@@ -10,7 +10,7 @@ import type { DecodeImage } from '../image-decoding.js'
 import { type UnreadableImage, UnreadableImages, unreadableText } from '../unreadable-images.js'
 import { allocateImages, type ImagePool } from './composing.js'
 
-/** Images to lie behind others: training images have other ones than test images. */
+/** Images that lie behind others; training and test images have different ones. */
 export interface Backgrounds {
   readonly train: ImagePool
   readonly test: ImagePool
@@ -25,7 +25,7 @@ export const plantSynsets = ['n11939491', 'n12057211'] as const
 
 /** Where the folders of the classes are in copies of ImageNet. */
 const imageNetFolders = ['', 'train', 'ILSVRC/Data/CLS-LOC/train']
-/** Most backgrounds of a half; of more, the first of a seeded order are taken. */
+/** Largest number of backgrounds of a half; where there are more, the first of a seeded order are taken. */
 const mostBackgrounds = 20_000
 
 /**
@@ -86,7 +86,7 @@ async function findHalves(
   return { train: await someOf(source, halves.train), test: await someOf(source, test) }
 }
 
-/** The images of the plants in a copy of ImageNet; undefined where the folder is none. */
+/** The images of the plants in a copy of ImageNet; undefined where the folder is no such copy. */
 async function findPlants(source: DataSource): Promise<readonly string[] | undefined> {
   for (const folder of imageNetFolders) {
     const found = await foldersAt(source, folder)

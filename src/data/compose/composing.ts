@@ -1,13 +1,13 @@
 import { classOrder, type ImageSet } from '../image-set.js'
 
-/** Images that others are made of: those of a set, or those that lie behind. */
+/** Images that others are made of: those of a set, or backgrounds. */
 export type ImagePool = Pick<ImageSet, 'images' | 'count' | 'shape'>
 
 /**
- * Checks that classes are of the pool, differ, and have images.
+ * Checks that classes belong to the pool, differ, and have images.
  *
  * @param where the composer and the option, for the error: `composeGrid: targets`
- * @throws RangeError naming the class that is none, comes twice, or has no images
+ * @throws RangeError naming the class that is not in the pool, comes twice, or has no images
  */
 export function checkClasses(where: string, classes: readonly number[], pool: ImageSet): void {
   if (classes.length === 0) throw new RangeError(`${where} must name a class, got none`)
@@ -61,8 +61,8 @@ export interface Turn {
 }
 
 /**
- * Who is shown when: the targets take turns, so that classes are balanced; the images of a target class are taken in
- * one seeded order, again from its start when it is through.
+ * Which image each composed image shows: the targets take turns, so that classes are balanced; the images of a target
+ * class are taken in one seeded order, again from its start when it is through.
  *
  * @returns the turn of composed image 0, 1, 2, ...; its label is the position among the targets
  */

@@ -87,7 +87,7 @@ function mixFourRows(
   }
 }
 
-/** That row at its new width. */
+/** One row of the result at its new width: the weighted mean of columns. */
 function mixColumns(
   row: Float32Array,
   channels: number,
@@ -154,7 +154,7 @@ function lineTaps(length: number, start: number, span: number, size: number): Ta
 function makeTaps(length: number, start: number, span: number, size: number): Taps {
   const step = span / size
   const reach = Math.max(step, 1)
-  // Whole groups of four, the rest of them with weight 0.
+  // A multiple of four; taps beyond the last one have weight 0.
   const most = 4 * Math.ceil((2 * reach + 2) / 4)
   const first = new Int32Array(size)
   const count = new Int32Array(size)

@@ -21,7 +21,8 @@ export type { Dataset, DatasetEntry, DatasetOptions, ImageDataset } from './data
 /**
  * Every named dataset. A new one is one file and one line here.
  *
- * Images as they are come before what is composed of them: where a folder can be several datasets, the first is taken.
+ * Datasets of unchanged images come before those composed of them: where a folder fits several datasets, the first is
+ * taken.
  */
 export const datasets: readonly DatasetEntry[] = [
   digitsPatches,

@@ -26,7 +26,7 @@ interface IdxSet {
   readonly prefix: string
   readonly folder: string
   readonly depth: number
-  /** By half and kind, the best of the names that there are. */
+  /** The preferred path for each half and kind. */
   readonly paths: Map<`${IdxHalf}-${Kind}`, string>
 }
 
@@ -90,7 +90,7 @@ function idxSets(folders: readonly ListedFolder[]): IdxSet[] {
   return [...sets.values()]
 }
 
-/** Of a file that is there under several names, plain ones are read before compressed ones, `t10k` before `test`. */
+/** Where a file exists under several names, plain ones come before compressed ones, `t10k` before `test`. */
 function byPreference(a: string, b: string): number {
   const rank = (name: string) => (/\.gz$/i.test(name) ? 2 : 0) + (/test[-_. ]/i.test(name) ? 1 : 0)
   return rank(a) - rank(b) || (a < b ? -1 : 1)

@@ -1,15 +1,13 @@
-/**
- * Knows files in which people have the datasets but which no dataset reads, and says what to do with them.
- */
+/** Recognises files that hold a known dataset in a form that is not read, and says what to do with them. */
 import type { DataSource } from '../data-source.js'
 import { type ListedFolder, listedFolders } from './file-search.js'
 
 const fetchOf = (name: string): string => `pmoe data fetch ${name} --out DIR gets`
 
-/** A form of a published dataset that is told by the names of the files in one folder. */
+/** A form of a published dataset that is recognised by the names of the files in one folder. */
 interface UnreadForm {
   readonly title: string
-  /** One of a folder's files each must match. */
+  /** Each must match one of the folder's files. */
   readonly files: readonly RegExp[]
   readonly advice: string
 }
@@ -84,7 +82,7 @@ const archives: readonly Archive[] = [
 ]
 
 /**
- * What a file is that is no folder of data, and what to do with it.
+ * What a file is that was named instead of a folder of data, and what to do with it.
  *
  * @param path as the person gave it
  * @returns undefined for a file of a name that is not known
@@ -96,7 +94,7 @@ export function archiveAdvice(path: string): string | undefined {
 }
 
 /**
- * A sentence on the files of a source that are the datasets in another form, for the end of an error.
+ * A sentence on files of a source that hold a dataset in a form that is not read, for the end of an error.
  *
  * @returns an empty text where there are none
  */
@@ -114,7 +112,7 @@ export function unreadFilesIn(folders: readonly ListedFolder[], source: DataSour
     return `${source.describe(path + file)}: ${form.title}, which is not read; ${form.advice}`
   }
   for (const { path, names } of folders) {
-    // The archive of a dataset that is known before any other.
+    // The table lists archives of known datasets before other archives.
     for (const { title, name, advice } of archives) {
       const file = names.find(candidate => name.test(candidate))
       if (file === undefined) continue

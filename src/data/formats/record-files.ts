@@ -1,5 +1,6 @@
 /**
- * Opens files of records, plain or compressed with GZIP or ZLIB as TensorFlow writes them; their names need not tell.
+ * Opens files of records, plain or compressed with GZIP or ZLIB as TensorFlow writes them; they are told apart by their
+ * bytes, not by their names.
  */
 import type { ByteSource, DataSource } from '../data-source.js'
 import { gunzip, inflate, isGzip, isZlib } from './gzip.js'
@@ -50,7 +51,7 @@ export function recordFiles(source: DataSource, most = mostBytes): (path: string
 /** How a file is decompressed; undefined for a plain one. */
 async function compressionOf(file: ByteSource, name: string): Promise<typeof gunzip | undefined> {
   const start = await file.slice(0, headBytes)
-  // A record may be just so long that its length looks like the start of a compressed file; its checksum tells.
+  // The length of a record may look like the start of a compressed file; the checksum tells them apart.
   if (isRecordHead(start)) return undefined
   if (isGzip(start)) return gunzip
   if (isZlib(start)) return inflate

@@ -1,6 +1,6 @@
 import type { DataSource } from '../data-source.js'
 
-/** Files that together hold the records of one thing: `train-00000-of-00010`, `train-00001-of-00010`, ... */
+/** Files that together hold one sequence of records: `train-00000-of-00010`, `train-00001-of-00010`, ... */
 export interface ShardSet {
   /** What stands before the number: `cifar10-train.tfrecord`. */
   readonly stem: string
@@ -21,11 +21,11 @@ export function shardFile(stem: string, number: number, count: number, extension
 }
 
 /**
- * The files of records in a folder, by their shards; a file without a number is a set of its own. Files count whose
- * names hold `.tfrecord`.
+ * The files of records in a folder, by their shards; a file without a number is a set of its own. Only files whose
+ * names contain `.tfrecord` count.
  *
  * @param folder relative to the source; an empty path is the source itself
- * @throws Error naming the shards that are missing, or that stand beside shards of another number
+ * @throws Error naming the shards that are missing, or shards that state different numbers of shards
  */
 export async function recordShards(source: DataSource, folder = ''): Promise<ShardSet[]> {
   const prefix = folder === '' ? '' : `${folder.replace(/\/$/, '')}/`

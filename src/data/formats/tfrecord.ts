@@ -19,7 +19,7 @@ export interface RecordChunk {
   readonly first: number
   /** The data of each; views of one memory that belongs to this chunk alone. */
   readonly records: readonly Uint8Array[]
-  /** Where each starts in the file, its length included, in bytes. */
+  /** Byte of the file at which each record starts (at its length, before the data). */
   readonly offsets: readonly number[]
 }
 
@@ -123,7 +123,7 @@ export async function recordOffsets(
 }
 
 /**
- * Takes records apart that lie one behind the other.
+ * Splits consecutive records.
  *
  * @param bytes whole records, and nothing else
  * @param at the number and the byte offset of the first, and the file's name, for errors
@@ -195,7 +195,7 @@ function recordLength(bytes: Uint8Array, start: number, place: RecordPlace): num
   if (bytes.length - start < headBytes) throw cutShort(file, record, offset, bytes.length - start, headBytes)
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, headBytes)
   checkSum(place, 'length', maskedChecksum(bytes.subarray(start, start + 8)), view.getUint32(8, true))
-  // Lengths from 2^53 on lose bits here, and are refused below all the same.
+  // Lengths of 2^53 and more are rounded here, but are refused below anyway.
   const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true)
   if (length > file.maxRecordBytes) {
     throw new RangeError(

@@ -54,7 +54,7 @@ export function readIndex(bytes: Uint8Array, name: string, count: number): Prepa
 }
 
 /**
- * Checks that what an index tells of is what the manifest names, and within its bounds.
+ * Checks that an index has the columns that the manifest calls for, with values in bounds.
  *
  * @param half whose index it is
  * @param name of the file, for errors

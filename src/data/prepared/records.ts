@@ -10,9 +10,9 @@ import type { PreparedHalf, PreparedManifest, PreparedShard } from './manifest.j
 
 /** Shards that are read at a time. */
 const shardsAtOnce = 4
-/** Records that are not asked for are read along where that joins two reads, up to so many bytes. */
+/** Largest gap between two requested records that is read along, to join two reads into one, in bytes. */
 const gapBytes = 2 ** 15
-/** What one read takes at most, in bytes, unless a record is longer. */
+/** Most bytes of one read, unless a single record is longer. */
 const readBytes = 2 ** 22
 
 /**
@@ -33,7 +33,7 @@ export async function preparedRecords(
   const { shape, classNames, groupNames, cells } = manifest
   const name = source.describe(described.index.file)
   const index = readIndex(await source.read(described.index.file), name, described.count)
-  // Once, here, so that a stream need not.
+  // Checked once here, so that a stream need not check it again.
   checkIndex(index, manifest, half, name)
   const count = samples ?? described.count
   if (samples !== undefined) checkAsked(manifest, described, half, samples, source.describe(''))
@@ -56,7 +56,9 @@ function halfOf(manifest: PreparedManifest, half: HalfName, source: DataSource):
   throw new RangeError(`${source.describe('')}: half must be one that was prepared, got ${half}`)
 }
 
-/** Classes take turns, so of so many images each class must have its share; groups have theirs as in the whole. */
+/**
+ * Checks that each class has its equal share of the requested images, and each group a share as in all prepared images.
+ */
 function checkAsked(
   manifest: PreparedManifest,
   described: PreparedHalf,
@@ -114,7 +116,7 @@ async function readImages(stored: Stored, positions: Int32Array): Promise<ImageB
   }
 }
 
-/** What is wanted of one shard. */
+/** What is requested of one shard. */
 interface ShardTask {
   readonly shard: PreparedShard
   /** Position of its first record. */
@@ -140,7 +142,7 @@ function byShard({ shards }: PreparedHalf, positions: Int32Array): ShardTask[] {
   return tasks
 }
 
-/** Reads what is wanted of a shard in as few reads as sensible; checksums of all that is read are checked. */
+/** Reads the requested records of a shard, neighbours in one read; checks the checksums of all that is read. */
 async function readShard(
   { source, shape, index, half }: Stored,
   { shard, first, wanted }: ShardTask,

@@ -14,14 +14,14 @@ export interface UnpackOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What tar spends on headers, long names and padding, in bytes an entry, generously. */
+/** More than tar spends on headers, long names and padding, in bytes an entry. */
 const overheadBytes = 8192
 
 /**
  * Unpacks a gzip-compressed tar archive.
  *
- * Files and folders whose names stay inside are all that it may hold: absolute names, `..`, links, devices, and more
- * or longer files than stated are refused before they are written. After an error the folder holds a part.
+ * Files and folders whose names stay inside are all that it may hold: absolute names, `..`, links, devices, and more or
+ * longer files than stated are refused before they are written. After an error the folder holds some of the files.
  *
  * @param path of the archive
  * @param folder that is there, and empty
@@ -43,7 +43,7 @@ export async function unpackTarGz(path: string, folder: string, options: UnpackO
     )
   } catch (error) {
     signal?.throwIfAborted()
-    // The pipeline tells of an error in its last part only that it stopped.
+    // For an error in its last part the pipeline only reports that it stopped.
     throw described(unpacking.problem ?? (error as Error), path, folder)
   } finally {
     unpacking.close()
@@ -53,7 +53,7 @@ export async function unpackTarGz(path: string, folder: string, options: UnpackO
 
 function described(cause: NodeJS.ErrnoException, path: string, folder: string): Error {
   if (cause instanceof ArchiveError || cause instanceof RangeError) return cause
-  // Only what writes names a file of the folder.
+  // Only errors of writing carry the path of a file in the folder.
   return cause.path?.startsWith(folder)
     ? new Error(`${path}: archive must find room in ${folder}, got ${cause.message}`, { cause })
     : new Error(`${path}: archive must be a .tar.gz file that unpacks to its end, got ${cause.message}`, {
@@ -68,7 +68,7 @@ class ArchiveError extends Error {}
 class Unpacking {
   /** Names of the files so far. */
   readonly files: string[] = []
-  /** What stopped it, where that was not the decompression. */
+  /** The error that stopped it, unless decompression failed. */
   problem: Error | undefined
   private readonly path: string
   private readonly folder: string

@@ -2,12 +2,12 @@ import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { writeFileAtomic } from '../atomic.js'
 
-/** What is downloaded, and where it is kept meanwhile. */
+/** What is downloaded, and where the bytes are kept until all have arrived. */
 export interface DownloadOptions {
   readonly url: string
   /** The file to fill; what an earlier download of the same address left in it is continued. */
   readonly part: string
-  /** What the file may be long, in bytes. */
+  /** Longest accepted length of the file, in bytes. */
   readonly atMostBytes: number
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined
@@ -67,7 +67,7 @@ export async function download(options: DownloadOptions): Promise<void> {
     }
     const kept = (await resumable(part, url))?.length ?? 0
     failures = kept > (before?.length ?? 0) ? 0 : failures + 1
-    // A host that never answered will not do so a second later: without a network that is to be said at once.
+    // A host that never answered is not tried again: without a network the user is to learn of it at once.
     if (outcome instanceof DownloadError || !answered || failures > retries || attempt > 100) {
       const { message } = outcome
       throw new DownloadError(`${url}: file must download to its end, got ${message}`, kept, {
@@ -78,7 +78,7 @@ export async function download(options: DownloadOptions): Promise<void> {
   }
 }
 
-/** Removes what a download left, or its mark where `part` has taken its place already. */
+/** Removes the part and the mark of a download; only the mark where `part` was already moved to its place. */
 export async function discardDownload(part: string): Promise<void> {
   await rm(part, { force: true })
   await rm(markPath(part), { force: true })
@@ -117,7 +117,9 @@ function readMark(text: string): Mark | undefined {
   }
 }
 
-/** One connection. Returns what went wrong: a `DownloadError` is final, another error worth a retry. */
+/**
+ * Downloads over one connection. Returns what went wrong: a `DownloadError` is final, other errors are worth a retry.
+ */
 async function transfer(
   options: DownloadOptions,
   before: Resumable | undefined,
@@ -149,7 +151,7 @@ async function transfer(
   }
 }
 
-/** What fetch hides in the cause of 'fetch failed'. */
+/** The error that fetch gives only as the cause of its 'fetch failed'. */
 function reachable(error: Error): Error {
   const cause = error.cause as (Error & { code?: string }) | undefined
   if (error instanceof DownloadError || !(cause instanceof Error)) return error
@@ -204,7 +206,7 @@ function refusal(response: Response): Error | undefined {
   return status === 429 || status >= 500 ? new Error(text) : new DownloadError(text, 0)
 }
 
-/** Forgets what is there, and keeps the server's mark of the version that comes now. */
+/** Deletes the earlier part, and stores the server's mark of the version that arrives now. */
 async function startAnew(part: string, url: string, { headers }: Response): Promise<void> {
   await discardDownload(part)
   const etag = headers.get('etag')
@@ -244,7 +246,7 @@ async function writeChunk(file: FileHandle, chunk: Uint8Array, position: number)
   if (bytesWritten < chunk.length) throw new Error(`${bytesWritten} of ${chunk.length} bytes written`)
 }
 
-/** What fails on this disk fails again: no other connection helps. */
+/** Makes a failure of the disk final: another connection would not help. */
 async function onDisk<T>(kept: number, action: () => Promise<T>): Promise<T> {
   try {
     return await action()

@@ -25,7 +25,7 @@ export interface FetchOptions {
    * for a dataset of one file, that file.
    */
   readonly from?: string | undefined
-  /** Replaces what is in their places; other files in a dataset's folder stay. */
+  /** Replaces earlier files of the dataset; other files in a dataset's folder stay. */
   readonly force?: boolean | undefined
   /** Stops the work, with its reason as the error; what was downloaded stays and is continued next time. */
   readonly signal?: AbortSignal | undefined
@@ -45,14 +45,14 @@ export interface FetchedDataset {
   readonly folder: string
   /** Files and folders that are new. */
   readonly fetched: readonly string[]
-  /** Files and folders that were there, and whole. */
+  /** Files and folders that were already there and complete. */
   readonly present: readonly string[]
 }
 
 /**
  * Brings a published dataset to the disk: downloaded with continuation, checked (MD5, header, lengths), and put in its
- * place whole. What is there and whole is not fetched again. A process that is killed in this leaves what was there or the
- * new files, and the next one to the same folder goes on.
+ * place whole. Files that are there and complete are not fetched again. A process that is killed in this leaves the old
+ * or the new files, and the next process that fetches into the folder goes on.
  *
  * @throws Error with the file, what it should be and what it is, when something there or fetched is damaged: nothing of
  *   it takes its place; {@link DownloadError} with all addresses tried when no publisher can be reached; LockedError while
@@ -81,7 +81,7 @@ export async function fetchDataset(
   return { folder, fetched: paths(false), present: paths(true) }
 }
 
-/** Where a file of a dataset goes, and whether what it becomes is there, and whole. */
+/** Where a file of a dataset goes, and whether its result is already there and complete. */
 interface Place {
   readonly file: PublishedFile
   readonly path: string
@@ -99,7 +99,7 @@ async function placesIn(out: string, { files }: PublishedDataset, force: boolean
   return places
 }
 
-/** Whether there is more than what a killed process left. */
+/** Whether anything is there besides what a killed process left. */
 async function holdsSomething(path: string, { content }: PublishedFile): Promise<boolean> {
   if (!existsSync(path)) return false
   if (content.kind !== 'tar' || !statSync(path).isDirectory()) return true
@@ -149,14 +149,14 @@ async function fetchFile(
       else await writeFileAtomic(place, await readFile(local))
     }
   } catch (error) {
-    // What was downloaded and is not what it should be would be found wrong again.
+    // A download that fails its checks would fail them again: it is deleted.
     if (local === undefined && !options.signal?.aborted) await discardDownload(part)
     throw error
   }
   if (local === undefined) await discardDownload(part)
 }
 
-/** The file on this disk that the user names, where it is one. */
+/** The local file that `from` names; undefined where `from` is an address or was not given. */
 function localFile(dataset: PublishedDataset, { name }: PublishedFile, from?: string): string | undefined {
   if (from === undefined || isAddress(from)) return undefined
   const path = resolve(from)
@@ -167,7 +167,7 @@ function localFile(dataset: PublishedDataset, { name }: PublishedFile, from?: st
   throw new Error(`${path}: --from must be an address, or a folder with ${name}, got neither`)
 }
 
-/** Another version of a dataset is named as what it is, instead of by a checksum that differs. */
+/** Refuses another version of the dataset by its file name, which tells the user more than a checksum that differs. */
 function checkVersion(path: string, name: string): void {
   const other = /(python|matlab)/i.exec(basename(path))?.[1]?.toLowerCase()
   if (other === undefined || !name.includes('binary')) return
@@ -178,7 +178,7 @@ function checkVersion(path: string, name: string): void {
 }
 
 function isFile(path: string): boolean {
-  // A path that goes through a file is an error where a missing one is none.
+  // existsSync comes first, since statSync throws for a path that goes through a file.
   return existsSync(path) && statSync(path).isFile()
 }
 
@@ -186,7 +186,10 @@ function isAddress(from: string): boolean {
   return /^https?:\/\//.test(from)
 }
 
-/** Downloads from the first publisher that has the file; one that broke off is not left for another. */
+/**
+ * Downloads from the first publisher that has the file; after a download that broke off halfway, no other publisher is
+ * tried.
+ */
 async function downloadFile(
   { name, files, sources, homepage }: PublishedDataset,
   file: PublishedFile,
@@ -232,7 +235,7 @@ function baseOf(from: string, files: readonly PublishedFile[]): string {
   return from.endsWith('/') ? from : `${from}/`
 }
 
-/** Unpacks inside the place, checks what came out, and lets it take the places of the files of the same names. */
+/** Unpacks into a folder inside the target folder, checks the files, and lets them replace those of the same names. */
 async function unpackInto(
   archive: string,
   place: string,
@@ -259,7 +262,10 @@ async function unpackInto(
   }
 }
 
-/** What an archive brings besides its data, such as a page of explanation, replaces no file of that name. */
+/**
+ * Drops unpacked files besides the data, such as a page of explanation, where the target folder has a file of that
+ * name.
+ */
 async function leaveOthers(
   whole: string,
   names: readonly string[],

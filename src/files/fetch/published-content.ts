@@ -10,7 +10,7 @@ import { readIdxImages, readIdxLabels } from '../../data/formats/idx.js'
  * Checks the MD5 of a file.
  *
  * @param md5 hexadecimal
- * @throws Error with both sums and the file's length when it is another one
+ * @throws Error with both sums and the file's length when the sums differ
  */
 export async function checkMd5(path: string, md5: string, signal?: AbortSignal): Promise<void> {
   const hash = createHash('md5')
@@ -28,7 +28,7 @@ export async function checkMd5(path: string, md5: string, signal?: AbortSignal):
 }
 
 /**
- * Checks that a folder has the files that an archive is published with, in their lengths.
+ * Checks that a folder has the files that an archive is published with, and their lengths.
  *
  * @throws Error naming the first file that is not there or of another length
  */
@@ -44,7 +44,7 @@ export async function checkArchiveFolder(folder: string, { files }: PublishedArc
 /**
  * Checks an IDX file, plain or gzip, to its end.
  *
- * @throws Error with file, byte, expected and found, where header, sizes, labels or length are other ones
+ * @throws Error with file, byte, expected and found, where header, sizes, labels or length differ
  */
 export async function checkIdxFile(
   path: string,

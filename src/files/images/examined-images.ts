@@ -15,7 +15,7 @@ export interface ImageSizes {
   readonly largest: Size2D
 }
 
-/** What some image files of a dataset are. */
+/** What was found out about some image files of a dataset. */
 export interface ExaminedImages {
   /** Files that were looked at. */
   readonly examined: number
@@ -23,7 +23,7 @@ export interface ExaminedImages {
   readonly unreadable: readonly UnreadableImage[]
   /** What decoding does to them that their owner may not expect, a sentence each. */
   readonly notes: readonly string[]
-  /** Their sizes as they are seen, after the camera's rotation; undefined where none has any. */
+  /** Their sizes as they are seen, after the camera's rotation; undefined where no file has one. */
   readonly sizes?: ImageSizes | undefined
 }
 
@@ -63,7 +63,7 @@ export async function examineImages(
   return { examined, unreadable, notes: notes.lines, sizes: spread(sizes) }
 }
 
-/** One of the images of all halves, one half after the other. */
+/** The image of a number counted through all halves, one half after the other. */
 function imageAt(halves: readonly CatalogHalf[], place: number): { half: CatalogHalf; position: number } {
   let position = place
   for (const half of halves) {

@@ -8,7 +8,7 @@ interface TurboJpeg {
   malloc(bytes: number): number
   free(pointer: number): void
   tjInitDecompress(): number
-  /** Returns 0 when done; otherwise what it decoded is damaged. Decodes at the largest scale that fits the size. */
+  /** Returns 0 when done; another number where the file is damaged. Decodes at the largest scale that fits the size. */
   tjDecompress2(
     decompressor: number,
     jpeg: number,
@@ -28,8 +28,8 @@ export interface JpegDecoder {
    * @param bytes of the file
    * @param size height and width of the whole image over 1, 2, 4 or 8, rounded up
    * @param channels 1 (grey) or 3 (RGB)
-   * @returns pixels 0..255, (size, channels), in memory that the next image takes; undefined where the file is damaged
-   *   or of a kind that it does not know
+   * @returns pixels 0..255, (size, channels), in memory that the next call overwrites; undefined where the file is
+   *   damaged or of a kind that it does not know
    */
   decode(bytes: Uint8Array, size: Size2D, channels: 1 | 3): Uint8Array | undefined
 }
@@ -38,7 +38,7 @@ const packageFile = '@cwasm/jpeg-turbo/jpeg-turbo.wasm'
 /** TJPF_GRAY and TJPF_RGB. */
 const pixelFormats = { 1: 6, 3: 0 } as const
 
-/** Lengths of the two blocks of memory that images go through. */
+/** The two blocks of memory for the file and for its pixels: where they start, and their lengths in bytes. */
 interface Blocks {
   readonly jpeg: number
   readonly jpegBytes: number
@@ -70,7 +70,7 @@ function decoderOf(module: WebAssembly.Module): JpegDecoder {
       try {
         return open.decode(bytes, [size[0], size[1], channels])
       } catch {
-        // It stopped somewhere inside: what it held is lost, the next image starts anew.
+        // The library stopped in the middle and its memory is unusable: the next image gets a new instance.
         open = undefined
         return undefined
       }
@@ -129,7 +129,9 @@ class Session {
   }
 }
 
-/** What the library was compiled to ask of its host: nothing that a decoder of bytes in memory needs. */
+/**
+ * The imports of the compiled library: stubs, since decoding in memory needs no files; `longjmp` is called on errors.
+ */
 const imports: WebAssembly.Imports = {
   env: {
     setjmp: () => 0,

@@ -3,7 +3,7 @@ import type { Metadata, Sharp } from 'sharp'
 /** Largest sample of 12 bits, which cameras and scanners often keep in 16. */
 const white12 = 4095
 const white16 = 65_535
-/** Formats that keep samples as they are, whatever number of bits these really have. */
+/** Formats that store samples unscaled, such as samples of 12 bits in 16. */
 const plainFormats = ['png', 'tiff']
 
 /** How samples of more than 8 bits become 0..255. */
@@ -11,7 +11,7 @@ export interface SampleDepth {
   readonly kind: 'integer' | 'float'
   /** The sample that becomes 255. */
   readonly whiteLevel: number
-  /** What people should know of it. */
+  /** Notes for the user. */
   readonly notes: readonly string[]
 }
 
@@ -48,7 +48,7 @@ async function integerDepth(
   return { kind: 'integer', whiteLevel: white, notes: [whiteText(`has 16 bits a sample${few}`, white)] }
 }
 
-/** An image that is black throughout says nothing. */
+/** The white level that the largest sample suggests; an image that is all black suggests 16 bits. */
 async function ownWhite(image: Sharp, colours: number): Promise<number> {
   const { channels } = await image.clone().stats()
   const largest = Math.max(...channels.slice(0, colours).map(({ max }) => max))
@@ -78,9 +78,9 @@ export function asFloats(image: Sharp, { space }: Metadata): Sharp {
   return image.toColourspace(space === 'scrgb' ? 'scrgb' : 'srgb').raw({ depth: 'float' })
 }
 
-/** Float samples to 0..255; what is no number becomes 0. */
+/** Float samples to 0..255; NaN becomes 0. */
 export function scaledFloats(data: Buffer, whiteLevel: number): Uint8Array {
-  // Typed arrays that clamp round to the nearest integer, and take NaN for 0.
+  // Uint8ClampedArray rounds to the nearest integer and turns NaN into 0.
   return new Uint8Array(Uint8ClampedArray.from(floatsOf(data), value => (value * 255) / whiteLevel).buffer)
 }
 

@@ -18,7 +18,7 @@ parentPort?.on('message', (order: PrefetchOrder) => {
 })
 
 const opened = preparedStream(directory, reading)
-// Whoever asks for a pass is told.
+// readPass awaits it and reports the error; without a handler a failure before that would end the thread.
 opened.catch(() => undefined)
 
 /** A pass that has begun to read its first batch. */
@@ -59,12 +59,12 @@ async function readPass(pass: StreamPass): Promise<void> {
 function begin(stream: ImageStream, pass: StreamPass): BegunPass {
   const batches = stream.batches(pass)[Symbol.asyncIterator]()
   const first = batches.next()
-  // Whoever asks for this pass is told.
+  // readPass awaits it and reports the error; without a handler a failure before that would end the thread.
   first.catch(() => undefined)
   return { key: keyOf(pass), first, batches }
 }
 
-/** The same for passes that are the same. */
+/** A key that is equal for equal passes. */
 function keyOf({ batchSize, shuffle, start = 0, end }: StreamPass): string {
   return [batchSize, shuffle?.seed, shuffle?.epoch, start, end].join()
 }

@@ -7,7 +7,7 @@ import type { ImageBatch } from '../../data/image-set.js'
 import type { ImageStream, StreamPass } from '../../data/image-stream.js'
 import { startWorker } from '../worker.js'
 
-/** How training images come out of a prepared folder. */
+/** How training images are read from a prepared folder. */
 export interface PreparedReading {
   /** Images that are shuffled among each other where not all are in memory; 4096 by default. */
   readonly shuffleWindow?: number
@@ -17,7 +17,7 @@ export interface PreparedReading {
   readonly augment?: Augmentation
 }
 
-/** What a worker thread is told when it starts. */
+/** What a worker thread is given when it starts. */
 export interface PrefetchTask {
   readonly directory: string
   readonly reading: PreparedReading & { readonly samples?: number }
@@ -25,10 +25,10 @@ export interface PrefetchTask {
   readonly ahead: number
 }
 
-/** What a worker thread is told later: to read a pass, and that one of its batches was taken. */
+/** Messages to a worker thread: read a pass, or one of its batches was taken. */
 export type PrefetchOrder = { readonly kind: 'pass'; readonly pass: StreamPass } | { readonly kind: 'taken' }
 
-/** What a worker thread tells. */
+/** Messages from a worker thread. */
 export type PrefetchMessage =
   | { readonly kind: 'batch'; readonly batch: ImageBatch }
   | { readonly kind: 'end' }
@@ -42,9 +42,10 @@ const idleMs = 300_000
  * batches wait.
  *
  * At the end of a shuffled pass the thread begins the next epoch, and waits five minutes for being asked for it or for
- * another pass; it does not keep the process alive. It ends at once when whoever takes the batches stops early, and on an error, which crosses with its class and message.
+ * another pass; it does not keep the process alive. It ends at once when the consumer stops early, and on an error,
+ * which is thrown here with its class and message.
  *
- * @param stream the same stream, for what it is
+ * @param stream the stream without prefetching, whose count, shape and names are taken over
  * @param ahead batches, at least 1
  */
 export function prefetched(
@@ -57,7 +58,7 @@ export function prefetched(
   return { ...stream, batches: pass => passAhead(threads, checkedPass(pass, stream.count)) }
 }
 
-/** Keeps one thread from pass to pass. */
+/** Keeps one worker thread between passes. */
 class IdleThread {
   private readonly task: PrefetchTask
   private idle: Worker | undefined

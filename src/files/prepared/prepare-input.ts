@@ -40,7 +40,7 @@ export interface PrepareInput {
 }
 
 /**
- * Finds the images of a dataset, in the order of which smaller sets are the beginning.
+ * Finds the images of a dataset, in the order whose beginnings are the smaller sets.
  *
  * Image files are found without being decoded; other datasets are loaded.
  *
@@ -110,8 +110,8 @@ function fromSet({ set, order }: NestedSet): InputHalf {
 }
 
 /**
- * A dataset whose first images are its smaller sets. Datasets take them out of one order where they are asked for a
- * number of images, and may come in another one where they are not; so all of them are asked for by their number.
+ * Loads a dataset in the order whose beginnings are its smaller sets. Datasets keep to this order where a number of
+ * images is requested, and need not otherwise; so all images are requested by their number.
  */
 async function nestedDataset(
   entry: ImageDataset,
@@ -131,7 +131,7 @@ async function nestedDataset(
     ...(even(all.train) && { samples: samples ?? all.train.count }),
     ...(even(all.test) && { testSamples: testSamples ?? all.test.count }),
   })
-  // Of classes that differ in size no number covers all images: those that are left over come last.
+  // Where classes differ in size, no number of images covers all of them: the images left over come last.
   const nested = (set: ImageSet, of: number): NestedSet =>
     even(set) ? { set } : { set, order: nestedOrder(set, of) }
   return {

@@ -19,7 +19,7 @@ import {
 } from '../replacement.js'
 import type { InputHalf, PrepareInput } from './prepare-input.js'
 
-/** Name of the file that tells how far a folder has been prepared; it goes when all is done. */
+/** Name of the file that tells how far a folder has been prepared; it is deleted when all is done. */
 const stateFile = 'preparing.json'
 
 const count = z.int().min(0)
@@ -33,22 +33,28 @@ const shardState = z.strictObject({
 })
 
 const schema = z.strictObject({
-  /** Stands for everything that decides what the files will hold. */
+  /** A digest of everything that decides what the files will hold. */
   job: z.string(),
   /** What was asked for, in words. */
   asked: z.string(),
   shards: z.array(shardState),
-  /** All that will be written; earlier versions did not tell. */
+  /** All that will be written; files of earlier versions do not have it. */
   files: z.array(z.string()).optional(),
 })
 
 type Begun = z.infer<typeof schema>
 
-/** The names that a preparation gives to files: whatever a list says, no other file is taken for one of them. */
+/**
+ * The names that a preparation gives to files; files of other names are never treated as its own, even if a list has
+ * them.
+ */
 const ownName =
   /^(?:(train|validation|test)-\d{5}-of-(\d{5})\.tfrecord|(?:train|validation|test)\.index\.safetensors)$/
 
-/** Folders of prepared images, finished or not: what is theirs says the manifest, or the note of how far they are. */
+/**
+ * Folders of prepared images, finished or not: the manifest, or the file that tells how far they are, lists the files
+ * that are theirs.
+ */
 export const preparedKind: OwnFolder = {
   marker: manifestFile,
   firstFiles: [stateFile],
@@ -83,7 +89,7 @@ function listedFiles({ files, shards }: Begun): string[] {
   return listed.filter(name => ownName.test(name))
 }
 
-/** Every file of records of a half says how many there are. */
+/** All files of a half, from one of its files of records, whose name tells their number. */
 function siblings(file: string): string[] {
   const [, half, shardCount] = ownName.exec(file) ?? []
   if (half === undefined) return []
@@ -118,11 +124,11 @@ export interface PrepareState {
 }
 
 /**
- * Takes a folder for preparing a dataset: a new one, an empty one, or one in which the same was begun.
+ * Takes a folder for preparing a dataset: a new one, an empty one, or one in which the same preparation was begun.
  *
  * @param files all that will be written into it, besides the manifest
- * @param force replaces what was prepared or begun: prepared images once the new ones are whole. What is not a prepared
- *   folder's own file, by its own list, stays
+ * @param force replaces what was prepared or begun: prepared images once the new ones are whole. Files that are not on
+ *   the prepared folder's own list stay
  * @throws Error when the folder holds something else, is in use by another process, or cannot be written
  */
 export async function takeFolder(
@@ -150,7 +156,7 @@ export async function takeFolder(
 
 type Wanted = Omit<Begun, 'shards' | 'files'> & { readonly files: readonly string[] }
 
-/** Refuses a folder that no list of ours is in. */
+/** Refuses a folder that holds other things than prepared images, finished or begun. */
 async function refuseForeign(directory: string, force: boolean): Promise<void> {
   const { is, entries } = await folderState(directory, preparedKind).catch((cause: Error) => {
     throw new Error(`${directory}: must be a readable folder, got ${cause.message}`, { cause })
@@ -187,7 +193,7 @@ async function begin(directory: string, wanted: Wanted, force: boolean, lock: Lo
   return stateOf(directory, wanted, kept, {
     async finish(manifest) {
       await writeFileAtomic(join(directory, manifestFile), manifest)
-      // Last of all: a process that is killed before it finds all done when it is called again.
+      // Deleted last: after a kill before this line, the next call finds all images prepared.
       await lock.release()
       await rm(join(directory, stateFile), { force: true })
     },
@@ -274,10 +280,10 @@ async function readState(directory: string): Promise<Begun | undefined> {
   )
 }
 
-/** A note of progress that is damaged. */
+/** A file of progress that is damaged. */
 class CutOffNote extends Error {}
 
-/** With `force` a damaged note counts for nothing; one that something else wrote is left alone. */
+/** With `force` a damaged file of progress is ignored; one that something else wrote is an error. */
 async function begunState(directory: string, force: boolean): Promise<Begun | undefined> {
   return readState(directory).catch((error: unknown) => {
     if (force && error instanceof CutOffNote) return undefined
@@ -307,7 +313,7 @@ function addHalf(
   for (let position = 0; position < images; position++) hash.update(`${name(position)}\n`)
 }
 
-/** Errors of this library name the folder already. */
+/** Adds the folder to errors of the file system; errors of this library name it already. */
 async function named<T>(directory: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action()

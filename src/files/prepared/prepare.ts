@@ -42,8 +42,8 @@ export interface PrepareRequest {
   /** Records a file; by default so many that a file has about 16 MiB. A killed preparation loses at most one file. */
   readonly recordsPerShard?: number
   /**
-   * Images that may be unreadable before preparing stops: a number, or a share of all; that of the options, or `'1%'`,
-   * by default.
+   * Images that may be unreadable before preparing stops: a number, or a share of all; by default that of the options,
+   * or else `'1%'`.
    */
   readonly maxUnreadable?: UnreadableLimit
   /** Images that are decoded at a time; 4 a core by default. */
@@ -53,7 +53,9 @@ export interface PrepareRequest {
   /** Stops at once; what is finished stays. */
   readonly signal?: AbortSignal
   onProgress?(progress: PrepareProgress): void
-  /** Told at the end what was found, left out or changed, a sentence each; of the images that this call decoded. */
+  /**
+   * Called at the end with what was found, left out or changed, a sentence each; only on images that this call decoded.
+   */
   onNotes?(notes: readonly string[]): void
 }
 
@@ -72,7 +74,7 @@ const defaultShardBytes = 2 ** 24
 
 /**
  * Decodes or composes the images of a dataset once, and stores them as files of records with checksums, an index and a
- * manifest, in the order of which smaller sets are the beginning.
+ * manifest, in the order whose beginnings are the smaller sets.
  *
  * A call that was killed or stopped goes on where it was when it is called again, file by file, and ends in the same
  * bytes as an uninterrupted one. Memory holds a few images, whatever their number; datasets that are not image files are
@@ -222,7 +224,7 @@ class Preparation {
       const known = await readShardRecords(source, folder.describe(file), this.input.shape)
       return source.length === bytes && known.labels.length === records ? known : undefined
     } catch (error) {
-      // What is damaged is written anew.
+      // A damaged shard is written anew.
       if (error instanceof RangeError) return undefined
       throw error
     } finally {

@@ -15,7 +15,7 @@ import { recoverForReading } from '../replacement.js'
 import { type PreparedReading, prefetched } from './prefetch.js'
 import { preparedKind } from './prepare-state.js'
 
-/** What of a prepared folder is opened. */
+/** Which images of a prepared folder are opened, and how. */
 export interface PreparedRequest extends PreparedReading {
   /** The dataset that it must hold; any by default. */
   readonly dataset?: string

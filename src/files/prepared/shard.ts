@@ -11,7 +11,7 @@ export interface ShardRecords {
   readonly labels: readonly number[]
   readonly groups: readonly number[]
   readonly trueCell: readonly number[]
-  /** Four of each record that has a box: top, left, height and width of its object. */
+  /** Four numbers for each record that has a box: top, left, height and width of its object. */
   readonly objectBox: readonly number[]
   /** Where each starts, in bytes. */
   readonly offsets: readonly number[]
@@ -93,14 +93,14 @@ export async function writeShard(
   try {
     await writeFileAtomic(path, pieces())
   } catch (error) {
-    // What the images failed of is not the file's fault.
+    // An error of the images is thrown as it is, not as one of writing the file.
     throw failure ?? error
   }
   return { known, bytes, sha256: hash.digest('hex') }
 }
 
 /**
- * Reads what is known of the records of a shard, and checks all of it.
+ * Reads what is known of the records of a shard, and checks every record.
  *
  * @throws RangeError naming file, record and byte where it is damaged
  */
@@ -119,7 +119,7 @@ export async function readShardRecords(
   return known
 }
 
-/** More than a record of such an image takes, in bytes. */
+/** An upper limit of the length of an image's record, in bytes. */
 function largestRecord([height, width, channels]: ImageShape): number {
   return headBytes + height * width * channels + 1024 + footBytes
 }

@@ -15,12 +15,12 @@ import { dataFolder } from '../data-folder.js'
 import { isPrepared, readManifest } from './prepared-set.js'
 import { readShardRecords, type ShardRecords } from './shard.js'
 
-/** What one file was found to be. */
+/** The result of checking one file. */
 export interface VerifiedFile {
   readonly file: string
   /** Whole records, for files of records. */
   readonly records?: number
-  /** What is wrong with it; nothing where it is as it should be. */
+  /** What is wrong with it; missing where nothing is. */
   readonly problem?: string
 }
 
@@ -30,7 +30,7 @@ export interface VerifyOptions {
   onFile?(file: VerifiedFile): void
 }
 
-/** What a folder was found to be. */
+/** The result of checking a folder. */
 export interface Verification {
   /** Whether it has a manifest, whose every number was checked. */
   readonly prepared: boolean
@@ -39,8 +39,8 @@ export interface Verification {
 
 /**
  * Checks every byte of a folder: of a prepared one all that its manifest and its indexes say, of another one the
- * checksums of all files of records, and that no shard is missing. A file that is damaged is told of, and the next one
- * is checked.
+ * checksums of all files of records, and that no shard is missing. A damaged file is reported, and the check goes on
+ * with the next one.
  *
  * @throws Error when the folder is not there or holds no records, its manifest cannot be read, or shards are missing
  */
@@ -120,7 +120,7 @@ async function verifyHalf(
     )
     told({ file: shard.file, records, ...problem })
   }
-  // An index can only be held against shards that are whole.
+  // An index can only be compared with shards that are undamaged.
   const whole = shards.length === half.shards.length
   const problem = await problemOf(() =>
     verifyIndex(source, manifest, [name, half], whole ? shards : undefined),
@@ -194,7 +194,7 @@ function hashedSource(file: ByteSource): { source: ByteSource; digest(): string 
     ...file,
     async slice(start, end) {
       const bytes = await file.slice(start, end)
-      // A record that goes beyond a chunk is read again.
+      // A record that goes beyond a chunk is read again: only its new bytes are digested.
       const fresh = bytes.subarray(Math.max(0, hashed - start))
       hash.update(fresh)
       hashed += fresh.length
@@ -217,7 +217,7 @@ async function withFile(
   }
 }
 
-/** What is wrong with a file, as far as it is the file's fault. */
+/** The error of a check as the problem of the file; an abort is not one and is thrown on. */
 async function problemOf(check: () => Promise<void>): Promise<{ problem?: string }> {
   try {
     await check()

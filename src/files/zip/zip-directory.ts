@@ -127,7 +127,7 @@ class ReadAhead extends RandomAccessReader {
   }
 
   override close(done: (error: Error | null) => void): void {
-    // The file is its opener's to close.
+    // Whoever opened the file closes it.
     done(null)
   }
 

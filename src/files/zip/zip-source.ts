@@ -80,7 +80,7 @@ export function withArchives(folder: DataSource): DataSource {
     if (archive === undefined) return [folder, path]
     let source = archives.get(archive)
     if (!source) {
-      // A folder may be called so as well.
+      // A folder may have a name that ends in .zip as well.
       if (!(await folder.exists(archive))) return [folder, path]
       source = zipSource(folder.describe(archive))
       archives.set(archive, source)
@@ -114,7 +114,7 @@ export function withArchives(folder: DataSource): DataSource {
   }
 }
 
-/** A file that is open while somebody reads it, and once however many do. */
+/** A file that is open while there is at least one reader, and is opened once for all of them. */
 function sharedFile(path: string): <T>(use: (file: FileHandle) => Promise<T>) => Promise<T> {
   let opened: Promise<FileHandle> | undefined
   let readers = 0
@@ -224,7 +224,7 @@ async function unpack(name: string, entry: ZipEntry, packed: Uint8Array): Promis
 
 async function inflated(name: string, entry: ZipEntry, packed: Uint8Array): Promise<Uint8Array> {
   try {
-    // zlib counts what comes, and stops where a file goes on beyond what it announced.
+    // zlib stops where a file unpacks to more bytes than its entry states.
     return await inflate(packed, { maxOutputLength: Math.max(1, entry.size) })
   } catch (cause) {
     const tooLong = cause instanceof RangeError

@@ -48,7 +48,7 @@ export async function openCeleba<Attribute extends string>(
   }
 }
 
-/** Whose images are named: a table, or the folder of the images themselves. */
+/** Something that names images: a table, or the folder of the images themselves. */
 interface NamedImages {
   readonly file: string
   readonly images: readonly string[]

@@ -17,7 +17,7 @@ export interface CellSelection {
   readonly cells: readonly Cell[]
   /** The number of the cell that the image at each place of the selection is from. */
   turn(place: number): number
-  /** How many images; by default whole rounds of as many as the cells have, but at most `most`. */
+  /** How many images; by default as many whole rounds as the cells have images for, with at most `most` images. */
   readonly count?: number | undefined
   readonly most: number
   /** Places after which every class has had its turn. */

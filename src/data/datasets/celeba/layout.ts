@@ -95,7 +95,7 @@ function listings(source: DataSource): (folder: string) => Promise<readonly stri
     const [, above = '', name = ''] = /^(?:(.*)\/)?([^/]*)$/.exec(folder) ?? []
     if (name !== '') {
       const siblings = await list(above)
-      // An archive is a file to its folder, and a folder to who looks into it.
+      // An archive is listed as a file by its folder, but can be listed as a folder itself.
       const there = siblings?.some(
         sibling => sibling === `${name}/` || (sibling === name && /\.zip$/i.test(name)),
       )

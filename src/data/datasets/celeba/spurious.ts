@@ -1,6 +1,6 @@
 import { type FaceTask, faceDataset, faceRecipe } from './task.js'
 
-/** Of every hundred training images of a class, how many have the other hair. */
+/** Of every hundred training images of a class, how many have the hair colour of the other class. */
 const otherHair = 5
 
 /**
@@ -32,7 +32,7 @@ export const spuriousTask: FaceTask<'Smiling' | 'Black_Hair' | 'Blond_Hair'> = {
   },
 }
 
-/** How many of the first images of a class have the other hair. */
+/** How many of the first `images` images of a class have the hair colour of the other class. */
 function others(images: number): number {
   return Math.round((images * otherHair) / 100)
 }

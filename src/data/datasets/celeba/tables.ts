@@ -5,7 +5,7 @@
  */
 import type { NamedBytes } from '../../formats/cifar.js'
 
-/** Numbers of images, by the names of the images' files: rows in the order of the file. */
+/** A table with a row of numbers for each image, in the order of the file. */
 export interface ImageTable<Column extends string> {
   /** Of the file, for errors. */
   readonly file: string

@@ -4,7 +4,7 @@ import { folderContent, joined, listFolders } from './image-listing.js'
 
 /** The classes of a half, in the order of their names' UTF-16 code units. */
 export interface FolderClasses {
-  /** Where they were found. */
+  /** The folder that holds them. */
   readonly half: string
   /** Their names, composed as Unicode has it (NFC). */
   readonly names: readonly string[]
@@ -35,8 +35,8 @@ export async function hasImageFolders(source: DataSource): Promise<boolean> {
 /**
  * Finds the classes of a half: one for each folder.
  *
- * @throws Error when there are fewer than 2, they are halves by their names or hold halves, or two of them differ in
- *   nothing that can be seen
+ * @throws Error when there are fewer than 2, they are halves by their names or hold halves, or the names of two of them
+ *   look the same
  */
 export async function findClasses(source: DataSource, half: string): Promise<FolderClasses> {
   const folders = [...(await listFolders(source, half))].sort()
@@ -64,7 +64,10 @@ export async function findClasses(source: DataSource, half: string): Promise<Fol
   return { half, names, folders: pairs.map(({ folder }) => folder), notes: caseNotes(names) }
 }
 
-/** `cat/train/` has it the wrong way round, and `images/train/` is a folder too high. */
+/**
+ * Refuses a class that holds halves: classes and halves are swapped (`cat/train/`), or the folder named by the user is
+ * one level too high (`images/train/`).
+ */
 async function refuseHalvesIn(source: DataSource, path: string): Promise<void> {
   const { folders, images } = await folderContent(source, path)
   if (images.length > 0 || !folders.some(name => halfOf(name) === 'train')) return

@@ -11,7 +11,7 @@ import { joined, listImages } from './image-listing.js'
 import { countedEndings, LeftOut } from './left-out.js'
 import { keepForTest } from './test-share.js'
 
-/** As many images as there are, whose difficulty nobody knows, so that momentum helps. */
+/** Trains on all images (the number is an upper limit); with momentum, since their difficulty is unknown. */
 const training: TrainingRecipe = { ...sgd(1_000_000, 30, 32, 0.02), optimizer: 'momentum', momentum: 0.9 }
 
 /**

@@ -72,6 +72,6 @@ function balancedOrder(members: readonly Int32Array[], count: number, chance: Ra
 /** The elements in random order, then again in another one, without end. */
 function* endless(positions: Int32Array, chance: Random): Generator<number, never, undefined> {
   for (;;) {
-    for (const place of permutation(positions.length, chance)) yield positions[place] as number
+    for (const index of permutation(positions.length, chance)) yield positions[index] as number
   }
 }

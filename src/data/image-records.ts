@@ -144,13 +144,13 @@ async function* cutWindows(
   count: number,
 ): AsyncGenerator<ImageBatch, void, undefined> {
   let batch: FillingBatch | undefined
-  let left = count
+  let numLeft = count
   for await (const window of windows) {
     for (let from = 0; from < window.count; ) {
-      batch ??= new FillingBatch(window, Math.min(batchSize, left))
-      const taken = batch.take(window, from)
-      from += taken
-      left -= taken
+      batch ??= new FillingBatch(window, Math.min(batchSize, numLeft))
+      const numTaken = batch.take(window, from)
+      from += numTaken
+      numLeft -= numTaken
       if (!batch.isFull) continue
       yield batch.whole
       batch = undefined

@@ -12,11 +12,11 @@ export function nestedOrder(
 ): Int32Array {
   const orders = set.classNames.map((_, label) => classOrder(set, label, seed))
   const order = new Int32Array(set.count)
-  let place = 0
-  for (let turn = 0; place < set.count; turn++) {
+  let filled = 0
+  for (let turn = 0; filled < set.count; turn++) {
     for (const positions of orders) {
       const position = positions[turn]
-      if (position !== undefined) order[place++] = position
+      if (position !== undefined) order[filled++] = position
     }
   }
   return order

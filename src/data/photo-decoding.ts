@@ -17,8 +17,8 @@ export function photoDecoding(
 ): ImageDecoding & { readonly shape: ImageShape } {
   const [height, width] = size2D(imageSize, `${dataset}: imageSize`)
   if (!Object.hasOwn(cropSides, crop)) {
-    const known = Object.keys(cropSides).join(', ')
-    throw new RangeError(`${dataset}: crop must be one of ${known}, got ${crop}`)
+    const names = Object.keys(cropSides).join(', ')
+    throw new RangeError(`${dataset}: crop must be one of ${names}, got ${crop}`)
   }
   return { shape: [height, width, 3], ...cropping(crop), ...(whiteLevel !== undefined && { whiteLevel }) }
 }

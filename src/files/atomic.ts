@@ -29,9 +29,9 @@ export async function writeFilesAtomic(files: readonly (readonly [string, FileCo
       await removeAbandoned(path)
       const temporary = temporaryName(path)
       written.push([temporary, path])
-      await naming(path, () => writeFlushed(temporary, content))
+      await withPathInError(path, () => writeFlushed(temporary, content))
     }
-    for (const [temporary, path] of written) await naming(path, () => rename(temporary, path))
+    for (const [temporary, path] of written) await withPathInError(path, () => rename(temporary, path))
   } finally {
     await Promise.all(written.map(([temporary]) => rm(temporary, { force: true })))
   }
@@ -95,8 +95,8 @@ async function removeAbandoned(path: string): Promise<void> {
     entries = abandonedIn(folder)
     abandoned.set(folder, entries)
   }
-  const left = (await entries).get(basename(path)) ?? []
-  for (const entry of left.splice(0)) await rm(join(folder, entry), { force: true })
+  const temporaries = (await entries).get(basename(path)) ?? []
+  for (const entry of temporaries.splice(0)) await rm(join(folder, entry), { force: true })
 }
 
 async function abandonedIn(folder: string): Promise<Map<string, string[]>> {
@@ -120,7 +120,7 @@ async function writeFlushed(path: string, content: FileContent): Promise<void> {
   }
 }
 
-async function naming<T>(path: string, action: () => Promise<T>): Promise<T> {
+async function withPathInError<T>(path: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action()
   } catch (cause) {

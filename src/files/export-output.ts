@@ -46,27 +46,27 @@ async function checkFree(
   { where, path, folder, force = false }: ExportPlace,
   brokenOff: number | undefined,
 ): Promise<void> {
-  const found = await stat(path).catch((error: unknown) => {
+  const stats = await stat(path).catch((error: unknown) => {
     if (isMissing(error)) return undefined
     throw new Error(`${where}: ${path} must be a place to write to, got: ${(error as Error).message}`, {
       cause: error,
     })
   })
-  if (!found) return
-  const isFolder = found.isDirectory()
+  if (!stats) return
+  const isFolder = stats.isDirectory()
   if (isFolder !== (folder !== undefined)) {
-    const [wanted, got] = folder === undefined ? ['file', 'folder'] : ['folder', 'file']
-    throw new Error(`${where}: ${path} must be a new ${wanted}, got a ${got} that is there`)
+    const [expected, got] = folder === undefined ? ['file', 'folder'] : ['folder', 'file']
+    throw new Error(`${where}: ${path} must be a new ${expected}, got a ${got} that is there`)
   }
   const replace = `${where}: ${path} must be new, got one that is there (replace it with --force)`
   if (!folder) {
-    if (!force && !isLeft(found, brokenOff)) throw new Error(replace)
+    if (!force && !isLeftByKilled(stats, brokenOff)) throw new Error(replace)
     return
   }
   const { is, entries } = await folderState(path, kindOf(folder))
   if (is === 'new' || (is === 'own' && !entries.includes(folder.marker))) return
   const marker = await stat(join(path, folder.marker)).catch(() => undefined)
-  if (!force && !isLeft(marker, brokenOff)) throw new Error(replace)
+  if (!force && !isLeftByKilled(marker, brokenOff)) throw new Error(replace)
   const got = entries.slice(0, 3).join(', ')
   if (is === 'own' && (await folder.list(path)) !== undefined) return
   const kind = is === 'own' ? `a folder whose ${folder.marker} is something else` : `a folder with ${got}`
@@ -74,7 +74,7 @@ async function checkFree(
 }
 
 /** Whether a file was left by the killed process: it has not changed since its last sign of life. */
-function isLeft(file: Stats | undefined, brokenOff: number | undefined): boolean {
+function isLeftByKilled(file: Stats | undefined, brokenOff: number | undefined): boolean {
   return brokenOff !== undefined && file !== undefined && file.ctimeMs < brokenOff + 2 * heartbeatMs
 }
 

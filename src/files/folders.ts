@@ -21,8 +21,8 @@ export async function makeFolder(directory: string): Promise<void> {
 }
 
 async function isFolder(path: string): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined)
-  return found?.isDirectory() ?? false
+  const stats = await stat(path).catch(() => undefined)
+  return stats?.isDirectory() ?? false
 }
 
 /** Whether an error of the file system says that something is not there. */

@@ -130,13 +130,13 @@ interface Claiming extends LockOptions {
   readonly path: string
 }
 
-const held = new Set<string>()
+const claimPaths = new Set<string>()
 let count = 0
 
 async function claim(folder: string, prefix: string, claiming: Claiming): Promise<Lock> {
   const { machine, pid, start } = thisProcess()
   const mode: Mode = claiming.shared ? 'shared' : claiming.making ? 'making' : 'own'
-  const until = performance.now() + (claiming.waitMs ?? 0)
+  const deadline = performance.now() + (claiming.waitMs ?? 0)
   let broken: number | undefined
   for (let attempt = 1; ; attempt++) {
     const file = `${prefix}.${machine}.${pid}.${start}.${count++}.${mode}`
@@ -146,22 +146,26 @@ async function claim(folder: string, prefix: string, claiming: Claiming): Promis
     const others = claimsAmong(await readdir(folder), prefix).filter(other => other.file !== file)
     const dead = await deadAmong(folder, others, now)
     broken ??= await lastMaking(folder, dead)
-    for (const { file: left } of dead) await rm(join(folder, left), { force: true })
-    const rivals = others.filter(({ mode: theirs, pid: their, machine: on }) => {
-      return !(mode === 'shared' && theirs === 'shared') && !(their === claiming.parent && on === machine)
+    for (const { file: deadFile } of dead) await rm(join(folder, deadFile), { force: true })
+    const rivals = others.filter(({ mode: otherMode, pid: otherPid, machine: otherMachine }) => {
+      return (
+        !(mode === 'shared' && otherMode === 'shared') &&
+        !(otherPid === claiming.parent && otherMachine === machine)
+      )
     })
     const holder = await firstLive(folder, rivals, now)
     if (!holder) lookForAbandoned()
     if (!holder) return heldLock(folder, prefix, path, broken)
     await removeClaim(path)
-    if (attempt >= attempts && performance.now() >= until) throw await lockedError(folder, holder, claiming)
+    if (attempt >= attempts && performance.now() >= deadline)
+      throw await lockedError(folder, holder, claiming)
     await pause(20 + 100 * Math.random())
   }
 }
 
 async function writeClaim(path: string, where: string): Promise<void> {
   watchExit()
-  held.add(path)
+  claimPaths.add(path)
   try {
     const file = await open(path, 'wx')
     await file.writeFile(JSON.stringify({ host: hostname(), where })).finally(() => file.close())
@@ -173,7 +177,7 @@ async function writeClaim(path: string, where: string): Promise<void> {
 
 async function removeClaim(path: string): Promise<void> {
   await rm(path, { force: true })
-  held.delete(path)
+  claimPaths.delete(path)
 }
 
 function heldLock(folder: string, prefix: string, path: string, broken: number | undefined): Lock {
@@ -184,7 +188,7 @@ function heldLock(folder: string, prefix: string, path: string, broken: number |
   heartbeat.unref()
   const release = async () => {
     clearInterval(heartbeat)
-    if (!held.has(path)) return
+    if (!claimPaths.has(path)) return
     const now = await stat(path).catch(() => undefined)
     await removeClaim(path)
     // Also removes the claims of processes that this one started and that crashed.
@@ -203,7 +207,7 @@ function watchExit(): void {
   if (watching) return
   watching = true
   process.on('exit', () => {
-    for (const path of held) rmSync(path, { force: true })
+    for (const path of claimPaths) rmSync(path, { force: true })
   })
 }
 
@@ -233,8 +237,8 @@ async function deadAmong(folder: string, claims: readonly Claim[], now: number):
 async function lastMaking(folder: string, claims: readonly Claim[]): Promise<number | undefined> {
   const times: number[] = []
   for (const { mode, file } of claims) {
-    const found = mode === 'making' && (await stat(join(folder, file)).catch(() => undefined))
-    if (found) times.push(found.mtimeMs)
+    const stats = mode === 'making' && (await stat(join(folder, file)).catch(() => undefined))
+    if (stats) times.push(stats.mtimeMs)
   }
   return times.length === 0 ? undefined : Math.max(...times)
 }
@@ -242,8 +246,8 @@ async function lastMaking(folder: string, claims: readonly Claim[]): Promise<num
 /** @param now by the clock of the file system */
 async function isLive(folder: string, { machine, pid, start, file }: Claim, now: number): Promise<boolean> {
   if (machine === thisProcess().machine) return isRunning({ pid, start })
-  const found = await stat(join(folder, file)).catch(() => undefined)
-  return found !== undefined && now - found.mtimeMs < silenceMs
+  const stats = await stat(join(folder, file)).catch(() => undefined)
+  return stats !== undefined && now - stats.mtimeMs < silenceMs
 }
 
 async function lockedError(
@@ -251,17 +255,17 @@ async function lockedError(
   { pid, machine, file }: Claim,
   { where, path }: Pick<Claiming, 'where' | 'path'>,
 ): Promise<LockedError> {
-  const told = await readFile(join(folder, file), 'utf8')
+  const content = await readFile(join(folder, file), 'utf8')
     .then(text => claimText.parse(JSON.parse(text)))
     .catch(() => undefined)
-  const doing = told ? ` (${told.where})` : ''
-  const here = machine === thisProcess().machine
-  const host = here ? '' : ` on ${told?.host ?? 'another machine'}`
-  const advice = here
+  const callerText = content ? ` (${content.where})` : ''
+  const isThisMachine = machine === thisProcess().machine
+  const host = isThisMachine ? '' : ` on ${content?.host ?? 'another machine'}`
+  const advice = isThisMachine
     ? 'wait until it has ended, or end it'
     : `wait until it has ended; if it was killed, try again in ${silenceMs / 60_000} minutes`
-  const own = pid === process.pid && here ? ', this one' : ''
+  const selfText = pid === process.pid && isThisMachine ? ', this one' : ''
   return new LockedError(
-    `${where}: ${path} must not be in use, got process ${pid}${host}${own}${doing}: ${advice}`,
+    `${where}: ${path} must not be in use, got process ${pid}${host}${selfText}${callerText}: ${advice}`,
   )
 }

@@ -117,8 +117,8 @@ async function readModel(dir: string): Promise<string> {
   try {
     return await readTextFile(join(dir, MODEL))
   } catch (cause) {
-    const found = await stat(dir).catch(() => undefined)
-    const got = found?.isDirectory() ? `no readable ${MODEL}` : found ? 'a file' : 'no such folder'
+    const stats = await stat(dir).catch(() => undefined)
+    const got = stats?.isDirectory() ? `no readable ${MODEL}` : stats ? 'a file' : 'no such folder'
     throw new Error(`fileSystem: ${dir} must be the folder of a saved model, got ${got}`, { cause })
   }
 }
@@ -127,11 +127,11 @@ async function readModel(dir: string): Promise<string> {
 async function readGroup(dir: string, group: tf.io.WeightsManifestConfig[number]): Promise<Uint8Array[]> {
   const paths = group.paths.map(path => inside(dir, path))
   const sizes = await Promise.all(paths.map(async path => (await reading(path, () => stat(path))).size))
-  const found = sizes.reduce((sum, size) => sum + size, 0)
+  const numBytes = sizes.reduce((sum, size) => sum + size, 0)
   const expected = weightBytes(group.weights)
-  if (expected !== undefined && found !== expected) {
+  if (expected !== undefined && numBytes !== expected) {
     throw new Error(
-      `fileSystem: ${paths.join(', ')} must hold ${expected} bytes, got ${found} (${group.weights.length} weights in ${MODEL})`,
+      `fileSystem: ${paths.join(', ')} must hold ${expected} bytes, got ${numBytes} (${group.weights.length} weights in ${MODEL})`,
     )
   }
   const files = await Promise.all(paths.map(path => reading(path, () => readRegularFile(path))))

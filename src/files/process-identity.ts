@@ -12,12 +12,12 @@ export interface ProcessIdentity {
   readonly start: string
 }
 
-let own: ProcessIdentity | undefined
+let identity: ProcessIdentity | undefined
 
 /** The identity of this process. */
 export function thisProcess(): ProcessIdentity {
-  own ??= { machine: machineName(), pid: process.pid, start: startOf(process.pid) ?? '' }
-  return own
+  identity ??= { machine: machineName(), pid: process.pid, start: startOf(process.pid) ?? '' }
+  return identity
 }
 
 /**

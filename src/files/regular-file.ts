@@ -7,11 +7,11 @@ import { readFile, stat } from 'node:fs/promises'
  * @returns undefined for files and folders
  */
 export function specialFile(
-  found: Pick<Stats, 'isFIFO' | 'isSocket' | 'isFile' | 'isDirectory'>,
+  stats: Pick<Stats, 'isFIFO' | 'isSocket' | 'isFile' | 'isDirectory'>,
 ): string | undefined {
-  if (found.isFile() || found.isDirectory()) return undefined
-  if (found.isFIFO()) return 'a pipe'
-  return found.isSocket() ? 'a socket' : 'a device'
+  if (stats.isFile() || stats.isDirectory()) return undefined
+  if (stats.isFIFO()) return 'a pipe'
+  return stats.isSocket() ? 'a socket' : 'a device'
 }
 
 /**

@@ -57,11 +57,11 @@ export async function folderState(directory: string, kind: OwnFolder): Promise<F
     throw error
   })
   const names = await topNames(directory, kind)
-  const passing = new Set(await temporariesOf(directory, names))
+  const temporaries = new Set(await temporariesOf(directory, names))
   const aside: string[] = []
   for (const name of all) if (await isAside(directory, name, names)) aside.push(name)
   const entries = all.filter(
-    name => !stages.includes(name) && !isLockFile(name) && !passing.has(name) && !aside.includes(name),
+    name => !stages.includes(name) && !isLockFile(name) && !temporaries.has(name) && !aside.includes(name),
   )
   const isPlacing = all.includes(READY) || all.includes(PLACING)
   if (isPlacing || aside.length > 0 || entries.includes(kind.marker)) return { is: 'own', entries }
@@ -124,16 +124,18 @@ export async function replaceFolder<T>(
  * @throws Error naming what is in the way
  */
 export async function checkRoom(directory: string, kind: OwnFolder, files: readonly string[]): Promise<void> {
-  const own = new Set(await writtenFiles(directory, kind))
+  const ownFiles = new Set(await writtenFiles(directory, kind))
   for (const file of files) {
     const parts = file.split(sep)
     for (const i of parts.keys()) {
       const path = join(directory, ...parts.slice(0, i + 1))
-      const found = await lstat(path).catch(() => undefined)
+      const stats = await lstat(path).catch(() => undefined)
       const isLast = i === parts.length - 1
-      if (!found || (isLast ? !found.isDirectory() && own.has(file) : !found.isFile())) continue
-      const [wanted, got] = isLast ? ['file', found.isDirectory() ? 'folder' : 'file'] : ['folder', 'file']
-      throw new Error(`${path}: must be a new ${wanted}, got a ${got} that is there and not of the old ones`)
+      if (!stats || (isLast ? !stats.isDirectory() && ownFiles.has(file) : !stats.isFile())) continue
+      const [expected, got] = isLast ? ['file', stats.isDirectory() ? 'folder' : 'file'] : ['folder', 'file']
+      throw new Error(
+        `${path}: must be a new ${expected}, got a ${got} that is there and not of the old ones`,
+      )
     }
   }
 }

@@ -89,8 +89,8 @@ async function findHalves(
 /** The images of the plants in a copy of ImageNet; undefined where the folder is no such copy. */
 async function findPlants(source: DataSource): Promise<readonly string[] | undefined> {
   for (const folder of imageNetFolders) {
-    const found = await foldersAt(source, folder)
-    const synsets = plantSynsets.filter(synset => found.includes(synset))
+    const folders = await foldersAt(source, folder)
+    const synsets = plantSynsets.filter(synset => folders.includes(synset))
     if (synsets.length === 0) continue
     const listings = synsets.map(synset => listImages(source, folder === '' ? synset : `${folder}/${synset}`))
     return (await Promise.all(listings)).flatMap(({ paths }) => paths)
@@ -100,12 +100,12 @@ async function findPlants(source: DataSource): Promise<readonly string[] | undef
 
 /** The folders in a folder that may not be there. */
 async function foldersAt(source: DataSource, folder: string): Promise<readonly string[]> {
-  let at = ''
+  let path = ''
   for (const name of folder === '' ? [] : folder.split('/')) {
-    if (!(await listFolders(source, at)).includes(name)) return []
-    at = at === '' ? name : `${at}/${name}`
+    if (!(await listFolders(source, path)).includes(name)) return []
+    path = path === '' ? name : `${path}/${name}`
   }
-  return listFolders(source, at)
+  return listFolders(source, path)
 }
 
 async function someOf(source: DataSource, folder: string): Promise<readonly string[]> {
@@ -128,7 +128,7 @@ function split(source: DataSource, paths: readonly string[]): { train: string[];
 }
 
 function pathsAt(paths: readonly string[], positions: Int32Array): string[] {
-  return Array.from(positions.subarray(0, mostBackgrounds), place => paths[place] as string)
+  return Array.from(positions.subarray(0, mostBackgrounds), position => paths[position] as string)
 }
 
 async function readPhotographs(

@@ -11,12 +11,12 @@ export type ImagePool = Pick<ImageSet, 'images' | 'count' | 'shape'>
  */
 export function checkClasses(where: string, classes: readonly number[], pool: ImageSet): void {
   if (classes.length === 0) throw new RangeError(`${where} must name a class, got none`)
-  for (const [place, label] of classes.entries()) {
+  for (const [position, label] of classes.entries()) {
     const name = pool.classNames[label]
     if (name === undefined) {
       throw new RangeError(`${where} must be classes in [0, ${pool.classNames.length - 1}], got ${label}`)
     }
-    if (classes.indexOf(label) !== place) {
+    if (classes.indexOf(label) !== position) {
       throw new RangeError(`${where} must differ from each other, got class ${label} "${name}" twice`)
     }
     if (!pool.labels.includes(label)) {
@@ -83,8 +83,8 @@ export function targetTurns(
 export function eachOnce(pool: Pick<ImageSet, 'labels'>, targets: readonly number[]): number {
   const counts = targets.map(() => 0)
   for (const label of pool.labels) {
-    const place = targets.indexOf(label)
-    if (place >= 0) counts[place] = (counts[place] as number) + 1
+    const position = targets.indexOf(label)
+    if (position >= 0) counts[position] = (counts[position] as number) + 1
   }
   return targets.length * Math.min(...counts)
 }

@@ -52,6 +52,6 @@ export const datasets: readonly DatasetEntry[] = [
 export function datasetEntry(name: string, table: readonly DatasetEntry[] = datasets): DatasetEntry {
   const entry = table.find(candidate => candidate.name === name)
   if (entry) return entry
-  const known = table.map(candidate => candidate.name).join(', ')
-  throw new RangeError(`datasetEntry: name must be one of ${known}, got ${name}`)
+  const names = table.map(candidate => candidate.name).join(', ')
+  throw new RangeError(`datasetEntry: name must be one of ${names}, got ${name}`)
 }

@@ -29,8 +29,8 @@ export async function listedFolders(source: DataSource): Promise<readonly Listed
       if (!name.endsWith('/') || name.startsWith('.') || name === '__MACOSX/') continue
       if (listed.length === mostFolders) return listed
       const inner = path + name
-      const found = await source.list(inner.slice(0, -1)).catch(() => undefined)
-      if (found) listed.push({ path: inner, depth: depth + 1, names: found })
+      const innerNames = await source.list(inner.slice(0, -1)).catch(() => undefined)
+      if (innerNames) listed.push({ path: inner, depth: depth + 1, names: innerNames })
     }
   }
   return listed

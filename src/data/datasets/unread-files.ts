@@ -51,7 +51,7 @@ interface Archive {
 }
 
 /** A path as a word of a command line. */
-function word(path: string): string {
+function quotedWord(path: string): string {
   return /[^\w@%+=:,./-]/.test(path) ? `"${path}"` : path
 }
 
@@ -60,7 +60,7 @@ const archives: readonly Archive[] = [
     {
       title: `the archive of CIFAR-${classes}'s binary version`,
       name: new RegExp(`^cifar-${classes}-binary.*\\.(tar\\.gz|tgz)$`, 'i'),
-      advice: path => `pmoe data fetch cifar${classes} --from ${word(path)} --out DIR unpacks it`,
+      advice: path => `pmoe data fetch cifar${classes} --from ${quotedWord(path)} --out DIR unpacks it`,
     },
     {
       title: `the archive of CIFAR-${classes}'s Python or MATLAB version`,
@@ -71,12 +71,12 @@ const archives: readonly Archive[] = [
   {
     title: 'a zip archive',
     name: /\.zip$/i,
-    advice: path => `--data ${word(path)} reads it as a folder`,
+    advice: path => `--data ${quotedWord(path)} reads it as a folder`,
   },
   {
     title: 'a tar archive',
     name: /\.(tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$/i,
-    advice: path => `tar -xf ${word(path)} unpacks it`,
+    advice: path => `tar -xf ${quotedWord(path)} unpacks it`,
   },
   { title: 'an archive', name: /\.(7z|rar)$/i, advice: () => 'unpack it first' },
 ]

@@ -70,11 +70,11 @@ async function decompress(
 }
 
 function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length)
+  const bytes = new Uint8Array(length)
   let offset = 0
   for (const chunk of chunks) {
-    whole.set(chunk, offset)
+    bytes.set(chunk, offset)
     offset += chunk.length
   }
-  return whole
+  return bytes
 }

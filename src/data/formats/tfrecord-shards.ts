@@ -52,23 +52,27 @@ export async function recordShards(source: DataSource, folder = ''): Promise<Sha
   return [...alone, ...sharded].sort((a, b) => (a.stem < b.stem ? -1 : 1))
 }
 
-function wholeSet(where: string, counts: ReadonlySet<number>, found: ReadonlyMap<number, string>): string[] {
+function wholeSet(
+  where: string,
+  counts: ReadonlySet<number>,
+  pathOfNumber: ReadonlyMap<number, string>,
+): string[] {
   const [count = 0, ...others] = counts
   if (others.length > 0) {
     const all = [...counts].sort((a, b) => a - b)
     throw new Error(`${where} must be of one number of shards, got shards of ${all.join(' and of ')}`)
   }
-  const paths = Array.from({ length: count }, (_, number) => found.get(number))
+  const paths = Array.from({ length: count }, (_, number) => pathOfNumber.get(number))
   const missing = paths.flatMap((path, number) => (path === undefined ? [number] : []))
-  const beyond = [...found.keys()].filter(number => number >= count)
+  const beyond = [...pathOfNumber.keys()].filter(number => number >= count)
   if (beyond.length > 0) {
     throw new Error(`${where} must number its ${count} shards from 0, got a shard ${Math.max(...beyond)}`)
   }
   if (missing.length > 0) {
-    const which = missing.slice(0, 5).map(number => shardFile('', number, count).slice(1))
+    const firstMissing = missing.slice(0, 5).map(number => shardFile('', number, count).slice(1))
     const more = missing.length > 5 ? ` and ${missing.length - 5} more` : ''
     throw new Error(
-      `${where} must have all of its ${count} shards, got ${found.size} (missing ${which.join(', ')}${more})`,
+      `${where} must have all of its ${count} shards, got ${pathOfNumber.size} (missing ${firstMissing.join(', ')}${more})`,
     )
   }
   return paths as string[]

@@ -82,16 +82,16 @@ export async function* readRecords(
   const file: RecordFile = { name, length: source.length, maxRecordBytes }
   let first = 0
   let offset = 0
-  let wanted = chunkBytes
+  let bytesToRead = chunkBytes
   while (offset < source.length) {
-    const bytes = await source.slice(offset, Math.min(offset + wanted, source.length))
+    const bytes = await source.slice(offset, Math.min(offset + bytesToRead, source.length))
     const { chunk, used, needed } = recordsIn(bytes, { first, offset, file })
     if (chunk.records.length > 0) yield chunk
     first += chunk.records.length
     offset += used
-    if (used === 0 && bytes.length < wanted) throw cutShort(file, first, offset, bytes.length, needed)
+    if (used === 0 && bytes.length < bytesToRead) throw cutShort(file, first, offset, bytes.length, needed)
     // A record that is larger than a chunk is read at once.
-    wanted = used === 0 ? Math.max(chunkBytes, needed) : chunkBytes
+    bytesToRead = used === 0 ? Math.max(chunkBytes, needed) : chunkBytes
   }
 }
 
@@ -203,9 +203,10 @@ function recordLength(bytes: Uint8Array, start: number, place: RecordPlace): num
         `got ${view.getBigUint64(0, true)} (file of ${file.length} bytes)`,
     )
   }
-  const whole = headBytes + length + footBytes
-  if (offset + whole > file.length) throw cutShort(file, record, offset, file.length - offset, whole)
-  return whole
+  const recordBytes = headBytes + length + footBytes
+  if (offset + recordBytes > file.length)
+    throw cutShort(file, record, offset, file.length - offset, recordBytes)
+  return recordBytes
 }
 
 function checkSum(place: RecordPlace, what: string, computed: number, stored: number): void {
@@ -221,11 +222,11 @@ function cutShort(
   { name }: RecordFile,
   record: number,
   offset: number,
-  found: number,
+  available: number,
   needed: number,
 ): RangeError {
   return new RangeError(
-    `${name}: record ${record} at byte ${offset} must be ${needed} bytes long, got ${found} (the file is cut short)`,
+    `${name}: record ${record} at byte ${offset} must be ${needed} bytes long, got ${available} (the file is cut short)`,
   )
 }
 

@@ -130,9 +130,9 @@ function checkNames(manifest: PreparedManifest, path: string): void {
       ['classCounts', half.classCounts.length, classNames.length],
       ['groupCounts', half.groupCounts?.length ?? 0, groupNames?.length ?? 0],
     ] as const
-    for (const [key, found, expected] of pairs) {
-      if (found === expected) continue
-      throw new RangeError(`${path}: ${key} must hold ${expected} numbers, got ${found}`)
+    for (const [key, length, expected] of pairs) {
+      if (length === expected) continue
+      throw new RangeError(`${path}: ${key} must hold ${expected} numbers, got ${length}`)
     }
   }
 }

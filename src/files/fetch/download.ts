@@ -65,12 +65,12 @@ export async function download(options: DownloadOptions): Promise<void> {
       await discardDownload(part)
       throw outcome
     }
-    const kept = (await resumable(part, url))?.length ?? 0
-    failures = kept > (before?.length ?? 0) ? 0 : failures + 1
+    const bytesKept = (await resumable(part, url))?.length ?? 0
+    failures = bytesKept > (before?.length ?? 0) ? 0 : failures + 1
     // A host that never answered is not tried again: without a network the user is to learn of it at once.
     if (outcome instanceof DownloadError || !answered || failures > retries || attempt > 100) {
       const { message } = outcome
-      throw new DownloadError(`${url}: file must download to its end, got ${message}`, kept, {
+      throw new DownloadError(`${url}: file must download to its end, got ${message}`, bytesKept, {
         cause: outcome,
       })
     }
@@ -102,10 +102,10 @@ function markPath(part: string): string {
 }
 
 async function resumable(part: string, url: string): Promise<Resumable | undefined> {
-  const found = await stat(part).catch(() => undefined)
+  const stats = await stat(part).catch(() => undefined)
   const mark = await readFile(markPath(part), 'utf8').then(readMark, () => undefined)
-  if (!found?.isFile() || found.size === 0 || mark?.url !== url) return undefined
-  return { length: found.size, validator: mark.validator }
+  if (!stats?.isFile() || stats.size === 0 || mark?.url !== url) return undefined
+  return { length: stats.size, validator: mark.validator }
 }
 
 function readMark(text: string): Mark | undefined {
@@ -145,14 +145,14 @@ async function transfer(
     return await receive(response, options, before, restart)
   } catch (error) {
     const cause = idle.signal.aborted ? idle.signal.reason : error
-    return cause instanceof Error ? reachable(cause) : new Error(String(cause))
+    return cause instanceof Error ? underlyingError(cause) : new Error(String(cause))
   } finally {
     clearTimeout(timer)
   }
 }
 
 /** The error that fetch gives only as the cause of its 'fetch failed'. */
-function reachable(error: Error): Error {
+function underlyingError(error: Error): Error {
   const cause = error.cause as (Error & { code?: string }) | undefined
   if (error instanceof DownloadError || !(cause instanceof Error)) return error
   return new Error(cause.message || cause.code || 'no reason')
@@ -184,8 +184,8 @@ async function receive(
   if (continued && Number(range?.[1]) !== start) {
     await response.body?.cancel()
     await rm(part, { force: true })
-    const found = response.headers.get('content-range')
-    return new Error(`a part that starts elsewhere than at byte ${start}: ${found}`)
+    const contentRange = response.headers.get('content-range')
+    return new Error(`a part that starts elsewhere than at byte ${start}: ${contentRange}`)
   }
   const total = length === null ? undefined : start + Number(length)
   if (total !== undefined && total > options.atMostBytes) {
@@ -247,14 +247,14 @@ async function writeChunk(file: FileHandle, chunk: Uint8Array, position: number)
 }
 
 /** Makes a failure of the disk final: another connection would not help. */
-async function onDisk<T>(kept: number, action: () => Promise<T>): Promise<T> {
+async function onDisk<T>(bytesKept: number, action: () => Promise<T>): Promise<T> {
   try {
     return await action()
   } catch (cause) {
-    throw new DownloadError(`no room on the disk: ${(cause as Error).message}`, kept, { cause })
+    throw new DownloadError(`no room on the disk: ${(cause as Error).message}`, bytesKept, { cause })
   }
 }
 
-function tooLong({ url, atMostBytes }: DownloadOptions, found: string): RangeError {
-  return new RangeError(`${url}: file must be at most ${atMostBytes} bytes, got ${found}`)
+function tooLong({ url, atMostBytes }: DownloadOptions, length: string): RangeError {
+  return new RangeError(`${url}: file must be at most ${atMostBytes} bytes, got ${length}`)
 }

@@ -19,10 +19,10 @@ export async function checkMd5(path: string, md5: string, signal?: AbortSignal):
     hash.update(chunk as Buffer)
     length += (chunk as Buffer).length
   }
-  const found = hash.digest('hex')
-  if (found !== md5) {
+  const digest = hash.digest('hex')
+  if (digest !== md5) {
     throw new Error(
-      `${path}: MD5 must be ${md5}, got ${found} (file of ${length} bytes; nothing was put in place)`,
+      `${path}: MD5 must be ${md5}, got ${digest} (file of ${length} bytes; nothing was put in place)`,
     )
   }
 }
@@ -35,9 +35,9 @@ export async function checkMd5(path: string, md5: string, signal?: AbortSignal):
 export async function checkArchiveFolder(folder: string, { files }: PublishedArchive): Promise<void> {
   for (const [name, bytes] of Object.entries(files)) {
     const path = join(folder, name)
-    const found = await stat(path).catch(() => undefined)
-    if (!found?.isFile()) throw new Error(`${path}: file must be there, got none`)
-    if (found.size !== bytes) throw new Error(`${path}: file must be ${bytes} bytes, got ${found.size}`)
+    const stats = await stat(path).catch(() => undefined)
+    if (!stats?.isFile()) throw new Error(`${path}: file must be there, got none`)
+    if (stats.size !== bytes) throw new Error(`${path}: file must be ${bytes} bytes, got ${stats.size}`)
   }
 }
 

@@ -81,18 +81,18 @@ export async function readImage(
   decoding: ImageDecoding | ImageShape,
   decode: DecodeImage = decodeImage,
 ): Promise<Uint8Array> {
-  const whole: ImageDecoding = 'shape' in decoding ? decoding : { shape: decoding }
-  checkDecoding(whole)
-  const found = await stat(path).catch((cause: unknown) => {
+  const fullDecoding: ImageDecoding = 'shape' in decoding ? decoding : { shape: decoding }
+  checkDecoding(fullDecoding)
+  const stats = await stat(path).catch((cause: unknown) => {
     throw new Error(`${path}: file must be readable, got ${reason(cause)}`, { cause })
   })
-  if (!found.isFile()) {
-    throw new Error(`${path}: path must be a file, got ${specialFile(found) ?? 'a folder'}`)
+  if (!stats.isFile()) {
+    throw new Error(`${path}: path must be a file, got ${specialFile(stats) ?? 'a folder'}`)
   }
   const bytes = await readRegularFile(path).catch((cause: unknown) => {
     throw new Error(`${path}: file must be readable, got ${reason(cause)}`, { cause })
   })
-  return decode(bytes, whole, path)
+  return decode(bytes, fullDecoding, path)
 }
 
 function checkDecoding({ shape, cropSide, whiteLevel }: ImageDecoding): void {

@@ -63,15 +63,15 @@ export async function loadJpegDecoder(
 }
 
 function decoderOf(module: WebAssembly.Module): JpegDecoder {
-  let open: Session | undefined
+  let session: Session | undefined
   return {
     decode(bytes, size, channels) {
-      open ??= new Session(module)
+      session ??= new Session(module)
       try {
-        return open.decode(bytes, [size[0], size[1], channels])
+        return session.decode(bytes, [size[0], size[1], channels])
       } catch {
         // The library stopped in the middle and its memory is unusable: the next image gets a new instance.
-        open = undefined
+        session = undefined
         return undefined
       }
     },
@@ -96,7 +96,7 @@ class Session {
     this.#reserve(bytes.length, length)
     const { jpeg, pixels } = this.#blocks
     new Uint8Array(this.#library.memory.buffer).set(bytes, jpeg)
-    const failed = this.#library.tjDecompress2(
+    const errorCode = this.#library.tjDecompress2(
       this.#decompressor,
       jpeg,
       bytes.length,
@@ -108,7 +108,7 @@ class Session {
       0,
     )
     // The memory may have grown and moved.
-    return failed ? undefined : new Uint8Array(this.#library.memory.buffer, pixels, length)
+    return errorCode ? undefined : new Uint8Array(this.#library.memory.buffer, pixels, length)
   }
 
   #reserve(jpegBytes: number, pixelBytes: number): void {

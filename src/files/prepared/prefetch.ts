@@ -96,30 +96,30 @@ async function* passAhead(
   pass: StreamPass,
 ): AsyncGenerator<ImageBatch, void, undefined> {
   const worker = threads.take()
-  const order = (given: PrefetchOrder): void => worker.postMessage(given)
-  let whole = false
+  const order = (request: PrefetchOrder): void => worker.postMessage(request)
+  let isComplete = false
   try {
     const messages = on(worker, 'message', { close: ['exit'] })
     order({ kind: 'pass', pass })
     for await (const [message] of messages) {
-      const told = message as PrefetchMessage
-      if (told.kind === 'error') throw crossed(told)
-      if (told.kind === 'end') {
-        whole = true
+      const answer = message as PrefetchMessage
+      if (answer.kind === 'error') throw errorOf(answer)
+      if (answer.kind === 'end') {
+        isComplete = true
         return
       }
       order({ kind: 'taken' })
-      yield told.batch
+      yield answer.batch
     }
     throw new Error('prefetched: the worker thread must read the pass to its end, got an early end of it')
   } finally {
-    if (whole) await threads.giveBack(worker)
+    if (isComplete) await threads.giveBack(worker)
     else await worker.terminate()
   }
 }
 
 /** The error of the worker thread, as an error of this one. */
-function crossed({ name, message }: { readonly name: string; readonly message: string }): Error {
+function errorOf({ name, message }: { readonly name: string; readonly message: string }): Error {
   if (name === 'RangeError') return new RangeError(message)
   return name === 'TypeError' ? new TypeError(message) : new Error(message)
 }

@@ -138,15 +138,15 @@ export async function takeFolder(
   files: readonly string[],
   force: boolean,
 ): Promise<PrepareState> {
-  const asked = JSON.stringify({ dataset: job.dataset, ...job.options, source: job.source })
-  const wanted = { job: jobKey(job, input), asked, files }
+  const description = JSON.stringify({ dataset: job.dataset, ...job.options, source: job.source })
+  const plan = { job: jobKey(job, input), asked: description, files }
   await refuseForeign(directory, force)
-  return named(directory, async () => {
+  return withFolderInError(directory, async () => {
     await makeFolder(directory)
     const lock = await lockFolder(directory, 'prepareDataset')
     try {
       await recoverFolder(directory, preparedKind, { keepStaged: force })
-      return await begin(directory, wanted, force, lock)
+      return await begin(directory, plan, force, lock)
     } catch (error) {
       await lock.release()
       throw error
@@ -154,7 +154,7 @@ export async function takeFolder(
   })
 }
 
-type Wanted = Omit<Begun, 'shards' | 'files'> & { readonly files: readonly string[] }
+type Plan = Omit<Begun, 'shards' | 'files'> & { readonly files: readonly string[] }
 
 /** Refuses a folder that holds other things than prepared images, finished or begun. */
 async function refuseForeign(directory: string, force: boolean): Promise<void> {
@@ -174,26 +174,26 @@ async function refuseForeign(directory: string, force: boolean): Promise<void> {
   )
 }
 
-async function begin(directory: string, wanted: Wanted, force: boolean, lock: Lock): Promise<PrepareState> {
+async function begin(directory: string, plan: Plan, force: boolean, lock: Lock): Promise<PrepareState> {
   const begun = await begunState(directory, force)
   const isPrepared = (await filesOfManifest(directory)) !== undefined
-  const isSame = begun?.job === wanted.job
+  const isSame = begun?.job === plan.job
   if (!force) {
     if (isPrepared && !isSame) {
       throw new Error(
         `${directory}: folder must be new or empty, got prepared images (--force replaces them)`,
       )
     }
-    if (begun && !isSame && begun.shards.length > 0) throw otherJob(directory, begun, wanted)
+    if (begun && !isSame && begun.shards.length > 0) throw otherJob(directory, begun, plan)
   }
-  if (force && isPrepared) return replacing(directory, wanted, lock)
-  const kept = !force && isSame ? begun.shards : []
+  if (force && isPrepared) return replacing(directory, plan, lock)
+  const finishedShards = !force && isSame ? begun.shards : []
   if (begun && (force || !isSame)) await removeFiles(directory, listedFiles(begun))
-  if (!begun) await checkRoom(directory, preparedKind, wanted.files)
-  return stateOf(directory, wanted, kept, {
+  if (!begun) await checkRoom(directory, preparedKind, plan.files)
+  return stateOf(directory, plan, finishedShards, {
     async finish(manifest) {
       await writeFileAtomic(join(directory, manifestFile), manifest)
-      // Deleted last: after a kill before this line, the next call finds all images prepared.
+      // The file of progress is deleted last: after a kill before that, the next call finds all images prepared.
       await lock.release()
       await rm(join(directory, stateFile), { force: true })
     },
@@ -202,14 +202,14 @@ async function begin(directory: string, wanted: Wanted, force: boolean, lock: Lo
 }
 
 /** New images are prepared inside the folder, and replace the old ones when they are whole. */
-async function replacing(directory: string, wanted: Wanted, lock: Lock): Promise<PrepareState> {
+async function replacing(directory: string, plan: Plan, lock: Lock): Promise<PrepareState> {
   const staging = stagingFolder(directory)
-  await checkRoom(directory, preparedKind, wanted.files)
+  await checkRoom(directory, preparedKind, plan.files)
   const begun = await readState(staging).catch(() => undefined)
-  if (begun?.job !== wanted.job) await rm(staging, { recursive: true, force: true })
+  if (begun?.job !== plan.job) await rm(staging, { recursive: true, force: true })
   await makeFolder(staging)
   await recoverFolder(staging, preparedKind)
-  return stateOf(staging, wanted, begun?.job === wanted.job ? begun.shards : [], {
+  return stateOf(staging, plan, begun?.job === plan.job ? begun.shards : [], {
     async finish(manifest) {
       await writeFileAtomic(join(staging, manifestFile), manifest)
       await rm(join(staging, stateFile), { force: true })
@@ -223,7 +223,7 @@ async function replacing(directory: string, wanted: Wanted, lock: Lock): Promise
   })
 }
 
-function otherJob(directory: string, begun: Begun, { asked }: Wanted): Error {
+function otherJob(directory: string, begun: Begun, { asked }: Plan): Error {
   return new Error(
     `${directory}: folder must go on with what was begun in it, ${begun.asked}, got ${asked} ` +
       `(--force begins anew${begun.asked === asked ? '; the images found there are others than before' : ''})`,
@@ -232,14 +232,14 @@ function otherJob(directory: string, begun: Begun, { asked }: Wanted): Error {
 
 async function stateOf(
   directory: string,
-  wanted: Wanted,
+  plan: Plan,
   shards: readonly FinishedShard[],
   { finish, release }: Pick<PrepareState, 'finish' | 'release'>,
 ): Promise<PrepareState> {
   const finished = new Map(shards.map(shard => [shard.file, shard]))
   const path = join(directory, stateFile)
   const write = () =>
-    writeFileAtomic(path, `${JSON.stringify({ ...wanted, shards: [...finished.values()] }, null, 1)}\n`)
+    writeFileAtomic(path, `${JSON.stringify({ ...plan, shards: [...finished.values()] }, null, 1)}\n`)
   await write()
   return {
     directory,
@@ -248,7 +248,7 @@ async function stateOf(
       finished.set(shard.file, shard)
       await write()
     },
-    finish: manifest => named(directory, () => finish(manifest)),
+    finish: manifest => withFolderInError(directory, () => finish(manifest)),
     async release() {
       if (finished.size === 0) await rm(path, { force: true })
       await release()
@@ -314,7 +314,7 @@ function addHalf(
 }
 
 /** Adds the folder to errors of the file system; errors of this library name it already. */
-async function named<T>(directory: string, action: () => Promise<T>): Promise<T> {
+async function withFolderInError<T>(directory: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action()
   } catch (cause) {

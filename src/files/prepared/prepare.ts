@@ -189,13 +189,13 @@ class Preparation {
   async half(name: HalfName): Promise<PreparedHalf> {
     const images = this.input[name] as InputHalf
     const finished: FinishedShard[] = []
-    const known: ShardRecords[] = []
+    const records: ShardRecords[] = []
     for (const [number, file] of shardFiles(name, this.input, this.recordsPerShard).entries()) {
       const shard = (await this.keptShard(file)) ?? (await this.newShard(file, images, number))
       finished.push(shard.finished)
-      known.push(shard.known)
+      records.push(shard.known)
     }
-    return this.describe(name, finished, known)
+    return this.describe(name, finished, records)
   }
 
   /** A shard that an earlier call finished, where it is whole. */
@@ -212,7 +212,7 @@ class Preparation {
     const images = finished.records + finished.unreadable.length
     this.done += images
     this.kept += images
-    this.tell()
+    this.reportProgress()
     return { finished, known }
   }
 
@@ -269,12 +269,12 @@ class Preparation {
         this.unreadable.add(images.name(position), pixels.error)
         this.unreadable.check()
       }
-      this.tell()
+      this.reportProgress()
       position++
     }
   }
 
-  private tell(): void {
+  private reportProgress(): void {
     const { done, total, kept, unreadable } = this
     this.request.onProgress?.({ done, total, kept, unreadable: unreadable.images })
   }
@@ -282,10 +282,10 @@ class Preparation {
   private async describe(
     name: HalfName,
     finished: readonly FinishedShard[],
-    known: readonly ShardRecords[],
+    records: readonly ShardRecords[],
   ): Promise<PreparedHalf> {
     const { classNames, groupNames, cells, objectBoxes } = this.input
-    const all = (key: keyof ShardRecords): number[] => known.flatMap(shard => shard[key])
+    const all = (key: keyof ShardRecords): number[] => records.flatMap(shard => shard[key])
     const labels = all('labels')
     const groups = groupNames && all('groups')
     if (labels.length === 0) {
@@ -326,7 +326,7 @@ function imageAt(
 }
 
 function counts(parts: readonly number[], length: number): number[] {
-  const found = new Array<number>(length).fill(0)
-  for (const part of parts) found[part] = (found[part] ?? 0) + 1
-  return found
+  const totals = new Array<number>(length).fill(0)
+  for (const part of parts) totals[part] = (totals[part] ?? 0) + 1
+  return totals
 }

@@ -27,13 +27,13 @@ export const spuriousTask: FaceTask<'Smiling' | 'Black_Hair' | 'Blond_Hair'> = {
   trainTurn(place) {
     const label = place % 2
     const turn = Math.floor(place / 2)
-    const isOther = others(turn + 1) > others(turn)
+    const isOther = numOtherHair(turn + 1) > numOtherHair(turn)
     return 2 * label + (isOther ? 1 - label : label)
   },
 }
 
 /** How many of the first `images` images of a class have the hair colour of the other class. */
-function others(images: number): number {
+function numOtherHair(images: number): number {
   return Math.round((images * otherHair) / 100)
 }
 

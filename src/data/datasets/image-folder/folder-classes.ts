@@ -91,37 +91,37 @@ export async function sameClasses(
   { half: first, names, folders }: FolderClasses,
   notes: string[],
 ): Promise<readonly string[]> {
-  const left = new Set(await listFolders(source, half))
+  const unmatched = new Set(await listFolders(source, half))
   const matches = names.map((name, i) => {
-    const exact = [folders[i] as string, ...[...left].filter(folder => folder.normalize('NFC') === name)]
-    return exact.find(folder => left.has(folder))
+    const exact = [folders[i] as string, ...[...unmatched].filter(folder => folder.normalize('NFC') === name)]
+    return exact.find(folder => unmatched.has(folder))
   })
-  for (const folder of matches) if (folder !== undefined) left.delete(folder)
+  for (const folder of matches) if (folder !== undefined) unmatched.delete(folder)
   const renamed: string[] = []
   for (const [i, name] of names.entries()) {
     if (matches[i] !== undefined) continue
-    const alike = [...left].filter(folder => folded(folder) === folded(name))
+    const alike = [...unmatched].filter(folder => folded(folder) === folded(name))
     if (alike.length !== 1) continue
     matches[i] = alike[0]
-    left.delete(alike[0] as string)
+    unmatched.delete(alike[0] as string)
     renamed.push(`${half}/${alike[0]} as ${name}`)
   }
   if (renamed.length > 0) notes.push(`Names of classes that differ in case only: ${listed(renamed)}.`)
-  const odd = [...left, ...names.filter((_, i) => matches[i] === undefined)]
-  if (odd.length === 0) return matches as string[]
+  const inOneOnly = [...unmatched, ...names.filter((_, i) => matches[i] === undefined)]
+  if (inOneOnly.length === 0) return matches as string[]
   throw new Error(
     `${source.describe(half)}: classes must be those of ${source.describe(first)}, ` +
-      `got ${odd.map(name => JSON.stringify(name)).join(', ')} in one of them only`,
+      `got ${inOneOnly.map(name => JSON.stringify(name)).join(', ')} in one of them only`,
   )
 }
 
 function caseNotes(names: readonly string[]): string[] {
-  const seen = new Map<string, string>()
+  const nameByFolded = new Map<string, string>()
   const alike: string[] = []
   for (const name of names) {
-    const other = seen.get(folded(name))
+    const other = nameByFolded.get(folded(name))
     if (other !== undefined) alike.push(`${other} and ${name}`)
-    seen.set(folded(name), name)
+    nameByFolded.set(folded(name), name)
   }
   return alike.length > 0
     ? [`Read as different classes, though only the case differs: ${listed(alike)}.`]

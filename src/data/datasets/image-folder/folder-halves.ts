@@ -38,10 +38,10 @@ export function halvesByName(folders: readonly string[], where: string): HalfFol
   const halves: { [half in HalfName]?: string } = {}
   for (const name of named) {
     const half = name.toLowerCase() === 'eval' ? evalIs : (halfOf(name) as HalfName)
-    const before = halves[half]
-    if (before !== undefined) {
+    const other = halves[half]
+    if (other !== undefined) {
       throw new Error(
-        `${where}: one folder must hold the ${halfTitles[half]} images, got ${before}/ and ${name}/ ` +
+        `${where}: one folder must hold the ${halfTitles[half]} images, got ${other}/ and ${name}/ ` +
           '(join them, or rename the one that is not to be used to .name)',
       )
     }
@@ -83,8 +83,8 @@ export async function findLayout(source: DataSource): Promise<FolderLayout> {
   const holdsClasses = (name: string): boolean => (contents.get(name)?.folders.length ?? 0) > 0
   const isTraining = (name: string): boolean => halfOf(name) === 'train' && holdsClasses(name)
   if (content.folders.some(isTraining)) {
-    const found = await halvesBeside(source, root, content, contents)
-    return { halves: found.halves, notes: [...notes, ...found.notes] }
+    const layout = await halvesBeside(source, root, content, contents)
+    return { halves: layout.halves, notes: [...notes, ...layout.notes] }
   }
   refuseHalvesAlone(source, root, content.folders, contents)
   const classLike = content.folders.filter(name => contents.has(name))
@@ -141,16 +141,20 @@ async function halvesBeside(
     folders.length > 0 ? looseImages(joined(root, name), { folders, images }) : [],
   )
   const { train = root, validation, test } = halves
-  const found = {
+  const halfFolders = {
     train,
     ...(validation !== undefined && { validation }),
     ...(test !== undefined && { test }),
   }
-  const notes = [foundText(found), ...(leftOut.length > 0 ? [`Left out: ${listed(leftOut)}.`] : []), ...loose]
-  return { halves: found, notes }
+  const notes = [
+    halvesText(halfFolders),
+    ...(leftOut.length > 0 ? [`Left out: ${listed(leftOut)}.`] : []),
+    ...loose,
+  ]
+  return { halves: halfFolders, notes }
 }
 
-function foundText({ train, validation, test }: FolderLayout['halves']): string {
+function halvesText({ train, validation, test }: FolderLayout['halves']): string {
   const parts = [
     `${train}/ looks like the training half`,
     validation !== undefined && `${validation}/ like the validation half (for early stopping and choosing)`,

@@ -61,11 +61,11 @@ export function countedEndings(paths: readonly string[]): string {
 
 /** Files whose path equals an earlier one once both are composed (Unicode NFC). */
 function twinsAmong(paths: readonly string[]): string[] {
-  const seen = new Set<string>()
+  const earlier = new Set<string>()
   return paths.filter(path => {
     const composed = path.normalize('NFC')
-    if (seen.has(composed)) return true
-    seen.add(composed)
+    if (earlier.has(composed)) return true
+    earlier.add(composed)
     return false
   })
 }

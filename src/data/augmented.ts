@@ -8,22 +8,21 @@ export interface Augmentation {
   /** Mirrors every other image, left to right, at random; off by default. */
   readonly flip?: boolean
   /**
-   * Pads images on all sides by so many black pixels, fewer than their sides have, and cuts a window of their old size
-   * out of that, uniformly; 0 by default.
+   * Pads images by this many black pixels on all sides, then cuts a window of the original size at a uniformly drawn
+   * position; less than the shorter side of the images; 0 by default.
    */
   readonly padCrop?: number
-  /** Decides on what happens to each image, with the epoch and the image's place in its order. */
+  /** Decides, together with the epoch and the image's position in the epoch's order, how each image is varied. */
   readonly seed: number
 }
 
 /**
- * Varies the images of a stream's shuffled passes; a pass without `shuffle`, as evaluations take it, has them as they
- * are.
+ * Varies the images of a stream's shuffled passes; a pass without `shuffle`, as evaluations use, yields them unchanged.
  *
  * What happens to an image is a function of seed, epoch and place in the epoch's order, so that a resumed run goes on
  * exactly where it stopped.
  *
- * @throws RangeError when `padCrop` is no integer from 0 up to the shorter side of the images
+ * @throws RangeError when `padCrop` is not an integer of at least 0 and below the shorter side of the images
  */
 export function augmented(
   stream: ImageStream,

@@ -21,9 +21,9 @@ export interface BalanceOptions extends WindowOptions {
 /**
  * A stream in which every class, or every group, has an equal share of each epoch.
  *
- * The parts take turns, every round in an order of its own; each part goes through its images in random order, again and
- * again in a small one, and not to the end in a large one. An epoch has as many images as the set. Its order depends on
- * the seed and the epoch of the pass alone; a pass without `shuffle` is the stored order, not balanced.
+ * The parts take turns, every round in an order of its own; each part goes through its images in random order: several
+ * times where it is small, not to the end where it is large. An epoch has as many images as the set. Its order depends
+ * on the seed and the epoch of the pass alone; a pass without `shuffle` is the stored order, not balanced.
  *
  * @throws RangeError naming a part that has no images, or when the images have no groups and are to be balanced by them
  */
@@ -72,6 +72,6 @@ function balancedOrder(members: readonly Int32Array[], count: number, chance: Ra
 /** The elements in random order, then again in another one, without end. */
 function* endless(positions: Int32Array, chance: Random): Generator<number, never, undefined> {
   for (;;) {
-    for (const place of permutation(positions.length, chance)) yield positions[place] as number
+    for (const index of permutation(positions.length, chance)) yield positions[index] as number
   }
 }

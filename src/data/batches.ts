@@ -64,10 +64,10 @@ export function subset(set: ImageSet, count: number, seed = 0): ImageSet {
   const classes = set.classNames.length
   const orders = set.classNames.map((name, label) => {
     const order = classOrder(set, label, seed)
-    const asked = Math.ceil((count - label) / classes)
-    if (order.length < asked) {
+    const numRequired = Math.ceil((count - label) / classes)
+    if (order.length < numRequired) {
       throw new RangeError(
-        `subset: class ${label} "${name}" must have ${asked} images, got ${order.length} ` +
+        `subset: class ${label} "${name}" must have ${numRequired} images, got ${order.length} ` +
           `(${count} images of ${classes} classes asked)`,
       )
     }

@@ -87,7 +87,8 @@ export async function decodeReadable(
   const room = unreadable.allowed - unreadable.images.length
   const failures = new Map<number, unknown>()
   await eachInParallel(count, async position => {
-    // One failure too many is enough; those under way still end, so that the first are always the same.
+    // After one failure too many nothing more is decoded; images under way still end, so that the error always names
+    // the same ones.
     if (failures.size > room) return
     try {
       const pixels = await decode(await files.encoded(position), decoding, files.name(position))
@@ -102,10 +103,10 @@ export async function decodeReadable(
   if (failed.length === 0) {
     return { images: memory, positions: Int32Array.from({ length: count }, (_, i) => i) }
   }
-  const left = new Set(failed)
-  const positions = Int32Array.from(Array.from({ length: count }, (_, i) => i).filter(i => !left.has(i)))
-  positions.forEach((position, place) => {
-    memory.copyWithin(place * imageBytes, position * imageBytes, (position + 1) * imageBytes)
+  const leftOut = new Set(failed)
+  const positions = Int32Array.from(Array.from({ length: count }, (_, i) => i).filter(i => !leftOut.has(i)))
+  positions.forEach((position, slot) => {
+    memory.copyWithin(slot * imageBytes, position * imageBytes, (position + 1) * imageBytes)
   })
   return { images: memory.subarray(0, positions.length * imageBytes), positions }
 }

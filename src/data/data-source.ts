@@ -24,7 +24,7 @@ export interface DataSource {
   list(folder: string): Promise<readonly string[]>
   /**
    * What in a folder `list` leaves out: links that lead nowhere or back to a folder above, and names that cannot be
-   * opened; sources without any need not have it.
+   * opened; sources without any may leave this method out.
    *
    * @throws as `list`
    */

@@ -1,4 +1,4 @@
-/** What is read and decoded at the same time. */
+/** How many positions are worked on at the same time. */
 const inFlight = 8
 
 /**

@@ -4,7 +4,10 @@ import type { ImageShape } from '../shapes.js'
 export interface ImageDecoding {
   /** Height and width in pixels, and 1 (grey) or 3 (RGB) channels. */
   readonly shape: ImageShape
-  /** Side in pixels of the square that is cut out of the middle before the image is resized; all of it without. */
+  /**
+   * Side in pixels of the square that is cut out of the middle before the image is resized; without it the whole image
+   * is taken.
+   */
   readonly cropSide?: number
   /**
    * The sample value that becomes 255, for images of more than 8 bits: 4095 for 12 bits. Without it 65535; 4095 where no

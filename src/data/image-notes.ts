@@ -15,7 +15,7 @@ export class ImageNotes {
       return
     }
     kind.count++
-    // Images are decoded several at a time: who comes first must not depend on who is ready first.
+    // Images are decoded several at a time: which one is named must not depend on which is decoded first.
     if (name < kind.first) kind.first = name
   }
 
@@ -27,7 +27,7 @@ export class ImageNotes {
     )
   }
 
-  /** A decoder whose notes come here. */
+  /** A decoder whose notes are added here. */
   listen(decode: DecodeImage): DecodeImage {
     return (bytes, decoding, name) => decode(bytes, decoding, name, text => this.add(name, text))
   }

@@ -121,9 +121,9 @@ async function* readWindows(
 ): AsyncGenerator<ImageBatch, void, undefined> {
   const read = (from: number): Promise<ImageBatch> | undefined => {
     if (from >= order.length) return undefined
-    // A resumed pass begins within a window; the windows' borders stay where they are.
+    // A resumed pass may begin within a window; the borders of the windows stay the same.
     const reading = records.read(order.subarray(from, from + window - (from % window)))
-    // Whoever waits for it is told; nobody does after an early return.
+    // A consumer that stops early never awaits this read: without a handler its failure would end the process.
     reading.catch(() => undefined)
     return reading
   }
@@ -144,13 +144,13 @@ async function* cutWindows(
   count: number,
 ): AsyncGenerator<ImageBatch, void, undefined> {
   let batch: FillingBatch | undefined
-  let left = count
+  let numLeft = count
   for await (const window of windows) {
     for (let from = 0; from < window.count; ) {
-      batch ??= new FillingBatch(window, Math.min(batchSize, left))
-      const taken = batch.take(window, from)
-      from += taken
-      left -= taken
+      batch ??= new FillingBatch(window, Math.min(batchSize, numLeft))
+      const numTaken = batch.take(window, from)
+      from += numTaken
+      numLeft -= numTaken
       if (!batch.isFull) continue
       yield batch.whole
       batch = undefined
@@ -178,7 +178,7 @@ class FillingBatch {
     return this.filled === this.whole.count
   }
 
-  /** Takes what it needs of a window, from an image on; how many images that were. */
+  /** Copies as many images of a window as still fit, from the image `from` on; returns how many. */
   take(window: ImageBatch, from: number): number {
     const { images, labels, groups, count } = this.whole
     const end = Math.min(window.count, from + count - this.filled)

@@ -39,8 +39,8 @@ export interface ImageBatch {
 /** The positions of the images of one class in the set, ascending. */
 export function imagesOfClass(set: Pick<ImageSet, 'labels'>, label: number): Int32Array {
   const positions: number[] = []
-  set.labels.forEach((found, position) => {
-    if (found === label) positions.push(position)
+  set.labels.forEach((imageLabel, position) => {
+    if (imageLabel === label) positions.push(position)
   })
   return Int32Array.from(positions)
 }
@@ -52,5 +52,5 @@ export function imagesOfClass(set: Pick<ImageSet, 'labels'>, label: number): Int
 export function classOrder(set: Pick<ImageSet, 'labels'>, label: number, seed: number): Int32Array {
   const positions = imagesOfClass(set, label)
   const order = permutation(positions.length, random(deriveSeed(seed, 'class order'), `class ${label}`))
-  return order.map(place => positions[place] as number)
+  return order.map(index => positions[index] as number)
 }

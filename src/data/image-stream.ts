@@ -62,21 +62,21 @@ export function streamOf(set: ImageSet | ImageStream): ImageStream {
  * @param count images at most
  */
 export async function firstImages(source: ImageSet | ImageStream, count: number): Promise<ImageSet> {
-  const taken = Math.min(count, source.count)
+  const numImages = Math.min(count, source.count)
   if ('images' in source) {
     const pixels = source.shape[0] * source.shape[1] * source.shape[2]
     const { groups, trueCell, objectBox } = source
     return {
       ...source,
-      count: taken,
-      images: source.images.subarray(0, taken * pixels),
-      labels: source.labels.subarray(0, taken),
-      ...(groups && { groups: groups.subarray(0, taken) }),
-      ...(trueCell && { trueCell: trueCell.subarray(0, taken) }),
-      ...(objectBox && { objectBox: objectBox.subarray(0, 4 * taken) }),
+      count: numImages,
+      images: source.images.subarray(0, numImages * pixels),
+      labels: source.labels.subarray(0, numImages),
+      ...(groups && { groups: groups.subarray(0, numImages) }),
+      ...(trueCell && { trueCell: trueCell.subarray(0, numImages) }),
+      ...(objectBox && { objectBox: objectBox.subarray(0, 4 * numImages) }),
     }
   }
-  for await (const batch of source.batches({ batchSize: taken, end: taken })) {
+  for await (const batch of source.batches({ batchSize: numImages, end: numImages })) {
     const { shape, classNames, groupNames, cells } = source
     return { ...batch, shape, classNames, ...(groupNames && { groupNames }), ...(cells && { cells }) }
   }

@@ -2,7 +2,7 @@ import { classOrder, type ImageSet } from './image-set.js'
 
 /**
  * The images of a set in the order whose beginnings are the subsets of one seed: the classes take turns, each in its
- * seeded order; where a class is through, the others go on without it.
+ * seeded order; where a class has no more images, the others go on without it.
  *
  * @returns the integers 0..count-1
  */
@@ -12,18 +12,19 @@ export function nestedOrder(
 ): Int32Array {
   const orders = set.classNames.map((_, label) => classOrder(set, label, seed))
   const order = new Int32Array(set.count)
-  let place = 0
-  for (let turn = 0; place < set.count; turn++) {
+  let filled = 0
+  for (let turn = 0; filled < set.count; turn++) {
     for (const positions of orders) {
       const position = positions[turn]
-      if (position !== undefined) order[place++] = position
+      if (position !== undefined) order[filled++] = position
     }
   }
   return order
 }
 
 /**
- * The largest subset in which the classes can take turns to its end: so many images can be asked for.
+ * The number of images of the largest subset in which the classes can take turns to its end: the most that can be
+ * requested.
  *
  * @returns the number of all images where the classes are balanced
  */

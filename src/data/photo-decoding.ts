@@ -9,7 +9,7 @@ const defaultSide = 64
  * How the photographs of a dataset are decoded by its options: 64x64 RGB, the whole image, unless told otherwise.
  *
  * @param dataset its name, for errors
- * @throws RangeError when the size or the crop is none
+ * @throws RangeError when `imageSize` is out of range or `crop` is unknown
  */
 export function photoDecoding(
   dataset: string,
@@ -17,13 +17,13 @@ export function photoDecoding(
 ): ImageDecoding & { readonly shape: ImageShape } {
   const [height, width] = size2D(imageSize, `${dataset}: imageSize`)
   if (!Object.hasOwn(cropSides, crop)) {
-    const known = Object.keys(cropSides).join(', ')
-    throw new RangeError(`${dataset}: crop must be one of ${known}, got ${crop}`)
+    const names = Object.keys(cropSides).join(', ')
+    throw new RangeError(`${dataset}: crop must be one of ${names}, got ${crop}`)
   }
   return { shape: [height, width, 3], ...cropping(crop), ...(whiteLevel !== undefined && { whiteLevel }) }
 }
 
-/** What of an image's decoding a crop decides. */
+/** The options of decoding that a crop stands for. */
 export function cropping(crop: CropName): Pick<ImageDecoding, 'cropSide'> {
   const cropSide = cropSides[crop]
   return cropSide === undefined ? {} : { cropSide }

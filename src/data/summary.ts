@@ -1,6 +1,6 @@
 import type { ImageRecords } from './image-records.js'
 
-/** What a set of labelled images counts. */
+/** Counts of a set of labelled images. */
 export interface ImageSummary {
   readonly count: number
   /** Images of each class. */
@@ -11,7 +11,7 @@ export interface ImageSummary {
   readonly cellCounts?: readonly number[]
 }
 
-/** What of images is counted: their pixels are not read. */
+/** What counting needs of images: everything but their pixels. */
 export type Countable = Omit<ImageRecords, 'read'>
 
 /** Counts the images of each class, group and cell. */

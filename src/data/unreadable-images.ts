@@ -38,7 +38,7 @@ export class UnreadableImages {
     this.allowed = allowedOf(where, total, limit)
   }
 
-  /** Whether one image more than allowed was added. */
+  /** Whether more images than allowed were added. */
   get isTooMany(): boolean {
     return this.images.length > this.allowed
   }

@@ -23,19 +23,19 @@ export function windowOrder(
   const order = blockOrder(count, deriveSeed(seed, `blocks of epoch ${epoch}`))
   const chance = random(seed, `windows of epoch ${epoch}`)
   for (let first = 0; first < count; first += shuffleWindow) {
-    const places = order.slice(first, first + shuffleWindow)
-    const shuffled = permutation(places.length, chance)
-    for (let i = 0; i < places.length; i++) order[first + i] = places[shuffled[i] as number] as number
+    const positions = order.slice(first, first + shuffleWindow)
+    const shuffled = permutation(positions.length, chance)
+    for (let i = 0; i < positions.length; i++) order[first + i] = positions[shuffled[i] as number] as number
   }
   return order
 }
 
 function blockOrder(count: number, seed: number): Int32Array {
   const order = new Int32Array(count)
-  let place = 0
+  let filled = 0
   for (const block of permutation(Math.ceil(count / blockImages), random(seed))) {
     const end = Math.min((block + 1) * blockImages, count)
-    for (let image = block * blockImages; image < end; image++) order[place++] = image
+    for (let image = block * blockImages; image < end; image++) order[filled++] = image
   }
   return order
 }

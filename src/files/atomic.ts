@@ -8,7 +8,7 @@ export type FileContent = string | Uint8Array | AsyncIterable<Uint8Array>
 /**
  * Writes a file whole or not at all: under a temporary name in the same folder, flushed to the disk, then renamed.
  *
- * @param path a file in a folder that exists; what is there is replaced, or kept where writing fails
+ * @param path a file in a folder that exists; an earlier file is replaced, or kept where writing fails
  * @param content text is written as UTF-8
  * @throws Error with the path and the cause (no such folder, no permission, disk full, ...)
  */
@@ -17,10 +17,10 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
 }
 
 /**
- * Writes files that belong together: none takes its place before all are whole on the disk.
+ * Writes files that belong together: none is put in its place before all are completely on the disk.
  *
  * @param files path and content of each, as for {@link writeFileAtomic}; they take their places in this order
- * @throws Error with the path and the cause; then files whose turn had not come are as before
+ * @throws Error with the path and the cause; then the files that were not yet put in place are as before
  */
 export async function writeFilesAtomic(files: readonly (readonly [string, FileContent])[]): Promise<void> {
   const written: [temporary: string, path: string][] = []
@@ -29,9 +29,9 @@ export async function writeFilesAtomic(files: readonly (readonly [string, FileCo
       await removeAbandoned(path)
       const temporary = temporaryName(path)
       written.push([temporary, path])
-      await naming(path, () => writeFlushed(temporary, content))
+      await withPathInError(path, () => writeFlushed(temporary, content))
     }
-    for (const [temporary, path] of written) await naming(path, () => rename(temporary, path))
+    for (const [temporary, path] of written) await withPathInError(path, () => rename(temporary, path))
   } finally {
     await Promise.all(written.map(([temporary]) => rm(temporary, { force: true })))
   }
@@ -41,7 +41,7 @@ export async function writeFilesAtomic(files: readonly (readonly [string, FileCo
 /**
  * Makes sure that the names in a folder outlive a loss of power, where the system can.
  *
- * @throws never: the files are there all the same
+ * @throws never: the files are written even where this fails
  */
 export async function flushFolder(folder: string): Promise<void> {
   const opened = await open(folder, 'r').catch(() => undefined)
@@ -50,8 +50,8 @@ export async function flushFolder(folder: string): Promise<void> {
 }
 
 /**
- * The files under temporary names that killed processes left in a folder; those of earlier versions, which do not tell
- * their process exactly, are taken for such.
+ * The files under temporary names that killed processes left in a folder; files of earlier versions, whose names do not
+ * identify their process exactly, count as such.
  *
  * @param names of the files that they were to become
  */
@@ -70,21 +70,24 @@ function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path)}.${pid}-${start}-${count++}.tmp`)
 }
 
-/** Earlier versions wrote no start of the process. */
+/** The parts of a temporary name; names of earlier versions have no start of the process. */
 function temporaryParts(entry: string): { name: string; pid: number; start: string } | undefined {
   const [, name, pid, start = ''] = /^\.(.+)\.(\d+)(?:-(\w*))?-\d+\.tmp$/.exec(entry) ?? []
   return name === undefined ? undefined : { name, pid: Number(pid), start }
 }
 
-/** By folder, the temporary files of killed processes that were there when it was looked at, by what they were to become. */
+/**
+ * For each folder, the temporary files of killed processes at the first look, by the names of the files that they were
+ * to become.
+ */
 const abandoned = new Map<string, Promise<Map<string, string[]>>>()
 
-/** A command that begins looks anew for what killed ones left. */
+/** Makes the next write into a folder look again for temporary files of killed processes. */
 export function lookForAbandoned(): void {
   abandoned.clear()
 }
 
-/** Removes what killed processes left of the same file. */
+/** Removes the temporary files of this file that killed processes left. */
 async function removeAbandoned(path: string): Promise<void> {
   const folder = dirname(path)
   let entries = abandoned.get(folder)
@@ -92,8 +95,8 @@ async function removeAbandoned(path: string): Promise<void> {
     entries = abandonedIn(folder)
     abandoned.set(folder, entries)
   }
-  const left = (await entries).get(basename(path)) ?? []
-  for (const entry of left.splice(0)) await rm(join(folder, entry), { force: true })
+  const temporaries = (await entries).get(basename(path)) ?? []
+  for (const entry of temporaries.splice(0)) await rm(join(folder, entry), { force: true })
 }
 
 async function abandonedIn(folder: string): Promise<Map<string, string[]>> {
@@ -117,7 +120,7 @@ async function writeFlushed(path: string, content: FileContent): Promise<void> {
   }
 }
 
-async function naming<T>(path: string, action: () => Promise<T>): Promise<T> {
+async function withPathInError<T>(path: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action()
   } catch (cause) {

@@ -17,10 +17,10 @@ import { withArchives, zipSource } from './zip/zip-source.js'
  */
 export function dataFolder(dir: string): DataSource {
   const root = resolve(dir)
-  const found = statSync(root, { throwIfNoEntry: false })
-  if (found?.isFile() && /\.zip$/i.test(root)) return zipSource(root)
-  if (!found?.isDirectory()) {
-    throw new Error(`${root}: data folder must be a folder, got ${found ? fileText(root) : 'nothing there'}`)
+  const stats = statSync(root, { throwIfNoEntry: false })
+  if (stats?.isFile() && /\.zip$/i.test(root)) return zipSource(root)
+  if (!stats?.isDirectory()) {
+    throw new Error(`${root}: data folder must be a folder, got ${stats ? fileText(root) : 'nothing there'}`)
   }
   return withArchives(plainFolder(root))
 }
@@ -82,10 +82,10 @@ async function entriesOf(full: string): Promise<({ readonly name: string } | Str
     if (!entry.isSymbolicLink()) return withKind(name, entry)
     const path = resolve(full, name)
     try {
-      const aim = await stat(path)
-      if (!aim.isDirectory()) return withKind(name, aim)
-      const [target, own] = await Promise.all([realpath(path), realpath(full)])
-      const leadsBack = own === target || own.startsWith(target.endsWith(sep) ? target : target + sep)
+      const linked = await stat(path)
+      if (!linked.isDirectory()) return withKind(name, linked)
+      const [target, folder] = await Promise.all([realpath(path), realpath(full)])
+      const leadsBack = folder === target || folder.startsWith(target.endsWith(sep) ? target : target + sep)
       return leadsBack ? { name, why: 'a link that leads back to a folder above' } : { name: `${name}/` }
     } catch (cause) {
       const isCircle = (cause as NodeJS.ErrnoException).code === 'ELOOP'
@@ -96,14 +96,14 @@ async function entriesOf(full: string): Promise<({ readonly name: string } | Str
   return Promise.all(named)
 }
 
-/** Folders have a `/` at their ends; what is no file either is not listed. */
-function withKind(name: string, found: Parameters<typeof specialFile>[0]): { name: string } | StrayLink {
-  const special = specialFile(found)
+/** A folder's name gets a `/` at its end; pipes, sockets and devices become entries that are not listed. */
+function withKind(name: string, stats: Parameters<typeof specialFile>[0]): { name: string } | StrayLink {
+  const special = specialFile(stats)
   if (special !== undefined) return { name, why: `${special}, which is no file` }
-  return { name: found.isDirectory() ? `${name}/` : name }
+  return { name: stats.isDirectory() ? `${name}/` : name }
 }
 
-/** What stands for the bytes of a name that are no text; it may also be in a name as itself. */
+/** Stands for bytes of a name that are not UTF-8; a name may also contain this character itself. */
 const undecodable = '\ufffd'
 
 async function isThere(path: string): Promise<boolean> {
@@ -117,15 +117,17 @@ async function isThere(path: string): Promise<boolean> {
  * A `DataSource` over one folder of the samples that the package ships.
  *
  * @param name the folder: `digits8`, `fashion-mini`
- * @param from the module from whose place the samples are searched, as a file URL
+ * @param from the module relative to which the samples are searched, as a file URL
  * @throws Error when the package has no samples, or none of this name
  */
 export function samplesFolder(name: string, from: string = import.meta.url): DataSource {
   // Two levels up when run from the sources, three when run compiled in dist.
-  const places = ['../../samples/', '../../../samples/'].map(up => fileURLToPath(new URL(up, from)))
-  const samples = places.find(place => existsSync(resolve(place, 'manifest.json')))
+  const candidates = ['../../samples/', '../../../samples/'].map(up => fileURLToPath(new URL(up, from)))
+  const samples = candidates.find(candidate => existsSync(resolve(candidate, 'manifest.json')))
   if (samples === undefined) {
-    throw new Error(`samplesFolder: samples must be part of the package, got none in ${places.join(' or ')}`)
+    throw new Error(
+      `samplesFolder: samples must be part of the package, got none in ${candidates.join(' or ')}`,
+    )
   }
   return dataFolder(resolve(samples, name))
 }
@@ -148,7 +150,7 @@ export function datasetSource(entry: ImageDataset, dir?: string): DataSource {
   throw new Error(`${entry.name}: a data folder must be named, got none (see ${entry.homepage})`)
 }
 
-/** Opening a pipe would wait for what is written into it. */
+/** Opens a file, but no pipe, socket or device: opening a pipe would wait until something is written into it. */
 async function openUnlessSpecial(full: string): Promise<FileHandle> {
   const special = specialFile(await stat(full))
   if (special !== undefined) throw new Error(special)
@@ -160,12 +162,12 @@ async function openFile(full: string): Promise<ByteSource> {
     throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
   })
   try {
-    const found = await handle.stat()
-    if (!found.isFile()) throw new Error(`${full}: path must be a file, got a folder`)
+    const stats = await handle.stat()
+    if (!stats.isFile()) throw new Error(`${full}: path must be a file, got a folder`)
     return {
-      length: found.size,
+      length: stats.size,
       async slice(start, end) {
-        const bytes = new Uint8Array(Math.max(0, Math.min(end, found.size) - start))
+        const bytes = new Uint8Array(Math.max(0, Math.min(end, stats.size) - start))
         const { bytesRead } = await handle.read(bytes, 0, bytes.length, start).catch((cause: unknown) => {
           throw new Error(`${full}: file must be readable, got ${reason(cause)} (at byte ${start})`, {
             cause,

@@ -11,7 +11,7 @@ export interface ExportPlace {
   /** Who writes it, for errors: `export`. */
   readonly where: string
   readonly path: string
-  /** How a folder of this format is known; undefined where the format is one file. */
+  /** How a folder of this format is recognised; undefined where the format is one file. */
   readonly folder?: ExportFolder
   /** Whether an earlier export there may be replaced. */
   readonly force?: boolean
@@ -19,7 +19,7 @@ export interface ExportPlace {
 
 /** A format that is a folder. */
 export interface ExportFolder {
-  /** The file by which it is known. */
+  /** The file by which it is recognised. */
   readonly marker: string
   /**
    * The files of such a folder by its own list, paths below it with the marker; undefined where the marker is not one of
@@ -38,40 +38,43 @@ export async function checkPlace(place: ExportPlace): Promise<void> {
   return checkFree(place, await brokenOffAt(place.path, place.folder !== undefined))
 }
 
-/** @param brokenOff when a process that was making this export was killed: what it left may be replaced */
+/**
+ * @param brokenOff when a killed process that was making this export gave its last sign of life: what it left may be
+ *   replaced
+ */
 async function checkFree(
   { where, path, folder, force = false }: ExportPlace,
   brokenOff: number | undefined,
 ): Promise<void> {
-  const found = await stat(path).catch((error: unknown) => {
+  const stats = await stat(path).catch((error: unknown) => {
     if (isMissing(error)) return undefined
     throw new Error(`${where}: ${path} must be a place to write to, got: ${(error as Error).message}`, {
       cause: error,
     })
   })
-  if (!found) return
-  const isFolder = found.isDirectory()
+  if (!stats) return
+  const isFolder = stats.isDirectory()
   if (isFolder !== (folder !== undefined)) {
-    const [wanted, got] = folder === undefined ? ['file', 'folder'] : ['folder', 'file']
-    throw new Error(`${where}: ${path} must be a new ${wanted}, got a ${got} that is there`)
+    const [expected, got] = folder === undefined ? ['file', 'folder'] : ['folder', 'file']
+    throw new Error(`${where}: ${path} must be a new ${expected}, got a ${got} that is there`)
   }
   const replace = `${where}: ${path} must be new, got one that is there (replace it with --force)`
   if (!folder) {
-    if (!force && !isLeft(found, brokenOff)) throw new Error(replace)
+    if (!force && !isLeftByKilled(stats, brokenOff)) throw new Error(replace)
     return
   }
   const { is, entries } = await folderState(path, kindOf(folder))
   if (is === 'new' || (is === 'own' && !entries.includes(folder.marker))) return
   const marker = await stat(join(path, folder.marker)).catch(() => undefined)
-  if (!force && !isLeft(marker, brokenOff)) throw new Error(replace)
+  if (!force && !isLeftByKilled(marker, brokenOff)) throw new Error(replace)
   const got = entries.slice(0, 3).join(', ')
   if (is === 'own' && (await folder.list(path)) !== undefined) return
   const kind = is === 'own' ? `a folder whose ${folder.marker} is something else` : `a folder with ${got}`
   throw new Error(`${where}: ${path} must be new, empty or an export with ${folder.marker}, got ${kind}`)
 }
 
-/** Whether a file has not been touched since. */
-function isLeft(file: Stats | undefined, brokenOff: number | undefined): boolean {
+/** Whether a file was left by the killed process: it has not changed since its last sign of life. */
+function isLeftByKilled(file: Stats | undefined, brokenOff: number | undefined): boolean {
   return brokenOff !== undefined && file !== undefined && file.ctimeMs < brokenOff + 2 * heartbeatMs
 }
 
@@ -80,9 +83,10 @@ function kindOf({ marker, list }: ExportFolder): OwnFolder {
 }
 
 /**
- * Writes an export whole or not at all: under a temporary name, from where it takes its place once `write` has succeeded,
- * its checks included. Of a folder that is replaced the files go that its own list names; others stay. A process that is
- * killed in this leaves what was there or the new export, and the next one to the same place clears up.
+ * Writes an export whole or not at all: under a temporary name, from where it takes its place once `write` has
+ * succeeded, its checks included. Where a folder is replaced, the files that its own list names are deleted; others
+ * stay. A process that is killed in this leaves the old or the new export, and the next export to the same place cleans
+ * up.
  *
  * @param write is handed the temporary path: where nothing is yet for a file, an empty folder for a folder
  * @throws as {@link checkPlace}, and what `write` throws; then the place is as before; LockedError while another process

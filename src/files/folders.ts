@@ -2,8 +2,8 @@ import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
- * Makes a folder with its parents; one that is there is taken. (mkdir's own `recursive` never returns where a file system
- * refuses with 'no such file', as /proc does.)
+ * Makes a folder with its parents; an existing folder is left as it is. (mkdir's own `recursive` never returns where a
+ * file system refuses with 'no such file', as /proc does.)
  *
  * @throws Error as the file system gives it
  */
@@ -21,8 +21,8 @@ export async function makeFolder(directory: string): Promise<void> {
 }
 
 async function isFolder(path: string): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined)
-  return found?.isDirectory() ?? false
+  const stats = await stat(path).catch(() => undefined)
+  return stats?.isDirectory() ?? false
 }
 
 /** Whether an error of the file system says that something is not there. */

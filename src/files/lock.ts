@@ -11,12 +11,12 @@ import { isRunning, type ProcessIdentity, thisProcess } from './process-identity
 /*
  * Each process that wants a folder puts a file of its own beside what it wants, a claim, and then looks for the claims
  * of others. So of two that want it at the same time at least one sees the other. Nobody ever takes over a claim: those
- * of processes that have ended are deleted, and their names never come again.
+ * of processes that have ended are deleted, and their names are never used again.
  */
 
 /** A folder or file that this process works on; others are refused meanwhile. */
 export interface Lock {
-  /** When a process that was making it anew, and was killed, was heard of last, in milliseconds since 1970. */
+  /** When a killed process that was making it anew gave its last sign of life, in milliseconds since 1970. */
   readonly brokenOffAt?: number
   /** Lets others have it; a folder that was made for the lock and is empty goes as well. */
   release(): Promise<void>
@@ -26,7 +26,7 @@ export interface Lock {
 export interface LockOptions {
   /** Processes that share it are refused only while one has it for itself. */
   readonly shared?: boolean
-  /** What is locked was not there before. */
+  /** Whether what is locked did not exist before. */
   readonly making?: boolean
   /** A process whose lock does not count: the one that started this one. */
   readonly parent?: number
@@ -34,17 +34,17 @@ export interface LockOptions {
   readonly waitMs?: number
 }
 
-/** That a folder or file is in use by another process. */
+/** A folder or file is in use by another process. */
 export class LockedError extends Error {
   override readonly name = 'LockedError'
 }
 
 const folderPrefix = '.pmoe-lock'
-/** How often a process lets others hear of it, in milliseconds. */
+/** How often a process that holds a lock gives a sign of life, in milliseconds. */
 export const heartbeatMs = 10_000
-/** A process of another machine that has not been heard of for so long has ended, in milliseconds. */
+/** A process of another machine without a sign of life for so long counts as ended, in milliseconds. */
 const silenceMs = 120_000
-/** Two that began at the same time both step back and try again. */
+/** How often to try: two processes that claim at the same time both withdraw and try again. */
 const attempts = 4
 
 /**
@@ -68,7 +68,7 @@ export async function lockFolder(directory: string, where: string, options: Lock
 }
 
 /**
- * Locks a file for this process, which need not be there; its folder must be.
+ * Locks a file for this process. The file need not exist; its folder must.
  *
  * @throws as {@link lockFolder}
  */
@@ -96,7 +96,8 @@ export async function refuseLocked(directory: string, where: string): Promise<vo
 }
 
 /**
- * When a process that was making a file or folder anew, and was killed, was heard of last; undefined where there was none.
+ * When a killed process that was making a file or folder anew gave its last sign of life; undefined where there was
+ * none.
  *
  * @param isFolder as it was locked
  */
@@ -106,13 +107,13 @@ export async function brokenOffAt(path: string, isFolder: boolean): Promise<numb
   return lastMaking(folder, await deadAmong(folder, claims, Date.now()))
 }
 
-/** Whether an entry of a folder is there because a process works, or worked, on the folder. */
+/** Whether an entry of a folder is the claim of a process that works, or worked, on the folder. */
 export function isLockFile(name: string): boolean {
   return claimsAmong([name], folderPrefix).length > 0
 }
 
 const plainText = z.string().regex(/^[\w .:-]{1,100}$/)
-/** What a claim's file tells besides its name; it may have been cut off. */
+/** The content of a claim's file, which may be cut off. */
 const claimText = z.object({ host: plainText, where: plainText })
 
 type Mode = 'own' | 'shared' | 'making'
@@ -129,13 +130,13 @@ interface Claiming extends LockOptions {
   readonly path: string
 }
 
-const held = new Set<string>()
+const claimPaths = new Set<string>()
 let count = 0
 
 async function claim(folder: string, prefix: string, claiming: Claiming): Promise<Lock> {
   const { machine, pid, start } = thisProcess()
   const mode: Mode = claiming.shared ? 'shared' : claiming.making ? 'making' : 'own'
-  const until = performance.now() + (claiming.waitMs ?? 0)
+  const deadline = performance.now() + (claiming.waitMs ?? 0)
   let broken: number | undefined
   for (let attempt = 1; ; attempt++) {
     const file = `${prefix}.${machine}.${pid}.${start}.${count++}.${mode}`
@@ -145,22 +146,26 @@ async function claim(folder: string, prefix: string, claiming: Claiming): Promis
     const others = claimsAmong(await readdir(folder), prefix).filter(other => other.file !== file)
     const dead = await deadAmong(folder, others, now)
     broken ??= await lastMaking(folder, dead)
-    for (const { file: left } of dead) await rm(join(folder, left), { force: true })
-    const rivals = others.filter(({ mode: theirs, pid: their, machine: on }) => {
-      return !(mode === 'shared' && theirs === 'shared') && !(their === claiming.parent && on === machine)
+    for (const { file: deadFile } of dead) await rm(join(folder, deadFile), { force: true })
+    const rivals = others.filter(({ mode: otherMode, pid: otherPid, machine: otherMachine }) => {
+      return (
+        !(mode === 'shared' && otherMode === 'shared') &&
+        !(otherPid === claiming.parent && otherMachine === machine)
+      )
     })
     const holder = await firstLive(folder, rivals, now)
     if (!holder) lookForAbandoned()
     if (!holder) return heldLock(folder, prefix, path, broken)
     await removeClaim(path)
-    if (attempt >= attempts && performance.now() >= until) throw await lockedError(folder, holder, claiming)
+    if (attempt >= attempts && performance.now() >= deadline)
+      throw await lockedError(folder, holder, claiming)
     await pause(20 + 100 * Math.random())
   }
 }
 
 async function writeClaim(path: string, where: string): Promise<void> {
   watchExit()
-  held.add(path)
+  claimPaths.add(path)
   try {
     const file = await open(path, 'wx')
     await file.writeFile(JSON.stringify({ host: hostname(), where })).finally(() => file.close())
@@ -172,7 +177,7 @@ async function writeClaim(path: string, where: string): Promise<void> {
 
 async function removeClaim(path: string): Promise<void> {
   await rm(path, { force: true })
-  held.delete(path)
+  claimPaths.delete(path)
 }
 
 function heldLock(folder: string, prefix: string, path: string, broken: number | undefined): Lock {
@@ -183,10 +188,10 @@ function heldLock(folder: string, prefix: string, path: string, broken: number |
   heartbeat.unref()
   const release = async () => {
     clearInterval(heartbeat)
-    if (!held.has(path)) return
+    if (!claimPaths.has(path)) return
     const now = await stat(path).catch(() => undefined)
     await removeClaim(path)
-    // Those of processes that this one started and that crashed.
+    // Also removes the claims of processes that this one started and that crashed.
     const others = claimsAmong(await readdir(folder).catch(() => []), prefix)
     for (const { file } of await deadAmong(folder, others, now?.mtimeMs ?? Date.now())) {
       await rm(join(folder, file), { force: true })
@@ -197,12 +202,12 @@ function heldLock(folder: string, prefix: string, path: string, broken: number |
 
 let watching = false
 
-/** A program that ends at once, as by a second Ctrl-C, leaves no claim. */
+/** Removes the claims of this process when it exits without releasing them, as after a second Ctrl-C. */
 function watchExit(): void {
   if (watching) return
   watching = true
   process.on('exit', () => {
-    for (const path of held) rmSync(path, { force: true })
+    for (const path of claimPaths) rmSync(path, { force: true })
   })
 }
 
@@ -232,8 +237,8 @@ async function deadAmong(folder: string, claims: readonly Claim[], now: number):
 async function lastMaking(folder: string, claims: readonly Claim[]): Promise<number | undefined> {
   const times: number[] = []
   for (const { mode, file } of claims) {
-    const found = mode === 'making' && (await stat(join(folder, file)).catch(() => undefined))
-    if (found) times.push(found.mtimeMs)
+    const stats = mode === 'making' && (await stat(join(folder, file)).catch(() => undefined))
+    if (stats) times.push(stats.mtimeMs)
   }
   return times.length === 0 ? undefined : Math.max(...times)
 }
@@ -241,8 +246,8 @@ async function lastMaking(folder: string, claims: readonly Claim[]): Promise<num
 /** @param now by the clock of the file system */
 async function isLive(folder: string, { machine, pid, start, file }: Claim, now: number): Promise<boolean> {
   if (machine === thisProcess().machine) return isRunning({ pid, start })
-  const found = await stat(join(folder, file)).catch(() => undefined)
-  return found !== undefined && now - found.mtimeMs < silenceMs
+  const stats = await stat(join(folder, file)).catch(() => undefined)
+  return stats !== undefined && now - stats.mtimeMs < silenceMs
 }
 
 async function lockedError(
@@ -250,17 +255,17 @@ async function lockedError(
   { pid, machine, file }: Claim,
   { where, path }: Pick<Claiming, 'where' | 'path'>,
 ): Promise<LockedError> {
-  const told = await readFile(join(folder, file), 'utf8')
+  const content = await readFile(join(folder, file), 'utf8')
     .then(text => claimText.parse(JSON.parse(text)))
     .catch(() => undefined)
-  const doing = told ? ` (${told.where})` : ''
-  const here = machine === thisProcess().machine
-  const host = here ? '' : ` on ${told?.host ?? 'another machine'}`
-  const advice = here
+  const callerText = content ? ` (${content.where})` : ''
+  const isThisMachine = machine === thisProcess().machine
+  const host = isThisMachine ? '' : ` on ${content?.host ?? 'another machine'}`
+  const advice = isThisMachine
     ? 'wait until it has ended, or end it'
     : `wait until it has ended; if it was killed, try again in ${silenceMs / 60_000} minutes`
-  const own = pid === process.pid && here ? ', this one' : ''
+  const selfText = pid === process.pid && isThisMachine ? ', this one' : ''
   return new LockedError(
-    `${where}: ${path} must not be in use, got process ${pid}${host}${own}${doing}: ${advice}`,
+    `${where}: ${path} must not be in use, got process ${pid}${host}${selfText}${callerText}: ${advice}`,
   )
 }

@@ -15,7 +15,7 @@ const MODEL = 'model.json'
 const WEIGHTS = 'weights.bin'
 /** The files of a saved model, in the folder of the model. */
 export const modelFolderFiles: readonly string[] = [WEIGHTS, MODEL]
-/** Whatever else lies there stays. */
+/** Other files in the folder stay. */
 const modelKind: OwnFolder = { marker: MODEL, ownFiles: async () => modelFolderFiles }
 /** Folders of saved models: the weights files that `model.json` names are theirs. */
 export const modelFolder: ExportFolder = {
@@ -50,7 +50,7 @@ export function fileSystem(dir: string): tf.io.IOHandler {
   return { save: artifacts => save(dir, artifacts), load: () => load(dir) }
 }
 
-/** Whether a folder holds a saved model, or one that only has to be put in its place. */
+/** Whether a folder holds a saved model; first finishes a save that was killed while its files were put in place. */
 export async function holdsModel(dir: string): Promise<boolean> {
   await finishReplacement(dir, modelKind).catch(() => undefined)
   return stat(join(dir, MODEL)).then(
@@ -117,8 +117,8 @@ async function readModel(dir: string): Promise<string> {
   try {
     return await readTextFile(join(dir, MODEL))
   } catch (cause) {
-    const found = await stat(dir).catch(() => undefined)
-    const got = found?.isDirectory() ? `no readable ${MODEL}` : found ? 'a file' : 'no such folder'
+    const stats = await stat(dir).catch(() => undefined)
+    const got = stats?.isDirectory() ? `no readable ${MODEL}` : stats ? 'a file' : 'no such folder'
     throw new Error(`fileSystem: ${dir} must be the folder of a saved model, got ${got}`, { cause })
   }
 }
@@ -127,11 +127,11 @@ async function readModel(dir: string): Promise<string> {
 async function readGroup(dir: string, group: tf.io.WeightsManifestConfig[number]): Promise<Uint8Array[]> {
   const paths = group.paths.map(path => inside(dir, path))
   const sizes = await Promise.all(paths.map(async path => (await reading(path, () => stat(path))).size))
-  const found = sizes.reduce((sum, size) => sum + size, 0)
+  const numBytes = sizes.reduce((sum, size) => sum + size, 0)
   const expected = weightBytes(group.weights)
-  if (expected !== undefined && found !== expected) {
+  if (expected !== undefined && numBytes !== expected) {
     throw new Error(
-      `fileSystem: ${paths.join(', ')} must hold ${expected} bytes, got ${found} (${group.weights.length} weights in ${MODEL})`,
+      `fileSystem: ${paths.join(', ')} must hold ${expected} bytes, got ${numBytes} (${group.weights.length} weights in ${MODEL})`,
     )
   }
   const files = await Promise.all(paths.map(path => reading(path, () => readRegularFile(path))))

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
-/** A process that can be told from every other one, also from a later one that was given its number. */
+/** Identifies a process, also against a later one that was given the same number. */
 export interface ProcessIdentity {
   /** Eight hexadecimal digits that stand for the host and the container. */
   readonly machine: string
@@ -12,25 +12,25 @@ export interface ProcessIdentity {
   readonly start: string
 }
 
-let own: ProcessIdentity | undefined
+let identity: ProcessIdentity | undefined
 
 /** The identity of this process. */
 export function thisProcess(): ProcessIdentity {
-  own ??= { machine: machineName(), pid: process.pid, start: startOf(process.pid) ?? '' }
-  return own
+  identity ??= { machine: machineName(), pid: process.pid, start: startOf(process.pid) ?? '' }
+  return identity
 }
 
 /**
  * Whether a process of this machine runs. A killed one that its parent has not waited for yet does not run.
  *
- * @param start as in its identity; with any other one the number was given to another process meanwhile
+ * @param start as in its identity; a process of this number that started at another time is another process
  */
 export function isRunning({ pid, start }: Pick<ProcessIdentity, 'pid' | 'start'>): boolean {
   const started = startOf(pid)
   return started !== undefined && (start === '' || started === '' || started === start)
 }
 
-/** When a process started: undefined where there is none, empty where nothing tells. */
+/** When a process started: undefined where there is no such process, empty where the system does not tell. */
 function startOf(pid: number): string | undefined {
   if (process.platform === 'linux') return linuxStart(pid)
   if (!takesSignals(pid)) return undefined
@@ -47,7 +47,7 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-/** The clock ticks between the start of the machine and that of the process, and a name of the former. */
+/** A digest that identifies the machine's start, and the clock ticks from there to the start of the process. */
 function linuxStart(pid: number): string | undefined {
   const stat = readText(`/proc/${pid}/stat`)
   // Processes of other users may be hidden there.
@@ -66,13 +66,16 @@ function takesSignals(pid: number): boolean {
   }
 }
 
-/** Containers of one host may have its name, and have process numbers of their own. */
+/**
+ * A digest of the host's name and the process namespace: containers may share the name, and number their processes
+ * anew.
+ */
 function machineName(): string {
   let namespace = ''
   try {
     namespace = readlinkSync('/proc/self/ns/pid')
   } catch {
-    // Only Linux has them.
+    // Only Linux has process namespaces.
   }
   return digest(`${hostname()}\n${namespace}`)
 }

@@ -2,16 +2,16 @@ import type { Stats } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 
 /**
- * What is no file and no folder, in words: reading it may wait, or go on, for ever.
+ * Names what is neither a file nor a folder: reading a pipe, socket or device may never end.
  *
  * @returns undefined for files and folders
  */
 export function specialFile(
-  found: Pick<Stats, 'isFIFO' | 'isSocket' | 'isFile' | 'isDirectory'>,
+  stats: Pick<Stats, 'isFIFO' | 'isSocket' | 'isFile' | 'isDirectory'>,
 ): string | undefined {
-  if (found.isFile() || found.isDirectory()) return undefined
-  if (found.isFIFO()) return 'a pipe'
-  return found.isSocket() ? 'a socket' : 'a device'
+  if (stats.isFile() || stats.isDirectory()) return undefined
+  if (stats.isFIFO()) return 'a pipe'
+  return stats.isSocket() ? 'a socket' : 'a device'
 }
 
 /**

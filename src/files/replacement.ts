@@ -12,7 +12,8 @@ import { isLockFile, LockedError, lockFolder } from './lock.js'
  * 3. of the old files, those that have no successor are deleted; `.pmoe-ready` is renamed to `.pmoe-placing`;
  * 4. the new files take their places, the one that tells what the folder is last.
  *
- * A process that is killed before 2 leaves the old files, later it leaves what the next process brings to its end.
+ * A process that is killed before 2 leaves the old files; one that is killed later leaves a replacement that the next
+ * process finishes.
  */
 
 const NEW = '.pmoe-new'
@@ -31,15 +32,17 @@ export interface OwnFolder {
    * goes last, and need not be among them.
    */
   ownFiles(directory: string): Promise<readonly string[]>
-  /** Files that are written before there is a list: what is left of them under temporary names counts for nothing. */
+  /** Files that are written before there is a list: what is left of them under temporary names is ignored. */
   readonly firstFiles?: readonly string[]
 }
 
 /** What a folder is, before anything is written into it. */
 export interface FolderState {
-  /** `new` where nothing is there that counts, `own` where it is of the kind, also when a process was killed in it. */
+  /**
+   * `new` where there are no entries, `own` where it is of the kind, also when a process was killed while replacing it.
+   */
   readonly is: 'new' | 'own' | 'foreign'
-  /** The names that are not there only because processes work, or were killed, in it. */
+  /** The names in it, without the locks, temporary files and staging folders of running or killed processes. */
   readonly entries: readonly string[]
 }
 
@@ -54,11 +57,11 @@ export async function folderState(directory: string, kind: OwnFolder): Promise<F
     throw error
   })
   const names = await topNames(directory, kind)
-  const passing = new Set(await temporariesOf(directory, names))
+  const temporaries = new Set(await temporariesOf(directory, names))
   const aside: string[] = []
   for (const name of all) if (await isAside(directory, name, names)) aside.push(name)
   const entries = all.filter(
-    name => !stages.includes(name) && !isLockFile(name) && !passing.has(name) && !aside.includes(name),
+    name => !stages.includes(name) && !isLockFile(name) && !temporaries.has(name) && !aside.includes(name),
   )
   const isPlacing = all.includes(READY) || all.includes(PLACING)
   if (isPlacing || aside.length > 0 || entries.includes(kind.marker)) return { is: 'own', entries }
@@ -77,7 +80,7 @@ async function topNames(directory: string, kind: OwnFolder): Promise<Set<string>
   return new Set(files.map(file => file.split(sep)[0] as string))
 }
 
-/** Whether an entry is where an earlier version put files of this kind aside: nothing else is in it. */
+/** Whether an entry is a folder where an earlier version put files of this kind aside, and holds nothing else. */
 async function isAside(directory: string, name: string, names: ReadonlySet<string>): Promise<boolean> {
   if (!asideFolder.test(name)) return false
   const inside = await readdir(join(directory, name)).catch(() => ['no folder/'])
@@ -121,16 +124,18 @@ export async function replaceFolder<T>(
  * @throws Error naming what is in the way
  */
 export async function checkRoom(directory: string, kind: OwnFolder, files: readonly string[]): Promise<void> {
-  const own = new Set(await writtenFiles(directory, kind))
+  const ownFiles = new Set(await writtenFiles(directory, kind))
   for (const file of files) {
     const parts = file.split(sep)
     for (const i of parts.keys()) {
       const path = join(directory, ...parts.slice(0, i + 1))
-      const found = await lstat(path).catch(() => undefined)
+      const stats = await lstat(path).catch(() => undefined)
       const isLast = i === parts.length - 1
-      if (!found || (isLast ? !found.isDirectory() && own.has(file) : !found.isFile())) continue
-      const [wanted, got] = isLast ? ['file', found.isDirectory() ? 'folder' : 'file'] : ['folder', 'file']
-      throw new Error(`${path}: must be a new ${wanted}, got a ${got} that is there and not of the old ones`)
+      if (!stats || (isLast ? !stats.isDirectory() && ownFiles.has(file) : !stats.isFile())) continue
+      const [expected, got] = isLast ? ['file', stats.isDirectory() ? 'folder' : 'file'] : ['folder', 'file']
+      throw new Error(
+        `${path}: must be a new ${expected}, got a ${got} that is there and not of the old ones`,
+      )
     }
   }
 }
@@ -151,8 +156,8 @@ export async function placeStaged(directory: string, kind: OwnFolder): Promise<v
 }
 
 /**
- * Puts right what a killed process left in a folder: a replacement that had begun is brought to its end, what had not
- * come so far is deleted.
+ * Puts right what a killed process left in a folder: a replacement that had begun is finished, the new files of one
+ * that had not begun are deleted.
  *
  * @param directory is there, and locked
  * @param options.keepStaged leaves the new files of a replacement that had not begun
@@ -169,8 +174,8 @@ export async function recoverFolder(
 }
 
 /**
- * The same before a folder is read, as far as that is possible: where a process works on it, or it cannot be written to,
- * it is read as it is.
+ * As {@link recoverFolder}, before a folder is read. Where a process works on the folder, or it cannot be written to,
+ * it is left as it is.
  */
 export async function recoverForReading(directory: string, kind: OwnFolder): Promise<void> {
   const entries = await readdir(directory).catch(() => [])
@@ -190,8 +195,8 @@ function isRefusal(error: unknown): boolean {
 }
 
 /**
- * Brings a replacement to its end that had begun. Nothing happens where there is none; two processes may do it at once
- * where nothing is to be deleted.
+ * Finishes a replacement that had begun. Nothing happens where there is none; two processes may do it at once where
+ * nothing is to be deleted.
  */
 export async function finishReplacement(directory: string, kind: OwnFolder): Promise<void> {
   const [ready, placing] = [join(directory, READY), join(directory, PLACING)]
@@ -229,7 +234,7 @@ export async function removeFiles(directory: string, files: readonly string[]): 
     for (let folder = dirname(file); folder !== '.'; folder = dirname(folder)) folders.add(folder)
   }
   const deepestFirst = [...folders].sort((a, b) => b.split(sep).length - a.split(sep).length)
-  // Somebody else's files keep theirs.
+  // Folders that still hold other files stay: rmdir fails for them.
   for (const folder of deepestFirst) await rmdir(join(directory, folder)).catch(() => undefined)
 }
 
@@ -246,7 +251,7 @@ async function removeTemporaries(directory: string, files: readonly string[]): P
   }
 }
 
-/** Undoes a replacement of an earlier version that had not got as far as its new marker. */
+/** Undoes a replacement by an earlier version of this library that stopped before its new marker was in place. */
 async function putBack(directory: string, kind: OwnFolder): Promise<void> {
   const names = await topNames(directory, kind)
   for (const aside of await readdir(directory)) {

@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads'
  */
 export function startWorker(module: URL, data: unknown): Worker {
   if (!import.meta.url.endsWith('.ts')) return new Worker(module, { workerData: data })
-  // Sources have to be translated as they are imported, which is tsx's task, by whatever this thread was started.
+  // Sources have to be translated as they are imported: tsx does that, however the present thread was started.
   const tsx = import.meta.resolve('tsx/esm/api')
   const source = pathToFileURL(fileURLToPath(module).replace(/\.js$/, '.ts')).href
   const start = `import(${JSON.stringify(tsx)}).then(({ register }) => { register(); return import(${JSON.stringify(source)}) })`

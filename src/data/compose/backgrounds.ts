@@ -10,7 +10,7 @@ import type { DecodeImage } from '../image-decoding.js'
 import { type UnreadableImage, UnreadableImages, unreadableText } from '../unreadable-images.js'
 import { allocateImages, type ImagePool } from './composing.js'
 
-/** Images to lie behind others: training images have other ones than test images. */
+/** Images that lie behind others; training and test images have different ones. */
 export interface Backgrounds {
   readonly train: ImagePool
   readonly test: ImagePool
@@ -25,7 +25,7 @@ export const plantSynsets = ['n11939491', 'n12057211'] as const
 
 /** Where the folders of the classes are in copies of ImageNet. */
 const imageNetFolders = ['', 'train', 'ILSVRC/Data/CLS-LOC/train']
-/** Most backgrounds of a half; of more, the first of a seeded order are taken. */
+/** Largest number of backgrounds of a half; where there are more, the first of a seeded order are taken. */
 const mostBackgrounds = 20_000
 
 /**
@@ -86,11 +86,11 @@ async function findHalves(
   return { train: await someOf(source, halves.train), test: await someOf(source, test) }
 }
 
-/** The images of the plants in a copy of ImageNet; undefined where the folder is none. */
+/** The images of the plants in a copy of ImageNet; undefined where the folder is no such copy. */
 async function findPlants(source: DataSource): Promise<readonly string[] | undefined> {
   for (const folder of imageNetFolders) {
-    const found = await foldersAt(source, folder)
-    const synsets = plantSynsets.filter(synset => found.includes(synset))
+    const folders = await foldersAt(source, folder)
+    const synsets = plantSynsets.filter(synset => folders.includes(synset))
     if (synsets.length === 0) continue
     const listings = synsets.map(synset => listImages(source, folder === '' ? synset : `${folder}/${synset}`))
     return (await Promise.all(listings)).flatMap(({ paths }) => paths)
@@ -100,12 +100,12 @@ async function findPlants(source: DataSource): Promise<readonly string[] | undef
 
 /** The folders in a folder that may not be there. */
 async function foldersAt(source: DataSource, folder: string): Promise<readonly string[]> {
-  let at = ''
+  let path = ''
   for (const name of folder === '' ? [] : folder.split('/')) {
-    if (!(await listFolders(source, at)).includes(name)) return []
-    at = at === '' ? name : `${at}/${name}`
+    if (!(await listFolders(source, path)).includes(name)) return []
+    path = path === '' ? name : `${path}/${name}`
   }
-  return listFolders(source, at)
+  return listFolders(source, path)
 }
 
 async function someOf(source: DataSource, folder: string): Promise<readonly string[]> {
@@ -128,7 +128,7 @@ function split(source: DataSource, paths: readonly string[]): { train: string[];
 }
 
 function pathsAt(paths: readonly string[], positions: Int32Array): string[] {
-  return Array.from(positions.subarray(0, mostBackgrounds), place => paths[place] as string)
+  return Array.from(positions.subarray(0, mostBackgrounds), position => paths[position] as string)
 }
 
 async function readPhotographs(

@@ -42,11 +42,11 @@ export function composeOnBackgrounds(options: OnBackgroundsOptions): ImageSet {
   const objectBox = new Int32Array(4 * count)
   for (let i = 0; i < count; i++) {
     const { label, source } = turnOf(i)
-    const behind = chance.below(backgrounds.count) * imageBytes
+    const backgroundStart = chance.below(backgrounds.count) * imageBytes
     const top = chance.below(height - objectHeight + 1)
     const left = chance.below(width - objectWidth + 1)
     labels[i] = label
-    images.set(backgrounds.images.subarray(behind, behind + imageBytes), i * imageBytes)
+    images.set(backgrounds.images.subarray(backgroundStart, backgroundStart + imageBytes), i * imageBytes)
     paste(pool, source, { images, rowBytes }, i * imageBytes + top * rowBytes + left * channels)
     objectBox.set([top, left, objectHeight, objectWidth], 4 * i)
   }

@@ -72,9 +72,7 @@ export function composeGrid(options: GridOptions): ImageSet {
   }
 }
 
-/**
- * Draws for every cell, also for the one that the target takes: an image then always costs the same draws.
- */
+/** Draws for every cell, also for the target's, so that every image takes the same number of random draws. */
 function drawDistractors(sources: Int32Array, others: readonly number[], chance: Random): void {
   for (let cell = 0; cell < sources.length; cell++) {
     sources[cell] = others[chance.below(others.length)] as number

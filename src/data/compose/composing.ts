@@ -1,22 +1,22 @@
 import { classOrder, type ImageSet } from '../image-set.js'
 
-/** Images that others are made of: those of a set, or those that lie behind. */
+/** Images that others are made of: those of a set, or backgrounds. */
 export type ImagePool = Pick<ImageSet, 'images' | 'count' | 'shape'>
 
 /**
- * Checks that classes are of the pool, differ, and have images.
+ * Checks that classes belong to the pool, differ, and have images.
  *
  * @param where the composer and the option, for the error: `composeGrid: targets`
- * @throws RangeError naming the class that is none, comes twice, or has no images
+ * @throws RangeError naming the class that is not in the pool, comes twice, or has no images
  */
 export function checkClasses(where: string, classes: readonly number[], pool: ImageSet): void {
   if (classes.length === 0) throw new RangeError(`${where} must name a class, got none`)
-  for (const [place, label] of classes.entries()) {
+  for (const [position, label] of classes.entries()) {
     const name = pool.classNames[label]
     if (name === undefined) {
       throw new RangeError(`${where} must be classes in [0, ${pool.classNames.length - 1}], got ${label}`)
     }
-    if (classes.indexOf(label) !== place) {
+    if (classes.indexOf(label) !== position) {
       throw new RangeError(`${where} must differ from each other, got class ${label} "${name}" twice`)
     }
     if (!pool.labels.includes(label)) {
@@ -61,8 +61,8 @@ export interface Turn {
 }
 
 /**
- * Who is shown when: the targets take turns, so that classes are balanced; the images of a target class are taken in
- * one seeded order, again from its start when it is through.
+ * Which image each composed image shows: the targets take turns, so that classes are balanced; the images of a target
+ * class are taken in one seeded order, again from its start when it is through.
  *
  * @returns the turn of composed image 0, 1, 2, ...; its label is the position among the targets
  */
@@ -83,8 +83,8 @@ export function targetTurns(
 export function eachOnce(pool: Pick<ImageSet, 'labels'>, targets: readonly number[]): number {
   const counts = targets.map(() => 0)
   for (const label of pool.labels) {
-    const place = targets.indexOf(label)
-    if (place >= 0) counts[place] = (counts[place] as number) + 1
+    const position = targets.indexOf(label)
+    if (position >= 0) counts[position] = (counts[position] as number) + 1
   }
   return targets.length * Math.min(...counts)
 }

@@ -3,7 +3,7 @@ import { checkSamples, type Dataset, type DatasetOptions, testSeed } from '../da
 import { loadIdx } from '../formats/idx.js'
 import { composeGrid } from './compose.js'
 
-/** Images of a half when none are asked for: the paper's experiments have up to so many. */
+/** Default number of images of a half: the most that the paper's experiments have. */
 export const defaultGrids = 1000
 
 const gridSide = 4

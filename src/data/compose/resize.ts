@@ -62,8 +62,8 @@ function mixRows(pixels: Uint8Array, rowLength: number, rows: Taps, y: number, r
     const second = Math.min(at + rowLength, last)
     const third = Math.min(second + rowLength, last)
     const fourth = Math.min(third + rowLength, last)
-    const place = y * rows.most + tap
-    mixFourRows(pixels, [at, second, third, fourth], rows.weights.subarray(place, place + 4), row)
+    const firstWeight = y * rows.most + tap
+    mixFourRows(pixels, [at, second, third, fourth], rows.weights.subarray(firstWeight, firstWeight + 4), row)
   }
 }
 
@@ -87,7 +87,7 @@ function mixFourRows(
   }
 }
 
-/** That row at its new width. */
+/** One row of the result at its new width: the weighted mean of columns. */
 function mixColumns(
   row: Float32Array,
   channels: number,
@@ -137,24 +137,24 @@ function mixRgbColumns(
   }
 }
 
-const tapsKnown = new Map<string, Taps>()
-const mostTapsKnown = 64
+const cachedTaps = new Map<string, Taps>()
+const mostCachedTaps = 64
 
 /** The taps of a line of `length` pixels, of which `span` pixels from `start` become `size`; kept for the next image. */
 function lineTaps(length: number, start: number, span: number, size: number): Taps {
   const key = `${length} ${start} ${span} ${size}`
-  const known = tapsKnown.get(key)
-  if (known) return known
-  const made = makeTaps(length, start, span, size)
-  if (tapsKnown.size >= mostTapsKnown) tapsKnown.clear()
-  tapsKnown.set(key, made)
-  return made
+  const cached = cachedTaps.get(key)
+  if (cached) return cached
+  const taps = makeTaps(length, start, span, size)
+  if (cachedTaps.size >= mostCachedTaps) cachedTaps.clear()
+  cachedTaps.set(key, taps)
+  return taps
 }
 
 function makeTaps(length: number, start: number, span: number, size: number): Taps {
   const step = span / size
   const reach = Math.max(step, 1)
-  // Whole groups of four, the rest of them with weight 0.
+  // A multiple of four; taps beyond the last one have weight 0.
   const most = 4 * Math.ceil((2 * reach + 2) / 4)
   const first = new Int32Array(size)
   const count = new Int32Array(size)

@@ -90,13 +90,13 @@ export interface ImageDataset {
   readonly source: 'samples' | 'folder' | 'generated'
   /** For `samples`: the folder among them. */
   readonly sampleFolder?: string
-  /** For images on backgrounds that need no folder of the user's: where those are among the samples. */
+  /** For images on backgrounds that come with the package: the folder of the backgrounds among the samples. */
   readonly sampleBackgrounds?: string
   /** One sentence. */
   readonly description: string
   readonly licence: string
   readonly homepage: string
-  /** Training images when none are asked for; all there are where it is not stated. */
+  /** Training images when no number is requested; all images where it is not stated. */
   readonly defaultSamples?: number
   /** The options that it takes besides `samples`, `testSamples` and `seed`. */
   readonly settings?: readonly DatasetSetting[]

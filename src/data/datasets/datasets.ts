@@ -21,7 +21,8 @@ export type { Dataset, DatasetEntry, DatasetOptions, ImageDataset } from './data
 /**
  * Every named dataset. A new one is one file and one line here.
  *
- * Images as they are come before what is composed of them: where a folder can be several datasets, the first is taken.
+ * Datasets of unchanged images come before those composed of them: where a folder fits several datasets, the first is
+ * taken.
  */
 export const datasets: readonly DatasetEntry[] = [
   digitsPatches,
@@ -51,6 +52,6 @@ export const datasets: readonly DatasetEntry[] = [
 export function datasetEntry(name: string, table: readonly DatasetEntry[] = datasets): DatasetEntry {
   const entry = table.find(candidate => candidate.name === name)
   if (entry) return entry
-  const known = table.map(candidate => candidate.name).join(', ')
-  throw new RangeError(`datasetEntry: name must be one of ${known}, got ${name}`)
+  const names = table.map(candidate => candidate.name).join(', ')
+  throw new RangeError(`datasetEntry: name must be one of ${names}, got ${name}`)
 }

@@ -10,7 +10,7 @@ export interface PublishedDataset {
   readonly title: string
   readonly licence: string
   readonly homepage: string
-  /** Name of the dataset that is trained on as it comes. */
+  /** Name of a dataset that can be trained from these files. */
   readonly trains: string
   /** Addresses of folders that have the files, each ending in `/`; tried in this order. */
   readonly sources: readonly string[]
@@ -22,7 +22,7 @@ export interface PublishedFile {
   readonly name: string
   /** MD5 of the file, hexadecimal, where every publisher has the same bytes. */
   readonly md5?: string
-  /** What the file may be long, in bytes; a longer answer is refused. */
+  /** Longest accepted length of the file, in bytes. */
   readonly atMost: number
   readonly content: PublishedContent
 }

@@ -12,12 +12,12 @@ export interface ListedFolder {
 
 /** Deep enough for `MNIST/raw/train-images-idx3-ubyte/train-images-idx3-ubyte`. */
 const deepest = 3
-/** A home directory would otherwise take for ever. */
+/** Without a limit, listing a home directory would take for ever. */
 const mostFolders = 200
 
 /**
- * Lists a source folder by folder, those that lie less deep first: at most 3 folders deep and 200 in all. Hidden
- * folders and those that cannot be read are left out.
+ * Lists a source folder by folder, the least deep first: at most 3 folders deep and 200 in all. Hidden folders and
+ * those that cannot be read are left out.
  *
  * @throws Error naming the source when it cannot be read
  */
@@ -29,8 +29,8 @@ export async function listedFolders(source: DataSource): Promise<readonly Listed
       if (!name.endsWith('/') || name.startsWith('.') || name === '__MACOSX/') continue
       if (listed.length === mostFolders) return listed
       const inner = path + name
-      const found = await source.list(inner.slice(0, -1)).catch(() => undefined)
-      if (found) listed.push({ path: inner, depth: depth + 1, names: found })
+      const innerNames = await source.list(inner.slice(0, -1)).catch(() => undefined)
+      if (innerNames) listed.push({ path: inner, depth: depth + 1, names: innerNames })
     }
   }
   return listed

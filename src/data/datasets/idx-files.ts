@@ -26,7 +26,7 @@ interface IdxSet {
   readonly prefix: string
   readonly folder: string
   readonly depth: number
-  /** By half and kind, the best of the names that there are. */
+  /** The preferred path for each half and kind. */
   readonly paths: Map<`${IdxHalf}-${Kind}`, string>
 }
 
@@ -43,10 +43,10 @@ export async function findIdx(source: DataSource, half: IdxHalf): Promise<IdxFil
   const sets = idxSets(folders)
   const halves = sets.filter(set => filesOf(set, half))
   // A set of which both halves are there comes before one that has lost some of its files.
-  const whole = halves.filter(set => filesOf(set, 'train') && filesOf(set, 't10k'))
-  const candidates = whole.length > 0 ? whole : halves
-  const least = Math.min(...candidates.map(({ depth }) => depth))
-  const [set, ...others] = candidates.filter(({ depth }) => depth === least)
+  const complete = halves.filter(set => filesOf(set, 'train') && filesOf(set, 't10k'))
+  const candidates = complete.length > 0 ? complete : halves
+  const leastDepth = Math.min(...candidates.map(({ depth }) => depth))
+  const [set, ...others] = candidates.filter(({ depth }) => depth === leastDepth)
   if (!set) throw missingFile(source, half, sets, folders)
   if (others.length > 0) {
     const names = [set, ...others].map(({ name }) => name).sort()
@@ -73,14 +73,20 @@ function idxSets(folders: readonly ListedFolder[]): IdxSet[] {
   const sets = new Map<string, IdxSet>()
   for (const { path, names, depth } of folders) {
     // Some archives hold each file in a folder of its own name: the files then belong to the folder above.
-    const own = idxName.test(path.split('/').at(-2) ?? '')
-    const folder = own ? path.replace(/[^/]+\/$/, '') : path
+    const isOwnFolder = idxName.test(path.split('/').at(-2) ?? '')
+    const folder = isOwnFolder ? path.replace(/[^/]+\/$/, '') : path
     for (const file of [...names].sort(byPreference)) {
       const [, prefix = '', part = '', kind = '', axes] = idxName.exec(file) ?? []
       if (part === '' || axes !== (kind.toLowerCase() === 'images' ? '3' : '1')) continue
       const name = (folder + prefix).replace(/[-_. /]$/, '') || '.'
-      const known = sets.get(folder + prefix.toLowerCase())
-      const set = known ?? { name, prefix, folder, depth: own ? depth - 1 : depth, paths: new Map() }
+      const existing = sets.get(folder + prefix.toLowerCase())
+      const set = existing ?? {
+        name,
+        prefix,
+        folder,
+        depth: isOwnFolder ? depth - 1 : depth,
+        paths: new Map(),
+      }
       sets.set(folder + prefix.toLowerCase(), set)
       const half = part.toLowerCase() === 'train' ? 'train' : 't10k'
       const key = `${half}-${kind.toLowerCase() as Kind}` as const
@@ -90,7 +96,7 @@ function idxSets(folders: readonly ListedFolder[]): IdxSet[] {
   return [...sets.values()]
 }
 
-/** Of a file that is there under several names, plain ones are read before compressed ones, `t10k` before `test`. */
+/** Where a file exists under several names, plain ones come before compressed ones, `t10k` before `test`. */
 function byPreference(a: string, b: string): number {
   const rank = (name: string) => (/\.gz$/i.test(name) ? 2 : 0) + (/test[-_. ]/i.test(name) ? 1 : 0)
   return rank(a) - rank(b) || (a < b ? -1 : 1)

@@ -21,14 +21,14 @@ export async function openTfdsFaces<Attribute extends string>(
     ['celeb_a-train', 'celeb_a-test'].map(stem => openTfdsRecords(source, folder, stem, features)),
   )
   if (!train || !test) return undefined
-  const place = (row: number): readonly [TfdsRecords<`attributes/${Attribute}`>, number] =>
+  const locate = (row: number): readonly [TfdsRecords<`attributes/${Attribute}`>, number] =>
     row < train.count ? [train, row] : [test, row - train.count]
   const columns = attributes.map(name => {
     const values = [train, test].flatMap(part => [...part.integers[`attributes/${name}`]])
     const signs = Int8Array.from(values, value => 2 * value - 1)
     const wrong = values.findIndex(value => value !== 0 && value !== 1)
     if (wrong < 0) return [name, signs]
-    const [part, row] = place(wrong)
+    const [part, row] = locate(wrong)
     throw new RangeError(`${part.name(row)}: feature attributes/${name} must be 0 or 1, got ${values[wrong]}`)
   })
   return {
@@ -38,11 +38,11 @@ export async function openTfdsFaces<Attribute extends string>(
       row < train.count ? celebaParts.train : celebaParts.test,
     ),
     name(row) {
-      const [part, inner] = place(row)
+      const [part, inner] = locate(row)
       return part.name(inner)
     },
     encoded(row) {
-      const [part, inner] = place(row)
+      const [part, inner] = locate(row)
       return part.image(inner)
     },
   }

@@ -60,8 +60,8 @@ export async function openTfdsRecords<Feature extends string>(
   const sets = await recordShards(source, folder)
   const shards = sets.find(set => /^\.tfrecord(\.gz)?$/.test(afterStem(set.stem, stem)))
   if (!shards) {
-    const found = sets.map(set => set.stem).join(', ') || 'none'
-    throw new Error(`${source.describe(folder)}: folder must hold ${stem}.tfrecord, got ${found}`)
+    const stems = sets.map(set => set.stem).join(', ') || 'none'
+    throw new Error(`${source.describe(folder)}: folder must hold ${stem}.tfrecord, got ${stems}`)
   }
   const columns = Object.fromEntries(features.map(feature => [feature, [] as number[]]))
   const places: RecordPlace[] = []
@@ -115,7 +115,7 @@ async function imageOf(source: DataSource, openFile: OpenFile, place: RecordPlac
   const image = decodeExample(record as Uint8Array, name).get('image')
   const [encoded, ...others] = image?.kind === 'bytes' ? image.values : []
   if (encoded && others.length === 0) return encoded
-  throw new RangeError(`${name}: feature image must be the bytes of one image, got ${found(image)}`)
+  throw new RangeError(`${name}: feature image must be the bytes of one image, got ${valueText(image)}`)
 }
 
 function integer(example: Example, feature: string, name: string): number {
@@ -125,10 +125,10 @@ function integer(example: Example, feature: string, name: string): number {
     if (typeof number === 'number' && (number | 0) === number) return number
     throw new RangeError(`${name}: feature ${feature} must be a 32-bit integer, got ${number}`)
   }
-  throw new RangeError(`${name}: feature ${feature} must be one integer, got ${found(value)}`)
+  throw new RangeError(`${name}: feature ${feature} must be one integer, got ${valueText(value)}`)
 }
 
-function found(value: ReturnType<Example['get']>): string {
+function valueText(value: ReturnType<Example['get']>): string {
   return value ? `${value.values.length} ${value.kind}` : 'none'
 }
 

@@ -53,11 +53,11 @@ export function theoryImages({ patterns, gridSide, count, seed }: TheoryImagesOp
     const cells = permutation(patches, chance)
     const confusing = confusingSet(patterns, chance)
     trueCell[i] = cells[0]!
-    for (const [place, cell] of cells.entries()) {
+    for (const [index, cell] of cells.entries()) {
       const pattern =
-        place === 0
+        index === 0
           ? discriminative[labels[i]!]!
-          : drawPattern(patterns, place < lStar ? confusing : neutralSet(patterns, chance), chance)
+          : drawPattern(patterns, index < lStar ? confusing : neutralSet(patterns, chance), chance)
       writePatch(images, i * side * side, pattern, patterns, { cell, gridSide })
     }
   }
@@ -87,11 +87,14 @@ function drawPattern({ sets, options }: TheoryPatterns, set: number, chance: Ran
   const toward = center.map(() => Math.abs(chance.normal()))
   const length = Math.hypot(...toward)
   const cosine = toward.reduce((sum, value, i) => sum + (value / length) * center[i]!, 0)
-  const whole = Math.acos(Math.min(1, cosine))
-  const angle = Math.min(whole, chance.next() * 2 * Math.asin(options.radius / 2))
+  const fullAngle = Math.acos(Math.min(1, cosine))
+  const angle = Math.min(fullAngle, chance.next() * 2 * Math.asin(options.radius / 2))
   if (angle === 0) return center
   // Both shares are at least 0 up to the whole angle: no coordinate becomes negative.
-  const [stay, go] = [Math.sin(whole - angle) / Math.sin(whole), Math.sin(angle) / Math.sin(whole)]
+  const [stay, go] = [
+    Math.sin(fullAngle - angle) / Math.sin(fullAngle),
+    Math.sin(angle) / Math.sin(fullAngle),
+  ]
   return center.map((value, i) => stay * value + (go * toward[i]!) / length)
 }
 

@@ -73,13 +73,13 @@ export function theoryPatterns(options: TheoryOptions): TheoryPatterns {
     for (const index of direction) sizes[index]!++
     return Float64Array.from(direction, index => weights(index) / Math.sqrt(sizes[index]!))
   }
-  const own = Math.sqrt(1 - deltaD)
-  const shared = (Math.sqrt(own ** 2 + c * deltaD) - own) / c
+  const ownWeight = Math.sqrt(1 - deltaD)
+  const sharedWeight = (Math.sqrt(ownWeight ** 2 + c * deltaD) - ownWeight) / c
   const discriminative = Array.from({ length: c }, (_, i) =>
-    vector(index => (index < c ? shared : 0) + (index === i ? own : 0)),
+    vector(index => (index < c ? sharedWeight : 0) + (index === i ? ownWeight : 0)),
   )
-  const near = (deltaR - radius) / (own + shared)
-  const even = Math.min((deltaR - radius) / (own + c * shared), 1 / Math.sqrt(2 * c))
+  const near = (deltaR - radius) / (ownWeight + sharedWeight)
+  const even = Math.min((deltaR - radius) / (ownWeight + c * sharedWeight), 1 / Math.sqrt(2 * c))
   const sets = Array.from({ length: p }, (_, i): PatternSet => {
     const rest = (index: number, norm: number) => (index === c + i ? Math.sqrt(1 - norm ** 2) : 0)
     if (lStar > 1 && i < c)
@@ -87,7 +87,7 @@ export function theoryPatterns(options: TheoryOptions): TheoryPatterns {
     return { center: vector(index => (index < c ? even : rest(index, even * Math.sqrt(c)))) }
   })
   const closerBy = (1 - deltaD) / 2
-  checkFeasible(options, { near, gap: near * own, closerBy })
+  checkFeasible(options, { near, gap: near * ownWeight, closerBy })
   return {
     options,
     discriminative,
@@ -102,8 +102,8 @@ function checkOptions(options: TheoryOptions): void {
   const { numClasses, patchSide, patternSets, deltaD, deltaR, radius, lStar } = options
   for (const [name, value] of Object.entries({ numClasses, patchSide, patternSets, lStar })) {
     if (isPositiveInteger(value) && (name !== 'numClasses' || value >= 2)) continue
-    const rule = name === 'numClasses' ? 'an integer of at least 2' : 'a positive integer'
-    throw new RangeError(`theory-patches: ${name} must be ${rule}, got ${value}`)
+    const requirement = name === 'numClasses' ? 'an integer of at least 2' : 'a positive integer'
+    throw new RangeError(`theory-patches: ${name} must be ${requirement}, got ${value}`)
   }
   const check = (name: string, value: number, inside: boolean, range: string) => {
     if (!inside) throw new RangeError(`theory-patches: ${name} must be in ${range}, got ${value}`)

@@ -1,15 +1,13 @@
-/**
- * Knows files in which people have the datasets but which no dataset reads, and says what to do with them.
- */
+/** Recognises files that hold a known dataset in a form that is not read, and says what to do with them. */
 import type { DataSource } from '../data-source.js'
 import { type ListedFolder, listedFolders } from './file-search.js'
 
 const fetchOf = (name: string): string => `pmoe data fetch ${name} --out DIR gets`
 
-/** A form of a published dataset that is told by the names of the files in one folder. */
+/** A form of a published dataset that is recognised by the names of the files in one folder. */
 interface UnreadForm {
   readonly title: string
-  /** One of a folder's files each must match. */
+  /** Each must match one of the folder's files. */
   readonly files: readonly RegExp[]
   readonly advice: string
 }
@@ -53,7 +51,7 @@ interface Archive {
 }
 
 /** A path as a word of a command line. */
-function word(path: string): string {
+function quotedWord(path: string): string {
   return /[^\w@%+=:,./-]/.test(path) ? `"${path}"` : path
 }
 
@@ -62,7 +60,7 @@ const archives: readonly Archive[] = [
     {
       title: `the archive of CIFAR-${classes}'s binary version`,
       name: new RegExp(`^cifar-${classes}-binary.*\\.(tar\\.gz|tgz)$`, 'i'),
-      advice: path => `pmoe data fetch cifar${classes} --from ${word(path)} --out DIR unpacks it`,
+      advice: path => `pmoe data fetch cifar${classes} --from ${quotedWord(path)} --out DIR unpacks it`,
     },
     {
       title: `the archive of CIFAR-${classes}'s Python or MATLAB version`,
@@ -73,18 +71,18 @@ const archives: readonly Archive[] = [
   {
     title: 'a zip archive',
     name: /\.zip$/i,
-    advice: path => `--data ${word(path)} reads it as a folder`,
+    advice: path => `--data ${quotedWord(path)} reads it as a folder`,
   },
   {
     title: 'a tar archive',
     name: /\.(tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))$/i,
-    advice: path => `tar -xf ${word(path)} unpacks it`,
+    advice: path => `tar -xf ${quotedWord(path)} unpacks it`,
   },
   { title: 'an archive', name: /\.(7z|rar)$/i, advice: () => 'unpack it first' },
 ]
 
 /**
- * What a file is that is no folder of data, and what to do with it.
+ * What a file is that was named instead of a folder of data, and what to do with it.
  *
  * @param path as the person gave it
  * @returns undefined for a file of a name that is not known
@@ -96,7 +94,7 @@ export function archiveAdvice(path: string): string | undefined {
 }
 
 /**
- * A sentence on the files of a source that are the datasets in another form, for the end of an error.
+ * A sentence on files of a source that hold a dataset in a form that is not read, for the end of an error.
  *
  * @returns an empty text where there are none
  */
@@ -114,7 +112,7 @@ export function unreadFilesIn(folders: readonly ListedFolder[], source: DataSour
     return `${source.describe(path + file)}: ${form.title}, which is not read; ${form.advice}`
   }
   for (const { path, names } of folders) {
-    // The archive of a dataset that is known before any other.
+    // The table lists archives of known datasets before other archives.
     for (const { title, name, advice } of archives) {
       const file = names.find(candidate => name.test(candidate))
       if (file === undefined) continue

@@ -117,12 +117,12 @@ export async function findCifar(
 
 function checkRecords({ name, bytes }: NamedBytes, format: CifarFormat): void {
   const recordBytes = format.labels.length + imageBytes
-  const rest = bytes.length % recordBytes
-  if (bytes.length === 0 || rest !== 0) {
-    const whole = (bytes.length - rest) / recordBytes
+  const extraBytes = bytes.length % recordBytes
+  if (bytes.length === 0 || extraBytes !== 0) {
+    const wholeRecords = (bytes.length - extraBytes) / recordBytes
     throw new RangeError(
       `${name}: file must hold whole records of ${recordBytes} bytes, got ${bytes.length} bytes ` +
-        `(${whole} records, then ${rest} bytes from byte ${whole * recordBytes})`,
+        `(${wholeRecords} records, then ${extraBytes} bytes from byte ${wholeRecords * recordBytes})`,
     )
   }
   for (let start = 0; start < bytes.length; start += recordBytes) {

@@ -90,7 +90,7 @@ function tagOf(field: number, type: number = wire.length): number {
   return (field << 3) | type
 }
 
-/** A place in protobuf bytes that never leaves them. */
+/** A reading position in protobuf bytes; reading past their end throws. */
 class Cursor {
   at = 0
   private readonly bytes: Uint8Array
@@ -103,7 +103,9 @@ class Cursor {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
-  /** Goes through a message and stops in each of its embedded ones of this field; yields where that ends. */
+  /**
+   * Goes through a message and stops at each embedded message of this field; yields the position where that one ends.
+   */
   *messages(field: number, end: number): Generator<number, void, undefined> {
     while (this.at < end) {
       const tag = this.varint()
@@ -116,7 +118,7 @@ class Cursor {
     this.checkAt(end)
   }
 
-  /** Reads a length; where what is so long ends. */
+  /** Reads a length; returns the position where the bytes of this length end. */
   end(within: number): number {
     const from = this.at
     const length = this.varint()

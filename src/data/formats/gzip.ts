@@ -6,7 +6,7 @@ export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === magic[0] && bytes[1] === magic[1]
 }
 
-/** Whether the bytes start as zlib's own form of compressed data does, that of most compression levels. */
+/** Whether the bytes start as zlib's own form of compressed data does with the usual window of 32 KiB. */
 export function isZlib(bytes: Uint8Array): boolean {
   const [method = 0, flags = 0] = bytes
   return method === 0x78 && (method * 256 + flags) % 31 === 0 && (flags & 0x20) === 0
@@ -46,7 +46,7 @@ async function decompress(
       controller.close()
     },
   })
-  // The web's name for zlib's form is that of the method in it.
+  // DecompressionStream calls zlib's form `deflate`, after the method in it.
   const reader = source.pipeThrough(new DecompressionStream(form === 'zlib' ? 'deflate' : form)).getReader()
   const chunks: Uint8Array[] = []
   let length = 0
@@ -70,11 +70,11 @@ async function decompress(
 }
 
 function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const whole = new Uint8Array(length)
+  const bytes = new Uint8Array(length)
   let offset = 0
   for (const chunk of chunks) {
-    whole.set(chunk, offset)
+    bytes.set(chunk, offset)
     offset += chunk.length
   }
-  return whole
+  return bytes
 }

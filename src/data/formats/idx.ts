@@ -108,9 +108,9 @@ function readHeader(bytes: Uint8Array, name: string, magic: number, axes: readon
     )
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const found = view.getUint32(0)
-  if (found !== magic) {
-    throw new RangeError(`${name}: magic number at byte 0 must be ${hex(magic)}, got ${hex(found)}`)
+  const storedMagic = view.getUint32(0)
+  if (storedMagic !== magic) {
+    throw new RangeError(`${name}: magic number at byte 0 must be ${hex(magic)}, got ${hex(storedMagic)}`)
   }
   const sizes = axes.map((axis, i) => {
     const size = view.getUint32(4 + 4 * i)

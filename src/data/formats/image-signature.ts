@@ -27,7 +27,7 @@ const brands: ReadonlyMap<string, string> = new Map([
 /**
  * The format of an image file by its first bytes, for people.
  *
- * @returns undefined where they are those of no image that is known
+ * @returns undefined where no known format begins with them
  */
 export function imageFormat(bytes: Uint8Array): string | undefined {
   const text = (from: number, to: number): string => String.fromCharCode(...bytes.subarray(from, to))

@@ -30,7 +30,7 @@ const framesKnown = [0xc0, 0xc1, 0xc2]
  * Reference: ITU-T T.81, annex B.
  *
  * @param bytes of the file, or of its beginning
- * @returns undefined for what is no JPEG file, or one of a coding process that is rare (lossless, arithmetic)
+ * @returns undefined when the file is no JPEG file, or uses a rare coding process (lossless, arithmetic)
  */
 export function readJpegHeader(bytes: Uint8Array): JpegHeader | undefined {
   if (bytes[0] !== 0xff || bytes[1] !== startOfImage) return undefined

@@ -1,5 +1,6 @@
 /**
- * Opens files of records, plain or compressed with GZIP or ZLIB as TensorFlow writes them; their names need not tell.
+ * Opens files of records, plain or compressed with GZIP or ZLIB as TensorFlow writes them; they are told apart by their
+ * bytes, not by their names.
  */
 import type { ByteSource, DataSource } from '../data-source.js'
 import { gunzip, inflate, isGzip, isZlib } from './gzip.js'
@@ -24,16 +25,16 @@ const otherCompressions: readonly (readonly [name: string, magic: readonly numbe
  *   compressed in another way or damaged, RangeError when it decompresses to too much
  */
 export function recordFiles(source: DataSource, most = mostBytes): (path: string) => Promise<ByteSource> {
-  const held = new Map<string, Promise<Uint8Array>>()
-  let bytesHeld = 0
+  const cache = new Map<string, Promise<Uint8Array>>()
+  let cachedBytes = 0
   const decompressed = async (path: string, decompress: typeof gunzip): Promise<Uint8Array> => {
-    const bytes = await decompress(await source.read(path), source.describe(path), most - bytesHeld)
-    bytesHeld += bytes.length
+    const bytes = await decompress(await source.read(path), source.describe(path), most - cachedBytes)
+    cachedBytes += bytes.length
     return bytes
   }
   return async path => {
-    const known = held.get(path)
-    if (known) return sourceOf(await known)
+    const cached = cache.get(path)
+    if (cached) return sourceOf(await cached)
     const file = await source.open(path)
     const decompress = await compressionOf(file, source.describe(path)).catch(async error => {
       await file.close()
@@ -41,8 +42,8 @@ export function recordFiles(source: DataSource, most = mostBytes): (path: string
     })
     if (!decompress) return file
     await file.close()
-    const bytes = held.get(path) ?? decompressed(path, decompress)
-    held.set(path, bytes)
+    const bytes = cache.get(path) ?? decompressed(path, decompress)
+    cache.set(path, bytes)
     return sourceOf(await bytes)
   }
 }
@@ -50,7 +51,7 @@ export function recordFiles(source: DataSource, most = mostBytes): (path: string
 /** How a file is decompressed; undefined for a plain one. */
 async function compressionOf(file: ByteSource, name: string): Promise<typeof gunzip | undefined> {
   const start = await file.slice(0, headBytes)
-  // A record may be just so long that its length looks like the start of a compressed file; its checksum tells.
+  // The length of a record may look like the start of a compressed file; the checksum tells them apart.
   if (isRecordHead(start)) return undefined
   if (isGzip(start)) return gunzip
   if (isZlib(start)) return inflate

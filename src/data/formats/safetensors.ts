@@ -190,8 +190,8 @@ function parseMetadata(value: unknown, name: string): Readonly<Record<string, st
 }
 
 function parseEntry(key: string, value: unknown, dataBytes: number, name: string): TensorEntry {
-  const fail = (rule: string, got: unknown): never => {
-    throw new RangeError(`${name}: tensor "${key}" must ${rule}, got ${brief(got)}`)
+  const fail = (requirement: string, got: unknown): never => {
+    throw new RangeError(`${name}: tensor "${key}" must ${requirement}, got ${brief(got)}`)
   }
   if (!isRecord(value)) return fail('be an object of dtype, shape and data_offsets', value)
   const { dtype, shape, data_offsets: offsets } = value

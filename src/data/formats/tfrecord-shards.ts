@@ -1,6 +1,6 @@
 import type { DataSource } from '../data-source.js'
 
-/** Files that together hold the records of one thing: `train-00000-of-00010`, `train-00001-of-00010`, ... */
+/** Files that together hold one sequence of records: `train-00000-of-00010`, `train-00001-of-00010`, ... */
 export interface ShardSet {
   /** What stands before the number: `cifar10-train.tfrecord`. */
   readonly stem: string
@@ -21,11 +21,11 @@ export function shardFile(stem: string, number: number, count: number, extension
 }
 
 /**
- * The files of records in a folder, by their shards; a file without a number is a set of its own. Files count whose
- * names hold `.tfrecord`.
+ * The files of records in a folder, by their shards; a file without a number is a set of its own. Only files whose
+ * names contain `.tfrecord` count.
  *
  * @param folder relative to the source; an empty path is the source itself
- * @throws Error naming the shards that are missing, or that stand beside shards of another number
+ * @throws Error naming the shards that are missing, or shards that state different numbers of shards
  */
 export async function recordShards(source: DataSource, folder = ''): Promise<ShardSet[]> {
   const prefix = folder === '' ? '' : `${folder.replace(/\/$/, '')}/`
@@ -52,23 +52,27 @@ export async function recordShards(source: DataSource, folder = ''): Promise<Sha
   return [...alone, ...sharded].sort((a, b) => (a.stem < b.stem ? -1 : 1))
 }
 
-function wholeSet(where: string, counts: ReadonlySet<number>, found: ReadonlyMap<number, string>): string[] {
+function wholeSet(
+  where: string,
+  counts: ReadonlySet<number>,
+  pathOfNumber: ReadonlyMap<number, string>,
+): string[] {
   const [count = 0, ...others] = counts
   if (others.length > 0) {
     const all = [...counts].sort((a, b) => a - b)
     throw new Error(`${where} must be of one number of shards, got shards of ${all.join(' and of ')}`)
   }
-  const paths = Array.from({ length: count }, (_, number) => found.get(number))
+  const paths = Array.from({ length: count }, (_, number) => pathOfNumber.get(number))
   const missing = paths.flatMap((path, number) => (path === undefined ? [number] : []))
-  const beyond = [...found.keys()].filter(number => number >= count)
+  const beyond = [...pathOfNumber.keys()].filter(number => number >= count)
   if (beyond.length > 0) {
     throw new Error(`${where} must number its ${count} shards from 0, got a shard ${Math.max(...beyond)}`)
   }
   if (missing.length > 0) {
-    const which = missing.slice(0, 5).map(number => shardFile('', number, count).slice(1))
+    const firstMissing = missing.slice(0, 5).map(number => shardFile('', number, count).slice(1))
     const more = missing.length > 5 ? ` and ${missing.length - 5} more` : ''
     throw new Error(
-      `${where} must have all of its ${count} shards, got ${found.size} (missing ${which.join(', ')}${more})`,
+      `${where} must have all of its ${count} shards, got ${pathOfNumber.size} (missing ${firstMissing.join(', ')}${more})`,
     )
   }
   return paths as string[]

@@ -19,7 +19,7 @@ export interface RecordChunk {
   readonly first: number
   /** The data of each; views of one memory that belongs to this chunk alone. */
   readonly records: readonly Uint8Array[]
-  /** Where each starts in the file, its length included, in bytes. */
+  /** Byte of the file at which each record starts (at its length, before the data). */
   readonly offsets: readonly number[]
 }
 
@@ -82,16 +82,16 @@ export async function* readRecords(
   const file: RecordFile = { name, length: source.length, maxRecordBytes }
   let first = 0
   let offset = 0
-  let wanted = chunkBytes
+  let bytesToRead = chunkBytes
   while (offset < source.length) {
-    const bytes = await source.slice(offset, Math.min(offset + wanted, source.length))
+    const bytes = await source.slice(offset, Math.min(offset + bytesToRead, source.length))
     const { chunk, used, needed } = recordsIn(bytes, { first, offset, file })
     if (chunk.records.length > 0) yield chunk
     first += chunk.records.length
     offset += used
-    if (used === 0 && bytes.length < wanted) throw cutShort(file, first, offset, bytes.length, needed)
+    if (used === 0 && bytes.length < bytesToRead) throw cutShort(file, first, offset, bytes.length, needed)
     // A record that is larger than a chunk is read at once.
-    wanted = used === 0 ? Math.max(chunkBytes, needed) : chunkBytes
+    bytesToRead = used === 0 ? Math.max(chunkBytes, needed) : chunkBytes
   }
 }
 
@@ -123,7 +123,7 @@ export async function recordOffsets(
 }
 
 /**
- * Takes records apart that lie one behind the other.
+ * Splits consecutive records.
  *
  * @param bytes whole records, and nothing else
  * @param at the number and the byte offset of the first, and the file's name, for errors
@@ -195,7 +195,7 @@ function recordLength(bytes: Uint8Array, start: number, place: RecordPlace): num
   if (bytes.length - start < headBytes) throw cutShort(file, record, offset, bytes.length - start, headBytes)
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, headBytes)
   checkSum(place, 'length', maskedChecksum(bytes.subarray(start, start + 8)), view.getUint32(8, true))
-  // Lengths from 2^53 on lose bits here, and are refused below all the same.
+  // Lengths of 2^53 and more are rounded here, but are refused below anyway.
   const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true)
   if (length > file.maxRecordBytes) {
     throw new RangeError(
@@ -203,9 +203,10 @@ function recordLength(bytes: Uint8Array, start: number, place: RecordPlace): num
         `got ${view.getBigUint64(0, true)} (file of ${file.length} bytes)`,
     )
   }
-  const whole = headBytes + length + footBytes
-  if (offset + whole > file.length) throw cutShort(file, record, offset, file.length - offset, whole)
-  return whole
+  const recordBytes = headBytes + length + footBytes
+  if (offset + recordBytes > file.length)
+    throw cutShort(file, record, offset, file.length - offset, recordBytes)
+  return recordBytes
 }
 
 function checkSum(place: RecordPlace, what: string, computed: number, stored: number): void {
@@ -221,11 +222,11 @@ function cutShort(
   { name }: RecordFile,
   record: number,
   offset: number,
-  found: number,
+  available: number,
   needed: number,
 ): RangeError {
   return new RangeError(
-    `${name}: record ${record} at byte ${offset} must be ${needed} bytes long, got ${found} (the file is cut short)`,
+    `${name}: record ${record} at byte ${offset} must be ${needed} bytes long, got ${available} (the file is cut short)`,
   )
 }
 

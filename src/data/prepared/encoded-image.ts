@@ -33,8 +33,8 @@ export interface PreparedImage {
  * @param shape that it must have
  * @param name of the record, for errors
  * @returns its pixels as a view of `data`
- * @throws RangeError when the data are no Example, a feature is missing, the size or the number of bytes is another, or
- *   a box is not of four integers
+ * @throws RangeError when the data are no Example, a feature is missing, the size or the number of bytes differs, or a
+ *   box is not of four integers
  */
 export function readPreparedImage(data: Uint8Array, shape: ImageShape, name: string): PreparedImage {
   const example = decodeExample(data, name)

@@ -54,7 +54,7 @@ export function readIndex(bytes: Uint8Array, name: string, count: number): Prepa
 }
 
 /**
- * Checks that what an index tells of is what the manifest names, and within its bounds.
+ * Checks that an index has the columns that the manifest calls for, with values in bounds.
  *
  * @param half whose index it is
  * @param name of the file, for errors
@@ -97,12 +97,12 @@ function shapeChecked(
   [count, ...ofRecord]: readonly [count: number, ...ofRecord: number[]],
 ): StoredTensor {
   const expected = [count, ...ofRecord].join('x')
-  const found = tensor?.shape.join('x')
-  if (tensor && found === expected) return tensor
+  const storedShape = tensor?.shape.join('x')
+  if (tensor && storedShape === expected) return tensor
   const each = ofRecord.length > 0 ? ` with ${ofRecord.join('x')} numbers each` : ''
-  throw new RangeError(`${name}: ${key} must be of ${count} records${each}, got ${found ?? 'nothing'}`)
+  throw new RangeError(`${name}: ${key} must be of ${count} records${each}, got ${storedShape ?? 'nothing'}`)
 }
 
-function wrongType(name: string, key: string, expected: string, found: string): RangeError {
-  return new RangeError(`${name}: ${key} must be of type ${expected}, got ${found}`)
+function wrongType(name: string, key: string, expected: string, stored: string): RangeError {
+  return new RangeError(`${name}: ${key} must be of type ${expected}, got ${stored}`)
 }

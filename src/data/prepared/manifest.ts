@@ -11,7 +11,7 @@ const count = z.int().min(0)
 const positive = z.int().min(1)
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
 const fileName = z.string().regex(/^[\w.-]+$/)
-/** The options of the dataset that was prepared; which there are besides these is the dataset's affair. */
+/** The options of the dataset that was prepared; others besides these are particular to the dataset. */
 const optionsSchema = z.looseObject({
   seed: z.int(),
   samples: positive.exactOptional(),
@@ -27,7 +27,7 @@ const halfSchema = z.strictObject({
   /** Images of each class, and of each group. */
   classCounts: z.array(count).min(1),
   groupCounts: z.array(count).min(1).exactOptional(),
-  /** Labels, groups and places of all records. */
+  /** Labels, groups and offsets of all records. */
   index: z.strictObject({ file: fileName, bytes: count, sha256 }),
   shards: z.array(shardSchema).min(1),
   /** Images that could not be decoded, and why. */
@@ -130,9 +130,9 @@ function checkNames(manifest: PreparedManifest, path: string): void {
       ['classCounts', half.classCounts.length, classNames.length],
       ['groupCounts', half.groupCounts?.length ?? 0, groupNames?.length ?? 0],
     ] as const
-    for (const [key, found, expected] of pairs) {
-      if (found === expected) continue
-      throw new RangeError(`${path}: ${key} must hold ${expected} numbers, got ${found}`)
+    for (const [key, length, expected] of pairs) {
+      if (length === expected) continue
+      throw new RangeError(`${path}: ${key} must hold ${expected} numbers, got ${length}`)
     }
   }
 }

@@ -10,9 +10,9 @@ import type { PreparedHalf, PreparedManifest, PreparedShard } from './manifest.j
 
 /** Shards that are read at a time. */
 const shardsAtOnce = 4
-/** Records that are not asked for are read along where that joins two reads, up to so many bytes. */
+/** Largest gap between two requested records that is read along, to join two reads into one, in bytes. */
 const gapBytes = 2 ** 15
-/** What one read takes at most, in bytes, unless a record is longer. */
+/** Most bytes of one read, unless a single record is longer. */
 const readBytes = 2 ** 22
 
 /**
@@ -33,10 +33,10 @@ export async function preparedRecords(
   const { shape, classNames, groupNames, cells } = manifest
   const name = source.describe(described.index.file)
   const index = readIndex(await source.read(described.index.file), name, described.count)
-  // Once, here, so that a stream need not.
+  // Checked once here, so that a stream need not check it again.
   checkIndex(index, manifest, half, name)
   const count = samples ?? described.count
-  if (samples !== undefined) checkAsked(manifest, described, half, samples, source.describe(''))
+  if (samples !== undefined) checkRequested(manifest, described, half, samples, source.describe(''))
   const { labels, groups, trueCell, objectBox } = index
   return {
     count,
@@ -56,8 +56,10 @@ function halfOf(manifest: PreparedManifest, half: HalfName, source: DataSource):
   throw new RangeError(`${source.describe('')}: half must be one that was prepared, got ${half}`)
 }
 
-/** Classes take turns, so of so many images each class must have its share; groups have theirs as in the whole. */
-function checkAsked(
+/**
+ * Checks that each class has its equal share of the requested images, and each group a share as in all prepared images.
+ */
+function checkRequested(
   manifest: PreparedManifest,
   described: PreparedHalf,
   half: HalfName,
@@ -67,16 +69,22 @@ function checkAsked(
   const { classNames, groupNames } = manifest
   const { count, classCounts, groupCounts } = described
   const classes = classNames.map((name, label) => {
-    const asked = Math.ceil((samples - label) / classNames.length)
-    return { what: `class ${label} "${name}"`, asked, found: classCounts[label] ?? 0 }
+    const numRequired = Math.ceil((samples - label) / classNames.length)
+    return { what: `class ${label} "${name}"`, numRequired, numPrepared: classCounts[label] ?? 0 }
   })
   const groups = (groupNames ?? []).map((name, group) => {
-    const found = groupCounts?.[group] ?? 0
-    return { what: `group ${group} "${name}"`, asked: Math.ceil((samples * found) / count), found }
+    const numPrepared = groupCounts?.[group] ?? 0
+    return {
+      what: `group ${group} "${name}"`,
+      numRequired: Math.ceil((samples * numPrepared) / count),
+      numPrepared,
+    }
   })
-  const short = [...classes, ...groups].filter(({ asked, found }) => found < asked)
+  const short = [...classes, ...groups].filter(({ numRequired, numPrepared }) => numPrepared < numRequired)
   if (short.length === 0) return
-  const list = short.map(({ what, asked, found }) => `${what} must have ${asked} images, got ${found}`)
+  const list = short.map(
+    ({ what, numRequired, numPrepared }) => `${what} must have ${numRequired} images, got ${numPrepared}`,
+  )
   throw new RangeError(`${folder}: ${list.join('; ')} (${samples} ${half} images asked, ${count} prepared)`)
 }
 
@@ -88,8 +96,8 @@ interface Stored {
   readonly half: PreparedHalf
 }
 
-/** An image that is asked for: where it is stored, and where it goes. */
-interface Wanted {
+/** An image that is requested: where it is stored, and where it goes. */
+interface RequestedImage {
   readonly position: number
   readonly slot: number
 }
@@ -114,13 +122,13 @@ async function readImages(stored: Stored, positions: Int32Array): Promise<ImageB
   }
 }
 
-/** What is wanted of one shard. */
+/** What is requested of one shard. */
 interface ShardTask {
   readonly shard: PreparedShard
   /** Position of its first record. */
   readonly first: number
   /** Ascending in their positions. */
-  readonly wanted: Wanted[]
+  readonly requested: RequestedImage[]
 }
 
 function byShard({ shards }: PreparedHalf, positions: Int32Array): ShardTask[] {
@@ -130,20 +138,20 @@ function byShard({ shards }: PreparedHalf, positions: Int32Array): ShardTask[] {
   let first = 0
   let next = 0
   for (const shard of shards) {
-    const wanted: Wanted[] = []
+    const requested: RequestedImage[] = []
     for (let item = sorted[next]; item && item.position < first + shard.records; item = sorted[++next]) {
-      wanted.push(item)
+      requested.push(item)
     }
-    if (wanted.length > 0) tasks.push({ shard, first, wanted })
+    if (requested.length > 0) tasks.push({ shard, first, requested })
     first += shard.records
   }
   return tasks
 }
 
-/** Reads what is wanted of a shard in as few reads as sensible; checksums of all that is read are checked. */
+/** Reads the requested records of a shard, neighbours in one read; checks the checksums of all that is read. */
 async function readShard(
   { source, shape, index, half }: Stored,
-  { shard, first, wanted }: ShardTask,
+  { shard, first, requested }: ShardTask,
   put: (slot: number, pixels: Uint8Array) => void,
 ): Promise<void> {
   const name = source.describe(shard.file)
@@ -154,8 +162,8 @@ async function readShard(
     if (file.length !== shard.bytes) {
       throw new RangeError(`${name}: file must be ${shard.bytes} bytes long, got ${file.length}`)
     }
-    for (const run of runsOf(wanted, index.offsets, endOf)) {
-      const [from, to] = [run[0] as Wanted, run.at(-1) as Wanted]
+    for (const run of runsOf(requested, index.offsets, endOf)) {
+      const [from, to] = [run[0] as RequestedImage, run.at(-1) as RequestedImage]
       const offset = index.offsets[from.position] as number
       const bytes = await file.slice(offset, endOf(to.position))
       const records = splitRecords(bytes, { name, first: from.position - first, offset })
@@ -180,15 +188,15 @@ async function readShard(
 
 /** Joins neighbours to runs that are read at once. */
 function runsOf(
-  wanted: readonly Wanted[],
+  requested: readonly RequestedImage[],
   offsets: Float64Array,
   endOf: (position: number) => number,
-): Wanted[][] {
-  const runs: Wanted[][] = []
-  let run: Wanted[] = []
+): RequestedImage[][] {
+  const runs: RequestedImage[][] = []
+  let run: RequestedImage[] = []
   let start = 0
   let end = 0
-  for (const item of wanted) {
+  for (const item of requested) {
     const offset = offsets[item.position] as number
     const joins = offset - end <= gapBytes && endOf(item.position) - start <= readBytes
     if (run.length === 0 || !joins) {

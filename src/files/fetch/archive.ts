@@ -14,14 +14,14 @@ export interface UnpackOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What tar spends on headers, long names and padding, in bytes an entry, generously. */
+/** More than tar spends on headers, long names and padding, in bytes an entry. */
 const overheadBytes = 8192
 
 /**
  * Unpacks a gzip-compressed tar archive.
  *
- * Files and folders whose names stay inside are all that it may hold: absolute names, `..`, links, devices, and more
- * or longer files than stated are refused before they are written. After an error the folder holds a part.
+ * Files and folders whose names stay inside are all that it may hold: absolute names, `..`, links, devices, and more or
+ * longer files than stated are refused before they are written. After an error the folder holds some of the files.
  *
  * @param path of the archive
  * @param folder that is there, and empty
@@ -43,7 +43,7 @@ export async function unpackTarGz(path: string, folder: string, options: UnpackO
     )
   } catch (error) {
     signal?.throwIfAborted()
-    // The pipeline tells of an error in its last part only that it stopped.
+    // For an error in its last part the pipeline only reports that it stopped.
     throw described(unpacking.problem ?? (error as Error), path, folder)
   } finally {
     unpacking.close()
@@ -53,7 +53,7 @@ export async function unpackTarGz(path: string, folder: string, options: UnpackO
 
 function described(cause: NodeJS.ErrnoException, path: string, folder: string): Error {
   if (cause instanceof ArchiveError || cause instanceof RangeError) return cause
-  // Only what writes names a file of the folder.
+  // Only errors of writing carry the path of a file in the folder.
   return cause.path?.startsWith(folder)
     ? new Error(`${path}: archive must find room in ${folder}, got ${cause.message}`, { cause })
     : new Error(`${path}: archive must be a .tar.gz file that unpacks to its end, got ${cause.message}`, {
@@ -68,7 +68,7 @@ class ArchiveError extends Error {}
 class Unpacking {
   /** Names of the files so far. */
   readonly files: string[] = []
-  /** What stopped it, where that was not the decompression. */
+  /** The error that stopped it, unless decompression failed. */
   problem: Error | undefined
   private readonly path: string
   private readonly folder: string
@@ -87,7 +87,7 @@ class Unpacking {
   async take(chunks: AsyncIterable<Buffer>): Promise<void> {
     const parser = new Parser({
       strict: true,
-      onReadEntry: entry => this.noticing(() => this.store(entry)),
+      onReadEntry: entry => this.keepingProblem(() => this.store(entry)),
     })
     parser.on('error', error => {
       this.problem ??= error
@@ -96,18 +96,18 @@ class Unpacking {
     for await (const chunk of chunks) {
       length += chunk.length
       const most = this.limits.atMostBytes + overheadBytes * (this.entries + 2)
-      if (length > most) this.noticing(() => this.refuseLength())
+      if (length > most) this.keepingProblem(() => this.refuseLength())
       parser.write(chunk)
       if (this.problem) throw this.problem
     }
     parser.end()
-    this.noticing(() => {
+    this.keepingProblem(() => {
       if (this.problem) throw this.problem
       if (this.files.length === 0) throw new Error('no files')
     })
   }
 
-  private noticing(action: () => void): void {
+  private keepingProblem(action: () => void): void {
     try {
       action()
     } catch (error) {
@@ -125,14 +125,14 @@ class Unpacking {
   /** Writes an entry as it is parsed: synchronously, so that a parser that hands out one entry at a time is never ahead. */
   private store(entry: ReadEntry): void {
     this.entries++
-    const place = join(this.folder, this.allowed(entry))
+    const target = join(this.folder, this.checkedName(entry))
     if (entry.type === 'Directory') {
-      mkdirSync(place, { recursive: true })
+      mkdirSync(target, { recursive: true })
       entry.resume()
       return
     }
-    mkdirSync(dirname(place), { recursive: true })
-    const file = openSync(place, 'wx')
+    mkdirSync(dirname(target), { recursive: true })
+    const file = openSync(target, 'wx')
     this.open = file
     this.files.push(entry.path)
     entry.on('data', chunk => writeFileSync(file, chunk))
@@ -140,7 +140,7 @@ class Unpacking {
   }
 
   /** The name of an entry that may be unpacked. */
-  private allowed(entry: ReadEntry): string {
+  private checkedName(entry: ReadEntry): string {
     const { path: name, type, size } = entry
     if (!fileTypes.has(type) && type !== 'Directory') {
       this.refuse(
@@ -160,8 +160,8 @@ class Unpacking {
     return name
   }
 
-  private refuse(rule: string, name: string): never {
-    throw new ArchiveError(`${this.path}: entry ${this.entries} ${JSON.stringify(name)} ${rule}`)
+  private refuse(requirement: string, name: string): never {
+    throw new ArchiveError(`${this.path}: entry ${this.entries} ${JSON.stringify(name)} ${requirement}`)
   }
 
   private refuseLength(): never {

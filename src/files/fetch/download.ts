@@ -2,12 +2,12 @@ import { type FileHandle, open, readFile, rm, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { writeFileAtomic } from '../atomic.js'
 
-/** What is downloaded, and where it is kept meanwhile. */
+/** What is downloaded, and where the bytes are kept until all have arrived. */
 export interface DownloadOptions {
   readonly url: string
   /** The file to fill; what an earlier download of the same address left in it is continued. */
   readonly part: string
-  /** What the file may be long, in bytes. */
+  /** Longest accepted length of the file, in bytes. */
   readonly atMostBytes: number
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((progress: TransferProgress) => void) | undefined
@@ -65,12 +65,12 @@ export async function download(options: DownloadOptions): Promise<void> {
       await discardDownload(part)
       throw outcome
     }
-    const kept = (await resumable(part, url))?.length ?? 0
-    failures = kept > (before?.length ?? 0) ? 0 : failures + 1
-    // A host that never answered will not do so a second later: without a network that is to be said at once.
+    const bytesKept = (await resumable(part, url))?.length ?? 0
+    failures = bytesKept > (before?.length ?? 0) ? 0 : failures + 1
+    // A host that never answered is not tried again: without a network the user is to learn of it at once.
     if (outcome instanceof DownloadError || !answered || failures > retries || attempt > 100) {
       const { message } = outcome
-      throw new DownloadError(`${url}: file must download to its end, got ${message}`, kept, {
+      throw new DownloadError(`${url}: file must download to its end, got ${message}`, bytesKept, {
         cause: outcome,
       })
     }
@@ -78,7 +78,7 @@ export async function download(options: DownloadOptions): Promise<void> {
   }
 }
 
-/** Removes what a download left, or its mark where `part` has taken its place already. */
+/** Removes the part and the mark of a download; only the mark where `part` was already moved to its place. */
 export async function discardDownload(part: string): Promise<void> {
   await rm(part, { force: true })
   await rm(markPath(part), { force: true })
@@ -102,10 +102,10 @@ function markPath(part: string): string {
 }
 
 async function resumable(part: string, url: string): Promise<Resumable | undefined> {
-  const found = await stat(part).catch(() => undefined)
+  const stats = await stat(part).catch(() => undefined)
   const mark = await readFile(markPath(part), 'utf8').then(readMark, () => undefined)
-  if (!found?.isFile() || found.size === 0 || mark?.url !== url) return undefined
-  return { length: found.size, validator: mark.validator }
+  if (!stats?.isFile() || stats.size === 0 || mark?.url !== url) return undefined
+  return { length: stats.size, validator: mark.validator }
 }
 
 function readMark(text: string): Mark | undefined {
@@ -117,7 +117,9 @@ function readMark(text: string): Mark | undefined {
   }
 }
 
-/** One connection. Returns what went wrong: a `DownloadError` is final, another error worth a retry. */
+/**
+ * Downloads over one connection. Returns what went wrong: a `DownloadError` is final, other errors are worth a retry.
+ */
 async function transfer(
   options: DownloadOptions,
   before: Resumable | undefined,
@@ -143,14 +145,14 @@ async function transfer(
     return await receive(response, options, before, restart)
   } catch (error) {
     const cause = idle.signal.aborted ? idle.signal.reason : error
-    return cause instanceof Error ? reachable(cause) : new Error(String(cause))
+    return cause instanceof Error ? underlyingError(cause) : new Error(String(cause))
   } finally {
     clearTimeout(timer)
   }
 }
 
-/** What fetch hides in the cause of 'fetch failed'. */
-function reachable(error: Error): Error {
+/** The error that fetch gives only as the cause of its 'fetch failed'. */
+function underlyingError(error: Error): Error {
   const cause = error.cause as (Error & { code?: string }) | undefined
   if (error instanceof DownloadError || !(cause instanceof Error)) return error
   return new Error(cause.message || cause.code || 'no reason')
@@ -182,8 +184,8 @@ async function receive(
   if (continued && Number(range?.[1]) !== start) {
     await response.body?.cancel()
     await rm(part, { force: true })
-    const found = response.headers.get('content-range')
-    return new Error(`a part that starts elsewhere than at byte ${start}: ${found}`)
+    const contentRange = response.headers.get('content-range')
+    return new Error(`a part that starts elsewhere than at byte ${start}: ${contentRange}`)
   }
   const total = length === null ? undefined : start + Number(length)
   if (total !== undefined && total > options.atMostBytes) {
@@ -204,7 +206,7 @@ function refusal(response: Response): Error | undefined {
   return status === 429 || status >= 500 ? new Error(text) : new DownloadError(text, 0)
 }
 
-/** Forgets what is there, and keeps the server's mark of the version that comes now. */
+/** Deletes the earlier part, and stores the server's mark of the version that arrives now. */
 async function startAnew(part: string, url: string, { headers }: Response): Promise<void> {
   await discardDownload(part)
   const etag = headers.get('etag')
@@ -244,15 +246,15 @@ async function writeChunk(file: FileHandle, chunk: Uint8Array, position: number)
   if (bytesWritten < chunk.length) throw new Error(`${bytesWritten} of ${chunk.length} bytes written`)
 }
 
-/** What fails on this disk fails again: no other connection helps. */
-async function onDisk<T>(kept: number, action: () => Promise<T>): Promise<T> {
+/** Makes a failure of the disk final: another connection would not help. */
+async function onDisk<T>(bytesKept: number, action: () => Promise<T>): Promise<T> {
   try {
     return await action()
   } catch (cause) {
-    throw new DownloadError(`no room on the disk: ${(cause as Error).message}`, kept, { cause })
+    throw new DownloadError(`no room on the disk: ${(cause as Error).message}`, bytesKept, { cause })
   }
 }
 
-function tooLong({ url, atMostBytes }: DownloadOptions, found: string): RangeError {
-  return new RangeError(`${url}: file must be at most ${atMostBytes} bytes, got ${found}`)
+function tooLong({ url, atMostBytes }: DownloadOptions, length: string): RangeError {
+  return new RangeError(`${url}: file must be at most ${atMostBytes} bytes, got ${length}`)
 }

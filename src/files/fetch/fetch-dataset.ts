@@ -25,7 +25,7 @@ export interface FetchOptions {
    * for a dataset of one file, that file.
    */
   readonly from?: string | undefined
-  /** Replaces what is in their places; other files in a dataset's folder stay. */
+  /** Replaces earlier files of the dataset; other files in a dataset's folder stay. */
   readonly force?: boolean | undefined
   /** Stops the work, with its reason as the error; what was downloaded stays and is continued next time. */
   readonly signal?: AbortSignal | undefined
@@ -45,14 +45,14 @@ export interface FetchedDataset {
   readonly folder: string
   /** Files and folders that are new. */
   readonly fetched: readonly string[]
-  /** Files and folders that were there, and whole. */
+  /** Files and folders that were already there and complete. */
   readonly present: readonly string[]
 }
 
 /**
  * Brings a published dataset to the disk: downloaded with continuation, checked (MD5, header, lengths), and put in its
- * place whole. What is there and whole is not fetched again. A process that is killed in this leaves what was there or the
- * new files, and the next one to the same folder goes on.
+ * place whole. Files that are there and complete are not fetched again. A process that is killed in this leaves the old
+ * or the new files, and the next process that fetches into the folder goes on.
  *
  * @throws Error with the file, what it should be and what it is, when something there or fetched is damaged: nothing of
  *   it takes its place; {@link DownloadError} with all addresses tried when no publisher can be reached; LockedError while
@@ -64,12 +64,12 @@ export async function fetchDataset(
 ): Promise<FetchedDataset> {
   const out = resolve(options.out)
   const places = await placesIn(out, dataset, options.force ?? false)
-  const wanted = places.filter(({ isThere }) => !isThere)
-  for (const { file } of wanted) localFile(dataset, file, options.from)
-  if (wanted.length > 0) {
+  const missing = places.filter(({ isThere }) => !isThere)
+  for (const { file } of missing) localFile(dataset, file, options.from)
+  if (missing.length > 0) {
     const lock = await lockFolder(out, 'data fetch')
     try {
-      for (const { file, path } of wanted) await fetchFile(dataset, file, path, options)
+      for (const { file, path } of missing) await fetchFile(dataset, file, path, options)
     } finally {
       await lock.release()
     }
@@ -81,7 +81,7 @@ export async function fetchDataset(
   return { folder, fetched: paths(false), present: paths(true) }
 }
 
-/** Where a file of a dataset goes, and whether what it becomes is there, and whole. */
+/** Where a file of a dataset goes, and whether its result is already there and complete. */
 interface Place {
   readonly file: PublishedFile
   readonly path: string
@@ -91,7 +91,7 @@ interface Place {
 async function placesIn(out: string, { files }: PublishedDataset, force: boolean): Promise<Place[]> {
   const places: Place[] = []
   for (const file of files) {
-    const path = join(out, placeOf(file))
+    const path = join(out, relativePath(file))
     const isThere = !force && (await holdsSomething(path, file))
     if (isThere) await checkPresent(path, file)
     places.push({ file, path, isThere })
@@ -99,7 +99,7 @@ async function placesIn(out: string, { files }: PublishedDataset, force: boolean
   return places
 }
 
-/** Whether there is more than what a killed process left. */
+/** Whether anything is there besides what a killed process left. */
 async function holdsSomething(path: string, { content }: PublishedFile): Promise<boolean> {
   if (!existsSync(path)) return false
   if (content.kind !== 'tar' || !statSync(path).isDirectory()) return true
@@ -115,13 +115,13 @@ function unpackedKind({ files }: PublishedArchive): OwnFolder {
   return { marker: names.at(-1) as string, ownFiles: async () => names }
 }
 
-function placeOf({ name, content }: PublishedFile): string {
+function relativePath({ name, content }: PublishedFile): string {
   return content.kind === 'tar' ? content.folder : name
 }
 
-async function checkPresent(place: string, { content }: PublishedFile): Promise<void> {
+async function checkPresent(path: string, { content }: PublishedFile): Promise<void> {
   try {
-    await (content.kind === 'tar' ? checkArchiveFolder(place, content) : checkIdxFile(place, content))
+    await (content.kind === 'tar' ? checkArchiveFolder(path, content) : checkIdxFile(path, content))
   } catch (cause) {
     throw new Error(`${(cause as Error).message} (it was there before; --force replaces it)`, { cause })
   }
@@ -130,44 +130,44 @@ async function checkPresent(place: string, { content }: PublishedFile): Promise<
 async function fetchFile(
   dataset: PublishedDataset,
   file: PublishedFile,
-  place: string,
+  target: string,
   options: FetchOptions,
 ): Promise<void> {
   const local = localFile(dataset, file, options.from)
   const part = `${join(resolve(options.out), file.name)}.part`
   if (local === undefined) await downloadFile(dataset, file, part, options)
-  const taken = local ?? part
+  const input = local ?? part
   try {
-    options.onStage?.('checking', file, taken)
-    if (file.md5 !== undefined) await checkMd5(taken, file.md5, options.signal)
+    options.onStage?.('checking', file, input)
+    if (file.md5 !== undefined) await checkMd5(input, file.md5, options.signal)
     if (file.content.kind === 'tar') {
-      options.onStage?.('unpacking', file, taken)
-      await unpackInto(taken, place, file.content, options.signal)
+      options.onStage?.('unpacking', file, input)
+      await unpackInto(input, target, file.content, options.signal)
     } else {
-      await checkIdxFile(taken, file.content)
-      if (local === undefined) await rename(part, place)
-      else await writeFileAtomic(place, await readFile(local))
+      await checkIdxFile(input, file.content)
+      if (local === undefined) await rename(part, target)
+      else await writeFileAtomic(target, await readFile(local))
     }
   } catch (error) {
-    // What was downloaded and is not what it should be would be found wrong again.
+    // A download that fails its checks would fail them again: it is deleted.
     if (local === undefined && !options.signal?.aborted) await discardDownload(part)
     throw error
   }
   if (local === undefined) await discardDownload(part)
 }
 
-/** The file on this disk that the user names, where it is one. */
+/** The local file that `from` names; undefined where `from` is an address or was not given. */
 function localFile(dataset: PublishedDataset, { name }: PublishedFile, from?: string): string | undefined {
   if (from === undefined || isAddress(from)) return undefined
   const path = resolve(from)
-  const places = [join(path, name), ...(dataset.files.length === 1 ? [path] : [])]
-  const found = places.find(isFile)
-  if (found === path) checkVersion(path, name)
-  if (found !== undefined) return found
+  const candidates = [join(path, name), ...(dataset.files.length === 1 ? [path] : [])]
+  const existing = candidates.find(isFile)
+  if (existing === path) checkVersion(path, name)
+  if (existing !== undefined) return existing
   throw new Error(`${path}: --from must be an address, or a folder with ${name}, got neither`)
 }
 
-/** Another version of a dataset is named as what it is, instead of by a checksum that differs. */
+/** Refuses another version of the dataset by its file name, which tells the user more than a checksum that differs. */
 function checkVersion(path: string, name: string): void {
   const other = /(python|matlab)/i.exec(basename(path))?.[1]?.toLowerCase()
   if (other === undefined || !name.includes('binary')) return
@@ -178,7 +178,7 @@ function checkVersion(path: string, name: string): void {
 }
 
 function isFile(path: string): boolean {
-  // A path that goes through a file is an error where a missing one is none.
+  // existsSync comes first, since statSync throws for a path that goes through a file.
   return existsSync(path) && statSync(path).isFile()
 }
 
@@ -186,7 +186,10 @@ function isAddress(from: string): boolean {
   return /^https?:\/\//.test(from)
 }
 
-/** Downloads from the first publisher that has the file; one that broke off is not left for another. */
+/**
+ * Downloads from the first publisher that has the file; after a download that broke off halfway, no other publisher is
+ * tried.
+ */
 async function downloadFile(
   { name, files, sources, homepage }: PublishedDataset,
   file: PublishedFile,
@@ -194,10 +197,10 @@ async function downloadFile(
   options: FetchOptions,
 ): Promise<void> {
   const { from, signal, onStage, onProgress, retrying } = options
-  const places = from === undefined ? sources : [baseOf(from, files)]
+  const bases = from === undefined ? sources : [baseOf(from, files)]
   const failed: DownloadError[] = []
-  for (const place of places) {
-    const url = new URL(file.name, place).href
+  for (const base of bases) {
+    const url = new URL(file.name, base).href
     onStage?.('downloading', file, url)
     try {
       await download({
@@ -215,14 +218,14 @@ async function downloadFile(
       if (error.kept > 0) break
     }
   }
-  const kept = failed.at(-1)?.kept ?? 0
+  const bytesKept = failed.at(-1)?.kept ?? 0
   const reasons = failed.map(({ message }) => message).join('; ')
   const advice =
-    kept > 0
-      ? `${kept} bytes are kept: the same command continues`
-      : `by hand: put ${files.map(one => one.name).join(', ')} into a folder (see ${homepage}) and call ` +
+    bytesKept > 0
+      ? `${bytesKept} bytes are kept: the same command continues`
+      : `by hand: put ${files.map(published => published.name).join(', ')} into a folder (see ${homepage}) and call ` +
         `pmoe data fetch ${name} --from FOLDER`
-  throw new DownloadError(`${reasons} (${advice})`, kept, { cause: failed.at(-1) })
+  throw new DownloadError(`${reasons} (${advice})`, bytesKept, { cause: failed.at(-1) })
 }
 
 /** The address of the folder that has the files. */
@@ -232,43 +235,46 @@ function baseOf(from: string, files: readonly PublishedFile[]): string {
   return from.endsWith('/') ? from : `${from}/`
 }
 
-/** Unpacks inside the place, checks what came out, and lets it take the places of the files of the same names. */
+/** Unpacks into a folder inside the target folder, checks the files, and lets them replace those of the same names. */
 async function unpackInto(
   archive: string,
-  place: string,
+  target: string,
   content: PublishedArchive,
   signal?: AbortSignal,
 ): Promise<void> {
   const expected = Object.values(content.files).reduce((sum, bytes) => sum + bytes, 0)
-  await makeFolder(place)
+  await makeFolder(target)
   try {
-    await recoverFolder(place, unpackedKind(content))
-    await replaceFolder(place, unpackedKind(content), async staging => {
-      const whole = join(staging, '.unpacked')
-      await makeFolder(whole)
-      const names = await unpackTarGz(archive, whole, { atMostBytes: expected + EXTRA_BYTES, signal })
-      const folder = join(whole, content.folder)
+    await recoverFolder(target, unpackedKind(content))
+    await replaceFolder(target, unpackedKind(content), async staging => {
+      const unpacked = join(staging, '.unpacked')
+      await makeFolder(unpacked)
+      const names = await unpackTarGz(archive, unpacked, { atMostBytes: expected + EXTRA_BYTES, signal })
+      const folder = join(unpacked, content.folder)
       await checkArchiveFolder(folder, content)
-      await leaveOthers(whole, names, place, content)
+      await dropExtras(unpacked, names, target, content)
       signal?.throwIfAborted()
       for (const entry of await readdir(folder)) await rename(join(folder, entry), join(staging, entry))
-      await rm(whole, { recursive: true })
+      await rm(unpacked, { recursive: true })
     })
   } finally {
-    await removeIfEmpty(place)
+    await removeIfEmpty(target)
   }
 }
 
-/** What an archive brings besides its data, such as a page of explanation, replaces no file of that name. */
-async function leaveOthers(
-  whole: string,
+/**
+ * Drops unpacked files besides the data, such as a page of explanation, where the target folder has a file of that
+ * name.
+ */
+async function dropExtras(
+  unpacked: string,
   names: readonly string[],
-  place: string,
+  target: string,
   { folder, files }: PublishedArchive,
 ): Promise<void> {
   for (const name of names) {
     const inside = relative(folder, name)
-    if (!(inside in files) && existsSync(join(place, inside))) await rm(join(whole, name))
+    if (!(inside in files) && existsSync(join(target, inside))) await rm(join(unpacked, name))
   }
 }
 

@@ -10,7 +10,7 @@ import { readIdxImages, readIdxLabels } from '../../data/formats/idx.js'
  * Checks the MD5 of a file.
  *
  * @param md5 hexadecimal
- * @throws Error with both sums and the file's length when it is another one
+ * @throws Error with both sums and the file's length when the sums differ
  */
 export async function checkMd5(path: string, md5: string, signal?: AbortSignal): Promise<void> {
   const hash = createHash('md5')
@@ -19,32 +19,32 @@ export async function checkMd5(path: string, md5: string, signal?: AbortSignal):
     hash.update(chunk as Buffer)
     length += (chunk as Buffer).length
   }
-  const found = hash.digest('hex')
-  if (found !== md5) {
+  const digest = hash.digest('hex')
+  if (digest !== md5) {
     throw new Error(
-      `${path}: MD5 must be ${md5}, got ${found} (file of ${length} bytes; nothing was put in place)`,
+      `${path}: MD5 must be ${md5}, got ${digest} (file of ${length} bytes; nothing was put in place)`,
     )
   }
 }
 
 /**
- * Checks that a folder has the files that an archive is published with, in their lengths.
+ * Checks that a folder has the files that an archive is published with, and their lengths.
  *
  * @throws Error naming the first file that is not there or of another length
  */
 export async function checkArchiveFolder(folder: string, { files }: PublishedArchive): Promise<void> {
   for (const [name, bytes] of Object.entries(files)) {
     const path = join(folder, name)
-    const found = await stat(path).catch(() => undefined)
-    if (!found?.isFile()) throw new Error(`${path}: file must be there, got none`)
-    if (found.size !== bytes) throw new Error(`${path}: file must be ${bytes} bytes, got ${found.size}`)
+    const stats = await stat(path).catch(() => undefined)
+    if (!stats?.isFile()) throw new Error(`${path}: file must be there, got none`)
+    if (stats.size !== bytes) throw new Error(`${path}: file must be ${bytes} bytes, got ${stats.size}`)
   }
 }
 
 /**
  * Checks an IDX file, plain or gzip, to its end.
  *
- * @throws Error with file, byte, expected and found, where header, sizes, labels or length are other ones
+ * @throws Error with file, byte, expected and found, where header, sizes, labels or length differ
  */
 export async function checkIdxFile(
   path: string,

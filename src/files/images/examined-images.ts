@@ -15,7 +15,7 @@ export interface ImageSizes {
   readonly largest: Size2D
 }
 
-/** What some image files of a dataset are. */
+/** What was found out about some image files of a dataset. */
 export interface ExaminedImages {
   /** Files that were looked at. */
   readonly examined: number
@@ -23,7 +23,7 @@ export interface ExaminedImages {
   readonly unreadable: readonly UnreadableImage[]
   /** What decoding does to them that their owner may not expect, a sentence each. */
   readonly notes: readonly string[]
-  /** Their sizes as they are seen, after the camera's rotation; undefined where none has any. */
+  /** Their sizes as they are seen, after the camera's rotation; undefined where no file has one. */
   readonly sizes?: ImageSizes | undefined
 }
 
@@ -60,17 +60,17 @@ export async function examineImages(
     }
   }
   unreadable.sort((a, b) => (a.name < b.name ? -1 : 1))
-  return { examined, unreadable, notes: notes.lines, sizes: spread(sizes) }
+  return { examined, unreadable, notes: notes.lines, sizes: summaryOf(sizes) }
 }
 
-/** One of the images of all halves, one half after the other. */
-function imageAt(halves: readonly CatalogHalf[], place: number): { half: CatalogHalf; position: number } {
-  let position = place
+/** The image of a number counted through all halves, one half after the other. */
+function imageAt(halves: readonly CatalogHalf[], number: number): { half: CatalogHalf; position: number } {
+  let position = number
   for (const half of halves) {
     if (position < half.count) return { half, position }
     position -= half.count
   }
-  throw new RangeError(`examineImages: image must be one of the halves, got number ${place}`)
+  throw new RangeError(`examineImages: image must be one of the halves, got number ${number}`)
 }
 
 /** Height and width in pixels; undefined for what has no header of an image. */
@@ -83,7 +83,7 @@ async function sizeOf(bytes: Uint8Array): Promise<Size2D | undefined> {
   return header && [header.autoOrient.height, header.autoOrient.width]
 }
 
-function spread(sizes: Size2D[]): ImageSizes | undefined {
+function summaryOf(sizes: Size2D[]): ImageSizes | undefined {
   sizes.sort((a, b) => a[0] * a[1] - b[0] * b[1])
   const [smallest, median, largest] = [sizes[0], sizes[sizes.length >> 1], sizes.at(-1)]
   return smallest && median && largest && { examined: sizes.length, smallest, median, largest }

@@ -19,16 +19,16 @@ const mostPixelsHere = 2 ** 20
 /**
  * Decodes the bytes of an image file (JPEG, PNG, WebP, GIF, AVIF, TIFF, SVG) to the pixels that a model expects.
  *
- * What is cut out is the square in the middle, or the whole image; it is stretched to the size asked for, bilinearly
- * with anti-aliasing. The camera's rotation (EXIF) is applied, transparency is laid on white, CMYK becomes RGB, colours
- * of a profile become sRGB, colour becomes grey or grey becomes RGB, as asked. Samples of 16 bits and of 32-bit floats
- * become 8-bit by the white level. Of an animation the first frame counts. The name's ending does not count, only what
- * the bytes are. A JPEG file that lacks nothing but the marker of its end is read.
+ * The square in the middle, or the whole image, is stretched to the requested size, bilinearly with anti-aliasing. The
+ * camera's rotation (EXIF) is applied, transparency is laid on white, CMYK becomes RGB, colours of a profile become
+ * sRGB, colour becomes grey or grey becomes RGB, as requested. Samples of 16 bits and of 32-bit floats become 8-bit by
+ * the white level. Of an animation the first frame is taken. The format is recognised by the bytes, not by the name's
+ * ending. A JPEG file that lacks only its end marker is read.
  *
  * Plain JPEG files are decoded by libjpeg-turbo, and at half, a quarter or an eighth of their size where that is
  * enough; all others by sharp.
  *
- * @throws RangeError when the decoding is not one that images have
+ * @throws RangeError when an option of the decoding is out of range
  * @throws Error naming the image when it is empty, corrupt, cut short, not an image, smaller than what is to be cut
  *   out, or of more than {@link mostPixels} pixels
  */
@@ -57,7 +57,7 @@ async function decodeWhole(
   return (await decodeJpeg(bytes, decoding, name)) ?? decodeWithSharp(bytes, decoding, name, note)
 }
 
-/** A JPEG file with the marker that it lacks; undefined for what is no JPEG file, or has one. */
+/** A JPEG file with the end marker added; undefined for files that are no JPEG files or have the marker. */
 function withJpegEnd(bytes: Uint8Array): Uint8Array | undefined {
   const header = readJpegHeader(bytes)
   if (!header || hasJpegEnd(bytes, header.scan)) return undefined
@@ -72,7 +72,7 @@ function withJpegEnd(bytes: Uint8Array): Uint8Array | undefined {
  *
  * @param path of the file
  * @param decoding as for {@link decodeImage}, or its shape alone
- * @param decode that decoder, or one that listens to its notes
+ * @param decode `decodeImage`, or a decoder that also collects its notes
  * @returns pixels 0..255, (height, width, channels), row-major
  * @throws Error with the path when the file is missing, and as {@link decodeImage} does
  */
@@ -81,18 +81,18 @@ export async function readImage(
   decoding: ImageDecoding | ImageShape,
   decode: DecodeImage = decodeImage,
 ): Promise<Uint8Array> {
-  const whole: ImageDecoding = 'shape' in decoding ? decoding : { shape: decoding }
-  checkDecoding(whole)
-  const found = await stat(path).catch((cause: unknown) => {
+  const fullDecoding: ImageDecoding = 'shape' in decoding ? decoding : { shape: decoding }
+  checkDecoding(fullDecoding)
+  const stats = await stat(path).catch((cause: unknown) => {
     throw new Error(`${path}: file must be readable, got ${reason(cause)}`, { cause })
   })
-  if (!found.isFile()) {
-    throw new Error(`${path}: path must be a file, got ${specialFile(found) ?? 'a folder'}`)
+  if (!stats.isFile()) {
+    throw new Error(`${path}: path must be a file, got ${specialFile(stats) ?? 'a folder'}`)
   }
   const bytes = await readRegularFile(path).catch((cause: unknown) => {
     throw new Error(`${path}: file must be readable, got ${reason(cause)}`, { cause })
   })
-  return decode(bytes, whole, path)
+  return decode(bytes, fullDecoding, path)
 }
 
 function checkDecoding({ shape, cropSide, whiteLevel }: ImageDecoding): void {
@@ -113,7 +113,7 @@ function checkDecoding({ shape, cropSide, whiteLevel }: ImageDecoding): void {
 let jpegDecoder: Promise<JpegDecoder | undefined> | undefined
 const turn = hostTurns()
 
-/** Decodes a plain JPEG file; undefined where there is something to it that sharp knows better. */
+/** Decodes a plain JPEG file; undefined where the file has properties that are left to sharp. */
 async function decodeJpeg(
   bytes: Uint8Array,
   { shape, cropSide }: ImageDecoding,
@@ -126,7 +126,7 @@ async function decodeJpeg(
   if (height === 0 || width === 0 || height * width > mostPixelsHere) return undefined
   jpegDecoder ??= loadJpegDecoder()
   const decoder = await jpegDecoder
-  // Others get their turn, although nothing here waits.
+  // Decoding blocks the thread: other tasks get their turn first.
   await turn()
   const box = cropBox(header.size, cropSide, name)
   const scale = [8, 4, 2].find(by => box.height / by >= shape[0] && box.width / by >= shape[1]) ?? 1
@@ -152,7 +152,7 @@ async function decodeWithSharp(
 ): Promise<Uint8Array> {
   // Loaded on demand: a platform without sharp's binary can do everything else.
   const { default: sharp } = await import('sharp')
-  // Each image comes once: keeping the last ones costs more than it saves.
+  // Each image is decoded once: sharp's cache would cost more than it saves.
   sharp.cache(false)
   const input = sharp(bytes, { failOn: 'warning', limitInputPixels: false })
   const about = await input.metadata().catch(undecodable(bytes, name))
@@ -186,7 +186,7 @@ function notesOf({ format, pages = 1, space, hasAlpha }: Metadata): string[] {
   return [
     ...(pages > 1 ? ['has several frames or pages: the first is taken'] : []),
     ...(space === 'cmyk' ? ['is CMYK: converted to RGB'] : []),
-    // Every GIF image is decoded with such a channel.
+    // Every GIF image is decoded with an alpha channel.
     ...(hasAlpha && format !== 'gif' ? ['has an alpha channel: laid on white'] : []),
   ]
 }
@@ -230,7 +230,7 @@ function cropBox([height, width]: Size2D, side: number | undefined, name: string
   return { top: (height - side) >> 1, left: (width - side) >> 1, height: side, width: side }
 }
 
-/** Says what a file is; the decoder's own words are the cause, since they differ from one time to the next. */
+/** Throws an error that says what the file is; the decoder's message, which differs from run to run, is its cause. */
 function undecodable(bytes: Uint8Array, name: string): (cause: unknown) => never {
   return cause => {
     throw new Error(`${name}: file must be an image that decodes to its end, got ${contentOf(bytes)}`, {

@@ -8,7 +8,7 @@ interface TurboJpeg {
   malloc(bytes: number): number
   free(pointer: number): void
   tjInitDecompress(): number
-  /** Returns 0 when done; otherwise what it decoded is damaged. Decodes at the largest scale that fits the size. */
+  /** Returns 0 when done; another number where the file is damaged. Decodes at the largest scale that fits the size. */
   tjDecompress2(
     decompressor: number,
     jpeg: number,
@@ -28,8 +28,8 @@ export interface JpegDecoder {
    * @param bytes of the file
    * @param size height and width of the whole image over 1, 2, 4 or 8, rounded up
    * @param channels 1 (grey) or 3 (RGB)
-   * @returns pixels 0..255, (size, channels), in memory that the next image takes; undefined where the file is damaged
-   *   or of a kind that it does not know
+   * @returns pixels 0..255, (size, channels), in memory that the next call overwrites; undefined where the file is
+   *   damaged or of a kind that it does not know
    */
   decode(bytes: Uint8Array, size: Size2D, channels: 1 | 3): Uint8Array | undefined
 }
@@ -38,7 +38,7 @@ const packageFile = '@cwasm/jpeg-turbo/jpeg-turbo.wasm'
 /** TJPF_GRAY and TJPF_RGB. */
 const pixelFormats = { 1: 6, 3: 0 } as const
 
-/** Lengths of the two blocks of memory that images go through. */
+/** The two blocks of memory for the file and for its pixels: where they start, and their lengths in bytes. */
 interface Blocks {
   readonly jpeg: number
   readonly jpegBytes: number
@@ -63,15 +63,15 @@ export async function loadJpegDecoder(
 }
 
 function decoderOf(module: WebAssembly.Module): JpegDecoder {
-  let open: Session | undefined
+  let session: Session | undefined
   return {
     decode(bytes, size, channels) {
-      open ??= new Session(module)
+      session ??= new Session(module)
       try {
-        return open.decode(bytes, [size[0], size[1], channels])
+        return session.decode(bytes, [size[0], size[1], channels])
       } catch {
-        // It stopped somewhere inside: what it held is lost, the next image starts anew.
-        open = undefined
+        // The library stopped in the middle and its memory is unusable: the next image gets a new instance.
+        session = undefined
         return undefined
       }
     },
@@ -96,7 +96,7 @@ class Session {
     this.#reserve(bytes.length, length)
     const { jpeg, pixels } = this.#blocks
     new Uint8Array(this.#library.memory.buffer).set(bytes, jpeg)
-    const failed = this.#library.tjDecompress2(
+    const errorCode = this.#library.tjDecompress2(
       this.#decompressor,
       jpeg,
       bytes.length,
@@ -108,7 +108,7 @@ class Session {
       0,
     )
     // The memory may have grown and moved.
-    return failed ? undefined : new Uint8Array(this.#library.memory.buffer, pixels, length)
+    return errorCode ? undefined : new Uint8Array(this.#library.memory.buffer, pixels, length)
   }
 
   #reserve(jpegBytes: number, pixelBytes: number): void {
@@ -129,7 +129,9 @@ class Session {
   }
 }
 
-/** What the library was compiled to ask of its host: nothing that a decoder of bytes in memory needs. */
+/**
+ * The imports of the compiled library: stubs, since decoding in memory needs no files; `longjmp` is called on errors.
+ */
 const imports: WebAssembly.Imports = {
   env: {
     setjmp: () => 0,

@@ -3,7 +3,7 @@ import type { Metadata, Sharp } from 'sharp'
 /** Largest sample of 12 bits, which cameras and scanners often keep in 16. */
 const white12 = 4095
 const white16 = 65_535
-/** Formats that keep samples as they are, whatever number of bits these really have. */
+/** Formats that store samples unscaled, such as samples of 12 bits in 16. */
 const plainFormats = ['png', 'tiff']
 
 /** How samples of more than 8 bits become 0..255. */
@@ -11,7 +11,7 @@ export interface SampleDepth {
   readonly kind: 'integer' | 'float'
   /** The sample that becomes 255. */
   readonly whiteLevel: number
-  /** What people should know of it. */
+  /** Notes for the user. */
   readonly notes: readonly string[]
 }
 
@@ -40,32 +40,36 @@ export async function sampleDepth(
 async function integerDepth(
   image: Sharp,
   { hasAlpha, channels, format }: Metadata,
-  given: number | undefined,
+  requested: number | undefined,
 ): Promise<SampleDepth> {
   const colours = hasAlpha ? channels - 1 : channels
-  const white = given ?? (plainFormats.includes(format) ? await ownWhite(image, colours) : white16)
-  const few = given === undefined && white === white12 ? ', none above 4095' : ''
+  const white = requested ?? (plainFormats.includes(format) ? await suggestedWhite(image, colours) : white16)
+  const few = requested === undefined && white === white12 ? ', none above 4095' : ''
   return { kind: 'integer', whiteLevel: white, notes: [whiteText(`has 16 bits a sample${few}`, white)] }
 }
 
-/** An image that is black throughout says nothing. */
-async function ownWhite(image: Sharp, colours: number): Promise<number> {
+/** The white level that the largest sample suggests; an image that is all black suggests 16 bits. */
+async function suggestedWhite(image: Sharp, colours: number): Promise<number> {
   const { channels } = await image.clone().stats()
   const largest = Math.max(...channels.slice(0, colours).map(({ max }) => max))
   return largest > 0 && largest <= white12 ? white12 : white16
 }
 
-async function floatDepth(image: Sharp, about: Metadata, given: number | undefined): Promise<SampleDepth> {
+async function floatDepth(
+  image: Sharp,
+  about: Metadata,
+  requested: number | undefined,
+): Promise<SampleDepth> {
   const { data } = await asFloats(image.clone(), about).toBuffer({ resolveWithObject: true })
   const { least, most, hasNaN } = rangeOf(floatsOf(data))
   const notes = hasNaN ? ['has samples that are no numbers: they become black'] : []
-  if (given === undefined && (least < 0 || most > 255)) {
+  if (requested === undefined && (least < 0 || most > 255)) {
     throw new RangeError(
       `float samples in [${short(least)}, ${short(most)}], where [0, 1] or [0, 255] is expected ` +
         '(whiteLevel or --white-level says which value is white)',
     )
   }
-  const white = given ?? (most > 1 ? 255 : 1)
+  const white = requested ?? (most > 1 ? 255 : 1)
   return { kind: 'float', whiteLevel: white, notes: [whiteText('has float samples', white), ...notes] }
 }
 
@@ -78,9 +82,9 @@ export function asFloats(image: Sharp, { space }: Metadata): Sharp {
   return image.toColourspace(space === 'scrgb' ? 'scrgb' : 'srgb').raw({ depth: 'float' })
 }
 
-/** Float samples to 0..255; what is no number becomes 0. */
+/** Float samples to 0..255; NaN becomes 0. */
 export function scaledFloats(data: Buffer, whiteLevel: number): Uint8Array {
-  // Typed arrays that clamp round to the nearest integer, and take NaN for 0.
+  // Uint8ClampedArray rounds to the nearest integer and turns NaN into 0.
   return new Uint8Array(Uint8ClampedArray.from(floatsOf(data), value => (value * 255) / whiteLevel).buffer)
 }
 

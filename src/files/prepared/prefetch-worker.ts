@@ -18,7 +18,7 @@ parentPort?.on('message', (order: PrefetchOrder) => {
 })
 
 const opened = preparedStream(directory, reading)
-// Whoever asks for a pass is told.
+// readPass awaits it and reports the error; without a handler a failure before that would end the thread.
 opened.catch(() => undefined)
 
 /** A pass that has begun to read its first batch. */
@@ -34,10 +34,10 @@ let expected: BegunPass | undefined
 async function readPass(pass: StreamPass): Promise<void> {
   try {
     const stream = await opened
-    const known = expected
+    const begun = expected
     expected = undefined
-    if (known && known.key !== keyOf(pass)) await known.batches.return?.()
-    const { first, batches } = known?.key === keyOf(pass) ? known : begin(stream, pass)
+    if (begun && begun.key !== keyOf(pass)) await begun.batches.return?.()
+    const { first, batches } = begun?.key === keyOf(pass) ? begun : begin(stream, pass)
     for (let next = await first; !next.done; next = await batches.next()) {
       if (room === 0) {
         await new Promise<void>(resolve => {
@@ -45,31 +45,31 @@ async function readPass(pass: StreamPass): Promise<void> {
         })
       }
       room--
-      tell({ kind: 'batch', batch: next.value }, buffersOf(next.value))
+      post({ kind: 'batch', batch: next.value }, buffersOf(next.value))
     }
     const { start: _, shuffle, ...rest } = pass
     if (shuffle) expected = begin(stream, { ...rest, shuffle: { ...shuffle, epoch: shuffle.epoch + 1 } })
-    tell({ kind: 'end' })
+    post({ kind: 'end' })
   } catch (error) {
     const { name, message } = error instanceof Error ? error : new Error(String(error))
-    tell({ kind: 'error', name, message })
+    post({ kind: 'error', name, message })
   }
 }
 
 function begin(stream: ImageStream, pass: StreamPass): BegunPass {
   const batches = stream.batches(pass)[Symbol.asyncIterator]()
   const first = batches.next()
-  // Whoever asks for this pass is told.
+  // readPass awaits it and reports the error; without a handler a failure before that would end the thread.
   first.catch(() => undefined)
   return { key: keyOf(pass), first, batches }
 }
 
-/** The same for passes that are the same. */
+/** A key that is equal for equal passes. */
 function keyOf({ batchSize, shuffle, start = 0, end }: StreamPass): string {
   return [batchSize, shuffle?.seed, shuffle?.epoch, start, end].join()
 }
 
-function tell(message: PrefetchMessage, buffers: readonly ArrayBuffer[] = []): void {
+function post(message: PrefetchMessage, buffers: readonly ArrayBuffer[] = []): void {
   parentPort?.postMessage(message, buffers)
 }
 

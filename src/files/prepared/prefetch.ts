@@ -7,7 +7,7 @@ import type { ImageBatch } from '../../data/image-set.js'
 import type { ImageStream, StreamPass } from '../../data/image-stream.js'
 import { startWorker } from '../worker.js'
 
-/** How training images come out of a prepared folder. */
+/** How training images are read from a prepared folder. */
 export interface PreparedReading {
   /** Images that are shuffled among each other where not all are in memory; 4096 by default. */
   readonly shuffleWindow?: number
@@ -17,7 +17,7 @@ export interface PreparedReading {
   readonly augment?: Augmentation
 }
 
-/** What a worker thread is told when it starts. */
+/** What a worker thread is given when it starts. */
 export interface PrefetchTask {
   readonly directory: string
   readonly reading: PreparedReading & { readonly samples?: number }
@@ -25,10 +25,10 @@ export interface PrefetchTask {
   readonly ahead: number
 }
 
-/** What a worker thread is told later: to read a pass, and that one of its batches was taken. */
+/** Messages to a worker thread: read a pass, or one of its batches was taken. */
 export type PrefetchOrder = { readonly kind: 'pass'; readonly pass: StreamPass } | { readonly kind: 'taken' }
 
-/** What a worker thread tells. */
+/** Messages from a worker thread. */
 export type PrefetchMessage =
   | { readonly kind: 'batch'; readonly batch: ImageBatch }
   | { readonly kind: 'end' }
@@ -42,9 +42,10 @@ const idleMs = 300_000
  * batches wait.
  *
  * At the end of a shuffled pass the thread begins the next epoch, and waits five minutes for being asked for it or for
- * another pass; it does not keep the process alive. It ends at once when whoever takes the batches stops early, and on an error, which crosses with its class and message.
+ * another pass; it does not keep the process alive. It ends at once when the consumer stops early, and on an error,
+ * which is thrown here with its class and message.
  *
- * @param stream the same stream, for what it is
+ * @param stream the stream without prefetching, whose count, shape and names are taken over
  * @param ahead batches, at least 1
  */
 export function prefetched(
@@ -57,7 +58,7 @@ export function prefetched(
   return { ...stream, batches: pass => passAhead(threads, checkedPass(pass, stream.count)) }
 }
 
-/** Keeps one thread from pass to pass. */
+/** Keeps one worker thread between passes. */
 class IdleThread {
   private readonly task: PrefetchTask
   private idle: Worker | undefined
@@ -95,30 +96,30 @@ async function* passAhead(
   pass: StreamPass,
 ): AsyncGenerator<ImageBatch, void, undefined> {
   const worker = threads.take()
-  const order = (given: PrefetchOrder): void => worker.postMessage(given)
-  let whole = false
+  const order = (request: PrefetchOrder): void => worker.postMessage(request)
+  let isComplete = false
   try {
     const messages = on(worker, 'message', { close: ['exit'] })
     order({ kind: 'pass', pass })
     for await (const [message] of messages) {
-      const told = message as PrefetchMessage
-      if (told.kind === 'error') throw crossed(told)
-      if (told.kind === 'end') {
-        whole = true
+      const answer = message as PrefetchMessage
+      if (answer.kind === 'error') throw errorOf(answer)
+      if (answer.kind === 'end') {
+        isComplete = true
         return
       }
       order({ kind: 'taken' })
-      yield told.batch
+      yield answer.batch
     }
     throw new Error('prefetched: the worker thread must read the pass to its end, got an early end of it')
   } finally {
-    if (whole) await threads.giveBack(worker)
+    if (isComplete) await threads.giveBack(worker)
     else await worker.terminate()
   }
 }
 
 /** The error of the worker thread, as an error of this one. */
-function crossed({ name, message }: { readonly name: string; readonly message: string }): Error {
+function errorOf({ name, message }: { readonly name: string; readonly message: string }): Error {
   if (name === 'RangeError') return new RangeError(message)
   return name === 'TypeError' ? new TypeError(message) : new Error(message)
 }

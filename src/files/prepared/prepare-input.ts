@@ -40,7 +40,7 @@ export interface PrepareInput {
 }
 
 /**
- * Finds the images of a dataset, in the order of which smaller sets are the beginning.
+ * Finds the images of a dataset, in the order whose beginnings are the smaller sets.
  *
  * Image files are found without being decoded; other datasets are loaded.
  *
@@ -92,7 +92,7 @@ function fromCatalog(catalog: ImageCatalog, decode: DecodeImage): PrepareInput {
 function fromSet({ set, order }: NestedSet): InputHalf {
   const { count, groups, trueCell, objectBox, shape } = set
   const imageBytes = shape[0] * shape[1] * shape[2]
-  const place = (position: number): number => order?.[position] ?? position
+  const storedPosition = (position: number): number => order?.[position] ?? position
   const ordered = (values: Int32Array): Int32Array =>
     order ? order.map(position => values[position] as number) : values
   return {
@@ -101,17 +101,17 @@ function fromSet({ set, order }: NestedSet): InputHalf {
     ...(groups && { groups: ordered(groups) }),
     ...(trueCell && { trueCell: ordered(trueCell) }),
     ...(objectBox && { objectBox: order ? pickBoxes(objectBox, order) : objectBox }),
-    name: position => `image ${place(position)}`,
+    name: position => `image ${storedPosition(position)}`,
     pixels: async position => {
-      const first = place(position) * imageBytes
+      const first = storedPosition(position) * imageBytes
       return set.images.subarray(first, first + imageBytes)
     },
   }
 }
 
 /**
- * A dataset whose first images are its smaller sets. Datasets take them out of one order where they are asked for a
- * number of images, and may come in another one where they are not; so all of them are asked for by their number.
+ * Loads a dataset in the order whose beginnings are its smaller sets. Datasets keep to this order where a number of
+ * images is requested, and need not otherwise; so all images are requested by their number.
  */
 async function nestedDataset(
   entry: ImageDataset,
@@ -124,21 +124,21 @@ async function nestedDataset(
     const { train, test, notes = [], unreadable = [] } = await entry.load(source, options)
     return { train: asStored(train), test: asStored(test), notes, unreadable }
   }
-  const all = await entry.load(source, options)
-  const even = (set: ImageSet) => largestNested(set) === set.count
-  const again = await entry.load(source, {
+  const loaded = await entry.load(source, options)
+  const isBalanced = (set: ImageSet) => largestNested(set) === set.count
+  const requested = await entry.load(source, {
     ...options,
-    ...(even(all.train) && { samples: samples ?? all.train.count }),
-    ...(even(all.test) && { testSamples: testSamples ?? all.test.count }),
+    ...(isBalanced(loaded.train) && { samples: samples ?? loaded.train.count }),
+    ...(isBalanced(loaded.test) && { testSamples: testSamples ?? loaded.test.count }),
   })
-  // Of classes that differ in size no number covers all images: those that are left over come last.
-  const nested = (set: ImageSet, of: number): NestedSet =>
-    even(set) ? { set } : { set, order: nestedOrder(set, of) }
+  // Where classes differ in size, no number of images covers all of them: the images left over come last.
+  const nested = (set: ImageSet, orderSeed: number): NestedSet =>
+    isBalanced(set) ? { set } : { set, order: nestedOrder(set, orderSeed) }
   return {
-    train: samples === undefined ? nested(again.train, seed) : asStored(again.train),
-    test: testSamples === undefined ? nested(again.test, testSeed) : asStored(again.test),
-    notes: again.notes ?? [],
-    unreadable: again.unreadable ?? [],
+    train: samples === undefined ? nested(requested.train, seed) : asStored(requested.train),
+    test: testSamples === undefined ? nested(requested.test, testSeed) : asStored(requested.test),
+    notes: requested.notes ?? [],
+    unreadable: requested.unreadable ?? [],
   }
 }
 

@@ -19,7 +19,7 @@ import {
 } from '../replacement.js'
 import type { InputHalf, PrepareInput } from './prepare-input.js'
 
-/** Name of the file that tells how far a folder has been prepared; it goes when all is done. */
+/** Name of the file that tells how far a folder has been prepared; it is deleted when all is done. */
 const stateFile = 'preparing.json'
 
 const count = z.int().min(0)
@@ -33,22 +33,28 @@ const shardState = z.strictObject({
 })
 
 const schema = z.strictObject({
-  /** Stands for everything that decides what the files will hold. */
+  /** A digest of everything that decides what the files will hold. */
   job: z.string(),
   /** What was asked for, in words. */
   asked: z.string(),
   shards: z.array(shardState),
-  /** All that will be written; earlier versions did not tell. */
+  /** All that will be written; files of earlier versions do not have it. */
   files: z.array(z.string()).optional(),
 })
 
 type Begun = z.infer<typeof schema>
 
-/** The names that a preparation gives to files: whatever a list says, no other file is taken for one of them. */
+/**
+ * The names that a preparation gives to files; files of other names are never treated as its own, even if a list has
+ * them.
+ */
 const ownName =
   /^(?:(train|validation|test)-\d{5}-of-(\d{5})\.tfrecord|(?:train|validation|test)\.index\.safetensors)$/
 
-/** Folders of prepared images, finished or not: what is theirs says the manifest, or the note of how far they are. */
+/**
+ * Folders of prepared images, finished or not: the manifest, or the file that tells how far they are, lists the files
+ * that are theirs.
+ */
 export const preparedKind: OwnFolder = {
   marker: manifestFile,
   firstFiles: [stateFile],
@@ -83,7 +89,7 @@ function listedFiles({ files, shards }: Begun): string[] {
   return listed.filter(name => ownName.test(name))
 }
 
-/** Every file of records of a half says how many there are. */
+/** All files of a half, from one of its files of records, whose name tells their number. */
 function siblings(file: string): string[] {
   const [, half, shardCount] = ownName.exec(file) ?? []
   if (half === undefined) return []
@@ -118,11 +124,11 @@ export interface PrepareState {
 }
 
 /**
- * Takes a folder for preparing a dataset: a new one, an empty one, or one in which the same was begun.
+ * Takes a folder for preparing a dataset: a new one, an empty one, or one in which the same preparation was begun.
  *
  * @param files all that will be written into it, besides the manifest
- * @param force replaces what was prepared or begun: prepared images once the new ones are whole. What is not a prepared
- *   folder's own file, by its own list, stays
+ * @param force replaces what was prepared or begun: prepared images once the new ones are whole. Files that are not on
+ *   the prepared folder's own list stay
  * @throws Error when the folder holds something else, is in use by another process, or cannot be written
  */
 export async function takeFolder(
@@ -132,15 +138,15 @@ export async function takeFolder(
   files: readonly string[],
   force: boolean,
 ): Promise<PrepareState> {
-  const asked = JSON.stringify({ dataset: job.dataset, ...job.options, source: job.source })
-  const wanted = { job: jobKey(job, input), asked, files }
+  const description = JSON.stringify({ dataset: job.dataset, ...job.options, source: job.source })
+  const plan = { job: jobKey(job, input), asked: description, files }
   await refuseForeign(directory, force)
-  return named(directory, async () => {
+  return withFolderInError(directory, async () => {
     await makeFolder(directory)
     const lock = await lockFolder(directory, 'prepareDataset')
     try {
       await recoverFolder(directory, preparedKind, { keepStaged: force })
-      return await begin(directory, wanted, force, lock)
+      return await begin(directory, plan, force, lock)
     } catch (error) {
       await lock.release()
       throw error
@@ -148,9 +154,9 @@ export async function takeFolder(
   })
 }
 
-type Wanted = Omit<Begun, 'shards' | 'files'> & { readonly files: readonly string[] }
+type Plan = Omit<Begun, 'shards' | 'files'> & { readonly files: readonly string[] }
 
-/** Refuses a folder that no list of ours is in. */
+/** Refuses a folder that holds other things than prepared images, finished or begun. */
 async function refuseForeign(directory: string, force: boolean): Promise<void> {
   const { is, entries } = await folderState(directory, preparedKind).catch((cause: Error) => {
     throw new Error(`${directory}: must be a readable folder, got ${cause.message}`, { cause })
@@ -168,26 +174,26 @@ async function refuseForeign(directory: string, force: boolean): Promise<void> {
   )
 }
 
-async function begin(directory: string, wanted: Wanted, force: boolean, lock: Lock): Promise<PrepareState> {
+async function begin(directory: string, plan: Plan, force: boolean, lock: Lock): Promise<PrepareState> {
   const begun = await begunState(directory, force)
   const isPrepared = (await filesOfManifest(directory)) !== undefined
-  const isSame = begun?.job === wanted.job
+  const isSame = begun?.job === plan.job
   if (!force) {
     if (isPrepared && !isSame) {
       throw new Error(
         `${directory}: folder must be new or empty, got prepared images (--force replaces them)`,
       )
     }
-    if (begun && !isSame && begun.shards.length > 0) throw otherJob(directory, begun, wanted)
+    if (begun && !isSame && begun.shards.length > 0) throw otherJob(directory, begun, plan)
   }
-  if (force && isPrepared) return replacing(directory, wanted, lock)
-  const kept = !force && isSame ? begun.shards : []
+  if (force && isPrepared) return replacing(directory, plan, lock)
+  const finishedShards = !force && isSame ? begun.shards : []
   if (begun && (force || !isSame)) await removeFiles(directory, listedFiles(begun))
-  if (!begun) await checkRoom(directory, preparedKind, wanted.files)
-  return stateOf(directory, wanted, kept, {
+  if (!begun) await checkRoom(directory, preparedKind, plan.files)
+  return stateOf(directory, plan, finishedShards, {
     async finish(manifest) {
       await writeFileAtomic(join(directory, manifestFile), manifest)
-      // Last of all: a process that is killed before it finds all done when it is called again.
+      // The file of progress is deleted last: after a kill before that, the next call finds all images prepared.
       await lock.release()
       await rm(join(directory, stateFile), { force: true })
     },
@@ -196,14 +202,14 @@ async function begin(directory: string, wanted: Wanted, force: boolean, lock: Lo
 }
 
 /** New images are prepared inside the folder, and replace the old ones when they are whole. */
-async function replacing(directory: string, wanted: Wanted, lock: Lock): Promise<PrepareState> {
+async function replacing(directory: string, plan: Plan, lock: Lock): Promise<PrepareState> {
   const staging = stagingFolder(directory)
-  await checkRoom(directory, preparedKind, wanted.files)
+  await checkRoom(directory, preparedKind, plan.files)
   const begun = await readState(staging).catch(() => undefined)
-  if (begun?.job !== wanted.job) await rm(staging, { recursive: true, force: true })
+  if (begun?.job !== plan.job) await rm(staging, { recursive: true, force: true })
   await makeFolder(staging)
   await recoverFolder(staging, preparedKind)
-  return stateOf(staging, wanted, begun?.job === wanted.job ? begun.shards : [], {
+  return stateOf(staging, plan, begun?.job === plan.job ? begun.shards : [], {
     async finish(manifest) {
       await writeFileAtomic(join(staging, manifestFile), manifest)
       await rm(join(staging, stateFile), { force: true })
@@ -217,7 +223,7 @@ async function replacing(directory: string, wanted: Wanted, lock: Lock): Promise
   })
 }
 
-function otherJob(directory: string, begun: Begun, { asked }: Wanted): Error {
+function otherJob(directory: string, begun: Begun, { asked }: Plan): Error {
   return new Error(
     `${directory}: folder must go on with what was begun in it, ${begun.asked}, got ${asked} ` +
       `(--force begins anew${begun.asked === asked ? '; the images found there are others than before' : ''})`,
@@ -226,14 +232,14 @@ function otherJob(directory: string, begun: Begun, { asked }: Wanted): Error {
 
 async function stateOf(
   directory: string,
-  wanted: Wanted,
+  plan: Plan,
   shards: readonly FinishedShard[],
   { finish, release }: Pick<PrepareState, 'finish' | 'release'>,
 ): Promise<PrepareState> {
   const finished = new Map(shards.map(shard => [shard.file, shard]))
   const path = join(directory, stateFile)
   const write = () =>
-    writeFileAtomic(path, `${JSON.stringify({ ...wanted, shards: [...finished.values()] }, null, 1)}\n`)
+    writeFileAtomic(path, `${JSON.stringify({ ...plan, shards: [...finished.values()] }, null, 1)}\n`)
   await write()
   return {
     directory,
@@ -242,7 +248,7 @@ async function stateOf(
       finished.set(shard.file, shard)
       await write()
     },
-    finish: manifest => named(directory, () => finish(manifest)),
+    finish: manifest => withFolderInError(directory, () => finish(manifest)),
     async release() {
       if (finished.size === 0) await rm(path, { force: true })
       await release()
@@ -274,10 +280,10 @@ async function readState(directory: string): Promise<Begun | undefined> {
   )
 }
 
-/** A note of progress that is damaged. */
+/** A file of progress that is damaged. */
 class CutOffNote extends Error {}
 
-/** With `force` a damaged note counts for nothing; one that something else wrote is left alone. */
+/** With `force` a damaged file of progress is ignored; one that something else wrote is an error. */
 async function begunState(directory: string, force: boolean): Promise<Begun | undefined> {
   return readState(directory).catch((error: unknown) => {
     if (force && error instanceof CutOffNote) return undefined
@@ -307,8 +313,8 @@ function addHalf(
   for (let position = 0; position < images; position++) hash.update(`${name(position)}\n`)
 }
 
-/** Errors of this library name the folder already. */
-async function named<T>(directory: string, action: () => Promise<T>): Promise<T> {
+/** Adds the folder to errors of the file system; errors of this library name it already. */
+async function withFolderInError<T>(directory: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action()
   } catch (cause) {

@@ -42,8 +42,8 @@ export interface PrepareRequest {
   /** Records a file; by default so many that a file has about 16 MiB. A killed preparation loses at most one file. */
   readonly recordsPerShard?: number
   /**
-   * Images that may be unreadable before preparing stops: a number, or a share of all; that of the options, or `'1%'`,
-   * by default.
+   * Images that may be unreadable before preparing stops: a number, or a share of all; by default that of the options,
+   * or else `'1%'`.
    */
   readonly maxUnreadable?: UnreadableLimit
   /** Images that are decoded at a time; 4 a core by default. */
@@ -53,7 +53,9 @@ export interface PrepareRequest {
   /** Stops at once; what is finished stays. */
   readonly signal?: AbortSignal
   onProgress?(progress: PrepareProgress): void
-  /** Told at the end what was found, left out or changed, a sentence each; of the images that this call decoded. */
+  /**
+   * Called at the end with what was found, left out or changed, a sentence each; only on images that this call decoded.
+   */
   onNotes?(notes: readonly string[]): void
 }
 
@@ -72,7 +74,7 @@ const defaultShardBytes = 2 ** 24
 
 /**
  * Decodes or composes the images of a dataset once, and stores them as files of records with checksums, an index and a
- * manifest, in the order of which smaller sets are the beginning.
+ * manifest, in the order whose beginnings are the smaller sets.
  *
  * A call that was killed or stopped goes on where it was when it is called again, file by file, and ends in the same
  * bytes as an uninterrupted one. Memory holds a few images, whatever their number; datasets that are not image files are
@@ -187,13 +189,13 @@ class Preparation {
   async half(name: HalfName): Promise<PreparedHalf> {
     const images = this.input[name] as InputHalf
     const finished: FinishedShard[] = []
-    const known: ShardRecords[] = []
+    const records: ShardRecords[] = []
     for (const [number, file] of shardFiles(name, this.input, this.recordsPerShard).entries()) {
       const shard = (await this.keptShard(file)) ?? (await this.newShard(file, images, number))
       finished.push(shard.finished)
-      known.push(shard.known)
+      records.push(shard.known)
     }
-    return this.describe(name, finished, known)
+    return this.describe(name, finished, records)
   }
 
   /** A shard that an earlier call finished, where it is whole. */
@@ -210,7 +212,7 @@ class Preparation {
     const images = finished.records + finished.unreadable.length
     this.done += images
     this.kept += images
-    this.tell()
+    this.reportProgress()
     return { finished, known }
   }
 
@@ -222,7 +224,7 @@ class Preparation {
       const known = await readShardRecords(source, folder.describe(file), this.input.shape)
       return source.length === bytes && known.labels.length === records ? known : undefined
     } catch (error) {
-      // What is damaged is written anew.
+      // A damaged shard is written anew.
       if (error instanceof RangeError) return undefined
       throw error
     } finally {
@@ -267,12 +269,12 @@ class Preparation {
         this.unreadable.add(images.name(position), pixels.error)
         this.unreadable.check()
       }
-      this.tell()
+      this.reportProgress()
       position++
     }
   }
 
-  private tell(): void {
+  private reportProgress(): void {
     const { done, total, kept, unreadable } = this
     this.request.onProgress?.({ done, total, kept, unreadable: unreadable.images })
   }
@@ -280,10 +282,10 @@ class Preparation {
   private async describe(
     name: HalfName,
     finished: readonly FinishedShard[],
-    known: readonly ShardRecords[],
+    records: readonly ShardRecords[],
   ): Promise<PreparedHalf> {
     const { classNames, groupNames, cells, objectBoxes } = this.input
-    const all = (key: keyof ShardRecords): number[] => known.flatMap(shard => shard[key])
+    const all = (key: keyof ShardRecords): number[] => records.flatMap(shard => shard[key])
     const labels = all('labels')
     const groups = groupNames && all('groups')
     if (labels.length === 0) {
@@ -324,7 +326,7 @@ function imageAt(
 }
 
 function counts(parts: readonly number[], length: number): number[] {
-  const found = new Array<number>(length).fill(0)
-  for (const part of parts) found[part] = (found[part] ?? 0) + 1
-  return found
+  const totals = new Array<number>(length).fill(0)
+  for (const part of parts) totals[part] = (totals[part] ?? 0) + 1
+  return totals
 }

@@ -15,7 +15,7 @@ import { recoverForReading } from '../replacement.js'
 import { type PreparedReading, prefetched } from './prefetch.js'
 import { preparedKind } from './prepare-state.js'
 
-/** What of a prepared folder is opened. */
+/** Which images of a prepared folder are opened, and how. */
 export interface PreparedRequest extends PreparedReading {
   /** The dataset that it must hold; any by default. */
   readonly dataset?: string
@@ -89,19 +89,19 @@ export async function openPrepared(directory: string, request: PreparedRequest =
   const test = await preparedRecords(source, manifest, 'test', testSamples)
   const train = await preparedRecords(source, manifest, 'train', samples)
   const validation = manifest.validation && (await preparedRecords(source, manifest, 'validation'))
-  let left = memoryLimit
-  const take = (records: ImageRecords): boolean => {
-    const fits = bytesOf(records) <= left
-    if (fits) left -= bytesOf(records)
+  let bytesLeft = memoryLimit
+  const reserve = (records: ImageRecords): boolean => {
+    const fits = bytesOf(records) <= bytesLeft
+    if (fits) bytesLeft -= bytesOf(records)
     return fits
   }
   const evaluated = async (records: ImageRecords): Promise<ImageSet | ImageStream> =>
-    take(records) ? loadRecords(records) : streamRecords(records, request)
+    reserve(records) ? loadRecords(records) : streamRecords(records, request)
   const opened = {
     test: await evaluated(test),
     ...(validation && { validation: await evaluated(validation) }),
   }
-  return { train: await openTraining(directory, train, request, take(train)), ...opened, manifest }
+  return { train: await openTraining(directory, train, request, reserve(train)), ...opened, manifest }
 }
 
 /**
@@ -123,12 +123,12 @@ export async function preparedStream(
 /** Labels are taken from the indexes: they must be those that were written with the images. */
 async function checkIndexes(source: DataSource, { train, test }: PreparedManifest): Promise<void> {
   for (const { index } of [train, test]) {
-    const found = createHash('sha256')
+    const digest = createHash('sha256')
       .update(await source.read(index.file))
       .digest('hex')
-    if (found === index.sha256) continue
+    if (digest === index.sha256) continue
     throw new RangeError(
-      `${source.describe(index.file)}: index must have the sha256 ${index.sha256} of ${manifestFile}, got ${found}`,
+      `${source.describe(index.file)}: index must have the sha256 ${index.sha256} of ${manifestFile}, got ${digest}`,
     )
   }
 }
@@ -177,8 +177,8 @@ function checkLimits({
     memoryLimit: [memoryLimit, 0],
   } as const
   for (const [option, [value, least]] of Object.entries({ ...limits, prefetch: [prefetch, 0] as const })) {
-    const whole = Number.isInteger(value) || (option === 'memoryLimit' && value === Infinity)
-    if (whole && value >= least) continue
+    const isValid = Number.isInteger(value) || (option === 'memoryLimit' && value === Infinity)
+    if (isValid && value >= least) continue
     throw new RangeError(`openPrepared: ${option} must be an integer of at least ${least}, got ${value}`)
   }
 }

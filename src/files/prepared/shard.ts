@@ -11,7 +11,7 @@ export interface ShardRecords {
   readonly labels: readonly number[]
   readonly groups: readonly number[]
   readonly trueCell: readonly number[]
-  /** Four of each record that has a box: top, left, height and width of its object. */
+  /** Four numbers for each record that has a box: top, left, height and width of its object. */
   readonly objectBox: readonly number[]
   /** Where each starts, in bytes. */
   readonly offsets: readonly number[]
@@ -61,7 +61,7 @@ export async function writeShard(
   images: AsyncIterable<PreparedImage>,
   shape: ImageShape,
 ): Promise<WrittenShard> {
-  const known = nothingKnown()
+  const columns = emptyColumns()
   const hash = createHash('sha256')
   let bytes = 0
   let failure: unknown
@@ -78,7 +78,7 @@ export async function writeShard(
     try {
       for await (const image of images) {
         const record = preparedRecord(image, shape)
-        note(known, image, bytes)
+        append(columns, image, bytes)
         bytes += record.length
         size += record.length
         gathered.push(record)
@@ -93,14 +93,14 @@ export async function writeShard(
   try {
     await writeFileAtomic(path, pieces())
   } catch (error) {
-    // What the images failed of is not the file's fault.
+    // An error of the images is thrown as it is, not as one of writing the file.
     throw failure ?? error
   }
-  return { known, bytes, sha256: hash.digest('hex') }
+  return { known: columns, bytes, sha256: hash.digest('hex') }
 }
 
 /**
- * Reads what is known of the records of a shard, and checks all of it.
+ * Reads what is known of the records of a shard, and checks every record.
  *
  * @throws RangeError naming file, record and byte where it is damaged
  */
@@ -109,31 +109,31 @@ export async function readShardRecords(
   name: string,
   shape: ImageShape,
 ): Promise<ShardRecords> {
-  const known = nothingKnown()
+  const columns = emptyColumns()
   const maxRecordBytes = largestRecord(shape)
   for await (const { first, records, offsets } of readRecords(source, name, { maxRecordBytes })) {
     records.forEach((data, i) => {
-      note(known, readPreparedImage(data, shape, `${name}: record ${first + i}`), offsets[i] as number)
+      append(columns, readPreparedImage(data, shape, `${name}: record ${first + i}`), offsets[i] as number)
     })
   }
-  return known
+  return columns
 }
 
-/** More than a record of such an image takes, in bytes. */
+/** An upper limit of the length of an image's record, in bytes. */
 function largestRecord([height, width, channels]: ImageShape): number {
   return headBytes + height * width * channels + 1024 + footBytes
 }
 
-type Growing = { [Key in keyof ShardRecords]: number[] }
+type GrowingColumns = { [Key in keyof ShardRecords]: number[] }
 
-function nothingKnown(): Growing {
+function emptyColumns(): GrowingColumns {
   return { labels: [], groups: [], trueCell: [], objectBox: [], offsets: [] }
 }
 
-function note(known: Growing, { label, group, cell, box }: PreparedImage, offset: number): void {
-  known.labels.push(label)
-  if (group !== undefined) known.groups.push(group)
-  if (cell !== undefined) known.trueCell.push(cell)
-  if (box) known.objectBox.push(...box)
-  known.offsets.push(offset)
+function append(columns: GrowingColumns, { label, group, cell, box }: PreparedImage, offset: number): void {
+  columns.labels.push(label)
+  if (group !== undefined) columns.groups.push(group)
+  if (cell !== undefined) columns.trueCell.push(cell)
+  if (box) columns.objectBox.push(...box)
+  columns.offsets.push(offset)
 }

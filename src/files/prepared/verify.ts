@@ -15,12 +15,12 @@ import { dataFolder } from '../data-folder.js'
 import { isPrepared, readManifest } from './prepared-set.js'
 import { readShardRecords, type ShardRecords } from './shard.js'
 
-/** What one file was found to be. */
+/** The result of checking one file. */
 export interface VerifiedFile {
   readonly file: string
   /** Whole records, for files of records. */
   readonly records?: number
-  /** What is wrong with it; nothing where it is as it should be. */
+  /** What is wrong with it; missing where nothing is. */
   readonly problem?: string
 }
 
@@ -30,7 +30,7 @@ export interface VerifyOptions {
   onFile?(file: VerifiedFile): void
 }
 
-/** What a folder was found to be. */
+/** The result of checking a folder. */
 export interface Verification {
   /** Whether it has a manifest, whose every number was checked. */
   readonly prepared: boolean
@@ -39,19 +39,19 @@ export interface Verification {
 
 /**
  * Checks every byte of a folder: of a prepared one all that its manifest and its indexes say, of another one the
- * checksums of all files of records, and that no shard is missing. A file that is damaged is told of, and the next one
- * is checked.
+ * checksums of all files of records, and that no shard is missing. A damaged file is reported, and the check goes on
+ * with the next one.
  *
  * @throws Error when the folder is not there or holds no records, its manifest cannot be read, or shards are missing
  */
 export async function verifyFolder(directory: string, options: VerifyOptions = {}): Promise<Verification> {
   const source = dataFolder(directory)
   const files: VerifiedFile[] = []
-  const told = (file: VerifiedFile): void => {
+  const report = (file: VerifiedFile): void => {
     files.push(file)
     options.onFile?.(file)
   }
-  const folder = { source, told, signal: options.signal }
+  const folder = { source, report, signal: options.signal }
   const prepared = await isPrepared(directory)
   if (prepared) {
     const manifest = await readManifest(directory)
@@ -66,15 +66,15 @@ export async function verifyFolder(directory: string, options: VerifyOptions = {
 interface Folder {
   readonly source: DataSource
   readonly signal: AbortSignal | undefined
-  told(file: VerifiedFile): void
+  report(file: VerifiedFile): void
 }
 
-async function verifyRecords({ source, told, signal }: Folder): Promise<void> {
+async function verifyRecords({ source, report, signal }: Folder): Promise<void> {
   const paths = (await recordShards(source)).flatMap(set => set.paths)
   if (paths.length === 0) {
-    const found = (await source.list('')).slice(0, 3).join(', ')
+    const entries = (await source.list('')).slice(0, 3).join(', ')
     throw new Error(
-      `${source.describe('')}: folder must hold ${manifestFile} or .tfrecord files, got ${found || 'nothing'}`,
+      `${source.describe('')}: folder must hold ${manifestFile} or .tfrecord files, got ${entries || 'nothing'}`,
     )
   }
   for (const path of paths) {
@@ -87,7 +87,7 @@ async function verifyRecords({ source, told, signal }: Folder): Promise<void> {
         }
       })
     })
-    told({ file: path, records, ...problem })
+    report({ file: path, records, ...problem })
   }
 }
 
@@ -97,7 +97,7 @@ async function verifyHalf(
   name: HalfName,
   half: PreparedHalf,
 ): Promise<void> {
-  const { source, told, signal } = folder
+  const { source, report, signal } = folder
   const shards: ShardRecords[] = []
   for (const shard of half.shards) {
     signal?.throwIfAborted()
@@ -109,23 +109,23 @@ async function verifyHalf(
         shard.file,
         async file => {
           const hashed = hashedSource(file)
-          const known = await readShardRecords(hashed.source, path, manifest.shape)
-          records = known.labels.length
-          shards.push(known)
+          const shardRecords = await readShardRecords(hashed.source, path, manifest.shape)
+          records = shardRecords.labels.length
+          shards.push(shardRecords)
           expectSame(path, 'bytes', shard.bytes, file.length)
           expectSame(path, 'records', shard.records, records)
           expectSame(path, 'sha256', shard.sha256, hashed.digest())
         },
       ),
     )
-    told({ file: shard.file, records, ...problem })
+    report({ file: shard.file, records, ...problem })
   }
-  // An index can only be held against shards that are whole.
-  const whole = shards.length === half.shards.length
+  // An index can only be compared with shards that are undamaged.
+  const isComplete = shards.length === half.shards.length
   const problem = await problemOf(() =>
-    verifyIndex(source, manifest, [name, half], whole ? shards : undefined),
+    verifyIndex(source, manifest, [name, half], isComplete ? shards : undefined),
   )
-  told({ file: half.index.file, ...problem })
+  report({ file: half.index.file, ...problem })
 }
 
 async function verifyIndex(
@@ -153,9 +153,9 @@ function expectRecords(name: string, index: PreparedIndex, shards: readonly Shar
   const { labels, groups = [], trueCell = [], objectBox = [], offsets } = index
   const columns = { labels, groups, trueCell, objectBox, offsets }
   for (const [key, stored] of Object.entries(columns) as [keyof ShardRecords, ArrayLike<number>][]) {
-    const found = shards.flatMap(shard => shard[key])
-    expectSame(name, `number of ${key}`, found.length, stored.length)
-    const wrong = found.findIndex((value, i) => value !== stored[i])
+    const fromShards = shards.flatMap(shard => shard[key])
+    expectSame(name, `number of ${key}`, fromShards.length, stored.length)
+    const wrong = fromShards.findIndex((value, i) => value !== stored[i])
     if (wrong < 0) continue
     const each = key === 'objectBox' ? 4 : 1
     const record = Math.floor(wrong / each)
@@ -163,7 +163,7 @@ function expectRecords(name: string, index: PreparedIndex, shards: readonly Shar
       Array.from(values)
         .slice(each * record, each * (record + 1))
         .join(', ')
-    expectSame(name, `${key} of record ${record}`, ofRecord(found), ofRecord(stored))
+    expectSame(name, `${key} of record ${record}`, ofRecord(fromShards), ofRecord(stored))
   }
 }
 
@@ -174,16 +174,16 @@ function expectCounts(
   counts: readonly number[],
   values: ArrayLike<number>,
 ): void {
-  const found = names.map(() => 0)
-  for (const value of Array.from(values)) found[value] = (found[value] ?? 0) + 1
+  const counted = names.map(() => 0)
+  for (const value of Array.from(values)) counted[value] = (counted[value] ?? 0) + 1
   names.forEach((part, i) => {
-    expectSame(name, `images of ${what} ${i} "${part}"`, counts[i], found[i])
+    expectSame(name, `images of ${what} ${i} "${part}"`, counts[i], counted[i])
   })
 }
 
-function expectSame<T>(name: string, what: string, expected: T, found: T): void {
-  if (found === expected) return
-  throw new RangeError(`${name}: ${what} must be ${expected}, got ${found}`)
+function expectSame<T>(name: string, what: string, expected: T, actual: T): void {
+  if (actual === expected) return
+  throw new RangeError(`${name}: ${what} must be ${expected}, got ${actual}`)
 }
 
 /** A file whose bytes are digested as they are read, in their order. */
@@ -194,7 +194,7 @@ function hashedSource(file: ByteSource): { source: ByteSource; digest(): string 
     ...file,
     async slice(start, end) {
       const bytes = await file.slice(start, end)
-      // A record that goes beyond a chunk is read again.
+      // A record that goes beyond a chunk is read again: only its new bytes are digested.
       const fresh = bytes.subarray(Math.max(0, hashed - start))
       hash.update(fresh)
       hashed += fresh.length
@@ -217,7 +217,7 @@ async function withFile(
   }
 }
 
-/** What is wrong with a file, as far as it is the file's fault. */
+/** The error of a check as the problem of the file; an abort is not one and is thrown on. */
 async function problemOf(check: () => Promise<void>): Promise<{ problem?: string }> {
   try {
     await check()

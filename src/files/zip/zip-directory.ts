@@ -85,10 +85,10 @@ function foldersOf(paths: Iterable<string>): Map<string, string[]> {
     let inside = path
     for (let end = path.lastIndexOf('/'); ; end = path.lastIndexOf('/', end - 1)) {
       const folder = path.slice(0, Math.max(end, 0))
-      const known = folders.get(folder)
-      const names = known ?? new Set<string>()
+      const existing = folders.get(folder)
+      const names = existing ?? new Set<string>()
       names.add(inside.slice(folder === '' ? 0 : folder.length + 1))
-      if (known && folder !== '') break
+      if (existing && folder !== '') break
       folders.set(folder, names)
       if (folder === '') break
       inside = `${folder}/`
@@ -102,7 +102,7 @@ const window = 2 ** 20
 /** Serves the many small reads of a directory from few large ones. */
 class ReadAhead extends RandomAccessReader {
   private readonly file: FileHandle
-  private held = Buffer.alloc(0)
+  private buffer = Buffer.alloc(0)
   private start = 0
 
   constructor(file: FileHandle) {
@@ -120,22 +120,22 @@ class ReadAhead extends RandomAccessReader {
     this.fill(position, length).then(
       () => {
         const from = position - this.start
-        done(null, this.held.copy(target, offset, from, from + length))
+        done(null, this.buffer.copy(target, offset, from, from + length))
       },
       (cause: Error) => done(cause),
     )
   }
 
   override close(done: (error: Error | null) => void): void {
-    // The file is its opener's to close.
+    // Whoever opened the file closes it.
     done(null)
   }
 
   private async fill(position: number, length: number): Promise<void> {
-    if (position >= this.start && position + length <= this.start + this.held.length) return
-    const held = Buffer.alloc(Math.max(window, length))
-    const { bytesRead } = await this.file.read(held, 0, held.length, position)
-    this.held = held.subarray(0, bytesRead)
+    if (position >= this.start && position + length <= this.start + this.buffer.length) return
+    const buffer = Buffer.alloc(Math.max(window, length))
+    const { bytesRead } = await this.file.read(buffer, 0, buffer.length, position)
+    this.buffer = buffer.subarray(0, bytesRead)
     this.start = position
   }
 }

@@ -29,10 +29,10 @@ export function zipSource(path: string, limits: ZipLimits = {}): DataSource {
     throw new Error(`${full}: archive must be a file, got a folder or nothing there`)
   }
   const archive = sharedFile(full)
-  let known: Promise<ZipDirectory> | undefined
+  let listing: Promise<ZipDirectory> | undefined
   const directory = (): Promise<ZipDirectory> => {
-    known ??= archive(file => readZipDirectory(file, full))
-    return known
+    listing ??= archive(file => readZipDirectory(file, full))
+    return listing
   }
   const describe = (inner: string): string => {
     const name = locate(full, inner)
@@ -80,7 +80,7 @@ export function withArchives(folder: DataSource): DataSource {
     if (archive === undefined) return [folder, path]
     let source = archives.get(archive)
     if (!source) {
-      // A folder may be called so as well.
+      // A folder may have a name that ends in .zip as well.
       if (!(await folder.exists(archive))) return [folder, path]
       source = zipSource(folder.describe(archive))
       archives.set(archive, source)
@@ -114,24 +114,24 @@ export function withArchives(folder: DataSource): DataSource {
   }
 }
 
-/** A file that is open while somebody reads it, and once however many do. */
+/** A file that is open while there is at least one reader, and is opened once for all of them. */
 function sharedFile(path: string): <T>(use: (file: FileHandle) => Promise<T>) => Promise<T> {
   let opened: Promise<FileHandle> | undefined
   let readers = 0
   return async use => {
     opened ??= open(path)
-    const mine = opened
+    const handle = opened
     readers++
     try {
       return await use(
-        await mine.catch((cause: Error) => {
+        await handle.catch((cause: Error) => {
           throw new Error(`${path}: archive must be readable, got ${cause.message}`, { cause })
         }),
       )
     } finally {
       if (--readers === 0) {
         opened = undefined
-        await mine.then(
+        await handle.then(
           file => file.close(),
           () => {},
         )
@@ -157,17 +157,17 @@ function checkEntry(
   { mostBytes = 2 ** 30, mostRatio = 200 }: ZipLimits,
 ): void {
   const { size, compressedSize, method, encrypted } = entry
-  const place = `at byte ${entry.offset} of the archive`
-  if (encrypted) throw new Error(`${name}: file must not be encrypted, got an encrypted one (${place})`)
+  const position = `at byte ${entry.offset} of the archive`
+  if (encrypted) throw new Error(`${name}: file must not be encrypted, got an encrypted one (${position})`)
   if (method !== 0 && method !== 8) {
-    throw new Error(`${name}: file must be stored (0) or deflated (8), got method ${method} (${place})`)
+    throw new Error(`${name}: file must be stored (0) or deflated (8), got method ${method} (${position})`)
   }
   if (size > mostBytes) {
-    throw new RangeError(`${name}: file must unpack to at most ${mostBytes} bytes, got ${size} (${place})`)
+    throw new RangeError(`${name}: file must unpack to at most ${mostBytes} bytes, got ${size} (${position})`)
   }
   if (size > smallBytes && size > mostRatio * compressedSize) {
     throw new RangeError(
-      `${name}: file must unpack to at most ${mostRatio} times its bytes, got ${size} from ${compressedSize} (${place})`,
+      `${name}: file must unpack to at most ${mostRatio} times its bytes, got ${size} from ${compressedSize} (${position})`,
     )
   }
 }
@@ -187,8 +187,8 @@ async function packedBytes(file: FileHandle, name: string, entry: ZipEntry): Pro
     )
   }
   const start = headerBytes + bytes.readUInt16LE(26) + bytes.readUInt16LE(28)
-  const whole = start <= guess ? bytes : await readAt(file, offset, start + compressedSize)
-  const packed = whole.subarray(start, start + compressedSize)
+  const withHeader = start <= guess ? bytes : await readAt(file, offset, start + compressedSize)
+  const packed = withHeader.subarray(start, start + compressedSize)
   if (packed.length < compressedSize) {
     throw new Error(
       `${name}: file must have its ${compressedSize} bytes in the archive, got ${packed.length} ` +
@@ -208,15 +208,15 @@ const inflate = promisify<Uint8Array, { maxOutputLength: number }, Buffer>(infla
 
 async function unpack(name: string, entry: ZipEntry, packed: Uint8Array): Promise<Uint8Array> {
   const { size, offset } = entry
-  const place = `at byte ${offset} of the archive`
+  const position = `at byte ${offset} of the archive`
   const bytes = entry.method === 0 ? packed : await inflated(name, entry, packed)
   if (bytes.length !== size) {
-    throw new Error(`${name}: file must unpack to its ${size} bytes, got ${bytes.length} (${place})`)
+    throw new Error(`${name}: file must unpack to its ${size} bytes, got ${bytes.length} (${position})`)
   }
-  const found = crc32.buf(bytes) >>> 0
-  if (found !== entry.crc32) {
+  const checksum = crc32.buf(bytes) >>> 0
+  if (checksum !== entry.crc32) {
     throw new Error(
-      `${name}: file must have the CRC-32 ${hex(entry.crc32)} of its directory, got ${hex(found)} (${place})`,
+      `${name}: file must have the CRC-32 ${hex(entry.crc32)} of its directory, got ${hex(checksum)} (${position})`,
     )
   }
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -224,7 +224,7 @@ async function unpack(name: string, entry: ZipEntry, packed: Uint8Array): Promis
 
 async function inflated(name: string, entry: ZipEntry, packed: Uint8Array): Promise<Uint8Array> {
   try {
-    // zlib counts what comes, and stops where a file goes on beyond what it announced.
+    // zlib stops where a file unpacks to more bytes than its entry states.
     return await inflate(packed, { maxOutputLength: Math.max(1, entry.size) })
   } catch (cause) {
     const tooLong = cause instanceof RangeError

@@ -48,7 +48,7 @@ export async function openCeleba<Attribute extends string>(
   }
 }
 
-/** Whose images are named: a table, or the folder of the images themselves. */
+/** Something that names images: a table, or the folder of the images themselves. */
 interface NamedImages {
   readonly file: string
   readonly images: readonly string[]
@@ -57,10 +57,10 @@ interface NamedImages {
 
 /** Checks that every image of `from` has its image or row in `to`. */
 function checkRows(from: NamedImages, to: NamedImages, what: 'file' | 'row'): void {
-  const known = new Set(to.images)
-  const first = from.images.findIndex(image => !known.has(image))
+  const toNames = new Set(to.images)
+  const first = from.images.findIndex(image => !toNames.has(image))
   if (first < 0) return
-  const without = from.images.filter(image => !known.has(image)).length
+  const without = from.images.filter(image => !toNames.has(image)).length
   const line = from.line ? `, line ${from.line(first)}` : ''
   throw new RangeError(
     `${from.file}: images must have their ${what} in ${to.file}, got ${without} of ${from.images.length} without ` +

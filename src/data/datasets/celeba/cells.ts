@@ -17,7 +17,7 @@ export interface CellSelection {
   readonly cells: readonly Cell[]
   /** The number of the cell that the image at each place of the selection is from. */
   turn(place: number): number
-  /** How many images; by default whole rounds of as many as the cells have, but at most `most`. */
+  /** How many images; by default as many whole rounds as the cells have images for, with at most `most` images. */
   readonly count?: number | undefined
   readonly most: number
   /** Places after which every class has had its turn. */
@@ -49,37 +49,37 @@ export function selectCells(selection: CellSelection): Selected {
   if (count > most) throw tooFew(selection, count, most)
   const orders = cells.map(({ name, rows }) => {
     const order = permutation(rows.length, random(deriveSeed(seed, 'cell order'), name))
-    return order.map(place => rows[place] as number)
+    return order.map(position => rows[position] as number)
   })
-  const taken = new Int32Array(cells.length)
+  const numTaken = new Int32Array(cells.length)
   const selected = { rows: new Int32Array(count), cells: new Int32Array(count) }
-  for (let place = 0; place < count; place++) {
-    const cell = turn(place)
-    selected.rows[place] = orders[cell]?.[taken[cell] as number] as number
-    selected.cells[place] = cell
-    taken[cell] = (taken[cell] as number) + 1
+  for (let position = 0; position < count; position++) {
+    const cell = turn(position)
+    selected.rows[position] = orders[cell]?.[numTaken[cell] as number] as number
+    selected.cells[position] = cell
+    numTaken[cell] = (numTaken[cell] as number) + 1
   }
   return selected
 }
 
 /** How many images can be selected before a cell has none left. */
 function mostImages({ cells, turn }: CellSelection): number {
-  const left = cells.map(({ rows }) => rows.length)
-  for (let place = 0; ; place++) {
-    const cell = turn(place)
-    if (left[cell] === 0) return place
-    left[cell] = (left[cell] as number) - 1
+  const numLeft = cells.map(({ rows }) => rows.length)
+  for (let position = 0; ; position++) {
+    const cell = turn(position)
+    if (numLeft[cell] === 0) return position
+    numLeft[cell] = (numLeft[cell] as number) - 1
   }
 }
 
 function tooFew({ dataset, half, cells, turn }: CellSelection, count: number, most: number): RangeError {
   // The first cell that runs out is the one to name.
-  const short = turn(most)
-  let asked = 0
-  for (let place = 0; place < count; place++) if (turn(place) === short) asked++
-  const { name, rows } = cells[short] as Cell
+  const shortCell = turn(most)
+  let numRequested = 0
+  for (let position = 0; position < count; position++) if (turn(position) === shortCell) numRequested++
+  const { name, rows } = cells[shortCell] as Cell
   return new RangeError(
-    `${dataset}: cell "${name}" must have ${asked} ${half} images, got ${rows.length} ` +
+    `${dataset}: cell "${name}" must have ${numRequested} ${half} images, got ${rows.length} ` +
       `(${count} images asked, at most ${most} can be had)`,
   )
 }

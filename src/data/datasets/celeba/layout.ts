@@ -14,8 +14,8 @@ export interface CelebaLayout {
 
 /** Folders that people unpack CelebA to, below the one that they name. */
 const roots = ['', 'CelebA/', 'celeba/']
-const attributeFiles = places(['', 'Anno/'], 'list_attr_celeba')
-const partitionFiles = places(['', 'Eval/'], 'list_eval_partition')
+const attributeFiles = tablePaths(['', 'Anno/'], 'list_attr_celeba')
+const partitionFiles = tablePaths(['', 'Eval/'], 'list_eval_partition')
 const imageFolders = ['', 'Img/'].flatMap(above =>
   ['img_align_celeba', 'img_align_celeba.zip'].flatMap(holder =>
     ['', '/img_align_celeba', '/img_align_celeba/img_align_celeba'].map(inner => above + holder + inner),
@@ -57,7 +57,7 @@ export async function hasCeleba(source: DataSource): Promise<boolean> {
   )
 }
 
-function places(folders: readonly string[], stem: string): string[] {
+function tablePaths(folders: readonly string[], stem: string): string[] {
   return ['.txt', '.csv'].flatMap(extension => folders.map(folder => folder + stem + extension))
 }
 
@@ -85,21 +85,21 @@ async function firstImages(
 
 /** Lists folders, each once; undefined for those that are not there. */
 function listings(source: DataSource): (folder: string) => Promise<readonly string[] | undefined> {
-  const known = new Map<string, Promise<readonly string[] | undefined>>()
+  const listed = new Map<string, Promise<readonly string[] | undefined>>()
   const list = (folder: string): Promise<readonly string[] | undefined> => {
-    const names = known.get(folder) ?? find(folder)
-    known.set(folder, names)
+    const names = listed.get(folder) ?? find(folder)
+    listed.set(folder, names)
     return names
   }
   const find = async (folder: string): Promise<readonly string[] | undefined> => {
     const [, above = '', name = ''] = /^(?:(.*)\/)?([^/]*)$/.exec(folder) ?? []
     if (name !== '') {
       const siblings = await list(above)
-      // An archive is a file to its folder, and a folder to who looks into it.
-      const there = siblings?.some(
+      // An archive is listed as a file by its folder, but can be listed as a folder itself.
+      const isListed = siblings?.some(
         sibling => sibling === `${name}/` || (sibling === name && /\.zip$/i.test(name)),
       )
-      if (!there) return undefined
+      if (!isListed) return undefined
     }
     return source.list(folder)
   }

@@ -1,6 +1,6 @@
 import { type FaceTask, faceDataset, faceRecipe } from './task.js'
 
-/** Of every hundred training images of a class, how many have the other hair. */
+/** Of every hundred training images of a class, how many have the hair colour of the other class. */
 const otherHair = 5
 
 /**
@@ -27,13 +27,13 @@ export const spuriousTask: FaceTask<'Smiling' | 'Black_Hair' | 'Blond_Hair'> = {
   trainTurn(place) {
     const label = place % 2
     const turn = Math.floor(place / 2)
-    const isOther = others(turn + 1) > others(turn)
+    const isOther = numOtherHair(turn + 1) > numOtherHair(turn)
     return 2 * label + (isOther ? 1 - label : label)
   },
 }
 
-/** How many of the first images of a class have the other hair. */
-function others(images: number): number {
+/** How many of the first `images` images of a class have the hair colour of the other class. */
+function numOtherHair(images: number): number {
   return Math.round((images * otherHair) / 100)
 }
 

@@ -5,7 +5,7 @@
  */
 import type { NamedBytes } from '../../formats/cifar.js'
 
-/** Numbers of images, by the names of the images' files: rows in the order of the file. */
+/** A table with a row of numbers for each image, in the order of the file. */
 export interface ImageTable<Column extends string> {
   /** Of the file, for errors. */
   readonly file: string
@@ -79,17 +79,17 @@ function readRows<Column extends string>(
   columns: readonly Column[],
   allowed: readonly number[],
 ): ImageTable<Column> {
-  const imagePlace = columnPlace(file, header, headerLine, imageColumn)
-  const kept = columns.map(name => {
+  const imageIndex = columnIndex(file, header, headerLine, imageColumn)
+  const outputs = columns.map(name => {
     return {
       name,
-      place: columnPlace(file, header, headerLine, name),
+      index: columnIndex(file, header, headerLine, name),
       values: new Int8Array(lines.length - headerLine),
     }
   })
   const codes = new Map(allowed.map(value => [String(value), value]))
   const line = (row: number): number => headerLine + 1 + row
-  const seen = new Map<string, number>()
+  const lineOfImage = new Map<string, number>()
   for (let row = 0; row < lines.length - headerLine; row++) {
     const values = split(lines[headerLine + row] as string)
     if (values.length !== header.length) {
@@ -98,41 +98,43 @@ function readRows<Column extends string>(
           `(${quoted(lines[headerLine + row])})`,
       )
     }
-    const image = imageName(file, line(row), values[imagePlace] as string)
-    const before = seen.get(image)
-    if (before !== undefined) {
+    const image = imageName(file, line(row), values[imageIndex] as string)
+    const earlierLine = lineOfImage.get(image)
+    if (earlierLine !== undefined) {
       throw new RangeError(
-        `${file}: images must come once, got ${image} in line ${before} and in line ${line(row)}`,
+        `${file}: images must come once, got ${image} in line ${earlierLine} and in line ${line(row)}`,
       )
     }
-    seen.set(image, line(row))
-    checkCodes(values, imagePlace, codes, () => `${file}: line ${line(row)} (${image})`, header)
-    for (const column of kept) column.values[row] = codes.get(values[column.place] as string) as number
+    lineOfImage.set(image, line(row))
+    checkCodes(values, imageIndex, codes, () => `${file}: line ${line(row)} (${image})`, header)
+    for (const column of outputs) column.values[row] = codes.get(values[column.index] as string) as number
   }
-  if (seen.size === 0) throw new RangeError(`${file}: table must have lines of images, got none`)
-  const entries = kept.map(({ name, values }) => [name, values])
+  if (lineOfImage.size === 0) throw new RangeError(`${file}: table must have lines of images, got none`)
+  const entries = outputs.map(({ name, values }) => [name, values])
   const byName = Object.fromEntries(entries) as Record<Column, Int8Array>
-  return { file, images: [...seen.keys()], columns: byName, line }
+  return { file, images: [...lineOfImage.keys()], columns: byName, line }
 }
 
 function checkCodes(
   values: readonly string[],
-  imagePlace: number,
+  imageIndex: number,
   codes: ReadonlyMap<string, number>,
   where: () => string,
   header: readonly string[],
 ): void {
-  for (let place = 0; place < values.length; place++) {
-    if (place === imagePlace || codes.has(values[place] as string)) continue
-    const rule = [...codes.keys()].join(', ').replace(/, (?!.*, )/, ' or ')
-    throw new RangeError(`${where()}: ${header[place]} must be ${rule}, got ${quoted(values[place])}`)
+  for (let column = 0; column < values.length; column++) {
+    if (column === imageIndex || codes.has(values[column] as string)) continue
+    const allowedCodes = [...codes.keys()].join(', ').replace(/, (?!.*, )/, ' or ')
+    throw new RangeError(
+      `${where()}: ${header[column]} must be ${allowedCodes}, got ${quoted(values[column])}`,
+    )
   }
 }
 
-function columnPlace(file: string, header: readonly string[], headerLine: number, name: string): number {
-  const place = header.indexOf(name)
-  if (place >= 0 && place === header.lastIndexOf(name)) return place
-  const got = place < 0 ? 'none' : 'several'
+function columnIndex(file: string, header: readonly string[], headerLine: number, name: string): number {
+  const index = header.indexOf(name)
+  if (index >= 0 && index === header.lastIndexOf(name)) return index
+  const got = index < 0 ? 'none' : 'several'
   throw new RangeError(
     `${file}: line ${headerLine} must name one column ${name}, got ${got} (${header.length} columns: ` +
       `${shortened(header.join(', '))})`,

@@ -154,11 +154,11 @@ function cellsOf<Attribute extends string>(
   part: number,
 ): Cell[] {
   return cells.map(({ name, has }) => {
-    const asked = Object.entries(has) as [Attribute, 1 | -1][]
+    const required = Object.entries(has) as [Attribute, 1 | -1][]
     const rows: number[] = []
     for (let row = 0; row < faces.count; row++) {
       if (faces.parts[row] !== part) continue
-      if (asked.every(([attribute, value]) => faces.attributes[attribute][row] === value)) rows.push(row)
+      if (required.every(([attribute, value]) => faces.attributes[attribute][row] === value)) rows.push(row)
     }
     return { name, rows: Int32Array.from(rows) }
   })

@@ -4,7 +4,7 @@ import { folderContent, joined, listFolders } from './image-listing.js'
 
 /** The classes of a half, in the order of their names' UTF-16 code units. */
 export interface FolderClasses {
-  /** Where they were found. */
+  /** The folder that holds them. */
   readonly half: string
   /** Their names, composed as Unicode has it (NFC). */
   readonly names: readonly string[]
@@ -35,8 +35,8 @@ export async function hasImageFolders(source: DataSource): Promise<boolean> {
 /**
  * Finds the classes of a half: one for each folder.
  *
- * @throws Error when there are fewer than 2, they are halves by their names or hold halves, or two of them differ in
- *   nothing that can be seen
+ * @throws Error when there are fewer than 2, they are halves by their names or hold halves, or the names of two of them
+ *   look the same
  */
 export async function findClasses(source: DataSource, half: string): Promise<FolderClasses> {
   const folders = [...(await listFolders(source, half))].sort()
@@ -64,7 +64,10 @@ export async function findClasses(source: DataSource, half: string): Promise<Fol
   return { half, names, folders: pairs.map(({ folder }) => folder), notes: caseNotes(names) }
 }
 
-/** `cat/train/` has it the wrong way round, and `images/train/` is a folder too high. */
+/**
+ * Refuses a class that holds halves: classes and halves are swapped (`cat/train/`), or the folder named by the user is
+ * one level too high (`images/train/`).
+ */
 async function refuseHalvesIn(source: DataSource, path: string): Promise<void> {
   const { folders, images } = await folderContent(source, path)
   if (images.length > 0 || !folders.some(name => halfOf(name) === 'train')) return
@@ -88,37 +91,37 @@ export async function sameClasses(
   { half: first, names, folders }: FolderClasses,
   notes: string[],
 ): Promise<readonly string[]> {
-  const left = new Set(await listFolders(source, half))
+  const unmatched = new Set(await listFolders(source, half))
   const matches = names.map((name, i) => {
-    const exact = [folders[i] as string, ...[...left].filter(folder => folder.normalize('NFC') === name)]
-    return exact.find(folder => left.has(folder))
+    const exact = [folders[i] as string, ...[...unmatched].filter(folder => folder.normalize('NFC') === name)]
+    return exact.find(folder => unmatched.has(folder))
   })
-  for (const folder of matches) if (folder !== undefined) left.delete(folder)
+  for (const folder of matches) if (folder !== undefined) unmatched.delete(folder)
   const renamed: string[] = []
   for (const [i, name] of names.entries()) {
     if (matches[i] !== undefined) continue
-    const alike = [...left].filter(folder => folded(folder) === folded(name))
+    const alike = [...unmatched].filter(folder => folded(folder) === folded(name))
     if (alike.length !== 1) continue
     matches[i] = alike[0]
-    left.delete(alike[0] as string)
+    unmatched.delete(alike[0] as string)
     renamed.push(`${half}/${alike[0]} as ${name}`)
   }
   if (renamed.length > 0) notes.push(`Names of classes that differ in case only: ${listed(renamed)}.`)
-  const odd = [...left, ...names.filter((_, i) => matches[i] === undefined)]
-  if (odd.length === 0) return matches as string[]
+  const inOneOnly = [...unmatched, ...names.filter((_, i) => matches[i] === undefined)]
+  if (inOneOnly.length === 0) return matches as string[]
   throw new Error(
     `${source.describe(half)}: classes must be those of ${source.describe(first)}, ` +
-      `got ${odd.map(name => JSON.stringify(name)).join(', ')} in one of them only`,
+      `got ${inOneOnly.map(name => JSON.stringify(name)).join(', ')} in one of them only`,
   )
 }
 
 function caseNotes(names: readonly string[]): string[] {
-  const seen = new Map<string, string>()
+  const nameByFolded = new Map<string, string>()
   const alike: string[] = []
   for (const name of names) {
-    const other = seen.get(folded(name))
+    const other = nameByFolded.get(folded(name))
     if (other !== undefined) alike.push(`${other} and ${name}`)
-    seen.set(folded(name), name)
+    nameByFolded.set(folded(name), name)
   }
   return alike.length > 0
     ? [`Read as different classes, though only the case differs: ${listed(alike)}.`]

@@ -24,8 +24,8 @@ export function halfOf(folder: string): HalfName | undefined {
 }
 
 /**
- * Which folders are halves by their names. `eval` is the test half, unless another folder is and none is for
- * validation.
+ * Which folders are halves by their names. `eval` is the test half; it is the validation half where another folder is
+ * the test half and none is for validation.
  *
  * @param where the folder that they lie in, for errors
  * @throws Error when two folders stand for the same half
@@ -38,10 +38,10 @@ export function halvesByName(folders: readonly string[], where: string): HalfFol
   const halves: { [half in HalfName]?: string } = {}
   for (const name of named) {
     const half = name.toLowerCase() === 'eval' ? evalIs : (halfOf(name) as HalfName)
-    const before = halves[half]
-    if (before !== undefined) {
+    const other = halves[half]
+    if (other !== undefined) {
       throw new Error(
-        `${where}: one folder must hold the ${halfTitles[half]} images, got ${before}/ and ${name}/ ` +
+        `${where}: one folder must hold the ${halfTitles[half]} images, got ${other}/ and ${name}/ ` +
           '(join them, or rename the one that is not to be used to .name)',
       )
     }
@@ -50,7 +50,7 @@ export function halvesByName(folders: readonly string[], where: string): HalfFol
   return halves
 }
 
-/** Halves in sentences. */
+/** Names of the halves as sentences use them. */
 export const halfTitles: Readonly<Record<HalfName, string>> = {
   train: 'training',
   validation: 'validation',
@@ -68,8 +68,8 @@ export interface FolderLayout {
 /**
  * Finds the halves of a folder of images, one folder a class in each; or the folder that holds the classes.
  *
- * Folders that hold nothing but one folder are looked through. A folder whose name stands for a half is one where it
- * holds folders; beside classes it is a class like the others.
+ * Folders that hold nothing but one folder are looked through. Folders named as halves are halves where the one for
+ * training holds folders; otherwise they are classes like the others.
  *
  * @throws Error naming the folders when halves cannot be told from classes
  */
@@ -83,8 +83,8 @@ export async function findLayout(source: DataSource): Promise<FolderLayout> {
   const holdsClasses = (name: string): boolean => (contents.get(name)?.folders.length ?? 0) > 0
   const isTraining = (name: string): boolean => halfOf(name) === 'train' && holdsClasses(name)
   if (content.folders.some(isTraining)) {
-    const found = await halvesBeside(source, root, content, contents)
-    return { halves: found.halves, notes: [...notes, ...found.notes] }
+    const layout = await halvesBeside(source, root, content, contents)
+    return { halves: layout.halves, notes: [...notes, ...layout.notes] }
   }
   refuseHalvesAlone(source, root, content.folders, contents)
   const classLike = content.folders.filter(name => contents.has(name))
@@ -96,7 +96,7 @@ export async function findLayout(source: DataSource): Promise<FolderLayout> {
   return { halves: { train: root }, notes: [...notes, ...looseImages(root, content)] }
 }
 
-/** Goes into a folder as long as it is the only one and holds folders itself. */
+/** Goes down as long as a folder holds nothing but one folder, and that one holds folders. */
 async function lookThrough(source: DataSource): Promise<{ root: string; content: FolderContent }> {
   let root = ''
   let content = await folderContent(source, root)
@@ -132,7 +132,7 @@ async function halvesBeside(
   const byName = halvesByName(usable, source.describe(root))
   const halves: { [half in HalfName]?: string } = {}
   for (const [half, name] of Object.entries(byName) as [HalfName, string][]) halves[half] = joined(root, name)
-  // Of two halves the second is what is reported, whatever its name.
+  // Where there are only two halves, the second is reported, even if it is named as the validation half.
   if (halves.test === undefined && halves.validation !== undefined) {
     halves.test = halves.validation
     delete halves.validation
@@ -141,16 +141,20 @@ async function halvesBeside(
     folders.length > 0 ? looseImages(joined(root, name), { folders, images }) : [],
   )
   const { train = root, validation, test } = halves
-  const found = {
+  const halfFolders = {
     train,
     ...(validation !== undefined && { validation }),
     ...(test !== undefined && { test }),
   }
-  const notes = [foundText(found), ...(leftOut.length > 0 ? [`Left out: ${listed(leftOut)}.`] : []), ...loose]
-  return { halves: found, notes }
+  const notes = [
+    halvesText(halfFolders),
+    ...(leftOut.length > 0 ? [`Left out: ${listed(leftOut)}.`] : []),
+    ...loose,
+  ]
+  return { halves: halfFolders, notes }
 }
 
-function foundText({ train, validation, test }: FolderLayout['halves']): string {
+function halvesText({ train, validation, test }: FolderLayout['halves']): string {
   const parts = [
     `${train}/ looks like the training half`,
     validation !== undefined && `${validation}/ like the validation half (for early stopping and choosing)`,
@@ -166,7 +170,7 @@ function looseImages(folder: string, { images }: FolderContent): string[] {
   return [`Left out: ${counted(images.length, 'image')}${where} beside the folders of the classes.`]
 }
 
-/** Refuses halves for testing without one for training, in whatever form. */
+/** Refuses folders for testing or validation without one for training. */
 function refuseHalvesAlone(
   source: DataSource,
   root: string,

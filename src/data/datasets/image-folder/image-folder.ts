@@ -11,7 +11,7 @@ import { joined, listImages } from './image-listing.js'
 import { countedEndings, LeftOut } from './left-out.js'
 import { keepForTest } from './test-share.js'
 
-/** As many images as there are, whose difficulty nobody knows, so that momentum helps. */
+/** Trains on all images (the number is an upper limit); with momentum, since their difficulty is unknown. */
 const training: TrainingRecipe = { ...sgd(1_000_000, 30, 32, 0.02), optimizer: 'momentum', momentum: 0.9 }
 
 /**
@@ -69,20 +69,22 @@ interface Halves {
 }
 
 async function findHalves(source: DataSource): Promise<Halves> {
-  const { halves, notes: found } = await findLayout(source)
+  const { halves, notes: layoutNotes } = await findLayout(source)
   const classes = await findClasses(source, halves.train)
-  const notes = [...found, ...classes.notes]
-  const beside = new LeftOut(source)
+  const notes = [...layoutNotes, ...classes.notes]
+  const leftOut = new LeftOut(source)
   const filesIn = async (half: string): Promise<ClassFiles> => {
     const folders = half === halves.train ? classes.folders : await sameClasses(source, half, classes, notes)
-    return filesOf(source, half, folders, beside)
+    return filesOf(source, half, folders, leftOut)
   }
-  const all = await filesIn(halves.train)
-  const { validation: watched, test: reported } = halves
-  const validation = watched === undefined ? undefined : await filesIn(watched)
+  const trainFiles = await filesIn(halves.train)
+  const { validation: validationFolder, test: testFolder } = halves
+  const validation = validationFolder === undefined ? undefined : await filesIn(validationFolder)
   const { train, test } =
-    reported === undefined ? split(source, classes.names, all) : { train: all, test: await filesIn(reported) }
-  if (reported === undefined) {
+    testFolder === undefined
+      ? split(source, classes.names, trainFiles)
+      : { train: trainFiles, test: await filesIn(testFolder) }
+  if (testFolder === undefined) {
     notes.push(
       `No test half: ${counted(test.flat().length, 'image')}, a fifth of each class, ` +
         'are kept for testing, always the same ones.',
@@ -93,7 +95,7 @@ async function findHalves(source: DataSource): Promise<Halves> {
     train,
     ...(validation && { validation }),
     test,
-    notes: [...notes, ...beside.notes],
+    notes: [...notes, ...leftOut.notes],
   }
 }
 
@@ -101,14 +103,14 @@ async function filesOf(
   source: DataSource,
   half: string,
   folders: readonly string[],
-  beside: LeftOut,
+  leftOut: LeftOut,
 ): Promise<ClassFiles> {
-  await beside.addLinks(half)
+  await leftOut.addLinks(half)
   const files: (readonly string[])[] = []
   for (const name of folders) {
     const path = joined(half, name)
     const listing = await listImages(source, path)
-    beside.add(listing)
+    leftOut.add(listing)
     const { paths, ignored, unsupported } = listing
     if (paths.length === 0) {
       const kinds = unsupported.length > 0 ? `${countedEndings(unsupported)} among ` : ''
@@ -137,7 +139,8 @@ function split(
       )
     }
     const { train, test } = keepForTest(paths.length, `test images of ${name}`)
-    const at = (positions: Int32Array): string[] => Array.from(positions, place => paths[place] as string)
+    const at = (positions: Int32Array): string[] =>
+      Array.from(positions, position => paths[position] as string)
     return { train: at(train), test: at(test) }
   })
   return { train: halves.map(({ train }) => train), test: halves.map(({ test }) => test) }
@@ -148,29 +151,29 @@ function half(
   source: DataSource,
   classNames: readonly string[],
   files: ClassFiles,
-  asked: number | undefined,
+  requested: number | undefined,
   seed: number,
 ): CatalogHalf {
-  if (asked !== undefined) checkEnough(classNames, files, asked)
+  if (requested !== undefined) checkEnough(classNames, files, requested)
   const paths = files.flat()
   const labels = Int32Array.from(files.flatMap((inClass, label) => inClass.map(() => label)))
-  const order = nestedOrder({ labels, classNames, count: labels.length }, seed).subarray(0, asked)
+  const order = nestedOrder({ labels, classNames, count: labels.length }, seed).subarray(0, requested)
   const path = (position: number): string => paths[order[position] as number] as string
   return {
     count: order.length,
-    labels: order.map(place => labels[place] as number),
+    labels: order.map(index => labels[index] as number),
     name: position => source.describe(path(position)),
     encoded: position => source.read(path(position)),
   }
 }
 
-function checkEnough(classNames: readonly string[], files: ClassFiles, asked: number): void {
+function checkEnough(classNames: readonly string[], files: ClassFiles, requested: number): void {
   for (const [label, paths] of files.entries()) {
-    const share = Math.ceil((asked - label) / classNames.length)
+    const share = Math.ceil((requested - label) / classNames.length)
     if (paths.length >= share) continue
     throw new RangeError(
       `image-folder: class ${label} "${classNames[label]}" must have ${share} images, got ${paths.length} ` +
-        `(${asked} images of ${classNames.length} classes asked)`,
+        `(${requested} images of ${classNames.length} classes asked)`,
     )
   }
 }

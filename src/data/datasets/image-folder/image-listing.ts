@@ -6,7 +6,10 @@ export interface ImageListing {
   readonly paths: readonly string[]
   /** How many files were left out: hidden ones, and those that are no images by their names. */
   readonly ignored: number
-  /** Paths of the files among those that are images of kinds that are not read, or have no ending that tells. */
+  /**
+   * Paths of the ignored files that are images of kinds that are not read, or may be images, as their names have no
+   * ending.
+   */
   readonly unsupported: readonly string[]
   /** Links that lead nowhere, or back to a folder above: their paths, each with the reason. */
   readonly links: readonly string[]
@@ -36,7 +39,7 @@ const unsupportedEndings = [
 ]
 /** Files without an ending that are no images. */
 const plainNames = /^(readme|licen[cs]e|copying|notice|makefile|authors|checksums|md5sums?|sha\d+sums?)$/i
-/** Folders that a link leads back to would otherwise be walked for ever. */
+/** A link back to a folder above would otherwise be followed for ever. */
 const deepest = 32
 
 /**

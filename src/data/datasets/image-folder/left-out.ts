@@ -2,7 +2,7 @@ import type { DataSource } from '../../data-source.js'
 import { counted, listed } from './folder-halves.js'
 import { endingOf, type ImageListing, strayLinks } from './image-listing.js'
 
-/** What of a folder of images is not read, put together from the listings of its parts. */
+/** Collects what is not read of a folder of images, from the listings of its parts. */
 export class LeftOut {
   private readonly source: DataSource
   private readonly unsupported: string[] = []
@@ -59,13 +59,13 @@ export function countedEndings(paths: readonly string[]): string {
   return `${all} ${paths.length === 1 ? 'file' : 'files'}`
 }
 
-/** Files whose path is that of one before, once both are composed as Unicode has it (NFC). */
+/** Files whose path equals an earlier one once both are composed (Unicode NFC). */
 function twinsAmong(paths: readonly string[]): string[] {
-  const seen = new Set<string>()
+  const earlier = new Set<string>()
   return paths.filter(path => {
     const composed = path.normalize('NFC')
-    if (seen.has(composed)) return true
-    seen.add(composed)
+    if (earlier.has(composed)) return true
+    earlier.add(composed)
     return false
   })
 }

@@ -14,6 +14,6 @@ export const testShare = 0.2
  */
 export function keepForTest(count: number, purpose: string): { train: Int32Array; test: Int32Array } {
   const order = permutation(count, random(testSeed, purpose))
-  const kept = Math.max(1, Math.round(testShare * count))
-  return { train: order.subarray(kept), test: order.subarray(0, kept) }
+  const numTest = Math.max(1, Math.round(testShare * count))
+  return { train: order.subarray(numTest), test: order.subarray(0, numTest) }
 }

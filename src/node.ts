@@ -1,5 +1,6 @@
 /**
- * What needs Node: backends, files, datasets on disk; and all of `patch-moe`.
+ * What needs Node (backends, files, datasets on disk), and all of `patch-moe`, `patch-moe/data` and
+ * `patch-moe/statistics`.
  */
 export {
   type BackendChoice,

@@ -185,7 +185,7 @@ function refuseUsed(folder: string): void {
   try {
     names = readdirSync(folder)
   } catch {
-    // Not there yet, or not readable: writing will tell.
+    // The folder does not exist or is not readable; in the latter case writing fails.
     return
   }
   if (names.length > 0) {

@@ -5,18 +5,18 @@ import type { GivenFlags } from '../run/train-settings.js'
 export interface DemoTask {
   readonly dataset: string
   readonly title: string
-  /** What there is to see, for the report. */
+  /** What the images show, for the report. */
   readonly description: string
   readonly models: readonly { readonly model: ModelName; readonly name: string }[]
   /** Settings in which the demo differs from the recipes, so that it fits in three minutes on two cores. */
   readonly flags: GivenFlags
-  /** The same for a look in passing. */
+  /** The same settings for `--quick`. */
   readonly quickFlags: GivenFlags
   /** How the patches of the report are to be read. */
   readonly imagesNote: string
 }
 
-/** With momentum a few epochs end at the accuracy of many; plain SGD at 0.1 swings by ten points from epoch to epoch. */
+/** With momentum a few epochs reach the accuracy of many; plain SGD at 0.1 swings by ten points from epoch to epoch. */
 const slim: GivenFlags = { widen: 2, optimizer: 'momentum', lr: 0.02 }
 
 /** What `pmoe demo` trains. */

@@ -56,14 +56,14 @@ export function verificationText(verification: Verification): string {
   ].join('\n')
 }
 
-/** Name, sizes that were checked in each precision, and how it is computed right. */
-function operationRow(inBoth: readonly VerifiedOperation[]): string[] {
+/** The name of an operation, how many sizes were checked in each precision, and the result. */
+function operationRow(results: readonly VerifiedOperation[]): string[] {
   const [float32, bf16] = (['float32', 'bf16'] as const).map(name =>
-    inBoth.find(one => one.precision === name),
+    results.find(one => one.precision === name),
   )
   const bf16State = bf16 && bf16.state !== float32?.state ? `bf16 ${bf16.state}` : ''
   return [
-    inBoth[0]?.operation ?? '',
+    results[0]?.operation ?? '',
     String(float32?.checked ?? ''),
     String(bf16?.checked ?? ''),
     [float32?.state, bf16State].filter(Boolean).join(', '),

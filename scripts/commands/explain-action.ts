@@ -28,7 +28,7 @@ export interface ExplainRequest {
   readonly json?: boolean
 }
 
-/** Images that are explained at a time: their pictures are in memory together. */
+/** Images that are explained at a time; their pictures are in memory together. */
 const batch = 64
 
 /**
@@ -42,7 +42,7 @@ export async function runExplain(
   named: readonly string[],
   request: ExplainRequest,
 ): Promise<void> {
-  const { paths: files, notes, ...found } = await namedImages(named)
+  const { paths: files, notes, unreadable: missing } = await namedImages(named)
   const common = files.length > 1 ? ['index', 'experts'] : []
   const outputs = outputNames(files, common)
   checkOutputs(request, [...outputs.flatMap(name => [`${name}.png`, `${name}.html`]), ...commonFiles(common)])
@@ -50,26 +50,28 @@ export async function runExplain(
   const opened = await openModel(path)
   const decoding = decodingOf(opened)
   const classNames = opened.config?.dataset.classNames ?? []
-  const unreadable = [...found.unreadable]
+  const unreadable = [...missing]
   const imageNotes = new ImageNotes()
   const settings = { classNames, sensitivity: request.sensitivity, nameOf: shortNames(files) }
   const all: ExplainedImage[] = []
   const names: string[] = []
   let rest: Omit<ExplainedImages, 'images'> = {}
   for (let first = 0; first < files.length; first += batch) {
-    const some = files.slice(first, first + batch)
-    const decoded = await decodeFiles(some, decoding, unreadable, imageNotes)
+    const batchFiles = files.slice(first, first + batch)
+    const decoded = await decodeFiles(batchFiles, decoding, unreadable, imageNotes)
     if (decoded.length === 0) continue
     const { images, ...shared } = await explainImages(opened, decoded, decoding, settings)
     rest = shared
-    let at = first
+    let position = first
     for (const [i, image] of images.entries()) {
       const file = decoded[i]?.path ?? ''
-      at = files.indexOf(file, at)
-      const name = outputs[at++] ?? file
+      position = files.indexOf(file, position)
+      const name = outputs[position++] ?? file
       all.push(image)
       names.push(name)
-      process.stdout.write(`${request.json ? line(image, file) : sentence(image, join(request.out, name))}\n`)
+      process.stdout.write(
+        `${request.json ? jsonLine(image, file) : sentence(image, join(request.out, name))}\n`,
+      )
     }
   }
   for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${noteText(note)}\n`)
@@ -78,14 +80,14 @@ export async function runExplain(
     await writePages({ ...rest, images: all }, names, decoding.shape, { path, command, out: request.out })
     if (!request.json) process.stdout.write(`Pictures and pages in ${request.out}\n`)
   }
-  refuseUnreadable(unreadable, files.length + found.unreadable.length)
+  refuseUnreadable(unreadable, files.length + missing.length)
 }
 
 function commonFiles(common: readonly string[]): string[] {
   return common.length > 0 ? ['index.html', 'experts.png'] : []
 }
 
-/** The file's name alone, where no other file has it, else its path. */
+/** Names files: each by its name alone where no other file has that name, else by its path. */
 function shortNames(paths: readonly string[]): (path: string) => string {
   const counts = new Map<string, number>()
   for (const path of paths) counts.set(basename(path), (counts.get(basename(path)) ?? 0) + 1)
@@ -125,10 +127,10 @@ async function writePages(
 }
 
 function checkOutputs({ out, force }: ExplainRequest, outputs: readonly string[]): void {
-  const there = outputs.find(name => existsSync(join(out, name)))
-  if (there !== undefined && !force) {
+  const existing = outputs.find(name => existsSync(join(out, name)))
+  if (existing !== undefined && !force) {
     throw new UsageError(
-      `explain: --out must not hold the pictures yet, got ${join(out, there)} (replace it with --force)`,
+      `explain: --out must not hold the pictures yet, got ${join(out, existing)} (replace it with --force)`,
     )
   }
 }
@@ -140,15 +142,17 @@ function sentence(
 ): string {
   const verdict = `${printableName(name)}: ${printableName(best?.name ?? '')} ${percent(best?.probability ?? Number.NaN)}`
   if (!grid) return `${verdict}; the model keeps every patch`
-  const kept = new Set(experts.flatMap(({ patches }) => patches)).size
-  const lost = Array.from(sensitivity ?? [])
-  const most = lost.indexOf(Math.max(...lost))
-  const counts =
-    lost.length === 0 ? '' : `; without patch ${most} it loses ${percent(lost[most] ?? Number.NaN)}`
-  return `${verdict}; ${kept} of ${grid[0] * grid[1]} patches kept${counts}; ${output}.html`
+  const numKept = new Set(experts.flatMap(({ patches }) => patches)).size
+  const losses = Array.from(sensitivity ?? [])
+  const mostSensitive = losses.indexOf(Math.max(...losses))
+  const sensitivityText =
+    losses.length === 0
+      ? ''
+      : `; without patch ${mostSensitive} it loses ${percent(losses[mostSensitive] ?? Number.NaN)}`
+  return `${verdict}; ${numKept} of ${grid[0] * grid[1]} patches kept${sensitivityText}; ${output}.html`
 }
 
-function line({ uri: _, size: __, ...image }: ExplainedImage, path: string): string {
+function jsonLine({ uri: _, size: __, ...image }: ExplainedImage, path: string): string {
   const { sensitivity } = image
   return JSON.stringify({
     image: path,

@@ -31,14 +31,14 @@ export interface ExportRequest extends FeedingOptions {
 
 /** What running an export showed. */
 interface Verified {
-  /** What ran it. */
+  /** The program that ran it. */
   readonly runtime: string
   readonly parity: Parity
   readonly latency: readonly Latency[]
 }
 
 /**
- * Writes a model in another format, checks it by running it, and writes what came of it.
+ * Writes a model in another format, checks it by running it, and writes the result.
  *
  * @param table the formats that can be asked for
  */
@@ -51,13 +51,13 @@ export async function runExport(
   const { out, force = false } = request
   const entry = exportFormat(request.format, table)
   const folder = await entry.folder?.()
-  const place = {
+  const target = {
     where: 'export',
     path: out,
     force,
     ...(folder && { folder }),
   }
-  await checkPlace(place)
+  await checkPlace(target)
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
   const facts = factsOf(opened, request)
@@ -65,7 +65,7 @@ export async function runExport(
   const feeding = { ...(layout && { layout }), ...(pixels && { pixels }) }
   const interrupt = onInterrupt(() => process.stderr.write('Stopping; nothing is written ...\n'))
   try {
-    const result = await placeExport(place, async temporary => {
+    const result = await placeExport(target, async temporary => {
       const written = await entry.write(opened.model, temporary, { ...feeding, facts })
       interrupt.signal.throwIfAborted()
       const checked = request.verify
@@ -99,14 +99,14 @@ function checkFlags({ format, layout, pixels }: ExportRequest, table: ExportForm
   }
 }
 
-/** The classes of the run or of the command line, and what the networks of this library take. */
+/** The metadata of an export: version, classes of the command line or the run, and the preprocessing of the images. */
 function factsOf({ model, config }: OpenedModel, { classNames }: ExportRequest) {
-  const given = classNames?.split(',').map(name => name.trim())
-  const names = given ?? config?.dataset.classNames
+  const requestedNames = classNames?.split(',').map(name => name.trim())
+  const names = requestedNames ?? config?.dataset.classNames
   const outputs = model.outputs.length === 1 ? (model.outputs[0]?.shape.at(-1) ?? 0) : 0
   const classes = outputs === 1 ? 2 : outputs
-  if (given && given.length !== classes) {
-    throw new UsageError(`export: --class-names must be ${classes} names, got ${given.length}`)
+  if (requestedNames && requestedNames.length !== classes) {
+    throw new UsageError(`export: --class-names must be ${classes} names, got ${requestedNames.length}`)
   }
   return {
     version: packageVersion(),
@@ -125,16 +125,16 @@ interface Verification {
   readonly signal: AbortSignal
 }
 
-/** @returns a sentence where nothing can run the format */
+/** @returns the reason, as a sentence, where nothing can run the format */
 async function verify({
   name,
   entry,
-  exported: { model, ...place },
+  exported: { model, ...location },
   feeding,
   signal,
 }: Verification): Promise<Verified | string> {
-  const original = modelRuntime(model, place.backend)
-  const exported = await entry.load({ model, ...place })
+  const original = modelRuntime(model, location.backend)
+  const exported = await entry.load({ model, ...location })
   if (typeof exported === 'string') return exported
   try {
     const inputs = await comparisonBytes(model)

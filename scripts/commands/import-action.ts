@@ -63,12 +63,12 @@ const mixtureFlags = [
 /** Puts the weights of a file into a network, or takes the network that the file holds, and saves it. */
 export async function runImport(file: string, request: ImportRequest): Promise<void> {
   checkFlags(request)
-  const place = { where: 'import', path: request.out, folder: modelFolder, force: request.force ?? false }
-  await checkPlace(place)
+  const target = { where: 'import', path: request.out, folder: modelFolder, force: request.force ?? false }
+  await checkPlace(target)
   const names = request.names === undefined ? undefined : await readNameMap(request.names)
   const { name: backend } = await useBackend(request.backend ?? 'auto')
   const { model, done } = await importedModel(file, request, names)
-  await placeExport(place, async temporary => void (await model.save(fileSystem(temporary))))
+  await placeExport(target, async temporary => void (await model.save(fileSystem(temporary))))
   report(model, file, done, backend, request)
 }
 
@@ -95,16 +95,17 @@ function checkFlags(request: ImportRequest): void {
   if (into !== undefined && model !== undefined) {
     throw new UsageError('import: a network must be given by --into or by --model, got both')
   }
-  const given = (Object.keys(flagNames) as (keyof typeof flagNames)[]).filter(
+  const givenFlags = (Object.keys(flagNames) as (keyof typeof flagNames)[]).filter(
     key => request[key] !== undefined,
   )
-  const foreign = model === undefined ? given : model === 'wrn' ? given.filter(key => isMixture(key)) : []
-  if (foreign[0]) {
-    const [wanted, got] =
+  const misplaced =
+    model === undefined ? givenFlags : model === 'wrn' ? givenFlags.filter(key => isMixture(key)) : []
+  if (misplaced[0]) {
+    const [requiredFlag, got] =
       model !== undefined
         ? ['--model wrn-pmoe', '--model wrn']
         : ['--model', into === undefined ? 'no --model' : '--into']
-    throw new UsageError(`import: ${flagNames[foreign[0]]} must be used with ${wanted}, got ${got}`)
+    throw new UsageError(`import: ${flagNames[misplaced[0]]} must be used with ${requiredFlag}, got ${got}`)
   }
 }
 

@@ -48,7 +48,7 @@ function stageLine(stream: NodeJS.WriteStream): { show(stage: string): void; cle
   let tick = 0
   let timer: NodeJS.Timeout | undefined
   const draw = (): void => {
-    // A line that is broken could not be rewritten.
+    // A line that wraps could not be rewritten.
     const line = printable(text).slice(0, (stream.columns || 80) - 3)
     terminal.write(`\r\x1b[K${frames[tick++ % frames.length]} ${line}`)
   }

@@ -69,7 +69,7 @@ export function planText(directory: string, plan: PatchMoEPlan, experts: number,
   return parts.filter(part => part !== false).join('\n\n')
 }
 
-/** The most important ones first: a narrow terminal shows no others. */
+/** The most important columns first: a narrow terminal shows only those. */
 const COLUMNS = [
   'convolution',
   'saved',
@@ -106,7 +106,7 @@ function reasonLine([reason, paths]: [string, readonly string[]]): string {
   return `  ${paths.join(', ')}: ${reason}`
 }
 
-/** Where mixtures save the most of the whole, and what training does unless told otherwise. */
+/** Where a mixture saves the most multiply-adds, and which convolution training replaces by default. */
 function savings(plan: PatchMoEPlan, best: string): string {
   const saved = (path: string) => percent(savedShare(convolutionAt(plan, path), plan.multiplyAdds))
   const text = `They save the most in the place of ${best}: ${saved(best)} of the model's multiply-adds.`

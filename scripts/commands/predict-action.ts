@@ -21,7 +21,7 @@ export interface PredictRequest {
   readonly csv?: boolean
 }
 
-/** What a model says of one image file. */
+/** The answer of a model for one image file. */
 interface Prediction {
   readonly image: string
   readonly class: string
@@ -44,22 +44,22 @@ export async function runPredict(
   request: PredictRequest,
 ): Promise<void> {
   const run = await openRun(directory)
-  const { paths, notes, ...found } = await namedImages(named)
-  const unreadable = [...found.unreadable]
+  const { paths, notes, unreadable: missing } = await namedImages(named)
+  const unreadable = [...missing]
   await useBackend(request.backend ?? 'auto')
   const opened = { model: await loadTrained(run), directory, config: run.config }
   const { classNames } = run.config.dataset
   const imageNotes = new ImageNotes()
   if (request.csv) process.stdout.write(`${csvHeader(classNames)}\n`)
   for (let first = 0; first < paths.length; first += BATCH) {
-    const some = paths.slice(first, first + BATCH)
-    const images = await decodeFiles(some, decodingOf(opened), unreadable, imageNotes)
+    const batchPaths = paths.slice(first, first + BATCH)
+    const images = await decodeFiles(batchPaths, decodingOf(opened), unreadable, imageNotes)
     for (const prediction of await predict(opened, images, classNames)) {
       process.stdout.write(`${lineOf(prediction, classNames, request)}\n`)
     }
   }
   for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${noteText(note)}\n`)
-  refuseUnreadable(unreadable, paths.length + found.unreadable.length)
+  refuseUnreadable(unreadable, paths.length + missing.length)
 }
 
 function lineOf(
@@ -79,7 +79,7 @@ function csvRow(
   { image, class: name, probability, probabilities }: Prediction,
   classNames: readonly string[],
 ): string {
-  return csvLine([image, name, probability, ...classNames.map(known => probabilities[known] ?? '')])
+  return csvLine([image, name, probability, ...classNames.map(className => probabilities[className] ?? '')])
 }
 
 /** Images decoded and classified at a time. */
@@ -112,8 +112,8 @@ function predictionText({ image, class: name, probability, grid, experts }: Pred
   if (!grid || !experts) return lines.join('\n')
   lines.push(`  of ${grid[0]}x${grid[1]} patches, numbered row by row from 0, with their gates:`)
   experts.forEach(({ patches, gates }, expert) => {
-    const kept = patches.map((patch, i) => `${patch} (${gates[i]!.toPrecision(2)})`)
-    lines.push(`  expert ${expert + 1} kept ${kept.join(', ')}`)
+    const keptPatches = patches.map((patch, i) => `${patch} (${gates[i]!.toPrecision(2)})`)
+    lines.push(`  expert ${expert + 1} kept ${keptPatches.join(', ')}`)
   })
   return lines.join('\n')
 }

@@ -40,7 +40,7 @@ export interface TrainRequest extends GivenFlags {
   readonly json?: boolean
 }
 
-/** Trains as `pmoe train` is asked to; sets the exit code when interrupted. */
+/** Starts or resumes a run; sets the exit code when interrupted. */
 export async function runTrain(request: TrainRequest): Promise<void> {
   if (request.resume && request.force)
     throw new UsageError('train: --resume and --force must not be given together')
@@ -57,16 +57,16 @@ async function finishRun(started: StartedRun, request: TrainRequest): Promise<vo
   const { dataset, model } = run.config
   const log = trainingLog(`${dataset.name} ${model.name}`, { json: request.json === true })
   log.record({ type: 'run', directory: run.directory, config: run.config } as const)
-  const watching = data.validation ? ` choosing by ${data.validation.count},` : ''
+  const validationText = data.validation ? ` choosing by ${data.validation.count},` : ''
   log.note(
-    `${started.resume ? 'Continuing' : 'Training'} ${model.name} on ${data.train.count} images of ${dataset.name},${watching} testing on ${data.test.count}; backend ${run.config.backend}, seed ${run.config.seed}, folder ${run.directory}`,
+    `${started.resume ? 'Continuing' : 'Training'} ${model.name} on ${data.train.count} images of ${dataset.name},${validationText} testing on ${data.test.count}; backend ${run.config.backend}, seed ${run.config.seed}, folder ${run.directory}`,
   )
   for (const note of [...data.notes, ...started.notes]) log.note(noteText(note))
   const interrupt = onInterrupt(() => log.note('Stopping after the running step …'))
   try {
     const outcome = await trainRun({ ...started, log, signal: interrupt.signal })
     log.close()
-    tell(outcome, run, log)
+    reportOutcome(outcome, run, log)
   } finally {
     log.close()
     interrupt.release()
@@ -74,7 +74,7 @@ async function finishRun(started: StartedRun, request: TrainRequest): Promise<vo
 }
 
 interface StartedRun extends Pick<TrainingParts, 'run' | 'model' | 'data' | 'resume'> {
-  /** What a person should know of how the network began. */
+  /** What the user should know of the network that the run starts from, a sentence each. */
   readonly notes: readonly string[]
   /** Keeps other processes out of the run's folder. */
   readonly lock: Lock
@@ -126,7 +126,7 @@ async function startingNetwork(
   return { model: asUsage(() => buildNetwork(options, data.train, config.seed)), notes: [] }
 }
 
-/** How the chosen backend is to compute. */
+/** Applies the run's precision and memory settings to the chosen backend. */
 function useComputeSettings({ precision, memory }: RunConfig): void {
   usePrecision(precision)
   recomputeActivations(memory === 'low')
@@ -153,15 +153,17 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
 }
 
 /**
- * A run goes on as it began: flags may repeat its settings, ask for more epochs and say where its files are now, not
- * change anything else.
+ * A run is resumed with its own settings: flags may repeat them, ask for more epochs and say where its files are now,
+ * but change nothing else.
  */
 async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunFolder> {
-  const config = askedConfig(run.config, request)
+  const config = requestedConfig(run.config, request)
   const differences = [...changedChoices(run.config, request), ...configDifferences(run.config, config)]
   const refused = differences.filter(difference => !mayChange(difference))
   if (refused.length > 0) {
-    const list = refused.map(({ key, was, asked }) => `${key} is ${text(was)}, asked for ${text(asked)}`)
+    const list = refused.map(
+      ({ key, was, asked }) => `${key} is ${valueText(was)}, asked for ${valueText(asked)}`,
+    )
     throw new UsageError(
       `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
     )
@@ -169,7 +171,7 @@ async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunF
   return differences.length === 0 ? run : continueRun(run, config)
 }
 
-/** What a run is asked to be trained from, where that is not what it was. */
+/** The model and the initial network that the flags ask for, where they differ from those of the run. */
 function changedChoices({ model: { name, options } }: RunConfig, { model, init }: TrainRequest) {
   const from = options.kind === 'init' ? options.from : undefined
   const choices = [
@@ -179,10 +181,10 @@ function changedChoices({ model: { name, options } }: RunConfig, { model, init }
   return choices.filter(({ was, asked }) => was !== asked)
 }
 
-/** The configuration of a run with what the flags ask for in its place. */
-function askedConfig(config: RunConfig, request: TrainRequest): RunConfig {
+/** The configuration of a run, changed by the flags that are given. */
+function requestedConfig(config: RunConfig, request: TrainRequest): RunConfig {
   const { dataset, data, backend } = request
-  const named = {
+  const withChoices = {
     ...config,
     dataset: {
       ...config.dataset,
@@ -191,14 +193,14 @@ function askedConfig(config: RunConfig, request: TrainRequest): RunConfig {
     },
     ...(backend !== undefined && backend !== 'auto' && { backend }),
   }
-  return runConfig(withFlags(named, config.model.name, request), 'train')
+  return runConfig(withFlags(withChoices, config.model.name, request), 'train')
 }
 
-function text(value: unknown): string {
+function valueText(value: unknown): string {
   return value === undefined ? 'not set' : JSON.stringify(value)
 }
 
-function tell(outcome: TrainingOutcome, run: RunFolder, log: TrainingLog): void {
+function reportOutcome(outcome: TrainingOutcome, run: RunFolder, log: TrainingLog): void {
   if (outcome.ended === 'aborted') {
     const resume = shellCommand(['pmoe', 'train', '--resume', '--out', run.directory])
     const { epoch, step } = outcome.at ?? { epoch: 1, step: 0 }
@@ -212,7 +214,7 @@ function tell(outcome: TrainingOutcome, run: RunFolder, log: TrainingLog): void 
   log.note(`Done: ${accuracy}trained in ${duration(outcome.seconds)}${early}. Saved in ${run.directory}`)
 }
 
-/** The path itself, or the first of path-2, path-3, ... that is not there. */
+/** The path itself, or the first of path-2, path-3, ... that does not exist. */
 function nextFree(path: string): string {
   for (let number = 1; ; number++) {
     const candidate = number === 1 ? path : `${path}-${number}`

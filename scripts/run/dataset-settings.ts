@@ -9,7 +9,7 @@ export const datasetSettings: readonly Option[] = trainSettings
   .map(({ option }) => option)
 
 /**
- * What of a dataset is asked for by these flags.
+ * The part of a dataset that the flags ask for.
  *
  * @param name of the dataset
  * @param data folder of the user's files

@@ -14,7 +14,7 @@ export interface DecodedImage {
  * Decodes the image files that can be decoded.
  *
  * @param unreadable gets those that cannot
- * @param notes get what decoding does to images that their owner may not expect
+ * @param notes get what decoding does to images that the user may not expect
  */
 export async function decodeFiles(
   paths: readonly string[],
@@ -37,10 +37,10 @@ export async function decodeFiles(
 }
 
 /**
- * Ends a command that has answered for the other images.
+ * Ends a command with an error after it has handled the images that could be read; returns where that was all of them.
  *
  * @param total images that were asked for
- * @throws Error naming the images that could not be read, and how many there are; nothing where there is none
+ * @throws Error naming the images that could not be read, and how many there are
  */
 export function refuseUnreadable(unreadable: readonly UnreadableImage[], total: number): void {
   if (unreadable.length === 0) return

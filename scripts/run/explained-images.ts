@@ -34,7 +34,7 @@ export async function explainImages(
   const shown = images.map(async (explanation, i): Promise<ExplainedImage> => {
     const path = decoded[i]?.path ?? ''
     const { uri, size } = await pictureOf(path, decoding)
-    const { experts, sensitivity: lost } = explanation
+    const { experts, sensitivity: losses } = explanation
     return {
       name: nameOf(path),
       uri,
@@ -42,7 +42,7 @@ export async function explainImages(
       classes: classesOf(explanation, classNames),
       experts,
       ...(rest.grid && { grid: rest.grid }),
-      ...(lost && { sensitivity: lost }),
+      ...(losses && { sensitivity: losses }),
     }
   })
   return { ...rest, images: await Promise.all(shown) }
@@ -62,7 +62,7 @@ export interface ExplainSettings {
   nameOf(path: string): string
 }
 
-/** What the model looks at, at the image's own resolution up to {@link pictureSide}. */
+/** The part of an image that the model sees, at the image's own resolution up to {@link pictureSide}. */
 async function pictureOf(
   path: string,
   { shape, ...decoding }: ImageDecoding,
@@ -79,23 +79,23 @@ async function pictureOf(
     Math.max(1, Math.round(fullWidth * scale)),
   ]
   const ownScale = Math.min(1, scale)
-  const own: Size2D = [
+  const ownSize: Size2D = [
     Math.max(shape[0], Math.round(fullHeight * ownScale)),
     Math.max(shape[1], Math.round(fullWidth * ownScale)),
   ]
-  const pixels = await decodeImage(bytes, { ...decoding, shape: [...own, 3] }, path)
-  const raw = { width: own[1], height: own[0], channels: 3 } as const
+  const pixels = await decodeImage(bytes, { ...decoding, shape: [...ownSize, 3] }, path)
+  const raw = { width: ownSize[1], height: ownSize[0], channels: 3 } as const
   const png = await sharp(pixels, { raw }).resize(size[1], size[0], { kernel: 'nearest' }).png().toBuffer()
   return { uri: `data:image/png;base64,${png.toString('base64')}`, size }
 }
 
-/** Patches of one expert, a row of the sheet. */
+/** Patches of one expert in a row of the sheet, and their side in pixels. */
 const sheetColumns = 12
 const sheetCell = 88
 
 /**
  * A sheet of the patches that each expert kept with the largest gates, one row an expert; each is cut out of its image
- * with as much around it again, and outlined.
+ * with half a patch more on each side, and outlined.
  *
  * @returns a PNG; undefined for a model that keeps every patch
  */
@@ -104,12 +104,12 @@ export async function expertSheet({ images, grid }: ExplainedImages): Promise<Bu
   if (!grid || experts === 0) return undefined
   const cells: OverlayOptions[] = []
   for (let expert = 0; expert < experts; expert++) {
-    const kept = images.flatMap(image => {
+    const keptPatches = images.flatMap(image => {
       const { patches = [], gates = [] } = image.experts[expert] ?? {}
       return patches.map((patch, i) => ({ image, patch, gate: gates[i] ?? 0 }))
     })
-    kept.sort((a, b) => b.gate - a.gate)
-    for (const [column, { image, patch }] of kept.slice(0, sheetColumns).entries()) {
+    keptPatches.sort((a, b) => b.gate - a.gate)
+    for (const [column, { image, patch }] of keptPatches.slice(0, sheetColumns).entries()) {
       const input = await patchCut(image, patch, grid)
       cells.push({ input, left: column * (sheetCell + 4) + 4, top: expert * (sheetCell + 4) + 4 })
     }

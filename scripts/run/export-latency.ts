@@ -10,8 +10,8 @@ export interface Latency {
 }
 
 const ROUNDS = 7
-const FEWEST_ROUNDS = 3
-const MOST_MS = 4000
+const MIN_ROUNDS = 3
+const MAX_MS = 4000
 
 /**
  * Measures how long a batch takes, the model and its export in turn, reading of the outputs included.
@@ -34,7 +34,7 @@ export async function latency(
   for (const side of sides) await side.runtime.run(side.inputs)
   const start = performance.now()
   for (let round = 0; round < ROUNDS; round++) {
-    if (round >= FEWEST_ROUNDS && performance.now() - start > MOST_MS) break
+    if (round >= MIN_ROUNDS && performance.now() - start > MAX_MS) break
     for (const side of sides) {
       signal.throwIfAborted()
       const before = performance.now()
@@ -42,8 +42,8 @@ export async function latency(
       side.times.push(performance.now() - before)
     }
   }
-  const [own = 0, other = 0] = sides.map(({ times }) => median(times))
-  return { batch, original: own, exported: other }
+  const [originalMs = 0, exportedMs = 0] = sides.map(({ times }) => median(times))
+  return { batch, original: originalMs, exported: exportedMs }
 }
 
 function median(values: readonly number[]): number {

@@ -14,7 +14,7 @@ export interface Parity {
   readonly samples: number
   /** The largest difference of any output number. */
   readonly difference: number
-  /** Samples of which the largest output is another one. */
+  /** Samples whose largest output is a different one. */
   readonly otherClass: number
 }
 
@@ -69,16 +69,16 @@ export function fed(bytes: Numbers, { layout = 'nhwc', pixels = 'float32' }: Fee
 function channelsFirst({ data, shape }: Numbers): Numbers {
   const [count = 0, height = 0, width = 0, channels = 0] = shape
   const area = height * width
-  const turned = new Uint8Array(data.length)
+  const reordered = new Uint8Array(data.length)
   for (let i = 0; i < data.length; i++) {
     const pixel = Math.floor(i / channels)
     const image = Math.floor(pixel / area)
-    turned[(image * channels + (i % channels)) * area + (pixel % area)] = data[i] as number
+    reordered[(image * channels + (i % channels)) * area + (pixel % area)] = data[i] as number
   }
-  return { shape: [count, channels, height, width], data: turned }
+  return { shape: [count, channels, height, width], data: reordered }
 }
 
-/** So many samples of an input, from its start and over again. */
+/** The given number of samples of an input, which is repeated from its start as often as needed. */
 export function repeated({ data, shape: [count = 1, ...sides] }: Numbers, samples: number): Numbers {
   const size = data.length / count
   const taken = data instanceof Uint8Array ? new Uint8Array(samples * size) : new Float32Array(samples * size)
@@ -88,7 +88,7 @@ export function repeated({ data, shape: [count = 1, ...sides] }: Numbers, sample
 }
 
 /**
- * Runs both on the same inputs and compares every output.
+ * Runs a model and its export on the same inputs and compares every output.
  *
  * @param inputs of the model, bytes
  */
@@ -104,11 +104,14 @@ export async function compare(
   let difference = 0
   let otherClass = 0
   expected.forEach((values, output) => {
-    const own = actual[output] ?? new Float32Array()
-    // What is missing is no number, and no number is the largest difference.
-    const most = values.reduce((far, value, i) => Math.max(far, Math.abs(value - (own[i] ?? Number.NaN))), 0)
-    difference = Math.max(difference, most)
-    otherClass += differingRows(values, own, samples)
+    const actualValues = actual[output] ?? new Float32Array()
+    // A missing output counts as NaN, and Math.max of NaN and any number is NaN.
+    const outputDifference = values.reduce(
+      (largest, value, i) => Math.max(largest, Math.abs(value - (actualValues[i] ?? Number.NaN))),
+      0,
+    )
+    difference = Math.max(difference, outputDifference)
+    otherClass += differingRows(values, actualValues, samples)
   })
   return { samples, difference, otherClass }
 }

@@ -12,9 +12,10 @@ export interface Initial {
 }
 
 /**
- * Has the images fit a network that was trained before, where the dataset can, and checks what is asked of a mixture.
+ * Gives the images the size that a network trained before takes, where the dataset has that setting, and checks the
+ * flags of a mixture.
  *
- * @throws UsageError when flags of a mixture come without `--experts`, or it is not said how many patches are kept
+ * @throws UsageError when flags of a mixture come without `--experts`, or without the number of patches to keep
  */
 export function fittedToInitial(
   run: PlannedRun,
@@ -42,9 +43,9 @@ function checkInserted({ model: { options }, training }: PlannedRun): void {
 }
 
 /**
- * Has the configuration of a mixture name the patches that it keeps in the end, where they are annealed.
+ * Puts the number of patches that a mixture keeps at the end of annealing into its configuration.
  *
- * @throws UsageError when another number was asked for as well
+ * @throws UsageError when `--patches-per-expert` is given as well
  */
 export function withAnnealing(run: PlannedRun, { patchesPerExpert }: GivenFlags): PlannedRun {
   const { annealPatches } = run.training

@@ -2,7 +2,7 @@ import { type PlannedRun, withNetwork } from '../../src/run/run-config.js'
 import type { RunData } from './run-data.js'
 import type { GivenFlags } from './train-settings.js'
 
-/** Has a configuration say which images were loaded. */
+/** Puts the number of images that were loaded, and the settings that they were prepared with, into a configuration. */
 export function withLoadedImages(
   run: PlannedRun,
   { prepared }: Pick<RunData, 'prepared'>,
@@ -11,7 +11,7 @@ export function withLoadedImages(
   return { ...run, dataset: { ...run.dataset, ...prepared, samples } }
 }
 
-/** One logit tells two classes apart, as many recipes have it; settings of the data may give more. */
+/** Removes `oneLogit`, which many recipes have, where settings of the data give another number of classes than two. */
 export function fittedToClasses(run: PlannedRun, classes: number): PlannedRun {
   const { options } = run.model
   if (classes === 2 || options.kind === 'init') return run
@@ -19,19 +19,19 @@ export function fittedToClasses(run: PlannedRun, classes: number): PlannedRun {
   return withNetwork(run, network)
 }
 
-/** Two-layer models cut composed images into their cells unless told otherwise, and the CNN keeps every patch. */
+/** For two-layer models: patches are the cells of composed images by default, and the CNN keeps every patch. */
 export function fittedToPatches(
   run: PlannedRun,
-  { patchSize: asked }: GivenFlags,
+  { patchSize: requestedPatchSize }: GivenFlags,
   { shape: [height, width], cells }: Pick<RunData['train'], 'shape' | 'cells'>,
 ): PlannedRun {
   const { name, options } = run.model
   if (options.kind !== 'two-layer') return run
-  const patchSize = asked === undefined && cells ? height / cells[0] : options.patchSize
-  const every = Math.floor(height / patchSize) * Math.floor(width / patchSize)
+  const patchSize = requestedPatchSize === undefined && cells ? height / cells[0] : options.patchSize
+  const allPatches = Math.floor(height / patchSize) * Math.floor(width / patchSize)
   return withNetwork(run, {
     ...options,
     patchSize,
-    patchesPerExpert: name === 'two-layer' ? every : options.patchesPerExpert,
+    patchesPerExpert: name === 'two-layer' ? allPatches : options.patchesPerExpert,
   })
 }

@@ -5,7 +5,7 @@ import type { DataSource } from '../../src/data/data-source.js'
 import { specialFile } from '../../src/files/regular-file.js'
 import { zipSource } from '../../src/files/zip/zip-source.js'
 
-/** A file or folder that weights cannot be read from, known by its content. */
+/** A file or folder that weights cannot be read from, recognised by its content. */
 export interface ForeignWeights {
   /** What it is: `a PyTorch checkpoint (...)`. */
   readonly what: string
@@ -24,16 +24,16 @@ const downloadAgain = 'download the file itself again'
 /**
  * Says what a file or folder is that is neither Keras's HDF5, nor a `.keras` archive, nor safetensors.
  *
- * @returns undefined for what can be read, and for what is not there
- * @throws Error when it is there and cannot be read
+ * @returns undefined for what can be read, and for a path that does not exist
+ * @throws Error when it exists and cannot be read
  */
 export async function foreignWeights(path: string): Promise<ForeignWeights | undefined> {
-  const found = await stat(path).catch(() => undefined)
-  if (!found) return existsSync(`${path}.index`) ? tensorFlowCheckpoint : undefined
-  if (found.isDirectory()) return foreignFolder(await readdir(path))
-  const special = specialFile(found)
+  const stats = await stat(path).catch(() => undefined)
+  if (!stats) return existsSync(`${path}.index`) ? tensorFlowCheckpoint : undefined
+  if (stats.isDirectory()) return foreignFolder(await readdir(path))
+  const special = specialFile(stats)
   if (special !== undefined) return { what: special }
-  const { head, tail } = await endsOf(path, found.size)
+  const { head, tail } = await endsOf(path, stats.size)
   if (head.length === 0) return { what: 'an empty file', advice: downloadAgain }
   if (isText(head)) return foreignText(head.toString('utf8'))
   if (startsWith(head, zipSignature)) return foreignArchive(path, head)
@@ -54,11 +54,11 @@ const headBytes = 2 ** 16
 async function endsOf(path: string, size: number): Promise<{ head: Buffer; tail: Buffer }> {
   const file = await open(path)
   try {
-    const part = async (length: number, position: number) => {
+    const readPart = async (length: number, position: number) => {
       const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position)
       return buffer.subarray(0, bytesRead)
     }
-    return { head: await part(headBytes, 0), tail: await part(8, Math.max(0, size - 8)) }
+    return { head: await readPart(headBytes, 0), tail: await readPart(8, Math.max(0, size - 8)) }
   } finally {
     await file.close()
   }
@@ -89,11 +89,11 @@ function foreignFolder(names: readonly string[]): ForeignWeights {
   return { what: 'a folder', advice: inside ? `give the file in it, ${inside}` : 'give the file' }
 }
 
-/** Texts of any language; bytes of numbers have others in them. */
+/** Whether bytes are UTF-8 text: binary numbers nearly always contain invalid sequences or control characters. */
 function isText(head: Buffer): boolean {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(head, { stream: true })
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what no text has
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: texts do not contain them
     return !/[\x00-\x08\x0e-\x1f\x7f]/.test(text)
   } catch {
     return false
@@ -120,7 +120,7 @@ function foreignText(text: string): ForeignWeights | undefined {
 }
 
 async function foreignArchive(path: string, head: Buffer): Promise<ForeignWeights | undefined> {
-  // Of an archive that is cut short, the first name is known from its own header.
+  // A truncated archive has no list of its files, but a header before the first one that holds its name.
   const first = head.subarray(30, 30 + head.readUInt16LE(26)).toString()
   const listed = await namesIn(zipSource(path)).catch(() => undefined)
   const names = listed ?? [first]
@@ -132,13 +132,16 @@ async function foreignArchive(path: string, head: Buffer): Promise<ForeignWeight
   if (has(/(^|\/)data\.pkl$/) || /\/(data|\.data|byteorder|\.format_version)(\/|$)/.test(first)) {
     return { what: 'a PyTorch checkpoint (a zip archive with data.pkl)', advice: inPyTorch }
   }
-  // What else is damaged is said where it is read.
+  // Other damage is reported when the archive is read.
   if (!listed) return undefined
   if (names.every(name => name.endsWith('.npy'))) {
     return { what: 'arrays of NumPy (.npz)', advice: 'save them with safetensors.numpy.save_file' }
   }
-  const some = `${names.slice(0, 3).join(', ')}${names.length > 3 ? ' ...' : ''}`
-  return { what: `a zip archive without model.weights.h5 (it holds ${some})`, advice: 'unpack it first' }
+  const firstNames = `${names.slice(0, 3).join(', ')}${names.length > 3 ? ' ...' : ''}`
+  return {
+    what: `a zip archive without model.weights.h5 (it holds ${firstNames})`,
+    advice: 'unpack it first',
+  }
 }
 
 /** All files of an archive, with their folders. */
@@ -150,7 +153,7 @@ async function namesIn(archive: DataSource, folder = ''): Promise<string[]> {
   return (await Promise.all(all)).flat()
 }
 
-/** What begins with these bytes, in hexadecimal. */
+/** Kinds of files by the bytes that they begin with, in hexadecimal. */
 const signatures: readonly (readonly [string, ForeignWeights])[] = [
   ['1f8b', { what: 'a gzip file', advice: 'unpack it first' }],
   ['425a68', { what: 'a bzip2 file', advice: 'unpack it first' }],
@@ -168,16 +171,16 @@ const oldPyTorch = '8a0a6cfc9c46f9206aa85019'
 
 function foreignBytes(path: string, head: Buffer, tail: Buffer): ForeignWeights | undefined {
   if (startsWith(head, hdf5Signature)) return undefined
-  const known = signatures.find(([hex]) => startsWith(head, hex))
-  if (known) return known[1]
+  const signature = signatures.find(([hex]) => startsWith(head, hex))
+  if (signature) return signature[1]
   if (head[0] === 0x80 && (head[1] ?? 0) >= 2 && (head[1] ?? 0) <= 5) return foreignPickle(head)
   if (head.toString('latin1', 257, 262) === 'ustar') return foreignTar(head)
   if (tail.toString('hex') === levelDbEnd || /\.data-\d{5}-of-\d{5}$/.test(path)) return tensorFlowCheckpoint
   if (head.toString('latin1', 4, 8) === 'TFL3')
     return { what: 'a TensorFlow Lite model', advice: fromItsSource }
-  const ofGraph = foreignGraph(head)
-  if (ofGraph) return ofGraph
-  // A safetensors file begins with the length of a JSON object and that.
+  const graph = foreignGraph(head)
+  if (graph) return graph
+  // A safetensors file begins with 8 bytes, the length of a JSON object, and then that object.
   if (head.length < 9 || head[8] === openingBrace) return undefined
   return {
     what: `another kind of file (it starts with ${head
@@ -216,7 +219,7 @@ function foreignGraph(head: Buffer): ForeignWeights | undefined {
     : undefined
 }
 
-/** Numbers of the fields of a message, as far as its first bytes tell; none where it is no message. */
+/** Field numbers in the first bytes of a protobuf message; empty for bytes that are no message. */
 function messageFields(head: Buffer): ReadonlySet<number> {
   const fields = new Set<number>()
   try {

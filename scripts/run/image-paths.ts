@@ -8,9 +8,9 @@ import { dataFolder } from '../../src/files/data-folder.js'
 /** The image files that a person names. */
 export interface NamedImages {
   readonly paths: readonly string[]
-  /** What was named and is not there, or has no images. */
+  /** Paths that do not exist, or folders without images. */
   readonly unreadable: readonly UnreadableImage[]
-  /** What of the folders was left out, a sentence each. */
+  /** What was left out of the folders, a sentence each. */
   readonly notes: readonly string[]
 }
 
@@ -59,19 +59,19 @@ async function imagesIn(folder: string): Promise<{ paths: string[]; notes: strin
 }
 
 /**
- * Names for what is made of images, one each: their own without the ending, and as much of the folders above, and the
- * ending, as it takes to tell them apart on any disk: `cat/1.png` and `dog/1.png` become `cat-1` and `dog-1`.
+ * Names for the output of each image: the name of its file without the ending, preceded by as many of the folders
+ * above, and followed by the ending, as are needed for unique names: `cat/1.png` and `dog/1.png` become `cat-1` and `dog-1`.
  *
- * @param taken names that none may have
+ * @param taken names that must not be used
  */
 export function outputNames(paths: readonly string[], taken: readonly string[] = []): string[] {
   const levels = paths.map(() => 0)
-  const most = Math.max(1, ...paths.map(path => resolve(path).split(/[\\/]/).length)) + 1
-  for (let round = 0; round < most; round++) {
+  const maxLevels = Math.max(1, ...paths.map(path => resolve(path).split(/[\\/]/).length)) + 1
+  for (let round = 0; round < maxLevels; round++) {
     const owners = ownersOf(paths.map((path, i) => nameAt(path, levels[i] as number)))
-    const shared = [...owners].filter(([name, own]) => own.length > 1 || taken.includes(name))
+    const shared = [...owners].filter(([name, indices]) => indices.length > 1 || taken.includes(name))
     if (shared.length === 0) break
-    for (const i of shared.flatMap(([, own]) => own)) levels[i] = (levels[i] as number) + 1
+    for (const i of shared.flatMap(([, indices]) => indices)) levels[i] = (levels[i] as number) + 1
   }
   return numbered(
     paths.map((path, i) => nameAt(path, levels[i] as number)),
@@ -92,7 +92,7 @@ function nameAt(path: string, level: number): string {
   return [...above, stem, ...(level >= 2 && ending !== '' ? [ending.slice(1)] : [])].join('-')
 }
 
-/** Which images would have a name, where the disk tells neither cases nor compositions of letters apart. */
+/** Images by the names they would have; case and Unicode composition are ignored, as some disks do. */
 function ownersOf(names: readonly string[]): Map<string, number[]> {
   const owners = new Map<string, number[]>()
   for (const [i, name] of names.entries()) {
@@ -102,7 +102,7 @@ function ownersOf(names: readonly string[]): Map<string, number[]> {
   return owners
 }
 
-/** Images that are named twice get numbers. */
+/** Adds numbers to names that occur twice, as those of an image that is given twice. */
 function numbered(names: readonly string[], taken: readonly string[]): string[] {
   const used = new Set(taken)
   return names.map(name => {

@@ -20,7 +20,7 @@ import { percent } from '../terminal/training-log.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import type { OpenedModel } from './opened-model.js'
 
-/** What a run says of a network that was trained before. */
+/** The options of a run for a network that was trained before. */
 export type InitialOptions = Extract<RunConfig['model']['options'], { kind: 'init' }>
 
 /** A network to be trained further. */
@@ -106,7 +106,7 @@ function insertionNote({ replaced, difference, change, magnitude }: InsertedPatc
   )
 }
 
-/** What the place saves; other places may save more. */
+/** What the mixture in this place saves; it may save more in another. */
 function savingText(saved: number): string {
   if (saved <= 0) return `They take ${percent(-saved)} more multiply-adds than the model did.`
   return `They save ${percent(saved)} of the model's multiply-adds.`
@@ -136,7 +136,7 @@ async function headChoice(
   images: ImageSet | ImageStream,
   seed: number,
 ): Promise<HeadChoice> {
-  const { model, classNames: known } = opened
+  const { model, classNames: modelClasses } = opened
   const { classNames } = images
   const outputs = model.outputs[0]?.shape.at(-1) ?? 0
   const classes = outputs === 1 ? 2 : outputs
@@ -147,33 +147,33 @@ async function headChoice(
     return { isNew: true, reason }
   }
   if (head === 'keep') return { isNew: false, reason: 'as asked for by --keep-head' }
-  if (!known) return headByAnswers(opened, images, seed)
-  if (known.join('\n') === classNames.join('\n')) return { isNew: false, reason: '' }
+  if (!modelClasses) return headByAnswers(opened, images, seed)
+  if (modelClasses.join('\n') === classNames.join('\n')) return { isNew: false, reason: '' }
   return {
     isNew: true,
-    reason: `the model knows ${known.join(', ')}, the images are ${classNames.join(', ')}`,
+    reason: `the model knows ${modelClasses.join(', ')}, the images are ${classNames.join(', ')}`,
   }
 }
 
-const askedImages = 64
+const headCheckImages = 64
 
-/** Where nobody knows the classes of a model, its answers tell: it keeps its head unless guessing does far better. */
+/** Decides by the answers of a model whose classes are unknown: it keeps its head unless they are worse than guesses. */
 async function headByAnswers(
   { model }: OpenedModel,
   images: ImageSet | ImageStream,
   seed: number,
 ): Promise<HeadChoice> {
   const stream = streamOf(images)
-  const count = Math.min(askedImages, stream.count)
+  const count = Math.min(headCheckImages, stream.count)
   const shuffle = { seed: deriveSeed(seed, 'head'), epoch: 0 }
-  const asked: ImageStream = {
+  const firstOfStream: ImageStream = {
     ...stream,
     count,
     batches: ({ batchSize }) => stream.batches({ batchSize, shuffle, end: count }),
   }
-  const { loss, accuracy } = await evaluate(model, asked, { batchSize: 16 })
+  const { loss, accuracy } = await evaluate(model, firstOfStream, { batchSize: 16 })
   const classes = images.classNames.length
-  // A loss alone may be that of a network which is right and too sure of itself where it is not.
+  // A high loss is not enough: a network that is mostly right but overconfident has one too.
   const isNew = loss > 1.25 * Math.log(classes) && accuracy < (1 + 1 / classes) / 2
   const answers = `on ${count} of the images its loss is ${short(loss)}, that of guessing ${short(Math.log(classes))}`
   const other = isNew ? '--keep-head keeps the old one' : '--new-head starts it anew'

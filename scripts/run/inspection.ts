@@ -17,7 +17,7 @@ import type { ImageShape } from '../../src/shapes.js'
 import { UsageError } from '../terminal/usage-error.js'
 import { type DataRequest, datasetOptions } from './run-data.js'
 
-/** A dataset that can be looked at: its labels are known, its pixels are read as they are asked for. */
+/** A dataset to be inspected: its labels are in memory, its pixels are read on request. */
 export interface Inspection {
   readonly dataset: string
   /** Where its files are, for people. */
@@ -29,7 +29,7 @@ export interface Inspection {
   readonly notes: readonly string[]
   /** Images that are left out because they could not be read, where all were read. */
   readonly unreadable: readonly UnreadableImage[]
-  /** What the image files are, where there are any. */
+  /** Sizes and faults of the image files, where the dataset has such files. */
   readonly examined?: ExaminedImages
 }
 
@@ -40,7 +40,7 @@ export interface InspectedHalf extends Countable {
   pixels(position: number): Promise<Uint8Array>
 }
 
-/** Image files that are looked at. */
+/** Image files that are examined at most. */
 const EXAMINED_FILES = 300
 
 /**
@@ -51,15 +51,15 @@ const EXAMINED_FILES = 300
 export async function inspectPrepared(directory: string): Promise<Inspection> {
   const manifest = await readManifest(directory)
   const source = dataFolder(directory)
-  const named = preparedHalves(manifest)
-  const halves = named.map(async ([half]): Promise<InspectedHalf> => {
+  const entries = preparedHalves(manifest)
+  const halves = entries.map(async ([half]): Promise<InspectedHalf> => {
     const records = await preparedRecords(source, manifest, half)
     const pixels = async (position: number) => (await records.read(Int32Array.of(position))).images
     return { half, ...records, pixels }
   })
   const { dataset, shape } = manifest
   const place = `${directory}, prepared from ${manifest.source}`
-  const unreadable = named.flatMap(([, { unreadable: images }]) => images)
+  const unreadable = entries.flatMap(([, { unreadable: images }]) => images)
   return { dataset, place, shape, halves: await Promise.all(halves), notes: [], unreadable }
 }
 
@@ -113,10 +113,10 @@ function halvesOf<Half>({
 }
 
 /**
- * What a folder is: prepared, or the first dataset that reads its format.
+ * The dataset of a folder: the first one that reads its format.
  *
  * @returns undefined for a prepared folder
- * @throws UsageError when it is of no format that is known, or of several
+ * @throws UsageError when its format is unknown, or several formats fit
  */
 export async function datasetOf(directory: string): Promise<string | undefined> {
   if (await isPrepared(directory)) return undefined
@@ -130,9 +130,9 @@ export async function datasetOf(directory: string): Promise<string | undefined> 
     )
   }
   if (formats.length === 1) return dataset
-  const found = formats.map(({ title, datasets }) => `${title} (${datasets.join(', ')})`)
+  const candidates = formats.map(({ title, datasets }) => `${title} (${datasets.join(', ')})`)
   throw new UsageError(
-    `data inspect: --dataset must say what to make of ${directory}, got none where it can be ${found.join(' or ')}`,
+    `data inspect: --dataset must say what to make of ${directory}, got none where it can be ${candidates.join(' or ')}`,
   )
 }
 

@@ -5,8 +5,7 @@ import { UsageError } from '../terminal/usage-error.js'
 import type { OpenedModel } from './opened-model.js'
 
 /**
- * How images become what a model was trained on: the size of its input, and what its run cut out of each image and
- * took for white.
+ * How images are decoded for a model: to the size of its input, with the crop and the white level of its run.
  *
  * @throws UsageError when the model does not take images of a known size, with 1 or 3 channels
  */

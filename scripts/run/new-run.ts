@@ -18,7 +18,7 @@ export interface NewRun {
   readonly data: RunData
 }
 
-/** What a run is asked to be. */
+/** What is requested of a new run. */
 export interface RunRequest {
   readonly dataset: string
   readonly model: RunModel
@@ -35,14 +35,14 @@ export interface RunRequest {
  * loads its images.
  *
  * @param backend that was chosen
- * @throws UsageError for an unknown name or a setting that cannot be; Error when data are missing or damaged
+ * @throws UsageError for an unknown name or an impossible setting; Error when data are missing or damaged
  */
 export async function newRun(request: RunRequest, backend: BackendChoice): Promise<NewRun> {
   const { flags } = request
   const entry = checkedDataset(request)
-  const wanted = asUsage(() => wantedRun(request, entry, backend))
-  const { data, samples } = await loadUpTo(wanted.dataset, wanted.seed, flags.samples !== undefined)
-  const fitted = fittedToImages(withLoadedImages(wanted, data, samples), flags, data.train)
+  const planned = asUsage(() => wantedRun(request, entry, backend))
+  const { data, samples } = await loadUpTo(planned.dataset, planned.seed, flags.samples !== undefined)
+  const fitted = fittedToImages(withLoadedImages(planned, data, samples), flags, data.train)
   return { config: asUsage(() => completeConfig(fitted, data.train)), data }
 }
 
@@ -54,17 +54,17 @@ function checkedDataset({ dataset, data }: RunRequest): DatasetEntry {
 }
 
 /**
- * What a run is asked to be, before its images are known: the recipe with the user's flags.
+ * The requested configuration of a run, before its images are known: the recipe with the user's flags.
  *
- * @throws RangeError or UsageError for settings that cannot be
+ * @throws RangeError or UsageError for impossible settings
  */
 export function wantedRun(request: RunRequest, entry: DatasetEntry, backend: BackendChoice): PlannedRun {
   const { model, flags, init } = request
   const flagged = plannedRun(withFlags(recipeRun(request, backend), model, flags), 'train')
   const initial = init ? fittedToInitial(flagged, init, entry) : flagged
-  const wanted = withAnnealing(initial, flags)
-  checkSettings(entry, wanted.dataset)
-  return wanted
+  const planned = withAnnealing(initial, flags)
+  checkSettings(entry, planned.dataset)
+  return planned
 }
 
 /**
@@ -106,23 +106,23 @@ function versionsOf({ tensorflow }: BackendChoice): RunConfig['versions'] {
   }
 }
 
-/** The recipe's number of images, or all there are where a user's folder holds fewer. */
+/** Loads the recipe's number of images, or all images where a user's folder holds fewer. */
 async function loadUpTo(
-  wanted: PlannedRun['dataset'],
+  planned: PlannedRun['dataset'],
   seed: number,
-  given: boolean,
+  isSamplesGiven: boolean,
 ): Promise<{ data: RunData; samples: number | null }> {
   try {
-    return { data: await loadData(wanted, seed), samples: wanted.samples }
+    return { data: await loadData(planned, seed), samples: planned.samples }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    if (wanted.data === null) throw new UsageError(error.message, { cause: error })
+    if (planned.data === null) throw new UsageError(error.message, { cause: error })
     // Damaged files fail again here; where all images load, too many of them were asked for.
-    const all = await loadData({ ...wanted, samples: null, testSamples: null }, seed)
-    if (given || wanted.testSamples !== null) {
+    const allImages = await loadData({ ...planned, samples: null, testSamples: null }, seed)
+    if (isSamplesGiven || planned.testSamples !== null) {
       throw new UsageError(error.message, { cause: error })
     }
-    return { data: all, samples: null }
+    return { data: allImages, samples: null }
   }
 }
 

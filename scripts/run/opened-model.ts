@@ -11,7 +11,7 @@ export interface OpenedModel {
   readonly model: tfl.LayersModel
   /** The folder that was named. */
   readonly directory: string
-  /** What the run was, where it is one's. */
+  /** The configuration of the run, where the model is that of a run. */
   readonly config?: RunConfig
   /** The classes that it tells apart, where the run or the saved model says so. */
   readonly classNames?: readonly string[]
@@ -38,17 +38,17 @@ export async function openModel(path: string): Promise<OpenedModel> {
 }
 
 async function notOpened(path: string): Promise<Error> {
-  const rule = `${path}: must be the folder of a run or of a saved model`
+  const requirement = `${path}: must be the folder of a run or of a saved model`
   const foreign = await foreignWeights(path)
   if (foreign && foreign.what !== 'a folder') {
-    return new Error(`${rule}, got ${foreign.what}${foreign.advice ? `: ${foreign.advice}` : ''}`)
+    return new Error(`${requirement}, got ${foreign.what}${foreign.advice ? `: ${foreign.advice}` : ''}`)
   }
   return existsSync(path) && !foreign
-    ? new Error(`${rule}, got a file of weights (pmoe import puts them into a network)`)
-    : new Error(`${rule}, got neither config.json nor model.json`)
+    ? new Error(`${requirement}, got a file of weights (pmoe import puts them into a network)`)
+    : new Error(`${requirement}, got neither config.json nor model.json`)
 }
 
-/** As `pmoe export` stores them with a tfjs model. */
+/** The names of the classes, as `pmoe export` stores them with a tfjs model. */
 function storedClassNames(model: tfl.LayersModel): readonly string[] | undefined {
   const { classNames } = (model.getUserDefinedMetadata() ?? {}) as { classNames?: unknown }
   return Array.isArray(classNames) && classNames.every(name => typeof name === 'string')

@@ -8,9 +8,9 @@ import type { ImageShape } from '../../src/shapes.js'
 import { truePart } from './true-part.js'
 
 /**
- * The first images of a set, with what a mixture says of them and where its experts looked.
+ * The first images of a set, with the predictions of a mixture and the patches that its experts kept.
  *
- * @returns nothing for a model that keeps every patch
+ * @returns an empty list for a model that keeps every patch
  */
 export async function routedImages(
   model: tfl.LayersModel,

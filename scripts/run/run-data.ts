@@ -16,7 +16,7 @@ import type { PlannedRun } from '../../src/run/run-config.js'
 import { UsageError } from '../terminal/usage-error.js'
 import { flagOf, trainSettings } from './train-settings.js'
 
-/** What of a dataset a run asks for. */
+/** The dataset of a run, and the images of it that the run asks for. */
 export type DataRequest = PlannedRun['dataset']
 
 /** The images of a run, in memory or read batch by batch. */
@@ -28,7 +28,7 @@ export interface RunData {
   readonly validation?: ImageSet | ImageStream
   /** What was found, left out or changed, a sentence each. */
   readonly notes: readonly string[]
-  /** For images that were prepared: the settings of the dataset with which they were. */
+  /** For prepared images: the settings of the dataset that they were prepared with. */
   readonly prepared?: PreparedSettings
 }
 
@@ -61,10 +61,10 @@ export async function loadData(request: DataRequest, seed: number): Promise<RunD
   } = await entry.load(source, datasetOptions(request, seed))
   const { balance } = request
   const augment = augmentation(request, seed)
-  const shares = balance ? balanced(train, { by: balance }) : train
+  const balancedImages = balance ? balanced(train, { by: balance }) : train
   return {
     name,
-    train: augment ? augmented(streamOf(shares), augment) : shares,
+    train: augment ? augmented(streamOf(balancedImages), augment) : balancedImages,
     ...(validation && { validation }),
     test,
     notes: [...notes, ...unreadableNotes(unreadable)],
@@ -124,21 +124,21 @@ async function openPreparedData(folder: string, request: DataRequest, seed: numb
   const { imageSize, crop, whiteLevel, gridSide, targets, distractors } = manifest.options
   const settings = { imageSize, crop, whiteLevel, gridSide, targets, distractors }
   for (const [key, value] of Object.entries(settings) as [keyof PreparedSettings, unknown][]) {
-    const asked = request[key]
-    if (asked === undefined || JSON.stringify(asked) === JSON.stringify(value)) continue
+    const requested = request[key]
+    if (requested === undefined || JSON.stringify(requested) === JSON.stringify(value)) continue
     throw new RangeError(
       `${folder}: ${key} must be what the images were prepared with, ${JSON.stringify(value) ?? 'the default'}, ` +
-        `got ${JSON.stringify(asked)} (pmoe data prepare takes ${flagOf(key)})`,
+        `got ${JSON.stringify(requested)} (pmoe data prepare takes ${flagOf(key)})`,
     )
   }
-  const known = Object.entries(settings).filter(([, value]) => value !== undefined)
+  const givenSettings = Object.entries(settings).filter(([, value]) => value !== undefined)
   const unreadable = preparedHalves(manifest).flatMap(([, half]) => half.unreadable)
   return {
     name,
     train,
     ...(validation && { validation }),
     test,
-    prepared: Object.fromEntries(known),
+    prepared: Object.fromEntries(givenSettings),
     notes: unreadableNotes(unreadable),
   }
 }
@@ -148,7 +148,7 @@ function augmentation({ flip = false, padCrop = 0 }: DataRequest, seed: number):
 }
 
 /**
- * Checks that a dataset has the settings that it is given: those that some datasets list and others do not.
+ * Checks that a dataset has the settings that it is given; settings that no dataset lists are allowed for all.
  *
  * @throws RangeError naming the flag and the datasets that have it
  */

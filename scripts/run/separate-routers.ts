@@ -2,15 +2,15 @@ import { type PlannedRun, withNetwork } from '../../src/run/run-config.js'
 import { UsageError } from '../terminal/usage-error.js'
 import { flagOf, type GivenFlags } from './train-settings.js'
 
-/** Passes over the images that routers get, as in the paper's experiments. */
+/** Passes over the images in the training of routers, as in the paper's experiments. */
 const routerEpochs = 100
 
 /**
  * Puts what separate training needs into a configuration: an expert for each class, gates of 1 (eq. 3) unless told
- * otherwise, routers that are not trained with the experts, and how they are trained before.
+ * otherwise, routers that are not trained with the experts, and the settings of their own training.
  *
  * @param classes of the training images
- * @throws UsageError where separate training cannot be had, or its flags are given without it
+ * @throws UsageError where separate training is impossible, or its flags are given without it
  */
 export function withSeparateRouters(run: PlannedRun, flags: GivenFlags, classes: number): PlannedRun {
   const { training, model } = run
@@ -23,8 +23,8 @@ export function withSeparateRouters(run: PlannedRun, flags: GivenFlags, classes:
   const { batchSize, learningRate } = training
   const gate = flags.gate === undefined ? 'uniform' : options.gate
   const changed = withNetwork(run, { ...options, numExperts: classes, gate, routerTrainable: false })
-  const usual = { routerEpochs, routerBatchSize: batchSize, routerLearningRate: learningRate }
-  return { ...changed, training: { ...usual, ...training } }
+  const defaults = { routerEpochs, routerBatchSize: batchSize, routerLearningRate: learningRate }
+  return { ...changed, training: { ...defaults, ...training } }
 }
 
 function refuseRouterSettings(training: PlannedRun['training']): void {

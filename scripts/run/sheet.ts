@@ -54,8 +54,8 @@ export async function writeContactSheet(
   const { shape } = half
   const images = shown.map(position => sheetImage(half, position))
   const sheet = contactSheet({ title, size: [shape[0], shape[1]], images })
-  const together = new Uint8Array(Buffer.concat(pixels))
-  await writeSheetPng(path, sheet, together, shape, { fewColors })
+  const allPixels = new Uint8Array(Buffer.concat(pixels))
+  await writeSheetPng(path, sheet, allPixels, shape, { fewColors })
   return { path, images: shown.length, unreadable }
 }
 

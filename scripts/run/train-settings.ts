@@ -60,16 +60,16 @@ export function flagOf(name: FlaggedName): string {
 }
 
 /**
- * The flag of one setting, for commands that have some of them.
+ * The flag of one setting, for commands that have only some of the flags.
  *
- * @param told what it is in the help of that command, where that differs
+ * @param overrides what differs in the help of that command
  */
 export function settingOption(
   name: FlaggedName,
-  told: Partial<Pick<Setting, 'help' | 'byDefault'>> = {},
+  overrides: Partial<Pick<Setting, 'help' | 'byDefault'>> = {},
 ): Option {
   const setting = settings[name]
-  return optionOf(setting.flag, { ...setting, ...told })
+  return optionOf(setting.flag, { ...setting, ...overrides })
 }
 
 function headingOf({ heading }: SettingGroup): string {
@@ -78,13 +78,15 @@ function headingOf({ heading }: SettingGroup): string {
 
 function flagsOf(name: string, setting: Setting): SettingOption[] {
   const { flag, switches = [] } = setting
-  const ofSwitches = switches.map(each => ({
+  const switchOptions = switches.map(each => ({
     option: new Option(each.flag, description(each)),
     name,
     setting,
     sets: each.sets,
   }))
-  return flag === undefined ? ofSwitches : [{ option: optionOf(flag, setting), name, setting }, ...ofSwitches]
+  return flag === undefined
+    ? switchOptions
+    : [{ option: optionOf(flag, setting), name, setting }, ...switchOptions]
 }
 
 function optionOf(flag: string, setting: Setting): Option {
@@ -107,7 +109,7 @@ function description({ help, byDefault }: Pick<Setting, 'help' | 'byDefault'>): 
 /**
  * Puts the given flags into a configuration.
  *
- * @param options the flags that there are
+ * @param options the flags that can be given
  * @returns a changed copy
  * @throws UsageError for a flag that the model does not have, or two that exclude each other
  */

@@ -24,7 +24,7 @@ export interface TrainingOutcome {
   readonly at?: { readonly epoch: number; readonly step: number }
 }
 
-/** What a run trains, and where it is told. */
+/** What a run trains, and the log that it reports to. */
 export interface TrainingParts {
   readonly run: RunFolder
   readonly model: tfl.LayersModel
@@ -108,7 +108,7 @@ export function checkOptimizer(config: RunConfig): void {
   disposeOptimizer(createOptimizer(optimizerOf(config)))
 }
 
-/** What `train` is told of a run, besides its images and its optimizer. */
+/** The options of `train` for a run, besides its images and its optimizer. */
 export function trainOptions({ training, seed }: RunConfig) {
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
   const { freeze, annealPatches } = training

@@ -6,7 +6,7 @@ import type { TruePart } from '../../src/report/routing-figure.js'
  * Where an image of a set shows its class: the box of its object, or its true cell.
  *
  * @param position of the image in the set
- * @returns undefined where the set does not know
+ * @returns undefined where the set does not store it
  */
 export function truePart(
   { cells, trueCell, objectBox }: Pick<ImageSet, 'cells' | 'trueCell' | 'objectBox'>,

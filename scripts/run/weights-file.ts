@@ -41,7 +41,7 @@ function reasonOf(cause: unknown): string {
 
 /**
  * Puts the weights of a file into a model: of Keras (`.h5`, `.weights.h5`, `.keras`), or safetensors, of this library or,
- * with names, of PyTorch; one file or the list of several. What the file is shows in its bytes.
+ * with names, of PyTorch; one file or the list of several. The kind of file is recognised by its bytes.
  *
  * @returns where they came from, in words
  * @throws Error when the file is damaged, is of another kind, or its weights do not fit the model
@@ -52,8 +52,8 @@ export async function loadWeightsFile(
   names?: NameMap,
 ): Promise<string> {
   const bytes = await readWeights(path)
-  const ofKeras = await kerasFile(bytes, path)
-  if (ofKeras) return keras(model, ofKeras, path, names)
+  const keras = await kerasFile(bytes, path)
+  if (keras) return loadKeras(model, keras, path, names)
   const tensors = await readTensors(bytes, path)
   if (names) loadTorchWeights(model, tensors, names, path)
   else loadOwnWeights(model, tensors, path)
@@ -73,8 +73,8 @@ export interface WholeModel {
  * @throws Error when the file is damaged, is of another kind, or has layers that tfjs does not
  */
 export async function loadWholeModel(path: string): Promise<WholeModel | undefined> {
-  const ofKeras = await kerasFile(await readWeights(path), path)
-  const whole = ofKeras && (await kerasModel(ofKeras.bytes, path, ofKeras.config))
+  const keras = await kerasFile(await readWeights(path), path)
+  const whole = keras && (await kerasModel(keras.bytes, path, keras.config))
   return whole && { model: whole.model, source: sourceOf(whole.layers, path) }
 }
 
@@ -122,7 +122,7 @@ interface KerasFile {
   readonly config?: unknown
 }
 
-/** Undefined for what is not Keras's. */
+/** Undefined for a file that is not one of Keras. */
 async function kerasFile(bytes: Uint8Array, path: string): Promise<KerasFile | undefined> {
   if (startsWith(bytes, [0x89, 0x48, 0x44, 0x46])) return { bytes }
   return startsWith(bytes, [0x50, 0x4b]) ? unpackedKeras(path) : undefined
@@ -140,7 +140,7 @@ async function unpackedKeras(path: string): Promise<KerasFile> {
   }
 }
 
-async function keras(
+async function loadKeras(
   model: tfl.LayersModel,
   { bytes, config }: KerasFile,
   source: string,

@@ -41,7 +41,7 @@ export interface Recipe {
   readonly training: TrainingRecipe
 }
 
-/** The networks that the command line trains: what each is made of the recipe of a dataset. */
+/** The networks that the command line trains, each as a function of the recipe of a dataset. */
 const networks = {
   wrn: ({ wide }: DatasetRecipe): Recipe => ({ model: wideNetwork(wide), training: wide.training }),
   'wrn-pmoe': ({ wide }: DatasetRecipe): Recipe => ({
@@ -95,8 +95,8 @@ export function suggestedMixture({ recipe: { suggested } }: Pick<DatasetEntry, '
 }
 
 /**
- * The settings that train a network further that somebody has trained already, unless the user says otherwise: the
- * dataset's for a wide network, with a tenth of the learning rate and ten epochs.
+ * The default settings for training a network further that was trained before: those of the dataset for a wide network,
+ * with a tenth of the learning rate and ten epochs.
  *
  * @param table the datasets among which it is
  * @throws RangeError for a dataset that is not in the table
@@ -107,7 +107,7 @@ export function fineTuningRecipe(dataset: string, table: readonly DatasetEntry[]
 }
 
 /**
- * The settings that train a model on a dataset unless the user says otherwise.
+ * The default settings for training a model on a dataset.
  *
  * @param dataset the name of one of the table
  * @param table the datasets among which it is

@@ -21,7 +21,7 @@ const wideResNet = z.strictObject({
 
 const twoLayer = z.strictObject({ kind: z.literal('two-layer'), ...shapes.twoLayer })
 
-/** A network that somebody has trained before, as a run was asked for it. */
+/** The network of a run that starts from one trained before, as it is requested. */
 const plannedInitial = z.strictObject({
   kind: z.literal('init'),
   ...shapes.initial,
@@ -33,7 +33,7 @@ const plannedInitial = z.strictObject({
     .exactOptional(),
 })
 
-/** A network that somebody has trained before. */
+/** The network of a run that starts from one trained before, once its mixture is complete. */
 const initial = plannedInitial.extend({
   /** The mixture that took the place of a convolution. */
   insert: z.strictObject(shapes.insertedMixture).exactOptional(),
@@ -59,7 +59,7 @@ const common = {
   }),
 }
 
-/** What a run is asked to be, before its images are known. */
+/** The requested configuration of a run, before its images are known. */
 const plannedRunSchema = z.strictObject({
   dataset,
   model: z.strictObject({
@@ -87,7 +87,7 @@ type Immutable<T> = T extends object ? { readonly [Key in keyof T]: Immutable<T[
 /** Everything that is needed to repeat a run. */
 export type RunConfig = Immutable<z.infer<typeof runConfigSchema>>
 
-/** What a run is asked to be: its configuration, before its images are known. */
+/** The requested configuration of a run, before its images are known. */
 export type PlannedRun = Immutable<z.infer<typeof plannedRunSchema>>
 
 /** One setting in which two configurations differ; undefined where one of them lacks it. */
@@ -119,12 +119,12 @@ export function parseRunConfig(text: string, path: string): RunConfig {
   return checkedFile(json, path)
 }
 
-/** A configuration that another version wrote is read, or refused with the version. */
+/** Checks a configuration; the error names the version of patch-moe that wrote it. */
 function checkedFile(json: unknown, path: string): RunConfig {
   try {
     return runConfig(json, path)
   } catch (error) {
-    const { data: writer } = written.safeParse(json)
+    const { data: writer } = versionedConfig.safeParse(json)
     if (!(error instanceof RangeError) || writer === undefined) throw error
     throw new RangeError(`${error.message} (written by patch-moe ${writer.versions.patchMoe})`, {
       cause: error.cause,
@@ -132,8 +132,8 @@ function checkedFile(json: unknown, path: string): RunConfig {
   }
 }
 
-/** What every version writes of itself. */
-const written = z.looseObject({ versions: z.looseObject({ patchMoe: z.string() }) })
+/** The part of a configuration that every version writes. */
+const versionedConfig = z.looseObject({ versions: z.looseObject({ patchMoe: z.string() }) })
 
 /**
  * Checks that a value is the configuration of a run.
@@ -146,7 +146,7 @@ export function runConfig(value: unknown, where: string): RunConfig {
 }
 
 /**
- * Checks that a value is what a run can be asked to be.
+ * Checks that a value is a configuration that can be requested for a run.
  *
  * @param where the caller, for errors
  * @throws RangeError naming every key that is wrong
@@ -170,9 +170,9 @@ export function withNetwork(run: PlannedRun, options: PlannedRun['model']['optio
 }
 
 /** The settings in which two configurations differ, in the order of the first; versions do not count. */
-export function configDifferences(was: RunConfig, asked: RunConfig): ConfigDifference[] {
+export function configDifferences(was: RunConfig, requested: RunConfig): ConfigDifference[] {
   const before = new Map(settingValues(was))
-  const after = new Map(settingValues(asked))
+  const after = new Map(settingValues(requested))
   const keys = new Set([...before.keys(), ...after.keys()])
   return [...keys].flatMap(key => {
     const difference = { key, was: before.get(key), asked: after.get(key) }
@@ -180,7 +180,7 @@ export function configDifferences(was: RunConfig, asked: RunConfig): ConfigDiffe
   })
 }
 
-/** Paths of settings that change nothing of what was computed before, and what a run that goes on may do to them. */
+/** Paths of the settings that do not affect what was computed so far, and how a resumed run may change each. */
 const changeable: ReadonlyMap<string, Setting['whenResumed']> = new Map([
   ['dataset.data', 'may differ'],
   ...Object.entries<Setting>(settings).flatMap(([name, setting]) => {
@@ -189,7 +189,7 @@ const changeable: ReadonlyMap<string, Setting['whenResumed']> = new Map([
   }),
 ])
 
-/** Whether a run that goes on may have this other setting: its files lie elsewhere, or it trains for longer. */
+/** Whether a resumed run may change this setting: where its files are, or how many epochs it lasts. */
 export function mayChange({ key, was, asked }: ConfigDifference): boolean {
   const allowed = changeable.get(key)
   return allowed === 'may grow' ? Number(asked) > Number(was) : allowed === 'may differ'

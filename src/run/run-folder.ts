@@ -63,7 +63,7 @@ export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }
  * | `config.json` | everything needed to repeat the run |
  * | `metrics.jsonl` | one JSON line an epoch |
  * | `model/` | the trained model, as tfjs saves it |
- * | `initial/` | where the network was trained before: what it began as |
+ * | `initial/` | of a run that starts from a trained network: that network |
  * | `checkpoints/` | the exact state of the training |
  * | `events.out.tfevents.*` | the metrics for TensorBoard |
  */
@@ -81,29 +81,29 @@ export interface RunFolder {
    * the checkpoint when it resumes. Epochs that are there already keep the time at which they ended.
    */
   restart(history: readonly EpochMetrics[]): Promise<void>
-  /** Saves the model; the one before survives a failure. */
+  /** Saves the model; where this fails, the model that was saved before remains. */
   saveModel(model: tfl.LayersModel): Promise<void>
   /** Whether a model was saved. */
   hasModel(): Promise<boolean>
   /** Loads the saved model on the current backend. */
   loadModel(): Promise<tfl.LayersModel>
-  /** Loads the network that the run began with, where it was trained before, on the current backend. */
+  /** Loads the network that the run started from, where that was trained before, on the current backend. */
   loadInitial(): Promise<tfl.LayersModel>
 }
 
 /** How the folder of a run is created. */
 export interface RunCreation {
-  /** Replaces the run that the folder holds; what is not a run's own file stays. */
+  /** Replaces the run that the folder holds; files that are not a run's own are kept. */
   readonly force?: boolean
-  /** Where the network was trained before: what it begins as. */
+  /** The network that the run starts from, where that was trained before. */
   readonly initial?: tfl.LayersModel
 }
 
 /**
- * Creates the folder of a run, with its `config.json`. A process that is killed in this leaves the folder as it was, or
- * the new run. A run that was killed before there was anything of it but its configuration counts as none.
+ * Creates the folder of a run, with its `config.json`. When the process is killed meanwhile, the folder holds either what
+ * it held before or the new run. A folder with nothing but the configuration of a killed run counts as empty.
  *
- * @param directory is created with its parents; an empty one is taken
+ * @param directory is created with its parents; it may be an empty folder
  * @throws Error when the folder holds a run and `force` is not given, holds something else, is in use by another process,
  *   or cannot be written
  */
@@ -117,10 +117,10 @@ export async function createRun(
   return run
 }
 
-/** A run that this process has for itself. */
+/** A run whose folder this process has locked. */
 export interface LockedRun {
   readonly run: RunFolder
-  /** To be released when nothing is written into it any more. */
+  /** Must be released when nothing more is written. */
   readonly lock: Lock
 }
 
@@ -164,14 +164,14 @@ async function refuseForeign(directory: string): Promise<void> {
   )
 }
 
-/** Where there is nothing but the configuration and empty metrics, nothing is lost. */
+/** Throws for a run with results; one with only its configuration and empty metrics may be replaced. */
 async function refuseRun(directory: string): Promise<void> {
   const { entries } = await folderState(directory, runKind)
   if (!entries.includes(CONFIG)) return
   const hasResults =
     entries.includes(MODEL) ||
-    (await readBytesIfThere(join(directory, CHECKPOINTS, latestCheckpoint))) !== undefined ||
-    (await readIfThere(join(directory, METRICS))) !== ''
+    (await readBytesIfPresent(join(directory, CHECKPOINTS, latestCheckpoint))) !== undefined ||
+    (await readTextIfPresent(join(directory, METRICS))) !== ''
   if (!hasResults) return
   throw new Error(
     `createRun: ${directory} must be new or empty, got a run (continue it with --resume, replace it with --force)`,
@@ -187,7 +187,7 @@ async function writable<T>(directory: string, action: () => Promise<T>): Promise
   }
 }
 
-/** Errors of this library name the file already. */
+/** Whether an error is the file system's own; those of this library name the file already. */
 function isFileSystemError(error: unknown): boolean {
   return !(error instanceof LockedError) && error instanceof Error && 'syscall' in error
 }
@@ -203,7 +203,7 @@ async function withConfig(directory: string, config: RunConfig): Promise<RunFold
 }
 
 /**
- * Opens the folder of a run that is there already.
+ * Opens the folder of an existing run.
  *
  * @throws Error when there is none, or its `config.json` is not JSON or lacks a setting, naming the path and the key
  */
@@ -212,7 +212,7 @@ export async function openRun(directory: string): Promise<RunFolder> {
   await recoverForReading(directory, runKind)
   const text = await readTextFile(path).catch(async (cause: unknown) => {
     throw new Error(
-      `openRun: ${directory} must be the folder of a run, got ${await whyNone(directory, cause)}`,
+      `openRun: ${directory} must be the folder of a run, got ${await reasonNoRun(directory, cause)}`,
       {
         cause,
       },
@@ -221,16 +221,16 @@ export async function openRun(directory: string): Promise<RunFolder> {
   return runFolder(directory, parseRunConfig(text, path))
 }
 
-async function whyNone(directory: string, cause: unknown): Promise<string> {
-  const found = await stat(directory).catch(() => undefined)
-  if (!found) return 'nothing there'
-  if (!found.isDirectory()) return 'a file'
+async function reasonNoRun(directory: string, cause: unknown): Promise<string> {
+  const stats = await stat(directory).catch(() => undefined)
+  if (!stats) return 'nothing there'
+  if (!stats.isDirectory()) return 'a file'
   if (isMissing(cause)) return `one without ${CONFIG}`
   return `one whose ${CONFIG} cannot be read: ${(cause as Error).message}`
 }
 
 /**
- * Opens the folder of a run to go on with it: keeps other processes out of it, and clears what a killed one left.
+ * Opens the folder of a run to continue it: locks it against other processes, and removes what a killed one left.
  *
  * @throws as {@link openRun}; LockedError naming the process that works on it
  */
@@ -250,7 +250,7 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
   const metricsPath = join(directory, METRICS)
   const eventsPath = join(directory, EVENTS)
   const modelFolder = join(directory, MODEL)
-  const epochs = async () => parseMetrics(await readIfThere(metricsPath), metricsPath)
+  const epochs = async () => parseMetrics(await readTextIfPresent(metricsPath), metricsPath)
   return {
     directory,
     config,
@@ -258,14 +258,20 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
     epochs,
     recordEpoch: async metrics => {
       const epoch = { ...metrics, wallTime: now() }
-      await named(`${metricsPath} must be writable`, () => appendFile(metricsPath, jsonLine(epoch)))
-      await named(`${eventsPath} must be writable`, () => appendFile(eventsPath, eventsOf([epoch])))
+      await withRequirement(`${metricsPath} must be writable`, () => appendFile(metricsPath, jsonLine(epoch)))
+      await withRequirement(`${eventsPath} must be writable`, () => appendFile(eventsPath, eventsOf([epoch])))
     },
     restart: async history => {
-      const known = new Map((await epochs()).map(({ epoch, wallTime }) => [epoch, wallTime]))
-      const kept = history.map(metrics => ({ ...metrics, wallTime: known.get(metrics.epoch) ?? now() }))
-      await writeFileAtomic(metricsPath, kept.map(jsonLine).join(''))
-      await writeFileAtomic(eventsPath, joined(eventFileStart(kept[0]?.wallTime ?? now()), eventsOf(kept)))
+      const endTimes = new Map((await epochs()).map(({ epoch, wallTime }) => [epoch, wallTime]))
+      const recorded = history.map(metrics => ({
+        ...metrics,
+        wallTime: endTimes.get(metrics.epoch) ?? now(),
+      }))
+      await writeFileAtomic(metricsPath, recorded.map(jsonLine).join(''))
+      await writeFileAtomic(
+        eventsPath,
+        joined(eventFileStart(recorded[0]?.wallTime ?? now()), eventsOf(recorded)),
+      )
     },
     saveModel: async model => {
       await model.save(fileSystem(modelFolder))
@@ -287,11 +293,11 @@ export async function loadModelFolder(folder: string): Promise<tfl.LayersModel> 
     return await tfl.loadLayersModel(fileSystem(folder))
   } catch (cause) {
     const [reason = ''] = (cause as Error).message.split(/ This may be due to one of|\n/)
-    // Damaged files are named already.
+    // Errors of `fileSystem` name the file already.
     if (reason.startsWith('fileSystem:')) throw cause
-    const told = reason.length > 300 ? `${reason.slice(0, 300)}...` : reason
+    const shortReason = reason.length > 300 ? `${reason.slice(0, 300)}...` : reason
     throw new Error(
-      `${folder}: model must be one that can be built, got: ${told} (compare model.json with the model that was saved)`,
+      `${folder}: model must be one that can be built, got: ${shortReason} (compare model.json with the model that was saved)`,
       { cause },
     )
   }
@@ -305,16 +311,18 @@ export async function loadModelFolder(folder: string): Promise<tfl.LayersModel> 
 export function fileCheckpoints(directory: string): CheckpointStore {
   return {
     write: async (name, bytes) => {
-      await named(`checkpoint ${join(directory, name)} must be writable`, () => makeFolder(directory))
+      await withRequirement(`checkpoint ${join(directory, name)} must be writable`, () =>
+        makeFolder(directory),
+      )
       await writeFileAtomic(join(directory, name), bytes)
     },
-    read: name => readBytesIfThere(join(directory, name)),
+    read: name => readBytesIfPresent(join(directory, name)),
   }
 }
 
 function parseMetrics(text: string, path: string): RecordedEpoch[] {
   const lines = text.split('\n')
-  // Whole lines end in a newline: what follows the last one was cut off.
+  // Whole lines end in a newline: what follows the last newline was cut off in writing.
   lines.pop()
   let offset = 0
   return lines.map((line, i) => {
@@ -335,7 +343,7 @@ function issuesOf(error: z.ZodError): string {
   return error.issues.map(issue => `${issue.path.join('.') || 'the whole'}: ${issue.message}`).join('; ')
 }
 
-async function readBytesIfThere(path: string): Promise<Uint8Array | undefined> {
+async function readBytesIfPresent(path: string): Promise<Uint8Array | undefined> {
   try {
     return await readRegularFile(path)
   } catch (cause) {
@@ -344,8 +352,8 @@ async function readBytesIfThere(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-async function readIfThere(path: string): Promise<string> {
-  const bytes = await readBytesIfThere(path)
+async function readTextIfPresent(path: string): Promise<string> {
+  const bytes = await readBytesIfPresent(path)
   return bytes ? new TextDecoder().decode(bytes) : ''
 }
 
@@ -365,11 +373,11 @@ function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
   return Buffer.concat([first, second])
 }
 
-/** Runs an action of the file system whose failure is to be told in the words of the folder. */
-async function named<T>(rule: string, action: () => Promise<T>): Promise<T> {
+/** Runs an action of the file system; where it fails, the error begins with the requirement. */
+async function withRequirement<T>(requirement: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action()
   } catch (cause) {
-    throw new Error(`${rule}, got ${(cause as Error).message}`, { cause })
+    throw new Error(`${requirement}, got ${(cause as Error).message}`, { cause })
   }
 }

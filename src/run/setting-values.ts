@@ -7,14 +7,14 @@ export interface SettingValue<Schema extends z.ZodType = z.ZodType> {
   readonly schema: Schema
   /** What can be written after a flag, in words: `a positive integer`. */
   readonly form: string
-  /** The names that it is one of, where it is one of some. */
+  /** The names to choose from, where the value is one of some names. */
   readonly choices?: readonly string[]
   /** Whether a flag that is given again adds to a list. */
   readonly repeats?: boolean
   /**
-   * The value of what is written after a flag; absent for flags without a value, which set true.
+   * Reads the value from the text after a flag; absent for flags without a value, which set true.
    *
-   * @throws RangeError `It must be ...` when it is no such value
+   * @throws RangeError `It must be ...` when the text is no such value
    */
   read?(text: string): z.output<Schema>
 }
@@ -22,7 +22,7 @@ export interface SettingValue<Schema extends z.ZodType = z.ZodType> {
 /** A flag that is given or not. */
 export const given = { schema: z.boolean(), form: 'given or not' } as const satisfies SettingValue
 
-/** Any text but none. */
+/** Any text that is not empty. */
 export const text = {
   schema: z.string().min(1),
   form: 'a text',
@@ -120,9 +120,9 @@ export const layerRates = {
   form: 'layers and a rate above 0: patch_moe=0.05',
   repeats: true,
   read: (written: string) => {
-    const at = written.lastIndexOf('=')
-    const pattern = written.slice(0, Math.max(at, 0)).trim()
-    const learningRate = numberIn(written.slice(at + 1))
+    const separator = written.lastIndexOf('=')
+    const pattern = written.slice(0, Math.max(separator, 0)).trim()
+    const learningRate = numberIn(written.slice(separator + 1))
     if (pattern !== '' && positiveNumber.schema.safeParse(learningRate).success) {
       return [{ pattern, learningRate }]
     }
@@ -138,7 +138,7 @@ const annealingNumbers = z.strictObject({
   epochs: positiveInteger.schema,
 })
 
-/** How kept patches become fewer, `64:16:5`: from, to and the epochs that it takes. */
+/** How the number of kept patches decreases, `64:16:5`: from, to and in how many epochs. */
 export const annealing = {
   schema: annealingNumbers,
   form: annealingForm,
@@ -150,7 +150,7 @@ export const annealing = {
   },
 } as const satisfies SettingValue
 
-/** One of some names. */
+/** One of the given names. */
 export function choice<const Name extends string>(names: readonly Name[]) {
   return {
     schema: z.enum(names),
@@ -194,7 +194,7 @@ function numberValue<Schema extends z.ZodType<number>>(schema: Schema, form: str
   }
 }
 
-/** The number that is written; NaN where none is. */
+/** The number that a text stands for; NaN where it is none. */
 function numberIn(written: string): number {
   return written.trim() === '' ? Number.NaN : Number(written)
 }

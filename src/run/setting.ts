@@ -29,14 +29,14 @@ export const sections = {
 /** A part of a run's configuration. */
 export type SectionName = keyof typeof sections
 
-/** How a setting stands in one part of the configuration. */
+/** How one part of the configuration holds a setting. */
 export interface Placement {
   readonly presence: 'required' | 'optional'
-  /** For `required`: what it is in configurations that were written before it was a setting. */
+  /** For `required`: its value for configurations that were written before the setting existed. */
   readonly ifMissing?: unknown
   /** The models that have the flag; those of the part unless given. */
   readonly models?: readonly RunModel[]
-  /** What it may be here, where that is not all that its value may be. */
+  /** What it may be here, where that differs from what its value may be elsewhere. */
   readonly schema?: z.ZodType
 }
 
@@ -56,18 +56,18 @@ export interface Switch {
 
 /** One setting of a run: declared here, and nowhere else. */
 export interface Setting {
-  /** As help shows it, `--lr <rate>`; without one, recipes alone decide it. */
+  /** As help shows it, `--lr <rate>`; a setting without a flag is decided by recipes alone. */
   readonly flag?: string
   /** Flags without a value, in the place of `flag`. */
   readonly switches?: readonly Switch[]
   /** What it is, as a part of a sentence. */
   readonly help: string
-  /** What it is unless given, in words; otherwise the recipe of the dataset and the model says it. */
+  /** Its default in words; left out where the recipe of the dataset and the model decides it. */
   readonly byDefault?: string
   readonly value: SettingValue
-  /** What a run that goes on may do to it, where it changes nothing of what was computed before. */
+  /** How a resumed run may change it; only for settings that do not affect what was computed so far. */
   readonly whenResumed?: 'may differ' | 'may grow'
-  /** Where it stands in the configuration under its name; nowhere for what chooses the recipe. */
+  /** The parts of the configuration that hold it under its name; none for a setting that only chooses the recipe. */
   readonly in: Partial<Readonly<Record<SectionName, Placement>>>
 }
 
@@ -81,9 +81,9 @@ type NamesIn<Table, Name extends SectionName> = {
 }[keyof Table]
 
 type PlacementIn<Of, Name extends SectionName> = Of extends {
-  readonly in: { readonly [Part in Name]: infer Found }
+  readonly in: { readonly [Part in Name]: infer InPart }
 }
-  ? Found
+  ? InPart
   : never
 
 type SchemaIn<Of, Name extends SectionName> =
@@ -124,13 +124,13 @@ function field({ value }: Setting, { presence, ifMissing, schema = value.schema 
   return ifMissing === undefined ? schema : schema.default(ifMissing)
 }
 
-/** Where a setting stands in the configuration of a model, `[training, epochs]`; undefined where it has none. */
+/** The path of a setting in the configuration of a model, `[training, epochs]`; undefined where the model lacks it. */
 export function settingPath(name: string, setting: Setting, model: RunModel): readonly string[] | undefined {
   const section = sectionsOf(setting).find(({ models }) => models.includes(model))
   return section && [...section.path, name]
 }
 
-/** Everywhere that a setting stands in the configuration of some model. */
+/** The paths that a setting has in the configurations of all models, each once. */
 export function settingPaths(name: string, setting: Setting): readonly (readonly string[])[] {
   const paths = sectionsOf(setting).map(({ path }) => [...path, name])
   const keys = paths.map(path => path.join('.'))
@@ -149,7 +149,7 @@ function sectionsOf(setting: Setting): readonly Section[] {
   })
 }
 
-/** The name of a flag without what stands for its value: `--lr`. */
+/** The name of a flag without the placeholder of its value: `--lr`. */
 export function flagName(flag: string): string {
   return flag.split(' ')[0] ?? flag
 }

@@ -14,11 +14,11 @@ export interface DataFetchRequest {
   readonly json?: boolean
 }
 
-/** Brings a published dataset to the disk and says what trains on it; sets the exit code when interrupted. */
+/** Downloads a published dataset and writes the command that trains on it; sets the exit code when interrupted. */
 export async function runDataFetch(name: string, request: DataFetchRequest): Promise<void> {
   const dataset = asUsage(() => published(name))
   const { out, from, force, json } = request
-  // Sentences for people must not be in the way of programs that read the output.
+  // With --json, sentences for people go to the error stream: programs read the output.
   const note = (text: string) => (json ? process.stderr : process.stdout).write(`${text}\n`)
   const transfer = transferLog(json === true)
   const interrupt = onInterrupt(() => {
@@ -26,23 +26,23 @@ export async function runDataFetch(name: string, request: DataFetchRequest): Pro
     note('Stopping …')
   })
   try {
-    const found = await fetchDataset(dataset, {
+    const result = await fetchDataset(dataset, {
       out,
       from,
       force,
       signal: interrupt.signal,
-      onStage(stage, file, place) {
+      onStage(stage, file, origin) {
         transfer.close()
-        if (stage === 'downloading') note(`${file.name} from ${place}`)
+        if (stage === 'downloading') note(`${file.name} from ${origin}`)
       },
       onProgress: ({ received, total }, file) => transfer.show(file.name, received, total),
     })
-    if (json) process.stdout.write(`${JSON.stringify({ type: 'fetched', dataset: name, ...found })}\n`)
-    else note(told(found, dataset))
+    if (json) process.stdout.write(`${JSON.stringify({ type: 'fetched', dataset: name, ...result })}\n`)
+    else note(resultText(result, dataset))
   } catch (error) {
     transfer.close()
     if (!interrupt.signal.aborted) throw error
-    note(`Stopped; what has arrived is kept. Continue with: ${again(name, request)}`)
+    note(`Stopped; what has arrived is kept. Continue with: ${resumeCommand(name, request)}`)
     process.exitCode = interruptedExitCode
   } finally {
     transfer.close()
@@ -54,8 +54,8 @@ export async function runDataFetch(name: string, request: DataFetchRequest): Pro
 function published(name: string): PublishedDataset {
   const dataset = publishedDatasets.find(candidate => candidate.name === name)
   if (dataset) return dataset
-  const known = publishedDatasets.map(candidate => candidate.name).join(', ')
-  throw new RangeError(`data fetch: name must be one of ${known}, got ${name}`)
+  const names = publishedDatasets.map(candidate => candidate.name).join(', ')
+  throw new RangeError(`data fetch: name must be one of ${names}, got ${name}`)
 }
 
 /** Progress of one file after the other, in thousands of bytes. */
@@ -85,7 +85,7 @@ function thousands(bytes: number): number {
   return Math.round(bytes / 1000)
 }
 
-function told(
+function resultText(
   { folder, fetched, present }: FetchedDataset,
   { title, licence, homepage, trains }: PublishedDataset,
 ): string {
@@ -99,8 +99,8 @@ function told(
   ].join('\n')
 }
 
-/** The command line that goes on. */
-function again(name: string, { out, from, force }: DataFetchRequest): string {
+/** The command line that continues the download. */
+function resumeCommand(name: string, { out, from, force }: DataFetchRequest): string {
   const flags = [...(from === undefined ? [] : ['--from', from]), ...(force ? ['--force'] : [])]
   return shellCommand(['pmoe', 'data', 'fetch', name, '--out', out, ...flags])
 }

@@ -29,7 +29,7 @@ export interface DataInspectRequest extends GivenFlags {
   readonly json?: boolean
 }
 
-/** Counts the images of a dataset, draws a contact sheet, and writes what there is. */
+/** Counts the images of a dataset, draws a contact sheet, and writes the result. */
 export async function runDataInspect(folder: string | undefined, request: DataInspectRequest): Promise<void> {
   const inspection = await open(folder, request)
   const { dataset, halves } = inspection
@@ -43,7 +43,7 @@ export async function runDataInspect(folder: string | undefined, request: DataIn
   process.stdout.write(`${text}\n`)
 }
 
-/** What is in each half, training first. */
+/** The counts of each half, training first. */
 type Counted = readonly (ImageSummary & { readonly half: InspectedHalf })[]
 
 async function open(folder: string | undefined, request: DataInspectRequest): Promise<Inspection> {
@@ -60,9 +60,9 @@ async function open(folder: string | undefined, request: DataInspectRequest): Pr
   const data = folder ?? request.data
   const entry = datasetEntry(dataset)
   checkFolder('data inspect', entry, data)
-  const asked = dataRequest(dataset, dataPath(data), request)
-  asUsage(() => checkSettings(entry, asked))
-  return inspectDataset(asked, request.seed ?? 1)
+  const requested = dataRequest(dataset, dataPath(data), request)
+  asUsage(() => checkSettings(entry, requested))
+  return inspectDataset(requested, request.seed ?? 1)
 }
 
 function jsonText(
@@ -70,7 +70,7 @@ function jsonText(
   counted: Counted,
   sheet: WrittenSheet | undefined,
 ): string {
-  const named = ({ half, count, classCounts, groupCounts, cellCounts }: Counted[number]) => ({
+  const countsByName = ({ half, count, classCounts, groupCounts, cellCounts }: Counted[number]) => ({
     count,
     classes: byName(half.classNames, classCounts),
     ...(groupCounts && { groups: byName(half.groupNames ?? [], groupCounts) }),
@@ -80,7 +80,7 @@ function jsonText(
     dataset,
     place,
     shape,
-    ...Object.fromEntries(counted.map(half => [half.half.half, named(half)])),
+    ...Object.fromEntries(counted.map(half => [half.half.half, countsByName(half)])),
     ...(examined?.sizes && { sizes: examined.sizes }),
     notes: [...notes, ...(examined?.notes ?? [])],
     unreadable: [...unreadable, ...(examined?.unreadable ?? [])],
@@ -115,8 +115,8 @@ function summaryText(
   }
   if (cellCounts && train.cells) parts.push(cellText(cellCounts, train.cells))
   if (examined?.sizes) parts.push(sizesText(examined.sizes))
-  const told = [...notes, ...(examined?.notes ?? []), ...unreadableNotes(unreadable)]
-  if (told.length > 0) parts.push(told.map(noteText).join('\n'))
+  const allNotes = [...notes, ...(examined?.notes ?? []), ...unreadableNotes(unreadable)]
+  if (allNotes.length > 0) parts.push(allNotes.map(noteText).join('\n'))
   if (examined && examined.unreadable.length > 0) parts.push(unreadableText(dataset, examined, counted))
   if (sheet) parts.push(sheetText(sheet, examined?.unreadable ?? []))
   return parts.join('\n\n')
@@ -144,7 +144,7 @@ function balanceText(what: string, counts: readonly number[]): string {
   return `Training ${what} have between ${least} and ${most} images${times}.`
 }
 
-/** Where the labelled patch is, as the grid itself. */
+/** How many images show their class in each cell, laid out as the grid. */
 function cellText(counts: readonly number[], [rows, columns]: readonly [number, number]): string {
   const width = Math.max(...counts.map(count => `${count}`.length))
   const lines = Array.from({ length: rows }, (_, row) =>
@@ -156,7 +156,7 @@ function cellText(counts: readonly number[], [rows, columns]: readonly [number, 
   return `Training images by the cell that shows the class (${rows}x${columns}):\n  ${lines.join('\n  ')}`
 }
 
-/** Names what cannot be read, and says what training makes of it. */
+/** Names the images that cannot be read, and says how training treats them. */
 function unreadableText(dataset: string, { examined, unreadable }: ExaminedImages, counted: Counted): string {
   const total = counted.reduce((sum, { count }) => sum + count, 0)
   const { allowed } = new UnreadableImages(dataset, total)
@@ -172,9 +172,12 @@ function sizesText({ examined, smallest, median, largest }: ImageSizes): string 
   return `Image files (height x width, ${examined} looked at): ${size(smallest)} to ${size(largest)}, median ${size(median)}`
 }
 
-function sheetText({ path, images, unreadable }: WrittenSheet, told: readonly UnreadableImage[]): string {
-  const known = new Set(told.map(({ reason }) => reason))
-  const others = unreadable.filter(reason => !known.has(reason))
+function sheetText(
+  { path, images, unreadable }: WrittenSheet,
+  alreadyListed: readonly UnreadableImage[],
+): string {
+  const listedReasons = new Set(alreadyListed.map(({ reason }) => reason))
+  const others = unreadable.filter(reason => !listedReasons.has(reason))
   const missing = others.map(reason => `\n  ${reason}`).join('')
   return `Contact sheet of ${images} training images: ${path}${missing && `\n${others.length} could not be decoded:${missing}`}`
 }

@@ -13,14 +13,14 @@ export interface DataListRequest {
   readonly json?: boolean
 }
 
-/** One dataset as the list has it. */
+/** One dataset of the list. */
 interface ListedDataset {
   readonly name: string
   readonly title: string
   readonly description: string
   readonly licence: string
   readonly homepage: string
-  /** What is there of it: `in the package`; null where nothing was found. */
+  /** Where its images are: `in the package`; null where none were found. */
   readonly found: string | null
   /** The command that gets it, where there is one. */
   readonly fetch: string | null
@@ -30,58 +30,58 @@ interface ListedDataset {
 
 /** Writes the table of datasets, and which of them are in a folder. */
 export async function runDataList({ data, json }: DataListRequest): Promise<void> {
-  const found = data === undefined ? [] : await findIn(data)
-  const listed = datasets.map(entry => listedDataset(entry, data, found))
+  const formats = data === undefined ? [] : await formatsIn(data)
+  const listed = datasets.map(entry => listedDataset(entry, data, formats))
   if (json) {
     process.stdout.write(`${JSON.stringify(listed)}\n`)
     return
   }
-  const head = data === undefined ? [] : [await foundText(data, found)]
+  const head = data === undefined ? [] : [await formatsText(data, formats)]
   process.stdout.write(`${[...head, ...listed.map(datasetText)].join('\n\n')}\n`)
 }
 
-async function findIn(folder: string): Promise<RecognisedFormat[]> {
+async function formatsIn(folder: string): Promise<RecognisedFormat[]> {
   if (await isPrepared(folder)) {
     const { dataset, train, validation, test } = await readManifest(folder)
-    const known = datasets.some(({ name }) => name === dataset)
+    const isListed = datasets.some(({ name }) => name === dataset)
     const others = validation ? `, ${validation.count} validation` : ''
     const title = `${train.count} training${others} and ${test.count} test images prepared of ${dataset}`
-    return [{ title, datasets: known ? [dataset] : [] }]
+    return [{ title, datasets: isListed ? [dataset] : [] }]
   }
   return recognise(dataFolder(folder))
 }
 
-async function foundText(folder: string, found: readonly RecognisedFormat[]): Promise<string> {
-  if (found.length === 0) {
+async function formatsText(folder: string, formats: readonly RecognisedFormat[]): Promise<string> {
+  if (formats.length === 0) {
     const unread = await unreadFiles(dataFolder(folder))
     return `${folder}: nothing that is known${unread && ` (${unread})`}`
   }
-  const lines = found.map(({ title, datasets }) => `  ${title}: ${datasets.join(', ')}`)
+  const lines = formats.map(({ title, datasets }) => `  ${title}: ${datasets.join(', ')}`)
   return `${folder}:\n${lines.join('\n')}`
 }
 
 function listedDataset(
   entry: DatasetEntry,
   data: string | undefined,
-  found: readonly RecognisedFormat[],
+  formats: readonly RecognisedFormat[],
 ): ListedDataset {
   const { name, title, description, licence, homepage, source } = entry
-  const inFolder = found.find(({ datasets }) => datasets.includes(name))
+  const inFolder = formats.find(({ datasets }) => datasets.includes(name))
   const published = entry.format?.published
-  const place = inFolder && data !== undefined ? data : source === 'folder' ? 'DIR' : undefined
+  const folder = inFolder && data !== undefined ? data : source === 'folder' ? 'DIR' : undefined
   return {
     name,
     title,
     description,
     licence,
     homepage,
-    found: inFolder && data !== undefined ? `${inFolder.title}, in ${data}` : foundIn[source],
+    found: inFolder && data !== undefined ? `${inFolder.title}, in ${data}` : locations[source],
     fetch: published ? shellCommand(['pmoe', 'data', 'fetch', published, '--out', 'DIR']) : null,
-    train: trainCommandOf(entry, place),
+    train: trainCommandOf(entry, folder),
   }
 }
 
-const foundIn: Readonly<Record<DatasetEntry['source'], string | null>> = {
+const locations: Readonly<Record<DatasetEntry['source'], string | null>> = {
   samples: 'in the package',
   generated: 'drawn when it is asked for',
   folder: null,

@@ -33,8 +33,8 @@ export async function runPrepare(dataset: string, request: PrepareRequest): Prom
   const { out, json = false, shardRecords, force = false, seed = 1 } = request
   const entry = datasetEntry(dataset)
   checkFolder('data prepare', entry, request.data)
-  const asked = dataRequest(dataset, dataPath(request.data), request)
-  asUsage(() => checkSettings(entry, asked))
+  const requested = dataRequest(dataset, dataPath(request.data), request)
+  asUsage(() => checkSettings(entry, requested))
   const log = progressLog(`Preparing ${dataset}`, 'images', { json })
   const interrupt = onInterrupt(() => log.note('Stopping …'))
   const started = performance.now()
@@ -44,14 +44,14 @@ export async function runPrepare(dataset: string, request: PrepareRequest): Prom
     const manifest = await prepareDataset({
       entry,
       source: datasetSource(entry, request.data),
-      options: datasetOptions(asked, seed),
+      options: datasetOptions(requested, seed),
       decode: decodeImage,
       directory: out,
       ...(shardRecords !== undefined && { recordsPerShard: shardRecords }),
       force,
       signal: interrupt.signal,
-      onNotes(told) {
-        notes = told
+      onNotes(received) {
+        notes = received
       },
       onProgress(progress) {
         last = progress
@@ -93,7 +93,7 @@ function summary(
   manifest: PreparedManifest,
   directory: string,
   seconds: number,
-  kept: number,
+  numKept: number,
   notes: readonly string[],
 ): string {
   const { classNames, groupNames, shape } = manifest
@@ -115,10 +115,10 @@ function summary(
   const images = halves.map(([name, { count }]) => `${count} ${halfTitles[name]}`)
   const last = images.pop()
   const total = halves.reduce((sum, [, { count }]) => sum + count, unreadable.length)
-  const rate = ((total - kept) / seconds).toFixed(0)
-  const again = kept > 0 ? `, ${kept} of them before` : ''
+  const rate = ((total - numKept) / seconds).toFixed(0)
+  const keptText = numKept > 0 ? `, ${numKept} of them before` : ''
   const lines = [...notes, ...unreadableNotes(unreadable)].map(note => `${noteText(note)}\n`)
   return `${tables.join('\n\n')}\n
-Prepared ${images.join(', ')} and ${last} images of ${manifest.dataset} (${shape.join('x')})${again} in ${duration(seconds)}, ${rate} images/s: ${directory}
+Prepared ${images.join(', ')} and ${last} images of ${manifest.dataset} (${shape.join('x')})${keptText} in ${duration(seconds)}, ${rate} images/s: ${directory}
 ${lines.join('')}`
 }

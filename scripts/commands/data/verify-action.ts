@@ -7,7 +7,7 @@ export interface VerifyRequest {
 }
 
 /**
- * Verifies a folder and tells of each file.
+ * Verifies a folder and writes the result of each file.
  *
  * @throws Error saying how many files are damaged
  */

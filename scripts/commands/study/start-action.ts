@@ -39,25 +39,27 @@ async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<
   const cells = studyCells(config)
   const before = await folder.results(cells)
   const todo = cells.filter(({ index }) => {
-    const found = before.get(index)
-    return !found || (request.retryFailed && found.status === 'failed')
+    const result = before.get(index)
+    return !result || (request.retryFailed && result.status === 'failed')
   })
   const notes = todo.length > 0 ? await checkImages(config) : []
   const cores = availableParallelism()
-  // Measurements of time would disturb each other.
-  const usual = config.grid.kind === 'cost' ? 1 : Math.min(cores, mostJobs)
-  const jobs = Math.max(1, Math.min(request.jobs ?? usual, todo.length))
+  // Runs that measure time would disturb each other.
+  const defaultJobs = config.grid.kind === 'cost' ? 1 : Math.min(cores, mostJobs)
+  const jobs = Math.max(1, Math.min(request.jobs ?? defaultJobs, todo.length))
   say(
     `Study ${config.experiment}, ${config.scale} scale: ${todo.length} of ${cells.length} runs to do, ${jobs} at a time; ` +
       `backend ${config.backend}, folder ${directory}`,
   )
   say(dataSentence(config))
   for (const note of notes) say(noteText(note))
-  const kept = [...before.values()].filter(({ cell }) => !todo.some(({ index }) => index === cell.index))
-  const failed = kept.filter(({ status }) => status === 'failed').length
+  const keptResults = [...before.values()].filter(
+    ({ cell }) => !todo.some(({ index }) => index === cell.index),
+  )
+  const failed = keptResults.filter(({ status }) => status === 'failed').length
   const log = studyLog(
     config.experiment,
-    { total: cells.length, done: kept.length - failed, failed },
+    { total: cells.length, done: keptResults.length - failed, failed },
     { json },
   )
   const interrupt = onInterrupt(() => process.stderr.write('\nStopping; cells that run are left out …\n'))
@@ -77,7 +79,7 @@ async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<
   }
   const results = await folder.results(cells)
   await writeStudyReport(folder, directory)
-  if (!json) tellFindings(folder.config, cells, results, say)
+  if (!json) writeFindings(folder.config, cells, results, say)
   const page = pathToFileURL(resolve(join(directory, reportFiles.page))).href
   if (interrupt.signal.aborted) {
     say(
@@ -90,7 +92,7 @@ async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<
   if (json) process.stdout.write(`${JSON.stringify({ type: 'study', directory, report: page })}\n`)
 }
 
-function tellFindings(
+function writeFindings(
   config: Parameters<typeof studyReport>[0],
   cells: Parameters<typeof studyReport>[1],
   results: ReadonlyMap<number, CellResult>,

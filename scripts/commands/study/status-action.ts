@@ -8,7 +8,7 @@ export interface StudyStatusRequest {
   readonly json?: boolean
 }
 
-/** Says how far a study has come. */
+/** Writes how many cells of a study are done, and how long the rest will take. */
 export async function runStudyStatus(directory: string, { json }: StudyStatusRequest): Promise<void> {
   const folder = await openStudy(directory)
   const cells = studyCells(folder.config)
@@ -17,7 +17,7 @@ export async function runStudyStatus(directory: string, { json }: StudyStatusReq
   const done = results.length - failed.length
   const left = cells.length - results.length
   const took = results.reduce((sum, result) => sum + result.took, 0)
-  // Every seed has the same cells, so that those of the past say what those to come take.
+  // Every seed has the same cells, so the mean time of the finished cells is an estimate for the others.
   const leftSeconds = results.length > 0 ? (took / results.length) * left : null
   if (json) {
     const { experiment, scale, seeds } = folder.config

@@ -28,8 +28,8 @@ export interface ExportedModel {
 }
 
 /**
- * A format that models are exported to: how it is written, run and read. What writes and runs it is imported when it is
- * called, so that the help of the command line does not wait for it.
+ * A format that models are exported to: how it is written, run and read. The modules that write and run it are
+ * imported when they are needed, so that the help of the command line does not wait for them.
  */
 export interface ExportFormatEntry {
   /** Name in reports: `ONNX, opset 17`. */
@@ -40,14 +40,14 @@ export interface ExportFormatEntry {
   readonly takesFeeding: boolean
   /** How people read it, in one line: `onnxruntime.InferenceSession(path) in Python`. */
   readonly reading: string
-  /** How a folder of this format is known; left out where it is one file. */
+  /** How a folder of this format is recognised; left out for formats of one file. */
   folder?(): Promise<ExportFolder>
   /** Writes the model to a path where nothing is, or into an empty folder. */
   write(model: tfl.LayersModel, path: string, settings: ExportSettings): Promise<Written>
   /**
    * Loads an export into what runs its format.
    *
-   * @returns a sentence where that cannot be had
+   * @returns the reason, as a sentence, where nothing can run it
    * @throws Error when the export does not load
    */
   load(exported: ExportedModel): Promise<Runtime | string>

@@ -17,11 +17,11 @@ export const savedModel: ExportFormatEntry = {
   load,
 }
 
-/** Where the metadata are: a folder that TensorFlow leaves to others. */
+/** Path of the metadata, in the folder that TensorFlow reserves for the files of other programs. */
 const description = join('assets.extra', 'patch-moe.json')
 const marker = 'saved_model.pb'
 
-/** Known by the description that is written beside it. */
+/** Recognised by the description that is written beside the model. */
 const savedModelFolder: ExportFolder = {
   marker,
   async list(directory) {
@@ -61,7 +61,7 @@ async function load({ path, model, backend }: ExportedModel): Promise<Runtime | 
   return {
     name: `TensorFlow ${tensorflow.version}`,
     run: inputs => {
-      // The binding hands int32 tensors over as what the signature asks for.
+      // The binding passes int32 tensors on as the type that the signature asks for.
       const feeds = model.inputNames.map((name, i) => [name, tensorOf(inputs[i]!)] as const)
       const outputs = loaded.predict(Object.fromEntries(feeds))
       for (const [, tensor] of feeds) tensor.dispose()

@@ -36,7 +36,7 @@ async function load({ path, model, backend }: ExportedModel): Promise<Runtime> {
   return ownedRuntime(await withWeightsOf(path, model), backend)
 }
 
-/** A model of the same layers, with weights of its own before those of the file are put in. */
+/** A new model of the same layers, with the weights of the file. */
 async function withWeightsOf(path: string, model: tfl.LayersModel): Promise<tfl.LayersModel> {
   const [{ loadWeights }, { readSafetensors }, tfl] = await Promise.all([
     import('../../../src/export/weights/weights.js'),

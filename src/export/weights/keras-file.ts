@@ -7,13 +7,13 @@ import type { StoredLayer } from './stored-layers.js'
 /** What a Keras file holds. */
 export interface KerasContent {
   readonly layers: readonly StoredLayer[]
-  /** Of the network; undefined where the file holds weights only. */
+  /** Configuration of the network; undefined where the file holds weights only. */
   readonly config?: unknown
 }
 
 /**
- * How a Keras file is read. HDF5 reads synchronously, and a damaged file may keep it busy for minutes: where there are
- * threads it is done in one that can be ended.
+ * How a Keras file is read. HDF5 reads synchronously, and a damaged file may keep it busy for minutes; where threads are
+ * available, the file is read in one that can be terminated.
  */
 export type KerasReading = (bytes: Uint8Array, source: string, config?: unknown) => Promise<KerasContent>
 
@@ -24,9 +24,9 @@ export type KerasReading = (bytes: Uint8Array, source: string, config?: unknown)
  */
 export const readKerasFile: KerasReading = (bytes, source, config) =>
   readHdf5(bytes, source, file => {
-    const own = configOf(file, source)
-    const layers = inNetworkOrder(layersOf(file, source), config ?? own)
-    return { layers, ...(own !== undefined && { config: own }) }
+    const storedConfig = configOf(file, source)
+    const layers = inNetworkOrder(layersOf(file, source), config ?? storedConfig)
+    return { layers, ...(storedConfig !== undefined && { config: storedConfig }) }
   })
 
 /**
@@ -70,15 +70,15 @@ function configOf(file: HdfFile, source: string): unknown {
   try {
     return JSON.parse(String(text))
   } catch (cause) {
-    throw notThere('model_config must be JSON', `${(cause as Error).message}`, source)
+    throw unmetRequirement('model_config must be JSON', `${(cause as Error).message}`, source)
   }
 }
 
 async function readHdf5<T>(bytes: Uint8Array, source: string, use: (file: HdfFile) => T): Promise<T> {
-  refuseOthers(bytes, source)
+  checkSignature(bytes, source)
   const hdf = await import('h5wasm')
   const module = await hdf.ready
-  // Otherwise damage is told on the error stream, and reading goes on.
+  // Otherwise HDF5 only reports damage on the error stream and continues to read.
   module.activate_throwing_error_handler()
   const path = `keras-${count++}.h5`
   module.FS.writeFile(path, bytes)
@@ -103,12 +103,12 @@ async function readHdf5<T>(bytes: Uint8Array, source: string, use: (file: HdfFil
 
 let count = 0
 
-/** Says what is wrong with a file that HDF5 itself finds in order. */
+/** Reports a fault of a file that HDF5 itself reads without an error. */
 class KerasFileError extends Error {}
 
 const SIGNATURE = [0x89, 0x48, 0x44, 0x46]
 
-function refuseOthers(bytes: Uint8Array, source: string): void {
+function checkSignature(bytes: Uint8Array, source: string): void {
   if (SIGNATURE.every((byte, i) => bytes[i] === byte)) return
   const zip = bytes[0] === 0x50 && bytes[1] === 0x4b
   throw new Error(
@@ -129,8 +129,8 @@ function reasonOf({ message }: Error): string {
 }
 
 function layersOf(file: HdfFile, source: string): StoredLayer[] {
-  const whole = file.keys().includes('model_weights') ? (file.get('model_weights') as Group) : file
-  const layers = isListed(whole) ? listedLayers(whole, source) : numberedLayers(file, source)
+  const root = file.keys().includes('model_weights') ? (file.get('model_weights') as Group) : file
+  const layers = isListed(root) ? listedLayers(root, source) : numberedLayers(file, source)
   const withWeights = layers.filter(({ tensors }) => tensors.length > 0)
   if (withWeights.length > 0) return withWeights
   throw new KerasFileError(
@@ -142,12 +142,12 @@ function isListed(group: Group): boolean {
   return 'layer_names' in group.attrs || 'layer_names0' in group.attrs
 }
 
-/** The form that lists its layers, and in each its weights, in attributes. */
+/** Reads the layout that lists its layers, and the weights of each layer, in attributes. */
 function listedLayers(group: Group, source: string): StoredLayer[] {
   return namesIn(group, 'layer_names').map(name => {
     const layer = group.get(name)
     if (!layer || !('keys' in layer)) {
-      throw notThere(`layer ${JSON.stringify(name)} must be a group of the file`, 'none', source)
+      throw unmetRequirement(`layer ${JSON.stringify(name)} must be a group of the file`, 'none', source)
     }
     const weights = namesIn(layer as Group, 'weight_names')
     const tensors = weights.map(weight =>
@@ -159,8 +159,8 @@ function listedLayers(group: Group, source: string): StoredLayer[] {
   })
 }
 
-function notThere(rule: string, got: string, source: string): KerasFileError {
-  return new KerasFileError(`${source}: ${rule}, got ${got}`)
+function unmetRequirement(requirement: string, got: string, source: string): KerasFileError {
+  return new KerasFileError(`${source}: ${requirement}, got ${got}`)
 }
 
 /**
@@ -173,18 +173,18 @@ function partsOf(model: string, weights: readonly string[], tensors: readonly St
     const path = weight.split('/').slice(0, -1).join('/')
     parts.set(path, [...(parts.get(path) ?? []), tensors[i] as StoredTensor])
   })
-  return [...parts].map(([path, own]) => ({
+  return [...parts].map(([path, partTensors]) => ({
     name: `${model}/${path}`,
     ownName: path.split('/').at(-1) as string,
     models: [model],
-    tensors: own,
+    tensors: partTensors,
   }))
 }
 
-/** A list of texts; long ones are cut into attributes with numbers. */
+/** Reads an attribute that is a list of texts; a long list is split into several attributes, numbered from 0. */
 function namesIn(group: Group, attribute: string): string[] {
   const { attrs } = group
-  // A layer without weights has a list that reads as nothing.
+  // For the list of a layer without weights, h5wasm returns no value.
   const texts = (name: string) => [attrs[name]?.value ?? []].flat().map(String).filter(Boolean)
   if (attribute in attrs) return texts(attribute)
   const names: string[] = []
@@ -194,35 +194,35 @@ function namesIn(group: Group, attribute: string): string[] {
 
 const DEEPEST = 32
 
-/** The form whose layers hold their weights by number, in a group `vars`, and nested models groups of layers. */
+/** Reads the layout in which layers hold numbered weights in a group `vars`, and nested models are groups of layers. */
 function numberedLayers(file: HdfFile, source: string): StoredLayer[] {
   const layers: StoredLayer[] = []
   const search = (group: Group, path: readonly string[], models: readonly string[]): void => {
-    // A group may hold itself.
+    // A group of a damaged file may contain itself.
     if (path.length > DEEPEST) {
       const at = path.join('/').slice(0, 80)
-      throw notThere(`groups must be nested at most ${DEEPEST} deep`, `more at ${at}`, source)
+      throw unmetRequirement(`groups must be nested at most ${DEEPEST} deep`, `more at ${at}`, source)
     }
-    const own = ownName(group)
-    // Groups such as `layers` hold the layers of a model and are none.
-    const inside =
+    const storedName = ownName(group)
+    // Groups such as `layers` hold the layers of a model and are not models themselves.
+    const innerModels =
       path.length === 0 || isContainer(path.at(-1) as string)
         ? models
-        : [...models, own ?? (path.at(-1) as string)]
+        : [...models, storedName ?? (path.at(-1) as string)]
     for (const key of [...group.keys()].sort(byNumber)) {
       if (path.length === 0 && key === 'optimizer') continue
       if (key === 'seed_generator') continue
       const child = group.get(key)
       if (!child || !('keys' in child)) continue
       const inner = child as Group
-      if (key !== 'vars') search(inner, [...path, key], inside)
+      if (key !== 'vars') search(inner, [...path, key], innerModels)
       else {
         const name = path.join('/')
         layers.push({
           name,
           tensors: numberedTensors(inner, name, source),
           models,
-          ...(own && { ownName: own }),
+          ...(storedName && { ownName: storedName }),
         })
       }
     }
@@ -231,7 +231,7 @@ function numberedLayers(file: HdfFile, source: string): StoredLayer[] {
   return layers
 }
 
-/** What a layer or a nested model is called in its network, which newer files tell. */
+/** The name that a layer or a nested model has in its network, which newer files store. */
 function ownName(group: Group): string | undefined {
   const vars = group.keys().includes('vars') ? group.get('vars') : undefined
   const name = vars && 'attrs' in vars ? vars.attrs.name?.value : undefined
@@ -250,10 +250,10 @@ function byNumber(a: string, b: string): number {
 
 function tensorOf(dataset: Dataset | null, name: string, source: string): StoredTensor {
   if (!dataset || !('shape' in dataset))
-    throw notThere(`tensor "${name}" must be in the file`, 'none', source)
+    throw unmetRequirement(`tensor "${name}" must be in the file`, 'none', source)
   const { metadata, dtype } = dataset
   const shape = metadata.shape ?? []
-  refuseClaim(dataset, shape, name, source)
+  checkClaimedSize(dataset, shape, name, source)
   if (dtype === '<e' || dtype === '>e') return { dtype: 'F32', shape, data: widenFloat16(halvesOf(dataset)) }
   const { value } = dataset
   if (metadata.type === opaque && metadata.size === 2) {
@@ -267,26 +267,26 @@ function tensorOf(dataset: Dataset | null, name: string, source: string): Stored
 /** Deflate makes data at most 1,032 times as small. */
 const MOST_COMPRESSED = 1032
 
-/** A damaged file may claim more numbers than it can hold, for which there would be no memory. */
-function refuseClaim(dataset: Dataset, shape: readonly number[], name: string, source: string): void {
+/** A damaged file may claim more numbers than it can hold, and reading them would exhaust the memory. */
+function checkClaimedSize(dataset: Dataset, shape: readonly number[], name: string, source: string): void {
   const { metadata, file_id } = dataset
   const fileBytes = fileLengths.get(file_id)
   if (fileBytes === undefined) return
-  const claimed = shape.reduce((product, size) => product * size, metadata.size)
-  const most = metadata.chunks ? MOST_COMPRESSED * fileBytes : fileBytes
-  if (claimed <= most) return
+  const claimedBytes = shape.reduce((product, size) => product * size, metadata.size)
+  const maxBytes = metadata.chunks ? MOST_COMPRESSED * fileBytes : fileBytes
+  if (claimedBytes <= maxBytes) return
   throw new KerasFileError(
-    `${source}: tensor "${name}" must be at most ${most} bytes, as the file is ${fileBytes}, got ${claimed} of [${shape.join(', ')}]`,
+    `${source}: tensor "${name}" must be at most ${maxBytes} bytes, as the file is ${fileBytes}, got ${claimedBytes} of [${shape.join(', ')}]`,
   )
 }
 
-/** Lengths of the open files, in bytes, by HDF5's numbers of them. */
+/** Lengths of the open files in bytes, by HDF5's file ids. */
 const fileLengths = new Map<bigint, number>()
 
-/** HDF5's type of bytes that mean nothing to it, as which Keras stores bfloat16 numbers. */
+/** HDF5's type of uninterpreted bytes, as which Keras stores bfloat16 numbers. */
 const opaque = 5
 
-/** The bits of float16 numbers, which h5wasm reads only as what they are not: unsigned integers. */
+/** The bits of float16 numbers. h5wasm cannot read these, so they are declared unsigned integers first. */
 function halvesOf(dataset: Dataset): Uint16Array {
   Object.assign(dataset.metadata, { type: 0, signed: false })
   return dataset.value as Uint16Array

@@ -5,7 +5,7 @@ import { checkedModel } from '../../topology/checked-model.js'
 import { type KerasReading, readKerasFile } from './keras-file.js'
 import { loadKerasWeights } from './keras-weights.js'
 
-/** A network that came with its weights. */
+/** A network that was read together with its weights. */
 export interface KerasModel {
   readonly model: tfl.LayersModel
   /** Layers that got weights. */
@@ -20,7 +20,8 @@ export interface KerasModel {
  * @param config of the network where it is not in the file: `config.json` of the archive
  * @param read how the file is read
  * @returns undefined where there is no configuration, only weights; the caller disposes the model
- * @throws Error naming the layer that tfjs does not have or has otherwise; as `loadKerasWeights` where the file is damaged
+ * @throws Error naming the layer that tfjs does not have or builds differently; as `loadKerasWeights` where the file is
+ *   damaged
  */
 export async function kerasModel(
   bytes: Uint8Array,
@@ -29,18 +30,18 @@ export async function kerasModel(
   read: KerasReading = readKerasFile,
 ): Promise<KerasModel | undefined> {
   const content = await read(bytes, source, config)
-  const written = config ?? content.config
-  if (written === undefined) return undefined
-  const model = await built(written as object, source)
+  const networkConfig = config ?? content.config
+  if (networkConfig === undefined) return undefined
+  const model = await builtModel(networkConfig as object, source)
   try {
-    return { model, layers: await loadKerasWeights(model, bytes, source, written, async () => content) }
+    return { model, layers: await loadKerasWeights(model, bytes, source, networkConfig, async () => content) }
   } catch (error) {
     disposeModel(model)
     throw error
   }
 }
 
-async function built(config: object, source: string): Promise<tfl.LayersModel> {
+async function builtModel(config: object, source: string): Promise<tfl.LayersModel> {
   const topology: tf.io.IOHandler = { load: async () => ({ modelTopology: config }) }
   try {
     return await tfl.loadLayersModel(checkedModel(topology, source))

@@ -13,8 +13,8 @@ import { loadWeights, namedWeights } from './weights.js'
  * @param config of the network, where another file has it, such as `config.json` of `.keras`
  * @param read how the file is read
  * @returns how many layers got weights
- * @throws Error when the file is damaged or not Keras's; RangeError naming the layer and both shapes where one is left
- *   over on either side; the model is then as before
+ * @throws Error when the file is damaged or not Keras's; RangeError naming the layer and both shapes where a
+ *   layer of one side has no counterpart on the other; the model is then unchanged
  */
 export async function loadKerasWeights(
   model: tfl.LayersModel,

@@ -6,12 +6,12 @@ import { loadWeights, type NamedWeight, namedWeights, nameInLayer } from './weig
 
 /**
  * Gives a model the weights of a PyTorch checkpoint that was stored as safetensors, all of them or none; see
- * {@link fromTorch} for names and what is turned.
+ * {@link fromTorch} for the names and the order of axes.
  *
  * @param names layers or weights of the checkpoint -> layers or weights of the model
  * @param source name of the file, for errors
- * @throws RangeError naming the tensor and both shapes where one does not fit, is missing or is nobody's; the model is
- *   then as before
+ * @throws RangeError naming the tensor and both shapes where one does not fit, is missing or belongs to no weight; the
+ *   model is then unchanged
  */
 export function loadTorchWeights(
   model: tfl.LayersModel,
@@ -29,10 +29,10 @@ export function loadTorchWeights(
  *
  * Names follow the usual ones, BatchNorm's `weight`, `bias`, `running_mean`, `running_var` among them, once a layer's
  * own is given: `{ "group1.conv": "group1_block1_conv1" }`. A pair may also name two weights:
- * `{ "head.w": "logits/kernel" }`. What all names begin with besides, such as `module.` of a wrapper, need not be given.
+ * `{ "head.w": "logits/kernel" }`. A prefix that all names share, such as `module.` of a wrapper, need not be given.
  *
- * Mind what weights do not say: PyTorch pads both sides alike, while 'same' of stride 2 here pads the end more; and after
- * flattening a map, PyTorch has another order of features.
+ * Two differences do not show in the weights: PyTorch pads both sides equally, while 'same' of stride 2 here pads the end
+ * more; and after a map is flattened, PyTorch has another order of features.
  *
  * @param names layers or weights of the checkpoint -> layers or weights of the model
  * @param source name of the file, for errors
@@ -46,13 +46,13 @@ export function fromTorch(
   source: string,
 ): Map<string, StoredTensor> {
   const weights = new Map(namedWeights(model).map(weight => [weight.name, weight]))
-  const found = new Map<string, StoredTensor>()
-  const own = [...tensors].filter(([name]) => !name.endsWith('num_batches_tracked'))
+  const converted = new Map<string, StoredTensor>()
+  const entries = [...tensors].filter(([name]) => !name.endsWith('num_batches_tracked'))
   const prefix = foreignPrefix(
-    own.map(([name]) => name),
+    entries.map(([name]) => name),
     name => weights.has(targetOf(name, names, weights) ?? ''),
   )
-  for (const [name, tensor] of own) {
+  for (const [name, tensor] of entries) {
     const target = targetOf(withoutPrefix(name, prefix), names, weights)
     const weight = target === undefined ? undefined : weights.get(target)
     if (!weight) {
@@ -61,15 +61,15 @@ export function fromTorch(
           (target === undefined ? 'no pair of names for it' : `"${target}", which it does not have`),
       )
     }
-    if (found.has(weight.name)) {
+    if (converted.has(weight.name)) {
       throw new RangeError(`${source}: weight "${weight.name}" must come once, got it again as "${name}"`)
     }
-    found.set(weight.name, turned(name, tensor, weight, source))
+    converted.set(weight.name, transposedWeight(name, tensor, weight, source))
   }
-  return found
+  return converted
 }
 
-/** What a weight is called in PyTorch, and in layers of tfjs. */
+/** Names of weights in PyTorch, and the names that they can have in layers of tfjs. */
 const usualNames: Readonly<Record<string, readonly string[]>> = {
   weight: ['kernel', 'gamma', 'depthwise_kernel', 'alpha'],
   bias: ['bias', 'beta'],
@@ -88,13 +88,18 @@ function targetOf(
   const layer = name.slice(0, Math.max(dot, 0))
   const target = Object.hasOwn(names, layer) ? names[layer] : undefined
   if (target === undefined) return undefined
-  const own = name.slice(dot + 1)
-  const candidates = (usualNames[own] ?? [own]).map(end => `${target}/${end}`)
-  return candidates.find(candidate => weights.has(candidate)) ?? `${target}/${own}`
+  const weightName = name.slice(dot + 1)
+  const candidates = (usualNames[weightName] ?? [weightName]).map(end => `${target}/${end}`)
+  return candidates.find(candidate => weights.has(candidate)) ?? `${target}/${weightName}`
 }
 
-function turned(name: string, tensor: StoredTensor, { variable }: NamedWeight, source: string): StoredTensor {
-  const wanted = variable.shape as number[]
+function transposedWeight(
+  name: string,
+  tensor: StoredTensor,
+  { variable }: NamedWeight,
+  source: string,
+): StoredTensor {
+  const expected = variable.shape as number[]
   const rank = tensor.shape.length
   if (tensor.dtype !== 'F32' && tensor.dtype !== 'F64') {
     throw new RangeError(`${source}: tensor "${name}" must hold floats, got ${tensor.dtype}`)
@@ -104,10 +109,11 @@ function turned(name: string, tensor: StoredTensor, { variable }: NamedWeight, s
   const data = Float32Array.from(tensor.data)
   const plain = order ? transposed({ data, shape: tensor.shape }, order) : { data, shape: tensor.shape }
   // (h,w,1,channels x multiplier) has its numbers in the order of (h,w,channels,multiplier).
-  const shape = depthwise && plain.shape[3] === (wanted[2] ?? 0) * (wanted[3] ?? 0) ? wanted : plain.shape
-  if (shape.length !== wanted.length || shape.some((side, axis) => side !== wanted[axis])) {
+  const shape =
+    depthwise && plain.shape[3] === (expected[2] ?? 0) * (expected[3] ?? 0) ? expected : plain.shape
+  if (shape.length !== expected.length || shape.some((side, axis) => side !== expected[axis])) {
     throw new RangeError(
-      `${source}: tensor "${name}" must have the shape [${wanted.join(', ')}]${order ? ' once turned' : ''}, ` +
+      `${source}: tensor "${name}" must have the shape [${expected.join(', ')}]${order ? ' once turned' : ''}, ` +
         `got [${shape.join(', ')}] (stored as [${tensor.shape.join(', ')}])`,
     )
   }

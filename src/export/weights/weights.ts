@@ -3,9 +3,9 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../../data/formats/safetensors.js'
 import { foreignPrefix, withoutPrefix } from './name-prefix.js'
 
-/** A weight of a model with its place in it. */
+/** A weight of a model, its name, and the layers that it is in. */
 export interface NamedWeight {
-  /** Layer, after those of the models it is nested in, and weight: `backbone/conv1/kernel`. */
+  /** Names of the models that its layer is nested in, of the layer, and of the weight: `backbone/conv1/kernel`. */
   readonly name: string
   readonly variable: tfl.LayerVariable
   /** The layer that has it. */
@@ -19,17 +19,17 @@ export interface NamedWeight {
  * its layers; shared layers come once.
  */
 export function namedWeights(model: tfl.LayersModel): NamedWeight[] {
-  const found: NamedWeight[] = []
+  const weights: NamedWeight[] = []
   const seen = new Set<tfl.layers.Layer>()
   const collect = (inner: tfl.LayersModel, models: readonly string[]): void => {
     for (const layer of inner.layers) {
       if (layer instanceof tfl.LayersModel) collect(layer, [...models, layer.name])
-      else if (!seen.has(layer)) found.push(...weightsOf(layer, models))
+      else if (!seen.has(layer)) weights.push(...weightsOf(layer, models))
       seen.add(layer)
     }
   }
   collect(model, [])
-  return found
+  return weights
 }
 
 /** The end of a weight's name, without its layer: `kernel`. */
@@ -42,8 +42,8 @@ function weightsOf(layer: tfl.layers.Layer, models: readonly string[]): NamedWei
   return layer.weights.map((variable, i) => {
     // Layers made of layers, such as wrappers, have several weights of one short name.
     const isUnique = names.indexOf(names[i] as string) === names.lastIndexOf(names[i] as string)
-    const own = isUnique ? names[i] : variable.originalName
-    return { name: [...models, layer.name, own].join('/'), variable, layer, models }
+    const weightName = isUnique ? names[i] : variable.originalName
+    return { name: [...models, layer.name, weightName].join('/'), variable, layer, models }
   })
 }
 
@@ -65,13 +65,13 @@ export async function modelWeights(model: tfl.LayersModel): Promise<Map<string, 
 }
 
 /**
- * Gives a model the weights that `modelWeights` read of one of the same configuration; all of them or none.
+ * Gives a model the weights that `modelWeights` read from a model of the same configuration; all of them or none.
  *
- * @param tensors by layer and weight name, which a prefix such as `module.` may stand before; float64 is rounded to
+ * @param tensors by layer and weight name, all of which may begin with a prefix such as `module.`; float64 is rounded to
  *   float32
  * @param source name of the file, for errors
  * @throws RangeError naming the tensor and both shapes where one does not fit, and the names where tensors are missing or
- *   nobody's; the model is then as before
+ *   belong to no weight; the model is then unchanged
  */
 export function loadWeights(
   model: tfl.LayersModel,
@@ -79,19 +79,20 @@ export function loadWeights(
   source: string,
 ): void {
   const weights = namedWeights(model)
-  const own = withOwnNames(weights, tensors)
-  checkNames(weights, own, source)
-  for (const { name, variable } of weights) checkShape(name, variable, own.get(name) as StoredTensor, source)
-  for (const { name, variable } of weights) write(variable, own.get(name) as StoredTensor)
+  const unprefixed = withoutWrapperPrefix(weights, tensors)
+  checkNames(weights, unprefixed, source)
+  for (const { name, variable } of weights)
+    checkShape(name, variable, unprefixed.get(name) as StoredTensor, source)
+  for (const { name, variable } of weights) write(variable, unprefixed.get(name) as StoredTensor)
 }
 
-/** Leaves out what a wrapper put before the names: `module.conv/kernel`. */
-function withOwnNames(
+/** Removes the prefix that a wrapper put before the names: `module.` of `module.conv/kernel`. */
+function withoutWrapperPrefix(
   weights: readonly NamedWeight[],
   tensors: ReadonlyMap<string, StoredTensor>,
 ): ReadonlyMap<string, StoredTensor> {
-  const wanted = new Set(weights.map(({ name }) => name))
-  const prefix = foreignPrefix([...tensors.keys()], name => wanted.has(name))
+  const modelNames = new Set(weights.map(({ name }) => name))
+  const prefix = foreignPrefix([...tensors.keys()], name => modelNames.has(name))
   return new Map([...tensors].map(([name, tensor]) => [withoutPrefix(name, prefix), tensor]))
 }
 
@@ -100,12 +101,12 @@ function checkNames(
   tensors: ReadonlyMap<string, StoredTensor>,
   source: string,
 ): void {
-  const wanted = new Set(weights.map(({ name }) => name))
-  const missing = [...wanted].filter(name => !tensors.has(name))
-  const surplus = [...tensors.keys()].filter(name => !wanted.has(name))
+  const modelNames = new Set(weights.map(({ name }) => name))
+  const missing = [...modelNames].filter(name => !tensors.has(name))
+  const surplus = [...tensors.keys()].filter(name => !modelNames.has(name))
   if (missing.length === 0 && surplus.length === 0) return
   throw new RangeError(
-    `${source}: tensors must be the model's ${wanted.size} weights, got ${tensors.size}` +
+    `${source}: tensors must be the model's ${modelNames.size} weights, got ${tensors.size}` +
       `${listed(' without', missing)}${listed(' with unknown', surplus)}`,
   )
 }
@@ -122,10 +123,10 @@ function checkShape(
   { shape }: StoredTensor,
   source: string,
 ): void {
-  const wanted = variable.shape
-  if (wanted.length === shape.length && wanted.every((side, axis) => side === shape[axis])) return
+  const expected = variable.shape
+  if (expected.length === shape.length && expected.every((side, axis) => side === shape[axis])) return
   throw new RangeError(
-    `${source}: tensor "${name}" must have the shape [${wanted.join(', ')}], got [${shape.join(', ')}]`,
+    `${source}: tensor "${name}" must have the shape [${expected.join(', ')}], got [${shape.join(', ')}]`,
   )
 }
 

@@ -14,7 +14,7 @@ export const backendChoices = {
   },
 } as const satisfies Settings
 
-/** How a run computes, and what it keeps. */
+/** How a run computes, and how often it stores its state. */
 export const computingSettings = {
   seed: {
     flag: '--seed <number>',

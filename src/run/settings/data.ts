@@ -18,7 +18,7 @@ import {
 } from '../setting-values.js'
 
 const inDataset = { dataset: optional } as const
-/** Null for all there are, or for the dataset's own number. */
+/** Null stands for all images, or for the dataset's own number of them. */
 const countOrNull = { dataset: { ...required, schema: positiveInteger.schema.nullable() } } as const
 
 /** What a run is trained on. */
@@ -37,7 +37,7 @@ export const dataChoices = {
   },
 } as const satisfies Settings
 
-/** Which images a dataset has: what `pmoe data prepare` takes as well. */
+/** Which images a dataset has; `pmoe data prepare` has these settings as well. */
 export const imageSettings = {
   samples: {
     flag: '--samples <count>',
@@ -106,7 +106,7 @@ export const imageSettings = {
   theory: theory(),
 } as const satisfies Settings
 
-/** How images come in batches: of prepared images as of others. */
+/** How batches are drawn from the images, prepared or not. */
 export const batchSettings = {
   flip: {
     flag: '--flip',

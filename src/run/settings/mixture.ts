@@ -15,7 +15,7 @@ import {
   text,
 } from '../setting-values.js'
 
-/** A two-layer model's options have numbers of its mixture as well where it is a CNN: they have no flag there. */
+/** The options of a two-layer CNN hold these settings too, but only those of the mixture have flags. */
 const twoLayerMixture = { ...required, models: ['two-layer-pmoe'] } as const
 const separateRouters = { training: { ...optional, models: ['two-layer-pmoe'] } } as const
 

@@ -10,7 +10,7 @@ import {
   share,
 } from '../setting-values.js'
 
-/** How a network's weights follow from the images. */
+/** How the weights of a network are trained. */
 export const optimisationSettings = {
   epochs: {
     flag: '--epochs <count>',

@@ -46,7 +46,10 @@ function networkOptions(): Option[] {
   return [
     settingOption('imageSize', { help: 'of the network to be built: 32, or 64x48' }),
     new Option('--channels <count>', 'of its images (default: 3)').argParser(positiveInteger),
-    new Option('--classes <count>', 'its outputs; 1 is one logit').argParser(positiveInteger),
+    new Option(
+      '--classes <count>',
+      'outputs of the network; 1 for two classes that share one logit',
+    ).argParser(positiveInteger),
     settingOption('depth', { help: '6n+4', byDefault: '10' }),
     settingOption('widenFactor', { byDefault: '10' }),
     settingOption('variant', {

@@ -92,7 +92,7 @@ export const imageSettings = {
   },
   distractors: {
     flag: '--distractors <classes>',
-    help: 'class numbers of the other cells',
+    help: 'class numbers that fill the other cells',
     value: classNumbers,
     in: inDataset,
   },
@@ -116,7 +116,7 @@ export const batchSettings = {
   },
   padCrop: {
     flag: '--pad-crop <pixels>',
-    help: 'pad training images and cut at random',
+    help: 'pad training images by this much and cut a window at random',
     value: positiveInteger,
     in: inDataset,
   },

@@ -5,7 +5,7 @@ import { choice, folder, given, positiveInteger, share, text } from '../setting-
 export const networkChoices = {
   model: {
     flag: '--model <name>',
-    help: 'network',
+    help: 'the network',
     value: choice(runModels),
     in: {},
   },
@@ -27,13 +27,13 @@ export const networkSettings = {
   },
   widenFactor: {
     flag: '--widen <factor>',
-    help: 'its groups have 16, 32 and 64 times this many channels',
+    help: 'a wide network has 16, 32 and 64 times this many channels in its three groups',
     value: positiveInteger,
     in: { wideResNet: required },
   },
   batchNormMomentum: {
     flag: '--bn-momentum <share>',
-    help: 'what moving averages of BatchNorm keep at a step',
+    help: 'share of their value that moving averages of BatchNorm keep in a step',
     value: share,
     in: { wideResNet: optional },
   },
@@ -55,7 +55,7 @@ export const networkSettings = {
   },
   head: {
     switches: [
-      { flag: '--new-head', sets: 'new', help: 'have the head of --init start anew' },
+      { flag: '--new-head', sets: 'new', help: 'train a new head in the place of that of --init' },
       {
         flag: '--keep-head',
         sets: 'keep',

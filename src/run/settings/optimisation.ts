@@ -21,7 +21,7 @@ export const optimisationSettings = {
   },
   batchSize: {
     flag: '--batch-size <images>',
-    help: 'images a step',
+    help: 'images in one step',
     value: positiveInteger,
     in: { training: required },
   },
@@ -45,7 +45,7 @@ export const optimisationSettings = {
   },
   momentum: {
     flag: '--momentum <share>',
-    help: 'what --optimizer momentum keeps of the steps before',
+    help: 'share of the previous step that --optimizer momentum adds to each step',
     value: share,
     in: { training: optional },
   },

@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { modelNames } from '../../src/models/recipes.js'
+import { parseConfigJson } from '../../src/run/run-config.js'
 import { modelsOf } from '../../src/run/setting.js'
 import { settings } from '../../src/run/settings.js'
 import { scaleNames } from '../experiments/experiment.js'
@@ -160,16 +161,7 @@ export function studyCells({ grid, seeds }: StudyConfig): Cell[] {
  * @throws Error naming the path and what is wrong
  */
 export function parseStudyConfig(text: string, path: string): StudyConfig {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (cause) {
-    throw new Error(
-      `${path}: must be JSON, got ${text.length} characters that are not: ${(cause as Error).message}`,
-      { cause },
-    )
-  }
-  const result = schema.safeParse(json)
+  const result = schema.safeParse(parseConfigJson(text, path))
   if (!result.success) {
     const issues = result.error.issues.map(
       issue => `${issue.path.join('.') || 'the whole'}: ${issue.message}`,

@@ -105,18 +105,23 @@ export interface ConfigDifference {
  * @throws Error naming the path and the position where it is not JSON; RangeError naming the keys that are wrong
  */
 export function parseRunConfig(text: string, path: string): RunConfig {
-  let json: unknown
+  return checkedFile(parseConfigJson(text, path), path)
+}
+
+/**
+ * Parses the text of a file that holds a configuration; what the configuration says is not looked into.
+ *
+ * @throws Error naming the path and the position where the text is not JSON
+ */
+export function parseConfigJson(text: string, path: string): unknown {
   try {
-    json = JSON.parse(text)
+    return JSON.parse(text)
   } catch (cause) {
     throw new Error(
       `${path}: must be JSON, got ${text.length} characters that are not: ${(cause as Error).message}`,
-      {
-        cause,
-      },
+      { cause },
     )
   }
-  return checkedFile(json, path)
 }
 
 /** Checks a configuration; the error names the version of patch-moe that wrote it. */

@@ -7,6 +7,7 @@ import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { configDifferences, mayChange, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
+import { modelRouters } from '../../src/run/starting-routers.js'
 import { type InitialNetwork, imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'
@@ -106,6 +107,7 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
   asUsage(() => checkLayers(network.model, config))
   const { run, lock } = await lockedRun(directory, config, {
     force: request.force === true,
+    routers: await modelRouters(network.model),
     ...(opened && { initial: network.model }),
   })
   return { run, lock, model: network.model, data, notes: network.notes }

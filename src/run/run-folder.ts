@@ -1,11 +1,12 @@
 import { appendFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as tfl from '@tensorflow/tfjs-layers'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import * as z from 'zod'
+import { readSafetensors, writeSafetensors } from '../data/formats/safetensors.js'
 import { writeFileAtomic } from '../files/atomic.js'
 import { isMissing, makeFolder } from '../files/folders.js'
 import { type Lock, LockedError, lockFolder } from '../files/lock.js'
-import { fileSystem, holdsModel, modelFolderFiles } from '../files/model-files.js'
+import { fileSystem, holdsModel, loadModelFolder, modelFolderFiles } from '../files/model-files.js'
 import { readRegularFile, readTextFile } from '../files/regular-file.js'
 import {
   folderState,
@@ -19,17 +20,20 @@ import type { EpochMetrics } from '../train/events.js'
 import { routingSummarySchema } from '../train/routing/routing-summary.js'
 import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../train/tensorboard.js'
 import { parseRunConfig, type RunConfig } from './run-config.js'
+import { modelRouters, type Routers } from './starting-routers.js'
 
 const CONFIG = 'config.json'
 const METRICS = 'metrics.jsonl'
 const MODEL = 'model'
 const INITIAL = 'initial'
+const ROUTERS = 'routers-start.safetensors'
 const CHECKPOINTS = 'checkpoints'
 const EVENTS = eventFileName(0, 'patch-moe')
 const RUN_FILES = [
   CONFIG,
   METRICS,
   EVENTS,
+  ROUTERS,
   join(CHECKPOINTS, latestCheckpoint),
   ...[MODEL, INITIAL].flatMap(folder => modelFolderFiles.map(file => join(folder, file))),
 ]
@@ -64,6 +68,7 @@ export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }
  * | `metrics.jsonl` | one JSON line an epoch |
  * | `model/` | the trained model, as tfjs saves it |
  * | `initial/` | of a run that starts from a trained network: that network |
+ * | `routers-start.safetensors` | the routers of its mixtures before the first step, float32 by layer path |
  * | `checkpoints/` | the exact state of the training |
  * | `events.out.tfevents.*` | the metrics for TensorBoard |
  */
@@ -89,6 +94,13 @@ export interface RunFolder {
   loadModel(): Promise<tfl.LayersModel>
   /** Loads the network that the run started from, where that was trained before, on the current backend. */
   loadInitial(): Promise<tfl.LayersModel>
+  /**
+   * The routers of the run's mixtures before its first step; undefined for a run that kept none, as runs without a
+   * mixture and those of version 0.1.0.
+   *
+   * @throws Error naming the file where it is damaged or cannot be read
+   */
+  startingRouters(): Promise<Routers | undefined>
 }
 
 /** How the folder of a run is created. */
@@ -97,6 +109,8 @@ export interface RunCreation {
   readonly force?: boolean
   /** The network that the run starts from, where that was trained before. */
   readonly initial?: tfl.LayersModel
+  /** The routers of the network before its first step, as `modelRouters` reads them; those of `initial` unless given. */
+  readonly routers?: Routers
 }
 
 /**
@@ -141,7 +155,7 @@ export async function lockedRun(
       await recoverFolder(directory, runKind)
       if (!creation.force) await refuseRun(directory)
       await replaceFolder(directory, runKind, async staging => {
-        if (creation.initial) await creation.initial.save(fileSystem(join(staging, INITIAL)))
+        await writeStart(staging, creation)
         await withConfig(staging, config)
       })
       return { run: runFolder(directory, config), lock }
@@ -150,6 +164,14 @@ export async function lockedRun(
       throw error
     }
   })
+}
+
+/** Writes what a run starts with, besides its configuration. */
+async function writeStart(directory: string, { initial, routers }: RunCreation): Promise<void> {
+  if (initial) await initial.save(fileSystem(join(directory, INITIAL)))
+  const starting = routers ?? (initial && (await modelRouters(initial)))
+  if (!starting || starting.size === 0) return
+  await writeFileAtomic(join(directory, ROUTERS), writeSafetensors(starting))
 }
 
 async function refuseForeign(directory: string): Promise<void> {
@@ -279,27 +301,11 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
     hasModel: () => holdsModel(modelFolder),
     loadModel: () => loadModelFolder(modelFolder),
     loadInitial: () => loadModelFolder(join(directory, INITIAL)),
-  }
-}
-
-/**
- * Loads a saved model on the current backend.
- *
- * @param folder of the model, as `fileSystem` takes it
- * @throws Error as `fileSystem`; where TensorFlow.js cannot build the model, one line that names the folder
- */
-export async function loadModelFolder(folder: string): Promise<tfl.LayersModel> {
-  try {
-    return await tfl.loadLayersModel(fileSystem(folder))
-  } catch (cause) {
-    const [reason = ''] = (cause as Error).message.split(/ This may be due to one of|\n/)
-    // Errors of `fileSystem` name the file already.
-    if (reason.startsWith('fileSystem:')) throw cause
-    const shortReason = reason.length > 300 ? `${reason.slice(0, 300)}...` : reason
-    throw new Error(
-      `${folder}: model must be one that can be built, got: ${shortReason} (compare model.json with the model that was saved)`,
-      { cause },
-    )
+    startingRouters: async () => {
+      const path = join(directory, ROUTERS)
+      const bytes = await readBytesIfPresent(path)
+      return bytes && readSafetensors(bytes, path).tensors
+    },
   }
 }
 

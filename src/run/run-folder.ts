@@ -27,6 +27,7 @@ const METRICS = 'metrics.jsonl'
 const MODEL = 'model'
 const INITIAL = 'initial'
 const ROUTERS = 'routers-start.safetensors'
+const PRUNING = 'pruning.json'
 const CHECKPOINTS = 'checkpoints'
 const EVENTS = eventFileName(0, 'patch-moe')
 const RUN_FILES = [
@@ -34,6 +35,7 @@ const RUN_FILES = [
   METRICS,
   EVENTS,
   ROUTERS,
+  PRUNING,
   join(CHECKPOINTS, latestCheckpoint),
   ...[MODEL, INITIAL].flatMap(folder => modelFolderFiles.map(file => join(folder, file))),
 ]
@@ -69,6 +71,7 @@ export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }
  * | `model/` | the trained model, as tfjs saves it |
  * | `initial/` | of a run that starts from a trained network: that network |
  * | `routers-start.safetensors` | the routers of its mixtures before the first step, float32 by layer path |
+ * | `pruning.json` | of a network that was pruned: what was removed, why, and what it saves |
  * | `checkpoints/` | the exact state of the training |
  * | `events.out.tfevents.*` | the metrics for TensorBoard |
  */
@@ -101,6 +104,8 @@ export interface RunFolder {
    * @throws Error naming the file where it is damaged or cannot be read
    */
   startingRouters(): Promise<Routers | undefined>
+  /** Writes `pruning.json`, whole or not at all. */
+  recordPruning(record: object): Promise<void>
 }
 
 /** How the folder of a run is created. */
@@ -111,6 +116,10 @@ export interface RunCreation {
   readonly initial?: tfl.LayersModel
   /** The routers of the network before its first step, as `modelRouters` reads them; those of `initial` unless given. */
   readonly routers?: Routers
+  /** The network as it can be used at once, where the run begins with a trained one; a training replaces it. */
+  readonly trained?: tfl.LayersModel
+  /** Of a pruned network: what `pruning.json` says, plain data. */
+  readonly pruning?: object
 }
 
 /**
@@ -167,11 +176,27 @@ export async function lockedRun(
 }
 
 /** Writes what a run starts with, besides its configuration. */
-async function writeStart(directory: string, { initial, routers }: RunCreation): Promise<void> {
+async function writeStart(directory: string, creation: RunCreation): Promise<void> {
+  const { initial, routers, trained, pruning } = creation
   if (initial) await initial.save(fileSystem(join(directory, INITIAL)))
+  if (trained) await trained.save(fileSystem(join(directory, MODEL)))
+  if (pruning) await writeFileAtomic(join(directory, PRUNING), jsonFile(pruning))
   const starting = routers ?? (initial && (await modelRouters(initial)))
   if (!starting || starting.size === 0) return
   await writeFileAtomic(join(directory, ROUTERS), writeSafetensors(starting))
+}
+
+/**
+ * Checks that a new run can have a folder, before the work that the run is to keep.
+ *
+ * @throws Error as {@link createRun}, for a folder with a run unless `force` is given, and for one with something else
+ */
+export async function checkRunPlace(
+  directory: string,
+  { force = false }: Pick<RunCreation, 'force'> = {},
+): Promise<void> {
+  await refuseForeign(directory)
+  if (!force) await refuseRun(directory)
 }
 
 async function refuseForeign(directory: string): Promise<void> {
@@ -220,7 +245,7 @@ export function continueRun({ directory }: RunFolder, config: RunConfig): Promis
 }
 
 async function withConfig(directory: string, config: RunConfig): Promise<RunFolder> {
-  await writeFileAtomic(join(directory, CONFIG), `${JSON.stringify(config, null, 2)}\n`)
+  await writeFileAtomic(join(directory, CONFIG), jsonFile(config))
   return runFolder(directory, config)
 }
 
@@ -306,6 +331,7 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
       const bytes = await readBytesIfPresent(path)
       return bytes && readSafetensors(bytes, path).tensors
     },
+    recordPruning: record => writeFileAtomic(join(directory, PRUNING), jsonFile(record)),
   }
 }
 
@@ -365,6 +391,10 @@ async function readTextIfPresent(path: string): Promise<string> {
 
 function now(): number {
   return Date.now() / 1000
+}
+
+function jsonFile(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`
 }
 
 function jsonLine(epoch: RecordedEpoch): string {

@@ -15,9 +15,8 @@ import {
   recoverForReading,
   replaceFolder,
 } from '../files/replacement.js'
-import { type CheckpointStore, latestCheckpoint } from '../train/checkpoint.js'
+import { type CheckpointStore, epochMetricsShape, latestCheckpoint } from '../train/checkpoint.js'
 import type { EpochMetrics } from '../train/events.js'
-import { routingSummarySchema } from '../train/routing/routing-summary.js'
 import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../train/tensorboard.js'
 import { parseRunConfig, type RunConfig } from './run-config.js'
 import { modelRouters, type Routers } from './starting-routers.js'
@@ -41,22 +40,7 @@ const RUN_FILES = [
 ]
 const runKind: OwnFolder = { marker: CONFIG, ownFiles: async () => RUN_FILES }
 
-const epochMetrics = z.object({
-  epoch: z.int().min(1),
-  trainLoss: z.number(),
-  trainAccuracy: z.number(),
-  validationLoss: z.number().optional(),
-  validationAccuracy: z.number().optional(),
-  testLoss: z.number().optional(),
-  testAccuracy: z.number().optional(),
-  testWorstGroup: z.number().optional(),
-  routing: routingSummarySchema.optional(),
-  seconds: z.number(),
-  learningRate: z.number(),
-  patchesPerExpert: z.int().optional(),
-  steps: z.int(),
-  wallTime: z.number(),
-})
+const epochMetrics = z.object({ ...epochMetricsShape, wallTime: z.number() })
 
 /** One line of `metrics.jsonl`: what an epoch measured, and when it ended, in seconds since 1970. */
 export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }

@@ -40,8 +40,11 @@ export function sortChoices(chosen: tf.Tensor2D, experts: number, size: number):
   const count = blockCount(choices, experts, size)
   // Floats count exactly up to 2^24 choices.
   const ofExpert = tf.reshape(oneHot(chosen, experts), [choices, experts]) as tf.Tensor2D
-  const before = tf.cumsum(ofExpert, 0, true) // earlier choices of each expert
-  const blocks = tf.ceil(tf.div(tf.sum(ofExpert, 0), size)) // (E)
+  const upToNow = tf.cumsum(ofExpert, 0)
+  const before = tf.sub(upToNow, ofExpert) // earlier choices of each expert
+  // Not a sum: on wasm that is a mean times a number, and 4.9999 choices take other blocks than 5.
+  const counts = tf.reshape(tf.slice(upToNow, [choices - 1, 0]), [experts])
+  const blocks = tf.ceil(tf.div(counts, size)) // (E)
   const firstBlocks = tf.cumsum(blocks, 0, true)
   const places = tf.cast(tf.sum(tf.mul(ofExpert, tf.add(before, tf.mul(firstBlocks, size))), 1), 'int32')
   const numbers = tf.range(1, choices + 1, 1, 'int32')

@@ -32,5 +32,6 @@ export { type RecordChunk, type RecordReading, readRecords, recordOffsets } from
 export { recordShards, type ShardSet } from './formats/tfrecord-shards.js'
 export type { DecodeImage, ImageDecoding } from './image-decoding.js'
 export { type ImageRecords, loadRecords, recordsOf, streamRecords } from './image-records.js'
-export type { ImageBatch, ImageSet } from './image-set.js'
+export type { ImageBatch, ImageSet, PixelSet } from './image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './image-stream.js'
+export type { ImageValues } from './image-values.js'

@@ -8,6 +8,14 @@ export { composeGrid, type GridOptions } from './compose/compose.js'
 export { composeOnBackgrounds, type OnBackgroundsOptions } from './compose/compose-backgrounds.js'
 export type { ImagePool } from './compose/composing.js'
 export {
+  CLUSTER_SETTINGS,
+  type ClusterBasis,
+  type ClusterSamplesOptions,
+  type ClusterSetting,
+  clusterBasis,
+  clusterSamples,
+} from './datasets/cluster-samples.js'
+export {
   type DataSource,
   type Dataset,
   type DatasetEntry,

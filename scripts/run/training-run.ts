@@ -1,5 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { usePrecision } from '../../src/backend/precision.js'
 import { backendThreads } from '../../src/backend/threads.js'
+import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
@@ -81,6 +83,12 @@ export async function trainRun({
   }
   if (outcome.ended !== 'aborted') await run.saveModel(model)
   return outcome
+}
+
+/** Applies the run's precision and memory settings to the chosen backend. */
+export function useComputeSettings({ precision, memory }: RunConfig): void {
+  usePrecision(precision)
+  recomputeActivations(memory === 'low')
 }
 
 /** The state that a run stored last; undefined when it was stopped before its first checkpoint. */

@@ -169,10 +169,29 @@ export class GraphBuilder {
     return this.add({ kind: 'batch-starts', like, step }, [null], 'int')
   }
 
+  /** (...,1) of x (...,N): NaN where one of the N is not finite, else 0. */
+  notFinite(x: Value): Value {
+    return this.add({ kind: 'not-finite', x }, [...x.shape.slice(0, -1), 1])
+  }
+
   /** @param rows (P) int, @param updates (P,F) */
-  scatter(rows: Value, updates: Value, like: Value, rowsPerImage: number): Value {
+  scatter(
+    rows: Value,
+    updates: Value,
+    like: Value,
+    rowsPerImage: number,
+    ofExperts?: { readonly experts: number; readonly rowsPerExpert: number },
+  ): Value {
     const shape = [null, updates.shape[1] ?? null]
-    return this.add({ kind: 'scatter', rows, updates, like, rowsPerImage }, shape)
+    return this.add(
+      { kind: 'scatter', rows, updates, like, rowsPerImage, ...(ofExperts && { ofExperts }) },
+      shape,
+    )
+  }
+
+  /** The operation that yields a value; undefined for an input. */
+  producer(value: Value): Operation | undefined {
+    return this.nodes.find(({ outputs }) => outputs.includes(value))?.operation
   }
 
   expertConvolution(windows: Value, kernel: Constant, padding: 'same' | 'valid'): Value {

@@ -1,12 +1,12 @@
 import * as tfl from '@tensorflow/tfjs-layers'
 import { type FeedingOptions, LAYOUTS, PIXELS } from '../feeding.js'
 import { nameInLayer } from '../weights/weights.js'
-import { foldAffine } from './fold-affine.js'
 import type { Constant, Dimension, Graph, GraphInput, Layout, Value } from './graph.js'
 import { GraphBuilder, number } from './graph-builder.js'
 import { layerLowerings } from './layer-lowerings.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
 import { mixtureLowerings } from './mixture-lowerings.js'
+import { simplified } from './simplified.js'
 
 const lowerings: Readonly<Record<string, Lowering>> = { ...layerLowerings, ...mixtureLowerings }
 
@@ -38,7 +38,7 @@ export async function modelGraph(
   const values = new ModelWriter(build, weights).write(model, fed, '')
   const names = new Set<string>(inputs.map(({ name }) => name))
   const outputs = values.map((value, i) => ({ name: unused(model.outputNames[i] ?? 'output', names), value }))
-  return foldAffine({ name: model.name, inputs, outputs, nodes: build.nodes })
+  return simplified({ name: model.name, inputs, outputs, nodes: build.nodes })
 }
 
 function oneOf(allowed: readonly string[], value: string, name: string): void {

@@ -186,6 +186,18 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     return writer.emit('Range', [scalar(0, writer), end, scalar(step, writer)], hint, { Tidx: INT })
   },
 
+  /**
+   * s relu(-s) of the sum s of magnitudes: 0 for a finite s, NaN for infinity times 0. TensorFlow's optimizer of graphs
+   * takes s - s, and a product with the constant 0, for 0.
+   */
+  'not-finite'({ x }, hint, writer) {
+    const magnitudes = writer.floats('Abs', [writer.named(x)], `${hint}_magnitudes`)
+    const axes = writer.integers([x.shape.length - 1], `${hint}_axes`)
+    const sum = writer.floats('Sum', [magnitudes, axes], `${hint}_sum`, { Tidx: INT, keep_dims: { b: true } })
+    const negative = writer.floats('Neg', [sum], `${hint}_negative`)
+    return writer.floats('Mul', [sum, writer.floats('Relu', [negative], `${hint}_zero`)], hint)
+  },
+
   scatter({ rows, updates, like, rowsPerImage }, hint, writer) {
     const inputs = [batchLength(like, writer, hint), scalar(rowsPerImage, writer)]
     const count = writer.emit('Mul', inputs, `${hint}_rows`, { T: INT })

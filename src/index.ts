@@ -84,7 +84,7 @@ export {
   type TrainOptions,
   train,
 } from './train/loop.js'
-export type { LayerRate, OptimizerOptions } from './train/optimizer.js'
+export type { LayerRate, OptimizerOptions, WeightGroup } from './train/optimizer-options.js'
 export { type DispatchMetrics, dispatchMetrics } from './train/routing/dispatch-metrics.js'
 export { type RouterTraining, trainRouters } from './train/routing/routers.js'
 export {

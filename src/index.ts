@@ -4,7 +4,7 @@
  * Importing it registers its layers, so that `tfl.loadLayersModel` knows them.
  */
 export { registerWasmKernels } from './backend/wasm/kernels.js'
-export type { ImageBatch, ImageSet } from './data/image-set.js'
+export type { ImageBatch, ImageSet, PixelSet } from './data/image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
 export {
   type ExplainOptions,
@@ -94,7 +94,7 @@ export {
   type TrainOptions,
   train,
 } from './train/loop.js'
-export type { LayerRate, OptimizerOptions } from './train/optimizer.js'
+export type { LayerRate, OptimizerOptions, WeightGroup } from './train/optimizer-options.js'
 export { type DispatchMetrics, dispatchMetrics } from './train/routing/dispatch-metrics.js'
 export { type RouterTraining, trainRouters } from './train/routing/routers.js'
 export {

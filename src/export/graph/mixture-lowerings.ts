@@ -203,7 +203,7 @@ function matrixPerExpert({ data, shape }: Constant, experts: number): Constant {
 
 /** Outputs (K, B L h w, F) times the gate (B,K,L) of the patch that each row belongs to. */
 function weigh(build: GraphBuilder, outputs: Value, gates: Value, layer: PatchMoE): Value {
-  const own = layer.filters / layer.numExperts
+  const own = layer.placement.size
   const pixels = layer.patchSize[0] * layer.patchSize[1]
   const sorted = build.transpose(gates, [1, 0, 2]) // (K,B,L)
   if (pixels === 1) return build.binary('mul', outputs, build.reshape(sorted, [layer.numExperts, null, 1]))
@@ -213,18 +213,20 @@ function weigh(build: GraphBuilder, outputs: Value, gates: Value, layer: PatchMo
 
 /** Puts the experts' outputs where their patches lie: (B,H,W,K F), zero elsewhere. */
 function putBack(build: GraphBuilder, map: Value, outputs: Value, indices: Value, layer: PatchMoE): Value {
-  const { numExperts, filters, grid } = layer
+  const { numExperts, filters, grid, placement } = layer
+  const { slots, slotOf, size } = placement
   const pixels = windowTable(grid, [0, 0], 1)
-  // Within a pixel expert by expert: expert s owns channels [s F, (s+1) F).
-  const lookup = { shape: [grid.count, pixels.rowsPerWindow], data: pixels.rows.map(row => row * numExperts) }
+  const lookup = { shape: [grid.count, pixels.rowsPerWindow], data: pixels.rows.map(row => row * slots) }
   const within = build.gather(lookup, build.transpose(indices, [1, 0, 2])) // (K,B,L,hw)
-  const rowsPerImage = pixels.rowsPerImage * numExperts
+  const rowsPerImage = pixels.rowsPerImage * slots
   const starts = build.reshape(build.batchStarts(map, rowsPerImage), [1, null, 1, 1])
-  const experts = { shape: [numExperts, 1, 1, 1], data: Int32Array.from({ length: numExperts }, (_, s) => s) }
+  const experts = { shape: [numExperts, 1, 1, 1], data: Int32Array.from(slotOf) }
   const rows = build.reshape(build.binary('add', build.binary('add', within, starts), experts), [null])
-  const updates = build.reshape(outputs, [null, filters / numExperts])
+  const updates = build.reshape(outputs, [null, size])
+  // Where every slot has its expert, experts' rows make up the map without gaps.
   const rowsPerExpert = layer.patchesPerExpert * pixels.rowsPerWindow
-  const view = build.scatter(rows, updates, map, rowsPerImage, { experts: numExperts, rowsPerExpert })
+  const ofExperts = slots === numExperts ? { experts: numExperts, rowsPerExpert } : undefined
+  const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts)
   return build.reshape(view, [null, ...grid.map, filters])
 }
 

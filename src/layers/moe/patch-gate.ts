@@ -14,6 +14,7 @@ import {
   tinyNormal,
 } from '../standard-options.js'
 import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
+import { expertNamesConfig, expertNamesOf } from './expert-names.js'
 import { GATE_SCALES, type Gate, type GateScale, gateNames, type ScoreGradient } from './gates.js'
 import { type PatchGrid, patchGrid } from './patches.js'
 import {
@@ -38,6 +39,8 @@ export interface PatchGateOptions extends LayerOptions {
   readonly gateScale?: GateScale
   /** Default N(0, 1e-4^2). */
   readonly routerInitializer?: ConvolutionOptions['kernelInitializer']
+  /** What its one expert is called, one name; default ['0']. A pruned network keeps the names of before. */
+  readonly expertNames?: readonly string[]
   /** Seed of the default initializer. */
   readonly seed?: number
 }
@@ -51,6 +54,7 @@ const optionNames = {
   gate: true,
   gateScale: true,
   routerInitializer: true,
+  expertNames: true,
   seed: true,
 } as const satisfies OptionNames<PatchGateOptions>
 
@@ -67,6 +71,7 @@ export class PatchGate extends tfl.layers.Layer {
   /** @nocollapse */
   static readonly className = 'PatchGate'
 
+  readonly expertNames: readonly string[]
   readonly patchSize: Size2D
   readonly patchesPerExpert: number
   readonly gate: Gate
@@ -79,6 +84,7 @@ export class PatchGate extends tfl.layers.Layer {
   constructor(options: PatchGateOptions) {
     checkOptionNames(WHERE, options, optionNames)
     super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
+    this.expertNames = expertNamesOf(options.expertNames, 1, WHERE)
     this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.gate = oneOf(gateNames(), options.gate ?? 'softmax-selected', `${WHERE}: gate`)
@@ -133,6 +139,7 @@ export class PatchGate extends tfl.layers.Layer {
       patchesPerExpert: this.patchesPerExpert,
       gate: this.gate,
       gateScale: this.gateScale,
+      ...expertNamesConfig(this.expertNames),
       routerInitializer: serializedConvolution(this.routerOptions).kernelInitializer ?? null,
     }
   }

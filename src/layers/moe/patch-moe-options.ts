@@ -19,8 +19,15 @@ export interface PatchMoEOptions extends LayerOptions, ConvolutionOptions {
   readonly patchesPerExpert: number
   /** h, w in pixels of the map; must divide H and W. */
   readonly patchSize: number | readonly number[]
-  /** Output channels of all experts together, a multiple of K. Expert s owns channels [s F, (s+1) F). */
+  /** Output channels, a multiple of K. Expert s owns channels [s F, (s+1) F) unless `channelsOf` says otherwise. */
   readonly filters: number
+  /**
+   * The output channels that the experts own, expert by expert, where these are not all: F consecutive ones each, from a
+   * multiple of F on. The other channels are 0, as those of experts that were pruned. Default all, side by side.
+   */
+  readonly channelsOf?: readonly number[]
+  /** What the experts are called, K different names; default their numbers. A pruned layer keeps the names of before. */
+  readonly expertNames?: readonly string[]
   /** Odd; 'same' convolution, stride 1. Default 3. */
   readonly kernelSize?: number | readonly number[]
   /** What a convolution sees past its patch: zeros, or the true neighbours in the map. Default 'zero'. */
@@ -59,6 +66,8 @@ const optionNames = {
   patchesPerExpert: true,
   patchSize: true,
   filters: true,
+  channelsOf: true,
+  expertNames: true,
   kernelSize: true,
   border: true,
   gate: true,

@@ -14,6 +14,7 @@ import {
 } from '../standard-options.js'
 import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
 import { mapOfExperts } from './combine.js'
+import { expertNamesConfig, expertNamesOf } from './expert-names.js'
 import { ConvolutionExpert } from './experts/convolution-expert.js'
 import type { Expert } from './experts/expert.js'
 import { BORDERS, type Border } from './experts/expert-convolution.js'
@@ -31,6 +32,7 @@ import {
   within,
 } from './patch-moe-options.js'
 import { type PatchGrid, patchGrid, windowTable } from './patches.js'
+import { type Placement, placedChannels, placementOf, sideBySide } from './placement.js'
 import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from './routing.js'
 
 /**
@@ -45,7 +47,7 @@ import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from 
  * Input (B,H,W,C), output (B,H,W,filters), float32. With L = N, gate 'uniform' and border 'halo' the layer equals the
  * Conv2D with the same kernel, to rounding.
  *
- * Weights, in this order: `router` (h,w,C,K), `kernel` (kh,kw,C,filters), `bias` (filters) if used, then with
+ * Weights, in this order: `router` (h,w,C,K), `kernel` (kh,kw,C,K F), `bias` (K F) if used, then with
  * batch-norm-relu `gamma`, `beta`, and, not trained, `moving_mean`, `moving_variance` (biased), each (K,C).
  *
  * Unknown options are refused; conv2d's `strides`, `padding`, `dilationRate`, `dataFormat` and `groups` are accepted with
@@ -58,8 +60,11 @@ export class PatchMoE extends tfl.layers.Layer {
   static readonly className = 'PatchMoE'
 
   readonly numExperts: number
+  readonly expertNames: readonly string[]
   readonly patchSize: Size2D
   readonly filters: number
+  /** Which of the output channels each expert owns. */
+  readonly placement: Placement
   readonly kernelSize: Size2D
   readonly border: Border
   readonly gate: Gate
@@ -89,7 +94,14 @@ export class PatchMoE extends tfl.layers.Layer {
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
     this.numKept = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
-    this.filters = multipleOf(options.filters, this.numExperts)
+    this.expertNames = expertNamesOf(options.expertNames, this.numExperts, WHERE)
+    const { channelsOf } = options
+    this.filters = channelsOf
+      ? positiveInteger(options.filters, `${WHERE}: filters`)
+      : multipleOf(options.filters, this.numExperts)
+    this.placement = channelsOf
+      ? placementOf(channelsOf, this.numExperts, this.filters, `${WHERE}: channelsOf`)
+      : sideBySide(this.numExperts, this.filters / this.numExperts)
     this.kernelSize = oddSize(options.kernelSize ?? 3)
     this.border = oneOf(BORDERS, options.border ?? 'zero', `${WHERE}: border`)
     this.gate = oneOf(gateNames(), options.gate ?? 'softmax-selected', `${WHERE}: gate`)
@@ -213,6 +225,8 @@ export class PatchMoE extends tfl.layers.Layer {
       patchesPerExpert: this.patchesPerExpert,
       patchSize: [...this.patchSize],
       filters: this.filters,
+      ...this.channelsConfig(),
+      ...expertNamesConfig(this.expertNames),
       gate: this.gate,
       gateScale: this.gateScale,
       ...(this.expertSettings ? { expert: this.expertSettings } : this.convolutionConfig()),
@@ -235,11 +249,18 @@ export class PatchMoE extends tfl.layers.Layer {
     }
   }
 
+  /** The channels of the experts, unless these are all, in their order. */
+  private channelsConfig(): tf.serialization.ConfigDict {
+    const channels = placedChannels(this.placement)
+    const areAll = channels.length === this.filters && channels.every((channel, i) => channel === i)
+    return areAll ? {} : { channelsOf: [...channels] }
+  }
+
   private convolutionExperts(): Expert {
-    const { numExperts, filters, patchSize, kernelSize, border, preActivation, useBias, epsilon } = this
+    const { numExperts, placement, patchSize, kernelSize, border, preActivation, useBias, epsilon } = this
     return new ConvolutionExpert({
       numExperts,
-      filters,
+      filters: numExperts * placement.size,
       patchSize,
       kernelSize,
       border,
@@ -258,25 +279,26 @@ export class PatchMoE extends tfl.layers.Layer {
           `(expert ${settings.kind})`,
       )
     }
-    const { numExperts, filters, patchSize } = this
+    const { numExperts, placement, patchSize } = this
+    const filters = numExperts * placement.size
     return expertsOf(settings, { numExperts, filters, patchSize, seed: options.seed }, WHERE)
   }
 
   private checkActivation(activation: string): void {
     if (this.numExperts === 1 || !mixesChannels(activation)) return
     throw new RangeError(
-      `${WHERE}: activation must be of each channel by itself, got ${activation} (it runs over all ${this.filters} ` +
+      `${WHERE}: activation must be of each channel by itself, got ${activation} (it runs over all ${this.numExperts * this.placement.size} ` +
         `filters, which ${this.numExperts} experts share out among them)`,
     )
   }
 
   private partsFor(grid: PatchGrid): MixtureParts<tf.Tensor4D> {
-    const { patchesPerExpert, gate, gateScale, experts } = this
+    const { patchesPerExpert, gate, gateScale, experts, placement } = this
     const windows = windowTable(grid, experts.reach)
     return {
       routing: { patchesPerExpert, gate, gateScale },
       experts,
-      combination: mapOfExperts(windows),
+      combination: mapOfExperts(windows, placement),
       windows,
     }
   }

@@ -16,6 +16,7 @@ import {
 } from '../standard-options.js'
 import { checkMapShape, layerInput, oneOf, positiveInteger } from '../validation.js'
 import { sumOfExperts } from './combine.js'
+import { expertNamesConfig, expertNamesOf } from './expert-names.js'
 import type { ExpertWeight } from './experts/expert.js'
 import { NeuronExpert } from './experts/neuron-expert.js'
 import { type Gate, gateNames } from './gates.js'
@@ -51,6 +52,8 @@ export interface TwoLayerExpertsOptions extends LayerOptions {
   readonly headInitializer?: ConvolutionOptions['kernelInitializer']
   /** Default true. */
   readonly routerTrainable?: boolean
+  /** What the experts are called, K different names; default their numbers. A pruned layer keeps the names of before. */
+  readonly expertNames?: readonly string[]
   /** Seed of the default initializers. */
   readonly seed?: number
 }
@@ -70,6 +73,7 @@ const optionNames = {
   kernelInitializer: true,
   headInitializer: true,
   routerTrainable: true,
+  expertNames: true,
   seed: true,
 } as const satisfies OptionNames<TwoLayerExpertsOptions>
 
@@ -88,6 +92,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
   static readonly className = 'TwoLayerExperts'
 
   readonly numExperts: number
+  readonly expertNames: readonly string[]
   readonly patchesPerExpert: number
   readonly patchSize: Size2D
   readonly hiddenUnits: number
@@ -115,6 +120,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     checkOptionNames(WHERE, options, optionNames)
     super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
+    this.expertNames = expertNamesOf(options.expertNames, this.numExperts, WHERE)
     this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.outputs = positiveInteger(options.outputs, `${WHERE}: outputs`)
@@ -192,6 +198,22 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     })
   }
 
+  /**
+   * What each expert adds to the outputs: their sum over experts is what the layer computes.
+   *
+   * @param x (B,H,W,C) float32
+   * @returns (B,K,outputs). The caller disposes it.
+   */
+  contributions(x: tf.Tensor4D): tf.Tensor3D {
+    return tf.tidy(() => {
+      const { router, kernel, head, mixture } = this.parts()
+      const hidden = hiddenUnits(x, router.read() as tf.Tensor4D, kernel.read() as tf.Tensor4D, mixture)
+      const perExpert = tf.reshape(hidden, [x.shape[0], this.numExperts, this.experts.size])
+      const heads = tf.reshape(head.read(), [this.numExperts, this.experts.size, this.outputs])
+      return tf.transpose(tf.matMul(tf.transpose(perExpert, [1, 0, 2]), heads), [1, 0, 2])
+    })
+  }
+
   /** The patches of the images that the layer was built for. */
   get grid(): PatchGrid {
     return this.parts().mixture.windows.grid
@@ -213,6 +235,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
       outputs: this.outputs,
       gate: this.gate,
       normalizer: this.normalizer,
+      ...expertNamesConfig(this.expertNames),
       routerInitializer: initializer(this.routerOptions),
       kernelInitializer: initializer(this.kernelOptions),
       headInitializer: initializer(this.headOptions),

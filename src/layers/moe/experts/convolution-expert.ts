@@ -68,10 +68,17 @@ export class ConvolutionExpert implements Expert {
 
   weights(channels: number): readonly ExpertWeight[] {
     const { kernelSize, filters, useBias, convolution, numExperts } = this.options
-    const kernel = { name: 'kernel', shape: [...kernelSize, channels, filters], options: convolution }
-    const bias = useBias ? [{ name: 'bias', shape: [filters], options: convolution.bias }] : []
+    const kernel = {
+      name: 'kernel',
+      shape: [...kernelSize, channels, filters],
+      options: convolution,
+      axes: { experts: 3, channels: 2 },
+    }
+    const bias = useBias
+      ? [{ name: 'bias', shape: [filters], options: convolution.bias, axes: { experts: 0 } }]
+      : []
     if (!this.normalises) return [kernel, ...bias]
-    const shape = [numExperts, channels]
+    const norm = { shape: [numExperts, channels], axes: { experts: 0, channels: 1 } }
     const [ones, zeros] = [
       { initializer: tfl.initializers.ones() },
       { initializer: tfl.initializers.zeros() },
@@ -79,10 +86,10 @@ export class ConvolutionExpert implements Expert {
     return [
       kernel,
       ...bias,
-      { name: 'gamma', shape, options: ones },
-      { name: 'beta', shape, options: zeros },
-      { name: 'moving_mean', shape, options: zeros, average: true },
-      { name: 'moving_variance', shape, options: ones, average: true },
+      { ...norm, name: 'gamma', options: ones },
+      { ...norm, name: 'beta', options: zeros },
+      { ...norm, name: 'moving_mean', options: zeros, average: true },
+      { ...norm, name: 'moving_variance', options: ones, average: true },
     ]
   }
 

@@ -11,6 +11,11 @@ export interface ExpertWeight {
   readonly options: WeightOptions
   /** Whether it is a moving average, which training updates without a gradient. */
   readonly average?: boolean
+  /**
+   * The axes that shrink when experts are pruned: `experts` has K equal blocks, one an expert in their order, and
+   * `channels` the C channels of the map, where it has them. Experts with a weight that does not say so cannot be pruned.
+   */
+  readonly axes?: { readonly experts: number; readonly channels?: number }
 }
 
 /** Tensors by the names of the weights. */

@@ -43,7 +43,8 @@ export class NeuronExpert implements Expert {
 
   weights(channels: number): readonly ExpertWeight[] {
     const { patchSize, hiddenUnits, kernel } = this.options
-    return [{ name: 'kernel', shape: [...patchSize, channels, hiddenUnits], options: kernel }]
+    const shape = [...patchSize, channels, hiddenUnits]
+    return [{ name: 'kernel', shape, options: kernel, axes: { experts: 3, channels: 2 } }]
   }
 
   forward({ windows }: ExpertWindows, { kernel }: ExpertTensors): ExpertPass {

@@ -48,6 +48,9 @@ export const positiveNumber = numberValue(z.number().positive(), 'a number above
 /** A number in [0, 1). */
 export const share = numberValue(z.number().min(0).lt(1), 'a number in [0, 1)')
 
+/** A number in (0, 1), as probabilities that something fails are. */
+export const openShare = numberValue(z.number().positive().lt(1), 'a number in (0, 1)')
+
 /** An integer in [0, 2^32). */
 export const seedNumber = numberValue(
   z

@@ -1,5 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { type PlacedLayer, placedLayers } from '../layers/layer-paths.js'
+import { allPlacedLayers, type PlacedLayer } from '../layers/layer-paths.js'
 
 /**
  * The layers of a model whose name or path matches a pattern: `conv1`, `group1_*`, `backbone/*`.
@@ -15,7 +15,7 @@ export function matchingLayers(
   pattern: string,
   where: string,
 ): readonly PlacedLayer[] {
-  const weighted = placedLayers(model).filter(({ layer }) => layer.weights.length > 0)
+  const weighted = allPlacedLayers(model).filter(({ layer }) => layer.weights.length > 0)
   const matches = globMatcher(pattern)
   const matching = weighted.filter(({ path, layer }) => matches(path) || matches(layer.name))
   if (matching.length > 0) return matching

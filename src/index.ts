@@ -4,7 +4,7 @@
  * Importing it registers its layers, so that `tfl.loadLayersModel` knows them.
  */
 export { registerWasmKernels } from './backend/wasm/kernels.js'
-export type { ImageBatch, ImageSet } from './data/image-set.js'
+export type { ImageBatch, ImageSet, PixelSet } from './data/image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
 export {
   type ExplainOptions,

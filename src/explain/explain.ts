@@ -7,7 +7,7 @@ import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import type { KeptPatches } from '../report/routing-figure.js'
 import { type ImageShape, isPositiveInteger, type Size2D } from '../shapes.js'
 import { lossOf } from '../train/loss.js'
-import { checkImageShape, upload } from '../train/upload.js'
+import { checkImages, type ImageValues, upload } from '../train/upload.js'
 import { patchField, receptiveField } from './receptive-field.js'
 
 /** A model's prediction for one image, and the patches that it is made from. */
@@ -56,19 +56,22 @@ const optionNames = {
  * stays as it is; for a TwoLayerExperts the input is set to 0, which may change the routing. The result covers the experts
  * of all routing layers with the same grid, in the order of the model, nested models included.
  *
- * @param images pixels 0..255, (count, height, width, channels), row-major
+ * @param images pixels 0..255, or values as they are in a Float32Array; (count, height, width, channels), row-major
  * @param shape height, width and channels of every image
- * @throws RangeError when the pixels are not whole images of this shape or do not fit the model
+ * @throws RangeError when the pixels are not whole images of this shape or not finite, or do not fit the model
  */
 export async function explain(
   model: tfl.LayersModel,
-  images: Uint8Array,
+  images: ImageValues,
   shape: ImageShape,
   options: ExplainOptions = {},
 ): Promise<Explanations> {
   checkOptionNames(WHERE, options, optionNames)
   const { sensitivity = true, batchSize = 32 } = options
-  checkImages(model, images, shape, batchSize)
+  checkImages(model, images, shape, `${WHERE}: images`)
+  if (!isPositiveInteger(batchSize)) {
+    throw new RangeError(`${WHERE}: batchSize must be a positive integer, got ${batchSize}`)
+  }
   const routing = routingLayers(model)
   const pixels = shape[0] * shape[1] * shape[2]
   const explained: Explanation[] = []
@@ -93,7 +96,7 @@ export async function explain(
 
 async function explainBatch(
   model: tfl.LayersModel,
-  images: Uint8Array,
+  images: ImageValues,
   shape: ImageShape,
   routing: RoutingLayers | undefined,
 ): Promise<Explanation[]> {
@@ -136,7 +139,7 @@ function keptPatches(routings: readonly number[][][][], image: number): KeptPatc
 /** One prediction for each patch that an expert kept, with this patch removed. */
 async function patchSensitivity(
   model: tfl.LayersModel,
-  image: Uint8Array,
+  image: ImageValues,
   shape: ImageShape,
   { layers, grid }: RoutingLayers,
   { probabilities, predicted, experts }: Explanation,
@@ -181,17 +184,4 @@ function fieldOf({ layers: [layer] }: RoutingLayers): Size2D | undefined {
   const input = layer?.inboundNodes[0]?.inputTensors[0]
   const field = input && receptiveField(input)
   return field && patchField(field, layer.patchSize)
-}
-
-function checkImages(model: tfl.LayersModel, images: Uint8Array, shape: ImageShape, batchSize: number): void {
-  checkImageShape(model, shape, `${WHERE}: images`)
-  if (!isPositiveInteger(batchSize)) {
-    throw new RangeError(`${WHERE}: batchSize must be a positive integer, got ${batchSize}`)
-  }
-  const pixels = shape[0] * shape[1] * shape[2]
-  if (images.length % pixels !== 0) {
-    throw new RangeError(
-      `${WHERE}: images must hold a multiple of ${pixels} pixels ([${shape.join(', ')}]), got ${images.length}`,
-    )
-  }
 }

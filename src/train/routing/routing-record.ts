@@ -8,7 +8,7 @@ import type { Routing } from '../../layers/moe/routing.js'
 import { type RoutingLayer, routingLayers } from '../../layers/moe/routing-layers.js'
 import type { ImageShape, Size2D } from '../../shapes.js'
 import { hostTurns } from '../host-turn.js'
-import { upload } from '../upload.js'
+import { type ImageValues, upload } from '../upload.js'
 
 /** Which patches every expert kept of every image, best patch first. */
 export interface RoutingRecord {
@@ -84,7 +84,7 @@ export async function recordRouting(
 function routeBatch(
   model: tfl.LayersModel,
   layers: readonly RoutingLayer[],
-  images: Uint8Array,
+  images: ImageValues,
   shape: ImageShape,
 ): { indices: tf.Tensor3D; gates: tf.Tensor3D } {
   return tf.tidy(() => {

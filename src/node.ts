@@ -19,7 +19,7 @@ export type { KerasModel } from './export/weights/keras-model.js'
 export { dataFolder, datasetSource, samplesFolder } from './files/data-folder.js'
 export { type FetchedDataset, type FetchOptions, fetchDataset } from './files/fetch/fetch-dataset.js'
 export { decodeImage, readImage } from './files/images/image-files.js'
-export { fileSystem } from './files/model-files.js'
+export { fileSystem, loadModelFolder } from './files/model-files.js'
 export type { PreparedReading } from './files/prepared/prefetch.js'
 export { type PrepareProgress, type PrepareRequest, prepareDataset } from './files/prepared/prepare.js'
 export {
@@ -36,7 +36,6 @@ export {
   createRun,
   fileCheckpoints,
   type LockedRun,
-  loadModelFolder,
   lockedRun,
   openLockedRun,
   openRun,

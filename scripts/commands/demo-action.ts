@@ -9,6 +9,7 @@ import { type ReportSection, type ResultRow, reportHtml } from '../../src/report
 import type { RoutedImage } from '../../src/report/routing-figure.js'
 import type { ReportedRouting } from '../../src/report/routing-table.js'
 import { lockedRun } from '../../src/run/run-folder.js'
+import { modelRouters } from '../../src/run/starting-routers.js'
 import { measureRouting } from '../../src/train/routing/routing-summary.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'
@@ -88,7 +89,10 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
     const flags = { ...(request.quick ? task.quickFlags : task.flags), seed: request.seed }
     const { config, data } = await newRun({ dataset: task.dataset, model, flags }, backend)
     const network = buildNetwork(config.model.options, data.train, config.seed)
-    const { run, lock } = await lockedRun(join(folder, `${task.dataset}-${model}`), config, { force: true })
+    const { run, lock } = await lockedRun(join(folder, `${task.dataset}-${model}`), config, {
+      force: true,
+      routers: await modelRouters(network),
+    })
     const log = trainingLog(name.padEnd(20))
     const outcome = await trainRun({ run, model: network, data, log, signal: interrupt.signal })
       .finally(log.close)

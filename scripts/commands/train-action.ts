@@ -1,30 +1,19 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
-import { usePrecision } from '../../src/backend/precision.js'
-import { type Lock, refuseLocked } from '../../src/files/lock.js'
-import { recomputeActivations } from '../../src/layers/recomputation.js'
+import { refuseLocked } from '../../src/files/lock.js'
 import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { configDifferences, mayChange, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
+import { modelRouters } from '../../src/run/starting-routers.js'
+import { followRun, type StartedRun } from '../run/followed-run.js'
 import { type InitialNetwork, imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'
 import { type OpenedModel, openModel } from '../run/opened-model.js'
 import { dataPath, loadData, type RunData } from '../run/run-data.js'
 import { type GivenFlags, withFlags } from '../run/train-settings.js'
-import {
-  checkLayers,
-  checkOptimizer,
-  storedState,
-  type TrainingOutcome,
-  type TrainingParts,
-  trainRun,
-} from '../run/training-run.js'
-import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
-import { noteText } from '../terminal/safe-output.js'
-import { shellCommand } from '../terminal/shell-command.js'
-import { duration, percent, type TrainingLog, trainingLog } from '../terminal/training-log.js'
+import { checkLayers, checkOptimizer, storedState, useComputeSettings } from '../run/training-run.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe train`, as commander hands them over; those of `trainSettings` are among them. */
@@ -46,38 +35,10 @@ export async function runTrain(request: TrainRequest): Promise<void> {
     throw new UsageError('train: --resume and --force must not be given together')
   const started = request.resume ? await resumeRun(request) : await startRun(request)
   try {
-    await finishRun(started, request)
+    await followRun(started, { json: request.json === true })
   } finally {
     await started.lock.release()
   }
-}
-
-async function finishRun(started: StartedRun, request: TrainRequest): Promise<void> {
-  const { run, data } = started
-  const { dataset, model } = run.config
-  const log = trainingLog(`${dataset.name} ${model.name}`, { json: request.json === true })
-  log.record({ type: 'run', directory: run.directory, config: run.config } as const)
-  const validationText = data.validation ? ` choosing by ${data.validation.count},` : ''
-  log.note(
-    `${started.resume ? 'Continuing' : 'Training'} ${model.name} on ${data.train.count} images of ${dataset.name},${validationText} testing on ${data.test.count}; backend ${run.config.backend}, seed ${run.config.seed}, folder ${run.directory}`,
-  )
-  for (const note of [...data.notes, ...started.notes]) log.note(noteText(note))
-  const interrupt = onInterrupt(() => log.note('Stopping after the running step …'))
-  try {
-    const outcome = await trainRun({ ...started, log, signal: interrupt.signal })
-    log.close()
-    reportOutcome(outcome, run, log)
-  } finally {
-    log.close()
-    interrupt.release()
-  }
-}
-
-interface StartedRun extends Pick<TrainingParts, 'run' | 'model' | 'data' | 'resume'> {
-  /** What the user should know of the network that the run starts from, a sentence each. */
-  readonly notes: readonly string[]
-  /** Keeps other processes out of the run's folder. */
-  readonly lock: Lock
 }
 
 async function startRun(request: TrainRequest): Promise<StartedRun> {
@@ -106,6 +67,7 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
   asUsage(() => checkLayers(network.model, config))
   const { run, lock } = await lockedRun(directory, config, {
     force: request.force === true,
+    routers: await modelRouters(network.model),
     ...(opened && { initial: network.model }),
   })
   return { run, lock, model: network.model, data, notes: network.notes }
@@ -124,12 +86,6 @@ async function startingNetwork(
   const { options } = config.model
   if (opened && options.kind === 'init') return initialNetwork(opened, options, data.train, config.seed)
   return { model: asUsage(() => buildNetwork(options, data.train, config.seed)), notes: [] }
-}
-
-/** Applies the run's precision and memory settings to the chosen backend. */
-function useComputeSettings({ precision, memory }: RunConfig): void {
-  usePrecision(precision)
-  recomputeActivations(memory === 'low')
 }
 
 async function resumeRun(request: TrainRequest): Promise<StartedRun> {
@@ -198,20 +154,6 @@ function requestedConfig(config: RunConfig, request: TrainRequest): RunConfig {
 
 function valueText(value: unknown): string {
   return value === undefined ? 'not set' : JSON.stringify(value)
-}
-
-function reportOutcome(outcome: TrainingOutcome, run: RunFolder, log: TrainingLog): void {
-  if (outcome.ended === 'aborted') {
-    const resume = shellCommand(['pmoe', 'train', '--resume', '--out', run.directory])
-    const { epoch, step } = outcome.at ?? { epoch: 1, step: 0 }
-    log.note(`Stopped in epoch ${epoch} after step ${step}; nothing is lost. Continue with: ${resume}`)
-    process.exitCode = interruptedExitCode
-    return
-  }
-  const last = outcome.history.at(-1)
-  const accuracy = last?.testAccuracy === undefined ? '' : `test accuracy ${percent(last.testAccuracy)}, `
-  const early = outcome.ended === 'early-stop' ? `, stopped early after epoch ${last?.epoch}` : ''
-  log.note(`Done: ${accuracy}trained in ${duration(outcome.seconds)}${early}. Saved in ${run.directory}`)
 }
 
 /** The path itself, or the first of path-2, path-3, ... that does not exist. */

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { loadModelFolder } from '../../src/files/model-files.js'
 import type { RunConfig } from '../../src/run/run-config.js'
-import { loadModelFolder, openRun } from '../../src/run/run-folder.js'
+import { openRun } from '../../src/run/run-folder.js'
 import { foreignWeights } from './foreign-weights.js'
 import { loadTrained } from './trained-model.js'
 

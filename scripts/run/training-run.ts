@@ -1,5 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { usePrecision } from '../../src/backend/precision.js'
 import { backendThreads } from '../../src/backend/threads.js'
+import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
@@ -7,10 +9,12 @@ import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/tra
 import type { EpochMetrics } from '../../src/train/events.js'
 import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
-import { createOptimizer, disposeOptimizer, type OptimizerOptions } from '../../src/train/optimizer.js'
+import { createOptimizer, disposeOptimizer } from '../../src/train/optimizer.js'
+import { checkOptimizerOptions, type OptimizerOptions } from '../../src/train/optimizer-options.js'
 import { stepFactors } from '../../src/train/parameter-groups.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
+import { auxiliaryCoefficients } from '../../src/train/step.js'
 import type { TrainingLog } from '../terminal/training-log.js'
 import type { RunData } from './run-data.js'
 
@@ -81,6 +85,12 @@ export async function trainRun({
   return outcome
 }
 
+/** Applies the run's precision and memory settings to the chosen backend. */
+export function useComputeSettings({ precision, memory }: RunConfig): void {
+  usePrecision(precision)
+  recomputeActivations(memory === 'low')
+}
+
 /** The state that a run stored last; undefined when it was stopped before its first checkpoint. */
 export async function storedState(run: RunFolder): Promise<TrainState | undefined> {
   const bytes = await run.checkpoints.read(latestCheckpoint)
@@ -93,9 +103,11 @@ export async function storedState(run: RunFolder): Promise<TrainState | undefine
  * @throws RangeError for layers that the model does not have, or patches that do not fit
  */
 export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
-  const { freeze = [], annealPatches, epochs } = config.training
+  const { freeze = [], annealPatches, epochs, loadBalance } = config.training
   freezeLayers(model, freeze).restore()
+  disposeOptimizer(createOptimizer(optimizerOf(config), model))
   stepFactors(model, optimizerOf(config))
+  auxiliaryCoefficients(model, loadBalance)
   if (annealPatches) annealedLayers(model, annealPatches, epochs)
 }
 
@@ -105,13 +117,13 @@ export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
  * @throws RangeError for settings that do not fit together
  */
 export function checkOptimizer(config: RunConfig): void {
-  disposeOptimizer(createOptimizer(optimizerOf(config)))
+  checkOptimizerOptions(optimizerOf(config))
 }
 
 /** The options of `train` for a run, besides its images and its optimizer. */
 export function trainOptions({ training, seed }: RunConfig) {
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
-  const { freeze, annealPatches } = training
+  const { freeze, annealPatches, loadBalance } = training
   return {
     epochs,
     batchSize,
@@ -120,6 +132,7 @@ export function trainOptions({ training, seed }: RunConfig) {
     ...(earlyStop !== undefined && { earlyStop: { patience: earlyStop } }),
     ...(checkpointSteps !== undefined && { checkpointSteps }),
     ...(routingMetrics && { routingMetrics }),
+    ...(loadBalance !== undefined && { loadBalance }),
     ...(freeze && { freeze }),
     ...(annealPatches && { annealPatches }),
   }
@@ -140,11 +153,13 @@ export function routersOf({ training }: RunConfig): RouterTraining | undefined {
 
 /** The optimizer of a run. */
 export function optimizerOf({ training }: RunConfig): OptimizerOptions {
-  const { optimizer: name, learningRate, momentum, layerRates } = training
+  const { optimizer: name, learningRate, momentum, norm, l2, layerRates } = training
   return {
     name,
     learningRate,
     ...(momentum !== undefined && { momentum }),
+    ...(norm !== undefined && { norm }),
+    ...(l2 !== undefined && { l2 }),
     ...(layerRates && { layerRates }),
   }
 }

@@ -1,17 +1,12 @@
-import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
-import { datasetEntry } from '../../src/data/datasets/datasets.js'
-import { datasetSource } from '../../src/files/data-folder.js'
 import { type Lock, lockFolder, refuseLocked } from '../../src/files/lock.js'
-import { isPrepared, readManifest } from '../../src/files/prepared/prepared-set.js'
-import type { ScaleName, TrainingExperiment } from '../experiments/experiment.js'
+import type { ScaleName } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
-import { datasetOptions } from '../run/run-data.js'
 import { packageVersion } from '../terminal/package-version.js'
-import { asUsage, UsageError } from '../terminal/usage-error.js'
-import { cellData } from './cell-run.js'
+import { asUsage } from '../terminal/usage-error.js'
+import { studyKind } from './kinds/kinds.js'
 import { type StudyConfig, studyConfig } from './study-config.js'
 import { refuseForeign, type StudyFolder, startStudy, studyIn } from './study-folder.js'
 
@@ -71,7 +66,8 @@ export async function openAskedStudy(
   }
   const { backend, versions } = await backendOf(requested, existing)
   const config = studyConfig(request, backend, versions)
-  checkData(config)
+  const { kind, experiment: ofStudy } = studyKind(config)
+  kind.checkFiles(ofStudy, config)
   await refuseForeign(directory)
   const lock = await lockFolder(directory, 'study', { shared, waitMs: workersEndMs })
   try {
@@ -96,87 +92,4 @@ async function backendOf(
       ...(choice.tensorflow && { tensorflow: choice.tensorflow.version }),
     },
   }
-}
-
-/**
- * Checks that a study has its files.
- *
- * @throws UsageError saying what to fetch, or which stand-in to use instead
- */
-function checkData(config: StudyConfig): void {
-  const { data, standIn, experiment: name } = config
-  const experiment = experimentNamed(name)
-  if (experiment.kind === 'cost') {
-    if (data === null && standIn === null) return
-    throw new UsageError(`study: --data and --stand-in must be left out for ${name}: it takes random images`)
-  }
-  if (data !== null && standIn !== null) {
-    throw new UsageError('study: --data and --stand-in must not be given together')
-  }
-  for (const [flag, folder] of [
-    ['--data', data],
-    ['--stand-in', standIn],
-  ]) {
-    if (folder !== null && folder !== undefined && !existsSync(folder)) {
-      throw new UsageError(`study: ${flag} must name a folder, got ${folder}, which is not there`)
-    }
-  }
-  const { dataset, folder } = cellData(config)
-  if (datasetEntry(dataset).source !== 'folder' || folder !== undefined) return
-  const { fetch, standIn: stand } = experiment.data
-  throw new UsageError(
-    `study: ${name} must have its data, got none. ${fetch} Otherwise: ${stand.sentence} ` +
-      `${stand.folder ?? ''}, then give the folder as --stand-in.`,
-  )
-}
-
-/**
- * Checks, before any cell runs, that there are as many images as the largest cell asks for, without decoding them where
- * that is not needed.
- *
- * @returns what is to be said of the images, a sentence each
- * @throws UsageError with the number of images requested and that of images available; Error when files are missing or
- *   damaged
- */
-export async function checkImages(config: StudyConfig): Promise<readonly string[]> {
-  const { grid } = config
-  if (grid.kind !== 'training') return []
-  const { dataset, folder } = cellData(config)
-  // Prepared images are checked when they are opened.
-  if (folder !== undefined && (await isPrepared(folder))) {
-    return unusedNotes((await readManifest(folder)).validation?.count)
-  }
-  const entry = datasetEntry(dataset)
-  const { testSamples } = grid.flags as { readonly testSamples?: number }
-  const options = datasetOptions(
-    {
-      name: dataset,
-      data: folder ?? null,
-      samples: Math.max(...grid.samples),
-      testSamples: testSamples ?? null,
-    },
-    1,
-  )
-  const source = datasetSource(entry, folder)
-  try {
-    const { validation, notes = [] } = await (entry.catalog
-      ? entry.catalog(source, options)
-      : entry.load(source, options))
-    return [...notes, ...unusedNotes(validation?.count)]
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error
-    const { folder: advice = '' } = (experimentNamed(config.experiment) as TrainingExperiment).data.standIn
-    const hint = config.standIn !== null && advice !== '' ? ` (${advice})` : ''
-    throw new UsageError(`study: ${config.experiment} must have images enough: ${error.message}${hint}`, {
-      cause: error,
-    })
-  }
-}
-
-/** @param count validation images */
-function unusedNotes(count = 0): string[] {
-  if (count === 0) return []
-  return [
-    `The ${count} validation images are not used: each run has a fixed number of epochs, and is tested once on the test images.`,
-  ]
 }

@@ -2,8 +2,9 @@ import * as tf from '@tensorflow/tfjs-core'
 import { modelCost } from '../../src/models/cost.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { median } from '../../src/statistics/descriptive.js'
+import type { Cell } from './cell.js'
 import type { Measured } from './cell-result.js'
-import type { Cell, Grid } from './cells.js'
+import type { CostGrid } from './grids/cost-grid.js'
 
 /** The sizes of one model whose cost is measured. */
 interface Sizes {
@@ -11,8 +12,6 @@ interface Sizes {
   readonly k: number
   readonly n: number
 }
-
-type CostGrid = Grid & { kind: 'cost' }
 
 /**
  * Measures a forward and backward pass of the two-layer model of a cell, in turn with that of the base and with the CNN

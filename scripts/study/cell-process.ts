@@ -1,7 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import type { Cell } from './cell.js'
 import type { CellResult } from './cell-result.js'
-import type { Cell } from './cells.js'
 import type { StudyFolder } from './study-folder.js'
 import type { WorkerOrder, WorkerReport } from './worker-messages.js'
 

@@ -7,6 +7,7 @@ const cell = z.strictObject({
   index: count,
   seed: count,
   variant: z.string(),
+  setting: z.string().exactOptional(),
   samples: count.exactOptional(),
   patchesPerExpert: count.exactOptional(),
   experts: count.exactOptional(),
@@ -64,12 +65,17 @@ const measured = z.strictObject({
   multiplyAddsRatio: number,
 })
 
+/** What a cell gave, by the kind of its experiment. */
+const outcomes = {
+  trained: trained.exactOptional(),
+  measured: measured.exactOptional(),
+}
+
 const resultSchema = z.discriminatedUnion('status', [
   z.strictObject({
     status: z.literal('done'),
     cell,
-    trained: trained.exactOptional(),
-    measured: measured.exactOptional(),
+    ...outcomes,
     /** Seconds of the whole cell, loading and evaluation included. */
     took: number,
     /** When it ended, ISO 8601. */
@@ -91,6 +97,8 @@ type Immutable<T> = T extends object ? { readonly [Key in keyof T]: Immutable<T[
 export type CellResult = Immutable<z.infer<typeof resultSchema>>
 /** A cell that ended as it should. */
 export type DoneCell = CellResult & { readonly status: 'done' }
+/** The numbers of a cell: the entry of its kind of experiment. */
+export type Outcome = Pick<DoneCell, keyof typeof outcomes>
 export type FailedCell = CellResult & { readonly status: 'failed' }
 /** What a run of training gave. */
 export type Trained = Immutable<z.infer<typeof trained>>

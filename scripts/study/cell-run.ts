@@ -7,8 +7,12 @@ import { experimentNamed } from '../experiments/experiments.js'
 import { buildNetwork } from '../run/network.js'
 import { newRun } from '../run/new-run.js'
 import { loadData, type RunData } from '../run/run-data.js'
-import type { Cell } from './cells.js'
+import type { Cell } from './cell.js'
+import type { TrainingGrid } from './grids/training-grid.js'
 import type { StudyConfig } from './study-config.js'
+
+/** A study of training. */
+export type TrainingStudy = StudyConfig & { readonly grid: TrainingGrid }
 
 /** A cell that is ready to be trained. */
 export interface CellRun {
@@ -28,9 +32,12 @@ const defaultDeviation = 1e-4
  *
  * @throws UsageError, RangeError or Error as `newRun`, for what cannot be trained
  */
-export async function prepareCell(study: StudyConfig, cell: Cell, backend: BackendChoice): Promise<CellRun> {
+export async function prepareCell(
+  study: TrainingStudy,
+  cell: Cell,
+  backend: BackendChoice,
+): Promise<CellRun> {
   const { grid } = study
-  if (grid.kind !== 'training') throw new RangeError(`study: grid must be one of training, got ${grid.kind}`)
   const variant = variantOf(grid.variants, cell)
   const { dataset, folder } = cellData(study)
   const { samples, patchesPerExpert, experts, seed } = cell

@@ -1,6 +1,6 @@
+import type { Cell } from './cell.js'
 import { CellProcess, WorkerCrash } from './cell-process.js'
 import type { CellResult } from './cell-result.js'
-import type { Cell } from './cells.js'
 import type { StudyFolder } from './study-folder.js'
 
 /** How the cells of a study are run. */

@@ -1,12 +1,11 @@
 import * as z from 'zod'
-import { modelNames } from '../../src/models/recipes.js'
 import { parseConfigJson } from '../../src/run/run-config.js'
-import { modelsOf } from '../../src/run/setting.js'
 import { settings } from '../../src/run/settings.js'
 import { scaleNames } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
-import { trainSettings } from '../run/train-settings.js'
-import { type Cell, cellsOf, type Grid, trainingGrid } from './cells.js'
+import type { Cell } from './cell.js'
+import { cellsOf } from './cells.js'
+import { type Grid, gridKind, gridKinds, type KindName } from './grids/grids.js'
 
 const versions = z.strictObject({
   patchMoe: z.string(),
@@ -18,56 +17,16 @@ const versions = z.strictObject({
 const MOST_CELLS = 100_000
 const MOST_SEEDS = 10_000
 
-const count = z
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1)
-const sweep = z.array(count).min(1)
-const flagNames: ReadonlySet<string> = new Set(
-  trainSettings
-    .filter(({ setting }) => modelsOf(setting).length > 0)
-    .map(({ option }) => option.attributeName()),
-)
-const flagName = z.string().refine(name => flagNames.has(name), 'must be a flag of pmoe train')
-const flags = z.record(flagName, z.union([z.string(), z.number(), z.boolean(), z.array(z.number())]))
-const share = z.number().min(0).max(1)
-
-const variant = z.strictObject({
-  name: z.string().min(1),
-  model: z.enum(modelNames),
-  flags,
-  mixture: z
-    .strictObject({
-      preActivation: settings.preActivation.value.schema.exactOptional(),
-      routerTrainable: settings.routerTrainable.value.schema.exactOptional(),
-    })
-    .exactOptional(),
-  routerDeviation: z.number().positive().exactOptional(),
-  sweeps: z.boolean().exactOptional(),
-  published: z.array(z.strictObject({ samples: count, accuracy: share })).exactOptional(),
-})
-
-const trainingGridSchema = z.strictObject({
-  kind: z.literal('training'),
-  variants: z
-    .array(variant)
-    .min(1)
-    .refine(of => new Set(of.map(({ name }) => name)).size === of.length, 'names must differ'),
-  samples: sweep,
-  patchesPerExpert: sweep.exactOptional(),
-  experts: sweep.exactOptional(),
-  flags,
-})
-
-const costGridSchema = z.strictObject({
-  kind: z.literal('cost'),
-  axes: z.array(z.looseObject({ letter: z.enum(['l', 'k', 'n']), values: sweep })).min(1),
-  batch: count,
-  patchSide: count,
-  hiddenUnits: count,
-  base: z.strictObject({ l: count, k: count, n: count }),
-  rounds: count,
-})
+/** Only the schema of its own kind is applied to a grid, so that what is wrong is said in its terms. */
+const gridSchema = z
+  .looseObject({ kind: z.enum(Object.keys(gridKinds) as KindName[]) })
+  .transform((grid, context) => {
+    const result = gridKind(grid.kind).schema.safeParse(grid)
+    if (result.success) return grid
+    for (const { path, message } of result.error.issues)
+      context.addIssue({ code: 'custom', path: [...path], message })
+    return z.NEVER
+  })
 
 /** What `study.json` must hold. */
 const schema = z.strictObject({
@@ -82,7 +41,7 @@ const schema = z.strictObject({
   sharedSubset: z.boolean(),
   backend: settings.backend.in.run.schema,
   /** The grid of the experiment when the study began. */
-  grid: z.discriminatedUnion('kind', [trainingGridSchema, costGridSchema]),
+  grid: gridSchema,
   versions,
 })
 
@@ -142,12 +101,7 @@ export function gridOf(
   withPaperData: boolean,
 ): { grid: Grid; seeds: number } {
   const experiment = experimentNamed(name)
-  if (experiment.kind === 'cost') {
-    const { seeds, ...grid } = experiment.scales[scale]
-    return { grid: { kind: 'cost', ...grid }, seeds }
-  }
-  const chosen = withPaperData && scale === 'full' ? experiment.paperScale : experiment.scales[scale]
-  return { grid: trainingGrid(experiment, chosen), seeds: chosen.seeds }
+  return gridKind(experiment.kind).gridOf(experiment, scale, withPaperData)
 }
 
 /** The cells of a study. */
@@ -185,9 +139,7 @@ function refuseTooMany(config: StudyConfig, where: string): void {
 
 /** An upper bound of the number of cells, computed without listing them. */
 function cellCount({ grid, seeds }: StudyConfig): number {
-  if (grid.kind === 'cost') return seeds * grid.axes.reduce((sum, { values }) => sum + values.length, 0)
-  const { samples, patchesPerExpert = [0], experts = [0], variants } = grid
-  return seeds * samples.length * patchesPerExpert.length * experts.length * variants.length
+  return seeds * gridKind(grid.kind).mostSettings(grid)
 }
 
 /**

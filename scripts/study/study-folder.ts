@@ -12,8 +12,8 @@ import {
   replaceFolder,
 } from '../../src/files/replacement.js'
 import { UsageError } from '../terminal/usage-error.js'
+import type { Cell } from './cell.js'
 import { type CellResult, parseCellResult } from './cell-result.js'
-import type { Cell } from './cells.js'
 import { parseStudyConfig, type StudyConfig, studyDifferences } from './study-config.js'
 
 const CONFIG = 'study.json'

@@ -1,9 +1,8 @@
 import { progressBar } from '../terminal/progress-bar.js'
 import type { LogStreams } from '../terminal/training-log.js'
 import { duration } from '../terminal/training-log.js'
-import type { CellResult } from './cell-result.js'
-import { cellText } from './cells.js'
-import { points } from './wording.js'
+import { cellText } from './cell.js'
+import type { CellResult, DoneCell } from './cell-result.js'
 
 /** Where the progress of a study is shown. */
 export interface StudyLog {
@@ -11,6 +10,9 @@ export interface StudyLog {
   /** Leaves the terminal as it was; may be called twice. */
   close(): void
 }
+
+/** The numbers of a cell in a few words. */
+export type ResultText = (result: DoneCell) => string
 
 /** Where a study stands when it begins. */
 export interface StudyStart {
@@ -27,7 +29,7 @@ export interface StudyStart {
 export function studyLog(
   title: string,
   start: StudyStart,
-  { json = false }: { readonly json?: boolean } = {},
+  { json = false, resultText }: { readonly json?: boolean; readonly resultText: ResultText },
   { out }: Pick<LogStreams, 'out'> = { out: process.stdout },
   now: () => number = Date.now,
 ): StudyLog {
@@ -45,7 +47,7 @@ export function studyLog(
   return {
     result: result => {
       count.add(result)
-      out.write(`${title}  ${count.text()}  ${resultText(result)}\n`)
+      out.write(`${title}  ${count.text()}  ${lineOf(result, resultText)}\n`)
     },
     close: () => undefined,
   }
@@ -103,12 +105,7 @@ function barLog(title: string, count: Counter, out: NodeJS.WriteStream): StudyLo
   }
 }
 
-function resultText(result: CellResult): string {
+function lineOf(result: CellResult, resultText: ResultText): string {
   const what = `cell ${result.cell.index} (${cellText(result.cell)})`
-  if (result.status === 'failed') return `${what} failed: ${result.message}`
-  const { trained, measured } = result
-  if (trained) {
-    return `${what}: test ${points(trained.testAccuracy)} % after ${trained.epochs} epochs, ${duration(result.took)}`
-  }
-  return `${what}: ${measured?.ratio.toFixed(2)} of the base`
+  return result.status === 'failed' ? `${what} failed: ${result.message}` : `${what}: ${resultText(result)}`
 }

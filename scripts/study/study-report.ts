@@ -1,36 +1,24 @@
 import { join } from 'node:path'
 import sharp from 'sharp'
-import type { TopLevelSpec } from 'vega-lite'
 import { writeFilesAtomic } from '../../src/files/atomic.js'
 import { makeFolder } from '../../src/files/folders.js'
 import { chartSvg } from '../../src/report/charts.js'
 import type { RoutedImage } from '../../src/report/routing-figure.js'
-import { markdownTable, type StudyPage, type StudyTable, studyPageHtml } from '../../src/report/study-page.js'
+import { markdownTable, type StudyPage, studyPageHtml } from '../../src/report/study-page.js'
 import type { Experiment } from '../experiments/experiment.js'
-import { experimentNamed } from '../experiments/experiments.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { duration } from '../terminal/training-log.js'
-import { briefOf, costBrief } from './brief.js'
+import { type Cell, cellText } from './cell.js'
 import type { CellResult } from './cell-result.js'
-import type { Cell } from './cells.js'
-import { cellText } from './cells.js'
-import { costFindings, findingsOf } from './findings.js'
-import { isShown } from './run-cell.js'
+import { studyKind } from './kinds/kinds.js'
+import type { KindReport } from './kinds/study-kind.js'
 import { type StudyConfig, studyCells } from './study-config.js'
-import { costFigure, studyFigure } from './study-figure.js'
 import { reportFiles, type StudyFolder } from './study-folder.js'
-import { costTables, studyTables } from './study-tables.js'
-import { type CostSummary, type StudySummary, summarize, summarizeCost } from './summary.js'
 
 /** What a study has found so far, in numbers and words. */
-export interface StudyReport {
+export interface StudyReport extends KindReport {
   readonly experiment: Experiment
-  readonly summary: StudySummary | { readonly axes: readonly CostSummary[] }
-  readonly findings: readonly string[]
-  /** The same in a few words. */
-  readonly brief: string
-  readonly tables: readonly StudyTable[]
-  readonly spec: TopLevelSpec | undefined
+  /** How far the study has come, where it has not ended; a sentence each. */
   readonly progress: readonly string[]
 }
 
@@ -40,34 +28,11 @@ export function studyReport(
   cells: readonly Cell[],
   results: ReadonlyMap<number, CellResult>,
 ): StudyReport {
-  const experiment = experimentNamed(config.experiment)
-  const progress = progressSentences(cells, results)
-  if (experiment.kind === 'cost' || config.grid.kind === 'cost') {
-    const axes = summarizeCost(results)
-    return {
-      experiment,
-      summary: { axes },
-      findings: costFindings(axes),
-      brief: costBrief(axes),
-      tables: axes.length > 0 ? costTables(axes) : [],
-      spec: costFigure(experiment.title, axes),
-      progress,
-    }
-  }
-  const { variants } = config.grid
-  const summary = summarize(
-    results,
-    experiment.figure,
-    variants.map(({ name }) => name),
-  )
+  const { kind, experiment } = studyKind(config)
   return {
     experiment,
-    summary,
-    findings: findingsOf(summary, experiment.figure),
-    brief: briefOf(summary, experiment.figure),
-    tables: studyTables(summary, experiment.figure, experiment.convergence),
-    spec: studyFigure(experiment, experiment.figure, summary, variants),
-    progress,
+    ...kind.report(experiment, config.grid, results),
+    progress: progressSentences(cells, results),
   }
 }
 
@@ -86,12 +51,9 @@ function progressSentences(cells: readonly Cell[], results: ReadonlyMap<number, 
 }
 
 /** The sentence that says what a study was trained on. */
-export function dataSentence({ experiment: name, data, standIn }: StudyConfig): string {
-  const experiment = experimentNamed(name)
-  if (experiment.kind === 'cost') return 'Random images: the numbers in them do not change the time.'
-  if (data !== null) return `The paper's own dataset, ${experiment.data.dataset}.`
-  const from = standIn === null ? '' : ' They come from a folder of the user.'
-  return `${experiment.data.standIn.sentence}${from} ${experiment.data.fetch}`
+export function dataSentence(config: StudyConfig): string {
+  const { kind, experiment } = studyKind(config)
+  return kind.dataSentence(experiment, config)
 }
 
 /** The command that runs a study again, with everything that decides its numbers. */
@@ -182,7 +144,7 @@ function resultsJson(
     paper: experiment.paper,
     claim: experiment.claim,
     data: dataSentence(config),
-    isStandIn: experiment.kind === 'training' && data === null,
+    isStandIn: studyKind(config).kind.isStandIn(config),
     command: studyCommand(config),
     findings,
     brief,
@@ -239,7 +201,7 @@ function pageOf(
       ['Training images', sharedSubset ? 'the same for all seeds' : 'drawn anew for each seed'],
       ['Backend', versions.tensorflow ? `${backend}, TensorFlow ${versions.tensorflow}` : backend],
       ['Runs', `${results.size}, together ${duration(took)}`],
-      ...commonSettings(config),
+      ...studyKind(config).kind.commonSettings(config.grid),
       ['patch-moe', versions.patchMoe],
       ['Node', versions.node],
     ],
@@ -247,22 +209,10 @@ function pageOf(
   }
 }
 
-function commonSettings({ grid }: StudyConfig): [string, string][] {
-  if (grid.kind === 'cost') {
-    const { batch, patchSide, hiddenUnits, base } = grid
-    return [
-      ['Base', `l ${base.l}, k ${base.k}, n ${base.n}`],
-      ['Images a pass', String(batch)],
-      ['Patch', `${patchSide}x${patchSide}`],
-      ['Hidden units', String(hiddenUnits)],
-    ]
-  }
-  return Object.entries(grid.flags).map(([name, value]) => [name, String(value)])
-}
-
 async function picturesOf(folder: StudyFolder, cells: readonly Cell[]): Promise<StudyPage['pictures']> {
+  const { kind } = studyKind(folder.config)
   const shown: { name: string; images: readonly RoutedImage[] }[] = []
-  for (const cell of cells.filter(candidate => isShown(folder, candidate))) {
+  for (const cell of cells.filter(candidate => kind.isShown?.(folder.config.grid, candidate))) {
     const images = (await folder.pictures(cell.index)) as readonly RoutedImage[] | undefined
     if (images) shown.push({ name: cellText(cell), images })
   }

@@ -1,5 +1,5 @@
+import type { Cell } from './cell.js'
 import type { CellResult } from './cell-result.js'
-import type { Cell } from './cells.js'
 import type { StudyConfig } from './study-config.js'
 
 /** What a worker process is told. */

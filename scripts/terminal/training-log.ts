@@ -147,6 +147,7 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
   if (event.type !== 'epoch') return undefined
   const { trainLoss, trainAccuracy, testLoss, testAccuracy, testWorstGroup, patchesPerExpert, seconds } =
     event
+  const { loadBalance } = event
   const test =
     testLoss === undefined || testAccuracy === undefined
       ? ''
@@ -158,7 +159,8 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
       : `  validation loss ${validationLoss.toFixed(4)}  validation accuracy ${percent(validationAccuracy)}`
   const worst = testWorstGroup === undefined ? '' : `  worst group ${percent(testWorstGroup)}`
   const patches = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
-  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  const balance = loadBalance === undefined ? '' : `  balance ${loadBalance.toFixed(4)}`
+  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${balance}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {

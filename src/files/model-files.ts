@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { isAbsolute, join, normalize, relative } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
 import { checkedArtifacts } from '../topology/checked-model.js'
 import { type ModelJson, parseModelJson, weightBytes } from '../topology/model-json.js'
 import { writeFilesAtomic } from './atomic.js'
@@ -48,6 +49,27 @@ const othersSaveMs = 30_000
  */
 export function fileSystem(dir: string): tf.io.IOHandler {
   return { save: artifacts => save(dir, artifacts), load: () => load(dir) }
+}
+
+/**
+ * Loads a saved model on the current backend.
+ *
+ * @param folder of the model, as `fileSystem` takes it
+ * @throws Error as `fileSystem`; where TensorFlow.js cannot build the model, one line that names the folder
+ */
+export async function loadModelFolder(folder: string): Promise<tfl.LayersModel> {
+  try {
+    return await tfl.loadLayersModel(fileSystem(folder))
+  } catch (cause) {
+    const [reason = ''] = (cause as Error).message.split(/ This may be due to one of|\n/)
+    // Errors of `fileSystem` name the file already.
+    if (reason.startsWith('fileSystem:')) throw cause
+    const shortReason = reason.length > 300 ? `${reason.slice(0, 300)}...` : reason
+    throw new Error(
+      `${folder}: model must be one that can be built, got: ${shortReason} (compare model.json with the model that was saved)`,
+      { cause },
+    )
+  }
 }
 
 /** Whether a folder holds a saved model; first finishes a save that was killed while its files were put in place. */

@@ -33,3 +33,18 @@ export function handGradient<T extends tf.Tensor>(
   })
   return operation(...inputs) as T
 }
+
+/**
+ * Computes something that is held fixed when a loss is differentiated, such as the choice of an expert: nothing in it is
+ * recorded, so that it may use operations that have no gradient.
+ */
+export function withoutGradient<T>(compute: () => T): T {
+  const { state } = tf.engine()
+  // The engine records operations only outside of others.
+  state.kernelDepth++
+  try {
+    return compute()
+  } finally {
+    state.kernelDepth--
+  }
+}

@@ -1,11 +1,12 @@
 import { appendFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import * as tfl from '@tensorflow/tfjs-layers'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import * as z from 'zod'
+import { readSafetensors, writeSafetensors } from '../data/formats/safetensors.js'
 import { writeFileAtomic } from '../files/atomic.js'
 import { isMissing, makeFolder } from '../files/folders.js'
 import { type Lock, LockedError, lockFolder } from '../files/lock.js'
-import { fileSystem, holdsModel, modelFolderFiles } from '../files/model-files.js'
+import { fileSystem, holdsModel, loadModelFolder, modelFolderFiles } from '../files/model-files.js'
 import { readRegularFile, readTextFile } from '../files/regular-file.js'
 import {
   folderState,
@@ -14,43 +15,32 @@ import {
   recoverForReading,
   replaceFolder,
 } from '../files/replacement.js'
-import { type CheckpointStore, latestCheckpoint } from '../train/checkpoint.js'
+import { type CheckpointStore, epochMetricsShape, latestCheckpoint } from '../train/checkpoint.js'
 import type { EpochMetrics } from '../train/events.js'
-import { routingSummarySchema } from '../train/routing/routing-summary.js'
 import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../train/tensorboard.js'
 import { parseRunConfig, type RunConfig } from './run-config.js'
+import { modelRouters, type Routers } from './starting-routers.js'
 
 const CONFIG = 'config.json'
 const METRICS = 'metrics.jsonl'
 const MODEL = 'model'
 const INITIAL = 'initial'
+const ROUTERS = 'routers-start.safetensors'
+const PRUNING = 'pruning.json'
 const CHECKPOINTS = 'checkpoints'
 const EVENTS = eventFileName(0, 'patch-moe')
 const RUN_FILES = [
   CONFIG,
   METRICS,
   EVENTS,
+  ROUTERS,
+  PRUNING,
   join(CHECKPOINTS, latestCheckpoint),
   ...[MODEL, INITIAL].flatMap(folder => modelFolderFiles.map(file => join(folder, file))),
 ]
 const runKind: OwnFolder = { marker: CONFIG, ownFiles: async () => RUN_FILES }
 
-const epochMetrics = z.object({
-  epoch: z.int().min(1),
-  trainLoss: z.number(),
-  trainAccuracy: z.number(),
-  validationLoss: z.number().optional(),
-  validationAccuracy: z.number().optional(),
-  testLoss: z.number().optional(),
-  testAccuracy: z.number().optional(),
-  testWorstGroup: z.number().optional(),
-  routing: routingSummarySchema.optional(),
-  seconds: z.number(),
-  learningRate: z.number(),
-  patchesPerExpert: z.int().optional(),
-  steps: z.int(),
-  wallTime: z.number(),
-})
+const epochMetrics = z.object({ ...epochMetricsShape, wallTime: z.number() })
 
 /** One line of `metrics.jsonl`: what an epoch measured, and when it ended, in seconds since 1970. */
 export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }
@@ -64,6 +54,8 @@ export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }
  * | `metrics.jsonl` | one JSON line an epoch |
  * | `model/` | the trained model, as tfjs saves it |
  * | `initial/` | of a run that starts from a trained network: that network |
+ * | `routers-start.safetensors` | the routers of its mixtures before the first step, float32 by layer path |
+ * | `pruning.json` | of a network that was pruned: what was removed, why, and what it saves |
  * | `checkpoints/` | the exact state of the training |
  * | `events.out.tfevents.*` | the metrics for TensorBoard |
  */
@@ -89,6 +81,15 @@ export interface RunFolder {
   loadModel(): Promise<tfl.LayersModel>
   /** Loads the network that the run started from, where that was trained before, on the current backend. */
   loadInitial(): Promise<tfl.LayersModel>
+  /**
+   * The routers of the run's mixtures before its first step; undefined for a run that kept none, as runs without a
+   * mixture and those of version 0.1.0.
+   *
+   * @throws Error naming the file where it is damaged or cannot be read
+   */
+  startingRouters(): Promise<Routers | undefined>
+  /** Writes `pruning.json`, whole or not at all. */
+  recordPruning(record: object): Promise<void>
 }
 
 /** How the folder of a run is created. */
@@ -97,6 +98,12 @@ export interface RunCreation {
   readonly force?: boolean
   /** The network that the run starts from, where that was trained before. */
   readonly initial?: tfl.LayersModel
+  /** The routers of the network before its first step, as `modelRouters` reads them; those of `initial` unless given. */
+  readonly routers?: Routers
+  /** The network as it can be used at once, where the run begins with a trained one; a training replaces it. */
+  readonly trained?: tfl.LayersModel
+  /** Of a pruned network: what `pruning.json` says, plain data. */
+  readonly pruning?: object
 }
 
 /**
@@ -141,7 +148,7 @@ export async function lockedRun(
       await recoverFolder(directory, runKind)
       if (!creation.force) await refuseRun(directory)
       await replaceFolder(directory, runKind, async staging => {
-        if (creation.initial) await creation.initial.save(fileSystem(join(staging, INITIAL)))
+        await writeStart(staging, creation)
         await withConfig(staging, config)
       })
       return { run: runFolder(directory, config), lock }
@@ -150,6 +157,30 @@ export async function lockedRun(
       throw error
     }
   })
+}
+
+/** Writes what a run starts with, besides its configuration. */
+async function writeStart(directory: string, creation: RunCreation): Promise<void> {
+  const { initial, routers, trained, pruning } = creation
+  if (initial) await initial.save(fileSystem(join(directory, INITIAL)))
+  if (trained) await trained.save(fileSystem(join(directory, MODEL)))
+  if (pruning) await writeFileAtomic(join(directory, PRUNING), jsonFile(pruning))
+  const starting = routers ?? (initial && (await modelRouters(initial)))
+  if (!starting || starting.size === 0) return
+  await writeFileAtomic(join(directory, ROUTERS), writeSafetensors(starting))
+}
+
+/**
+ * Checks that a new run can have a folder, before the work that the run is to keep.
+ *
+ * @throws Error as {@link createRun}, for a folder with a run unless `force` is given, and for one with something else
+ */
+export async function checkRunPlace(
+  directory: string,
+  { force = false }: Pick<RunCreation, 'force'> = {},
+): Promise<void> {
+  await refuseForeign(directory)
+  if (!force) await refuseRun(directory)
 }
 
 async function refuseForeign(directory: string): Promise<void> {
@@ -198,7 +229,7 @@ export function continueRun({ directory }: RunFolder, config: RunConfig): Promis
 }
 
 async function withConfig(directory: string, config: RunConfig): Promise<RunFolder> {
-  await writeFileAtomic(join(directory, CONFIG), `${JSON.stringify(config, null, 2)}\n`)
+  await writeFileAtomic(join(directory, CONFIG), jsonFile(config))
   return runFolder(directory, config)
 }
 
@@ -279,27 +310,12 @@ function runFolder(directory: string, config: RunConfig): RunFolder {
     hasModel: () => holdsModel(modelFolder),
     loadModel: () => loadModelFolder(modelFolder),
     loadInitial: () => loadModelFolder(join(directory, INITIAL)),
-  }
-}
-
-/**
- * Loads a saved model on the current backend.
- *
- * @param folder of the model, as `fileSystem` takes it
- * @throws Error as `fileSystem`; where TensorFlow.js cannot build the model, one line that names the folder
- */
-export async function loadModelFolder(folder: string): Promise<tfl.LayersModel> {
-  try {
-    return await tfl.loadLayersModel(fileSystem(folder))
-  } catch (cause) {
-    const [reason = ''] = (cause as Error).message.split(/ This may be due to one of|\n/)
-    // Errors of `fileSystem` name the file already.
-    if (reason.startsWith('fileSystem:')) throw cause
-    const shortReason = reason.length > 300 ? `${reason.slice(0, 300)}...` : reason
-    throw new Error(
-      `${folder}: model must be one that can be built, got: ${shortReason} (compare model.json with the model that was saved)`,
-      { cause },
-    )
+    startingRouters: async () => {
+      const path = join(directory, ROUTERS)
+      const bytes = await readBytesIfPresent(path)
+      return bytes && readSafetensors(bytes, path).tensors
+    },
+    recordPruning: record => writeFileAtomic(join(directory, PRUNING), jsonFile(record)),
   }
 }
 
@@ -359,6 +375,10 @@ async function readTextIfPresent(path: string): Promise<string> {
 
 function now(): number {
   return Date.now() / 1000
+}
+
+function jsonFile(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`
 }
 
 function jsonLine(epoch: RecordedEpoch): string {

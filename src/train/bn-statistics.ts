@@ -6,8 +6,8 @@ import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { layersWithin } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
-import { dropoutSeeds } from './dropout-seeds.js'
 import { hostTurns } from './host-turn.js'
+import { stepSeeds } from './step-seeds.js'
 import { checkImageShape, upload } from './upload.js'
 
 /** The images from which the statistics are estimated. */
@@ -16,7 +16,7 @@ export interface StatisticsOptions {
   readonly batchSize: number
   /** Images used at most; 1000 unless given. Whole batches are taken, at least one. */
   readonly examples?: number
-  /** Chooses the images and the masks of dropout layers; no other random state is touched. */
+  /** Chooses the images and what layers draw; no other random state is touched. */
   readonly seed: number
   /** Ends the work after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
@@ -64,7 +64,7 @@ export async function recomputeStatistics(
   const numImages = wholeBatches(Math.min(examples, set.count), batchSize)
   const shuffle = { seed: deriveSeed(seed, 'statistics'), epoch: 0 }
   const momenta = layers.map(layer => layer.momentum)
-  const dropout = dropoutSeeds(model, seed, 'statistics')
+  const seeds = stepSeeds(model, seed, 'statistics')
   const turn = hostTurns()
   let index = 0
   try {
@@ -72,7 +72,7 @@ export async function recomputeStatistics(
     for await (const batch of streamOf(set).batches({ batchSize, shuffle, end: numImages })) {
       signal?.throwIfAborted()
       for (const layer of layers) layer.momentum = index / (index + 1)
-      dropout.use(index)
+      seeds.use(index)
       tf.tidy(() => {
         model.apply(upload(batch.images, set.shape), { training: true })
       })
@@ -81,7 +81,7 @@ export async function recomputeStatistics(
     }
   } finally {
     for (const [i, layer] of layers.entries()) layer.momentum = momenta[i] as number
-    dropout.restore()
+    seeds.restore()
   }
   return numImages
 }

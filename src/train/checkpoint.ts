@@ -5,7 +5,9 @@ import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/formats/safetensors.js'
 import { type Computation, computationSchema } from './computation.js'
 import type { EpochMetrics } from './events.js'
-import { type OptimizerOptions, type OptimizerSlots, optimizerNames } from './optimizer.js'
+import { GRADIENT_NORMS } from './normalized-gradient-descent.js'
+import type { OptimizerSlots } from './optimizer.js'
+import { type OptimizerOptions, optimizerNames } from './optimizer-options.js'
 import { routingSummarySchema } from './routing/routing-summary.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
@@ -26,7 +28,7 @@ export interface TrainState {
   readonly weights: readonly (readonly [name: string, tensor: StoredTensor])[]
   readonly optimizer: OptimizerOptions
   readonly slots: OptimizerSlots
-  /** The orders of the epochs and the masks of dropout layers follow from it. */
+  /** The orders of the epochs and what layers draw follow from it. */
   readonly seed: number
   readonly batchSize: number
   /** Images of the training set. */
@@ -49,15 +51,19 @@ export interface RunningEpoch {
   readonly lossSum: number
   /** Images that were classified rightly. */
   readonly correct: number
+  /** Sum over the images of the balance loss of their batch, where it has a coefficient. */
+  readonly loadBalanceSum?: number
   readonly seconds: number
 }
 
 const count = z.int().nonnegative()
 
-const metricsSchema = z.strictObject({
+/** The schemas of {@link EpochMetrics}. */
+export const epochMetricsShape = {
   epoch: z.int().positive(),
   trainLoss: z.number(),
   trainAccuracy: z.number(),
+  loadBalance: z.number().exactOptional(),
   validationLoss: z.number().exactOptional(),
   validationAccuracy: z.number().exactOptional(),
   testLoss: z.number().exactOptional(),
@@ -68,20 +74,31 @@ const metricsSchema = z.strictObject({
   learningRate: z.number(),
   patchesPerExpert: z.int().positive().exactOptional(),
   steps: count,
-})
+} as const
 
 const progressSchema = z.strictObject({
   optimizer: z.strictObject({
     name: z.enum(optimizerNames),
     learningRate: z.number(),
     momentum: z.number().exactOptional(),
+    norm: z.enum(GRADIENT_NORMS).exactOptional(),
+    groups: z
+      .array(z.strictObject({ weights: z.array(z.string()), parts: z.int().positive() }))
+      .exactOptional(),
+    l2: z.number().exactOptional(),
     layerRates: z.array(z.strictObject({ pattern: z.string(), learningRate: z.number() })).exactOptional(),
   }),
   seed: z.number(),
   batchSize: z.int().positive(),
   examples: z.int().positive(),
-  history: z.array(metricsSchema),
-  running: z.strictObject({ step: count, lossSum: z.number(), correct: count, seconds: z.number() }),
+  history: z.array(z.strictObject(epochMetricsShape)),
+  running: z.strictObject({
+    step: count,
+    lossSum: z.number(),
+    correct: count,
+    loadBalanceSum: z.number().exactOptional(),
+    seconds: z.number(),
+  }),
   configKey: z.string().exactOptional(),
   computation: computationSchema.exactOptional(),
 })

@@ -4,10 +4,18 @@ import type { RoutingSummary } from './routing/routing-summary.js'
 export interface EpochMetrics {
   /** Number of the epoch, from 1. */
   readonly epoch: number
-  /** Mean over the epoch's images of the loss that was minimised, penalties of regularizers included, in nats. */
+  /**
+   * Mean over the epoch's images of the loss that was minimised, in nats, penalties of regularizers and the balance loss
+   * times its coefficient included.
+   */
   readonly trainLoss: number
   /** Share of the epoch's images that were classified rightly in their training step, in [0, 1]. */
   readonly trainAccuracy: number
+  /**
+   * Mean over the epoch's images of the balance loss, without its coefficient, summed over the layers; where it has a
+   * coefficient. M^2 mean over the M experts of (share of the samples x mean score): 1 where both are even.
+   */
+  readonly loadBalance?: number
   /** Mean cross-entropy over the validation set in nats, and the share that is classified rightly; if there is one. */
   readonly validationLoss?: number
   readonly validationAccuracy?: number
@@ -76,6 +84,8 @@ export interface StepEvent {
   readonly stepsPerEpoch: number
   /** The loss that was minimised, mean over the batch, in nats. */
   readonly loss: number
+  /** The balance loss of the batch without its coefficient, where it has one. */
+  readonly loadBalance?: number
   /** Mean rate since the epoch began or went on. */
   readonly examplesPerSecond: number
 }

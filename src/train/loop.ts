@@ -16,7 +16,6 @@ import {
   writeCheckpoint,
 } from './checkpoint.js'
 import { type Computation, computationRemark } from './computation.js'
-import { dropoutSeeds } from './dropout-seeds.js'
 import { shouldStop } from './early-stop.js'
 import { assess, testAtEnd } from './epoch-evaluation.js'
 import {
@@ -30,9 +29,10 @@ import { type FrozenLayers, freezeLayers } from './frozen-layers.js'
 import { hostTurns } from './host-turn.js'
 import { lossOf } from './loss.js'
 import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from './optimizer.js'
-import { stepFactors } from './parameter-groups.js'
+import { stepFactors, stepPenalty } from './parameter-groups.js'
 import { position, positionOf, type Run } from './run.js'
-import { type StepNumbers, takeStep } from './step.js'
+import { auxiliaryCoefficients, type StepNumbers, takeStep } from './step.js'
+import { stepSeeds } from './step-seeds.js'
 import { checkOptions, type TrainOptions } from './train-options.js'
 import { checkFits } from './upload.js'
 
@@ -45,7 +45,7 @@ export type { TrainOptions } from './train-options.js'
  *
  * Nothing is printed, and the model is trained in place. The same seed on the same backend with the same number of
  * threads gives the same numbers, bit by bit, also when the run was stopped and resumed. The loss is that of `lossOf`,
- * plus the penalties of regularizers. The numbers of a step are reported while the next one runs.
+ * plus the penalties of regularizers and the auxiliary terms of layers that have a coefficient. The numbers of a step are reported while the next one runs.
  *
  * @yields the events of the run; the last is `end`
  * @throws RangeError before the first step when options, sets, model or state do not fit together
@@ -59,7 +59,7 @@ export async function* train(model: tfl.LayersModel, options: TrainOptions): Asy
     const seconds = run.history.reduce((sum, epoch) => sum + epoch.seconds, elapsed(run))
     yield { type: 'end', history: [...run.history], seconds }
   } finally {
-    run.dropout.restore()
+    run.seeds.restore()
     run.frozen.restore()
     disposeOptimizer(run.parts.optimizer)
   }
@@ -106,6 +106,7 @@ async function preparedRun(
   if (test) checkFits(model, classifier.numClasses, test, 'train: test set')
   if (validation) checkFits(model, classifier.numClasses, validation, 'train: validation set')
   checkTrainable(model)
+  const coefficients = auxiliaryCoefficients(model, options.loadBalance)
   const factors = stepFactors(model, optimizer)
   const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
   const stepsPerEpoch = Math.ceil(train.count / batchSize)
@@ -117,7 +118,7 @@ async function preparedRun(
     ...(configKey !== undefined && { configKey }),
   }
   if (resume) checkResume(resume, identity, stepsPerEpoch)
-  const created = createOptimizer(optimizer)
+  const created = createOptimizer(optimizer, model)
   try {
     if (resume) await restore(model, created, resume)
   } catch (error) {
@@ -129,8 +130,16 @@ async function preparedRun(
     options,
     stream: streamOf(train),
     identity,
-    parts: { model, classifier, optimizer: created, stepFactors: factors, shape: train.shape },
-    dropout: dropoutSeeds(model, seed, 'dropout'),
+    parts: {
+      model,
+      classifier,
+      optimizer: created,
+      stepFactors: factors,
+      coefficients,
+      l2: stepPenalty(optimizer),
+      shape: train.shape,
+    },
+    seeds: stepSeeds(model, seed, 'dropout'),
     frozen,
     annealed,
     stepsPerEpoch,
@@ -188,7 +197,7 @@ async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> 
   try {
     const shuffle = { seed, epoch: epoch - 1 }
     for await (const batch of run.stream.batches({ batchSize, shuffle, start })) {
-      run.dropout.use((epoch - 1) * run.stepsPerEpoch + step)
+      run.seeds.use((epoch - 1) * run.stepsPerEpoch + step)
       step++
       const launched = { step, count: batch.count, numbers: takeStep(run.parts, batch) }
       const previous = pending
@@ -217,7 +226,8 @@ interface Launched {
 }
 
 async function settle(run: Run, { step, count, numbers }: Launched, rate: RateMeter): Promise<StepEvent> {
-  const { loss, correct } = await numbers
+  const { loss, correct, terms } = await numbers
+  const loadBalance = terms.get('load-balance')
   const epoch = run.history.length + 1
   if (!Number.isFinite(loss)) {
     throw new DivergenceError(`loss must be finite, got ${loss}`, { epoch, step, loss }, run.lastCheckpoint)
@@ -227,10 +237,21 @@ async function settle(run: Run, { step, count, numbers }: Launched, rate: RateMe
     step,
     lossSum: run.running.lossSum + loss * count,
     correct: run.running.correct + correct,
+    ...(loadBalance !== undefined && {
+      loadBalanceSum: (run.running.loadBalanceSum ?? 0) + loadBalance * count,
+    }),
     seconds: elapsed(run),
   }
   const done = Math.min(step * run.options.batchSize, run.options.train.count)
-  return { type: 'step', epoch, step, stepsPerEpoch: run.stepsPerEpoch, loss, examplesPerSecond: rate(done) }
+  return {
+    type: 'step',
+    epoch,
+    step,
+    stepsPerEpoch: run.stepsPerEpoch,
+    loss,
+    ...(loadBalance !== undefined && { loadBalance }),
+    examplesPerSecond: rate(done),
+  }
 }
 
 /** Evaluates, reports and stores an epoch whose steps are done; an abort meanwhile leaves it unfinished. */
@@ -244,10 +265,12 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   if (!evaluation) return
   const finalTest = due && validation ? await testAtEnd(run, evaluation) : {}
   if (!finalTest) return
+  const { lossSum, correct, loadBalanceSum } = run.running
   const metrics: EpochMetrics = {
     epoch,
-    trainLoss: run.running.lossSum / train.count,
-    trainAccuracy: run.running.correct / train.count,
+    trainLoss: lossSum / train.count,
+    trainAccuracy: correct / train.count,
+    ...(loadBalanceSum !== undefined && { loadBalance: loadBalanceSum / train.count }),
     ...evaluation,
     ...finalTest,
     seconds: elapsed(run),

@@ -1,10 +1,10 @@
 import type { ImageStream } from '../data/image-stream.js'
 import type { PatchMoE } from '../layers/moe/patch-moe.js'
 import type { RunIdentity, RunningEpoch } from './checkpoint.js'
-import type { DropoutSeeds } from './dropout-seeds.js'
 import type { EpochMetrics } from './events.js'
 import type { FrozenLayers } from './frozen-layers.js'
 import type { StepParts } from './step.js'
+import type { StepSeeds } from './step-seeds.js'
 import type { TrainOptions } from './train-options.js'
 
 /** The moving parts of a run. */
@@ -13,7 +13,7 @@ export interface Run {
   readonly stream: ImageStream
   readonly identity: RunIdentity
   readonly parts: StepParts
-  readonly dropout: DropoutSeeds
+  readonly seeds: StepSeeds
   readonly frozen: FrozenLayers
   /** Mixtures whose L is annealed. */
   readonly annealed: readonly PatchMoE[]

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageBatch } from '../data/image-set.js'
+import { type AuxiliaryTerm, auxiliaryTermsOf, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
 import { fixInput } from '../layers/fixed-inputs.js'
 import type { ImageShape } from '../shapes.js'
 import { releaseEarly } from './early-release.js'
@@ -14,15 +15,40 @@ export interface StepParts {
   readonly optimizer: tf.Optimizer
   /** For each trainable weight, how many times longer its step is than the optimizer's; all 1 unless given. */
   readonly stepFactors?: readonly number[] | undefined
+  /** What each auxiliary term is multiplied by, above 0; terms that are not named are not computed. */
+  readonly coefficients?: ReadonlyMap<AuxiliaryTerm, number> | undefined
+  /** Multiplied by the weights and added to their gradients; 0 unless given. */
+  readonly l2?: number
   readonly shape: ImageShape
+}
+
+/**
+ * The coefficients of the auxiliary terms that a run minimises.
+ *
+ * @param loadBalance coefficient of the balance loss, >= 0; 0 unless given
+ * @throws RangeError when a term has a coefficient and no layer gives it
+ */
+export function auxiliaryCoefficients(
+  model: tfl.LayersModel,
+  loadBalance = 0,
+): ReadonlyMap<AuxiliaryTerm, number> {
+  if (loadBalance === 0) return new Map()
+  if (!auxiliaryTermsOf(model).has('load-balance')) {
+    throw new RangeError(
+      `train: loadBalance must be 0 for a model without a layer that routes samples, got ${loadBalance}`,
+    )
+  }
+  return new Map([['load-balance', loadBalance]])
 }
 
 /** The numbers that a step measured. */
 export interface StepNumbers {
-  /** The loss that was minimised, mean over the batch with the penalties of regularizers. */
+  /** The loss that was minimised, mean over the batch with the penalties of regularizers and the auxiliary terms. */
   readonly loss: number
   /** Images of the batch that were classified rightly before the step. */
   readonly correct: number
+  /** The auxiliary terms that have a coefficient, without it, summed over the layers. */
+  readonly terms: ReadonlyMap<AuxiliaryTerm, number>
 }
 
 /**
@@ -31,52 +57,93 @@ export interface StepNumbers {
  *
  * @returns the numbers, once the backend has them; the step itself is handed to the backend at once
  */
-export function takeStep(
-  { model, classifier, optimizer, stepFactors, shape }: StepParts,
-  batch: ImageBatch,
-): Promise<StepNumbers> {
+export function takeStep(parts: StepParts, batch: ImageBatch): Promise<StepNumbers> {
+  const { model, optimizer, stepFactors, coefficients = noCoefficients, l2 = 0 } = parts
   const numbers = tf.tidy(() => {
-    const x = fixInput(upload(batch.images, shape))
-    const labels = tf.tensor1d(batch.labels, 'int32')
     const weights = model.trainableWeights
     const variables = weights.map(weight => weight.read() as tf.Variable)
-    let correct: tf.Scalar | undefined
-    const { value, grads } = tf.variableGrads(() => {
-      const logits = classifier.logits(x, true)
-      correct = tf.keep(classifier.correct(logits, labels))
-      const penalties = model.calculateLosses()
-      const loss = penalties.reduce<tf.Scalar>(
-        (sum, penalty) => tf.add(sum, tf.reshape(penalty, [])) as tf.Scalar,
-        classifier.loss(logits, labels),
-      )
-      releaseEarly()
-      return loss
-    }, variables)
+    const { gradients, measured } = differentiate(parts, coefficients, batch, variables)
     const starts =
       stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
     // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are skipped.
     optimizer.applyGradients(
-      variables.map(({ name }) => ({ name, tensor: grads[name] }) as { name: string; tensor: tf.Tensor }),
+      variables.map(variable => ({
+        name: variable.name,
+        tensor: penalized(gradients[variable.name], variable, l2) as tf.Tensor,
+      })),
     )
     for (const [i, start] of (starts ?? []).entries()) {
       if (start) lengthenStep(variables[i] as tf.Variable, start, stepFactors?.[i] ?? 1)
     }
     applyConstraints(weights)
-    const counted = correct as unknown as tf.Scalar
-    const both = tf.stack([value, tf.cast(counted, 'float32')])
-    counted.dispose()
-    return both
+    return measured
   })
-  return readNumbers(numbers)
+  return readNumbers(numbers, [...coefficients.keys()])
 }
 
-async function readNumbers(numbers: tf.Tensor): Promise<StepNumbers> {
+const noCoefficients: ReadonlyMap<AuxiliaryTerm, number> = new Map()
+
+/** The gradients of the loss, and what the step measures in one tensor: the loss, the right predictions, the terms. */
+function differentiate(
+  { model, classifier, shape }: StepParts,
+  coefficients: ReadonlyMap<AuxiliaryTerm, number>,
+  batch: ImageBatch,
+  variables: tf.Variable[],
+): { readonly gradients: tf.NamedTensorMap; readonly measured: tf.Tensor1D } {
+  const x = fixInput(upload(batch.images, shape))
+  const labels = tf.tensor1d(batch.labels, 'int32')
+  let noted: readonly tf.Scalar[] = []
+  const { value, grads } = tf.variableGrads(() => {
+    const { logits, terms } = logitsWithTerms(() => classifier.logits(x, true), coefficients)
+    // What is kept here outlives the scope of the gradient.
+    noted = [tf.keep(tf.cast(classifier.correct(logits, labels), 'float32')), ...terms]
+    const penalties = model.calculateLosses()
+    const weighted = [...coefficients.values()].map((coefficient, i) =>
+      tf.mul(terms[i] as tf.Scalar, coefficient),
+    )
+    const loss = [...penalties, ...weighted].reduce<tf.Scalar>(
+      (sum, addend) => tf.add(sum, tf.reshape(addend, [])) as tf.Scalar,
+      classifier.loss(logits, labels),
+    )
+    releaseEarly()
+    return loss
+  }, variables)
+  const measured = tf.stack([value, ...noted]) as tf.Tensor1D
+  for (const tensor of noted) tensor.dispose()
+  return { gradients: grads, measured }
+}
+
+/** The logits, and the terms that have coefficients, in the order of these; none are computed without coefficients. */
+function logitsWithTerms(
+  forward: () => tf.Tensor2D,
+  coefficients: ReadonlyMap<AuxiliaryTerm, number>,
+): { readonly logits: tf.Tensor2D; readonly terms: readonly tf.Scalar[] } {
+  if (coefficients.size === 0) return { logits: forward(), terms: [] }
+  const { value: logits, terms } = collectAuxiliaryTerms(forward)
+  for (const [name, term] of terms) if (!coefficients.has(name)) term.dispose()
+  return { logits, terms: [...coefficients.keys()].map(name => terms.get(name) ?? noTerm(name)) }
+}
+
+function noTerm(name: AuxiliaryTerm): never {
+  throw new RangeError(`train: ${name} must be added by the layers that list it, got none`)
+}
+
+async function readNumbers(numbers: tf.Tensor, names: readonly AuxiliaryTerm[]): Promise<StepNumbers> {
   try {
-    const [loss = Number.NaN, correct = 0] = await numbers.data()
-    return { loss, correct }
+    const [loss = Number.NaN, correct = 0, ...terms] = await numbers.data()
+    return { loss, correct, terms: new Map(names.map((name, i) => [name, terms[i] ?? Number.NaN])) }
   } finally {
     numbers.dispose()
   }
+}
+
+/** A gradient with that of the L2 penalty; a weight that the loss does not depend on has no gradient. */
+function penalized(
+  gradient: tf.Tensor | undefined,
+  variable: tf.Variable,
+  l2: number,
+): tf.Tensor | undefined {
+  return l2 > 0 && gradient ? tf.add(gradient, tf.mul(variable, l2)) : gradient
 }
 
 function lengthenStep(variable: tf.Variable, start: tf.Tensor, factor: number): void {

@@ -49,7 +49,8 @@ export function scalarEvents(points: readonly ScalarPoint[]): Uint8Array {
 }
 
 /**
- * The curves of one epoch: loss and accuracy of training, validation and test, and the learning rate, over the steps.
+ * The curves of one epoch: loss and accuracy of training, validation and test, what routing measured, and the learning rate,
+ * over the steps.
  *
  * @param wallTime seconds since 1970
  */
@@ -58,6 +59,7 @@ export function epochScalars(metrics: EpochMetrics, wallTime: number): ScalarPoi
     'loss/train': metrics.trainLoss,
     'loss/validation': metrics.validationLoss,
     'loss/test': metrics.testLoss,
+    'loss/balance': metrics.loadBalance,
     'accuracy/train': metrics.trainAccuracy,
     'accuracy/validation': metrics.validationAccuracy,
     'accuracy/test': metrics.testAccuracy,

@@ -6,7 +6,7 @@ import type { PatchAnnealing } from './anneal.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { LossOptions } from './loss.js'
-import type { OptimizerOptions } from './optimizer.js'
+import type { OptimizerOptions } from './optimizer-options.js'
 
 /**
  * What normalization layers use outside training: statistics estimated anew on training images before each evaluation
@@ -30,8 +30,17 @@ export interface TrainOptions extends LossOptions {
   /** Images a step; the last step of an epoch takes what is left. */
   readonly batchSize: number
   readonly optimizer: OptimizerOptions
-  /** Decides the orders of the epochs and the masks of dropout layers; weights have the model's own seed. */
+  /**
+   * Decides the orders of the epochs and what layers draw in training, masks of dropout and routing noise; weights have the
+   * model's own seed.
+   */
   readonly seed: number
+  /**
+   * Coefficient of the balance loss of the layers that route whole samples, >= 0; 0 unless given. The balance loss, 1 where the
+   * experts are used evenly, is multiplied by it and added to the loss that is minimised; it is reported without the
+   * coefficient.
+   */
+  readonly loadBalance?: number
   /** What normalization layers use outside training; `recomputed` unless given. */
   readonly bnStatistics?: BnStatistics
   /** Ends the run when the loss (or accuracy) on `validation`, or without it on `test`, no longer gets better. */
@@ -72,6 +81,7 @@ const optionNames = {
   batchSize: true,
   optimizer: true,
   seed: true,
+  loadBalance: true,
   bnStatistics: true,
   earlyStop: true,
   freeze: true,
@@ -103,6 +113,10 @@ export function checkOptions(options: TrainOptions): void {
       throw new RangeError(`train: ${name} must be a positive integer, got ${value}`)
   }
   if (!Number.isFinite(options.seed)) throw new RangeError(`train: seed must be finite, got ${options.seed}`)
+  const { loadBalance = 0 } = options
+  if (!(loadBalance >= 0 && loadBalance < Infinity)) {
+    throw new RangeError(`train: loadBalance must be a number of at least 0, got ${loadBalance}`)
+  }
   const statistics = options.bnStatistics ?? 'recomputed'
   if (!BN_STATISTICS.includes(statistics)) {
     throw new RangeError(`train: bnStatistics must be ${BN_STATISTICS.join(' or ')}, got ${statistics}`)

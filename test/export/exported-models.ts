@@ -121,6 +121,18 @@ export const mixtureCases: readonly ModelCase[] = [
     ...{ kernelSize: [3, 5], patchSize: [2, 4], border: 'halo', useBias: true, activation: 'sigmoid' },
   }),
   moeCase('every patch, one expert', { numExperts: 1, patchesPerExpert: 8, activation: 'relu' }),
+  pooledCase('the mean of kept patches', {}),
+  pooledCase(
+    'the mean of kept patches behind BatchNorm, ReLU6 and LeakyReLU',
+    { kernelSize: 1, patchSize: 1, patchesPerExpert: 7 },
+    tf.layers.batchNormalization,
+    () => tf.layers.reLU({ maxValue: 6 }),
+    () => tf.layers.leakyReLU({ alpha: 0.25 }),
+  ),
+  pooledCase('the mean of all patches', { patchesPerExpert: 8 }, tf.layers.batchNormalization),
+  pooledCase('the mean behind a sigmoid, which needs the map', {}, () =>
+    tf.layers.activation({ activation: 'sigmoid' }),
+  ),
   ...GATES.map(gate => ({
     name: `PatchGate, ${gate}`,
     build: () =>
@@ -142,6 +154,26 @@ export const mixtureCases: readonly ModelCase[] = [
 function moeCase(name: string, options: Partial<PatchMoEOptions>): ModelCase {
   const settings = { numExperts: 2, patchesPerExpert: 3, patchSize: 2, filters: 6, ...options }
   return { name: `PatchMoE, ${name}`, build: () => single([4, 8, 3], patchMoE(settings)) }
+}
+
+/** A mixture, layers that change each channel by itself, and the mean over the map. */
+function pooledCase(
+  name: string,
+  options: Partial<PatchMoEOptions>,
+  ...between: readonly (() => tf.layers.Layer)[]
+): ModelCase {
+  const settings = { numExperts: 2, patchesPerExpert: 3, patchSize: 2, filters: 6, useBias: true, ...options }
+  return {
+    name: `PatchMoE, ${name}`,
+    build: () =>
+      single(
+        [4, 8, 3],
+        patchMoE(settings),
+        ...between.map(make => make()),
+        tf.layers.globalAveragePooling2d({}),
+        tf.layers.dense({ units: 3 }),
+      ),
+  }
 }
 
 function single(inputShape: readonly number[], ...layers: readonly tf.layers.Layer[]): tf.LayersModel {

@@ -7,7 +7,7 @@ import { imageFolder } from '../../src/data/datasets/image-folder/image-folder.j
 import { recognise } from '../../src/data/datasets/recognise.js'
 import { dataFolder } from '../../src/files/data-folder.js'
 import { readImage } from '../../src/files/images/image-files.js'
-import { loadModelFolder } from '../../src/run/run-folder.js'
+import { loadModelFolder } from '../../src/files/model-files.js'
 
 let root: string
 beforeAll(async () => {

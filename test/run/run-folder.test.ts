@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createRun, fileCheckpoints, openRun } from '../../src/run/run-folder.js'
+import { patchGate } from '../../src/layers/moe/patch-gate.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
+import { disposeModel } from '../../src/models/dispose-model.js'
+import { continueRun, createRun, fileCheckpoints, openRun } from '../../src/run/run-folder.js'
+import { modelRouters } from '../../src/run/starting-routers.js'
 import type { EpochMetrics } from '../../src/train/events.js'
 import { epochScalars, eventFileStart, scalarEvents } from '../../src/train/tensorboard.js'
 import { useTestBackend } from '../backend-under-test.js'
@@ -171,6 +175,89 @@ test('checkpoints survive as they were written; one that is not there is undefin
   await expect(fileCheckpoints(join(root, 'file')).write('a', Uint8Array.of(1))).rejects.toThrow(
     /^checkpoint .*file\/a must be writable, got EEXIST/,
   )
+})
+
+describe('the routers that a run starts with', () => {
+  /** A PatchMoE inside another model, a PatchGate, and a Dense layer whose weights are no routers. */
+  function mixtures(): tf.LayersModel {
+    const input = tf.input({ shape: [4, 4, 2] })
+    const body = tf.sequential({
+      name: 'body',
+      layers: [
+        patchMoE({
+          name: 'moe',
+          filters: 4,
+          numExperts: 2,
+          patchesPerExpert: 3,
+          patchSize: 2,
+          kernelSize: 1,
+          seed: 1,
+          inputShape: [4, 4, 2],
+        }),
+      ],
+    })
+    const gated = patchGate({ name: 'gate', patchSize: 2, patchesPerExpert: 2, seed: 2 }).apply(input)
+    const flat = tf.layers.flatten().apply(body.apply(gated)) as tf.SymbolicTensor
+    return tf.model({
+      inputs: input,
+      outputs: tf.layers.dense({ units: 2 }).apply(flat) as tf.SymbolicTensor,
+    })
+  }
+
+  test('are kept by layer, and outlive the training, a restart and another configuration', async () => {
+    await useTestBackend()
+    const model = mixtures()
+    const routers = await modelRouters(model)
+    expect([...routers].map(([name, { shape }]) => [name, shape])).toEqual([
+      ['gate/router', [2, 2, 2, 1]],
+      ['body/moe/router', [2, 2, 2, 2]],
+    ])
+    const run = await createRun(directory, config, { routers })
+    for (const layer of [model.getLayer('gate'), (model.getLayer('body') as tf.Sequential).layers[0]!]) {
+      layer.setWeights(layer.getWeights().map(weight => tf.onesLike(weight)))
+    }
+    await run.restart([])
+    await run.saveModel(model)
+    const longer = await continueRun(run, { ...config, seed: 3 })
+    expect(await longer.startingRouters()).toEqual(routers)
+    expect(await (await openRun(directory)).startingRouters()).toEqual(routers)
+    disposeModel(model)
+  })
+
+  test('are those of a network trained before, which is kept whole', async () => {
+    await useTestBackend()
+    const initial = mixtures()
+    const run = await createRun(directory, config, { initial })
+    expect(await run.startingRouters()).toEqual(await modelRouters(initial))
+    disposeModel(initial)
+  })
+
+  test('are not written for a network without a mixture, and missing in older runs', async () => {
+    await useTestBackend()
+    const dense = tf.sequential({ layers: [tf.layers.dense({ units: 2, inputShape: [3] })] })
+    const run = await createRun(directory, config, { routers: await modelRouters(dense) })
+    expect(await readdir(directory)).toEqual(['config.json'])
+    expect(await run.startingRouters()).toBeUndefined()
+  })
+
+  test('go when another run takes the folder', async () => {
+    const tensor = { dtype: 'F32', shape: [1], data: Float32Array.of(1) } as const
+    await createRun(directory, config, { routers: new Map([['moe/router', tensor]]) })
+    const replaced = await createRun(directory, config, { force: true })
+    expect(await replaced.startingRouters()).toBeUndefined()
+  })
+
+  test('name their file where it is damaged', async () => {
+    const run = await createRun(directory, config)
+    const path = join(directory, 'routers-start.safetensors')
+    await writeFile(path, 'short')
+    await expect(run.startingRouters()).rejects.toThrow(
+      `${path}: header length at byte 0 must take 8 bytes, got a file of 5`,
+    )
+    await rm(path)
+    await mkdir(path)
+    await expect(run.startingRouters()).rejects.toThrow(`${path}: must be readable, got EISDIR`)
+  })
 })
 
 test('a saved model computes the same when loaded', async () => {

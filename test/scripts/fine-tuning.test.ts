@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import type * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { trainSettings, withFlags } from '../../scripts/run/train-settings.js'
-import { fileSystem } from '../../src/files/model-files.js'
+import { fileSystem, loadModelFolder } from '../../src/files/model-files.js'
 import { PatchMoE } from '../../src/layers/moe/patch-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { runConfig } from '../../src/run/run-config.js'
-import { loadModelFolder } from '../../src/run/run-folder.js'
+import { openRun } from '../../src/run/run-folder.js'
 import { settingPath } from '../../src/run/setting.js'
+import { modelRouters } from '../../src/run/starting-routers.js'
 import { useTestBackend } from '../backend-under-test.js'
 import type { Finished } from '../child-processes.js'
 import { callPmoe, jsonLines, runPmoe } from './run-pmoe.js'
@@ -79,6 +80,14 @@ describe('pmoe train --init', () => {
     for (const name of ['group2_block1_conv1', 'logits'])
       expect(weightsOf(after, name), name).not.toEqual(weightsOf(before, name))
     expect(after.getLayer('stem').trainable).toBe(true)
+  })
+
+  test('keeps the routers that the training began with', async () => {
+    const run = await openRun(join(root, 'tuned'))
+    const [initial, atStart] = await Promise.all([run.loadInitial(), run.startingRouters()])
+    expect([...(atStart?.keys() ?? [])]).toEqual(['group3_block1_conv2/router'])
+    expect(atStart).toEqual(await modelRouters(initial))
+    expect(atStart).not.toEqual(await modelRouters(await run.loadModel()))
   })
 
   test('keeps everything in the configuration', async () => {

@@ -40,11 +40,12 @@ const settings = [
   ],
 ]
 
-async function result(run: string): Promise<{ metrics: unknown[]; weights: Buffer; events: number }> {
+async function result(run: string) {
   const metrics = jsonLines(await readFile(join(run, 'metrics.jsonl'), 'utf8'))
   return {
     metrics: metrics.map(({ seconds: _, wallTime: __, ...rest }) => rest),
     weights: await readFile(join(run, 'model', 'weights.bin')),
+    routersAtStart: await readFile(join(run, 'routers-start.safetensors')),
     events: (await readFile(join(run, 'events.out.tfevents.0000000000.patch-moe'))).length,
   }
 }
@@ -85,6 +86,7 @@ test('a run that is killed, interrupted and resumed ends in the numbers of one t
   expect(found.metrics).toEqual(expected.metrics)
   expect(found.metrics).toHaveLength(3)
   expect(found.weights.equals(expected.weights)).toBe(true)
+  expect(found.routersAtStart.equals(expected.routersAtStart)).toBe(true)
   expect(found.events).toBe(expected.events)
 })
 

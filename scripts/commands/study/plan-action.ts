@@ -1,6 +1,7 @@
 import { experimentNamed } from '../../experiments/experiments.js'
 import type { AskedStudy } from '../../study/asked-study.js'
-import { type Cell, cellsOf } from '../../study/cells.js'
+import type { Cell } from '../../study/cell.js'
+import { cellsOf } from '../../study/cells.js'
 import { gridOf } from '../../study/study-config.js'
 import { textTable } from '../../terminal/text-table.js'
 import { asUsage } from '../../terminal/usage-error.js'
@@ -22,6 +23,7 @@ export async function runStudyPlan(name: string, request: StudyPlanRequest): Pro
   const columns: (readonly [string, (cell: Cell) => string | number | undefined])[] = [
     ['cell', ({ index }) => index],
     ['seed', ({ seed }) => seed],
+    ['setting', ({ setting }) => setting],
     ['images', ({ samples }) => samples],
     ['l', ({ patchesPerExpert }) => patchesPerExpert],
     ['k', ({ experts }) => experts],

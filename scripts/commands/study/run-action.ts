@@ -1,6 +1,7 @@
 import { useBackend } from '../../../src/backend/choose.js'
 import { type AskedStudy, openAskedStudy } from '../../study/asked-study.js'
-import type { Cell } from '../../study/cells.js'
+import type { Cell } from '../../study/cell.js'
+import { studyKind } from '../../study/kinds/kinds.js'
 import { runCell } from '../../study/run-cell.js'
 import { studyCells } from '../../study/study-config.js'
 import type { StudyFolder } from '../../study/study-folder.js'
@@ -40,7 +41,8 @@ async function runOne(folder: StudyFolder, request: StudyRunRequest): Promise<vo
 
 async function runLocked(folder: StudyFolder, cell: Cell): Promise<void> {
   const before = await folder.result(cell.index)
-  const log = studyLog(folder.config.experiment, { total: 1, done: 0, failed: 0 })
+  const { resultText } = studyKind(folder.config).kind
+  const log = studyLog(folder.config.experiment, { total: 1, done: 0, failed: 0 }, { resultText })
   if (before?.status === 'done') {
     process.stdout.write(`Cell ${cell.index} has its result already\n`)
     return

@@ -1,8 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type AskedStudy, checkImages, openAskedStudy } from '../../study/asked-study.js'
+import { type AskedStudy, openAskedStudy } from '../../study/asked-study.js'
 import type { CellResult } from '../../study/cell-result.js'
+import { gridKind } from '../../study/grids/grids.js'
+import { studyKind } from '../../study/kinds/kinds.js'
 import { runStudy } from '../../study/run-study.js'
 import { studyCells } from '../../study/study-config.js'
 import { reportFiles, type StudyFolder } from '../../study/study-folder.js'
@@ -36,16 +38,17 @@ async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<
   const json = request.json === true
   const say = (text: string) => (json ? process.stderr : process.stdout).write(`${text}\n`)
   const { config, directory } = folder
+  const { kind, experiment } = studyKind(config)
   const cells = studyCells(config)
   const before = await folder.results(cells)
   const todo = cells.filter(({ index }) => {
     const result = before.get(index)
     return !result || (request.retryFailed && result.status === 'failed')
   })
-  const notes = todo.length > 0 ? await checkImages(config) : []
+  const notes = todo.length > 0 ? ((await kind.checkImages?.(experiment, config)) ?? []) : []
   const cores = availableParallelism()
   // Runs that measure time would disturb each other.
-  const defaultJobs = config.grid.kind === 'cost' ? 1 : Math.min(cores, mostJobs)
+  const defaultJobs = gridKind(config.grid.kind).isTimed ? 1 : Math.min(cores, mostJobs)
   const jobs = Math.max(1, Math.min(request.jobs ?? defaultJobs, todo.length))
   say(
     `Study ${config.experiment}, ${config.scale} scale: ${todo.length} of ${cells.length} runs to do, ${jobs} at a time; ` +
@@ -60,7 +63,7 @@ async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<
   const log = studyLog(
     config.experiment,
     { total: cells.length, done: keptResults.length - failed, failed },
-    { json },
+    { json, resultText: kind.resultText },
   )
   const interrupt = onInterrupt(() => process.stderr.write('\nStopping; cells that run are left out …\n'))
   const began = performance.now()

@@ -1,4 +1,4 @@
-import { cellText } from '../../study/cells.js'
+import { cellText } from '../../study/cell.js'
 import { studyCells } from '../../study/study-config.js'
 import { openStudy } from '../../study/study-folder.js'
 import { duration } from '../../terminal/training-log.js'

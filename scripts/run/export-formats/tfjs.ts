@@ -17,7 +17,7 @@ export const tfjs: ExportFormatEntry = {
   write,
   async load({ path, backend }) {
     const [{ loadModelFolder }, { ownedRuntime }] = await Promise.all([
-      import('../../../src/run/run-folder.js'),
+      import('../../../src/files/model-files.js'),
       import('./model-runtime.js'),
     ])
     return ownedRuntime(await loadModelFolder(path), backend)

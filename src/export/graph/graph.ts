@@ -85,6 +85,8 @@ export type Operation =
       readonly kernel: Constant
       readonly bias?: Constant
       readonly depthwise: boolean
+      /** In float32 even where products are otherwise computed from rounded factors. */
+      readonly exact?: boolean
     })
   /** kernel (kh,kw,F,C): the transpose of a convolution from F to C channels. */
   | ({ readonly kind: 'transposed-convolution'; readonly x: Value; readonly kernel: Constant } & {
@@ -137,6 +139,8 @@ export type Operation =
   | { readonly kind: 'gather'; readonly table: Operand; readonly rows: Value }
   /** 0, step, 2 step, ... for each image of the batch of `like`: (B). */
   | { readonly kind: 'batch-starts'; readonly like: Value; readonly step: number }
+  /** (...,1) of x (...,N): NaN where one of the N is NaN or infinite, else 0. */
+  | { readonly kind: 'not-finite'; readonly x: Value }
   /** A matrix of rowsPerImage rows for each image of `like`, zero except in the given rows, all of them different. */
   | {
       readonly kind: 'scatter'
@@ -144,6 +148,8 @@ export type Operation =
       readonly updates: Value
       readonly like: Value
       readonly rowsPerImage: number
+      /** Where the rows are those of experts: expert after expert, of each image after image this many. */
+      readonly ofExperts?: { readonly experts: number; readonly rowsPerExpert: number }
     }
   /** Every expert convolves its windows (K,M,height,width,C) by its F filters of (kh,kw,C,K F): (K,M,h,w,F). */
   | {

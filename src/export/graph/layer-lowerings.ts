@@ -3,6 +3,7 @@ import { activated, scaled } from './activation-lowering.js'
 import type { BinaryFunction, Constant, Dimension, Sliding, Value } from './graph.js'
 import { floats, type GraphBuilder, number } from './graph-builder.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
+import { meanOfKeptPatches } from './pooled-patches.js'
 
 const same: Lowering = (_, [x]) => x as Value
 
@@ -123,7 +124,8 @@ function pooling(name: 'max' | 'average'): Lowering {
 function globalPooling(name: 'mean' | 'max', axes: readonly number[]): Lowering {
   return (layer, [x], build) => {
     requireChannelsLast(layer)
-    return build.reduce(x as Value, name, axes)
+    const ofPatches = name === 'mean' && axes.length === 2 && meanOfKeptPatches(build, x as Value)
+    return ofPatches || build.reduce(x as Value, name, axes)
   }
 }
 

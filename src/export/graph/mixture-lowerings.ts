@@ -46,8 +46,11 @@ type ExpertLowering = (
 const expertLowerings: Readonly<Record<string, ExpertLowering>> = {
   convolution: (exported, experts, build, windows) => {
     const { options, size } = experts as ConvolutionExpert
-    const active = preActivate(exported, options, build, windows)
-    const convolved = convolve(exported.weight('kernel'), options, build, active)
+    const kernel = exported.weight('kernel')
+    // A 1x1 kernel takes pixels one by one, whatever window they lie in.
+    const pixels = isPointwise(options) ? pixelRows(build, options.numExperts, windows) : windows
+    const active = preActivate(exported, options, build, pixels)
+    const convolved = convolve(kernel, options, build, active)
     const bias = exported.optionalWeight('bias')
     const shifted = bias
       ? build.binary('add', convolved, floats(bias.data, [options.numExperts, 1, size]))
@@ -80,9 +83,10 @@ function choose(
   grid: PatchGrid,
 ): ChosenPatches {
   const experts = router.shape[3] as number
-  const scored = build.convolution(map, router, { strides: grid.patch }) // (B, H/h, W/w, K)
+  const scored = build.convolution(map, router, { strides: grid.patch, exact: true }) // (B, H/h, W/w, K)
   const asComputed = build.transpose(build.reshape(scored, [null, grid.count, experts]), [0, 2, 1])
-  const notFinite = nanWhereNotFinite(build, asComputed)
+  // A patch whose score is NaN or infinite must not be left out silently: all of the expert's gates become NaN.
+  const notFinite = build.notFinite(asComputed)
   const scores = build.binary('add', asComputed, notFinite)
   const count = rule.patchesPerExpert
   const { values, indices } = build.top(scores, count)
@@ -99,19 +103,9 @@ function choose(
     },
   )
   const factor = gateFactor(rule.gate, rule.gateScale, count, grid.count)
-  return { indices, gates: factor === 1 ? gates : build.binary('mul', gates, number(factor)) }
-}
-
-/**
- * (B,K,1): NaN where one of an expert's scores (B,K,N) is NaN or infinite, else 0.
- *
- * It is s relu(-s) of the sum s of magnitudes: 0 for a finite s, NaN for infinity times 0. A product with the constant 0
- * would do, were it not for optimizers of graphs that take it for 0.
- */
-function nanWhereNotFinite(build: GraphBuilder, scores: Value): Value {
-  const magnitudes = build.binary('max', scores, build.binary('mul', scores, number(-1)))
-  const sum = build.reduce(magnitudes, 'sum', [2], true)
-  return build.binary('mul', sum, build.unary(build.binary('mul', sum, number(-1)), 'relu'))
+  const scaled = factor === 1 ? gates : build.binary('mul', gates, number(factor))
+  build.routes.push({ layer: build.layer, indices, gates: scaled })
+  return { indices, gates: scaled }
 }
 
 /** (K, B L, window height, window width, C), zero outside the map; with `inside` where that can be. */
@@ -134,12 +128,17 @@ function dispatch(build: GraphBuilder, map: Value, indices: Value, table: Window
   return { windows: build.binary('mul', windows, mask), inside: mask }
 }
 
-/** (K,B,L,R): rows of the map, in the whole batch, that the kept patches take. */
+/** (K,B,L,R), or (K,B,L) where R is 1: rows of the map, in the whole batch, that the kept patches take. */
 function windowRows(build: GraphBuilder, map: Value, indices: Value, table: WindowTable): Value {
-  const lookup: Constant = { shape: [table.grid.count, table.rowsPerWindow], data: table.rows }
-  const within = build.gather(lookup, build.transpose(indices, [1, 0, 2]))
+  const patches = build.transpose(indices, [1, 0, 2]) // (K,B,L)
   const starts = build.batchStarts(map, table.rowsPerImage)
-  return build.binary('add', within, build.reshape(starts, [1, null, 1, 1]))
+  // Where patches are rows, their numbers are those of the rows.
+  if (table.rows.every((row, patch) => row === patch)) {
+    return build.binary('add', patches, build.reshape(starts, [null, 1]))
+  }
+  const lookup: Constant = { shape: [table.grid.count, table.rowsPerWindow], data: table.rows }
+  const within = build.gather(lookup, patches)
+  return build.binary('add', within, build.reshape(starts, [null, 1, 1]))
 }
 
 function preActivate(
@@ -157,10 +156,24 @@ function preActivate(
     variance: exported.weight('moving_variance'),
   }
   const { scale, shift } = normalization(weights, exported)
-  const shape = [layer.numExperts, 1, 1, 1, weights.mean.shape[1] as number]
+  const ones = windows.shape.slice(1, -1).map(() => 1)
+  const shape = [layer.numExperts, ...ones, weights.mean.shape[1] as number]
   const scaled = build.binary('mul', windows, floats(scale.data, shape))
   const active = build.unary(build.binary('add', scaled, floats(shift.data, shape)), 'relu')
   return inside ? build.binary('mul', active, inside) : active
+}
+
+function isPointwise({ kernelSize }: ConvolutionExpertOptions): boolean {
+  return kernelSize.every(side => side === 1)
+}
+
+/** (K, B L h w, C). */
+function pixelRows(build: GraphBuilder, experts: number, { windows, inside }: Dispatched): Dispatched {
+  const channels = windows.shape.at(-1) as number
+  return {
+    windows: build.reshape(windows, [experts, null, channels]),
+    ...(inside && { inside: build.reshape(inside, [experts, null, 1]) }),
+  }
 }
 
 /** (K, B L h w, F). */
@@ -171,12 +184,8 @@ function convolve(
   windows: Value,
 ): Value {
   const { numExperts } = layer
-  const channels = kernel.shape[2] as number
   const own = layer.filters / numExperts
-  if (layer.kernelSize.every(side => side === 1)) {
-    const rows = build.reshape(windows, [numExperts, null, channels])
-    return build.batchedProduct(rows, matrixPerExpert(kernel, numExperts))
-  }
+  if (isPointwise(layer)) return build.batchedProduct(windows, matrixPerExpert(kernel, numExperts))
   const outputs = build.expertConvolution(windows, kernel, layer.border === 'halo' ? 'valid' : 'same')
   return build.reshape(outputs, [numExperts, null, own])
 }
@@ -198,9 +207,10 @@ function matrixPerExpert({ data, shape }: Constant, experts: number): Constant {
 function weigh(build: GraphBuilder, outputs: Value, gates: Value, layer: PatchMoE): Value {
   const own = layer.placement.size
   const pixels = layer.patchSize[0] * layer.patchSize[1]
-  const sorted = build.reshape(build.transpose(gates, [1, 0, 2]), [layer.numExperts, null, 1, 1])
+  const sorted = build.transpose(gates, [1, 0, 2]) // (K,B,L)
+  if (pixels === 1) return build.binary('mul', outputs, build.reshape(sorted, [layer.numExperts, null, 1]))
   const patches = build.reshape(outputs, [layer.numExperts, null, pixels, own])
-  return build.binary('mul', patches, sorted)
+  return build.binary('mul', patches, build.reshape(sorted, [layer.numExperts, null, 1, 1]))
 }
 
 /** Puts the experts' outputs where their patches lie: (B,H,W,K F), zero elsewhere. */
@@ -215,7 +225,10 @@ function putBack(build: GraphBuilder, map: Value, outputs: Value, indices: Value
   const experts = { shape: [numExperts, 1, 1, 1], data: Int32Array.from(slotOf) }
   const rows = build.reshape(build.binary('add', build.binary('add', within, starts), experts), [null])
   const updates = build.reshape(outputs, [null, size])
-  const view = build.scatter(rows, updates, map, rowsPerImage)
+  // Where every slot has its expert, experts' rows make up the map without gaps.
+  const rowsPerExpert = layer.patchesPerExpert * pixels.rowsPerWindow
+  const ofExperts = slots === numExperts ? { experts: numExperts, rowsPerExpert } : undefined
+  const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts)
   return build.reshape(view, [null, ...grid.map, filters])
 }
 

@@ -231,6 +231,13 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     writer.define(y!, writer.emit('Range', [start, end, writer.integers([step], 'step', [])], y!.name))
   },
 
+  /** The sum s of the N, minus itself: infinity less infinity is NaN. */
+  'not-finite'({ x }, [y], writer) {
+    const inputs = [writer.named(x), writer.integers([-1], 'axes')]
+    const sum = writer.emit('ReduceSum', inputs, `${y!.name}_sum`, { keepdims: 1 })
+    writer.define(y!, writer.emit('Sub', [sum, sum], y!.name))
+  },
+
   scatter({ rows, updates, like, rowsPerImage }, [y], writer) {
     const width = updates.shape[1] as number
     const batch = batchLength(like, writer, y!.name, [1])

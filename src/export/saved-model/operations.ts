@@ -139,7 +139,21 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     return writer.emit('Reshape', inputs, hint, { T: typeOf(x.type), Tshape: INT })
   },
 
+  /**
+   * Integers whose first two axes change places are taken apart and stacked: for a transpose of 32 bits oneDNN prints an
+   * error on some processors, although TensorFlow computes it.
+   */
   transpose({ x, order }, hint, writer) {
+    const [first, second, ...others] = order
+    const swapped = first === 1 && second === 0 && others.every((axis, i) => axis === i + 2)
+    if (x.type === 'int' && swapped) {
+      const count = x.shape[1] as number
+      const parts = writer.emit('Unpack', [writer.named(x)], `${hint}_parts`, {
+        ...{ T: INT, num: { i: count }, axis: { i: 1 } },
+      })
+      const names = Array.from({ length: count }, (_, i) => `${parts}:${i}`)
+      return writer.emit('Pack', names, hint, { T: INT, N: { i: count }, axis: { i: 0 } })
+    }
     const inputs = [writer.named(x), writer.integers(order, `${hint}_order`)]
     return writer.emit('Transpose', inputs, hint, { T: typeOf(x.type), Tperm: INT })
   },
@@ -184,6 +198,18 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     const inputs = [batchLength(like, writer, hint), scalar(step, writer)]
     const end = writer.emit('Mul', inputs, `${hint}_end`, { T: INT })
     return writer.emit('Range', [scalar(0, writer), end, scalar(step, writer)], hint, { Tidx: INT })
+  },
+
+  /**
+   * s relu(-s) of the sum s of magnitudes: 0 for a finite s, NaN for infinity times 0. TensorFlow's optimizer of graphs
+   * takes s - s, and a product with the constant 0, for 0.
+   */
+  'not-finite'({ x }, hint, writer) {
+    const magnitudes = writer.floats('Abs', [writer.named(x)], `${hint}_magnitudes`)
+    const axes = writer.integers([x.shape.length - 1], `${hint}_axes`)
+    const sum = writer.floats('Sum', [magnitudes, axes], `${hint}_sum`, { Tidx: INT, keep_dims: { b: true } })
+    const negative = writer.floats('Neg', [sum], `${hint}_negative`)
+    return writer.floats('Mul', [sum, writer.floats('Relu', [negative], `${hint}_zero`)], hint)
   },
 
   scatter({ rows, updates, like, rowsPerImage }, hint, writer) {

@@ -52,8 +52,13 @@ function weightsOf(layer: tfl.layers.Layer, models: readonly string[]): NamedWei
  *
  * @returns float32 or int32 tensors by name, in the order of the layers
  */
-export async function modelWeights(model: tfl.LayersModel): Promise<Map<string, StoredTensor>> {
-  const entries = namedWeights(model).map(async ({ name, variable }): Promise<[string, StoredTensor]> => {
+export function modelWeights(model: tfl.LayersModel): Promise<Map<string, StoredTensor>> {
+  return storedWeights(namedWeights(model))
+}
+
+/** Copies some weights of a model into tensors, as {@link modelWeights} does with all. */
+export async function storedWeights(weights: readonly NamedWeight[]): Promise<Map<string, StoredTensor>> {
+  const entries = weights.map(async ({ name, variable }): Promise<[string, StoredTensor]> => {
     const tensor = variable.read()
     const { shape } = tensor
     const values = await tensor.data()

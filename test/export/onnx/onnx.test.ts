@@ -4,6 +4,7 @@ import { layerLowerings } from '../../../src/export/graph/layer-lowerings.js'
 import { exportOnnx } from '../../../src/export/onnx/onnx.js'
 import { samplesFolder } from '../../../src/files/data-folder.js'
 import { decodeImage } from '../../../src/files/images/image-files.js'
+import { patchMoE } from '../../../src/layers/moe/patch-moe.js'
 import type { ImageShape } from '../../../src/shapes.js'
 import { useTestBackend } from '../../backend-under-test.js'
 import {
@@ -151,7 +152,7 @@ describe('the file', () => {
   })
 
   test('keeps the mixture sparse: experts convolve kept patches alone', async () => {
-    const model = trained(networkCases[2]!.build())
+    const model = trained(networkCases[4]!.build())
     const { bytes, operations } = await exportOnnx(model)
     expect(operations).toMatchObject({ TopK: 1, ScatterND: 1 })
     expect(operations).not.toHaveProperty('Where')
@@ -161,6 +162,40 @@ describe('the file', () => {
     const updates = scatter?.input[2] as string
     const probe = await probeShape(bytes, model, updates)
     expect(probe).toEqual([80, 16])
+  })
+
+  test('makes no map where only its mean is read: kept patches are summed', async () => {
+    const model = trained(networkCases[2]!.build())
+    const { bytes, operations } = await exportOnnx(model)
+    // One sum tells whether scores are finite, the other pools.
+    expect(operations).toMatchObject({ TopK: 1, ReduceSum: 2 })
+    expect(Object.keys(operations)).not.toEqual(expect.arrayContaining(['ScatterND']))
+    expect(Object.keys(operations)).not.toEqual(expect.arrayContaining(['ReduceMean']))
+    const { graph } = await decodeOnnx(bytes)
+    const sums = graph.node.filter(({ opType }) => opType === 'ReduceSum')
+    // 4 experts, 1 image, 5 patches of 2x2 pixels, 16 channels each.
+    const shape = await probeShape(bytes, model, sums.at(-1)?.input[0] as string)
+    expect(shape).toEqual([4, 1, 20, 16])
+  })
+
+  test('has the factor of a mean folded into the dense layer after it, computed by hand', async () => {
+    // One expert keeps 1 of 2 pixels, the larger one, at gate 1, and doubles it; the dense layer gives 3 mean + 1.
+    const layer = patchMoE({
+      ...{ numExperts: 1, patchesPerExpert: 1, patchSize: 1, filters: 1, kernelSize: 1, gate: 'uniform' },
+      name: 'mixture',
+    })
+    const input = tf.input({ shape: [1, 2, 1] })
+    const pooled = tf.layers.globalAveragePooling2d({}).apply(layer.apply(input)) as tf.SymbolicTensor
+    const model = tf.model({
+      inputs: input,
+      outputs: tf.layers.dense({ units: 1 }).apply(pooled) as tf.SymbolicTensor,
+    })
+    model.setWeights([tf.ones([1, 1, 1, 1]), tf.fill([1, 1, 1, 1], 2), tf.fill([1, 1], 3), tf.ones([1])])
+    const { bytes, operations } = await exportOnnx(model)
+    expect(operations).toMatchObject({ Gemm: 1 })
+    const answered = await answer(bytes, model, tf.tensor4d([4, 5], [1, 1, 2, 1]))
+    // (0 + 2 * 5) / 2 * 3 + 1.
+    expect([...answered.data]).toEqual([16])
   })
 
   test('has BatchNorm folded into the convolution before it, computed by hand', async () => {

@@ -69,9 +69,15 @@ test('every input of an operation comes before it, names differ without their ca
 })
 
 test('the mixture stays sparse: one choice, gathered and scattered', async () => {
-  const { operations } = await exportSavedModel(networkCases[2]!.build())
+  const { operations } = await exportSavedModel(networkCases[4]!.build())
   expect(operations).toMatchObject({ TopKV2: 1, ScatterNd: 1 })
   expect(operations).not.toHaveProperty('SelectV2')
+})
+
+test('where only the mean of a mixture is read, kept patches are summed and no map is made', async () => {
+  const { operations } = await exportSavedModel(networkCases[2]!.build())
+  expect(operations).toMatchObject({ TopKV2: 1 })
+  expect(operations).not.toHaveProperty('ScatterNd')
 })
 
 test('too many weights are refused', async () => {

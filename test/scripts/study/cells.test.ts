@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { experiments } from '../../../scripts/experiments/experiments.js'
-import { cellsOf, cellText, type Grid } from '../../../scripts/study/cells.js'
+import { cellText } from '../../../scripts/study/cell.js'
+import { cellsOf } from '../../../scripts/study/cells.js'
+import type { Grid } from '../../../scripts/study/grids/grids.js'
 import { gridOf } from '../../../scripts/study/study-config.js'
 
 const dense = { name: 'dense', model: 'wrn', flags: {} } as const

@@ -4,10 +4,9 @@ import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Variant } from '../../../scripts/experiments/experiment.js'
 import { measureCell, nearlySquare } from '../../../scripts/study/cell-cost.js'
-import { prepareCell } from '../../../scripts/study/cell-run.js'
-import type { Grid } from '../../../scripts/study/cells.js'
+import { prepareCell, type TrainingStudy } from '../../../scripts/study/cell-run.js'
 import { runCell } from '../../../scripts/study/run-cell.js'
-import { type StudyConfig, studyCells } from '../../../scripts/study/study-config.js'
+import { studyCells } from '../../../scripts/study/study-config.js'
 import { startStudy } from '../../../scripts/study/study-folder.js'
 import { type BackendChoice, useBackend } from '../../../src/backend/choose.js'
 import { newFolder, smallStudy } from './small-study.js'
@@ -19,11 +18,11 @@ beforeAll(async () => {
 
 const never = new AbortController().signal
 
-function withVariant(variant: Variant, flags: object = {}): StudyConfig {
+function withVariant(variant: Variant, flags: object = {}): TrainingStudy {
   const config = smallStudy()
   return {
     ...config,
-    grid: { ...config.grid, variants: [variant], flags: { ...trainingFlags, ...flags } } as Grid,
+    grid: { ...config.grid, variants: [variant], flags: { ...trainingFlags, ...flags } },
   }
 }
 
@@ -85,7 +84,7 @@ describe('prepareCell', () => {
 
   it('draws other images for each seed, unless they share them', async () => {
     const study = smallStudy()
-    const images = async (config: StudyConfig, index: number) => {
+    const images = async (config: TrainingStudy, index: number) => {
       const { data, model } = await prepareCell(config, studyCells(config)[index]!, backend)
       model.dispose()
       return (data.train as { images: Uint8Array }).images

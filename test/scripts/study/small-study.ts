@@ -2,10 +2,11 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CellResult } from '../../../scripts/study/cell-result.js'
-import { type StudyConfig, studyConfig } from '../../../scripts/study/study-config.js'
+import type { TrainingStudy } from '../../../scripts/study/cell-run.js'
+import { studyConfig } from '../../../scripts/study/study-config.js'
 
 /** A study of two seeds, two numbers of images and two variants that train in a second. */
-export function smallStudy(changes: Partial<StudyConfig> = {}): StudyConfig {
+export function smallStudy(changes: Partial<TrainingStudy> = {}): TrainingStudy {
   const config = studyConfig({ experiment: 'fig4', scale: 'small', seeds: 2 }, 'wasm', {
     patchMoe: '0.0.0',
     tfjs: '4.22.0',

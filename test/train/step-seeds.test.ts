@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { dropoutSeeds } from '../../src/train/dropout-seeds.js'
+import { stepSeeds } from '../../src/train/step-seeds.js'
 import { useTestBackend } from '../backend-under-test.js'
 
 beforeAll(() => useTestBackend())
@@ -20,10 +20,10 @@ function masks(model: tf.LayersModel): number[][] {
   })
 }
 
-describe('dropoutSeeds', () => {
+describe('stepSeeds', () => {
   it('draws other masks in each step and layer, and the same ones again', () => {
     const model = dropoutModel()
-    const seeds = dropoutSeeds(model, 7, 'test')
+    const seeds = stepSeeds(model, 7, 'test')
     seeds.use(0)
     const [first, inner] = masks(model)
     expect(new Set(first)).toEqual(new Set([0, 2]))
@@ -36,7 +36,7 @@ describe('dropoutSeeds', () => {
 
   it('restores the seeds that layers had', () => {
     const model = dropoutModel()
-    const seeds = dropoutSeeds(model, 7, 'test')
+    const seeds = stepSeeds(model, 7, 'test')
     const before = masks(model)[0]
     seeds.use(5)
     expect(masks(model)[0]).not.toEqual(before)

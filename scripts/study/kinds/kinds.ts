@@ -1,0 +1,32 @@
+import { experimentNamed } from '../../experiments/experiments.js'
+import type { ExperimentOf, KindName } from '../grids/grids.js'
+import type { StudyConfig } from '../study-config.js'
+import { costStudies } from './cost.js'
+import type { StudyKind } from './study-kind.js'
+import { trainingStudies } from './training.js'
+
+/** How every kind of experiment is run and reported. A new kind is one file and one line here, and the same in `../grids`. */
+const kinds: { readonly [Name in KindName]: StudyKind<Name> } = {
+  training: trainingStudies,
+  cost: costStudies,
+}
+
+/** The kind of a study and its experiment. */
+export interface KindOfStudy<Name extends KindName> {
+  readonly kind: StudyKind<Name>
+  readonly experiment: ExperimentOf<Name>
+}
+
+/**
+ * How a study is run and reported.
+ *
+ * @throws RangeError for an experiment that is not known, or a grid of another kind than its experiment's
+ */
+export function studyKind({ experiment: name, grid }: StudyConfig): KindOfStudy<KindName> {
+  const experiment = experimentNamed(name)
+  if (grid.kind !== experiment.kind) {
+    throw new RangeError(`study: grid of ${name} must be of kind ${experiment.kind}, got ${grid.kind}`)
+  }
+  // An entry takes grids and experiments of its own kind, which were checked to be of one kind.
+  return { kind: kinds[experiment.kind] as unknown as StudyKind<KindName>, experiment }
+}

@@ -1,0 +1,74 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
+import { layersWithin } from './layer-paths.js'
+
+/** The terms that layers can add to the loss that training minimises. */
+export const AUXILIARY_TERMS = ['load-balance'] as const
+
+/** Name of an auxiliary term. */
+export type AuxiliaryTerm = (typeof AUXILIARY_TERMS)[number]
+
+/** What a forward pass returned, and the auxiliary terms that its layers added. */
+export interface CollectedTerms<T> {
+  readonly value: T
+  /** Scalars that can be differentiated, one a name: the sum over the layers. The caller disposes them. */
+  readonly terms: ReadonlyMap<AuxiliaryTerm, tf.Scalar>
+}
+
+/** A layer that adds auxiliary terms in training says which. */
+export interface AuxiliaryLayer extends tfl.layers.Layer {
+  readonly auxiliaryTerms: readonly AuxiliaryTerm[]
+}
+
+let collected: Map<AuxiliaryTerm, tf.Scalar> | undefined
+
+/**
+ * Adds a term to the loss of the running step, for layers to call within `call` when they train. Nothing is computed unless a
+ * step collects terms. A layer that calls it lists the term's name in its property `auxiliaryTerms`.
+ *
+ * @param compute the term, a scalar; it may depend on the layer's weights and input, and is differentiated
+ * @throws RangeError when the term is no scalar
+ */
+export function addAuxiliaryTerm(name: AuxiliaryTerm, compute: () => tf.Scalar): void {
+  const terms = collected
+  if (!terms) return
+  const before = terms.get(name)
+  const sum = tf.tidy(() => {
+    const term = compute()
+    if (term.rank !== 0) {
+      throw new RangeError(`addAuxiliaryTerm: ${name} must be a scalar, got shape [${term.shape.join(', ')}]`)
+    }
+    return before ? tf.add<tf.Scalar>(before, term) : term
+  })
+  // Layers and models run within scopes of their own, which end before the loss is summed.
+  terms.set(name, tf.keep(sum))
+  before?.dispose()
+}
+
+/**
+ * Runs a forward pass and collects the terms that its layers add.
+ *
+ * @param forward applies layers in training; called once. A collection within it has terms of its own.
+ */
+export function collectAuxiliaryTerms<T>(forward: () => T): CollectedTerms<T> {
+  const outer = collected
+  const terms = new Map<AuxiliaryTerm, tf.Scalar>()
+  collected = terms
+  try {
+    return { value: forward(), terms }
+  } catch (error) {
+    for (const term of terms.values()) term.dispose()
+    throw error
+  } finally {
+    collected = outer
+  }
+}
+
+/** The names of the terms that the layers of a model add in training, nested models included. */
+export function auxiliaryTermsOf(model: tfl.LayersModel): ReadonlySet<AuxiliaryTerm> {
+  return new Set(layersWithin(model).flatMap(layer => (isAuxiliary(layer) ? layer.auxiliaryTerms : [])))
+}
+
+function isAuxiliary(layer: tfl.layers.Layer): layer is AuxiliaryLayer {
+  return 'auxiliaryTerms' in layer && Array.isArray(layer.auxiliaryTerms)
+}

@@ -1,0 +1,155 @@
+import * as tf from '@tensorflow/tfjs'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { recomputeActivations } from '../../src/layers/recomputation.js'
+import { latestCheckpoint, memoryStore, readCheckpoint } from '../../src/train/checkpoint.js'
+import { type TrainOptions, train } from '../../src/train/loop.js'
+import { epochScalars } from '../../src/train/tensorboard.js'
+import { upload } from '../../src/train/upload.js'
+import { useTestBackend } from '../backend-under-test.js'
+import { type NoisyScale, noisyModel } from './noisy-experts.js'
+import { allEvents, brightRows, denseModel, historyOf, weightsOf, withoutClock } from './tasks.js'
+
+beforeAll(() => useTestBackend())
+
+const rows = brightRows(30, 3, 1)
+const base: TrainOptions = {
+  train: rows,
+  epochs: 2,
+  batchSize: 8,
+  optimizer: { name: 'sgd', learningRate: 0.1 },
+  seed: 5,
+}
+const wholeBatch: TrainOptions = { ...base, epochs: 1, batchSize: rows.count }
+
+/** The activations of the noiseless layer for all images, and their mean square. */
+function activations(model: tf.Sequential): { hidden: tf.Tensor; meanSquare: number } {
+  const hidden = model.layers
+    .slice(0, 3)
+    .reduce<tf.Tensor>((x, layer) => layer.apply(x) as tf.Tensor, upload(rows.images, rows.shape))
+  return { hidden, meanSquare: tf.mean(tf.square(hidden)).dataSync()[0] ?? Number.NaN }
+}
+
+describe('the balance loss of a run', () => {
+  it('is added to the loss with its coefficient, and reported without', async () => {
+    const [plain] = await historyOf(train(noisyModel({ amplitude: 0 }), wholeBatch))
+    const model = noisyModel({ amplitude: 0 })
+    const { meanSquare } = activations(model)
+    const events = await allEvents(train(model, { ...wholeBatch, loadBalance: 0.25 }))
+    const [step] = events.filter(({ type }) => type === 'step')
+    const [epoch] = events.filter(({ type }) => type === 'epoch')
+    expect(step).toHaveProperty('loadBalance', expect.closeTo(meanSquare, 5))
+    expect(epoch).toHaveProperty('loadBalance', expect.closeTo(meanSquare, 5))
+    expect(epoch).toHaveProperty(
+      'trainLoss',
+      expect.closeTo((plain?.trainLoss ?? Number.NaN) + 0.25 * meanSquare, 5),
+    )
+  })
+
+  it('is differentiated: d mean(y^2)/dw = 2 mean(x^2) w a unit', async () => {
+    const [plain, balanced] = [noisyModel({ amplitude: 0 }), noisyModel({ amplitude: 0 })]
+    const { hidden } = activations(plain)
+    const units = 6
+    const expected = [...tf.div(tf.mul(tf.mean(tf.square(hidden), 0), 2), units).dataSync()]
+    await historyOf(train(plain, wholeBatch))
+    await historyOf(train(balanced, { ...wholeBatch, loadBalance: 0.25 }))
+    const scaleOf = (model: tf.Sequential) => weightsOf(model)[2] ?? []
+    const differences = scaleOf(plain).map((scale, unit) => (scale - (scaleOf(balanced)[unit] ?? 0)) / 0.1)
+    for (const [unit, difference] of differences.entries()) {
+      expect(difference).toBeCloseTo(0.25 * (expected[unit] ?? Number.NaN), 4)
+    }
+  })
+
+  it('is the mean over images, not over batches', async () => {
+    const events = await allEvents(train(noisyModel(), { ...base, loadBalance: 0.01 }))
+    const steps = events.flatMap(event => (event.type === 'step' && event.epoch === 1 ? [event] : []))
+    const sum = steps.reduce(
+      (total, { loadBalance = Number.NaN }, i) => total + loadBalance * (i < 3 ? 8 : 6),
+      0,
+    )
+    expect(events.find(({ type }) => type === 'epoch')).toHaveProperty('loadBalance', sum / 30)
+  })
+
+  it('is absent without a coefficient', async () => {
+    const events = await allEvents(train(noisyModel(), base))
+    expect(events.filter(event => 'loadBalance' in event)).toEqual([])
+    const same = await historyOf(train(noisyModel(), { ...base, loadBalance: 0 }))
+    expect(same.every(epoch => !('loadBalance' in epoch))).toBe(true)
+  })
+
+  it('is a curve of TensorBoard', async () => {
+    const [epoch] = await historyOf(train(noisyModel(), { ...base, epochs: 1, loadBalance: 0.01 }))
+    if (!epoch) throw new Error('no epoch')
+    const points = epochScalars(epoch, 0).filter(({ tag }) => tag === 'loss/balance')
+    expect(points).toEqual([{ tag: 'loss/balance', value: epoch.loadBalance, step: 4, wallTime: 0 }])
+  })
+
+  it('leaks nothing, and is the same with recomputed activations', async () => {
+    const options = { ...base, loadBalance: 0.1 }
+    const model = noisyModel()
+    const before = tf.memory().numTensors
+    const history = await historyOf(train(model, options))
+    expect(tf.memory().numTensors).toBe(before)
+    recomputeActivations(true)
+    try {
+      const again = await historyOf(train(noisyModel(), options))
+      expect(withoutClock(again)).toEqual(withoutClock(history))
+    } finally {
+      recomputeActivations(false)
+    }
+  })
+
+  it('is refused where no layer gives it, or below 0', async () => {
+    const run = (model: tf.LayersModel, loadBalance: number) =>
+      historyOf(train(model, { ...base, loadBalance }))
+    await expect(run(denseModel(), 0.01)).rejects.toThrow(
+      new RangeError(
+        'train: loadBalance must be 0 for a model without a layer that routes samples, got 0.01',
+      ),
+    )
+    for (const wrong of [-0.01, Number.NaN, Infinity]) {
+      await expect(run(noisyModel(), wrong)).rejects.toThrow(
+        new RangeError(`train: loadBalance must be a number of at least 0, got ${wrong}`),
+      )
+    }
+  })
+
+  it('is refused where a layer lists it and does not add it', async () => {
+    const model = denseModel()
+    Object.assign(model.layers[1] as object, { auxiliaryTerms: ['load-balance'] })
+    await expect(historyOf(train(model, { ...base, loadBalance: 1 }))).rejects.toThrow(
+      new RangeError('train: load-balance must be added by the layers that list it, got none'),
+    )
+  })
+})
+
+describe('the noise of a run', () => {
+  it('differs from step to step, and returns to the layer when the run ends', async () => {
+    const model = noisyModel()
+    await historyOf(train(model, base))
+    const { stepSeeds } = model.layers[2] as NoisyScale
+    expect(stepSeeds.at(-1)).toBeUndefined()
+    const used = stepSeeds.slice(0, -1)
+    expect(used).toHaveLength(8)
+    expect(new Set(used).size).toBe(8)
+  })
+
+  it.each([1, 3])('repeats when the run was stopped after step %i and resumed', async stopAfter => {
+    const options = { ...base, loadBalance: 0.1 }
+    const model = noisyModel()
+    const history = await historyOf(train(model, options))
+    const store = memoryStore()
+    const controller = new AbortController()
+    const stopped = { ...options, checkpoints: store, checkpointSteps: 1, signal: controller.signal }
+    for await (const event of train(noisyModel(), stopped)) {
+      if (event.type === 'step' && event.step === stopAfter) controller.abort()
+    }
+    const bytes = await store.read(latestCheckpoint)
+    if (!bytes) throw new Error('no checkpoint')
+    const resume = readCheckpoint(bytes, 'test')
+    expect(resume.running.loadBalanceSum).toBeGreaterThan(0)
+    const resumed = noisyModel({ seed: 2 })
+    const again = await historyOf(train(resumed, { ...options, resume }))
+    expect(withoutClock(again)).toEqual(withoutClock(history))
+    expect(weightsOf(resumed)).toEqual(weightsOf(model))
+  })
+})

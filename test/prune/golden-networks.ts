@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import * as tf from '@tensorflow/tfjs'
 import { readSafetensors } from '../../src/data/formats/safetensors.js'
+import type { ImageSet } from '../../src/data/image-set.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import type { ReferenceRouters } from '../../src/prune/index.js'
 import { applied } from '../models/example-models.js'
@@ -25,6 +26,18 @@ export function goldenOf(name: string): Golden {
 export function tensorOf(golden: Golden, key: string): tf.Tensor {
   const { data, shape } = golden(key)
   return tf.tensor([...data], [...shape])
+}
+
+/** The images and labels of the file, as a set of floats. */
+export function imagesOf(golden: Golden, numClasses = 3): ImageSet {
+  const { shape, data } = golden('x')
+  return {
+    images: Float32Array.from(data),
+    labels: Int32Array.from(golden('labels').data),
+    count: shape[0] as number,
+    shape: shape.slice(1) as [number, number, number],
+    classNames: Array.from({ length: numClasses }, (_, label) => `class ${label}`),
+  }
 }
 
 /** The routers before fine-tuning. */

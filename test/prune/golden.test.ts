@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { pruneExperts } from '../../src/prune/index.js'
+import { CRITERIA, expertScores, pruneExperts } from '../../src/prune/index.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import {
@@ -8,6 +8,7 @@ import {
   denseNetwork,
   type Golden,
   goldenOf,
+  imagesOf,
   pretrained,
   tensorOf,
 } from './golden-networks.js'
@@ -95,6 +96,22 @@ describe.each([
     )
   })
 
+  it.each([1, 2, 32])('scores by every criterion as the golden does, %i images at a time', async batchSize => {
+    const criteria = CRITERIA.filter(criterion => !['usage', 'gate-mass', 'random'].includes(criterion))
+    const scores = await expertScores(network(golden), {
+      criteria,
+      reference: pretrained(golden),
+      data: imagesOf(golden),
+      batchSize,
+    })
+    for (const criterion of criteria) {
+      const key = criterion.replaceAll('-', '_')
+      expectAllClose(scores[criterion].scores, golden(`criterion_${key}`).data)
+      expect(scores[criterion].order).toEqual(golden(`order_${key}`).data)
+    }
+    expectAllClose(scores.coverage.scores, golden('criterion_coverage').data, 0, 1e-7)
+  })
+
   it('gives the logits of removed channels', async () => {
     const model = network(golden)
     const { model: pruned, receipt } = await pruneExperts(model, {
@@ -149,6 +166,18 @@ describe('compensation', () => {
       golden('logits_zeroed').data,
     )
     expect(receipt.compensate).toBe('zero')
+  })
+
+  it("puts the means over images into the next bias: compensate 'mean'", async () => {
+    const golden = goldenOf('pruning_dense')
+    const { model } = await pruneExperts(denseNetwork(golden), {
+      reference: pretrained(golden),
+      data: imagesOf(golden),
+      keep: 2,
+      compensate: 'mean',
+    })
+    expectAllClose(weightsOf(model, 'dense').get('bias')?.dataSync() ?? [], golden('dense_bias_mean').data)
+    expectAllClose((model.predict(tensorOf(golden, 'x')) as tf.Tensor).dataSync(), golden('logits_mean').data)
   })
 
   it("is refused before a 'same' convolution of several pixels, where it is not exact", async () => {

@@ -91,7 +91,7 @@ describe('a SampleMoE', () => {
 
     const [train, test] = [imageSet(60, 1), imageSet(40, 2)]
     const measured = await measureBound(model, { train, test }, options)
-    const squares = train.images.reduce((sum, value) => sum + (value / 255) ** 2, 0)
+    const squares = Array.from(train.images).reduce((sum, value) => sum + (value / 255) ** 2, 0)
     const largest = (norm: (matrix: number[][]) => number) => Math.max(...experts.map(matrix => norm(matrix)))
     const { complexity } = spectralComplexity({
       dataNorm: Math.sqrt(squares + 60 * 4), // a bias for each of 4 patches

@@ -35,6 +35,7 @@ export {
 } from './layers/global-average-pooling.js'
 export type { Border } from './layers/moe/experts/expert-convolution.js'
 export type { PreActivation } from './layers/moe/experts/pre-activation.js'
+export type { BankActivation } from './layers/moe/filter-banks.js'
 export type { Gate, GateScale } from './layers/moe/gates.js'
 export type { NetworkFactory } from './layers/moe/network-experts.js'
 export { PatchGate, type PatchGateOptions, patchGate } from './layers/moe/patch-gate.js'
@@ -47,6 +48,14 @@ export {
   type SampleExpertsOptions,
   sampleExperts,
 } from './layers/moe/sample-experts.js'
+export {
+  type NormalizedGroup,
+  SampleMoE,
+  type SampleRouteOptions,
+  sampleMoE,
+} from './layers/moe/sample-moe.js'
+export type { SampleMoEOptions } from './layers/moe/sample-moe-options.js'
+export type { GateNoise, SampleGate, SampleRouting } from './layers/moe/sample-routing.js'
 export {
   type Normalizer,
   TwoLayerExperts,
@@ -74,6 +83,7 @@ export {
   planPatchMoE,
 } from './models/plan-patch-moe.js'
 export { fineTuningRecipe, type ModelName, type Recipe, recipe } from './models/recipes.js'
+export { type SampleMoEModelOptions, sampleMoEModel } from './models/sample-moe.js'
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
 export { type WideResNetOptions, type WideResNetVariant, wideResNet } from './models/wide-resnet.js'
 export type { ImageShape, Size2D } from './shapes.js'
@@ -90,7 +100,7 @@ export {
   type TrainOptions,
   train,
 } from './train/loop.js'
-export type { LayerRate, OptimizerOptions } from './train/optimizer.js'
+export type { LayerRate, OptimizerOptions, WeightGroup } from './train/optimizer-options.js'
 export { type DispatchMetrics, dispatchMetrics } from './train/routing/dispatch-metrics.js'
 export { type RouterTraining, trainRouters } from './train/routing/routers.js'
 export {

@@ -9,10 +9,12 @@ import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/tra
 import type { EpochMetrics } from '../../src/train/events.js'
 import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
-import { createOptimizer, disposeOptimizer, type OptimizerOptions } from '../../src/train/optimizer.js'
+import { createOptimizer, disposeOptimizer } from '../../src/train/optimizer.js'
+import { checkOptimizerOptions, type OptimizerOptions } from '../../src/train/optimizer-options.js'
 import { stepFactors } from '../../src/train/parameter-groups.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
+import { auxiliaryCoefficients } from '../../src/train/step.js'
 import type { TrainingLog } from '../terminal/training-log.js'
 import type { RunData } from './run-data.js'
 
@@ -101,9 +103,11 @@ export async function storedState(run: RunFolder): Promise<TrainState | undefine
  * @throws RangeError for layers that the model does not have, or patches that do not fit
  */
 export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
-  const { freeze = [], annealPatches, epochs } = config.training
+  const { freeze = [], annealPatches, epochs, loadBalance } = config.training
   freezeLayers(model, freeze).restore()
+  disposeOptimizer(createOptimizer(optimizerOf(config), model))
   stepFactors(model, optimizerOf(config))
+  auxiliaryCoefficients(model, loadBalance)
   if (annealPatches) annealedLayers(model, annealPatches, epochs)
 }
 
@@ -113,13 +117,13 @@ export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
  * @throws RangeError for settings that do not fit together
  */
 export function checkOptimizer(config: RunConfig): void {
-  disposeOptimizer(createOptimizer(optimizerOf(config)))
+  checkOptimizerOptions(optimizerOf(config))
 }
 
 /** The options of `train` for a run, besides its images and its optimizer. */
 export function trainOptions({ training, seed }: RunConfig) {
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
-  const { freeze, annealPatches } = training
+  const { freeze, annealPatches, loadBalance } = training
   return {
     epochs,
     batchSize,
@@ -128,6 +132,7 @@ export function trainOptions({ training, seed }: RunConfig) {
     ...(earlyStop !== undefined && { earlyStop: { patience: earlyStop } }),
     ...(checkpointSteps !== undefined && { checkpointSteps }),
     ...(routingMetrics && { routingMetrics }),
+    ...(loadBalance !== undefined && { loadBalance }),
     ...(freeze && { freeze }),
     ...(annealPatches && { annealPatches }),
   }
@@ -148,11 +153,13 @@ export function routersOf({ training }: RunConfig): RouterTraining | undefined {
 
 /** The optimizer of a run. */
 export function optimizerOf({ training }: RunConfig): OptimizerOptions {
-  const { optimizer: name, learningRate, momentum, layerRates } = training
+  const { optimizer: name, learningRate, momentum, norm, l2, layerRates } = training
   return {
     name,
     learningRate,
     ...(momentum !== undefined && { momentum }),
+    ...(norm !== undefined && { norm }),
+    ...(l2 !== undefined && { l2 }),
     ...(layerRates && { layerRates }),
   }
 }

@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { withIntercepted } from '../layers/intercept.js'
-import { type RoutingLayers, routingLayers } from '../layers/moe/routing-layers.js'
+import { expertOrigins, type RoutingLayers, routingLayers } from '../layers/moe/routing-layers.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import type { KeptPatches } from '../report/routing-figure.js'
 import { type ImageShape, isPositiveInteger, type Size2D } from '../shapes.js'
@@ -120,17 +120,22 @@ async function explainBatch(
   return rows.map((row, image) => ({
     probabilities: Float32Array.from(row),
     predicted: row.indexOf(Math.max(...row)),
-    experts: keptPatches(routings, image),
+    experts: keptPatches(routings, image, routing),
   }))
 }
 
 /** @param routings indices and gates, (B,K,L) each, of one layer after the other */
-function keptPatches(routings: readonly number[][][][], image: number): KeptPatches[] {
+function keptPatches(
+  routings: readonly number[][][][],
+  image: number,
+  routing: RoutingLayers | undefined,
+): KeptPatches[] {
+  const origins = expertOrigins(routing?.layers ?? [])
   const experts: KeptPatches[] = []
   for (let layer = 0; layer < routings.length; layer += 2) {
     const [patches = [], gates = []] = [routings[layer]?.[image], routings[layer + 1]?.[image]]
     patches.forEach((indices, expert) => {
-      experts.push({ patches: indices, gates: gates[expert] ?? [] })
+      experts.push({ ...origins[experts.length], patches: indices, gates: gates[expert] ?? [] })
     })
   }
   return experts

@@ -45,8 +45,14 @@ export const wholeNumber = numberValue(z.int().min(0), 'an integer of at least 0
 /** A number above 0. */
 export const positiveNumber = numberValue(z.number().positive(), 'a number above 0')
 
+/** A number of at least 0. */
+export const numberFromZero = numberValue(z.number().nonnegative(), 'a number of at least 0')
+
 /** A number in [0, 1). */
 export const share = numberValue(z.number().min(0).lt(1), 'a number in [0, 1)')
+
+/** A number in (0, 1), as probabilities that something fails are. */
+export const openShare = numberValue(z.number().positive().lt(1), 'a number in (0, 1)')
 
 /** An integer in [0, 2^32). */
 export const seedNumber = numberValue(
@@ -114,10 +120,12 @@ export const layerPatterns = {
   },
 } as const satisfies SettingValue
 
-/** Learning rates of some layers; `patch_moe=0.05` is a list of one. */
+const layerRatesForm = 'layers, or a weight of one, and a rate above 0: patch_moe=0.05, sample_moe/router=0.1'
+
+/** Learning rates of some layers or weights; `patch_moe=0.05` is a list of one. */
 export const layerRates = {
   schema: z.array(z.strictObject({ pattern: z.string().min(1), learningRate: positiveNumber.schema })).min(1),
-  form: 'layers and a rate above 0: patch_moe=0.05',
+  form: layerRatesForm,
   repeats: true,
   read: (written: string) => {
     const separator = written.lastIndexOf('=')
@@ -126,7 +134,7 @@ export const layerRates = {
     if (pattern !== '' && positiveNumber.schema.safeParse(learningRate).success) {
       return [{ pattern, learningRate }]
     }
-    throw refused('layers and a rate above 0: patch_moe=0.05')
+    throw refused(layerRatesForm)
   },
 } as const satisfies SettingValue
 

@@ -5,7 +5,9 @@ import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/formats/safetensors.js'
 import { type Computation, computationSchema } from './computation.js'
 import type { EpochMetrics } from './events.js'
-import { type OptimizerOptions, type OptimizerSlots, optimizerNames } from './optimizer.js'
+import { GRADIENT_NORMS } from './normalized-gradient-descent.js'
+import type { OptimizerSlots } from './optimizer.js'
+import { type OptimizerOptions, optimizerNames } from './optimizer-options.js'
 import { routingSummarySchema } from './routing/routing-summary.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
@@ -79,6 +81,11 @@ const progressSchema = z.strictObject({
     name: z.enum(optimizerNames),
     learningRate: z.number(),
     momentum: z.number().exactOptional(),
+    norm: z.enum(GRADIENT_NORMS).exactOptional(),
+    groups: z
+      .array(z.strictObject({ weights: z.array(z.string()), parts: z.int().positive() }))
+      .exactOptional(),
+    l2: z.number().exactOptional(),
     layerRates: z.array(z.strictObject({ pattern: z.string(), learningRate: z.number() })).exactOptional(),
   }),
   seed: z.number(),

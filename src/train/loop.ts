@@ -29,7 +29,7 @@ import { type FrozenLayers, freezeLayers } from './frozen-layers.js'
 import { hostTurns } from './host-turn.js'
 import { lossOf } from './loss.js'
 import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from './optimizer.js'
-import { stepFactors } from './parameter-groups.js'
+import { stepFactors, stepPenalty } from './parameter-groups.js'
 import { position, positionOf, type Run } from './run.js'
 import { auxiliaryCoefficients, type StepNumbers, takeStep } from './step.js'
 import { stepSeeds } from './step-seeds.js'
@@ -118,7 +118,7 @@ async function preparedRun(
     ...(configKey !== undefined && { configKey }),
   }
   if (resume) checkResume(resume, identity, stepsPerEpoch)
-  const created = createOptimizer(optimizer)
+  const created = createOptimizer(optimizer, model)
   try {
     if (resume) await restore(model, created, resume)
   } catch (error) {
@@ -130,7 +130,15 @@ async function preparedRun(
     options,
     stream: streamOf(train),
     identity,
-    parts: { model, classifier, optimizer: created, stepFactors: factors, coefficients, shape: train.shape },
+    parts: {
+      model,
+      classifier,
+      optimizer: created,
+      stepFactors: factors,
+      coefficients,
+      l2: stepPenalty(optimizer),
+      shape: train.shape,
+    },
     seeds: stepSeeds(model, seed, 'dropout'),
     frozen,
     annealed,

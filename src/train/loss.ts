@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
+import { crossEntropy } from './cross-entropy.js'
 import { frugalForward } from './forward.js'
 
 /** How a classifier of one logit decides. */
@@ -91,10 +92,7 @@ function categoricalLoss(logits: Logits, numClasses: number): ClassifierLoss {
     numClasses,
     logits,
     loss: (z, labels) =>
-      tf.tidy(
-        () =>
-          tf.losses.softmaxCrossEntropy(tf.cast(tf.oneHot(labels, numClasses), 'float32'), z) as tf.Scalar,
-      ),
+      tf.tidy(() => crossEntropy(tf.cast(tf.oneHot(labels, numClasses), 'float32') as tf.Tensor2D, z)),
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
     probabilities: z => tf.softmax(z, 1),

@@ -1,44 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/formats/safetensors.js'
-import { checkOptionNames, type OptionNames } from '../known-options.js'
+import { isNormalized, NormalizedGradientDescent } from './normalized-gradient-descent.js'
+import { checkOptimizerOptions, type OptimizerOptions } from './optimizer-options.js'
+import { variableGroups, variableRates } from './parameter-groups.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
-
-/** A learning rate of some layers. */
-export interface LayerRate {
-  /** Names or paths of layers, with `*` and `?`. */
-  readonly pattern: string
-  /** Step length, greater than 0. */
-  readonly learningRate: number
-}
-
-/** The optimizers that are known by name. */
-export const optimizerNames = ['sgd', 'momentum', 'adam'] as const
-
-/** Name of an optimizer. */
-export type OptimizerName = (typeof optimizerNames)[number]
-
-/** An optimizer and its settings, as data. */
-export interface OptimizerOptions {
-  readonly name: OptimizerName
-  /** Step length, greater than 0. */
-  readonly learningRate: number
-  /** Share of the last direction that is kept, in [0, 1); for `momentum` only, where it is 0.9 unless given. */
-  readonly momentum?: number
-  /** Other learning rates of some layers; where several match a layer, the last one holds. */
-  readonly layerRates?: readonly LayerRate[]
-}
-
-const optionNames = {
-  name: true,
-  learningRate: true,
-  momentum: true,
-  layerRates: true,
-} as const satisfies OptionNames<OptimizerOptions>
-
-const rateNames = {
-  pattern: true,
-  learningRate: true,
-} as const satisfies OptionNames<LayerRate>
 
 /** Named tensors of an optimizer: its counter, and its state for every trainable weight. */
 export type OptimizerSlots = readonly (readonly [name: string, tensor: StoredTensor])[]
@@ -49,23 +15,17 @@ export type OptimizerSlots = readonly (readonly [name: string, tensor: StoredTen
  * - `sgd`: w <- w - rate g
  * - `momentum`: a <- momentum a + g, w <- w - rate a
  * - `adam`: Kingma and Ba 2015, with decays 0.9 and 0.999
+ * - `normalized-gd`: {@link NormalizedGradientDescent}; the only one that takes `layerRates` and `l2` into account itself,
+ *   for the others `train` does
  *
- * @throws RangeError when the name is unknown, the learning rate is not above 0, or the momentum is outside [0, 1) or
- * given to another optimizer
+ * @param model for `normalized-gd`: the model whose weights it steps; its trainable weights must not change afterwards.
+ *   Without it, groups name variables instead of weights of layers.
+ * @throws RangeError when the name is unknown, a number is out of its range, a setting is given to an optimizer that does not
+ *   have it, or groups and rates do not fit the model
  */
-export function createOptimizer(options: OptimizerOptions): tf.Optimizer {
-  checkOptionNames('optimizer', options, optionNames)
-  for (const rate of options.layerRates ?? []) checkOptionNames('optimizer: layerRates', rate, rateNames)
+export function createOptimizer(options: OptimizerOptions, model?: tfl.LayersModel): tf.Optimizer {
+  checkOptimizerOptions(options)
   const { name, learningRate, momentum } = options
-  if (!Number.isFinite(learningRate) || learningRate <= 0) {
-    throw new RangeError(`optimizer: learningRate must be greater than 0, got ${learningRate}`)
-  }
-  if (momentum !== undefined && name !== 'momentum') {
-    throw new RangeError(`optimizer: momentum must be left out for ${name}, got ${momentum}`)
-  }
-  if (momentum !== undefined && !(momentum >= 0 && momentum < 1)) {
-    throw new RangeError(`optimizer: momentum must be in [0, 1), got ${momentum}`)
-  }
   switch (name) {
     case 'sgd':
       return tf.train.sgd(learningRate)
@@ -73,9 +33,29 @@ export function createOptimizer(options: OptimizerOptions): tf.Optimizer {
       return tf.train.momentum(learningRate, momentum ?? 0.9)
     case 'adam':
       return tf.train.adam(learningRate)
-    default:
-      throw new RangeError(`optimizer: name must be ${optimizerNames.join(', ')}, got ${name as string}`)
+    case 'normalized-gd':
+      return normalizedGradientDescent(options, model)
   }
+}
+
+function normalizedGradientDescent(
+  { learningRate, momentum = 0, norm = 'frobenius', l2 = 0, ...options }: OptimizerOptions,
+  model: tfl.LayersModel | undefined,
+): NormalizedGradientDescent {
+  const own = { learningRate, momentum, norm, l2 }
+  if (model) {
+    const rates = variableRates(model, options.layerRates ?? [])
+    return new NormalizedGradientDescent({ ...own, groups: variableGroups(model, options.groups), rates })
+  }
+  const { groups, layerRates = [] } = options
+  if (!groups || layerRates.length > 0) {
+    throw new RangeError(
+      'optimizer: normalized-gd must be created with its model, or with groups of variables and without layerRates, ' +
+        `got ${groups?.length ?? 0} groups and ${layerRates.length} rates`,
+    )
+  }
+  const named = groups.map(({ weights, parts }) => ({ variables: weights, parts }))
+  return new NormalizedGradientDescent({ ...own, groups: named })
 }
 
 /**
@@ -150,8 +130,7 @@ function checkSlots(
   powers: number,
 ): void {
   const name = optimizer.getClassName()
-  const perVariable = name === 'Adam' ? 2 : name === 'Momentum' ? 1 : 0
-  const shapes = Array.from({ length: perVariable }, () => variables.map(({ shape }) => shape)).flat()
+  const shapes = slotShapes(optimizer, variables)
   const expected = [[], ...shapes, ...Array.from({ length: powers }, () => [])]
   if (slots.length !== expected.length) {
     throw new RangeError(
@@ -166,6 +145,16 @@ function checkSlots(
       )
     }
   }
+}
+
+function slotShapes(
+  optimizer: tf.Optimizer,
+  variables: readonly tf.Tensor[],
+): readonly (readonly number[])[] {
+  if (isNormalized(optimizer)) return optimizer.slotShapes
+  const name = optimizer.getClassName()
+  const perVariable = name === 'Adam' ? 2 : name === 'Momentum' ? 1 : 0
+  return Array.from({ length: perVariable }, () => variables.map(({ shape }) => shape)).flat()
 }
 
 function lastSegment(name: string): string {

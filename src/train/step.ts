@@ -17,6 +17,8 @@ export interface StepParts {
   readonly stepFactors?: readonly number[] | undefined
   /** What each auxiliary term is multiplied by, above 0; terms that are not named are not computed. */
   readonly coefficients?: ReadonlyMap<AuxiliaryTerm, number> | undefined
+  /** Multiplied by the weights and added to their gradients; 0 unless given. */
+  readonly l2?: number
   readonly shape: ImageShape
 }
 
@@ -56,7 +58,7 @@ export interface StepNumbers {
  * @returns the numbers, once the backend has them; the step itself is handed to the backend at once
  */
 export function takeStep(parts: StepParts, batch: ImageBatch): Promise<StepNumbers> {
-  const { model, optimizer, stepFactors, coefficients = noCoefficients } = parts
+  const { model, optimizer, stepFactors, coefficients = noCoefficients, l2 = 0 } = parts
   const numbers = tf.tidy(() => {
     const weights = model.trainableWeights
     const variables = weights.map(weight => weight.read() as tf.Variable)
@@ -65,7 +67,10 @@ export function takeStep(parts: StepParts, batch: ImageBatch): Promise<StepNumbe
       stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
     // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are skipped.
     optimizer.applyGradients(
-      variables.map(({ name }) => ({ name, tensor: gradients[name] }) as { name: string; tensor: tf.Tensor }),
+      variables.map(variable => ({
+        name: variable.name,
+        tensor: penalized(gradients[variable.name], variable, l2) as tf.Tensor,
+      })),
     )
     for (const [i, start] of (starts ?? []).entries()) {
       if (start) lengthenStep(variables[i] as tf.Variable, start, stepFactors?.[i] ?? 1)
@@ -130,6 +135,15 @@ async function readNumbers(numbers: tf.Tensor, names: readonly AuxiliaryTerm[]):
   } finally {
     numbers.dispose()
   }
+}
+
+/** A gradient with that of the L2 penalty; a weight that the loss does not depend on has no gradient. */
+function penalized(
+  gradient: tf.Tensor | undefined,
+  variable: tf.Variable,
+  l2: number,
+): tf.Tensor | undefined {
+  return l2 > 0 && gradient ? tf.add(gradient, tf.mul(variable, l2)) : gradient
 }
 
 function lengthenStep(variable: tf.Variable, start: tf.Tensor, factor: number): void {

@@ -6,7 +6,7 @@ import type { PatchAnnealing } from './anneal.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { LossOptions } from './loss.js'
-import type { OptimizerOptions } from './optimizer.js'
+import type { OptimizerOptions } from './optimizer-options.js'
 
 /**
  * What normalization layers use outside training: statistics estimated anew on training images before each evaluation

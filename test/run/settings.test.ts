@@ -9,7 +9,7 @@ import { GATES } from '../../src/layers/moe/gates.js'
 import { optional, required, type Settings, sectionShape } from '../../src/run/setting.js'
 import { choice, share } from '../../src/run/setting-values.js'
 import { settingGroups, settings } from '../../src/run/settings.js'
-import { optimizerNames } from '../../src/train/optimizer.js'
+import { optimizerNames } from '../../src/train/optimizer-options.js'
 import { settingsPage } from '../../tools/settings-page.js'
 
 /** Two settings that there are not: each is one entry. */

@@ -1,13 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import {
-  createOptimizer,
-  disposeOptimizer,
-  type OptimizerName,
-  type OptimizerOptions,
-  readSlots,
-  restoreSlots,
-} from '../../src/train/optimizer.js'
+import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from '../../src/train/optimizer.js'
+import type { OptimizerName, OptimizerOptions } from '../../src/train/optimizer-options.js'
 import { useTestBackend } from '../backend-under-test.js'
 
 beforeAll(() => useTestBackend())
@@ -56,7 +50,7 @@ describe('createOptimizer', () => {
       'optimizer: momentum must be left out for adam, got 0.9',
     )
     expect(() => createOptimizer({ name: 'lion' as OptimizerName, learningRate: 1 })).toThrow(
-      'optimizer: name must be sgd, momentum, adam, got lion',
+      'optimizer: name must be sgd, momentum, adam, normalized-gd, got lion',
     )
   })
 })

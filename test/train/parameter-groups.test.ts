@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { train } from '../../src/train/loop.js'
-import type { OptimizerOptions } from '../../src/train/optimizer.js'
+import type { OptimizerOptions } from '../../src/train/optimizer-options.js'
 import { stepFactors } from '../../src/train/parameter-groups.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
@@ -70,7 +70,7 @@ it('has the last rate that matches count, and none where all are the learning ra
     'train: learning rate of * must be greater than 0, got 0',
   )
   expect(() => stepFactors(model, { ...options, layerRates: [{ pattern: 'no', learningRate: 1 }] })).toThrow(
-    'train: layer of a learning rate must match a layer with weights, got "no"',
+    'train: layer of a learning rate must match a layer with weights, or one of its weights, got "no"',
   )
   model.dispose()
 })

@@ -1,10 +1,12 @@
-import { optimizerNames } from '../../train/optimizer.js'
+import { GRADIENT_NORMS } from '../../train/normalized-gradient-descent.js'
+import { optimizerNames } from '../../train/optimizer-options.js'
 import { BN_STATISTICS } from '../../train/train-options.js'
 import { optional, required, type Settings } from '../setting.js'
 import {
   choice,
   layerPatterns,
   layerRates,
+  numberFromZero,
   positiveInteger,
   positiveNumber,
   share,
@@ -33,7 +35,9 @@ export const optimisationSettings = {
   },
   layerRates: {
     flag: '--lr-for <layers=rate>',
-    help: 'learning rate of some layers: patch_moe=0.05; may be repeated, the last that matches counts',
+    help:
+      'learning rate of some layers, patch_moe=0.05, or weights, sample_moe/router=0.1; ' +
+      'may be repeated, the last that matches counts',
     value: layerRates,
     in: { training: optional },
   },
@@ -45,8 +49,31 @@ export const optimisationSettings = {
   },
   momentum: {
     flag: '--momentum <share>',
-    help: 'share of the previous step that --optimizer momentum adds to each step',
+    help: 'share of the previous step that --optimizer momentum or normalized-gd adds to each step',
     value: share,
+    in: { training: optional },
+  },
+  norm: {
+    flag: '--norm <name>',
+    help:
+      "what --optimizer normalized-gd divides an expert's gradient by: the norm of all its weights, " +
+      'or the sum of the norms of each',
+    byDefault: 'frobenius',
+    value: choice(GRADIENT_NORMS),
+    in: { training: optional },
+  },
+  l2: {
+    flag: '--l2 <coefficient>',
+    help: 'times the weights is added to their gradients',
+    byDefault: '0',
+    value: numberFromZero,
+    in: { training: optional },
+  },
+  loadBalance: {
+    flag: '--load-balance <coefficient>',
+    help: 'times the balance loss of experts that whole samples choose is added to the loss',
+    byDefault: '0',
+    value: numberFromZero,
     in: { training: optional },
   },
   freeze: {

@@ -12,6 +12,7 @@ import { measureDecoding } from './workloads/decoding.js'
 import { measureLayer } from './workloads/layer.js'
 import { measurePipeline } from './workloads/pipeline.js'
 import { measurePrediction } from './workloads/prediction.js'
+import { measureSamples } from './workloads/samples.js'
 import { measureTraining } from './workloads/training.js'
 
 /**
@@ -48,6 +49,8 @@ function measured(job: Job): Promise<Omit<ChildReport, 'software'>> {
       return measureDecoding(job)
     case 'composing':
       return measureComposing(job)
+    case 'samples':
+      return measureSamples(job)
   }
 }
 

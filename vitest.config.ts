@@ -28,6 +28,7 @@ const tensorflow = {
       'test/layers/**/*.test.ts',
       'test/models/**/*.test.ts',
       'test/train/**/*.test.ts',
+      'test/inference/**/*.test.ts',
       'test/compat/models.test.ts',
       onTensorFlow,
     ],

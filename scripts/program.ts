@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { boundCommand } from './commands/bound.js'
 import { dataCommand } from './commands/data.js'
 import { demoCommand } from './commands/demo.js'
 import { doctorCommand } from './commands/doctor.js'
@@ -29,6 +30,7 @@ export function program(): Command {
     evaluateCommand(),
     predictCommand(),
     explainCommand(),
+    boundCommand(),
     exportCommand(),
     importCommand(),
     planCommand(),

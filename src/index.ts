@@ -4,7 +4,7 @@
  * Importing it registers its layers, so that `tfl.loadLayersModel` knows them.
  */
 export { registerWasmKernels } from './backend/wasm/kernels.js'
-export type { ImageBatch, ImageSet } from './data/image-set.js'
+export type { ImageBatch, ImageSet, PixelSet } from './data/image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
 export {
   type ExplainOptions,
@@ -24,6 +24,12 @@ export {
 export { loadTorchWeights } from './export/weights/torch-weights.js'
 export { loadWeights, modelWeights } from './export/weights/weights.js'
 export {
+  type FrozenModel,
+  forInference,
+  type InferenceOptions,
+  type ModelRoute,
+} from './inference/for-inference.js'
+export {
   BatchNormalization,
   type BatchNormalizationOptions,
   batchNormalization,
@@ -35,12 +41,27 @@ export {
 } from './layers/global-average-pooling.js'
 export type { Border } from './layers/moe/experts/expert-convolution.js'
 export type { PreActivation } from './layers/moe/experts/pre-activation.js'
+export type { BankActivation } from './layers/moe/filter-banks.js'
 export type { Gate, GateScale } from './layers/moe/gates.js'
+export type { NetworkFactory } from './layers/moe/network-experts.js'
 export { PatchGate, type PatchGateOptions, patchGate } from './layers/moe/patch-gate.js'
 export { PatchMoE, patchMoE } from './layers/moe/patch-moe.js'
 export type { PatchMoEOptions } from './layers/moe/patch-moe-options.js'
 export type { PatchGrid } from './layers/moe/patches.js'
 export type { Routing } from './layers/moe/routing.js'
+export {
+  SampleExperts,
+  type SampleExpertsOptions,
+  sampleExperts,
+} from './layers/moe/sample-experts.js'
+export {
+  type NormalizedGroup,
+  SampleMoE,
+  type SampleRouteOptions,
+  sampleMoE,
+} from './layers/moe/sample-moe.js'
+export type { SampleMoEOptions } from './layers/moe/sample-moe-options.js'
+export type { GateNoise, SampleGate, SampleRouting } from './layers/moe/sample-routing.js'
 export {
   type Normalizer,
   TwoLayerExperts,
@@ -68,6 +89,7 @@ export {
   planPatchMoE,
 } from './models/plan-patch-moe.js'
 export { fineTuningRecipe, type ModelName, type Recipe, recipe } from './models/recipes.js'
+export { type SampleMoEModelOptions, sampleMoEModel } from './models/sample-moe.js'
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
 export { type WideResNetOptions, type WideResNetVariant, wideResNet } from './models/wide-resnet.js'
 export type { ImageShape, Size2D } from './shapes.js'

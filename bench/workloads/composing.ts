@@ -1,6 +1,6 @@
 import { composeGrid } from '../../src/data/compose/compose.js'
 import { composeOnBackgrounds } from '../../src/data/compose/compose-backgrounds.js'
-import type { ImageSet } from '../../src/data/image-set.js'
+import type { PixelSet } from '../../src/data/image-set.js'
 import { random } from '../../src/random.js'
 import type { ImageShape } from '../../src/shapes.js'
 import { alternate } from '../alternate.js'
@@ -38,7 +38,7 @@ export async function measureComposing(job: ComposingJob): Promise<Omit<ChildRep
 }
 
 /** A pool of ten classes. */
-function noise(shape: ImageShape): ImageSet {
+function noise(shape: ImageShape): PixelSet {
   const count = 2000
   const chance = random(1, 'pool')
   const [height, width, channels] = shape

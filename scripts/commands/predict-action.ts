@@ -2,6 +2,7 @@ import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
 import { explain } from '../../src/explain/explain.js'
 import { printableName } from '../../src/report/escape.js'
+import { expertTitle } from '../../src/report/expert-title.js'
 import type { KeptPatches } from '../../src/report/routing-figure.js'
 import { openRun } from '../../src/run/run-folder.js'
 import type { Size2D } from '../../src/shapes.js'
@@ -111,9 +112,10 @@ function predictionText({ image, class: name, probability, grid, experts }: Pred
   const lines = [`${printableName(image)}: ${printableName(name)} ${percent(probability)}`]
   if (!grid || !experts) return lines.join('\n')
   lines.push(`  of ${grid[0]}x${grid[1]} patches, numbered row by row from 0, with their gates:`)
-  experts.forEach(({ patches, gates }, expert) => {
+  experts.forEach((expert, position) => {
+    const { patches, gates } = expert
     const keptPatches = patches.map((patch, i) => `${patch} (${gates[i]!.toPrecision(2)})`)
-    lines.push(`  expert ${expert + 1} kept ${keptPatches.join(', ')}`)
+    lines.push(`  ${expertTitle(expert, position)} kept ${keptPatches.join(', ')}`)
   })
   return lines.join('\n')
 }

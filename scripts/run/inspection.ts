@@ -5,6 +5,7 @@ import { unreadFiles } from '../../src/data/datasets/unread-files.js'
 import type { CatalogHalf, ImageCatalog } from '../../src/data/image-catalog.js'
 import { recordsOf } from '../../src/data/image-records.js'
 import type { ImageSet } from '../../src/data/image-set.js'
+import type { ImageValues } from '../../src/data/image-values.js'
 import { preparedHalves } from '../../src/data/prepared/manifest.js'
 import { preparedRecords } from '../../src/data/prepared/records.js'
 import type { Countable } from '../../src/data/summary.js'
@@ -36,8 +37,8 @@ export interface Inspection {
 /** The images of a half. */
 export interface InspectedHalf extends Countable {
   readonly half: HalfName
-  /** Reads the pixels of one image, (height, width, channels). */
-  pixels(position: number): Promise<Uint8Array>
+  /** Reads the values of one image, (height, width, channels). */
+  pixels(position: number): Promise<ImageValues>
 }
 
 /** Image files that are examined at most. */

@@ -2,9 +2,9 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import sharp from 'sharp'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { firstImages, type ImageStream } from '../../src/data/image-stream.js'
+import { type ViewableImages, viewableImages } from '../../src/data/viewable-images.js'
 import { explain } from '../../src/explain/explain.js'
 import type { RoutedImage } from '../../src/report/routing-figure.js'
-import type { ImageShape } from '../../src/shapes.js'
 import { truePart } from './true-part.js'
 
 /**
@@ -19,15 +19,16 @@ export async function routedImages(
 ): Promise<RoutedImage[]> {
   const set = await firstImages(source, count)
   const { images } = set
-  const pixels = set.shape[0] * set.shape[1] * set.shape[2]
   const { grid, images: explained } = await explain(model, images, set.shape, { sensitivity: false })
   if (!grid) return []
+  const { pixels, shape } = viewableImages(images, set.shape)
+  const pictureBytes = shape[0] * shape[1] * shape[2]
   return Promise.all(
     explained.map(async ({ probabilities, predicted, experts }, i): Promise<RoutedImage> => {
       const truth = truePart(set, i)
       return {
-        uri: await pngUri(images.subarray(i * pixels, (i + 1) * pixels), set.shape),
-        size: [set.shape[0], set.shape[1]],
+        uri: await pngUri(pixels.subarray(i * pictureBytes, (i + 1) * pictureBytes), shape),
+        size: [shape[0], shape[1]],
         trueClass: set.classNames[set.labels[i]!] ?? String(set.labels[i]),
         predictedClass: set.classNames[predicted] ?? String(predicted),
         probability: probabilities[predicted]!,
@@ -40,10 +41,10 @@ export async function routedImages(
 }
 
 /** Pixels as a PNG in a data URI. */
-async function pngUri(pixels: Uint8Array, [height, width, channels]: ImageShape): Promise<string> {
-  if (channels !== 1 && channels !== 3) {
-    throw new RangeError(`pngUri: channels must be 1 or 3, got ${channels}`)
-  }
+async function pngUri(
+  pixels: Uint8Array,
+  [height, width, channels]: ViewableImages['shape'],
+): Promise<string> {
   const png = await sharp(pixels, { raw: { width, height, channels } })
     .png({ compressionLevel: 9 })
     .toBuffer()

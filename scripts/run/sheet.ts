@@ -1,7 +1,10 @@
+import { type ImageValues, zerosLike } from '../../src/data/image-values.js'
 import { showcase } from '../../src/data/summary.js'
+import { viewableImages } from '../../src/data/viewable-images.js'
 import { writeSheetPng } from '../../src/files/images/sheet-png.js'
 import { contactSheet, type SheetImage } from '../../src/report/contact-sheet.js'
 import { truePartRectangle } from '../../src/report/routing-figure.js'
+import type { ImageShape } from '../../src/shapes.js'
 import type { InspectedHalf } from './inspection.js'
 import { truePart } from './true-part.js'
 
@@ -38,11 +41,11 @@ export async function writeContactSheet(
   { title, most = MOST_IMAGES, fewColors = false }: SheetRequest,
 ): Promise<WrittenSheet> {
   const shown: number[] = []
-  const pixels: Uint8Array[] = []
+  const values: ImageValues[] = []
   const unreadable: string[] = []
   for (const position of showcase(half, most)) {
     try {
-      pixels.push(await half.pixels(position))
+      values.push(await half.pixels(position))
       shown.push(position)
     } catch (error) {
       unreadable.push((error as Error).message)
@@ -51,16 +54,24 @@ export async function writeContactSheet(
   if (shown.length === 0) {
     throw new Error(`${path}: contact sheet must show an image, got none that decodes: ${unreadable[0]}`)
   }
-  const { shape } = half
-  const images = shown.map(position => sheetImage(half, position))
+  const { pixels, shape } = viewableImages(joined(values), half.shape)
+  const images = shown.map(position => sheetImage(half, position, shape))
   const sheet = contactSheet({ title, size: [shape[0], shape[1]], images })
-  const allPixels = new Uint8Array(Buffer.concat(pixels))
-  await writeSheetPng(path, sheet, allPixels, shape, { fewColors })
+  await writeSheetPng(path, sheet, pixels, shape, { fewColors })
   return { path, images: shown.length, unreadable }
 }
 
-function sheetImage(half: InspectedHalf, position: number): SheetImage {
-  const { labels, classNames, groups, groupNames, shape } = half
+/** @param images at least 1, all of one kind */
+function joined([first, ...others]: readonly ImageValues[]): ImageValues {
+  if (!first) return new Uint8Array()
+  const all = zerosLike(first, first.length * (1 + others.length))
+  for (const [i, image] of [first, ...others].entries()) all.set(image, i * first.length)
+  return all
+}
+
+/** @param shape of the image as the sheet shows it */
+function sheetImage(half: InspectedHalf, position: number, shape: ImageShape): SheetImage {
+  const { labels, classNames, groups, groupNames } = half
   const group = groups && groupNames?.[groups[position] as number]
   const label = labels[position] as number
   const part = truePart(half, position)

@@ -22,6 +22,12 @@ export const positiveInteger = optionParser(values.positiveInteger)
 /** Parses an integer of at least 0. */
 export const wholeNumber = optionParser(values.wholeNumber)
 
+/** Parses a number above 0. */
+export const positiveNumber = optionParser(values.positiveNumber)
+
+/** Parses a number in (0, 1). */
+export const openShare = optionParser(values.openShare)
+
 /** Parses an integer in [0, 2^32). */
 export const seedNumber = optionParser(values.seedNumber)
 

@@ -2,13 +2,14 @@ import { deriveSeed, random } from '../random.js'
 import type { ImageShape } from '../shapes.js'
 import type { ImageBatch } from './image-set.js'
 import type { ImageStream } from './image-stream.js'
+import { type ImageValues, zerosLike } from './image-values.js'
 
 /** How training images are varied. */
 export interface Augmentation {
   /** Mirrors every other image, left to right, at random; off by default. */
   readonly flip?: boolean
   /**
-   * Pads images by this many black pixels on all sides, then cuts a window of the original size at a uniformly drawn
+   * Pads images by this many pixels of value 0 on all sides, then cuts a window of the original size at a uniformly drawn
    * position; less than the shorter side of the images; 0 by default.
    */
   readonly padCrop?: number
@@ -34,15 +35,15 @@ export function augmented(
   }
   if (!flip && padCrop === 0) return stream
   const vary = (batch: ImageBatch, first: number, epochSeed: number): ImageBatch => {
-    const images = new Uint8Array(batch.images.length)
-    const bytes = images.length / batch.count
+    const images = zerosLike(batch.images, batch.images.length)
+    const values = images.length / batch.count
     for (let i = 0; i < batch.count; i++) {
       const chance = random(deriveSeed(epochSeed, `image ${first + i}`))
       const mirrored = flip && chance.below(2) === 1
       const top = chance.below(2 * padCrop + 1) - padCrop
       const left = chance.below(2 * padCrop + 1) - padCrop
-      const from = batch.images.subarray(i * bytes, (i + 1) * bytes)
-      cutWindow(from, images.subarray(i * bytes, (i + 1) * bytes), stream.shape, { top, left, mirrored })
+      const from = batch.images.subarray(i * values, (i + 1) * values)
+      cutWindow(from, images.subarray(i * values, (i + 1) * values), stream.shape, { top, left, mirrored })
     }
     return { ...batch, images }
   }
@@ -70,8 +71,8 @@ interface Window {
 
 /** Copies a window; what lies outside of the image stays 0. */
 function cutWindow(
-  from: Uint8Array,
-  to: Uint8Array,
+  from: ImageValues,
+  to: ImageValues,
   [height, width, channels]: ImageShape,
   { top, left, mirrored }: Window,
 ): void {

@@ -2,6 +2,7 @@ import { permutation, random } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
 import { pickBoxes } from './compose/object-box.js'
 import { classOrder, type ImageBatch, type ImageSet } from './image-set.js'
+import { type ImageValues, zerosLike } from './image-values.js'
 
 /**
  * The order in which one epoch visits the images: a function of its arguments alone, so that a resumed run
@@ -57,7 +58,11 @@ export function batches(set: ImageSet, options: BatchOptions): Generator<ImageBa
  * @param count images in the subset; at least 1
  * @throws RangeError when `count` is not a positive integer, or naming the class that has too few images
  */
-export function subset(set: ImageSet, count: number, seed = 0): ImageSet {
+export function subset<Values extends ImageValues>(
+  set: ImageSet<Values>,
+  count: number,
+  seed = 0,
+): ImageSet<Values> {
   if (!isPositiveInteger(count)) {
     throw new RangeError(`subset: count must be a positive integer, got ${count}`)
   }
@@ -93,12 +98,12 @@ function* cut(
 }
 
 /** The images at the given positions, copied. */
-function pick(set: ImageSet, positions: Int32Array): ImageSet {
+function pick<Values extends ImageValues>(set: ImageSet<Values>, positions: Int32Array): ImageSet<Values> {
   const [height, width, channels] = set.shape
-  const imageBytes = height * width * channels
-  const images = new Uint8Array(positions.length * imageBytes)
+  const values = height * width * channels
+  const images = zerosLike(set.images, positions.length * values)
   positions.forEach((position, i) => {
-    images.set(set.images.subarray(position * imageBytes, (position + 1) * imageBytes), i * imageBytes)
+    images.set(set.images.subarray(position * values, (position + 1) * values), i * values)
   })
   const { trueCell, objectBox, groups } = set
   return {

@@ -2,6 +2,7 @@ import { isPositiveInteger } from '../shapes.js'
 import { batches } from './batches.js'
 import type { ImageBatch, ImageSet } from './image-set.js'
 import type { ImageStream, StreamPass } from './image-stream.js'
+import { checkValues, zerosLike } from './image-values.js'
 import { windowOrder } from './window-order.js'
 
 /** Labelled images of which any can be read at any time: in memory, or in files. */
@@ -25,15 +26,20 @@ export interface WindowOptions {
 /** Images that are in memory at a time where nothing else is asked for. */
 export const defaultShuffleWindow = 4096
 
-/** A set in memory, as images that can be read. */
+/**
+ * A set in memory, as images that can be read.
+ *
+ * @throws RangeError naming the first value that is not finite; TypeError for arrays of another kind
+ */
 export function recordsOf(set: ImageSet): ImageRecords {
-  const { images: _, ...described } = set
+  const { images, ...described } = set
+  checkValues(images, set.shape, 'recordsOf: set')
   return {
     ...described,
     async read(positions) {
       const [batch] = batches(set, { batchSize: Math.max(1, positions.length), order: positions })
       if (batch) return batch
-      return { images: new Uint8Array(), labels: new Int32Array(), count: 0 }
+      return { images: zerosLike(images, 0), labels: new Int32Array(), count: 0 }
     },
   }
 }
@@ -162,12 +168,12 @@ async function* cutWindows(
 class FillingBatch {
   readonly whole: ImageBatch
   private filled = 0
-  private readonly imageBytes: number
+  private readonly imageValues: number
 
   constructor(like: ImageBatch, count: number) {
-    this.imageBytes = like.images.length / like.count
+    this.imageValues = like.images.length / like.count
     this.whole = {
-      images: new Uint8Array(count * this.imageBytes),
+      images: zerosLike(like.images, count * this.imageValues),
       labels: new Int32Array(count),
       ...(like.groups && { groups: new Int32Array(count) }),
       count,
@@ -183,8 +189,8 @@ class FillingBatch {
     const { images, labels, groups, count } = this.whole
     const end = Math.min(window.count, from + count - this.filled)
     images.set(
-      window.images.subarray(from * this.imageBytes, end * this.imageBytes),
-      this.filled * this.imageBytes,
+      window.images.subarray(from * this.imageValues, end * this.imageValues),
+      this.filled * this.imageValues,
     )
     labels.set(window.labels.subarray(from, end), this.filled)
     if (groups && window.groups) groups.set(window.groups.subarray(from, end), this.filled)

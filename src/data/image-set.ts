@@ -1,12 +1,14 @@
 import { deriveSeed, permutation, random } from '../random.js'
 import type { ImageShape, Size2D } from '../shapes.js'
+import type { ImageValues } from './image-values.js'
 
 /**
- * Labelled images in memory, as they are handed to training: whole uint8 arrays, scaled later on the backend.
+ * Labelled images in memory, as they are handed to training: whole arrays of bytes, scaled later on the backend, or of
+ * floats.
  */
-export interface ImageSet {
-  /** Pixels 0..255, (count, height, width, channels), row-major. */
-  readonly images: Uint8Array
+export interface ImageSet<Values extends ImageValues = ImageValues> {
+  /** Pixels 0..255 or values as they are, (count, height, width, channels), row-major. */
+  readonly images: Values
   /** Class of each image, (count), integers in [0, classNames.length). */
   readonly labels: Int32Array
   readonly count: number
@@ -25,10 +27,13 @@ export interface ImageSet {
   readonly objectBox?: Int32Array
 }
 
-/** One batch: consecutive uint8 pixels and the labels that belong to them. */
+/** A set of pixels. */
+export type PixelSet = ImageSet<Uint8Array>
+
+/** One batch: consecutive images and the labels that belong to them. */
 export interface ImageBatch {
-  /** Pixels 0..255, (count, height, width, channels). */
-  readonly images: Uint8Array
+  /** Pixels 0..255 or values as they are, (count, height, width, channels). */
+  readonly images: ImageValues
   /** (count) class numbers. */
   readonly labels: Int32Array
   /** (count) group numbers, where the images have groups. */

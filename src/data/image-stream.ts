@@ -1,6 +1,7 @@
 import type { ImageShape, Size2D } from '../shapes.js'
 import { batches, epochOrder } from './batches.js'
 import type { ImageBatch, ImageSet } from './image-set.js'
+import { checkValues } from './image-values.js'
 
 /**
  * Labelled images that come in batches, wherever they are: in memory, in files, or made as they are asked for.
@@ -17,7 +18,7 @@ export interface ImageStream {
   /**
    * One pass over the images.
    *
-   * A function of its arguments alone: asked again with the same ones, it yields the same bytes, so that a resumed
+   * A function of its arguments alone: asked again with the same ones, it yields the same images, so that a resumed
    * run goes on exactly where it stopped.
    *
    * @throws RangeError when an option is out of range; Error naming file and record where stored images are damaged
@@ -37,9 +38,14 @@ export interface StreamPass {
   readonly end?: number
 }
 
-/** A set in memory as a stream; its whole order is shuffled at once. */
+/**
+ * A set in memory as a stream; its whole order is shuffled at once.
+ *
+ * @throws RangeError naming the first value that is not finite; TypeError for arrays of another kind
+ */
 export function streamOf(set: ImageSet | ImageStream): ImageStream {
   if (!('images' in set)) return set
+  checkValues(set.images, set.shape, 'streamOf: set')
   const { count, shape, classNames, groupNames, cells } = set
   return {
     count,
@@ -64,12 +70,12 @@ export function streamOf(set: ImageSet | ImageStream): ImageStream {
 export async function firstImages(source: ImageSet | ImageStream, count: number): Promise<ImageSet> {
   const numImages = Math.min(count, source.count)
   if ('images' in source) {
-    const pixels = source.shape[0] * source.shape[1] * source.shape[2]
+    const values = source.shape[0] * source.shape[1] * source.shape[2]
     const { groups, trueCell, objectBox } = source
     return {
       ...source,
       count: numImages,
-      images: source.images.subarray(0, numImages * pixels),
+      images: source.images.subarray(0, numImages * values),
       labels: source.labels.subarray(0, numImages),
       ...(groups && { groups: groups.subarray(0, numImages) }),
       ...(trueCell && { trueCell: trueCell.subarray(0, numImages) }),

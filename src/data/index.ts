@@ -8,6 +8,14 @@ export { composeGrid, type GridOptions } from './compose/compose.js'
 export { composeOnBackgrounds, type OnBackgroundsOptions } from './compose/compose-backgrounds.js'
 export type { ImagePool } from './compose/composing.js'
 export {
+  CLUSTER_SETTINGS,
+  type ClusterBasis,
+  type ClusterSamplesOptions,
+  type ClusterSetting,
+  clusterBasis,
+  clusterSamples,
+} from './datasets/cluster-samples.js'
+export {
   type DataSource,
   type Dataset,
   type DatasetEntry,
@@ -32,5 +40,6 @@ export { type RecordChunk, type RecordReading, readRecords, recordOffsets } from
 export { recordShards, type ShardSet } from './formats/tfrecord-shards.js'
 export type { DecodeImage, ImageDecoding } from './image-decoding.js'
 export { type ImageRecords, loadRecords, recordsOf, streamRecords } from './image-records.js'
-export type { ImageBatch, ImageSet } from './image-set.js'
+export type { ImageBatch, ImageSet, PixelSet } from './image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './image-stream.js'
+export type { ImageValues } from './image-values.js'

@@ -2,12 +2,12 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { withIntercepted } from '../layers/intercept.js'
-import { type RoutingLayers, routingLayers } from '../layers/moe/routing-layers.js'
+import { expertOrigins, type RoutingLayers, routingLayers } from '../layers/moe/routing-layers.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import type { KeptPatches } from '../report/routing-figure.js'
 import { type ImageShape, isPositiveInteger, type Size2D } from '../shapes.js'
 import { lossOf } from '../train/loss.js'
-import { checkImageShape, upload } from '../train/upload.js'
+import { checkImages, type ImageValues, upload } from '../train/upload.js'
 import { patchField, receptiveField } from './receptive-field.js'
 
 /** A model's prediction for one image, and the patches that it is made from. */
@@ -56,19 +56,22 @@ const optionNames = {
  * stays as it is; for a TwoLayerExperts the input is set to 0, which may change the routing. The result covers the experts
  * of all routing layers with the same grid, in the order of the model, nested models included.
  *
- * @param images pixels 0..255, (count, height, width, channels), row-major
+ * @param images pixels 0..255, or values as they are in a Float32Array; (count, height, width, channels), row-major
  * @param shape height, width and channels of every image
- * @throws RangeError when the pixels are not whole images of this shape or do not fit the model
+ * @throws RangeError when the pixels are not whole images of this shape or not finite, or do not fit the model
  */
 export async function explain(
   model: tfl.LayersModel,
-  images: Uint8Array,
+  images: ImageValues,
   shape: ImageShape,
   options: ExplainOptions = {},
 ): Promise<Explanations> {
   checkOptionNames(WHERE, options, optionNames)
   const { sensitivity = true, batchSize = 32 } = options
-  checkImages(model, images, shape, batchSize)
+  checkImages(model, images, shape, `${WHERE}: images`)
+  if (!isPositiveInteger(batchSize)) {
+    throw new RangeError(`${WHERE}: batchSize must be a positive integer, got ${batchSize}`)
+  }
   const routing = routingLayers(model)
   const pixels = shape[0] * shape[1] * shape[2]
   const explained: Explanation[] = []
@@ -93,7 +96,7 @@ export async function explain(
 
 async function explainBatch(
   model: tfl.LayersModel,
-  images: Uint8Array,
+  images: ImageValues,
   shape: ImageShape,
   routing: RoutingLayers | undefined,
 ): Promise<Explanation[]> {
@@ -117,17 +120,22 @@ async function explainBatch(
   return rows.map((row, image) => ({
     probabilities: Float32Array.from(row),
     predicted: row.indexOf(Math.max(...row)),
-    experts: keptPatches(routings, image),
+    experts: keptPatches(routings, image, routing),
   }))
 }
 
 /** @param routings indices and gates, (B,K,L) each, of one layer after the other */
-function keptPatches(routings: readonly number[][][][], image: number): KeptPatches[] {
+function keptPatches(
+  routings: readonly number[][][][],
+  image: number,
+  routing: RoutingLayers | undefined,
+): KeptPatches[] {
+  const origins = expertOrigins(routing?.layers ?? [])
   const experts: KeptPatches[] = []
   for (let layer = 0; layer < routings.length; layer += 2) {
     const [patches = [], gates = []] = [routings[layer]?.[image], routings[layer + 1]?.[image]]
     patches.forEach((indices, expert) => {
-      experts.push({ patches: indices, gates: gates[expert] ?? [] })
+      experts.push({ ...origins[experts.length], patches: indices, gates: gates[expert] ?? [] })
     })
   }
   return experts
@@ -136,7 +144,7 @@ function keptPatches(routings: readonly number[][][][], image: number): KeptPatc
 /** One prediction for each patch that an expert kept, with this patch removed. */
 async function patchSensitivity(
   model: tfl.LayersModel,
-  image: Uint8Array,
+  image: ImageValues,
   shape: ImageShape,
   { layers, grid }: RoutingLayers,
   { probabilities, predicted, experts }: Explanation,
@@ -181,17 +189,4 @@ function fieldOf({ layers: [layer] }: RoutingLayers): Size2D | undefined {
   const input = layer?.inboundNodes[0]?.inputTensors[0]
   const field = input && receptiveField(input)
   return field && patchField(field, layer.patchSize)
-}
-
-function checkImages(model: tfl.LayersModel, images: Uint8Array, shape: ImageShape, batchSize: number): void {
-  checkImageShape(model, shape, `${WHERE}: images`)
-  if (!isPositiveInteger(batchSize)) {
-    throw new RangeError(`${WHERE}: batchSize must be a positive integer, got ${batchSize}`)
-  }
-  const pixels = shape[0] * shape[1] * shape[2]
-  if (images.length % pixels !== 0) {
-    throw new RangeError(
-      `${WHERE}: images must hold a multiple of ${pixels} pixels ([${shape.join(', ')}]), got ${images.length}`,
-    )
-  }
 }

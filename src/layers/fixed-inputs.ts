@@ -17,3 +17,12 @@ export function fixInput<T extends tf.Tensor>(x: T): T {
 export function isFixed(x: tf.Tensor): boolean {
   return fixed.has(x)
 }
+
+/**
+ * Notes the same of what was computed from a tensor, and from nothing that is trained.
+ *
+ * @returns `computed` itself
+ */
+export function fixedAs<T extends tf.Tensor>(source: tf.Tensor, computed: T): T {
+  return isFixed(source) ? fixInput(computed) : computed
+}

@@ -124,6 +124,20 @@ export function tinyNormal(seed: number | undefined): Initializer {
   return tfl.initializers.randomNormal({ mean: 0, stddev: 1e-4, ...(seed === undefined ? {} : { seed }) })
 }
 
+/**
+ * U(-scale / sqrt(fanIn), scale / sqrt(fanIn)).
+ *
+ * @param fanIn numbers that a weight's output is summed over
+ */
+export function fanInUniform(scale: number, fanIn: number, seed: number | undefined): Initializer {
+  const bound = scale / Math.sqrt(fanIn)
+  return tfl.initializers.randomUniform({
+    minval: -bound,
+    maxval: bound,
+    ...(seed === undefined ? {} : { seed }),
+  })
+}
+
 /** The seed of a layer's router, which differs from the seed of its kernel. */
 export function routerSeed(seed: number | undefined): number | undefined {
   return seed === undefined ? undefined : deriveSeed(seed, 'router')

@@ -1,5 +1,6 @@
 import type { Size2D } from '../shapes.js'
 import { escapeHtml } from './escape.js'
+import { expertTitle } from './expert-title.js'
 import { cellRectangle, checkKeptPatches, type KeptPatches } from './routing-figure.js'
 
 /** One image, a model's prediction for it, and the patches that the prediction is made from. */
@@ -57,7 +58,7 @@ function overlays({ grid, experts, sensitivity }: ExplainedImage, size: Size2D, 
   if (!grid) return []
   const expertTiles = experts.map((expert, i) => {
     checkKeptPatches(expert, i, grid, 'explanationFigure')
-    return tile(`expert ${i + 1}`, expertOverlay(expert, grid, size), size, id)
+    return tile(expertTitle(expert, i), expertOverlay(expert, grid, size), size, id)
   })
   return sensitivity
     ? [...expertTiles, tile('lost without the patch', sensitivityOverlay(sensitivity, grid, size), size, id)]

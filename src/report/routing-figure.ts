@@ -1,8 +1,9 @@
 import type { Size2D } from '../shapes.js'
 import { escapeHtml } from './escape.js'
+import { expertTitle, type NamedExpert } from './expert-title.js'
 
 /** The patches that one expert kept of one image. */
-export interface KeptPatches {
+export interface KeptPatches extends NamedExpert {
   /** Numbers of the kept patches, row by row in the grid, each in [0, rows * columns). */
   readonly patches: readonly number[]
   /** Gate of each kept patch, in the order of `patches`; at least 0. */
@@ -99,10 +100,12 @@ function describeTruth(truth: TruePart): string {
 
 /** A picture in the image's own pixels, with its name below. */
 function tile([height, width]: Size2D, label: string, content: string, name: string): string {
-  return `<div class="tile"><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(label)}">${content}</svg><span>${name}</span></div>`
+  return `<div class="tile"><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(label)}">${content}</svg><span>${escapeHtml(name)}</span></div>`
 }
 
-function expertTile(image: RoutedImage, { patches, gates }: KeptPatches, expert: number, id: string): string {
+function expertTile(image: RoutedImage, expert: KeptPatches, position: number, id: string): string {
+  const { patches, gates } = expert
+  const title = expertTitle(expert, position)
   const [height, width] = image.size
   const strongest = Math.max(...gates, Number.MIN_VALUE)
   const cells = patches.map((patch, i) => ({
@@ -117,8 +120,8 @@ function expertTile(image: RoutedImage, { patches, gates }: KeptPatches, expert:
       `<rect x="${x}" y="${y}" width="${w}" height="${h}" fill-opacity="${strength}"><title>${name}</title></rect>`,
   )
   const content = `<use href="#${escapeHtml(id)}"/>${veil}<g class="kept">${tints.join('')}</g>${outlineOf(image)}`
-  const label = `expert ${expert + 1} keeps ${cells.map(({ name }) => name).join(', ')}`
-  return tile(image.size, label, content, `expert ${expert + 1}`)
+  const label = `${title} keeps ${cells.map(({ name }) => name).join(', ')}`
+  return tile(image.size, label, content, title)
 }
 
 /** The outline of the part that shows the class, where it is known. */

@@ -1,4 +1,5 @@
 import { escapeHtml } from './escape.js'
+import { expertTitle, type NamedExpert } from './expert-title.js'
 
 /** What was measured of a routing, as a report shows it; shares in [0, 1], information in nats. */
 export interface ReportedRouting {
@@ -16,6 +17,8 @@ export interface ReportedRouting {
     readonly largest: number
     readonly largestShare: number
   }[]
+  /** (K) which experts they are, where others were pruned. */
+  readonly experts?: readonly NamedExpert[]
   /** Experts that keep the same patches of every image. */
   readonly fixedExperts: readonly number[]
   /** How well the experts find the patches that show the class; absent where these are not known. */
@@ -61,13 +64,16 @@ function sentences({
   truth,
   fixedExperts,
   gates,
+  experts,
 }: ReportedRouting): string[] {
   const { none, one, several } = coverage
   const text = [
     `Over ${images} test images, ${percent(none)} of the patches are kept by no expert, ${percent(one)} by one and ${percent(several)} by several.`,
   ]
   if (fixedExperts.length > 0) {
-    text.push(`${numbered(fixedExperts)} the same patches of every image, whatever it shows.`)
+    text.push(
+      `${listed(fixedExperts.map(expert => expertTitle(experts?.[expert], expert)))} the same patches of every image, whatever it shows.`,
+    )
   }
   if (!truth) return text
   const { recall, dispatch, deadExperts } = truth
@@ -86,10 +92,13 @@ function sentences({
   return text
 }
 
-function classTable({ classNames }: ReportedRouting, truth: NonNullable<ReportedRouting['truth']>): string {
+function classTable(
+  { classNames, experts }: ReportedRouting,
+  truth: NonNullable<ReportedRouting['truth']>,
+): string {
   const rows = truth.largestGate.map(({ expert, share }, label) => [
     classNames[label]!,
-    `expert ${expert + 1}`,
+    expertTitle(experts?.[expert], expert),
     percent(share),
     percent(truth.recallByExpert[expert]?.[label]?.at(-1) ?? Number.NaN),
   ])
@@ -99,10 +108,10 @@ function classTable({ classNames }: ReportedRouting, truth: NonNullable<Reported
   )
 }
 
-function expertTable({ gates, truth, classNames }: ReportedRouting): string {
+function expertTable({ gates, truth, classNames, experts }: ReportedRouting): string {
   const head = ['Expert', 'Mean gate', 'Smallest', 'Largest', "Largest gate's share"]
   const rows = gates.map(({ mean, least, largest, largestShare }, expert) => [
-    `expert ${expert + 1}`,
+    expertTitle(experts?.[expert], expert),
     ...[mean, least, largest].map(gate => String(Number(gate.toPrecision(3)))),
     percent(largestShare),
     ...(truth?.dispatch.classShares[expert] ?? []).map(percent),
@@ -124,9 +133,10 @@ ${rows.map(cells).join('\n')}
 </table></div>`
 }
 
-function numbered(experts: readonly number[]): string {
-  const names = experts.map(expert => expert + 1)
-  return names.length === 1 ? `Expert ${names[0]} keeps` : `Experts ${names.join(', ')} keep`
+/** `Expert 2 keeps`, `Experts 2, 3 keep`. */
+function listed(titles: readonly string[]): string {
+  const names = titles.map(title => title.replace(/^expert /, '')).join(', ')
+  return titles.length === 1 ? `Expert ${names} keeps` : `Experts ${names} keep`
 }
 
 function percent(share: number): string {

@@ -51,6 +51,9 @@ export const numberFromZero = numberValue(z.number().nonnegative(), 'a number of
 /** A number in [0, 1). */
 export const share = numberValue(z.number().min(0).lt(1), 'a number in [0, 1)')
 
+/** A number in (0, 1), as probabilities that something fails are. */
+export const openShare = numberValue(z.number().positive().lt(1), 'a number in (0, 1)')
+
 /** An integer in [0, 2^32). */
 export const seedNumber = numberValue(
   z

@@ -6,7 +6,7 @@ import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
 import { hostTurns } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
-import { checkFits, checkImageShape, upload } from './upload.js'
+import { checkFits, checkImages, type ImageValues, upload } from './upload.js'
 
 /** How a model is evaluated. */
 export interface EvaluateOptions extends LossOptions {
@@ -109,26 +109,21 @@ class Tally {
 /**
  * Probability of every class for each image.
  *
- * @param images pixels 0..255, (count, height, width, channels), row-major
+ * @param images pixels 0..255, or values as they are in a Float32Array; (count, height, width, channels), row-major
  * @param shape height, width and channels of every image
  * @returns one array of numClasses probabilities for each image; for a model of one logit [1 - p, p]
- * @throws RangeError when the pixels are not whole images of this shape, or do not fit the model
+ * @throws RangeError when the pixels are not whole images of this shape or not finite, or do not fit the model
  */
 export async function predictProbabilities(
   model: tfl.LayersModel,
-  images: Uint8Array,
+  images: ImageValues,
   shape: ImageShape,
   { batchSize = 32 }: { readonly batchSize?: number } = {},
 ): Promise<Float32Array[]> {
   const where = 'predictProbabilities'
   checkBatchSize(where, batchSize)
-  checkImageShape(model, shape, `${where}: images`)
+  checkImages(model, images, shape, `${where}: images`)
   const pixels = shape[0] * shape[1] * shape[2]
-  if (images.length % pixels !== 0) {
-    throw new RangeError(
-      `${where}: images must hold a multiple of ${pixels} pixels ([${shape.join(', ')}]), got ${images.length}`,
-    )
-  }
   const classifier = lossOf(model)
   const turn = hostTurns()
   const rows: Float32Array[] = []

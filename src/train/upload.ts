@@ -2,21 +2,25 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import type { ImageStream } from '../data/image-stream.js'
+import { checkValues, type ImageValues, valueDivisor } from '../data/image-values.js'
 import type { ImageShape } from '../shapes.js'
 
+export type { ImageValues } from '../data/image-values.js'
+
 /**
- * Uploads whole uint8 images and scales them on the backend: x / 255.
+ * Uploads whole images: floats as they are, bytes scaled on the backend, x / 255.
  *
- * @param images pixels 0..255, (count, height, width, channels), row-major
+ * @param images pixels 0..255 or finite values, (count, height, width, channels), row-major
  * @param shape height, width and channels of every image
- * @returns (count, height, width, channels) float32 in [0, 1]
+ * @returns (count, height, width, channels) float32; in [0, 1] for bytes
  */
-export function upload(images: Uint8Array, shape: ImageShape): tf.Tensor4D {
+export function upload(images: ImageValues, shape: ImageShape): tf.Tensor4D {
   const [height, width, channels] = shape
   const count = images.length / (height * width * channels)
-  return tf.tidy(() =>
-    tf.div(tf.cast(tf.tensor4d(images, [count, height, width, channels], 'int32'), 'float32'), 255),
-  )
+  const uploaded: [number, number, number, number] = [count, height, width, channels]
+  const divisor = valueDivisor(images)
+  if (divisor === 1) return tf.tensor4d(images, uploaded, 'float32')
+  return tf.tidy(() => tf.div(tf.cast(tf.tensor4d(images, uploaded, 'int32'), 'float32'), divisor))
 }
 
 /**
@@ -26,7 +30,8 @@ export function upload(images: Uint8Array, shape: ImageShape): tf.Tensor4D {
  * @param numClasses how many classes the model's outputs stand for
  * @param where the caller and the name of the set, for errors: `train: test`
  * @throws RangeError when the set is empty, its arrays have other lengths than its count and shape say, its images
- * do not fit the model's input, or a label is no class of the model
+ * do not fit the model's input, a value is not finite, or a label is no class of the model
+ * @throws TypeError when its images are neither bytes nor floats
  */
 export function checkFits(
   model: tfl.LayersModel,
@@ -44,7 +49,8 @@ export function checkFits(
       `${where} must have the model's ${numClasses} classes, got ${set.classNames.length} (${set.classNames.join(', ')})`,
     )
   }
-  // A stream checks the labels as it reads them.
+  // A stream checks values and labels as it reads them.
+  if ('images' in set) checkValues(set.images, set.shape, where)
   if (!('labels' in set)) return
   for (const [index, label] of set.labels.entries()) {
     if (label < 0 || label >= numClasses) {
@@ -72,6 +78,29 @@ export function checkImageShape(model: tfl.LayersModel, shape: ImageShape, where
       `${where} must fit the model's input [${expected.join(', ')}], got images of [${shape.join(', ')}]`,
     )
   }
+}
+
+/**
+ * Checks that values are whole images that a model can take.
+ *
+ * @param where the caller and the name of the images, for errors
+ * @throws RangeError when they are not whole images of this shape, do not fit the model's input, or are not finite
+ * @throws TypeError when they are neither bytes nor floats
+ */
+export function checkImages(
+  model: tfl.LayersModel,
+  images: ImageValues,
+  shape: ImageShape,
+  where: string,
+): void {
+  checkImageShape(model, shape, where)
+  const pixels = shape[0] * shape[1] * shape[2]
+  if (images.length % pixels !== 0) {
+    throw new RangeError(
+      `${where} must hold a multiple of ${pixels} pixels ([${shape.join(', ')}]), got ${images.length}`,
+    )
+  }
+  checkValues(images, shape, where)
 }
 
 function checkLengths(set: ImageSet, where: string): void {

@@ -8,7 +8,7 @@ import { decodeByte } from './byte-decoder.js'
 import { cifar10Files } from './cifar-files.js'
 import { memorySource } from './memory-source.js'
 
-const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+const digest = (bytes: Uint8Array | Float32Array): string => createHash('sha256').update(bytes).digest('hex')
 
 /** The pixels in the box of an image, and one pixel outside of it. */
 function partsOf(set: ImageSet, image: number): { object: Uint8Array; outside: number } {

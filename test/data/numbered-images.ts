@@ -1,10 +1,10 @@
-import type { ImageSet } from '../../src/data/image-set.js'
+import type { PixelSet } from '../../src/data/image-set.js'
 
 /**
  * Images that tell their number: every byte of image i is i modulo 256, its label is i modulo the classes, its group
  * the label in the first half of the images and the class after it in the second.
  */
-export function numberedImages(count: number, classes = 3, shape: ImageSet['shape'] = [2, 2, 3]): ImageSet {
+export function numberedImages(count: number, classes = 3, shape: PixelSet['shape'] = [2, 2, 3]): PixelSet {
   const bytes = shape[0] * shape[1] * shape[2]
   const names = Array.from({ length: classes }, (_, label) => `class ${label}`)
   return {

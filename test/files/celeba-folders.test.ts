@@ -85,7 +85,8 @@ describe('CelebA on disk', () => {
       expect(train.labels[position]).toBe(2 * Number(has('Smiling')) + Number(has('Eyeglasses')))
       const file = readFileSync(join(samples, 'img_align_celeba', name))
       const pixels = await decodeImage(file, { shape: [32, 32, 3] }, name)
-      expect(Buffer.compare(train.images.subarray(position * 3072, (position + 1) * 3072), pixels)).toBe(0)
+      const loaded = train.images.subarray(position * 3072, (position + 1) * 3072)
+      expect(Buffer.compare(loaded as Uint8Array, pixels)).toBe(0)
     }
   })
 

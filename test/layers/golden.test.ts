@@ -1,30 +1,16 @@
-import { readFileSync } from 'node:fs'
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, it } from 'vitest'
-import { readSafetensors } from '../../src/data/formats/safetensors.js'
 import { patchGate } from '../../src/layers/moe/patch-gate.js'
 import { twoLayerExperts } from '../../src/layers/moe/two-layer-experts.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
+import { golden } from './golden-values.js'
 
 beforeAll(async () => {
   await useTestBackend()
 })
 beforeEach(() => tf.engine().startScope())
 afterEach(() => tf.engine().endScope())
-
-/** Values that the published code computed; see test/goldens/README.md. */
-function golden(name: string): (key: string) => tf.Tensor {
-  const { tensors } = readSafetensors(
-    readFileSync(new URL(`../goldens/${name}.safetensors`, import.meta.url)),
-    name,
-  )
-  return key => {
-    const found = tensors.get(key)
-    if (!found) throw new Error(`${name} has no tensor ${key}`)
-    return tf.tensor(Float32Array.from(found.data as ArrayLike<number>), [...found.shape])
-  }
-}
 
 describe('PatchGate equals the published gates', () => {
   it.each([

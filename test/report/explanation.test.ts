@@ -40,6 +40,21 @@ describe('explanationFigure', () => {
     expect({ width, height }).toEqual({ width: 12 + 4 * 252, height: 12 + 154 })
   })
 
+  test('calls experts as they were called before others were pruned', () => {
+    const [first, second] = image.experts
+    const svg = explanationFigure(
+      {
+        ...image,
+        experts: [
+          { ...first!, name: '1' },
+          { ...second!, name: '6' },
+        ],
+      },
+      'x',
+    )
+    expect([...svg.matchAll(/>(expert [^<]*)</g)].map(([, title]) => title)).toEqual(['expert 2', 'expert 7'])
+  })
+
   test('has one tile for a model that keeps every patch, and none for what was not measured', () => {
     const { grid: _, sensitivity: __, ...plain } = image
     expect(explanationFigure({ ...plain, experts: [] }, 'x').match(/href="#x"/g)).toHaveLength(1)

@@ -30,6 +30,21 @@ describe('routingFigure', () => {
     expect(figure).toContain('patch 7: gate 1.0e-5')
   })
 
+  test('calls experts as they were called before others were pruned', () => {
+    const [first, second] = image.experts
+    const named = {
+      ...image,
+      experts: [
+        { ...first!, name: '4' },
+        { ...second!, name: '<sky>' },
+      ],
+    }
+    const figure = routingFigure(named, 'i')
+    expect(figure).toContain('aria-label="expert 5 keeps patch 3')
+    expect(figure).toContain('<span>expert 5</span>')
+    expect(figure).toContain('<span>expert &lt;sky&gt;</span>')
+  })
+
   test('veils everything but the kept patches', () => {
     expect(routingFigure(image, 'i')).toContain('d="M0 0h16v32h-16zM8 8h8v8h-8zM0 0h8v8h-8z"')
   })

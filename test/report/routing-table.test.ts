@@ -84,6 +84,24 @@ describe('routingTables', () => {
     expect(html).not.toContain('nats')
   })
 
+  it('calls experts as they were called before others were pruned', () => {
+    const html = routingTables({ ...routing, experts: [{ name: '2' }, { name: 'sky <1>', layer: 'moe' }] })
+    expect(cellsOf(html).map(([, second]) => second)).toEqual([
+      'Its best expert',
+      'expert 3',
+      'expert sky &lt;1&gt; of moe',
+      'Mean gate',
+      '0.25',
+      '0.25',
+    ])
+    expect(
+      cellsOf(html)
+        .map(([first]) => first)
+        .slice(4),
+    ).toEqual(['expert 3', 'expert sky &lt;1&gt; of moe'])
+    expect(html).toContain('Expert sky &lt;1&gt; of moe keeps the same patches')
+  })
+
   it('refuses names of other classes', () => {
     expect(() => routingTables({ ...routing, classNames: ['0'] })).toThrow(
       new RangeError('routingTables: classNames must be one for each of 2 classes, got 1'),

@@ -162,7 +162,7 @@ test('TensorFlow reads what was prepared', async () => {
   const half = ({ images, labels }: typeof direct.train, files: number) => ({
     files,
     labels: { 0: labels.filter(label => label === 0).length, 1: labels.filter(label => label === 1).length },
-    pixelSum: images.reduce((sum, pixel) => sum + pixel, 0),
+    pixelSum: (images as Uint8Array).reduce((sum, pixel) => sum + pixel, 0),
     shapes: [[32, 32, 1]],
   })
   expect(JSON.parse(ran.out)).toEqual({ train: half(direct.train, 3), test: half(direct.test, 2) })

@@ -40,9 +40,15 @@ test('routed images carry pixels, classes, true cell and routes of each image', 
   expect([...data]).toEqual([...brightPatch(3)])
   for (const { probability } of shown) expect(probability >= 0.5 && probability <= 1).toBe(true)
   expect(await routedImages(twoLayer(1, 4), set, 12)).toEqual([])
-  await expect(
-    routedImages(twoChannelModel(), { ...set, images: new Uint8Array(32), count: 1, shape: [4, 4, 2] }, 1),
-  ).rejects.toThrow(new RangeError('pngUri: channels must be 1 or 3, got 2'))
+  const [grey] = await routedImages(
+    twoChannelModel(),
+    { ...set, images: Uint8Array.from({ length: 32 }, (_, i) => 8 * i), count: 1, shape: [4, 4, 2] },
+    1,
+  )
+  expect(grey?.size).toEqual([4, 8])
+  const sideBySide = Buffer.from(grey!.uri.replace('data:image/png;base64,', ''), 'base64')
+  const shownPixels = await sharp(sideBySide).toColourspace('b-w').raw().toBuffer()
+  expect([...shownPixels]).toEqual(Array.from({ length: 32 }, (_, i) => 8 * i))
 })
 
 function twoChannelModel(): tf.LayersModel {

@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs'
-import type { ImageSet } from '../../src/data/image-set.js'
+import type { PixelSet } from '../../src/data/image-set.js'
 import { random } from '../../src/random.js'
 import type { EpochMetrics, TrainEvent } from '../../src/train/loop.js'
 
 /** Square images of noise, one channel, whose row `label` is brighter: easy, but not separable by one pixel. */
-export function brightRows(count: number, classes: number, seed: number, side = 4): ImageSet {
+export function brightRows(count: number, classes: number, seed: number, side = 4): PixelSet {
   const source = random(seed, 'bright rows')
   const pixels = side * side
   const images = new Uint8Array(count * pixels)

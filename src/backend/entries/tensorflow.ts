@@ -1,5 +1,6 @@
 import { isMainThread } from 'node:worker_threads'
 import * as tf from '@tensorflow/tfjs-core'
+import { registerGraphProgram } from '../../inference/graph-programs.js'
 import type { Backend, SkippedBackend, UseBackendOptions, UsedBackend } from '../backend.js'
 import {
   findNative,
@@ -67,7 +68,15 @@ async function use(
     if (requested === 'tensorflow-gpu' && name !== requested) return undefined
     await tf.setBackend('tensorflow')
     const { registerTensorFlowKernels } = await import('../tensorflow/kernels.js')
-    registerTensorFlowKernels(new Set(tensorflow.usesGpu ? [] : verdict?.avoided))
+    const avoided = new Set(tensorflow.usesGpu ? [] : verdict?.avoided)
+    registerTensorFlowKernels(avoided)
+    // A session of TensorFlow's own would use the operations that must be avoided.
+    registerGraphProgram(
+      'tensorflow',
+      avoided.size > 0
+        ? undefined
+        : async graph => (await import('../tensorflow/graph-session.js')).graphSession(tensorflow, graph),
+    )
     const remark =
       verdict && !tensorflow.usesGpu
         ? (verdictText(verdict) ?? 'all of its operations are right on this processor')

@@ -3,6 +3,7 @@ import { keepSpareMemory } from './memory.js'
 import { registerWasmPadding } from './padding.js'
 import { registerWasmProducts } from './products.js'
 import { registerWasmReductions } from './reductions.js'
+import { registerWasmSlices } from './slices.js'
 
 /*
  * The kernels that training needs and tfjs's wasm backend lacks or runs slowly, each put in terms of what its
@@ -30,8 +31,8 @@ interface PoolGradientAttrs {
 
 /**
  * Makes the backend `wasm` able to train, in Node and in a page: registers the gradients of a convolution and of a
- * maximum pool, the unsorted segment sum, a clone that copies nothing, reductions, transpositions and matrix products in
- * place of what tfjs has, and guards the module's memory. To be called after `await tf.setBackend('wasm')`; a second
+ * maximum pool, the unsorted segment sum, a clone that copies nothing, reductions, slices, transpositions and matrix products
+ * in place of what tfjs has, and guards the module's memory. To be called after `await tf.setBackend('wasm')`; a second
  * call changes nothing.
  *
  * @throws Error when another backend is the current one
@@ -81,6 +82,7 @@ export function registerWasmKernels(): void {
   registerWasmPadding()
   registerWasmReductions()
   registerWasmProducts()
+  registerWasmSlices()
 }
 
 /** Whether the kernels that wrap tfjs's own ones have been registered. */

@@ -1,11 +1,19 @@
 import { random } from '../../random.js'
-import type { ImageSet } from '../image-set.js'
-import { allocateImages, checkClasses, checkCount, type ImagePool, paste, targetTurns } from './composing.js'
+import type { PixelSet } from '../image-set.js'
+import {
+  allocateImages,
+  checkClasses,
+  checkCount,
+  checkPixels,
+  type ImagePool,
+  paste,
+  targetTurns,
+} from './composing.js'
 
 /** What composed images are made of. */
 export interface OnBackgroundsOptions {
   /** The images that are to be recognised. */
-  readonly pool: ImageSet
+  readonly pool: PixelSet
   /** Classes of the pool that are shown; the composed label is the position in this list. */
   readonly targets: readonly number[]
   /** What lies behind: images of the size of the composed ones, not smaller than those of the pool. */
@@ -27,7 +35,7 @@ export interface OnBackgroundsOptions {
  * @throws RangeError when an option is out of range, a class has no images, there is no background, or the images of
  *   the pool and the backgrounds do not fit together
  */
-export function composeOnBackgrounds(options: OnBackgroundsOptions): ImageSet {
+export function composeOnBackgrounds(options: OnBackgroundsOptions): PixelSet {
   checkOptions(options)
   const { pool, targets, backgrounds, count, seed } = options
   const [height, width, channels] = backgrounds.shape
@@ -62,6 +70,8 @@ export function composeOnBackgrounds(options: OnBackgroundsOptions): ImageSet {
 
 function checkOptions({ pool, targets, backgrounds, count }: OnBackgroundsOptions): void {
   checkCount('composeOnBackgrounds', count)
+  checkPixels('composeOnBackgrounds: pool', pool)
+  checkPixels('composeOnBackgrounds: backgrounds', backgrounds)
   checkClasses('composeOnBackgrounds: targets', targets, pool)
   if (backgrounds.count === 0) {
     throw new RangeError('composeOnBackgrounds: backgrounds must hold an image, got none')

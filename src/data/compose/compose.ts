@@ -1,12 +1,12 @@
 import { type Random, random } from '../../random.js'
 import { isPositiveInteger, type Size2D } from '../../shapes.js'
-import { type ImageSet, imagesOfClass } from '../image-set.js'
-import { allocateImages, checkClasses, checkCount, paste, targetTurns } from './composing.js'
+import { imagesOfClass, type PixelSet } from '../image-set.js'
+import { allocateImages, checkClasses, checkCount, checkPixels, paste, targetTurns } from './composing.js'
 
 /** What composed images are made of. */
 export interface GridOptions {
   /** The images that fill the cells. */
-  readonly pool: ImageSet
+  readonly pool: PixelSet
   /** Cells of a composed image, [rows, columns]: [4, 4] for patch grids, [2, 2] for quadrants. */
   readonly grid: Size2D
   /** Classes of the pool that are to be recognised; the composed label is the position in this list. */
@@ -33,7 +33,7 @@ export interface GridOptions {
  * @throws RangeError when an option is out of range, a class has no images, or a class is target and
  *   distractor
  */
-export function composeGrid(options: GridOptions): ImageSet {
+export function composeGrid(options: GridOptions): PixelSet {
   checkOptions(options)
   const { pool, grid, targets, distractors, count, seed } = options
   const [rows, columns] = grid
@@ -84,6 +84,7 @@ function checkOptions({ pool, grid, targets, distractors, count }: GridOptions):
     throw new RangeError(`composeGrid: grid must be [rows, columns] of positive integers, got [${grid}]`)
   }
   checkCount('composeGrid', count)
+  checkPixels('composeGrid: pool', pool)
   checkClasses('composeGrid: targets', targets, pool)
   checkClasses('composeGrid: distractors', distractors, pool)
   const both = targets.find(target => distractors.includes(target))

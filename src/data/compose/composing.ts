@@ -1,7 +1,8 @@
-import { classOrder, type ImageSet } from '../image-set.js'
+import { classOrder, type PixelSet } from '../image-set.js'
+import { arrayKind } from '../image-values.js'
 
 /** Images that others are made of: those of a set, or backgrounds. */
-export type ImagePool = Pick<ImageSet, 'images' | 'count' | 'shape'>
+export type ImagePool = Pick<PixelSet, 'images' | 'count' | 'shape'>
 
 /**
  * Checks that classes belong to the pool, differ, and have images.
@@ -9,7 +10,7 @@ export type ImagePool = Pick<ImageSet, 'images' | 'count' | 'shape'>
  * @param where the composer and the option, for the error: `composeGrid: targets`
  * @throws RangeError naming the class that is not in the pool, comes twice, or has no images
  */
-export function checkClasses(where: string, classes: readonly number[], pool: ImageSet): void {
+export function checkClasses(where: string, classes: readonly number[], pool: PixelSet): void {
   if (classes.length === 0) throw new RangeError(`${where} must name a class, got none`)
   for (const [position, label] of classes.entries()) {
     const name = pool.classNames[label]
@@ -35,6 +36,17 @@ export function checkClasses(where: string, classes: readonly number[], pool: Im
 export function checkCount(where: string, count: number): void {
   if (Number.isSafeInteger(count) && count >= 0) return
   throw new RangeError(`${where}: count must be an integer of at least 0, got ${count}`)
+}
+
+/**
+ * Checks that images are made of pixels.
+ *
+ * @param where the composer and the option, for the error: `composeGrid: pool`
+ * @throws TypeError for floats
+ */
+export function checkPixels(where: string, { images }: { readonly images: unknown }): void {
+  if (images instanceof Uint8Array || images instanceof Uint8ClampedArray) return
+  throw new TypeError(`${where} must hold pixels in a Uint8Array, got ${arrayKind(images)}`)
 }
 
 /**
@@ -67,7 +79,7 @@ export interface Turn {
  * @returns the turn of composed image 0, 1, 2, ...; its label is the position among the targets
  */
 export function targetTurns(
-  pool: ImageSet,
+  pool: PixelSet,
   targets: readonly number[],
   seed: number,
 ): (image: number) => Turn {
@@ -80,7 +92,7 @@ export function targetTurns(
 }
 
 /** How many balanced images can be composed without showing one of the targets' images twice. */
-export function eachOnce(pool: Pick<ImageSet, 'labels'>, targets: readonly number[]): number {
+export function eachOnce(pool: Pick<PixelSet, 'labels'>, targets: readonly number[]): number {
   const counts = targets.map(() => 0)
   for (const label of pool.labels) {
     const position = targets.indexOf(label)

@@ -1,11 +1,11 @@
-import type { ImageSet } from '../image-set.js'
+import type { PixelSet } from '../image-set.js'
 
 /**
  * Adds a black border of `margin` pixels on every side of each image.
  *
  * @param margin integer of at least 0, in pixels
  */
-export function padImages(set: ImageSet, margin: number): ImageSet {
+export function padImages(set: PixelSet, margin: number): PixelSet {
   const [height, width, channels] = set.shape
   const [paddedHeight, paddedWidth] = [height + 2 * margin, width + 2 * margin]
   const images = new Uint8Array(set.count * paddedHeight * paddedWidth * channels)
@@ -24,7 +24,7 @@ export function padImages(set: ImageSet, margin: number): ImageSet {
  *
  * @throws RangeError when a side is odd
  */
-export function halveImages(set: ImageSet): ImageSet {
+export function halveImages(set: PixelSet): PixelSet {
   const [height, width, channels] = set.shape
   if (height % 2 !== 0 || width % 2 !== 0) {
     throw new RangeError(`halveImages: sides of the images must be even, got ${height}x${width}`)
@@ -51,7 +51,7 @@ export function halveImages(set: ImageSet): ImageSet {
  *
  * @throws RangeError when the images do not have one channel
  */
-export function greyToRgb(set: ImageSet): ImageSet {
+export function greyToRgb(set: PixelSet): PixelSet {
   const [height, width, channels] = set.shape
   if (channels !== 1) throw new RangeError(`greyToRgb: images must have 1 channel, got ${channels}`)
   const images = new Uint8Array(3 * set.images.length)

@@ -1,7 +1,7 @@
 import { greyToRgb, halveImages, padImages } from '../compose/resample.js'
 import type { DataSource } from '../data-source.js'
 import { loadIdx } from '../formats/idx.js'
-import type { ImageSet } from '../image-set.js'
+import type { PixelSet } from '../image-set.js'
 
 /** The classes of Fashion-MNIST. */
 export const articles: readonly string[] = [
@@ -30,7 +30,7 @@ export async function loadSmallFashion(
   name: string,
   source: DataSource,
   half: 'train' | 't10k',
-): Promise<ImageSet> {
+): Promise<PixelSet> {
   const pool = await loadIdx(source, half, articles)
   const [height, width] = pool.shape
   if (height !== 28 || width !== 28) {

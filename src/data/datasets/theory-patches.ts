@@ -1,6 +1,6 @@
 import { permutation, type Random, random } from '../../random.js'
 import { isPositiveInteger } from '../../shapes.js'
-import type { ImageSet } from '../image-set.js'
+import type { PixelSet } from '../image-set.js'
 import { checkSamples, type DatasetEntry, testSeed } from './dataset.js'
 import { positionExperts, sgd } from './dataset-recipe.js'
 import { type TheoryPatterns, theoryDefaults, theoryPatterns } from './theory-patterns.js'
@@ -32,7 +32,7 @@ const scale = 255
  *   patterns to about 0.002
  * @throws RangeError when `gridSide` or `count` is out of range
  */
-export function theoryImages({ patterns, gridSide, count, seed }: TheoryImagesOptions): ImageSet {
+export function theoryImages({ patterns, gridSide, count, seed }: TheoryImagesOptions): PixelSet {
   const { options, discriminative } = patterns
   const { numClasses, patchSide, lStar } = options
   const patches = gridSide ** 2

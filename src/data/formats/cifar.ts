@@ -6,7 +6,7 @@
 import type { DataSource } from '../data-source.js'
 import { listedFolders } from '../datasets/file-search.js'
 import { unreadFiles } from '../datasets/unread-files.js'
-import type { ImageSet } from '../image-set.js'
+import type { PixelSet } from '../image-set.js'
 
 /** What tells the CIFAR datasets apart. */
 export interface CifarFormat {
@@ -51,7 +51,7 @@ export interface NamedBytes {
  * @throws RangeError with file, record and byte offset when a file is empty or cut short, or a label out of
  *   range
  */
-export function readCifar(files: readonly NamedBytes[], format: CifarFormat): ImageSet {
+export function readCifar(files: readonly NamedBytes[], format: CifarFormat): PixelSet {
   const recordBytes = format.labels.length + imageBytes
   for (const file of files) checkRecords(file, format)
   const count = files.reduce((sum, { bytes }) => sum + bytes.length / recordBytes, 0)
@@ -76,7 +76,7 @@ export function readCifar(files: readonly NamedBytes[], format: CifarFormat): Im
 export async function loadCifar(
   source: DataSource,
   format: CifarFormat,
-): Promise<{ train: ImageSet; test: ImageSet }> {
+): Promise<{ train: PixelSet; test: PixelSet }> {
   const { prefix, missing } = await findCifar(source, format)
   if (missing.length > 0) {
     const unread = await unreadFiles(source)
@@ -85,7 +85,7 @@ export async function loadCifar(
         `${unread && ` (${unread})`}`,
     )
   }
-  const readSet = async (files: readonly string[]): Promise<ImageSet> => {
+  const readSet = async (files: readonly string[]): Promise<PixelSet> => {
     const named: NamedBytes[] = []
     for (const file of files) {
       const path = prefix + file

@@ -5,7 +5,7 @@
  */
 import type { DataSource } from '../data-source.js'
 import { findIdx, type IdxHalf } from '../datasets/idx-files.js'
-import type { ImageSet } from '../image-set.js'
+import type { PixelSet } from '../image-set.js'
 import { gunzip, isGzip } from './gzip.js'
 
 /** Grey images of an IDX file. */
@@ -75,7 +75,7 @@ export async function loadIdx(
   source: DataSource,
   half: IdxHalf,
   classNames: readonly string[],
-): Promise<ImageSet> {
+): Promise<PixelSet> {
   const files = await findIdx(source, half)
   const imagesFile = await readPlainOrGzip(source, files.images)
   const labelsFile = await readPlainOrGzip(source, files.labels)

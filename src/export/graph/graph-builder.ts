@@ -15,6 +15,16 @@ import {
 
 type Axes = readonly Dimension[]
 
+/** What one mixture chooses. */
+export interface Route {
+  /** Name of the layer, after those of the models it is nested in. */
+  readonly layer: string
+  /** (B,K,L) int, numbers of the kept patches. */
+  readonly indices: Value
+  /** (B,K,L) float, gate scale included. */
+  readonly gates: Value
+}
+
 const everyPixel: Sliding = { strides: [1, 1], padding: 'valid', dilations: [1, 1] }
 
 /** Puts a graph together, operation by operation; every method adds one and returns what it yields. */
@@ -22,6 +32,8 @@ export class GraphBuilder {
   readonly nodes: GraphNode[] = []
   /** The layer that is being written, for names and errors. */
   layer = ''
+  /** What mixtures choose, for callers that want to know it. */
+  readonly routes: Route[] = []
   private readonly names = new Map<string, number>()
 
   /** A value that comes from outside. */
@@ -35,14 +47,23 @@ export class GraphBuilder {
     {
       bias,
       depthwise = false,
+      exact = false,
       ...slide
-    }: Partial<Sliding> & { bias?: Constant | undefined; depthwise?: boolean } = {},
+    }: Partial<Sliding> & { bias?: Constant | undefined; depthwise?: boolean; exact?: boolean } = {},
   ): Value {
     const sliding = { ...everyPixel, ...slide }
     const [kernelHeight = 1, kernelWidth = 1, channels = 1, last = 1] = kernel.shape
     const filters = depthwise ? channels * last : last
     return this.add(
-      { kind: 'convolution', x, kernel, ...(bias && { bias }), depthwise, ...sliding },
+      {
+        kind: 'convolution',
+        x,
+        kernel,
+        ...(bias && { bias }),
+        depthwise,
+        ...(exact && { exact }),
+        ...sliding,
+      },
       this.slid(x, [kernelHeight, kernelWidth], sliding, filters),
     )
   }

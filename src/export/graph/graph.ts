@@ -85,6 +85,8 @@ export type Operation =
       readonly kernel: Constant
       readonly bias?: Constant
       readonly depthwise: boolean
+      /** In float32 even where products are otherwise computed from rounded factors. */
+      readonly exact?: boolean
     })
   /** kernel (kh,kw,F,C): the transpose of a convolution from F to C channels. */
   | ({ readonly kind: 'transposed-convolution'; readonly x: Value; readonly kernel: Constant } & {

@@ -83,7 +83,7 @@ function choose(
   grid: PatchGrid,
 ): ChosenPatches {
   const experts = router.shape[3] as number
-  const scored = build.convolution(map, router, { strides: grid.patch }) // (B, H/h, W/w, K)
+  const scored = build.convolution(map, router, { strides: grid.patch, exact: true }) // (B, H/h, W/w, K)
   const asComputed = build.transpose(build.reshape(scored, [null, grid.count, experts]), [0, 2, 1])
   // A patch whose score is NaN or infinite must not be left out silently: all of the expert's gates become NaN.
   const notFinite = build.notFinite(asComputed)
@@ -103,7 +103,9 @@ function choose(
     },
   )
   const factor = gateFactor(rule.gate, rule.gateScale, count, grid.count)
-  return { indices, gates: factor === 1 ? gates : build.binary('mul', gates, number(factor)) }
+  const scaled = factor === 1 ? gates : build.binary('mul', gates, number(factor))
+  build.routes.push({ layer: build.layer, indices, gates: scaled })
+  return { indices, gates: scaled }
 }
 
 /** (K, B L, window height, window width, C), zero outside the map; with `inside` where that can be. */

@@ -16,12 +16,17 @@ const lowerings: Readonly<Record<string, Lowering>> = { ...layerLowerings, ...mi
  * are entered, shared layers are written as often as they are used.
  *
  * @param model with inputs of fixed size but for the batch
+ * @param routes whether what mixtures choose are outputs, too: `LAYER/indices` and `LAYER/gates`, after the model's own
  * @throws Error naming the layer and its position when one cannot be exported; RangeError when a size is not fixed or
  *   an option has no such value
  */
 export async function modelGraph(
   model: tfl.LayersModel,
-  { layout = 'nhwc', pixels = 'float32' }: FeedingOptions = {},
+  {
+    layout = 'nhwc',
+    pixels = 'float32',
+    routes = false,
+  }: FeedingOptions & { readonly routes?: boolean } = {},
 ): Promise<Graph> {
   oneOf(LAYOUTS, layout, 'layout')
   oneOf(PIXELS, pixels, 'pixels')
@@ -38,7 +43,13 @@ export async function modelGraph(
   const values = new ModelWriter(build, weights).write(model, fed, '')
   const names = new Set<string>(inputs.map(({ name }) => name))
   const outputs = values.map((value, i) => ({ name: unused(model.outputNames[i] ?? 'output', names), value }))
-  return simplified({ name: model.name, inputs, outputs, nodes: build.nodes })
+  const chosen = routes
+    ? build.routes.flatMap(({ layer, indices, gates }) => [
+        { name: unused(`${layer}/indices`, names), value: indices },
+        { name: unused(`${layer}/gates`, names), value: gates },
+      ])
+    : []
+  return simplified({ name: model.name, inputs, outputs: [...outputs, ...chosen], nodes: build.nodes })
 }
 
 function oneOf(allowed: readonly string[], value: string, name: string): void {

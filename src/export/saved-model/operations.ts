@@ -139,7 +139,21 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     return writer.emit('Reshape', inputs, hint, { T: typeOf(x.type), Tshape: INT })
   },
 
+  /**
+   * Integers whose first two axes change places are taken apart and stacked: for a transpose of 32 bits oneDNN prints an
+   * error on some processors, although TensorFlow computes it.
+   */
   transpose({ x, order }, hint, writer) {
+    const [first, second, ...others] = order
+    const swapped = first === 1 && second === 0 && others.every((axis, i) => axis === i + 2)
+    if (x.type === 'int' && swapped) {
+      const count = x.shape[1] as number
+      const parts = writer.emit('Unpack', [writer.named(x)], `${hint}_parts`, {
+        ...{ T: INT, num: { i: count }, axis: { i: 1 } },
+      })
+      const names = Array.from({ length: count }, (_, i) => `${parts}:${i}`)
+      return writer.emit('Pack', names, hint, { T: INT, N: { i: count }, axis: { i: 0 } })
+    }
     const inputs = [writer.named(x), writer.integers(order, `${hint}_order`)]
     return writer.emit('Transpose', inputs, hint, { T: typeOf(x.type), Tperm: INT })
   },

@@ -38,11 +38,16 @@ export async function exportSavedModel(
   checkOptionNames('exportSavedModel', options, { ...feedingOptionNames, ...factNames })
   checkSize('exportSavedModel', model)
   const graph = await modelGraph(model, options)
+  return { ...(await savedModelOfGraph(graph)), metadata: metadataOf(graph, options) }
+}
+
+/** Writes a graph as the file `saved_model.pb`. */
+export async function savedModelOfGraph(graph: Graph): Promise<ExportedBytes> {
   const writer = new TensorFlowWriter()
   const message = savedModel(graph, writer)
   const bytes = await encodeMessage(tensorflowMessages, 'SavedModel', message)
   const computed = writer.nodes.map(({ op }) => op).filter(op => op !== 'Const' && op !== 'Placeholder')
-  return { bytes, operations: countKinds(computed), metadata: metadataOf(graph, options) }
+  return { bytes, operations: countKinds(computed) }
 }
 
 function savedModel(graph: Graph, writer: TensorFlowWriter): object {
@@ -56,7 +61,8 @@ function savedModel(graph: Graph, writer: TensorFlowWriter): object {
   })
   for (const { operation, outputs } of graph.nodes) writeTensorFlow(operation, outputs, writer)
   const outputs = graph.outputs.map(({ name, value }) => {
-    const node = writer.floats('Identity', [writer.named(value)], `${name}_output`)
+    const type = { T: { type: tensorflowType[value.type] } }
+    const node = writer.emit('Identity', [writer.named(value)], `${name}_output`, type)
     return [name, tensorInfo(node, value)] as const
   })
   const signature = {

@@ -44,7 +44,7 @@ export interface PrepareInput {
  *
  * Image files are found without being decoded; other datasets are loaded.
  *
- * @throws what the dataset throws
+ * @throws what the dataset throws; TypeError for a dataset of floats
  */
 export async function prepareInput(
   entry: ImageDataset,
@@ -61,8 +61,8 @@ export async function prepareInput(
     ...(groupNames && { groupNames }),
     ...(cells && { cells }),
     ...(objectBox && { objectBoxes: true }),
-    train: fromSet(train),
-    test: fromSet(test),
+    train: fromSet(entry.name, train),
+    test: fromSet(entry.name, test),
     notes,
     unreadable,
   }
@@ -89,8 +89,14 @@ function fromCatalog(catalog: ImageCatalog, decode: DecodeImage): PrepareInput {
   }
 }
 
-function fromSet({ set, order }: NestedSet): InputHalf {
-  const { count, groups, trueCell, objectBox, shape } = set
+function fromSet(dataset: string, { set, order }: NestedSet): InputHalf {
+  const { images, count, groups, trueCell, objectBox, shape } = set
+  // Records hold bytes.
+  if (images instanceof Float32Array) {
+    throw new TypeError(
+      `${dataset}: images must be pixels to be prepared, got floats (train on ${dataset} without preparing it)`,
+    )
+  }
   const imageBytes = shape[0] * shape[1] * shape[2]
   const storedPosition = (position: number): number => order?.[position] ?? position
   const ordered = (values: Int32Array): Int32Array =>
@@ -104,7 +110,7 @@ function fromSet({ set, order }: NestedSet): InputHalf {
     name: position => `image ${storedPosition(position)}`,
     pixels: async position => {
       const first = storedPosition(position) * imageBytes
-      return set.images.subarray(first, first + imageBytes)
+      return images.subarray(first, first + imageBytes)
     },
   }
 }

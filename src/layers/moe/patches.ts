@@ -39,6 +39,21 @@ export function patchGrid(
 }
 
 /**
+ * The patches of a map as vectors.
+ *
+ * @param x (B,H,W,C) float32
+ * @returns (B, N, h w C)
+ */
+export function patchVectors(x: tf.Tensor4D, { cells, patch, count }: PatchGrid): tf.Tensor3D {
+  const [batch, , , channels] = x.shape
+  const [[rows, columns], [height, width]] = [cells, patch]
+  const inRows = tf.reshape(x, [batch, rows, height, columns, width * channels])
+  // One patch in a row, or rows of one pixel: the numbers of a patch lie side by side already.
+  const inPatches = columns === 1 || height === 1 ? inRows : tf.transpose(inRows, [0, 1, 3, 2, 4])
+  return tf.reshape(inPatches, [batch, count, -1])
+}
+
+/**
  * Where the pixels of every patch lie, when the map is viewed as rows of `unit` neighbouring pixels.
  *
  * A window is the patch itself, grown on each side by `reach` pixels when an expert may see its neighbours. Pixels of

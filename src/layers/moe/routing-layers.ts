@@ -7,6 +7,8 @@ import { layersWithin } from '../layer-paths.js'
 export interface RoutingLayer extends tfl.layers.Layer {
   readonly patchSize: Size2D
   readonly patchesPerExpert: number
+  /** (K) what its experts are called: their numbers from 0 unless it was pruned. */
+  readonly expertNames?: readonly string[]
   route(x: tf.Tensor4D): { readonly indices: tf.Tensor3D; readonly gates: tf.Tensor3D }
 }
 
@@ -34,6 +36,29 @@ export function routingLayers(model: tfl.LayersModel): RoutingLayers | undefined
     grid,
     patchesPerExpert: first.patchesPerExpert,
   }
+}
+
+/** Which expert of a network one is, where experts of that network were pruned. */
+export interface ExpertOrigin {
+  /** What it was called before: its number from 0, or a name of its own. */
+  readonly name: string
+  /** The layer that it is in, where experts of several layers have the same name. */
+  readonly layer?: string
+}
+
+/**
+ * Which experts of the unpruned network the experts of some layers are.
+ *
+ * @returns one entry an expert, layer after layer; none where every expert is called by its number, as in a network that
+ *   was never pruned
+ */
+export function expertOrigins(layers: readonly RoutingLayer[]): readonly ExpertOrigin[] {
+  const experts = layers.flatMap(({ expertNames = [], name: layer }) =>
+    expertNames.map((name, expert) => ({ name, layer, isNumber: name === String(expert) })),
+  )
+  if (experts.every(({ isNumber }) => isNumber)) return []
+  const areUnique = new Set(experts.map(({ name }) => name)).size === experts.length
+  return experts.map(({ name, layer }) => (areUnique ? { name } : { name, layer }))
 }
 
 function isRouting(layer: tfl.layers.Layer): layer is RoutingLayer {

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { isPositiveInteger } from '../../shapes.js'
-import { fixInput, isFixed } from '../fixed-inputs.js'
+import { fixedAs } from '../fixed-inputs.js'
 import { handGradient, withoutGradient } from '../hand-gradient.js'
 import { layerOps } from '../ops.js'
+import { gatherRows } from './dispatch.js'
 import type { PatchGrid } from './patches.js'
 
 /*
@@ -23,12 +24,19 @@ export type SampleGate = (typeof SAMPLE_GATES)[number]
 export const GATE_NOISES = ['included', 'selection-only'] as const
 export type GateNoise = (typeof GATE_NOISES)[number]
 
+/** Where the noise can be for a gate, the default first: a raw gate is the score that chose, a uniform one is no score. */
+export const GATE_NOISES_OF = {
+  softmax: ['selection-only', 'included'],
+  raw: ['included'],
+  uniform: ['selection-only'],
+} as const satisfies Readonly<Record<SampleGate, readonly GateNoise[]>>
+
 /** How samples choose: settled once, in a layer's constructor. */
 export interface SampleRoutingRule {
   /** k in [1, M]. */
   readonly expertsPerSample: number
   readonly gate: SampleGate
-  /** `included` for gate 'raw', `selection-only` for gate 'uniform', either for 'softmax'. */
+  /** One of {@link GATE_NOISES_OF} the gate. */
   readonly gateNoise: GateNoise
 }
 
@@ -52,9 +60,13 @@ export interface SampleRouting {
  */
 export function patchSums(x: tf.Tensor4D, { cells, patch }: PatchGrid): tf.Tensor2D {
   const [batch, , , channels] = x.shape
-  const inRows = tf.reshape(x, [batch, cells[0], patch[0], cells[1], patch[1] * channels])
-  const sums: tf.Tensor2D = tf.reshape(tf.sum(inRows, [1, 3]), [batch, -1])
-  return isFixed(x) ? fixInput(sums) : sums
+  const bandWidth = patch[1] * channels
+  const inRows = tf.reshape(x, [batch, cells[0], patch[0], cells[1], bandWidth])
+  // One axis after the other, and none where there is nothing to sum: summed at once they would be transposed first.
+  const bands = cells[1] === 1 ? inRows : tf.sum(inRows, 3)
+  const wholeBands = tf.reshape(bands, [batch, cells[0], patch[0] * bandWidth])
+  const sums: tf.Tensor2D = tf.reshape(tf.sum(wholeBands, 1), [batch, -1])
+  return fixedAs(x, sums)
 }
 
 /**
@@ -166,8 +178,7 @@ function scoreGradient(
 
 /** (B,k) int32 -> (B,k,M) float32: tf.oneHot has no depth of 1, and on wasm writes integers into a float tensor. */
 export function oneHot(chosen: tf.Tensor2D, experts: number): tf.Tensor3D {
-  const numbers = tf.range(0, experts, 1, 'int32')
-  return tf.cast(tf.equal(tf.expandDims(chosen, 2), numbers), 'float32')
+  return gatherRows(tf.eye(experts), chosen) as tf.Tensor3D
 }
 
 /**

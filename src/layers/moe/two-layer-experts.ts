@@ -21,7 +21,7 @@ import type { ExpertWeight } from './experts/expert.js'
 import { NeuronExpert } from './experts/neuron-expert.js'
 import { type Gate, gateNames } from './gates.js'
 import { type MixtureParts, mixture } from './mixture.js'
-import { type PatchGrid, patchGrid, windowTable } from './patches.js'
+import { type PatchGrid, patchGrid, patchVectors, windowTable } from './patches.js'
 import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from './routing.js'
 
 /** What the sum over patches is divided by: the L kept ones (the text) or all N (the published code). */
@@ -274,14 +274,13 @@ function hiddenUnits(
 function hiddenUnitsOfAll(
   x: tf.Tensor4D,
   kernel: tf.Tensor4D,
-  { cells, patch, count }: PatchGrid,
+  grid: PatchGrid,
   divisor: number,
 ): tf.Tensor2D {
   const [batch] = x.shape
-  const [[rows, columns], [height, width]] = [cells, patch]
+  const { count } = grid
   const neurons = kernel.shape[3]
-  const inRows = tf.reshape(x, [batch, rows, height, columns, width, -1])
-  const patches = tf.reshape(tf.transpose(inRows, [0, 1, 3, 2, 4, 5]), [batch * count, -1]) as tf.Tensor2D
+  const patches: tf.Tensor2D = tf.reshape(patchVectors(x, grid), [batch * count, -1])
   const linear = tf.matMul(patches, tf.reshape(kernel, [-1, neurons]) as tf.Tensor2D) // (B N, m)
   const hidden = tf.div(tf.sum(tf.reshape(tf.relu(linear), [batch, count, neurons]), 1), divisor)
   return handGradient([hidden], () => {

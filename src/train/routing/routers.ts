@@ -3,6 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import { epochOrder } from '../../data/batches.js'
 import type { ImageBatch, ImageSet } from '../../data/image-set.js'
 import { type ImageStream, streamOf } from '../../data/image-stream.js'
+import { valueDivisor } from '../../data/image-values.js'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { layersWithin } from '../../layers/layer-paths.js'
 import { PatchMoE } from '../../layers/moe/patch-moe.js'
@@ -251,7 +252,7 @@ function patchSums(model: tfl.LayersModel, layer: ExpertsLayer): PatchSums {
   }
 }
 
-/** (count,h,w,C) patch sums of a layer that routes the image itself; pixels are scaled to [0, 1]. */
+/** (count,h,w,C) patch sums of a layer that routes the image itself, of what networks see. */
 function pixelSums(
   { images, count }: ImageBatch,
   [height, width, channels]: ImageShape,
@@ -260,11 +261,12 @@ function pixelSums(
   const size = h * w * channels
   const sums = new Float64Array(count * size)
   const row = w * channels
+  const divisor = valueDivisor(images)
   let from = 0
   for (let i = 0; i < count; i++) {
     for (let y = 0; y < height; y++) {
       const to = i * size + (y % h) * row
-      for (let x = 0; x < width * channels; x++) sums[to + (x % row)]! += images[from++]! / 255
+      for (let x = 0; x < width * channels; x++) sums[to + (x % row)]! += images[from++]! / divisor
     }
   }
   return sums

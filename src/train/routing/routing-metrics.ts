@@ -59,6 +59,8 @@ export interface RoutingMetrics {
   readonly patchesPerExpert: number
   /** Shares of all patches of all images that no expert kept, exactly one did, several did; they sum to 1. */
   readonly coverage: { readonly none: number; readonly one: number; readonly several: number }
+  /** (K) which experts of the unpruned network they are; absent where none was pruned. */
+  readonly experts?: NonNullable<RoutingRecord['experts']>
   /** (K) */
   readonly gates: readonly GateStatistics[]
   /** Experts that keep the same patches of every image, so that they choose by position, not by content. */
@@ -81,11 +83,12 @@ export interface RoutingMetrics {
  */
 export function routingMetrics(record: RoutingRecord, labels: RoutedLabels): RoutingMetrics {
   checkLabels(record, labels)
-  const { count, numExperts, patchesPerExpert } = record
+  const { count, numExperts, patchesPerExpert, experts } = record
   const metrics = {
     images: count,
     numExperts,
     patchesPerExpert,
+    ...(experts && { experts }),
     coverage: coverage(record),
     gates: Array.from({ length: numExperts }, (_, expert) => gateStatistics(record, expert)),
     fixedExperts: fixedExperts(record),

@@ -5,10 +5,15 @@ import { type ImageStream, streamOf } from '../../data/image-stream.js'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { withIntercepted } from '../../layers/intercept.js'
 import type { Routing } from '../../layers/moe/routing.js'
-import { type RoutingLayer, routingLayers } from '../../layers/moe/routing-layers.js'
+import {
+  type ExpertOrigin,
+  expertOrigins,
+  type RoutingLayer,
+  routingLayers,
+} from '../../layers/moe/routing-layers.js'
 import type { ImageShape, Size2D } from '../../shapes.js'
 import { hostTurns } from '../host-turn.js'
-import { upload } from '../upload.js'
+import { type ImageValues, upload } from '../upload.js'
 
 /** Which patches every expert kept of every image, best patch first. */
 export interface RoutingRecord {
@@ -24,6 +29,8 @@ export interface RoutingRecord {
   readonly indices: Int32Array
   /** (count,K,L) their gates. */
   readonly gates: Float32Array
+  /** (K) which experts of the unpruned network they are; absent where none was pruned. */
+  readonly experts?: readonly ExpertOrigin[]
 }
 
 /** How a routing is recorded. */
@@ -77,14 +84,23 @@ export async function recordRouting(
     gates.set(part.gates, offset)
     offset += part.indices.length
   }
-  return { grid, numExperts, patchesPerExpert, count: set.count, indices, gates }
+  const experts = expertOrigins(layers)
+  return {
+    grid,
+    numExperts,
+    patchesPerExpert,
+    count: set.count,
+    indices,
+    gates,
+    ...(experts.length > 0 && { experts }),
+  }
 }
 
 /** (B,K,L) of all layers together, K being the sum of theirs. */
 function routeBatch(
   model: tfl.LayersModel,
   layers: readonly RoutingLayer[],
-  images: Uint8Array,
+  images: ImageValues,
   shape: ImageShape,
 ): { indices: tf.Tensor3D; gates: tf.Tensor3D } {
   return tf.tidy(() => {

@@ -6,11 +6,11 @@ import {
   type OnBackgroundsOptions,
 } from '../../../src/data/compose/compose-backgrounds.js'
 import type { ImagePool } from '../../../src/data/compose/composing.js'
-import type { ImageSet } from '../../../src/data/image-set.js'
+import type { PixelSet } from '../../../src/data/image-set.js'
 import { chiSquare } from '../chi-square.js'
 
 /** Thirty images of 16x16 in three classes, ten a class: every pixel of image i is 100 + i. */
-const pool: ImageSet = {
+const pool: PixelSet = {
   images: Uint8Array.from({ length: 30 * 768 }, (_, byte) => 100 + Math.floor(byte / 768)),
   labels: Int32Array.from({ length: 30 }, (_, i) => i % 3),
   count: 30,
@@ -26,7 +26,7 @@ const backgrounds: ImagePool = {
 const options: OnBackgroundsOptions = { pool, targets: [2, 0], backgrounds, count: 20_000, seed: 3 }
 
 /** Position in the pool and background of a composed image, after checking each of its pixels. */
-function partsOf(set: ImageSet, image: number): { shown: number; behind: number; top: number; left: number } {
+function partsOf(set: PixelSet, image: number): { shown: number; behind: number; top: number; left: number } {
   const [top, left, height, width] = (set.objectBox as Int32Array).subarray(4 * image, 4 * image + 4)
   const pixels = set.images.subarray(image * 3072, (image + 1) * 3072)
   if (top === undefined || left === undefined || height !== 16 || width !== 16) throw new Error('no box')

@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { composeGrid, type GridOptions } from '../../../src/data/compose/compose.js'
-import type { ImageSet } from '../../../src/data/image-set.js'
+import type { PixelSet } from '../../../src/data/image-set.js'
 import { chiSquare } from '../chi-square.js'
 
 /**
  * A pool of 60 images of 2x3x2 in 6 classes, ten a class, mixed: the bytes of image i are i, i+1, ... mod 256, times
  * an odd number, so that the first byte tells the image.
  */
-const pool: ImageSet = {
+const pool: PixelSet = {
   images: Uint8Array.from({ length: 60 * 12 }, (_, byte) => poolByte(Math.floor(byte / 12), byte % 12)),
   labels: Int32Array.from({ length: 60 }, (_, i) => (i * 7) % 6),
   count: 60,
@@ -29,7 +29,7 @@ function poolByte(image: number, byte: number): number {
 }
 
 /** The image of the pool that a cell shows, after checking each of the cell's pixels. */
-function imageInCell(set: ImageSet, image: number, cell: number): number {
+function imageInCell(set: PixelSet, image: number, cell: number): number {
   const [rows, columns] = set.cells as readonly [number, number]
   const [row, column] = [Math.floor(cell / columns), cell % columns]
   const read = (y: number, x: number, c: number): number => {

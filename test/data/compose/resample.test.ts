@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { greyToRgb, halveImages, padImages } from '../../../src/data/compose/resample.js'
-import type { ImageSet } from '../../../src/data/image-set.js'
+import type { PixelSet } from '../../../src/data/image-set.js'
 import type { ImageShape } from '../../../src/shapes.js'
 
-function setOf(shape: ImageShape, pixels: number[]): ImageSet {
+function setOf(shape: ImageShape, pixels: number[]): PixelSet {
   const count = pixels.length / (shape[0] * shape[1] * shape[2])
   return { images: Uint8Array.from(pixels), labels: new Int32Array(count), count, shape, classNames: ['a'] }
 }

@@ -8,7 +8,7 @@ import { samplesFolder } from '../../../src/files/data-folder.js'
 import { cifar10Files, cifarRecords } from '../cifar-files.js'
 import { idxBytes, memorySource } from '../memory-source.js'
 
-const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+const digest = (bytes: Uint8Array | Float32Array): string => createHash('sha256').update(bytes).digest('hex')
 /** One text for all that a set holds: comparing megabytes element by element is slow. */
 const digestSet = ({ images, labels, trueCell, ...rest }: ImageSet): string =>
   [digest(images), labels.join(), trueCell?.join(), JSON.stringify(rest)].join('|')

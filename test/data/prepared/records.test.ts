@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { frameRecord } from '../../../src/data/formats/tfrecord.js'
 import { loadRecords } from '../../../src/data/image-records.js'
-import type { ImageSet } from '../../../src/data/image-set.js'
+import type { PixelSet } from '../../../src/data/image-set.js'
 import { type PreparedImage, readPreparedImage } from '../../../src/data/prepared/encoded-image.js'
 import { readIndex, writeIndex } from '../../../src/data/prepared/index-file.js'
 import { manifestText, type PreparedManifest, parseManifest } from '../../../src/data/prepared/manifest.js'
@@ -17,7 +17,7 @@ const set = numberedImages(60)
 const files: Record<string, Uint8Array> = {}
 let manifest: PreparedManifest
 
-const recordOf = (i: number, { images, labels, groups, shape }: ImageSet = set) => {
+const recordOf = (i: number, { images, labels, groups, shape }: PixelSet = set) => {
   const pixels = images.slice(12 * i, 12 * i + 12)
   return preparedRecord({ pixels, label: labels[i] as number, group: groups?.[i] as number }, shape)
 }
@@ -181,7 +181,7 @@ describe('preparedRecords', () => {
 
 describe('readPreparedImage', () => {
   const read =
-    (record: Uint8Array, shape: ImageSet['shape'] = [2, 2, 3]) =>
+    (record: Uint8Array, shape: PixelSet['shape'] = [2, 2, 3]) =>
     () =>
       readPreparedImage(record.subarray(12, -4), shape, 'f: record 0')
 

@@ -35,6 +35,37 @@ export function expertConvolution(
 }
 
 /**
+ * {@link expertConvolution} with a kernel that stays as it is: sorted by expert once, whatever is convolved.
+ *
+ * @returns a function from windows (K, M, window height, window width, C) to (K, M, h, w, F); the sorted kernel is kept
+ *   until `dispose` is called
+ */
+export function frozenExpertConvolution(
+  kernel: tf.Tensor4D,
+  experts: number,
+  padding: 'same' | 'valid',
+): { convolve(windows: tf.Tensor5D): tf.Tensor; dispose(): void } {
+  const border = padding === 'same' ? 'zero' : 'halo'
+  const filtersEach = kernel.shape[3] / experts
+  const kernels = Array.from({ length: experts }, (_, s) => tf.keep(kernelOf(kernel, s, filtersEach)))
+  let filters: tf.Tensor3D | undefined
+  return {
+    convolve(windows) {
+      const products = asProducts(windows, kernel, border)
+      if (!products) {
+        return tf.stack(
+          unstackExperts(windows).map((patches, s) => tf.conv2d(patches, kernels[s]!, 1, padding)),
+        )
+      }
+      filters ??= tf.keep(filtersPerExpert(kernel, experts))
+      const outputs = products.forward(windows, filters, kernelSizeOf(kernel))
+      return tf.reshape(outputs, [...windows.shape.slice(0, 4), filtersEach])
+    },
+    dispose: () => tf.dispose([...kernels, ...(filters ? [filters] : [])]),
+  }
+}
+
+/**
  * The gradient of {@link expertConvolution}.
  *
  * @param dOutputs (K, P, F)

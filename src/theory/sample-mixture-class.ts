@@ -1,0 +1,127 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
+import type { PlacedLayer } from '../layers/layer-paths.js'
+import type { Size2D } from '../shapes.js'
+import { largestNorms, normsOfColumns } from './expert-norms.js'
+import { type MixtureClass, marginNorm, patchCount, placeOf, statisticsTensor } from './mixture-class.js'
+
+/** A layer whose items choose experts. */
+interface ItemRouting extends tfl.layers.Layer {
+  readonly numExperts: number
+  readonly expertsPerSample: number
+  route(x: tf.Tensor4D): { readonly gates: tf.Tensor }
+}
+
+/** The layer whose experts are banks of filters on every patch, summed. */
+interface FilterBanks extends ItemRouting {
+  readonly patchSize: Size2D
+  readonly outputs: number
+  readonly filtersPerOutput: number
+  readonly activation: string
+}
+
+/** Activations whose slopes are in [-1, 1] and that map 0 to 0. */
+const LIPSCHITZ = ['linear', 'relu']
+
+/**
+ * A sample-level mixture whose experts sum filters over patches (Chen et al., NeurIPS 2022): the first layer of an expert
+ * reads every patch with the same filters, its second sums patches and filters and is fixed.
+ *
+ * The slope of z^3 is unbounded: the largest one met on the inputs is taken.
+ */
+export function sampleMoEClass(placed: PlacedLayer, model: tfl.LayersModel): MixtureClass {
+  const layer = placed.layer as FilterBanks
+  const { numExperts: experts, outputs, filtersPerOutput, activation } = layer
+  const [router, kernel, bias] = layer.weights.map(weight => weight.read())
+  const inputs = (router as tf.Tensor).size / experts
+  const filters = outputs * filtersPerOutput
+  const patches = patchCount(layer)
+  const rows = inputs + (bias ? 1 : 0)
+  const norms = normsOfColumns(
+    { values: (kernel as tf.Tensor).dataSync(), rows: inputs, experts },
+    bias?.dataSync(),
+  )
+  const slopeOfData = !LIPSCHITZ.includes(activation)
+  return {
+    ...choosingItems(placed, model),
+    norms,
+    ...(slopeOfData && { slopeOfData }),
+    network: ({ squares, items, slope, gates }) => {
+      const largest = largestNorms(norms)
+      return {
+        dataNorm: Math.sqrt(squares + (bias ? items * patches : 0)),
+        gateFactor: Math.max(1, gates),
+        layers: [
+          {
+            spectralNorm: largest.spectralNorm,
+            norm21: patches * largest.norm21,
+            entries: patches ** 2 * rows * filters,
+          },
+          {
+            spectralNorm: slope * Math.sqrt(patches * filtersPerOutput) * marginNorm(outputs),
+            norm21: 0,
+            entries: patches * filters * outputs,
+          },
+        ],
+      }
+    },
+    statistics: x =>
+      tf.tidy(() =>
+        statisticsTensor(x, slopeOfData ? largestSlope(x, layer, kernel, bias) : 1, gateSums(x, layer)),
+      ),
+  }
+}
+
+/** Another layer whose items choose experts: the router's part of the bound is known, the experts' is not. */
+export function itemRoutingClass(placed: PlacedLayer, model: tfl.LayersModel): MixtureClass {
+  return {
+    ...choosingItems(placed, model),
+    norms: [],
+    network: 'experts are networks whose complexity has no closed form here',
+    statistics: x => tf.tidy(() => statisticsTensor(x, 1, gateSums(x, placed.layer as ItemRouting))),
+  }
+}
+
+/** Whether the items of a layer's input choose experts. */
+export function choosesExperts(layer: tfl.layers.Layer): boolean {
+  return 'route' in layer && 'numExperts' in layer && 'expertsPerSample' in layer
+}
+
+function choosingItems(placed: PlacedLayer, model: tfl.LayersModel) {
+  const { layer } = placed
+  const { numExperts: experts, expertsPerSample } = layer as ItemRouting
+  const weightsNamed = (name: string) =>
+    layer.weights.filter(({ originalName }) => originalName.endsWith(`/${name}`)).map(({ shape }) => shape)
+  const [router = []] = weightsNamed('router')
+  const bias = weightsNamed('router_bias').length > 0
+  const inputs = router.slice(0, -1).reduce<number>((product, side) => product * (side ?? 1), 1)
+  return {
+    ...placeOf(placed, model),
+    layers: [layer],
+    chooses: 'items',
+    experts,
+    active: expertsPerSample,
+    ...(experts > 1 && { router: { inputs, experts, bias } }),
+  } as const
+}
+
+/** The largest sum of the sizes of an input's gates; NaN or infinite scores give NaN. */
+function gateSums(x: tf.Tensor4D, layer: ItemRouting): tf.Tensor {
+  const { gates } = layer.route(x)
+  return tf.max(tf.sum(tf.abs(tf.reshape(gates, [x.shape[0], -1])), 1))
+}
+
+/** 3 z^2 at the largest z of any filter of any expert. */
+function largestSlope(
+  x: tf.Tensor4D,
+  { patchSize }: FilterBanks,
+  kernel: tf.Tensor | undefined,
+  bias: tf.Tensor | undefined,
+): tf.Tensor {
+  const [batch, height, width, channels] = x.shape
+  const [h, w] = patchSize
+  const inRows = tf.reshape(x, [batch, height / h, h, width / w, w * channels])
+  const patches = tf.reshape(tf.transpose(inRows, [0, 1, 3, 2, 4]), [-1, h * w * channels])
+  const linear = tf.matMul(patches, tf.reshape(kernel as tf.Tensor, [h * w * channels, -1]))
+  return tf.mul(tf.max(tf.square(bias ? tf.add(linear, bias) : linear)), 3)
+}

@@ -3,7 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import { ownName } from './channel-rules.js'
 import { columnNorms } from './criteria.js'
 import { mixturesOf } from './mixtures/find-mixtures.js'
-import type { Mixture } from './mixtures/mixture.js'
+import { columnsOfExperts, type Mixture } from './mixtures/mixture.js'
 
 /** The router of one layer as plain numbers. */
 export interface RouterValues {
@@ -34,7 +34,10 @@ export async function routersOf(model: tfl.LayersModel): Promise<Readonly<Record
 
 /** The routers of a mixture, side by side. */
 export function routerColumns(mixture: Mixture): tf.Tensor2D {
-  return columns(mixture.routers.map(({ layer }) => routerOf(layer).read()))
+  return columns(
+    mixture,
+    mixture.routers.map(({ layer }) => routerOf(layer).read()),
+  )
 }
 
 /**
@@ -65,7 +68,12 @@ export async function referenceColumns(
     }
     return router
   })
-  return tf.tidy(() => columns(values.map(router => tf.tensor(router.values, [...router.shape]))))
+  return tf.tidy(() =>
+    columns(
+      mixture,
+      values.map(router => tf.tensor(router.values, [...router.shape])),
+    ),
+  )
 }
 
 /** (K) the norms of the routers that a mixture had before. */
@@ -112,10 +120,10 @@ function routerOf(layer: tfl.layers.Layer): tfl.LayerVariable {
   throw new Error(`expertScores: layer ${layer.name} must be built, got one without a router`)
 }
 
-/** (h,w,C,k) each -> (h w C, all k). */
-function columns(routers: readonly tf.Tensor[]): tf.Tensor2D {
+/** (h,w,C,k) each -> (h w C, K): the columns of the mixture's experts. */
+function columns(mixture: Mixture, routers: readonly tf.Tensor[]): tf.Tensor2D {
   return tf.tidy(() => {
     const flat = routers.map(router => tf.reshape(router, [-1, router.shape.at(-1) as number]) as tf.Tensor2D)
-    return tf.concat2d([...flat], 1)
+    return columnsOfExperts(mixture, tf.concat2d([...flat], 1))
   })
 }

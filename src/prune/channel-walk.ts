@@ -208,5 +208,9 @@ function treated(use: LayerUse): Treatment | string {
 /** The gate scores all channels, and hands them on. */
 function patchGateTreatment({ inputs }: LayerUse): Treatment {
   const channels = inputs[0] as Channels
-  return { cuts: [{ weight: 'router', axis: 2, kept: channels.kept }], output: channels, reads: true }
+  return {
+    cuts: [{ weight: 'router', axis: 2, kept: channels.kept, summed: true }],
+    output: channels,
+    reads: true,
+  }
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import * as tfl from '@tensorflow/tfjs-layers'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { ownName } from './channel-rules.js'
 import { columnNorms } from './criteria.js'
 import { mixturesOf } from './mixtures/find-mixtures.js'
@@ -50,7 +50,12 @@ export async function referenceColumns(
   reference: Reference,
   where: string,
 ): Promise<tf.Tensor2D> {
-  const routers = reference instanceof tfl.LayersModel ? await routersOf(reference) : reference.routers
+  const routers = isModel(reference) ? await routersOf(reference) : reference.routers
+  if (typeof routers !== 'object' || routers === null) {
+    throw new TypeError(
+      `${where}: reference must be a model or have routers by layer path, got ${typeof routers}`,
+    )
+  }
   const known = Object.keys(routers).join(', ') || 'none'
   const values = mixture.routers.map(({ path, layer }) => {
     const router = Object.hasOwn(routers, path) ? routers[path] : undefined
@@ -93,7 +98,11 @@ export async function referenceNorms(
 
 /** What a receipt calls a reference. */
 export function referenceName(reference: Reference): string {
-  return reference instanceof tfl.LayersModel ? reference.name : reference.path
+  return isModel(reference) ? reference.name : reference.path
+}
+
+function isModel(reference: Reference): reference is tfl.LayersModel {
+  return 'layers' in reference
 }
 
 /** Standard deviation of routers as layers start them; a little more is allowed for. */

@@ -24,6 +24,12 @@ export {
 export { loadTorchWeights } from './export/weights/torch-weights.js'
 export { loadWeights, modelWeights } from './export/weights/weights.js'
 export {
+  type FrozenModel,
+  forInference,
+  type InferenceOptions,
+  type ModelRoute,
+} from './inference/for-inference.js'
+export {
   BatchNormalization,
   type BatchNormalizationOptions,
   batchNormalization,
@@ -37,11 +43,17 @@ export type { Border } from './layers/moe/experts/expert-convolution.js'
 export type { PreActivation } from './layers/moe/experts/pre-activation.js'
 export type { BankActivation } from './layers/moe/filter-banks.js'
 export type { Gate, GateScale } from './layers/moe/gates.js'
+export type { NetworkFactory } from './layers/moe/network-experts.js'
 export { PatchGate, type PatchGateOptions, patchGate } from './layers/moe/patch-gate.js'
 export { PatchMoE, patchMoE } from './layers/moe/patch-moe.js'
 export type { PatchMoEOptions } from './layers/moe/patch-moe-options.js'
 export type { PatchGrid } from './layers/moe/patches.js'
 export type { Routing } from './layers/moe/routing.js'
+export {
+  SampleExperts,
+  type SampleExpertsOptions,
+  sampleExperts,
+} from './layers/moe/sample-experts.js'
 export {
   type NormalizedGroup,
   SampleMoE,

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { layersWithin } from './layer-paths.js'
+import { allLayersWithin } from './layer-paths.js'
 
 /** The terms that layers can add to the loss that training minimises. */
 export const AUXILIARY_TERMS = ['load-balance'] as const
@@ -66,7 +66,7 @@ export function collectAuxiliaryTerms<T>(forward: () => T): CollectedTerms<T> {
 
 /** The names of the terms that the layers of a model add in training, nested models included. */
 export function auxiliaryTermsOf(model: tfl.LayersModel): ReadonlySet<AuxiliaryTerm> {
-  return new Set(layersWithin(model).flatMap(layer => (isAuxiliary(layer) ? layer.auxiliaryTerms : [])))
+  return new Set(allLayersWithin(model).flatMap(layer => (isAuxiliary(layer) ? layer.auxiliaryTerms : [])))
 }
 
 function isAuxiliary(layer: tfl.layers.Layer): layer is AuxiliaryLayer {

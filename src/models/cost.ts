@@ -4,6 +4,8 @@ import { type Product, product } from '../layers/moe/experts/expert.js'
 import { gateKind } from '../layers/moe/gates.js'
 import { PatchGate } from '../layers/moe/patch-gate.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
+import { SampleExperts } from '../layers/moe/sample-experts.js'
+import { SampleMoE } from '../layers/moe/sample-moe.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 import { isPositiveInteger } from '../shapes.js'
@@ -24,7 +26,7 @@ export interface LayerCost {
   /** Numbers in its weights, trained or not; 0 where a shared layer was counted before. */
   readonly parameters: number
   readonly multiplyAdds: MultiplyAdds
-  /** For a mixture: what it would cost if every filter saw every patch and nothing were routed. */
+  /** For a mixture: what it would cost if every filter saw every patch, or every expert every sample, and nothing were routed. */
   readonly dense?: { readonly parameters: number; readonly multiplyAdds: MultiplyAdds }
 }
 
@@ -56,7 +58,10 @@ export interface ModelCost {
  * at the same count for either border (a halo gathers more, but each output pixel takes as many products).
  * Routers learn from the patches that their gates depend on: from kept patches alone under 'softmax-selected', from
  * all under 'softmax-all', not at all under 'uniform'. `PatchGate` likewise; the convolutions behind it see the whole map and count in full.
- * `TwoLayerExperts`: routers, hidden units on kept patches, and the frozen head.
+ * `TwoLayerExperts`: routers, hidden units on kept patches, and the frozen head. `SampleExperts`: the router, and for each
+ * expert that a sample chooses the mean of the experts.
+ * `SampleMoE`: routers and the chosen experts on every patch, as the equations have it, though scores and linear experts
+ * are computed from sums of patches; a single expert of gate 'uniform' needs no scores.
  *
  * @param model a model of fixed image size; models within it are entered
  * @throws Error for a model without shapes, or a layer that lacks the weight its class has; RangeError for a
@@ -143,17 +148,39 @@ function countApplication(
   const before = learned.some(Boolean)
   const parameters = countParameters(layer, tally)
   const { products = [], dense } = work ?? {}
+  const networks = layer instanceof SampleExperts ? networkCosts(layer, name, before, tally) : undefined
   tally.layers.push({
     name,
     className: layer.getClassName(),
     outputShape: output.shape,
     parameters,
-    multiplyAdds: multiplyAdds(products, before),
+    multiplyAdds: added(multiplyAdds(products, before), networks?.chosen),
     ...(dense && {
       dense: { parameters: dense.parameters, multiplyAdds: multiplyAdds(dense.products, before) },
     }),
+    ...(networks && { dense: networks.dense }),
   })
   return [before || layer.trainableWeights.length > 0]
+}
+
+/** What the experts of a layer cost a sample: those that it chooses, taken as the mean of all, and all of them. */
+function networkCosts(layer: SampleExperts, name: string, before: boolean, tally: Tally) {
+  const inner: Tally = { layers: [], uncounted: [], seen: new Set(), trainable: 0, total: 0 }
+  for (const [network, model] of layer.networks) countModel(model, [before], `${name}/${network}/`, inner)
+  tally.uncounted.push(...inner.uncounted)
+  const all = {
+    forward: sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds.forward)),
+    backward: sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds.backward)),
+  }
+  const share = layer.expertsPerSample / layer.numExperts
+  return {
+    chosen: { forward: all.forward * share, backward: all.backward * share },
+    dense: { parameters: inner.total, multiplyAdds: all },
+  }
+}
+
+function added(a: MultiplyAdds, b: MultiplyAdds | undefined): MultiplyAdds {
+  return b ? { forward: a.forward + b.forward, backward: a.backward + b.backward } : a
 }
 
 function multiplyAdds(products: readonly Product[], learnedBefore: boolean): MultiplyAdds {
@@ -272,6 +299,8 @@ function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
   if (layer instanceof PatchMoE) return patchMoEWork(layer, shapes.input())
   if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
   if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
+  if (layer instanceof SampleExperts) return { products: [sampleRouting(layer, shapes.input())] }
+  if (layer instanceof SampleMoE) return sampleMoEWork(layer, shapes.input())
   const className = layer.getClassName()
   if (Object.hasOwn(workByClass, className)) return workByClass[className]?.(layer, shapes)
   return layer.weights.length === 0 && className !== 'Dot' ? noProducts(layer, shapes) : undefined
@@ -300,6 +329,25 @@ function twoLayerWork(layer: TwoLayerExperts, image: readonly number[]): Work {
     dense: {
       parameters: dense.parameters + elements(head),
       products: [...dense.products, output],
+    },
+  }
+}
+
+function sampleMoEWork(layer: SampleMoE, map: readonly number[]): Work {
+  const { numExperts, expertsPerSample, outputs, filtersPerOutput, gate } = layer
+  const isRouted = numExperts > 1 || gate !== 'uniform'
+  const scores = {
+    ...product(isRouted ? elements(map) * numExperts : 0, trains(layer, 'router')),
+    ...(gate === 'uniform' && { gradient: 0 }),
+  }
+  const kernels = layer.weights.filter(weight => !isNamed(weight, 'router'))
+  const experts = (count: number) =>
+    product(elements(map) * outputs * filtersPerOutput * count, trains(layer, 'kernel'))
+  return {
+    products: [scores, experts(expertsPerSample)],
+    dense: {
+      parameters: sum(kernels.map(weight => elements(shapeOf(weight)))),
+      products: [experts(numExperts - layer.prunedExperts.length)],
     },
   }
 }
@@ -338,6 +386,16 @@ function routing(
     nothing: 0,
   }[gateKind(layer.gate).dependsOn]
   return { forward: elements(map) * numExperts, gradient, trained: trains(layer, 'router') }
+}
+
+/** Every expert scores the sum of the patches; gates other than 'uniform' give the router a gradient. */
+function sampleRouting(layer: SampleExperts, map: readonly number[]): Product {
+  const scores = elements(layer.patchSize) * lastOf(map) * layer.numExperts
+  return {
+    forward: scores,
+    gradient: layer.gate === 'uniform' ? 0 : scores,
+    trained: trains(layer, 'router'),
+  }
 }
 
 function requiredShape(layer: tfl.layers.Layer, name: string): number[] {

@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { BatchNormalization } from '../layers/batch-norm.js'
 import { Convolution } from '../layers/convolution.js'
 import { GlobalAveragePooling2D } from '../layers/global-average-pooling.js'
-import { placedLayers } from '../layers/layer-paths.js'
+import { allPlacedLayers } from '../layers/layer-paths.js'
 import { ReLU } from '../layers/relu.js'
 import { ResidualAdd } from '../layers/residual-add.js'
 import { rebuildModel } from './rebuild.js'
@@ -26,7 +26,7 @@ export function withFasterLayers(model: tfl.LayersModel): tfl.LayersModel {
 
 /** Whether every ReLU layer is max(x, 0), without a `maxValue`. */
 function reluIsPlain(model: tfl.LayersModel): boolean {
-  return placedLayers(model).every(
+  return allPlacedLayers(model).every(
     ({ layer }) => layer.getClassName() !== 'ReLU' || layer.getConfig().maxValue == null,
   )
 }

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { BatchNormalization, untrainableOption } from '../layers/batch-norm.js'
-import { isNestedModel, placedLayers } from '../layers/layer-paths.js'
+import { allPlacedLayers, isNestedModel, placedLayers } from '../layers/layer-paths.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 
 /** A layer as tfjs serializes it. */
@@ -176,7 +176,7 @@ function withClasses<T>(model: tfl.LayersModel, given: readonly LayerClass[], ac
 
 /** This library's BatchNormalization, if all those of the model are tfjs's and tfjs cannot train one of them. */
 function trainableNorms(model: tfl.LayersModel): LayerClass[] {
-  const norms = placedLayers(model).flatMap(({ layer }) =>
+  const norms = allPlacedLayers(model).flatMap(({ layer }) =>
     layer.getClassName() === 'BatchNormalization' ? [layer] : [],
   )
   const areAllOfTfjs = norms.every(layer => BatchNormalization.prototype instanceof layer.constructor)
@@ -187,7 +187,7 @@ function trainableNorms(model: tfl.LayersModel): LayerClass[] {
 /** The classes of a model's layers by name, without names that two classes share: the registered one is used there. */
 function ownClasses(model: tfl.LayersModel): [string, LayerClass][] {
   const classes = new Map<string, Set<LayerClass>>()
-  for (const { layer } of placedLayers(model)) {
+  for (const { layer } of allPlacedLayers(model)) {
     const cls = layer.constructor as LayerClass
     classes.set(cls.className, (classes.get(cls.className) ?? new Set()).add(cls))
   }

@@ -24,6 +24,9 @@ const CLASSES: Readonly<Record<string, string>> = {
   IdentityInitializer: 'Identity',
 }
 
+/** Classes of whole models. */
+export const MODELS: readonly string[] = ['Sequential', 'Functional', 'Model']
+
 const ACTIVATIONS: Readonly<Record<string, string>> = { silu: 'swish' }
 
 /** Settings of initializers that only Keras 3 has and that tfjs-layers does not need. */
@@ -80,8 +83,8 @@ function serialized(key: string, value: JsonObject, kind: string, where: string,
       return setting(key, value.config, where, depth)
     throw new Error(`${where}: ${key} must be named, got a function of Python`)
   }
-  // `kerasTopology` converts the layer within a layer.
-  if (key === 'layer') return value
+  // `kerasTopology` converts the layer, or the network, within a layer.
+  if (key === 'layer' || MODELS.includes(kind)) return value
   const config = isPlainObject(value.config) ? value.config : {}
   const settings = entries(config, ([name, item]) =>
     ADDED_BY_KERAS_3.has(name)

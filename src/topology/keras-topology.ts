@@ -1,7 +1,7 @@
 import { className, isPlainObject, type JsonObject, requiredObject, shown } from './json-value.js'
 import { kerasNode, type LayerNode, tensorReferences } from './keras-nodes.js'
 import { operationLayer } from './keras-operations.js'
-import { layerSettings } from './keras-settings.js'
+import { layerSettings, MODELS } from './keras-settings.js'
 
 /** A layer or a model as tfjs-layers reads it. */
 export interface LayerTopology {
@@ -12,7 +12,6 @@ export interface LayerTopology {
   readonly inbound_nodes?: readonly LayerNode[]
 }
 
-const MODELS = ['Sequential', 'Functional', 'Model']
 const DEEPEST = 32
 
 /**
@@ -134,7 +133,31 @@ function layerTopology(value: unknown, where: string, depth: number): LayerTopol
   const settings = layerSettings(kind, config, `${where}: layer ${name}`)
   const inner = settings.layer
   // TimeDistributed and Bidirectional hold a layer of their own.
-  if (!isPlainObject(inner) || !('class_name' in inner)) return { class_name: kind, config: settings }
+  if (!isPlainObject(inner) || !('class_name' in inner)) {
+    const network = (model: LayerTopology) => modelTopology({ ...model }, where, depth + 1)
+    return { class_name: kind, config: withNetworks(settings, network) }
+  }
   if (depth >= DEEPEST) throw new Error(`${where}: layers must be nested at most ${DEEPEST} deep, got more`)
   return { class_name: kind, config: { ...settings, layer: layerTopology(inner, where, depth + 1) } }
+}
+
+/**
+ * The configuration of a layer with each network in it changed. A layer holds networks as values of its settings, or in
+ * lists of them, such as `experts`.
+ */
+export function withNetworks(
+  config: JsonObject,
+  change: (network: LayerTopology) => LayerTopology,
+): JsonObject {
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => {
+      if (isNetwork(value)) return [key, change(value)]
+      if (!Array.isArray(value) || !value.some(isNetwork)) return [key, value]
+      return [key, value.map(item => (isNetwork(item) ? change(item) : item))]
+    }),
+  )
+}
+
+function isNetwork(value: unknown): value is LayerTopology & JsonObject {
+  return isPlainObject(value) && MODELS.includes(`${value.class_name}`) && 'config' in value
 }

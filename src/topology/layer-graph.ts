@@ -1,5 +1,5 @@
 import { isPlainObject, isPrototypeName, type JsonObject, shown } from './json-value.js'
-import type { LayerTopology } from './keras-topology.js'
+import { type LayerTopology, withNetworks } from './keras-topology.js'
 
 /** What a topology is checked against. */
 export interface LayerGraphLimits {
@@ -110,7 +110,14 @@ function checkedLayer(
     return checkedLayerGraph(layer, limits, `${where}: model ${shown(config.name)}`)
   }
   const inner = config.layer
-  if (!isPlainObject(inner) || !isPlainObject(inner.config)) return layer
+  if (!isPlainObject(inner) || !isPlainObject(inner.config)) {
+    return {
+      ...layer,
+      config: withNetworks(config, network =>
+        checkedLayerGraph(network, limits, `${context} > ${shown(network.config.name)}`),
+      ),
+    }
+  }
   const checked = checkedLayer(inner as unknown as LayerTopology, limits, `${context} > layer`, where)
   return { ...layer, config: { ...config, layer: checked } }
 }

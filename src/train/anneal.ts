@@ -1,6 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
-import { placedLayers } from '../layers/layer-paths.js'
+import { allPlacedLayers } from '../layers/layer-paths.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { isPositiveInteger } from '../shapes.js'
 
@@ -54,7 +54,7 @@ export function annealedLayers(
       `train: annealPatches.epochs must be fewer than the ${trainingEpochs} epochs of training, got ${epochs}`,
     )
   }
-  const layers = placedLayers(model).flatMap(({ layer }) => (layer instanceof PatchMoE ? [layer] : []))
+  const layers = allPlacedLayers(model).flatMap(({ layer }) => (layer instanceof PatchMoE ? [layer] : []))
   if (layers.length === 0)
     throw new RangeError(`train: annealPatches must be for a model with a PatchMoE, got none`)
   for (const { name, grid } of layers) {

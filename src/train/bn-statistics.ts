@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
-import { layersWithin } from '../layers/layer-paths.js'
+import { allPlacedLayers } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
 import { hostTurns } from './host-turn.js'
@@ -36,7 +36,9 @@ const optionNames = {
  * batches 0..n-1 of training images, m_i = m_(i-1) i/(i+1) + x_i/(i+1), which a layer computes itself when its
  * momentum is i/(i+1). Earlier statistics do not count; trainable weights are only read, so training goes on as if
  * nothing had happened. Every layer with a number `momentum` and weights `moving_mean` and `moving_variance` takes
- * part, in nested models too, except frozen ones (`trainable` is false), which keep theirs.
+ * part, in nested models and in networks that a layer holds too, except frozen ones (`trainable` is false), which keep
+ * theirs. In an expert that some batches did not choose, the average is over the batches that it was applied to; one that
+ * none chose keeps its statistics.
  *
  * @param set the training images
  * @returns how many images were used: 0 for a model that keeps no statistics
@@ -58,20 +60,18 @@ export async function recomputeStatistics(
   }
   if (set.count < 1) throw new RangeError(`${where}: set must hold at least 1 image, got ${set.count}`)
   checkImageShape(model, set.shape, `${where}: set`)
-  const layers = layersWithin(model).filter(keepsStatistics)
+  const layers = statisticsLayers(model)
   if (layers.length === 0) return 0
 
   const numImages = wholeBatches(Math.min(examples, set.count), batchSize)
   const shuffle = { seed: deriveSeed(seed, 'statistics'), epoch: 0 }
-  const momenta = layers.map(layer => layer.momentum)
   const seeds = stepSeeds(model, seed, 'statistics')
   const turn = hostTurns()
   let index = 0
+  const averages = layers.map(averageOverCalls)
   try {
-    for (const layer of layers) clearStatistics(layer)
     for await (const batch of streamOf(set).batches({ batchSize, shuffle, end: numImages })) {
       signal?.throwIfAborted()
-      for (const layer of layers) layer.momentum = index / (index + 1)
       seeds.use(index)
       tf.tidy(() => {
         model.apply(upload(batch.images, set.shape), { training: true })
@@ -80,7 +80,7 @@ export async function recomputeStatistics(
       await turn()
     }
   } finally {
-    for (const [i, layer] of layers.entries()) layer.momentum = momenta[i] as number
+    for (const { restore } of averages) restore()
     seeds.restore()
   }
   return numImages
@@ -92,6 +92,33 @@ function wholeBatches(examples: number, batchSize: number): number {
 }
 
 type StatisticsLayer = tfl.layers.Layer & { momentum: number }
+
+/** The layers that take part, each once. */
+function statisticsLayers(model: tfl.LayersModel): readonly StatisticsLayer[] {
+  const placed = allPlacedLayers(model).filter(({ holders }) => holders.every(({ trainable }) => trainable))
+  return [...new Set(placed.map(({ layer }) => layer))].filter(keepsStatistics)
+}
+
+/** Makes the statistics of a layer the plain average over its calls from now on, until they are restored. */
+function averageOverCalls(layer: StatisticsLayer): { restore(): void } {
+  const { momentum, call } = layer
+  const isOwn = Object.hasOwn(layer, 'call')
+  let calls = 0
+  // A method of this one layer overrides that of its class.
+  layer.call = (inputs, kwargs) => {
+    if (calls === 0) clearStatistics(layer)
+    layer.momentum = calls / (calls + 1)
+    calls++
+    return call.call(layer, inputs, kwargs)
+  }
+  return {
+    restore: () => {
+      layer.momentum = momentum
+      if (isOwn) layer.call = call
+      else delete (layer as { call?: unknown }).call
+    },
+  }
+}
 
 function keepsStatistics(layer: tfl.layers.Layer): layer is StatisticsLayer {
   const moving = layer.weights.filter(isMoving)

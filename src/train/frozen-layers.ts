@@ -1,5 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { placedLayers } from '../layers/layer-paths.js'
+import { allPlacedLayers } from '../layers/layer-paths.js'
 import { matchingLayers } from './layer-patterns.js'
 
 /** Layers that are not trained until they are restored. */
@@ -19,12 +19,15 @@ export function freezeLayers(model: tfl.LayersModel, patterns: readonly string[]
   const layers = new Set(
     patterns.flatMap(pattern => matchingLayers(model, pattern, 'train: freeze').map(({ layer }) => layer)),
   )
-  for (const { layer } of placedLayers(model))
-    if (!layer.trainable && followsStatistics(layer)) layers.add(layer)
+  for (const { layer, parent, holders } of allPlacedLayers(model)) {
+    const isFrozen = !layer.trainable || (holders.length > 0 && !parent.trainable)
+    if (isFrozen && followsStatistics(layer)) layers.add(layer)
+  }
   const restores = [...layers].map(freeze)
   return {
     restore: () => {
-      for (const restore of restores) restore()
+      // A layer and one inside it may both be frozen: the flags that were noted last come back first.
+      for (const restore of restores.reverse()) restore()
     },
   }
 }

@@ -1,5 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { type PlacedLayer, placedLayers } from '../layers/layer-paths.js'
+import { allPlacedLayers, type PlacedLayer } from '../layers/layer-paths.js'
 
 /**
  * The layers of a model whose name or path matches a pattern: `conv1`, `group1_*`, `backbone/*`.
@@ -67,7 +67,7 @@ function candidates(weighted: readonly PlacedLayer[], pattern: string): string {
 }
 
 function weightedLayers(model: tfl.LayersModel): PlacedLayer[] {
-  return placedLayers(model).filter(({ layer }) => layer.weights.length > 0)
+  return allPlacedLayers(model).filter(({ layer }) => layer.weights.length > 0)
 }
 
 function matcherOfLayers(pattern: string): (placed: PlacedLayer) => boolean {

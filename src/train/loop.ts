@@ -2,7 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { streamOf } from '../data/image-stream.js'
 import { untrainableOption } from '../layers/batch-norm.js'
-import { placedLayers } from '../layers/layer-paths.js'
+import { allPlacedLayers } from '../layers/layer-paths.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
 import {
   checkIdentity,
@@ -84,7 +84,7 @@ function checkTrainable(model: tfl.LayersModel): void {
       `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
     )
   }
-  for (const { path, layer } of placedLayers(model)) {
+  for (const { path, layer } of allPlacedLayers(model)) {
     const option = layer.trainable && untrainableOption(layer)
     if (!option) continue
     throw new RangeError(

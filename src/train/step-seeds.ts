@@ -1,5 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { layersWithin } from '../layers/layer-paths.js'
+import { allLayersWithin } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
 
 /** Gives the layers of a model that draw random numbers their seeds, step by step. */
@@ -32,7 +32,7 @@ export interface StepSeeded extends tfl.layers.Layer {
  * @param purpose names the stream, as in `deriveSeed`
  */
 export function stepSeeds(model: tfl.LayersModel, seed: number, purpose: string): StepSeeds {
-  const seeded = layersWithin(model).flatMap(layer => {
+  const seeded = allLayersWithin(model).flatMap(layer => {
     const setSeed = seedSetter(layer)
     return setSeed ? [setSeed] : []
   })

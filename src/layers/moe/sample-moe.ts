@@ -25,6 +25,7 @@ import {
 } from './sample-moe-options.js'
 import {
   balanceProxies,
+  checkNoise,
   type GateNoise,
   loadBalance,
   patchSums,
@@ -275,7 +276,7 @@ export class SampleMoE extends tfl.layers.Layer {
   }
 
   private routeSums(sums: tf.Tensor2D, noise: tf.Tensor2D | undefined): SampleRouting {
-    checkNoise(noise, [sums.shape[0], this.numExperts])
+    checkNoise(noise, [sums.shape[0], this.numExperts], WHERE)
     return routeSamples(scoresOfSums(sums, this.read('router') as tf.Tensor4D), this.settings, noise)
   }
 
@@ -354,13 +355,6 @@ function parsedInitializer(initializer: ConvolutionOptions['kernelInitializer'] 
   if (initializer === undefined || initializer === null) return undefined
   const parsed = parseConvolution({ kernelInitializer: initializer }, undefined)
   return { options: parsed as WeightOptions, config: parsed.config.kernelInitializer ?? null }
-}
-
-function checkNoise(noise: tf.Tensor2D | undefined, expected: readonly number[]): void {
-  if (!noise || (noise.rank === 2 && noise.shape.every((side, axis) => side === expected[axis]))) return
-  throw new RangeError(
-    `${WHERE}: noise must be a number for each sample and expert, of shape [${expected.join(', ')}], got [${noise.shape.join(', ')}]`,
-  )
 }
 
 /**

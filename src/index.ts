@@ -24,6 +24,12 @@ export {
 export { loadTorchWeights } from './export/weights/torch-weights.js'
 export { loadWeights, modelWeights } from './export/weights/weights.js'
 export {
+  type FrozenModel,
+  forInference,
+  type InferenceOptions,
+  type ModelRoute,
+} from './inference/for-inference.js'
+export {
   BatchNormalization,
   type BatchNormalizationOptions,
   batchNormalization,

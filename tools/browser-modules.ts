@@ -9,7 +9,9 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 export const browserEntries = {
   'patch-moe': 'src/index.ts',
   data: 'src/data/index.ts',
+  prune: 'src/prune/index.ts',
   statistics: 'src/statistics/index.ts',
+  theory: 'src/theory/index.ts',
 }
 
 /**

@@ -5,6 +5,7 @@ import { gateKind } from '../layers/moe/gates.js'
 import { PatchGate } from '../layers/moe/patch-gate.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { SampleExperts } from '../layers/moe/sample-experts.js'
+import { SampleMoE } from '../layers/moe/sample-moe.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 import { isPositiveInteger } from '../shapes.js'
@@ -59,6 +60,8 @@ export interface ModelCost {
  * all under 'softmax-all', not at all under 'uniform'. `PatchGate` likewise; the convolutions behind it see the whole map and count in full.
  * `TwoLayerExperts`: routers, hidden units on kept patches, and the frozen head. `SampleExperts`: the router, and for each
  * expert that a sample chooses the mean of the experts.
+ * `SampleMoE`: routers and the chosen experts on every patch, as the equations have it, though scores and linear experts
+ * are computed from sums of patches; a single expert of gate 'uniform' needs no scores.
  *
  * @param model a model of fixed image size; models within it are entered
  * @throws Error for a model without shapes, or a layer that lacks the weight its class has; RangeError for a
@@ -297,6 +300,7 @@ function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
   if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
   if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
   if (layer instanceof SampleExperts) return { products: [sampleRouting(layer, shapes.input())] }
+  if (layer instanceof SampleMoE) return sampleMoEWork(layer, shapes.input())
   const className = layer.getClassName()
   if (Object.hasOwn(workByClass, className)) return workByClass[className]?.(layer, shapes)
   return layer.weights.length === 0 && className !== 'Dot' ? noProducts(layer, shapes) : undefined
@@ -325,6 +329,25 @@ function twoLayerWork(layer: TwoLayerExperts, image: readonly number[]): Work {
     dense: {
       parameters: dense.parameters + elements(head),
       products: [...dense.products, output],
+    },
+  }
+}
+
+function sampleMoEWork(layer: SampleMoE, map: readonly number[]): Work {
+  const { numExperts, expertsPerSample, outputs, filtersPerOutput, gate } = layer
+  const isRouted = numExperts > 1 || gate !== 'uniform'
+  const scores = {
+    ...product(isRouted ? elements(map) * numExperts : 0, trains(layer, 'router')),
+    ...(gate === 'uniform' && { gradient: 0 }),
+  }
+  const kernels = layer.weights.filter(weight => !isNamed(weight, 'router'))
+  const experts = (count: number) =>
+    product(elements(map) * outputs * filtersPerOutput * count, trains(layer, 'kernel'))
+  return {
+    products: [scores, experts(expertsPerSample)],
+    dense: {
+      parameters: sum(kernels.map(weight => elements(shapeOf(weight)))),
+      products: [experts(numExperts - layer.prunedExperts.length)],
     },
   }
 }

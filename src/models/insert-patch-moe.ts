@@ -5,8 +5,9 @@ import { placedLayers } from '../layers/layer-paths.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
 import type { PatchMoEOptions } from '../layers/moe/patch-moe-options.js'
 import { convolutionKeys } from '../layers/standard-options.js'
-import { deriveSeed, random } from '../random.js'
+import { deriveSeed } from '../random.js'
 import { size2D } from '../shapes.js'
+import { checkRounding, compareOutputs, type ModelDifference, sampleInputs } from './compare-models.js'
 import { disposeModel } from './dispose-model.js'
 import {
   type PatchMoEPlan,
@@ -67,8 +68,7 @@ const optionNames = {
   sample: true,
 } as const satisfies OptionNames<InsertPatchMoEOptions>
 
-/** Share of the outputs' magnitude that rounding may take; deep networks amplify the last bits of their maps. */
-const TOLERANCE = 1e-3
+const EXACT = `${WHERE}: the new model must equal the old one where every patch is kept`
 
 /** Root mean square of the router's first weights: they order the patches, and are so small that gates stay near 1. */
 const ROUTER_SIZE = 1e-5
@@ -100,13 +100,13 @@ export async function insertPatchMoE(
   checkOptionNames(WHERE, options, optionNames)
   const replaced = chosenConvolution(model, options)
   const { path } = replaced
-  const sample = samplesFor(model, options)
+  const sample = sampleInputs(model, options, WHERE)
   const models: tfl.LayersModel[] = []
   try {
     const exact = replacing(model, path, exactOptions(options, replaced.mixture), { compile: false })
     models.push(exact)
     const { difference, magnitude } = await compare(model, exact, sample.inputs)
-    checkExact(difference, magnitude, path)
+    checkRounding({ difference, magnitude }, EXACT, `layer ${path}`)
     const requested = replacing(model, path, requestedOptions(options, replaced.mixture))
     models.push(requested)
     const layer = placedLayers(requested).find(placed => placed.path === path)?.layer as PatchMoE
@@ -238,52 +238,14 @@ function startRouter(layer: PatchMoE): void {
   })
 }
 
-interface Samples {
-  readonly inputs: tf.Tensor[]
-  dispose(): void
-}
-
-/** Two samples for every input: numbers of [0, 1), or zeros where an input takes integers. */
-function samplesFor(model: tfl.LayersModel, { sample, seed = 0 }: InsertPatchMoEOptions): Samples {
-  if (sample) return { inputs: [sample].flat(), dispose: () => {} }
-  const source = random(seed, 'insertPatchMoE sample')
-  const inputs = model.inputs.map(({ shape, dtype, name }) => {
-    const sides = shape.slice(1)
-    if (!sides.every(side => side !== null)) {
-      throw new RangeError(
-        `${WHERE}: sample must be given for inputs of any size, got input ${name} of shape [${shape.map(side => side ?? 'null').join(', ')}]`,
-      )
-    }
-    const full = [2, ...(sides as number[])]
-    if (dtype === 'int32') return tf.zeros(full, 'int32')
-    return tf.tensor(Float32Array.from({ length: tf.util.sizeFromShape(full) }, source.next), full)
-  })
-  return { inputs, dispose: () => tf.dispose(inputs) }
-}
-
-async function compare(
+function compare(
   before: tfl.LayersModel,
   after: tfl.LayersModel,
   inputs: tf.Tensor[],
-): Promise<{ difference: number; magnitude: number }> {
-  const numbers = tf.tidy(() => {
-    const [old, changed] = [before, after].map(model => [model.predict(inputs)].flat() as tf.Tensor[])
-    const differences = (old as tf.Tensor[]).map((output, i) =>
-      tf.max(tf.abs(tf.sub(output, (changed as tf.Tensor[])[i] as tf.Tensor))),
-    )
-    const magnitudes = (old as tf.Tensor[]).map(output => tf.max(tf.abs(output)))
-    return tf.stack([tf.max(tf.stack(differences)), tf.max(tf.stack(magnitudes))])
-  })
-  const [difference = Number.NaN, magnitude = Number.NaN] = await numbers.data()
-  numbers.dispose()
-  return { difference, magnitude }
-}
-
-function checkExact(difference: number, magnitude: number, path: string): void {
-  const allowed = TOLERANCE * magnitude
-  if (difference <= allowed) return
-  throw new Error(
-    `${WHERE}: the new model must equal the old one where every patch is kept, got a difference of ${difference} ` +
-      `(outputs up to ${magnitude}, allowed ${allowed}; layer ${path})`,
+): Promise<ModelDifference> {
+  return compareOutputs(
+    x => before.predict(x),
+    x => after.predict(x),
+    inputs,
   )
 }

@@ -19,6 +19,10 @@ export interface RebuildOptions {
   readonly compile?: boolean
   /** Classes to use instead of the model's own of the same class name; they must take the same configuration. */
   readonly classes?: readonly tf.serialization.SerializableConstructor<tf.serialization.Serializable>[]
+  /** Paths of layers that the new model does not have: layers that read them are called with their other inputs. */
+  readonly leftOut?: readonly string[]
+  /** Paths of layers of one input left that the new model does not have: what reads them reads that input. */
+  readonly bypassed?: readonly string[]
 }
 
 /**
@@ -40,12 +44,13 @@ export function rebuildModel(
   model: tfl.LayersModel,
   changes: ReadonlyMap<string, LayerChange>,
   where: string,
-  { classes = [], compile = true }: RebuildOptions = {},
+  { classes = [], compile = true, leftOut = [], bypassed = [] }: RebuildOptions = {},
 ): tfl.LayersModel {
   checkOneTensorFlow(model.outputs?.[0], where)
   checkPaths(model, changes, where)
   checkSharing(model, where)
-  const serialized = changedLayers(model, structuredClone(model.getConfig()), '', changes)
+  const gone = { leftOut: new Set(leftOut), bypassed: new Set(bypassed) }
+  const serialized = changedLayers(model, structuredClone(model.getConfig()), '', changes, gone)
   const rebuilt = withClasses(model, [...trainableNorms(model), ...classes], () =>
     built(model, serialized, where),
   )
@@ -90,16 +95,50 @@ function changedLayers(
   config: Config,
   prefix: string,
   changes: ReadonlyMap<string, LayerChange>,
+  gone: LayersGone,
 ): Config {
   const entries = config.layers as Config[]
   for (const [index, layer] of model.layers.entries()) {
     const entry = entries[index] as Config & { className: string; config: Config }
     const path = prefix + layer.name
     const change = changes.get(path)
-    if (isNestedModel(layer)) changedLayers(layer, entry.config, `${path}/`, changes)
+    if (isNestedModel(layer)) changedLayers(layer, entry.config, `${path}/`, changes, gone)
     else if (change) Object.assign(entry, change({ className: entry.className, config: entry.config }))
   }
+  takeOut(config, prefix, gone)
   return config
+}
+
+/** Paths of layers that a rebuilt model does not have. */
+interface LayersGone {
+  readonly leftOut: ReadonlySet<string>
+  readonly bypassed: ReadonlySet<string>
+}
+
+/** What a call reads: the name of a layer, the number of its call, the number of its output, and arguments. */
+type Read = [name: string, call: number, output: number, ...rest: unknown[]]
+
+/** Takes layers out of the configuration of one model, in place; those of models inside it are not looked at. */
+function takeOut(config: Config, prefix: string, { leftOut, bypassed }: LayersGone): void {
+  const entries = config.layers as unknown as { name: string; inboundNodes?: Read[][] }[]
+  const isLeftOut = ({ name }: { name: string }) => leftOut.has(prefix + name)
+  const isBypassed = ({ name }: { name: string }) => bypassed.has(prefix + name)
+  if (!entries.some(entry => isLeftOut(entry) || isBypassed(entry))) return
+  for (const entry of entries) {
+    entry.inboundNodes = entry.inboundNodes?.map(reads =>
+      reads.filter(([name]) => !leftOut.has(prefix + name)),
+    ) as Read[][]
+  }
+  const inputOf = new Map(
+    entries.filter(isBypassed).map(entry => [entry.name, entry.inboundNodes?.[0]?.[0] as Read] as const),
+  )
+  const past = (read: Read): Read => inputOf.get(read[0]) ?? read
+  for (const entry of entries)
+    entry.inboundNodes = entry.inboundNodes?.map(reads => reads.map(past)) as Read[][]
+  config.outputLayers = (config.outputLayers as unknown as Read[]).map(read =>
+    past(read).slice(0, 3),
+  ) as unknown as Config[]
+  config.layers = entries.filter(entry => !isLeftOut(entry) && !isBypassed(entry)) as unknown as Config[]
 }
 
 function built(model: tfl.LayersModel, config: Config, where: string): tfl.LayersModel {
@@ -165,7 +204,9 @@ function copyState(
 ): void {
   // This sets the flags of all weights inside, so it must come before each weight gets its own.
   if (!from.trainable) to.trainable = false
+  const names = new Set(to.layers.map(({ name }) => name))
   for (const layer of from.layers) {
+    if (!names.has(layer.name)) continue
     const target = to.getLayer(layer.name)
     const path = prefix + layer.name
     if (isNestedModel(layer)) copyState(layer, target as tfl.LayersModel, `${path}/`, changes)

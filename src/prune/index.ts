@@ -8,12 +8,19 @@ export {
   type CriterionScores,
 } from './criteria.js'
 export {
-  type BeforeAndAfter,
-  type ChangedWeight,
-  COMPENSATIONS,
-  type Compensation,
-  PRUNING_OPERATORS,
-  type PruningOperator,
-  type PruningReceipt,
-} from './receipt.js'
-export type { Reference, ReferenceRouters, RouterValues } from './reference.js'
+  criterionRefusals,
+  type ExpertScoresOptions,
+  expertScores,
+  type ScoringOptions,
+} from './expert-scores.js'
+export { mixturesOf } from './mixtures/find-mixtures.js'
+export type { Mixture } from './mixtures/mixture.js'
+export { COMPENSATIONS, type Compensation, PRUNING_OPERATORS, type PruningOperator } from './operators.js'
+export {
+  type PerMixture,
+  type PrunedExperts,
+  type PruneExpertsOptions,
+  pruneExperts,
+} from './prune-experts.js'
+export type { BeforeAndAfter, ChangedWeight, PruningReceipt } from './receipt.js'
+export { type Reference, type ReferenceRouters, type RouterValues, routersOf } from './reference.js'

@@ -1,5 +1,6 @@
 import type { Size2D } from '../../shapes.js'
 import {
+  isConstant,
   type Layout,
   type Operation,
   type Sliding,
@@ -83,8 +84,10 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   'batched-product'({ x, matrices }, [y], writer) {
-    const inputs = [writer.named(x), writer.constant(matrices, `${y!.name}_matrices`)]
-    writer.define(y!, writer.emit('MatMul', inputs, y!.name))
+    const right = isConstant(matrices)
+      ? writer.constant(matrices, `${y!.name}_matrices`)
+      : writer.named(matrices)
+    writer.define(y!, writer.emit('MatMul', [writer.named(x), right], y!.name))
   },
 
   affine({ x, scale, shift }, [y], writer) {

@@ -13,6 +13,7 @@ import { fashionQuadrants } from './fashion-quadrants.js'
 import { imageFolder } from './image-folder/image-folder.js'
 import { mnistPatches } from './mnist-patches.js'
 import { tfds } from './tfds.js'
+import { theoryClusters } from './theory-clusters.js'
 import { theoryPatches } from './theory-patches.js'
 
 export type { DataSource } from '../data-source.js'
@@ -41,6 +42,7 @@ export const datasets: readonly DatasetEntry[] = [
   celebaMulticlass,
   tfds,
   theoryPatches,
+  theoryClusters,
 ]
 
 /**

@@ -337,7 +337,7 @@ describe('the table', () => {
       new RangeError(
         'datasetEntry: name must be one of digits-patches, fashion-mnist, fashion-quadrants, fashion-noise, cifar10, ' +
           'cifar-vehicles, cifar10-noise, cifar100, cifar100-coarse, mnist-patches, image-folder, celeba-smiling, ' +
-          'celeba-spurious, celeba-multiclass, tfds, theory-patches, got imagenet',
+          'celeba-spurious, celeba-multiclass, tfds, theory-patches, theory-clusters, got imagenet',
       ),
     )
   })

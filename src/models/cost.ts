@@ -5,6 +5,7 @@ import { gateKind } from '../layers/moe/gates.js'
 import { PatchGate } from '../layers/moe/patch-gate.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { SampleExperts } from '../layers/moe/sample-experts.js'
+import { SampleMoE } from '../layers/moe/sample-moe.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 import { isPositiveInteger } from '../shapes.js'
@@ -58,7 +59,8 @@ export interface ModelCost {
  * Routers learn from the patches that their gates depend on: from kept patches alone under 'softmax-selected', from
  * all under 'softmax-all', not at all under 'uniform'. `PatchGate` likewise; the convolutions behind it see the whole map and count in full.
  * `TwoLayerExperts`: routers, hidden units on kept patches, and the frozen head. `SampleExperts`: the router, and for each
- * expert that a sample chooses the mean of the experts.
+ * expert that a sample chooses the mean of the experts. `SampleMoE`: the router and the experts that a sample chooses; the
+ * router, and linear experts, see the sum of the patches, and a single expert of gate 'uniform' needs no router.
  *
  * @param model a model of fixed image size; models within it are entered
  * @throws Error for a model without shapes, or a layer that lacks the weight its class has; RangeError for a
@@ -297,6 +299,7 @@ function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
   if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
   if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
   if (layer instanceof SampleExperts) return { products: [sampleRouting(layer, shapes.input())] }
+  if (layer instanceof SampleMoE) return sampleMoEWork(layer, shapes.input())
   const className = layer.getClassName()
   if (Object.hasOwn(workByClass, className)) return workByClass[className]?.(layer, shapes)
   return layer.weights.length === 0 && className !== 'Dot' ? noProducts(layer, shapes) : undefined
@@ -325,6 +328,25 @@ function twoLayerWork(layer: TwoLayerExperts, image: readonly number[]): Work {
     dense: {
       parameters: dense.parameters + elements(head),
       products: [...dense.products, output],
+    },
+  }
+}
+
+function sampleMoEWork(layer: SampleMoE, map: readonly number[]): Work {
+  const { numExperts, expertsPerSample, outputs, filtersPerOutput, gate, activation } = layer
+  // Linear filters are summed before they are computed, and so are the patches that they see.
+  const perExpert =
+    activation === 'linear'
+      ? elements(layer.patchSize) * lastOf(map) * outputs
+      : elements(map) * outputs * filtersPerOutput
+  const experts = (count: number) => product(perExpert * count, trains(layer, 'kernel'))
+  const kernels = layer.weights.filter(weight => !isNamed(weight, 'router'))
+  const isRouted = numExperts > 1 || gate !== 'uniform'
+  return {
+    products: [...(isRouted ? [sampleRouting(layer, map)] : []), experts(expertsPerSample)],
+    dense: {
+      parameters: sum(kernels.map(weight => elements(shapeOf(weight)))),
+      products: [experts(numExperts - layer.prunedExperts.length)],
     },
   }
 }
@@ -366,7 +388,7 @@ function routing(
 }
 
 /** Every expert scores the sum of the patches; gates other than 'uniform' give the router a gradient. */
-function sampleRouting(layer: SampleExperts, map: readonly number[]): Product {
+function sampleRouting(layer: SampleExperts | SampleMoE, map: readonly number[]): Product {
   const scores = elements(layer.patchSize) * lastOf(map) * layer.numExperts
   return {
     forward: scores,

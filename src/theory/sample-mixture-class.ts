@@ -1,23 +1,16 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { PlacedLayer } from '../layers/layer-paths.js'
-import type { Size2D } from '../shapes.js'
-import { largestNorms, normsOfColumns } from './expert-norms.js'
-import { type MixtureClass, marginNorm, patchCount, placeOf, statisticsTensor } from './mixture-class.js'
+import { patchVectors } from '../layers/moe/patches.js'
+import type { SampleMoE } from '../layers/moe/sample-moe.js'
+import { type ExpertNorms, largestNorms, normsOfColumns } from './expert-norms.js'
+import { type MixtureClass, marginNorm, placeOf, statisticsTensor } from './mixture-class.js'
 
 /** A layer whose items choose experts. */
 interface ItemRouting extends tfl.layers.Layer {
   readonly numExperts: number
   readonly expertsPerSample: number
   route(x: tf.Tensor4D): { readonly gates: tf.Tensor }
-}
-
-/** The layer whose experts are banks of filters on every patch, summed. */
-interface FilterBanks extends ItemRouting {
-  readonly patchSize: Size2D
-  readonly outputs: number
-  readonly filtersPerOutput: number
-  readonly activation: string
 }
 
 /** Activations whose slopes are in [-1, 1] and that map 0 to 0. */
@@ -30,17 +23,18 @@ const LIPSCHITZ = ['linear', 'relu']
  * The slope of z^3 is unbounded: the largest one met on the inputs is taken.
  */
 export function sampleMoEClass(placed: PlacedLayer, model: tfl.LayersModel): MixtureClass {
-  const layer = placed.layer as FilterBanks
+  const layer = placed.layer as SampleMoE
   const { numExperts: experts, outputs, filtersPerOutput, activation } = layer
-  const [router, kernel, bias] = layer.weights.map(weight => weight.read())
-  const inputs = (router as tf.Tensor).size / experts
+  const [router, kernel, bias] = layer.weights.map(weight => weight.read()) as [
+    tf.Tensor,
+    tf.Tensor,
+    tf.Tensor?,
+  ]
+  const inputs = router.size / experts
   const filters = outputs * filtersPerOutput
-  const patches = patchCount(layer)
+  const patches = layer.grid.count
   const rows = inputs + (bias ? 1 : 0)
-  const norms = normsOfColumns(
-    { values: (kernel as tf.Tensor).dataSync(), rows: inputs, experts },
-    bias?.dataSync(),
-  )
+  const norms = normsOfExperts(layer, inputs, kernel, bias)
   const slopeOfData = !LIPSCHITZ.includes(activation)
   return {
     ...choosingItems(placed, model),
@@ -50,7 +44,8 @@ export function sampleMoEClass(placed: PlacedLayer, model: tfl.LayersModel): Mix
       const largest = largestNorms(norms)
       return {
         dataNorm: Math.sqrt(squares + (bias ? items * patches : 0)),
-        gateFactor: Math.max(1, gates),
+        // Shares add up to 1 but for rounding.
+        gateFactor: gates <= 1 + 1e-5 ? 1 : gates,
         layers: [
           {
             spectralNorm: largest.spectralNorm,
@@ -111,17 +106,29 @@ function gateSums(x: tf.Tensor4D, layer: ItemRouting): tf.Tensor {
   return tf.max(tf.sum(tf.abs(tf.reshape(gates, [x.shape[0], -1])), 1))
 }
 
+/** Of pruned experts, which have no weights and answer 0, the norms are 0. */
+function normsOfExperts(
+  { numExperts, prunedExperts }: SampleMoE,
+  rows: number,
+  kernel: tf.Tensor,
+  bias: tf.Tensor | undefined,
+): ExpertNorms[] {
+  const experts = numExperts - prunedExperts.length
+  const own = normsOfColumns({ values: kernel.dataSync(), rows, experts }, bias?.dataSync())
+  return Array.from({ length: numExperts }, (_, expert) =>
+    prunedExperts.includes(expert) ? { spectralNorm: 0, norm21: 0 } : (own.shift() as ExpertNorms),
+  )
+}
+
 /** 3 z^2 at the largest z of any filter of any expert. */
 function largestSlope(
   x: tf.Tensor4D,
-  { patchSize }: FilterBanks,
-  kernel: tf.Tensor | undefined,
+  { grid }: SampleMoE,
+  kernel: tf.Tensor,
   bias: tf.Tensor | undefined,
 ): tf.Tensor {
-  const [batch, height, width, channels] = x.shape
-  const [h, w] = patchSize
-  const inRows = tf.reshape(x, [batch, height / h, h, width / w, w * channels])
-  const patches = tf.reshape(tf.transpose(inRows, [0, 1, 3, 2, 4]), [-1, h * w * channels])
-  const linear = tf.matMul(patches, tf.reshape(kernel as tf.Tensor, [h * w * channels, -1]))
+  const patches = patchVectors(x, grid)
+  const width = patches.shape[2]
+  const linear = tf.matMul(tf.reshape(patches, [-1, width]), tf.reshape(kernel, [width, -1]))
   return tf.mul(tf.max(tf.square(bias ? tf.add(linear, bias) : linear)), 3)
 }

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { oneOf } from '../layers/validation.js'
 import { random } from '../random.js'
 import { size2D } from '../shapes.js'
@@ -169,7 +170,13 @@ interface PatchShapes {
   readonly padding: 'same' | 'valid'
 }
 
+const convolutionNames = {
+  patchSize: true,
+  padding: true,
+} as const satisfies OptionNames<PatchConvolution>
+
 function patchShapes(kernel: readonly number[], convolution: PatchConvolution, where: string): PatchShapes {
+  checkOptionNames(where, convolution, convolutionNames)
   const [height, width] = size2D(convolution.patchSize, `${where}: patchSize`)
   const padding = oneOf(['same', 'valid'] as const, convolution.padding ?? 'same', `${where}: padding`)
   const [kernelHeight, kernelWidth, channels, outputs] = kernel

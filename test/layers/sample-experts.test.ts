@@ -192,11 +192,34 @@ describe('SampleExperts', () => {
     expect([...indices.dataSync()]).toEqual([...tf.argMax(chosenBy, 1).dataSync()])
   })
 
+  it('takes noise given in a call in the place of drawn one, and refuses other shapes', () => {
+    const { layer, model } = built({ gate: 'uniform' })
+    const x = drawTensor<tf.Tensor4D>([4, ...SHAPE], 2)
+    const noise = tf.tensor2d(Array.from({ length: 4 }, () => [0, 0, 100]))
+    const third = [...layer.networks.values()][2] as tf.LayersModel
+    const output = layer.call(x, { training: true, noise })
+    expectAllClose(output.dataSync(), (third.predict(x) as tf.Tensor).dataSync())
+    expect(model.outputs[0]?.shape).toEqual([null, OUTPUTS])
+    expect(() => layer.route(x, { noise: tf.zeros([4, 2]) })).toThrow(/of shape \[4, 3\], got \[4, 2\]/)
+  })
+
+  it('must be built before use', () => {
+    const layer = sampleExperts(plain)
+    for (const use of [
+      () => layer.getConfig(),
+      () => layer.grid,
+      () => layer.computeOutputShape([null, 4, 4, 2]),
+    ])
+      expect(use).toThrow(/the layer must be built before use/)
+  })
+
   it('adds its balance term where a step collects terms', () => {
-    const { model } = built({ routingNoise: 0 })
+    const { layer, model } = built({ routingNoise: 0 })
     const x = drawTensor<tf.Tensor4D>([8, ...SHAPE], 2)
     const { terms } = collectAuxiliaryTerms(() => model.apply(x, { training: true }))
-    expect(terms.get('load-balance')?.dataSync()[0]).toBeGreaterThan(0)
+    const balance = layer.balanceLoss(x).dataSync()
+    expect(balance[0]).toBeGreaterThan(0)
+    expectAllClose(terms.get('load-balance')?.dataSync() as Float32Array, balance)
     expect(collectAuxiliaryTerms(() => model.predict(x)).terms.size).toBe(0)
   })
 
@@ -250,15 +273,19 @@ describe('SampleExperts', () => {
     [
       'raw gates without noise',
       { gate: 'raw', gateNoise: 'selection-only' },
-      /must be 'included' for gate 'raw', got 'selection-only'/,
+      /gateNoise with gate 'raw' must be one of 'included', got "selection-only"/,
     ],
     [
       'uniform gates with noise',
       { gate: 'uniform', gateNoise: 'included' },
-      /must be 'selection-only' for gate 'uniform', got 'included'/,
+      /gateNoise with gate 'uniform' must be one of 'selection-only', got "included"/,
     ],
-    ['negative noise', { routingNoise: -1 }, /routingNoise must be in \[0, Infinity\), got -1/],
-    ['endless noise', { routingNoise: Infinity }, /routingNoise must be in \[0, Infinity\), got Infinity/],
+    ['negative noise', { routingNoise: -1 }, /routingNoise must be a number of at least 0, got -1/],
+    [
+      'endless noise',
+      { routingNoise: Infinity },
+      /routingNoise must be a number of at least 0, got Infinity/,
+    ],
     [
       'too many experts a sample',
       { expertsPerSample: 4 },

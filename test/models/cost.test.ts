@@ -4,6 +4,7 @@ import { patchGate } from '../../src/layers/moe/patch-gate.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import type { PatchMoEOptions } from '../../src/layers/moe/patch-moe-options.js'
 import { modelCost } from '../../src/models/cost.js'
+import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { type WideResNetOptions, wideResNet } from '../../src/models/wide-resnet.js'
 import { size2D } from '../../src/shapes.js'
@@ -346,5 +347,37 @@ describe('WRN-10-10 at 64x64', () => {
   it('takes 371 GFLOP a step of 16 images dense, 292 sparse, leaving shortcuts aside', () => {
     expect(withoutShortcuts(wideResNet(options))).toBeCloseTo(371.5, 0)
     expect(withoutShortcuts(wideResNet({ ...options, pmoe }))).toBeCloseTo(292.3, 0)
+  })
+})
+
+describe('sample-level mixtures', () => {
+  const options = { inputShape: [4, 1, 50], patchSize: 1, numExperts: 8, numClasses: 2 } as const
+
+  it('count the router and one expert a sample', () => {
+    const cost = modelCost(sampleMoEModel(options))
+    const { parameters, multiplyAdds, dense } = cost.layers.find(layer => layer.className === 'SampleMoE')!
+    // The router sees the sum of 4 patches of 50 numbers; one expert of 2 x 8 filters sees each. First layer: no input gradient.
+    const [scores, expert] = [50 * 8, 4 * 50 * 16]
+    expect(parameters).toBe(50 * 8 + 50 * 128 + 128)
+    expect(multiplyAdds).toEqual({ forward: scores + expert, backward: scores + expert })
+    expect(dense).toEqual({
+      parameters: 50 * 128 + 128,
+      multiplyAdds: { forward: 8 * expert, backward: 8 * expert },
+    })
+    expect(cost.uncounted).toEqual([])
+  })
+
+  it('count as many experts as a sample chooses, and no gradient that the gate or a frozen router does not have', () => {
+    const work = (more: Partial<Parameters<typeof sampleMoEModel>[0]>) =>
+      modelCost(sampleMoEModel({ ...options, ...more })).multiplyAdds
+    expect(work({ expertsPerSample: 3 }).forward).toBe(50 * 8 + 4 * 50 * 48)
+    expect(work({ activation: 'linear' }).forward).toBe(50 * 8 + 50 * 2)
+    expect(work({ gate: 'uniform' }).backward).toBe(4 * 50 * 16)
+    expect(work({ routerTrainable: false }).backward).toBe(4 * 50 * 16)
+    expect(work({ numExperts: 1, gate: 'uniform', filtersPerOutput: 40 })).toEqual({
+      forward: 4 * 50 * 80,
+      backward: 4 * 50 * 80,
+      training: 2 * 4 * 50 * 80,
+    })
   })
 })

@@ -139,6 +139,9 @@ describe('spectralNorm and norm21', () => {
     expect(() => norm21([[1]], { patchSize: 2 })).toThrow(
       'norm21: kernel of a convolution must be (kh, kw, C, outputs), got shape (1, 1)',
     )
+    expect(() => [[[1]], [[1]]].map(spectralNorm as (matrix: number[][]) => number)).toThrow(
+      new TypeError('spectralNorm: options must be an object, got 1'),
+    )
     expect(() => spectralNorm(kernel, { patchSize: 0 })).toThrow(
       'spectralNorm: patchSize must be a positive integer or [height, width] of them, got 0',
     )

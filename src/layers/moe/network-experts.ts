@@ -69,15 +69,6 @@ export abstract class NetworkLayer extends tfl.layers.Layer implements NetworkHo
     )
   }
 
-  /** A network as the layer holds it. */
-  protected network(name: string): tfl.LayersModel {
-    const network = this.held.get(name)
-    if (network) return network
-    throw new Error(
-      `${this.getClassName()}: the layer must be built before use, got layer ${this.name} without input`,
-    )
-  }
-
   /** The weights that the layer added itself; tfjs keeps them in fields that its declarations call private. */
   private get ownWeights(): readonly tfl.LayerVariable[] {
     const { _trainableWeights, _nonTrainableWeights } = this as unknown as Record<string, tfl.LayerVariable[]>

@@ -2,6 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { Size2D } from '../../shapes.js'
 import { layersWithin } from '../layer-paths.js'
+import type { SampleRouting } from './sample-routing.js'
 
 /** A layer that keeps patches: PatchMoE, PatchGate or TwoLayerExperts. */
 export interface RoutingLayer extends tfl.layers.Layer {
@@ -78,4 +79,32 @@ function gridOf(layer: RoutingLayer): Size2D {
 /** A layer used at several places has several inputs, all of one shape. */
 function inputShape(layer: RoutingLayer): tfl.Shape {
   return (layer.inboundNodes[0]?.inputShapes[0] ?? []) as tfl.Shape
+}
+
+/** A layer that sends whole samples to experts, such as SampleMoE. */
+export interface SampleRoutingLayer extends tfl.layers.Layer {
+  /** M. */
+  readonly numExperts: number
+  /** k, experts that each sample chooses. */
+  readonly expertsPerSample: number
+  /** Names of the experts, for people. */
+  readonly expertNames: readonly string[]
+  /** Upper end of the noise that training adds to the scores. */
+  readonly routingNoise: number
+  /**
+   * @param x (B,H,W,C) the layer's input
+   * @param options `noise` (B,M), added to the scores
+   */
+  route(x: tf.Tensor4D, options?: { readonly noise?: tf.Tensor2D }): SampleRouting
+  useStepSeed(seed: number | undefined): void
+}
+
+/** Whether a layer sends whole samples to experts. */
+export function isSampleRouting(layer: tfl.layers.Layer): layer is SampleRoutingLayer {
+  return 'route' in layer && 'expertsPerSample' in layer
+}
+
+/** The layers of a model that send whole samples to experts, nested models included, in the order of the model. */
+export function sampleRoutingLayers(model: tfl.LayersModel): readonly SampleRoutingLayer[] {
+  return layersWithin(model).filter(isSampleRouting)
 }

@@ -24,17 +24,18 @@ import {
   SAMPLE_DISPATCHES,
   type SampleDispatch,
 } from './sample-dispatch.js'
+import type { NormalizedGroup, SampleRouteOptions } from './sample-moe.js'
 import {
   balanceProxies,
-  checkExpertsPerSample,
-  GATE_NOISES,
+  checkNoise,
   type GateNoise,
   loadBalance,
   perChoice,
   routeSamples,
-  SAMPLE_GATES,
   type SampleGate,
   type SampleRouting,
+  type SampleRoutingSettings,
+  sampleRoutingSettings,
   sampleScores,
 } from './sample-routing.js'
 
@@ -112,10 +113,6 @@ export class SampleExperts extends NetworkLayer {
 
   readonly numExperts: number
   readonly patchSize: Size2D
-  readonly gate: SampleGate
-  readonly gateNoise: GateNoise
-  readonly routingNoise: number
-  readonly expertsPerSample: number
   readonly routerBias: boolean
   readonly routerTrainable: boolean
   readonly dispatch: SampleDispatch
@@ -123,13 +120,14 @@ export class SampleExperts extends NetworkLayer {
   /** The terms that it adds to the loss in training, where a step collects them. */
   readonly auxiliaryTerms: readonly AuxiliaryTerm[] = ['load-balance']
 
+  private readonly routing: SampleRoutingSettings
   private readonly expert: NetworkFactory
   private readonly routerOptions: ParsedConvolution
   private readonly seed: number | undefined
   private readonly frozenAtStart: readonly number[]
   private stepSeed: number | undefined
   private draws = 0
-  private grid: PatchGrid | undefined
+  private builtGrid: PatchGrid | undefined
   private router: tfl.LayerVariable | undefined
   private bias: tfl.LayerVariable | undefined
   private sampleShape: readonly number[] = []
@@ -142,10 +140,7 @@ export class SampleExperts extends NetworkLayer {
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
     this.expert = factory(options.expert)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
-    this.gate = oneOf(SAMPLE_GATES, options.gate ?? 'softmax', `${WHERE}: gate`)
-    this.gateNoise = gateNoiseOf(this.gate, options.gateNoise)
-    this.routingNoise = noiseRange(options.routingNoise ?? 1)
-    this.expertsPerSample = checkExpertsPerSample(options.expertsPerSample ?? 1, this.numExperts, WHERE)
+    this.routing = sampleRoutingSettings(options, this.numExperts, WHERE)
     this.routerBias = options.routerBias ?? false
     this.routerTrainable = options.routerTrainable ?? true
     this.dispatch = oneOf(SAMPLE_DISPATCHES, options.dispatch ?? 'chosen', `${WHERE}: dispatch`)
@@ -159,7 +154,7 @@ export class SampleExperts extends NetworkLayer {
 
   override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     const [height, width, channels] = checkMapShape(inputShape, WHERE)
-    this.grid = patchGrid([height, width], this.patchSize, WHERE)
+    this.builtGrid = patchGrid([height, width], this.patchSize, WHERE)
     const { initializer } = this.routerOptions
     const { numExperts, routerTrainable, patchSize } = this
     const shape = [...patchSize, channels, numExperts]
@@ -190,23 +185,22 @@ export class SampleExperts extends NetworkLayer {
   }
 
   override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
-    this.builtGrid()
+    this.checkBuilt()
     return [(inputShape as tfl.Shape)[0] ?? null, ...this.sampleShape]
   }
 
+  /**
+   * @param kwargs `training`: whether noise is drawn; `noise`: (B,M) float32, used in its place whether training or not
+   */
   override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
     const x = layerInput(inputs, WHERE)
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
       const training = kwargs.training === true
-      const scores = this.scores(x)
-      const routing = routeSamples(scores, this, training ? this.drawnNoise(x.shape[0]) : undefined)
-      if (training) {
-        addAuxiliaryTerm('load-balance', () =>
-          loadBalance(balanceProxies(routing.chosenBy, this.gate), routing.indices),
-        )
-      }
-      const outputs = this.expertOutputs(x, perChoice(routing.indices), kwargs) // (B,k,D)
+      const given = kwargs.noise as tf.Tensor2D | undefined
+      const routing = this.routed(x, given ?? (training ? this.drawnNoise(x.shape[0]) : undefined))
+      if (training) addAuxiliaryTerm('load-balance', () => this.balanceOf(routing))
+      const outputs = this.expertOutputs(x, perChoice(routing.indices), training) // (B,k,D)
       const gated = tf.sum(tf.mul(outputs, tf.expandDims(perChoice(routing.gates), 2)), 1)
       if (!training) return gated
       return dependingOn(
@@ -216,11 +210,11 @@ export class SampleExperts extends NetworkLayer {
     })
   }
 
-  private expertOutputs(x: tf.Tensor4D, chosen: tf.Tensor2D, kwargs: Record<string, unknown>): tf.Tensor {
+  private expertOutputs(x: tf.Tensor4D, chosen: tf.Tensor2D, training: boolean): tf.Tensor {
     const dispatch = this.dispatch === 'chosen' && readsAtOnce() ? outputsOfChosen : outputsOfAll
     const networks = [...this.networks.values()]
     return dispatch(x, chosen, this.numExperts, (expert, samples) => {
-      return (networks[expert] as tfl.LayersModel).apply(samples, kwargs) as tf.Tensor
+      return (networks[expert] as tfl.LayersModel).apply(samples, { training }) as tf.Tensor
     })
   }
 
@@ -231,8 +225,18 @@ export class SampleExperts extends NetworkLayer {
    * @param noise (B,M) added to the scores; left out for the routing of inference
    * @returns the caller disposes all tensors
    */
-  route(x: tf.Tensor4D, { noise }: { readonly noise?: tf.Tensor2D } = {}): SampleRouting {
-    return tf.tidy(() => ({ ...routeSamples(this.scores(x), this, noise) }))
+  route(x: tf.Tensor4D, { noise }: SampleRouteOptions = {}): SampleRouting {
+    return tf.tidy(() => ({ ...this.routed(x, noise) }))
+  }
+
+  /**
+   * The load-balance loss, as that of `SampleMoE`.
+   *
+   * @param x (B,H,W,C) float32, the layer's input; the layer must be built
+   * @returns a number, differentiable by the router and x
+   */
+  balanceLoss(x: tf.Tensor4D, { noise }: SampleRouteOptions = {}): tf.Scalar {
+    return tf.tidy(() => this.balanceOf(this.routed(x, noise)))
   }
 
   /**
@@ -243,8 +247,31 @@ export class SampleExperts extends NetworkLayer {
     this.stepSeed = seed
   }
 
+  get gate(): SampleGate {
+    return this.routing.gate
+  }
+
+  get gateNoise(): GateNoise {
+    return this.routing.gateNoise
+  }
+
+  /** a: noise of U[0, a) is added to the scores in training. */
+  get routingNoise(): number {
+    return this.routing.routingNoise
+  }
+
+  /** k, experts that each sample chooses. */
+  get expertsPerSample(): number {
+    return this.routing.expertsPerSample
+  }
+
+  /** The router's patches of the maps that the layer was built for. */
+  get grid(): PatchGrid {
+    return this.checkBuilt()
+  }
+
   /** The weights that `normalized-gd` normalises together: those of each expert. */
-  get normalizedGroups(): readonly { readonly weights: tfl.LayerVariable[]; readonly parts: number }[] {
+  get normalizedGroups(): readonly NormalizedGroup[] {
     const trained = new Set(this.trainableWeights)
     return [...this.networks.values()].map(network => ({
       weights: network.trainableWeights.filter(weight => trained.has(weight)),
@@ -253,16 +280,13 @@ export class SampleExperts extends NetworkLayer {
   }
 
   override getConfig(): tf.serialization.ConfigDict {
-    this.builtGrid()
+    this.checkBuilt()
     return {
       ...super.getConfig(),
       numExperts: this.numExperts,
       experts: [...this.networks.values()].map(storedNetwork),
       patchSize: [...this.patchSize],
-      gate: this.gate,
-      gateNoise: this.gateNoise,
-      routingNoise: this.routingNoise,
-      expertsPerSample: this.expertsPerSample,
+      ...this.routing,
       routerBias: this.routerBias,
       routerInitializer: serializedConvolution(this.routerOptions).kernelInitializer ?? null,
       routerTrainable: this.routerTrainable,
@@ -286,25 +310,35 @@ export class SampleExperts extends NetworkLayer {
     return new cls({ ...config, expert: storedNetworks(experts, `${WHERE}: experts`) } as never)
   }
 
+  private checkBuilt(): PatchGrid {
+    if (this.builtGrid) return this.builtGrid
+    throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)
+  }
+
+  private routed(x: tf.Tensor4D, noise: tf.Tensor2D | undefined): SampleRouting {
+    checkNoise(noise, [x.shape[0], this.numExperts], WHERE)
+    return routeSamples(this.scores(x), this.routing, noise)
+  }
+
+  private balanceOf({ chosenBy, indices }: SampleRouting): tf.Scalar {
+    return loadBalance(balanceProxies(chosenBy, this.gate), indices)
+  }
+
   private scores(x: tf.Tensor4D): tf.Tensor2D {
-    const grid = this.builtGrid()
+    const { grid } = this
     const scores = sampleScores(x, this.router?.read() as tf.Tensor4D, grid)
     return this.bias ? tf.add(scores, tf.mul(this.bias.read(), grid.count)) : scores
   }
 
   private drawnNoise(batch: number): tf.Tensor2D | undefined {
-    if (this.routingNoise === 0) return undefined
+    const changesNothing = this.numExperts === 1 && this.gateNoise === 'selection-only'
+    if (this.routingNoise === 0 || changesNothing) return undefined
     return tf.randomUniform([batch, this.numExperts], 0, this.routingNoise, 'float32', this.nextSeed())
   }
 
   private nextSeed(): number | undefined {
     if (this.stepSeed !== undefined) return this.stepSeed
     return this.seed === undefined ? undefined : deriveSeed(this.seed, `routing noise ${this.draws++}`)
-  }
-
-  private builtGrid(): PatchGrid {
-    if (this.grid) return this.grid
-    throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)
   }
 }
 tf.serialization.registerClass(SampleExperts as never)
@@ -321,16 +355,4 @@ function networkName(expertName: string): string {
 function factory(expert: unknown): NetworkFactory {
   if (typeof expert === 'function') return expert as NetworkFactory
   throw new TypeError(`${WHERE}: expert must be a function (inputShape, k) => model, got ${typeof expert}`)
-}
-
-function gateNoiseOf(gate: SampleGate, given: GateNoise | undefined): GateNoise {
-  const [only] = { softmax: [], raw: ['included'], uniform: ['selection-only'] }[gate] as GateNoise[]
-  const gateNoise = oneOf(GATE_NOISES, given ?? only ?? 'selection-only', `${WHERE}: gateNoise`)
-  if (only === undefined || gateNoise === only) return gateNoise
-  throw new RangeError(`${WHERE}: gateNoise must be '${only}' for gate '${gate}', got '${gateNoise}'`)
-}
-
-function noiseRange(value: number): number {
-  if (typeof value === 'number' && value >= 0 && value < Infinity) return value
-  throw new RangeError(`${WHERE}: routingNoise must be in [0, Infinity), got ${value}`)
 }

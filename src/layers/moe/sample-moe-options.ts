@@ -6,11 +6,10 @@ import { oneOf, positiveInteger } from '../validation.js'
 import { expertNamesOf } from './expert-names.js'
 import { BANK_ACTIVATIONS, type BankActivation } from './filter-banks.js'
 import {
-  checkExpertsPerSample,
-  GATE_NOISES_OF,
   type GateNoise,
-  SAMPLE_GATES,
   type SampleGate,
+  type SampleRoutingSettings,
+  sampleRoutingSettings,
 } from './sample-routing.js'
 
 /** Options of `SampleMoE`. */
@@ -79,16 +78,12 @@ const optionNames = {
 } as const satisfies OptionNames<SampleMoEOptions>
 
 /** {@link SampleMoEOptions} with defaults, checked; initializers apart. */
-export interface SampleMoESettings {
+export interface SampleMoESettings extends SampleRoutingSettings {
   readonly numExperts: number
   readonly outputs: number
   readonly filtersPerOutput: number
   readonly patchSize: Size2D
   readonly activation: BankActivation
-  readonly expertsPerSample: number
-  readonly gate: SampleGate
-  readonly gateNoise: GateNoise
-  readonly routingNoise: number
   readonly useBias: boolean
   readonly routerTrainable: boolean
   readonly expertNames: readonly string[]
@@ -104,29 +99,19 @@ export interface SampleMoESettings {
 export function sampleMoESettings(options: SampleMoEOptions): SampleMoESettings {
   checkOptionNames(WHERE, options, optionNames)
   const numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
-  const gate = oneOf(SAMPLE_GATES, options.gate ?? 'softmax', `${WHERE}: gate`)
-  const noises: readonly GateNoise[] = GATE_NOISES_OF[gate]
   return {
     numExperts,
     outputs: positiveInteger(options.outputs, `${WHERE}: outputs`),
     filtersPerOutput: positiveInteger(options.filtersPerOutput ?? 8, `${WHERE}: filtersPerOutput`),
     patchSize: size2D(options.patchSize, `${WHERE}: patchSize`),
     activation: oneOf(BANK_ACTIVATIONS, options.activation ?? 'cubic', `${WHERE}: activation`),
-    expertsPerSample: checkExpertsPerSample(options.expertsPerSample ?? 1, numExperts, WHERE),
-    gate,
-    gateNoise: oneOf(noises, options.gateNoise ?? noises[0], `${WHERE}: gateNoise with gate '${gate}'`),
-    routingNoise: amplitude(options.routingNoise ?? 1),
+    ...sampleRoutingSettings(options, numExperts, WHERE),
     useBias: options.useBias ?? true,
     routerTrainable: options.routerTrainable ?? true,
     expertNames: expertNamesOf(options.expertNames, numExperts, WHERE),
     prunedExperts: prunedOf(options.prunedExperts ?? [], numExperts),
     seed: options.seed ?? undefined,
   }
-}
-
-function amplitude(value: number): number {
-  if (Number.isFinite(value) && value >= 0) return value
-  throw new RangeError(`${WHERE}: routingNoise must be a number of at least 0, got ${value}`)
 }
 
 function prunedOf(experts: readonly number[], numExperts: number): readonly number[] {

@@ -25,6 +25,7 @@ import {
 } from './sample-moe-options.js'
 import {
   balanceProxies,
+  checkNoise,
   type GateNoise,
   loadBalance,
   patchSums,
@@ -146,6 +147,17 @@ export class SampleMoE extends tfl.layers.Layer {
   }
 
   /**
+   * What the layer gives where samples choose as the caller says.
+   *
+   * @param x (B,H,W,C) float32, the layer's input; the layer must be built
+   * @param routing indices and gates as {@link route} gives them
+   * @returns (B,outputs). The caller disposes it.
+   */
+  outputFor(x: tf.Tensor4D, routing: Pick<SampleRouting, 'indices' | 'gates'>): tf.Tensor2D {
+    return tf.tidy(() => this.mix(x, patchSums(x, this.grid), routing))
+  }
+
+  /**
    * The load-balance loss M^2 mean over m of density_m proxy_m: density_m the share of the choices that went to expert m,
    * proxy_m the batch mean of the softmax of the scores that chose, or with gate 'raw' of these scores themselves.
    *
@@ -264,7 +276,7 @@ export class SampleMoE extends tfl.layers.Layer {
   }
 
   private routeSums(sums: tf.Tensor2D, noise: tf.Tensor2D | undefined): SampleRouting {
-    checkNoise(noise, [sums.shape[0], this.numExperts])
+    checkNoise(noise, [sums.shape[0], this.numExperts], WHERE)
     return routeSamples(scoresOfSums(sums, this.read('router') as tf.Tensor4D), this.settings, noise)
   }
 
@@ -272,7 +284,11 @@ export class SampleMoE extends tfl.layers.Layer {
     return loadBalance(balanceProxies(chosenBy, this.gate), indices)
   }
 
-  private mix(x: tf.Tensor4D, sums: tf.Tensor2D, routing: SampleRouting): tf.Tensor2D {
+  private mix(
+    x: tf.Tensor4D,
+    sums: tf.Tensor2D,
+    routing: Pick<SampleRouting, 'indices' | 'gates'>,
+  ): tf.Tensor2D {
     const { grid, ownExperts: experts, outputs, filtersPerOutput, activation, prunedExperts } = this
     const sizes = { experts, outputs, filtersPerOutput, activation, patches: grid.count }
     const kernel: tf.Tensor2D = tf.reshape(this.read('kernel'), [sums.shape[1], -1])
@@ -339,13 +355,6 @@ function parsedInitializer(initializer: ConvolutionOptions['kernelInitializer'] 
   if (initializer === undefined || initializer === null) return undefined
   const parsed = parseConvolution({ kernelInitializer: initializer }, undefined)
   return { options: parsed as WeightOptions, config: parsed.config.kernelInitializer ?? null }
-}
-
-function checkNoise(noise: tf.Tensor2D | undefined, expected: readonly number[]): void {
-  if (!noise || (noise.rank === 2 && noise.shape.every((side, axis) => side === expected[axis]))) return
-  throw new RangeError(
-    `${WHERE}: noise must be a number for each sample and expert, of shape [${expected.join(', ')}], got [${noise.shape.join(', ')}]`,
-  )
 }
 
 /**

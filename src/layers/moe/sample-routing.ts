@@ -3,6 +3,7 @@ import { isPositiveInteger } from '../../shapes.js'
 import { fixedAs } from '../fixed-inputs.js'
 import { handGradient, withoutGradient } from '../hand-gradient.js'
 import { layerOps } from '../ops.js'
+import { oneOf } from '../validation.js'
 import { gatherRows } from './dispatch.js'
 import type { PatchGrid } from './patches.js'
 
@@ -215,5 +216,58 @@ export function checkExpertsPerSample(expertsPerSample: number, numExperts: numb
   if (isPositiveInteger(expertsPerSample) && expertsPerSample <= numExperts) return expertsPerSample
   throw new RangeError(
     `${where}: expertsPerSample must be an integer in [1, ${numExperts}], got ${expertsPerSample} (${numExperts} experts)`,
+  )
+}
+
+/** What a layer that routes samples is told of it. */
+export interface SampleRoutingOptions {
+  readonly expertsPerSample?: number
+  readonly gate?: SampleGate
+  readonly gateNoise?: GateNoise
+  readonly routingNoise?: number
+}
+
+/** {@link SampleRoutingOptions} with defaults, checked. */
+export interface SampleRoutingSettings extends SampleRoutingRule {
+  /** a >= 0: in training, numbers of U[0, a) are added to the scores. */
+  readonly routingNoise: number
+}
+
+/**
+ * Reads the options of a layer that routes samples; null counts as left out.
+ *
+ * @param where the layer's class name
+ * @throws RangeError for values out of their range
+ */
+export function sampleRoutingSettings(
+  options: SampleRoutingOptions,
+  numExperts: number,
+  where: string,
+): SampleRoutingSettings {
+  const gate = oneOf(SAMPLE_GATES, options.gate ?? 'softmax', `${where}: gate`)
+  const noises: readonly GateNoise[] = GATE_NOISES_OF[gate]
+  return {
+    expertsPerSample: checkExpertsPerSample(options.expertsPerSample ?? 1, numExperts, where),
+    gate,
+    gateNoise: oneOf(noises, options.gateNoise ?? noises[0], `${where}: gateNoise with gate '${gate}'`),
+    routingNoise: amplitude(options.routingNoise ?? 1, where),
+  }
+}
+
+function amplitude(value: number, where: string): number {
+  if (Number.isFinite(value) && value >= 0) return value
+  throw new RangeError(`${where}: routingNoise must be a number of at least 0, got ${value}`)
+}
+
+/**
+ * Checks noise that is given in the place of drawn one.
+ *
+ * @param expected (B,M)
+ * @throws RangeError when it has another shape
+ */
+export function checkNoise(noise: tf.Tensor2D | undefined, expected: readonly number[], where: string): void {
+  if (!noise || (noise.rank === 2 && noise.shape.every((side, axis) => side === expected[axis]))) return
+  throw new RangeError(
+    `${where}: noise must be a number for each sample and expert, of shape [${expected.join(', ')}], got [${noise.shape.join(', ')}]`,
   )
 }

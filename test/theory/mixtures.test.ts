@@ -160,6 +160,15 @@ describe('a SampleMoE', () => {
     )
   })
 
+  it('yields logits, of which a softmax or sigmoid at the end makes no others', () => {
+    const tails = (name: 'softmax' | 'relu') => {
+      const { layer, model } = judged('linear')
+      const last = tf.layers.activation({ activation: name }).apply(layer.output as tf.SymbolicTensor)
+      return mixturesOf(tf.model({ inputs: model.inputs, outputs: last as tf.SymbolicTensor }))[0]?.hasTail
+    }
+    expect([tails('softmax'), tails('relu')]).toEqual([false, true])
+  })
+
   it('has k of T active, and no router where there is one expert', () => {
     expect(mixturesOf(judged('linear', { expertsPerSample: 2 }).model)[0]).toMatchObject({
       active: 2,

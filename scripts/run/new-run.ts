@@ -102,7 +102,8 @@ function startingPoint({ dataset, model, init }: RunRequest): StartingPoint {
   return { model: { kind: 'init', from: init.from }, training: fineTuningRecipe(dataset) }
 }
 
-function versionsOf({ tensorflow }: BackendChoice): RunConfig['versions'] {
+/** The versions that compute a run. */
+export function versionsOf({ tensorflow }: BackendChoice): RunConfig['versions'] {
   return {
     patchMoe: packageVersion(),
     tfjs: tf.version_core,

@@ -102,21 +102,22 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     }
   },
 
-  dense({ x, kernel, bias }, { upload }, activation) {
+  dense({ x, kernel, bias, exact }, { upload }, activation) {
     const matrix = upload(kernel) as tf.Tensor2D
     const options = { ...(bias && { bias: upload(bias) }), ...(activation && { activation }) }
-    return tensorOf => {
+    const compute = (tensorOf: Lookup): tf.Tensor => {
       const rows = tensorOf(x)
       if (rows.rank === 2) return tf.fused.matMul({ a: rows, b: matrix, ...options })
       const flat = tf.reshape(rows, [-1, matrix.shape[0]])
       const product = tf.fused.matMul({ a: flat, b: matrix, ...options })
       return tf.reshape(product, [...rows.shape.slice(0, -1), matrix.shape[1]])
     }
+    return exact ? tensorOf => layerOps().exactly(() => compute(tensorOf)) : compute
   },
 
   'batched-product'({ x, matrices }, { upload }) {
-    const filters = upload(matrices)
-    return tensorOf => tf.matMul(tensorOf(x), filters)
+    const matricesOf = operandOf(matrices, upload)
+    return tensorOf => tf.matMul(tensorOf(x), matricesOf(tensorOf))
   },
 
   affine({ x, scale, shift }, { upload }) {

@@ -94,9 +94,16 @@ export type Operation =
       readonly padding: 'same' | 'valid'
     })
   /** x (...,I) kernel (I,O). */
-  | { readonly kind: 'dense'; readonly x: Value; readonly kernel: Constant; readonly bias?: Constant }
-  /** x (K,P,C) matrices (K,C,F): each expert has a matrix of its own. */
-  | { readonly kind: 'batched-product'; readonly x: Value; readonly matrices: Constant }
+  | {
+      readonly kind: 'dense'
+      readonly x: Value
+      readonly kernel: Constant
+      readonly bias?: Constant
+      /** As of a convolution. */
+      readonly exact?: boolean
+    }
+  /** x (...,P,C) matrices (...,C,F): each expert, or each sample, has a matrix of its own; leading axes broadcast. */
+  | { readonly kind: 'batched-product'; readonly x: Value; readonly matrices: Operand }
   /** Channel by channel, along the last axis: x scale + shift; what BatchNorm is once it is trained. */
   | { readonly kind: 'affine'; readonly x: Value; readonly scale: Constant; readonly shift: Constant }
   | { readonly kind: 'unary'; readonly x: Value; readonly function: UnaryFunction }
@@ -169,6 +176,8 @@ export function valuesRead(operation: Operation): Value[] {
   switch (operation.kind) {
     case 'binary':
       return [operation.a, operation.b].filter(operand => !isConstant(operand)) as Value[]
+    case 'batched-product':
+      return isConstant(operation.matrices) ? [operation.x] : [operation.x, operation.matrices]
     case 'concat':
       return [...operation.inputs]
     case 'gather':

@@ -6,9 +6,14 @@ import { GraphBuilder, number } from './graph-builder.js'
 import { layerLowerings } from './layer-lowerings.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
 import { mixtureLowerings } from './mixture-lowerings.js'
+import { sampleLowerings } from './sample-lowerings.js'
 import { simplified } from './simplified.js'
 
-const lowerings: Readonly<Record<string, Lowering>> = { ...layerLowerings, ...mixtureLowerings }
+const lowerings: Readonly<Record<string, Lowering>> = {
+  ...layerLowerings,
+  ...mixtureLowerings,
+  ...sampleLowerings,
+}
 
 /**
  * Writes a tfjs model as a graph of simple operations, for inference: BatchNorm folded into the convolution before it or

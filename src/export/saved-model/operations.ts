@@ -90,8 +90,12 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     return writer.floats('BiasAdd', [product, writer.constant(bias, `${hint}_bias`)], hint)
   },
 
-  'batched-product': ({ x, matrices }, hint, writer) =>
-    writer.floats('BatchMatMulV2', [writer.named(x), writer.constant(matrices, `${hint}_matrices`)], hint),
+  'batched-product': ({ x, matrices }, hint, writer) => {
+    const right = isConstant(matrices)
+      ? writer.constant(matrices, `${hint}_matrices`)
+      : writer.named(matrices)
+    return writer.floats('BatchMatMulV2', [writer.named(x), right], hint)
+  },
 
   affine({ x, scale, shift }, hint, writer) {
     const product = writer.floats('Mul', [writer.named(x), writer.named(scale)], `${hint}_scaled`)

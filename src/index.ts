@@ -89,6 +89,7 @@ export {
   planPatchMoE,
 } from './models/plan-patch-moe.js'
 export { fineTuningRecipe, type ModelName, type Recipe, recipe } from './models/recipes.js'
+export { type SampleExpertsModelOptions, sampleExpertsModel } from './models/sample-experts.js'
 export { type SampleMoEModelOptions, sampleMoEModel } from './models/sample-moe.js'
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
 export { type WideResNetOptions, type WideResNetVariant, wideResNet } from './models/wide-resnet.js'

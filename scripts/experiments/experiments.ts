@@ -1,4 +1,5 @@
 import { ablation } from './ablation.js'
+import { bound } from './bound.js'
 import type { Experiment } from './experiment.js'
 import { fig4 } from './fig4.js'
 import { fig5 } from './fig5.js'
@@ -30,6 +31,7 @@ export const experiments: readonly Experiment[] = [
   fig16,
   table1,
   ablation,
+  bound,
 ]
 
 /** Other names of experiments: Table 2 comes out of the runs of Figure 12. */

@@ -1,5 +1,6 @@
 import { ablation } from './ablation.js'
 import { bound } from './bound.js'
+import { clusters } from './clusters.js'
 import type { Experiment } from './experiment.js'
 import { fig4 } from './fig4.js'
 import { fig5 } from './fig5.js'
@@ -13,6 +14,7 @@ import { fig12 } from './fig12.js'
 import { fig14 } from './fig14.js'
 import { fig15 } from './fig15.js'
 import { fig16 } from './fig16.js'
+import { pruning } from './pruning.js'
 import { table1 } from './table1.js'
 
 /** Every experiment. A new one is one file and one line here. */
@@ -31,6 +33,8 @@ export const experiments: readonly Experiment[] = [
   fig16,
   table1,
   ablation,
+  clusters,
+  pruning,
   bound,
 ]
 

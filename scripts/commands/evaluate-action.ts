@@ -2,6 +2,7 @@ import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { modelCost } from '../../src/models/cost.js'
 import { openRun } from '../../src/run/run-folder.js'
 import { evaluate } from '../../src/train/evaluate.js'
+import { lossOf } from '../../src/train/loss.js'
 import { dataPath, loadData } from '../run/run-data.js'
 import { loadTrained } from '../run/trained-model.js'
 import { textTable } from '../terminal/text-table.js'
@@ -23,9 +24,12 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
   const dataset =
     request.data === undefined ? config.dataset : { ...config.dataset, data: dataPath(request.data) }
   const { test } = await loadData(dataset, config.seed)
+  const { batchSize, lossForm = 'cross-entropy' } = config.training
   const { loss, accuracy, perClass, perGroup, worstGroup, count } = await evaluate(model, test, {
-    batchSize: config.training.batchSize,
+    batchSize,
+    lossForm,
   })
+  const { floor } = lossOf(model, { lossForm })
   const { parameters, multiplyAdds } = modelCost(model)
   if (request.json) {
     const classes = Object.fromEntries(test.classNames.map((name, i) => [name, perClass[i]]))
@@ -45,7 +49,7 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
       ? `\n${textTable(['group', 'accuracy'], shares(test.groupNames ?? [], perGroup))}\nworst group ${percent(worstGroup)}\n`
       : ''
   process.stdout.write(`${config.model.name} on ${count} test images of ${dataset.name} (backend ${backend.name})
-accuracy ${percent(accuracy)}, loss ${loss.toFixed(4)}, ${parameters.total.toLocaleString('en-US')} parameters, ${multiplyAdds.forward.toLocaleString('en-US')} multiply-adds a sample
+accuracy ${percent(accuracy)}, loss ${loss.toFixed(4)}${floor > 0 ? ` (at least ${floor.toFixed(4)})` : ''}, ${parameters.total.toLocaleString('en-US')} parameters, ${multiplyAdds.forward.toLocaleString('en-US')} multiply-adds a sample
 
 ${textTable(['class', 'accuracy'], rows)}
 ${groups}`)

@@ -158,4 +158,45 @@ export interface CostSizes {
   readonly rounds: number
 }
 
-export type Experiment = TrainingExperiment | CostExperiment
+/** One setting of a mixture that items choose, and of its data. */
+export interface SparseSetting {
+  /** k, experts that are active for a sample. */
+  readonly active: number
+  /** T. */
+  readonly experts: number
+  /** m, training samples. */
+  readonly samples: number
+}
+
+/** How large an experiment on the generalisation bound is. */
+export interface BoundScale {
+  readonly seeds: number
+  /** Where the axes cross. */
+  readonly base: SparseSetting
+  /** What each axis goes through, the others at their base. */
+  readonly active: readonly number[]
+  readonly experts: readonly number[]
+  readonly samples: readonly number[]
+  readonly testSamples: number
+  readonly delta: number
+  /** Of the ramp loss. */
+  readonly margin: number
+  /** What all runs have in common. */
+  readonly flags: Flags
+}
+
+/** The generalisation bound of sparse mixtures beside their measured gap (Zhao et al., 2024). */
+export interface BoundExperiment {
+  readonly kind: 'bound'
+  readonly name: string
+  readonly title: string
+  readonly paper: string
+  readonly claim: string
+  readonly model: ModelName
+  readonly dataset: string
+  /** What the samples are; a sentence. */
+  readonly data: string
+  readonly scales: Readonly<Record<ScaleName, BoundScale>>
+}
+
+export type Experiment = TrainingExperiment | CostExperiment | BoundExperiment

@@ -11,6 +11,7 @@ const cell = z.strictObject({
   samples: count.exactOptional(),
   patchesPerExpert: count.exactOptional(),
   experts: count.exactOptional(),
+  sparse: z.strictObject({ active: count, experts: count }).exactOptional(),
   cost: z.strictObject({ letter: z.enum(['l', 'k', 'n']), value: number }).exactOptional(),
 })
 
@@ -65,10 +66,33 @@ const measured = z.strictObject({
   multiplyAddsRatio: number,
 })
 
+/** Losses in [0, 1]. */
+const losses = z.strictObject({ ramp: number, zeroOne: number })
+
+const bounded = z.strictObject({
+  train: losses,
+  test: losses,
+  /** The terms of the bound, its constant set to 1. */
+  expertTerm: number,
+  routerTerm: number,
+  exactRouterTerm: number,
+  /** sqrt(k (1 + ln(T/k)) / m). */
+  sparsity: number,
+  /** Of the expert where it is largest. */
+  spectralNorm: number,
+  /** The largest slope of the experts' activation met on the training samples. */
+  slope: number,
+  steps: count,
+  trainLoss: number,
+  /** Of the training, without the evaluation. */
+  seconds: number,
+})
+
 /** What a cell gave, by the kind of its experiment. */
 const outcomes = {
   trained: trained.exactOptional(),
   measured: measured.exactOptional(),
+  bounded: bounded.exactOptional(),
 }
 
 const resultSchema = z.discriminatedUnion('status', [
@@ -104,6 +128,8 @@ export type FailedCell = CellResult & { readonly status: 'failed' }
 export type Trained = Immutable<z.infer<typeof trained>>
 /** What a measurement of cost gave. */
 export type Measured = Immutable<z.infer<typeof measured>>
+/** What the bound of a trained mixture is, and what was measured. */
+export type Bounded = Immutable<z.infer<typeof bounded>>
 /** What was measured of a routing. */
 export type CellRouting = Immutable<z.infer<typeof routing>>
 

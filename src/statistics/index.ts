@@ -5,6 +5,7 @@
 export { type BootstrapOptions, bootstrapInterval, type Interval } from './bootstrap.js'
 export { type PairedDifference, pairedDifferences } from './paired-difference.js'
 export { fitPowerLaw, type MeasuredPoint, type PowerLaw } from './power-law.js'
+export { rankCorrelation } from './rank-correlation.js'
 export {
   type SamplesNeeded,
   type SamplesRatio,

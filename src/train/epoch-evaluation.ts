@@ -4,6 +4,7 @@ import { recomputeStatistics } from './bn-statistics.js'
 import { shouldStop } from './early-stop.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { DivergenceError, type EpochMetrics } from './events.js'
+import { lossOptions } from './loss.js'
 import { measureRouting, summarizeRouting } from './routing/routing-summary.js'
 import { position, type Run } from './run.js'
 
@@ -41,7 +42,7 @@ export async function testAtEnd(
   const { test, epochs, earlyStop } = run.options
   const epoch = run.history.length + 1
   const stops = earlyStop && shouldStop([...run.history, { epoch, ...validation }], earlyStop)
-  if (!test || (epoch < epochs && !stops)) return {}
+  if (!test || (epoch < epochs && !stops && !run.stopped)) return {}
   return unlessAborted(run, () => testedOn(run, test))
 }
 
@@ -72,10 +73,10 @@ async function testedOn(run: Run, set: ImageSet | ImageStream): Promise<Evaluati
 }
 
 async function evaluated(run: Run, set: ImageSet | ImageStream, what: string): Promise<Evaluation> {
-  const { batchSize, threshold, signal } = run.options
+  const { batchSize, signal } = run.options
   const result = await evaluate(run.parts.model, set, {
     batchSize: Math.max(batchSize, minEvaluatedAtOnce),
-    ...(threshold !== undefined && { threshold }),
+    ...lossOptions(run.options),
     ...(signal && { signal }),
   })
   if (Number.isFinite(result.loss)) return result

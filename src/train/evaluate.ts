@@ -20,11 +20,12 @@ const optionNames = {
   batchSize: true,
   signal: true,
   threshold: true,
+  lossForm: true,
 } as const satisfies OptionNames<EvaluateOptions>
 
 /** Loss and accuracy of a model over a whole set. */
 export interface Evaluation {
-  /** Mean cross-entropy in nats, without penalties of regularizers. */
+  /** Mean loss in nats, in the form of the options, without penalties of regularizers. */
   readonly loss: number
   /** Share of images whose predicted class is their label, in [0, 1]. */
   readonly accuracy: number

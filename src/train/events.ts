@@ -52,6 +52,8 @@ export type TrainEvent =
       readonly fromEpoch: number
       /** Steps of it that are done already. */
       readonly fromStep: number
+      /** The least value that the loss can have, in nats, where it is above 0. */
+      readonly lossFloor?: number
       /** One line, where a run goes on with another backend or number of threads than it was computed with before. */
       readonly remark?: string
     }

@@ -1,4 +1,5 @@
 import type { Experiment } from '../../experiments/experiment.js'
+import { boundGrid } from './bound-grid.js'
 import { costGrid } from './cost-grid.js'
 import type { GridKind } from './grid-kind.js'
 import { trainingGrid } from './training-grid.js'
@@ -7,6 +8,7 @@ import { trainingGrid } from './training-grid.js'
 export const gridKinds = {
   training: trainingGrid,
   cost: costGrid,
+  bound: boundGrid,
 } as const
 
 type GridKinds = typeof gridKinds

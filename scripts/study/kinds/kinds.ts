@@ -1,6 +1,7 @@
 import { experimentNamed } from '../../experiments/experiments.js'
 import type { ExperimentOf, KindName } from '../grids/grids.js'
 import type { StudyConfig } from '../study-config.js'
+import { boundStudies } from './bound.js'
 import { costStudies } from './cost.js'
 import type { StudyKind } from './study-kind.js'
 import { trainingStudies } from './training.js'
@@ -9,6 +10,7 @@ import { trainingStudies } from './training.js'
 const kinds: { readonly [Name in KindName]: StudyKind<Name> } = {
   training: trainingStudies,
   cost: costStudies,
+  bound: boundStudies,
 }
 
 /** The kind of a study and its experiment. */

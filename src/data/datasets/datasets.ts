@@ -14,6 +14,7 @@ import { imageFolder } from './image-folder/image-folder.js'
 import { mnistPatches } from './mnist-patches.js'
 import { cifar10Rotated, fashionRotated } from './rotated.js'
 import { tfds } from './tfds.js'
+import { theoryClusters } from './theory-clusters.js'
 import { theoryPatches } from './theory-patches.js'
 
 export type { DataSource } from '../data-source.js'
@@ -44,6 +45,7 @@ export const datasets: readonly DatasetEntry[] = [
   celebaMulticlass,
   tfds,
   theoryPatches,
+  theoryClusters,
 ]
 
 /**

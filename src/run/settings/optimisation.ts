@@ -1,3 +1,5 @@
+import * as z from 'zod'
+import { LOSS_FORMS } from '../../train/loss.js'
 import { GRADIENT_NORMS } from '../../train/normalized-gradient-descent.js'
 import { optimizerNames } from '../../train/optimizer-options.js'
 import { BN_STATISTICS } from '../../train/train-options.js'
@@ -7,6 +9,7 @@ import {
   layerPatterns,
   layerRates,
   numberFromZero,
+  numbersByName,
   positiveInteger,
   positiveNumber,
   share,
@@ -87,6 +90,27 @@ export const optimisationSettings = {
     help: 'what BatchNorm uses in evaluations',
     value: choice(BN_STATISTICS),
     in: { training: required },
+  },
+  lossForm: {
+    flag: '--loss-form <name>',
+    help:
+      'cross-entropy of the softmax of the logits, or of the softmax of these probabilities once more, ' +
+      'as published code of sample-level mixtures has it: at least 0.3133 for two classes',
+    byDefault: 'cross-entropy',
+    value: choice(LOSS_FORMS),
+    in: { training: optional },
+  },
+  stopWhen: {
+    flag: '--stop-when <limits>',
+    help:
+      'with batches of all training images, stop before the step at a loss of at most lossAtMost, or, after epoch ' +
+      'afterEpoch, of more than lossAboveBest above the least: lossAtMost=0.314,lossAboveBest=0.02',
+    value: numbersByName({
+      lossAtMost: z.number().nonnegative().exactOptional(),
+      lossAboveBest: z.number().nonnegative().exactOptional(),
+      afterEpoch: z.int().nonnegative().exactOptional(),
+    }),
+    in: { training: optional },
   },
   earlyStop: {
     flag: '--early-stop <epochs>',

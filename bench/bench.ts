@@ -13,6 +13,7 @@ import { measureDecodings } from './sections/decoding.js'
 import { measureLayers } from './sections/layer.js'
 import { measurePipelines } from './sections/pipeline.js'
 import { measurePredictions } from './sections/prediction.js'
+import { measurePrunings } from './sections/pruning.js'
 import { measureSampleMixtures } from './sections/samples.js'
 import { measureTrainings } from './sections/training.js'
 
@@ -32,6 +33,7 @@ const sections: readonly {
   { serves: ['l'], measure: measureDecodings },
   { serves: ['m'], measure: measureComposings },
   { serves: ['n'], measure: measureSampleMixtures },
+  { serves: ['p'], measure: measurePrunings },
 ]
 
 /**

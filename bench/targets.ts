@@ -42,6 +42,7 @@ export type TargetId =
   | 'epoch ahead'
   | 'decode/pillow'
   | 'samples/torch'
+  | 'pruned time/work'
 
 const step = '64x64, batch 16'
 
@@ -81,6 +82,11 @@ export const targets: readonly Target[] = [
     'SampleMoE step, 16000 samples, M = 8, J = 8: ours / PyTorch, its faster form',
     1.5,
     1,
+  ),
+  below(
+    'pruned time/work',
+    'WRN-pMoE pruned from 8 to 4 experts, 64x64, batch 64: share of time / share of work',
+    1.15,
   ),
 ]
 

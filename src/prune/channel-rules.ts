@@ -18,6 +18,8 @@ export interface WeightCut {
   readonly weight: string
   readonly axis: number
   readonly kept: readonly number[]
+  /** Whether the axis is that of the channels that a layer sums over: zeros in their place would give the same. */
+  readonly summed?: boolean
 }
 
 /** What becomes of a layer. */
@@ -60,7 +62,7 @@ function channelsLast(rule: ChannelRule): ChannelRule {
 function reading(weight: string, axis: (rank: number) => number): ChannelRule {
   return use => {
     const rank = rankOf(use.layer, weight)
-    return { cuts: [{ weight, axis: axis(rank), kept: keptOf(use) }], reads: true }
+    return { cuts: [{ weight, axis: axis(rank), kept: keptOf(use), summed: true }], reads: true }
   }
 }
 
@@ -95,8 +97,7 @@ const permute: ChannelRule = ({ config, inputs, inputShapes }) => {
 }
 
 const depthwise: ChannelRule = use => {
-  const multiplier = Number(use.config.depthMultiplier ?? 1)
-  const output = multiplied(use.inputs[0] as Channels, multiplier)
+  const output = multiplied(use.inputs[0] as Channels, depthMultiplier(use.layer))
   const activation = use.config.activation
   if (typeof activation === 'string' && mixesChannels(activation)) return acrossChannels(activation)
   const bias = use.layer.weights.some(weight => ownName(weight) === 'bias')
@@ -111,14 +112,15 @@ const depthwise: ChannelRule = use => {
 
 /** Every number of the spread channels is multiplied by one row of the pointwise kernel. */
 const separable: ChannelRule = use => {
-  const multiplier = Number(use.config.depthMultiplier ?? 1)
+  const multiplier = depthMultiplier(use.layer)
   const spread = multiplied(use.inputs[0] as Channels, multiplier)
-  const pointwise = rankOf(use.layer, 'pointwise_kernel') - 2
+  const cut = (weight: string, kept: readonly number[]) => {
+    return { weight, axis: rankOf(use.layer, weight) - 2, kept, summed: true }
+  }
   return {
-    cuts: [
-      { weight: 'depthwise_kernel', axis: rankOf(use.layer, 'depthwise_kernel') - 2, kept: keptOf(use) },
-      { weight: 'pointwise_kernel', axis: pointwise, kept: spread.kept },
-    ],
+    cuts: [cut('depthwise_kernel', keptOf(use)), cut('pointwise_kernel', spread.kept)],
+    // tfjs 4.22 leaves it out of the configuration.
+    config: { depthMultiplier: multiplier },
     reads: true,
   }
 }
@@ -229,6 +231,11 @@ function keptOf({ inputs }: LayerUse): readonly number[] {
 /** A weight's own name, without the layer's. */
 export function ownName({ originalName }: tfl.LayerVariable): string {
   return originalName.slice(originalName.lastIndexOf('/') + 1)
+}
+
+function depthMultiplier(layer: tfl.layers.Layer): number {
+  const kernel = layer.weights.find(weight => ownName(weight) === 'depthwise_kernel')
+  return kernel?.shape.at(-1) ?? 1
 }
 
 function rankOf(layer: tfl.layers.Layer, name: string): number {

@@ -3,11 +3,13 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { isNestedModel } from '../layers/layer-paths.js'
 import { PatchGate } from '../layers/moe/patch-gate.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
+import { SampleMoE } from '../layers/moe/sample-moe.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { channelRules, type LayerUse, type Treatment, type WeightCut } from './channel-rules.js'
 import { type Channels, sameChannels } from './channels.js'
 import type { Cut, Mixture } from './mixtures/mixture.js'
 import { patchMoETreatment } from './mixtures/patch-moe.js'
+import { sampleTreatment } from './mixtures/samples.js'
 import { twoLayerTreatment } from './mixtures/two-layer.js'
 
 /** A layer that changes. */
@@ -196,6 +198,7 @@ function treated(use: LayerUse): Treatment | string {
   const { layer } = use
   if (layer instanceof PatchMoE) return patchMoETreatment(use)
   if (layer instanceof TwoLayerExperts) return twoLayerTreatment(use)
+  if (layer instanceof SampleMoE) return sampleTreatment(use)
   if (layer instanceof PatchGate) return patchGateTreatment(use)
   const className = layer.getClassName()
   const rule = Object.hasOwn(channelRules, className) ? channelRules[className] : undefined
@@ -205,5 +208,9 @@ function treated(use: LayerUse): Treatment | string {
 /** The gate scores all channels, and hands them on. */
 function patchGateTreatment({ inputs }: LayerUse): Treatment {
   const channels = inputs[0] as Channels
-  return { cuts: [{ weight: 'router', axis: 2, kept: channels.kept }], output: channels, reads: true }
+  return {
+    cuts: [{ weight: 'router', axis: 2, kept: channels.kept, summed: true }],
+    output: channels,
+    reads: true,
+  }
 }

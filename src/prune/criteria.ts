@@ -6,7 +6,7 @@ export type CriterionNeed = 'reference' | 'data' | 'labels'
 
 /** The weights of a mixture that criteria read. */
 export interface MixtureWeights {
-  /** (h w C, K) */
+  /** (h w C, K) the experts' routers. */
   readonly router: tf.Tensor2D
   /** (h w C, K), for criteria that need a reference. */
   readonly reference?: tf.Tensor2D
@@ -82,7 +82,7 @@ const table = {
     needs: ['data'],
     refusal: ({ choice, patches }) =>
       choice === 'of patches'
-        ? `it is L/N = ${patches.kept}/${patches.all} for every expert, as each chooses its patches`
+        ? `it is L/N = ${patches?.kept}/${patches?.all} for every expert, as each chooses its patches`
         : undefined,
     ofImages: ({ received }) => tf.mean(received(), 2),
   },
@@ -93,7 +93,7 @@ const table = {
       if (choice !== 'of patches') return undefined
       if (gate === 'softmax-selected') return "it is 1 for every expert under gate 'softmax-selected'"
       return gate === 'uniform'
-        ? `it is L = ${patches.kept} for every expert under gate 'uniform'`
+        ? `it is L = ${patches?.kept} for every expert under gate 'uniform'`
         : undefined
     },
     ofImages: ({ gates }) => tf.sum(gates(), 2),

@@ -13,7 +13,7 @@ import {
   columnNorms,
 } from './criteria.js'
 import { chosenMixtures } from './mixtures/find-mixtures.js'
-import type { Mixture } from './mixtures/mixture.js'
+import { columnsOfExperts, type Mixture } from './mixtures/mixture.js'
 import { type ImagePassOptions, meansOverImages } from './observed-images.js'
 import { type Reference, referenceColumns, routerColumns, untrainedReference } from './reference.js'
 import { pruningOrder } from './selection.js'
@@ -252,7 +252,7 @@ async function imageScores(
     recorded => {
       const columns = mixtures.flatMap(mixture => {
         const observation = mixture.observe(recorded)
-        return kinds.map(({ ofImages }) => ofImages(observation))
+        return kinds.map(({ ofImages }) => columnsOfExperts(mixture, ofImages(observation)))
       })
       return tf.concat2d(columns, 1)
     },

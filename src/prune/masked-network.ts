@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { withIntercepted } from '../layers/intercept.js'
 import { checkRounding, compareOutputs, type Outputs } from '../models/compare-models.js'
+import { ownName } from './channel-rules.js'
 import type { ChangedLayer, MixtureCut } from './channel-walk.js'
 import type { Replacement, Replacements } from './mixtures/mixture.js'
 
@@ -16,30 +17,28 @@ export interface Comparison {
 }
 
 /**
- * Compares a pruned network with the unpruned one where the same channels are masked: set to 0 where they are read, or, where
- * experts own no channels or keep them, with experts that answer 0.
+ * Compares a pruned network with the unpruned one where the same channels are masked: by zeros in the weights that sum over
+ * them, or, where experts own no channels or keep them, by experts that answer 0.
  *
  * @returns the largest difference of their outputs: only rounding
  * @throws Error when it is more
  */
 export function maskedDifference(comparison: Comparison): Promise<number> {
   const { cuts, changed } = comparison
-  const masks = new Map(
-    [...changed.values()].flatMap(({ layer, reads }) => (reads ? [[layer, reads] as const] : [])),
-  )
+  const readers = new Map<tfl.layers.Layer, ChangedLayer>()
+  for (const reader of changed.values()) if (reader.reads) readers.set(reader.layer, reader)
   const replaced = cuts.flatMap(({ mixture, cut }) => {
     if (mixture.ownsChannels && cut.operator === 'remove') return []
     return cut.operator === 'reroute' ? (mixture.rerouted?.(cut.kept) ?? []) : mixture.silenced(cut.kept)
   })
   const reference: Outputs = inputs =>
     withIntercepted(
-      [...new Set([...masks.keys(), ...replaced.map(([layer]) => layer)])],
-      (input, compute, layer) => {
-        const channels = masks.get(layer)
-        const masked = channels ? tf.mul(input, maskOf(channels.kept, channels.size)) : input
-        const output = compute(masked as tf.Tensor4D)
-        return replacementOf(replaced, layer)?.(masked as tf.Tensor4D, output) ?? output
-      },
+      [...new Set([...readers.keys(), ...replaced.map(([layer]) => layer)])],
+      (input, compute, layer) =>
+        withMaskedWeights(readers.get(layer), () => {
+          const output = compute(input)
+          return replacementOf(replaced, layer)?.(input, output) ?? output
+        }),
       () => comparison.model.predict(inputs),
     )
   return differenceTo(reference, comparison, 'the unpruned one with the same channels masked')
@@ -80,9 +79,31 @@ function replacementOf(replaced: Replacements, layer: tfl.layers.Layer): Replace
   return replaced.find(([other]) => other === layer)?.[1]
 }
 
-/** (size) 1 for a channel that is kept, else 0. */
-function maskOf(kept: readonly number[], size: number): tf.Tensor1D {
-  const mask = new Float32Array(size)
-  for (const channel of kept) mask[channel] = 1
-  return tf.tensor1d(mask)
+/** Calls `run` while a layer has zeros in the weights of the channels that it is to sum over no longer. */
+function withMaskedWeights<Result>(reader: ChangedLayer | undefined, run: () => Result): Result {
+  const cuts = reader?.cuts.filter(({ summed }) => summed) ?? []
+  const restored = cuts.map(({ weight: name, axis, kept }) => {
+    const weight = reader?.layer.weights.find(other => ownName(other) === name)?.read() as tf.Variable
+    const before = weight.clone()
+    tf.tidy(() => weight.assign(tf.mul(weight, maskAlong(axis, weight.shape, kept))))
+    return () => {
+      weight.assign(before)
+      before.dispose()
+    }
+  })
+  try {
+    return run()
+  } finally {
+    for (const restore of restored.toReversed()) restore()
+  }
+}
+
+/** 1 for the numbers of an axis that are kept, else 0; in the shape that multiplies a tensor of this shape. */
+function maskAlong(axis: number, shape: readonly number[], kept: readonly number[]): tf.Tensor {
+  const mask = new Float32Array(shape[axis] as number)
+  for (const number of kept) mask[number] = 1
+  return tf.tensor(
+    mask,
+    shape.map((side, i) => (i === axis ? side : 1)),
+  )
 }

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
-import * as tfl from '@tensorflow/tfjs-layers'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { ownName } from './channel-rules.js'
 import { columnNorms } from './criteria.js'
 import { mixturesOf } from './mixtures/find-mixtures.js'
-import type { Mixture } from './mixtures/mixture.js'
+import { columnsOfExperts, type Mixture } from './mixtures/mixture.js'
 
 /** The router of one layer as plain numbers. */
 export interface RouterValues {
@@ -34,7 +34,10 @@ export async function routersOf(model: tfl.LayersModel): Promise<Readonly<Record
 
 /** The routers of a mixture, side by side. */
 export function routerColumns(mixture: Mixture): tf.Tensor2D {
-  return columns(mixture.routers.map(({ layer }) => routerOf(layer).read()))
+  return columns(
+    mixture,
+    mixture.routers.map(({ layer }) => routerOf(layer).read()),
+  )
 }
 
 /**
@@ -47,7 +50,12 @@ export async function referenceColumns(
   reference: Reference,
   where: string,
 ): Promise<tf.Tensor2D> {
-  const routers = reference instanceof tfl.LayersModel ? await routersOf(reference) : reference.routers
+  const routers = isModel(reference) ? await routersOf(reference) : reference.routers
+  if (typeof routers !== 'object' || routers === null) {
+    throw new TypeError(
+      `${where}: reference must be a model or have routers by layer path, got ${typeof routers}`,
+    )
+  }
   const known = Object.keys(routers).join(', ') || 'none'
   const values = mixture.routers.map(({ path, layer }) => {
     const router = Object.hasOwn(routers, path) ? routers[path] : undefined
@@ -65,7 +73,12 @@ export async function referenceColumns(
     }
     return router
   })
-  return tf.tidy(() => columns(values.map(router => tf.tensor(router.values, [...router.shape]))))
+  return tf.tidy(() =>
+    columns(
+      mixture,
+      values.map(router => tf.tensor(router.values, [...router.shape])),
+    ),
+  )
 }
 
 /** (K) the norms of the routers that a mixture had before. */
@@ -85,7 +98,11 @@ export async function referenceNorms(
 
 /** What a receipt calls a reference. */
 export function referenceName(reference: Reference): string {
-  return reference instanceof tfl.LayersModel ? reference.name : reference.path
+  return isModel(reference) ? reference.name : reference.path
+}
+
+function isModel(reference: Reference): reference is tfl.LayersModel {
+  return 'layers' in reference
 }
 
 /** Standard deviation of routers as layers start them; a little more is allowed for. */
@@ -112,10 +129,10 @@ function routerOf(layer: tfl.layers.Layer): tfl.LayerVariable {
   throw new Error(`expertScores: layer ${layer.name} must be built, got one without a router`)
 }
 
-/** (h,w,C,k) each -> (h w C, all k). */
-function columns(routers: readonly tf.Tensor[]): tf.Tensor2D {
+/** (h,w,C,k) each -> (h w C, K): the columns of the mixture's experts. */
+function columns(mixture: Mixture, routers: readonly tf.Tensor[]): tf.Tensor2D {
   return tf.tidy(() => {
     const flat = routers.map(router => tf.reshape(router, [-1, router.shape.at(-1) as number]) as tf.Tensor2D)
-    return tf.concat2d([...flat], 1)
+    return columnsOfExperts(mixture, tf.concat2d([...flat], 1))
   })
 }

@@ -96,21 +96,24 @@ describe.each([
     )
   })
 
-  it.each([1, 2, 32])('scores by every criterion as the golden does, %i images at a time', async batchSize => {
-    const criteria = CRITERIA.filter(criterion => !['usage', 'gate-mass', 'random'].includes(criterion))
-    const scores = await expertScores(network(golden), {
-      criteria,
-      reference: pretrained(golden),
-      data: imagesOf(golden),
-      batchSize,
-    })
-    for (const criterion of criteria) {
-      const key = criterion.replaceAll('-', '_')
-      expectAllClose(scores[criterion].scores, golden(`criterion_${key}`).data)
-      expect(scores[criterion].order).toEqual(golden(`order_${key}`).data)
-    }
-    expectAllClose(scores.coverage.scores, golden('criterion_coverage').data, 0, 1e-7)
-  })
+  it.each([1, 2, 32])(
+    'scores by every criterion as the golden does, %i images at a time',
+    async batchSize => {
+      const criteria = CRITERIA.filter(criterion => !['usage', 'gate-mass', 'random'].includes(criterion))
+      const scores = await expertScores(network(golden), {
+        criteria,
+        reference: pretrained(golden),
+        data: imagesOf(golden),
+        batchSize,
+      })
+      for (const criterion of criteria) {
+        const key = criterion.replaceAll('-', '_')
+        expectAllClose(scores[criterion].scores, golden(`criterion_${key}`).data)
+        expect(scores[criterion].order).toEqual(golden(`order_${key}`).data)
+      }
+      expectAllClose(scores.coverage.scores, golden('criterion_coverage').data, 0, 1e-7)
+    },
+  )
 
   it('gives the logits of removed channels', async () => {
     const model = network(golden)

@@ -70,13 +70,18 @@ function isProduct(operation: Operation): operation is Product {
 }
 
 function whyFloat(operation: Product): string | undefined {
-  if (operation.kind === 'convolution') {
-    return operation.exact ? 'a router, whose choices must stay the same' : undefined
+  if ('exact' in operation && operation.exact) return 'a router, whose choices must stay the same'
+  switch (operation.kind) {
+    case 'convolution':
+    case 'expert-convolution':
+      return undefined
+    case 'dense':
+      return operation.x.shape.length === 2 ? undefined : 'a product of several axes'
+    case 'batched-product':
+      return 'matrices of experts'
+    case 'transposed-convolution':
+      return 'a transposed convolution'
   }
-  if (operation.kind === 'dense')
-    return operation.x.shape.length === 2 ? undefined : 'a product of several axes'
-  if (operation.kind === 'expert-convolution') return undefined
-  return operation.kind === 'batched-product' ? 'matrices of experts' : 'a transposed convolution'
 }
 
 /** The ReLU of a product, where it is the only reader: both are one operation then. */

@@ -147,6 +147,17 @@ export class SampleMoE extends tfl.layers.Layer {
   }
 
   /**
+   * What the layer gives where samples choose as the caller says.
+   *
+   * @param x (B,H,W,C) float32, the layer's input; the layer must be built
+   * @param routing indices and gates as {@link route} gives them
+   * @returns (B,outputs). The caller disposes it.
+   */
+  outputFor(x: tf.Tensor4D, routing: Pick<SampleRouting, 'indices' | 'gates'>): tf.Tensor2D {
+    return tf.tidy(() => this.mix(x, patchSums(x, this.grid), routing))
+  }
+
+  /**
    * The load-balance loss M^2 mean over m of density_m proxy_m: density_m the share of the choices that went to expert m,
    * proxy_m the batch mean of the softmax of the scores that chose, or with gate 'raw' of these scores themselves.
    *
@@ -273,7 +284,11 @@ export class SampleMoE extends tfl.layers.Layer {
     return loadBalance(balanceProxies(chosenBy, this.gate), indices)
   }
 
-  private mix(x: tf.Tensor4D, sums: tf.Tensor2D, routing: SampleRouting): tf.Tensor2D {
+  private mix(
+    x: tf.Tensor4D,
+    sums: tf.Tensor2D,
+    routing: Pick<SampleRouting, 'indices' | 'gates'>,
+  ): tf.Tensor2D {
     const { grid, ownExperts: experts, outputs, filtersPerOutput, activation, prunedExperts } = this
     const sizes = { experts, outputs, filtersPerOutput, activation, patches: grid.count }
     const kernel: tf.Tensor2D = tf.reshape(this.read('kernel'), [sums.shape[1], -1])

@@ -32,7 +32,7 @@ export function expertCuts(
     const size = (shape[axes.experts] as number) / numExperts
     if (kept) cuts.push({ weight: name, axis: axes.experts, kept: numbersOfBlocks(kept, size) })
     if (channels && axes.channels !== undefined)
-      cuts.push({ weight: name, axis: axes.channels, kept: channels.kept })
+      cuts.push({ weight: name, axis: axes.channels, kept: channels.kept, summed: true })
   }
   return cuts
 }

@@ -1,10 +1,12 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { placedLayers } from '../../layers/layer-paths.js'
 import { PatchMoE } from '../../layers/moe/patch-moe.js'
+import { SampleMoE } from '../../layers/moe/sample-moe.js'
 import { TwoLayerExperts } from '../../layers/moe/two-layer-experts.js'
 import { branchMixture } from './branches.js'
 import type { Mixture } from './mixture.js'
 import { patchMoEMixture } from './patch-moe.js'
+import { sampleMixture } from './samples.js'
 import { twoLayerMixture } from './two-layer.js'
 
 /** The mixtures of a model whose experts can be pruned, models inside it included, each once, in the order of the model. */
@@ -21,6 +23,7 @@ export function mixturesOf(model: tfl.LayersModel): readonly Mixture[] {
 function mixtureAt(path: string, layer: tfl.layers.Layer): Mixture | undefined {
   if (layer instanceof PatchMoE) return patchMoEMixture(path, layer)
   if (layer instanceof TwoLayerExperts) return twoLayerMixture(path, layer)
+  if (layer instanceof SampleMoE) return sampleMixture(path, layer)
   return branchMixture(layer, path.slice(0, path.length - layer.name.length))
 }
 

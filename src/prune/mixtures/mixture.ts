@@ -1,4 +1,4 @@
-import type * as tf from '@tensorflow/tfjs-core'
+import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { LayerUse, Treatment } from '../channel-rules.js'
 import type { PruningOperator } from '../operators.js'
@@ -52,11 +52,13 @@ export interface Mixture {
   readonly choice: 'of patches' | 'of experts'
   readonly gate: string
   /** L and N, of experts that choose patches. */
-  readonly patches: { readonly kept: number; readonly all: number }
+  readonly patches?: { readonly kept: number; readonly all: number }
   /** Whether experts own channels of the output, which are removed with them; else the outputs of all are summed. */
   readonly ownsChannels: boolean
   /** What can be done with experts that go; the first unless told otherwise. */
   readonly operators: readonly PruningOperator[]
+  /** The numbers of the experts among the routers' columns, where some columns have no expert any more. */
+  readonly columns?: readonly number[]
   /** The layers that hold the routers, with their paths: one of K columns, or K of one. */
   readonly routers: readonly { readonly path: string; readonly layer: tfl.layers.Layer }[]
   /** Layers that a pass over data must record. */
@@ -80,4 +82,9 @@ export interface Mixture {
   silenced(kept: readonly number[]): Replacements
   /** The unpruned layers with samples sent to the experts that stay; for operator 'reroute'. */
   rerouted?(kept: readonly number[]): Replacements
+}
+
+/** (n, columns of the routers) -> (n, K): those that have an expert. */
+export function columnsOfExperts({ columns }: Mixture, matrix: tf.Tensor2D): tf.Tensor2D {
+  return columns ? tf.gather(matrix, tf.tensor1d([...columns], 'int32'), 1) : matrix
 }

@@ -13,7 +13,8 @@ export interface ExpertWeight {
   readonly average?: boolean
   /**
    * The axes that shrink when experts are pruned: `experts` has K equal blocks, one an expert in their order, and
-   * `channels` the C channels of the map, where it has them. Experts with a weight that does not say so cannot be pruned.
+   * `channels` the C channels of the map, where it has them: zeros in all weights of a channel must make it count for
+   * nothing. Experts with a weight that does not say so cannot be pruned.
    */
   readonly axes?: { readonly experts: number; readonly channels?: number }
 }

@@ -45,7 +45,7 @@ const OPTIONS: PatchGateOptions[] = GATES.flatMap(gate =>
       patchesPerExpert: 2,
     })),
   ),
-)
+).concat(GATES.map(gate => ({ gate, patchSize: [4, 8], patchesPerExpert: 1 })))
 
 describe('PatchGate equals plain loops, and its gradients their central differences', () => {
   it.each(OPTIONS)('%j', options => {

@@ -24,6 +24,8 @@ const images = {
   'cifar-vehicles': { shape: [32, 32, 3], classes: 4 },
   'fashion-noise': { shape: [32, 32, 3], classes: 4 },
   'fashion-mnist': { shape: [32, 32, 3], classes: 10 },
+  'fashion-rotated': { shape: [32, 32, 3], classes: 10 },
+  'cifar10-rotated': { shape: [32, 32, 3], classes: 10 },
   'cifar10-noise': { shape: [32, 32, 3], classes: 10 },
   cifar100: { shape: [32, 32, 3], classes: 100 },
   'cifar100-coarse': { shape: [32, 32, 3], classes: 20 },

@@ -187,6 +187,11 @@ export class GraphBuilder {
     return this.add({ kind: 'gather', table, rows }, [...rows.shape, ...table.shape.slice(1)], type)
   }
 
+  /** @param x (n) int */
+  places(x: Value, equals: number): Value {
+    return this.add({ kind: 'places', x, equals }, [null], 'int')
+  }
+
   batchStarts(like: Value, step: number): Value {
     return this.add({ kind: 'batch-starts', like, step }, [null], 'int')
   }

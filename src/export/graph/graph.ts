@@ -144,6 +144,8 @@ export type Operation =
   | { readonly kind: 'top'; readonly x: Value; readonly count: number }
   /** Rows of a matrix. */
   | { readonly kind: 'gather'; readonly table: Operand; readonly rows: Value }
+  /** Where a list x (n) of integers is `equals`, ascending: as many places as there are. */
+  | { readonly kind: 'places'; readonly x: Value; readonly equals: number }
   /** 0, step, 2 step, ... for each image of the batch of `like`: (B). */
   | { readonly kind: 'batch-starts'; readonly like: Value; readonly step: number }
   /** (...,1) of x (...,N): NaN where one of the N is NaN or infinite, else 0. */

@@ -144,7 +144,7 @@ describe('pruning any network', () => {
         const before = tf.gather(map.predict(x) as tf.Tensor, tf.tensor1d(channels, 'int32'), 3)
         expectSameBits(own.predict(x) as tf.Tensor, before)
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     )
   })
 

@@ -13,6 +13,7 @@ import { measureDecodings } from './sections/decoding.js'
 import { measureLayers } from './sections/layer.js'
 import { measurePipelines } from './sections/pipeline.js'
 import { measurePredictions } from './sections/prediction.js'
+import { measurePrunings } from './sections/pruning.js'
 import { measureTrainings } from './sections/training.js'
 
 /** Sections in the order in which they are measured, with the workloads that each serves. */
@@ -30,6 +31,7 @@ const sections: readonly {
   { serves: ['k'], measure: measureEpochs },
   { serves: ['l'], measure: measureDecodings },
   { serves: ['m'], measure: measureComposings },
+  { serves: ['p'], measure: measurePrunings },
 ]
 
 /**

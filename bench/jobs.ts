@@ -61,6 +61,14 @@ export interface PredictionJob extends Common, NetworkSize {
   readonly batches: readonly number[]
 }
 
+/** Prediction of a mixture, and of the same one with fewer experts, for several batch sizes. */
+export interface PruningJob extends Common, NetworkSize {
+  readonly workload: 'pruning'
+  readonly batches: readonly number[]
+  /** Experts that stay. */
+  readonly expertsKept: number
+}
+
 /** Composing, shuffling and uploading images, beside a training step. */
 export interface PipelineJob extends Common, NetworkSize {
   readonly workload: 'pipeline'
@@ -116,6 +124,7 @@ export type Job =
   | LayerJob
   | TrainingJob
   | PredictionJob
+  | PruningJob
   | PipelineJob
   | RecordsJob
   | MemoryJob

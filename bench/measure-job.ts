@@ -12,6 +12,7 @@ import { measureDecoding } from './workloads/decoding.js'
 import { measureLayer } from './workloads/layer.js'
 import { measurePipeline } from './workloads/pipeline.js'
 import { measurePrediction } from './workloads/prediction.js'
+import { measurePruning } from './workloads/pruning.js'
 import { measureTraining } from './workloads/training.js'
 
 /**
@@ -46,6 +47,8 @@ function measured(job: Job): Promise<Omit<ChildReport, 'software'>> {
       return measureEpoch(job)
     case 'decoding':
       return measureDecoding(job)
+    case 'pruning':
+      return measurePruning(job)
     case 'composing':
       return measureComposing(job)
   }

@@ -36,6 +36,11 @@ export function bytesText(bytes: number): string {
   return `${(bytes / 1e9).toFixed(2)} GB`
 }
 
+/** Bytes in MB (10^6): `29.8 MB`. */
+export function megabytesText(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`
+}
+
 /** FLOP or FLOP/s in units of 10^9, without the unit: `371.2`. */
 export function giga(count: number): string {
   return (count / 1e9).toFixed(1)

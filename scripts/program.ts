@@ -10,6 +10,7 @@ import { importCommand } from './commands/import.js'
 import { nativeCommand } from './commands/native.js'
 import { planCommand } from './commands/plan.js'
 import { predictCommand } from './commands/predict.js'
+import { pruneCommand } from './commands/prune.js'
 import { studyCommand } from './commands/study.js'
 import { trainCommand } from './commands/train.js'
 import { layOutHelp } from './terminal/help-layout.js'
@@ -34,6 +35,7 @@ export function program(): Command {
     exportCommand(),
     importCommand(),
     planCommand(),
+    pruneCommand(),
     doctorCommand(),
     nativeCommand(),
     dataCommand(),

@@ -6,10 +6,12 @@ import { exportSavedModel } from '../src/export/saved-model/saved-model.js'
 import { checkOptionNames } from '../src/known-options.js'
 import { patchGate } from '../src/layers/moe/patch-gate.js'
 import { patchMoE } from '../src/layers/moe/patch-moe.js'
+import { sampleMoE } from '../src/layers/moe/sample-moe.js'
 import { twoLayerExperts } from '../src/layers/moe/two-layer-experts.js'
 import { insertPatchMoE } from '../src/models/insert-patch-moe.js'
 import { planPatchMoE } from '../src/models/plan-patch-moe.js'
 import { recipe } from '../src/models/recipes.js'
+import { sampleMoEModel } from '../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../src/models/two-layer.js'
 import { wideResNet } from '../src/models/wide-resnet.js'
 import { recomputeStatistics } from '../src/train/bn-statistics.js'
@@ -90,6 +92,16 @@ describe('options of the library', () => {
       'TwoLayerExperts',
       'hiddenUnit (nearest: hiddenUnits)',
       () => twoLayerExperts({ ...mixture, outputs: 2, hiddenUnit: 4 } as never),
+    ],
+    [
+      'SampleMoE',
+      'filterPerOutput (nearest: filtersPerOutput)',
+      () => sampleMoE({ numExperts: 2, outputs: 2, patchSize: 1, filterPerOutput: 4 } as never),
+    ],
+    [
+      'sampleMoEModel',
+      'numExpert (nearest: numExperts)',
+      () => sampleMoEModel({ inputShape: [1, 1, 3], numClasses: 2, patchSize: 1, numExpert: 2 } as never),
     ],
     ['wideResNet', 'widenFacter (nearest: widenFactor)', () => wideResNet({ widenFacter: 2 } as never)],
     [

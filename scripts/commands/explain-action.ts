@@ -5,6 +5,7 @@ import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
 import { writeFileAtomic } from '../../src/files/atomic.js'
 import { makeFolder } from '../../src/files/folders.js'
+import { chosenText } from '../../src/report/chosen-experts.js'
 import { printableName } from '../../src/report/escape.js'
 import { type ExplainedImage, explanationFigure } from '../../src/report/explanation-figure.js'
 import { explanationPage } from '../../src/report/explanation-page.js'
@@ -137,11 +138,13 @@ function checkOutputs({ out, force }: ExplainRequest, outputs: readonly string[]
 
 /** @param output path of the page, without its ending */
 function sentence(
-  { name, classes: [best], grid, experts, sensitivity }: ExplainedImage,
+  { name, classes: [best], grid, experts, choices, sensitivity }: ExplainedImage,
   output: string,
 ): string {
   const verdict = `${printableName(name)}: ${printableName(best?.name ?? '')} ${percent(best?.probability ?? Number.NaN)}`
-  if (!grid) return `${verdict}; the model keeps every patch`
+  const chosen = (choices ?? []).map(choice => `; by ${printableName(chosenText(choice))}`).join('')
+  if (!grid)
+    return choices ? `${verdict}${chosen}; ${output}.html` : `${verdict}; the model keeps every patch`
   const numKept = new Set(experts.flatMap(({ patches }) => patches)).size
   const losses = Array.from(sensitivity ?? [])
   const mostSensitive = losses.indexOf(Math.max(...losses))
@@ -149,7 +152,7 @@ function sentence(
     losses.length === 0
       ? ''
       : `; without patch ${mostSensitive} it loses ${percent(losses[mostSensitive] ?? Number.NaN)}`
-  return `${verdict}; ${numKept} of ${grid[0] * grid[1]} patches kept${sensitivityText}; ${output}.html`
+  return `${verdict}${chosen}; ${numKept} of ${grid[0] * grid[1]} patches kept${sensitivityText}; ${output}.html`
 }
 
 function jsonLine({ uri: _, size: __, ...image }: ExplainedImage, path: string): string {

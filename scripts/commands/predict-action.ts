@@ -1,6 +1,7 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
 import { explain } from '../../src/explain/explain.js'
+import { type ChosenExperts, chosenText } from '../../src/report/chosen-experts.js'
 import { printableName } from '../../src/report/escape.js'
 import { expertTitle } from '../../src/report/expert-title.js'
 import type { KeptPatches } from '../../src/report/routing-figure.js'
@@ -31,6 +32,8 @@ interface Prediction {
   /** For a mixture: the grid of patches, [rows, columns], and what each expert kept, best first. */
   readonly grid?: Size2D
   readonly experts?: readonly KeptPatches[]
+  /** For layers that send whole images to experts: which ones, their gates, and the scores of all. */
+  readonly choices?: readonly ChosenExperts[]
 }
 
 /**
@@ -50,11 +53,12 @@ export async function runPredict(
   await useBackend(request.backend ?? 'auto')
   const opened = { model: await loadTrained(run), directory, config: run.config }
   const { classNames } = run.config.dataset
+  const decoding = decodingOf(opened)
   const imageNotes = new ImageNotes()
   if (request.csv) process.stdout.write(`${csvHeader(classNames)}\n`)
   for (let first = 0; first < paths.length; first += BATCH) {
     const batchPaths = paths.slice(first, first + BATCH)
-    const images = await decodeFiles(batchPaths, decodingOf(opened), unreadable, imageNotes)
+    const images = await decodeFiles(batchPaths, decoding, unreadable, imageNotes)
     for (const prediction of await predict(opened, images, classNames)) {
       process.stdout.write(`${lineOf(prediction, classNames, request)}\n`)
     }
@@ -97,7 +101,7 @@ async function predict(
   const { grid, images: explained } = await explain(opened.model, pixels, shape, {
     sensitivity: false,
   })
-  return explained.map(({ probabilities, predicted, experts }, i) => ({
+  return explained.map(({ probabilities, predicted, experts, choices }, i) => ({
     image: images[i]?.path ?? '',
     class: classNames[predicted] ?? String(predicted),
     probability: probabilities[predicted] ?? Number.NaN,
@@ -105,11 +109,20 @@ async function predict(
       [...probabilities].map((value, label) => [classNames[label] ?? label, value]),
     ),
     ...(grid && { grid, experts }),
+    ...(choices && { choices }),
   }))
 }
 
-function predictionText({ image, class: name, probability, grid, experts }: Prediction): string {
+function predictionText({
+  image,
+  class: name,
+  probability,
+  grid,
+  experts,
+  choices = [],
+}: Prediction): string {
   const lines = [`${printableName(image)}: ${printableName(name)} ${percent(probability)}`]
+  lines.push(...choices.map(choice => `  by ${printableName(chosenText(choice))}`))
   if (!grid || !experts) return lines.join('\n')
   lines.push(`  of ${grid[0]}x${grid[1]} patches, numbered row by row from 0, with their gates:`)
   experts.forEach((expert, position) => {

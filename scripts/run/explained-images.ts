@@ -34,13 +34,14 @@ export async function explainImages(
   const shown = images.map(async (explanation, i): Promise<ExplainedImage> => {
     const path = decoded[i]?.path ?? ''
     const { uri, size } = await pictureOf(path, decoding)
-    const { experts, sensitivity: losses } = explanation
+    const { experts, choices, sensitivity: losses } = explanation
     return {
       name: nameOf(path),
       uri,
       size,
       classes: classesOf(explanation, classNames),
       experts,
+      ...(choices && { choices }),
       ...(rest.grid && { grid: rest.grid }),
       ...(losses && { sensitivity: losses }),
     }

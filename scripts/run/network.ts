@@ -1,5 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageStream } from '../../src/data/image-stream.js'
+import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import type { RunConfig } from '../../src/run/run-config.js'
@@ -25,8 +26,11 @@ export function buildNetwork(
     const { kind: _, oneLogit, ...network } = options
     return wideResNet({ ...network, inputShape, numClasses: outputs(oneLogit, images), seed })
   }
-  const { kind: _, oneLogit, ...network } = options
-  return twoLayerPatchModel({ ...network, inputShape, numClasses: outputs(oneLogit, images), seed })
+  if (options.kind === 'two-layer') {
+    const { kind: _, oneLogit, ...network } = options
+    return twoLayerPatchModel({ ...network, inputShape, numClasses: outputs(oneLogit, images), seed })
+  }
+  return sampleMoEModel({ ...options, inputShape, numClasses: images.classNames.length, seed })
 }
 
 function outputs(oneLogit: boolean | undefined, { classNames }: Pick<ImageStream, 'classNames'>): number {

@@ -74,7 +74,12 @@ export function wantedRun(request: RunRequest, entry: DatasetEntry, backend: Bac
  */
 export function recipeRun(request: RunRequest, backend: BackendChoice): PlannedRun {
   const { model: options, training: recipeTraining } = startingPoint(request)
-  const { samples, ...training } = recipeTraining
+  const { samples, fullBatch, ...recipeOptimisation } = recipeTraining
+  const requested = request.flags.samples
+  const training = {
+    ...recipeOptimisation,
+    ...(fullBatch && typeof requested === 'number' && { batchSize: requested }),
+  }
   const run = {
     dataset: { name: request.dataset, data: dataPath(request.data), samples, testSamples: null },
     model: { name: request.model, options },
@@ -97,7 +102,8 @@ function startingPoint({ dataset, model, init }: RunRequest): StartingPoint {
   return { model: { kind: 'init', from: init.from }, training: fineTuningRecipe(dataset) }
 }
 
-function versionsOf({ tensorflow }: BackendChoice): RunConfig['versions'] {
+/** The versions that compute a run. */
+export function versionsOf({ tensorflow }: BackendChoice): RunConfig['versions'] {
   return {
     patchMoe: packageVersion(),
     tfjs: tf.version_core,

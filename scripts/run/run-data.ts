@@ -85,7 +85,7 @@ export function unreadableNotes(
 /** The options of a dataset as a configuration has them. */
 export function datasetOptions(request: DataRequest, seed: number): DatasetOptions {
   const { samples, testSamples, imageSize, crop, whiteLevel, maxUnreadable } = request
-  const { gridSide, targets, distractors, theory } = request
+  const { gridSide, targets, distractors, setting, theory } = request
   const backgrounds = backgroundsOf(request)
   return {
     seed,
@@ -100,6 +100,7 @@ export function datasetOptions(request: DataRequest, seed: number): DatasetOptio
     ...(targets && { targets }),
     ...(distractors && { distractors }),
     ...(backgrounds && { backgrounds }),
+    ...(setting && { setting }),
     ...(theory && { theory }),
   }
 }

@@ -3,6 +3,7 @@ import {
   flagName,
   modelsOf,
   type RunModel,
+  requirementOf,
   type Setting,
   type Settings,
   settingPath,
@@ -125,7 +126,12 @@ export function withFlags(
   refuseTwice(given)
   return given.reduce((changed, { option, name, setting, sets }) => {
     const path = settingPath(name, setting, model)
-    if (path) return withValue(changed, path, sets ?? flags[option.attributeName()])
+    const value = sets ?? flags[option.attributeName()]
+    const requirement = requirementOf(setting, model, value)
+    if (path && requirement !== undefined) {
+      throw new UsageError(`train: ${option.long} must be ${requirement} with model ${model}, got ${value}`)
+    }
+    if (path) return withValue(changed, path, value)
     throw new UsageError(
       `train: ${option.long} must be used with ${modelsOf(setting).join(', ')}, got model ${model}`,
     )

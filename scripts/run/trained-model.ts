@@ -4,6 +4,7 @@ import type { RunFolder } from '../../src/run/run-folder.js'
 import '../../src/layers/batch-norm.js'
 import '../../src/layers/moe/patch-gate.js'
 import '../../src/layers/moe/patch-moe.js'
+import '../../src/layers/moe/sample-moe.js'
 import '../../src/layers/moe/two-layer-experts.js'
 import { shellCommand } from '../terminal/shell-command.js'
 

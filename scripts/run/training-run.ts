@@ -123,7 +123,7 @@ export function checkOptimizer(config: RunConfig): void {
 /** The options of `train` for a run, besides its images and its optimizer. */
 export function trainOptions({ training, seed }: RunConfig) {
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
-  const { freeze, annealPatches, loadBalance } = training
+  const { freeze, annealPatches, loadBalance, lossForm, stopWhen } = training
   return {
     epochs,
     batchSize,
@@ -133,6 +133,8 @@ export function trainOptions({ training, seed }: RunConfig) {
     ...(checkpointSteps !== undefined && { checkpointSteps }),
     ...(routingMetrics && { routingMetrics }),
     ...(loadBalance !== undefined && { loadBalance }),
+    ...(lossForm && { lossForm }),
+    ...(stopWhen && { stopWhen }),
     ...(freeze && { freeze }),
     ...(annealPatches && { annealPatches }),
   }

@@ -13,6 +13,8 @@ export interface Cell {
   readonly patchesPerExpert?: number
   /** K, where it is swept over. */
   readonly experts?: number
+  /** For mixtures that samples choose: k of T experts. */
+  readonly sparse?: { readonly active: number; readonly experts: number }
   /** For measured costs: the axis that is varied, and its value. */
   readonly cost?: { readonly letter: 'l' | 'k' | 'n'; readonly value: number }
 }
@@ -21,13 +23,23 @@ export interface Cell {
 export type CellSetting = Omit<Cell, 'index' | 'seed'>
 
 /** A cell in a few words: `WRN, 500 images, seed 3`. */
-export function cellText({ variant, setting, samples, patchesPerExpert, experts, cost, seed }: Cell): string {
+export function cellText({
+  variant,
+  setting,
+  samples,
+  patchesPerExpert,
+  experts,
+  sparse,
+  cost,
+  seed,
+}: Cell): string {
   return [
     setting,
     variant,
     samples !== undefined && `${samples} images`,
     patchesPerExpert !== undefined && `l = ${patchesPerExpert}`,
     experts !== undefined && `k = ${experts}`,
+    sparse && `${sparse.active} of ${sparse.experts} experts`,
     cost && `${cost.letter} = ${cost.value}`,
     `seed ${seed}`,
   ]

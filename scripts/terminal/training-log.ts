@@ -94,6 +94,8 @@ class Progress {
   steps = 0
   done = 0
   rate = 0
+  /** The least value that the loss can have. */
+  lossFloor = 0
   /** What was measured last, the loss first. */
   metrics: readonly string[] = []
   private stepsPerEpoch = 0
@@ -103,6 +105,7 @@ class Progress {
   follow(event: TrainEvent): void {
     if (event.type === 'start') {
       this.epochs = event.epochs
+      this.lossFloor = event.lossFloor ?? 0
       this.epoch = Math.min(event.fromEpoch, event.epochs)
       this.stepsPerEpoch = event.stepsPerEpoch
       this.steps = event.epochs * event.stepsPerEpoch
@@ -157,10 +160,13 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
     validationLoss === undefined || validationAccuracy === undefined
       ? ''
       : `  validation loss ${validationLoss.toFixed(4)}  validation accuracy ${percent(validationAccuracy)}`
+  const { sampleRouting } = event
+  const entropy = sampleRouting === undefined ? '' : `  entropy ${sampleRouting.testEntropy.toFixed(3)}`
   const worst = testWorstGroup === undefined ? '' : `  worst group ${percent(testWorstGroup)}`
   const patches = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
+  const floor = progress.lossFloor > 0 ? ` (at least ${progress.lossFloor.toFixed(4)})` : ''
   const balance = loadBalance === undefined ? '' : `  balance ${loadBalance.toFixed(4)}`
-  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${balance}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${floor}${balance}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}${entropy}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {

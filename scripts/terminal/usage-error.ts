@@ -12,7 +12,19 @@ export function asUsage<T>(check: () => T): T {
   try {
     return check()
   } catch (error) {
-    if (error instanceof RangeError) throw new UsageError(error.message, { cause: error })
-    throw error
+    throw usageErrorOf(error)
   }
+}
+
+/** As {@link asUsage}, for checks that take a while. */
+export async function asUsageLater<T>(check: () => Promise<T>): Promise<T> {
+  try {
+    return await check()
+  } catch (error) {
+    throw usageErrorOf(error)
+  }
+}
+
+function usageErrorOf(error: unknown): unknown {
+  return error instanceof RangeError ? new UsageError(error.message, { cause: error }) : error
 }

@@ -2,8 +2,18 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { withIntercepted } from '../layers/intercept.js'
-import { expertOrigins, type RoutingLayers, routingLayers } from '../layers/moe/routing-layers.js'
+import {
+  expertOrigins,
+  isSampleRouting,
+  type RoutingLayer,
+  type RoutingLayers,
+  routingLayers,
+  type SampleRoutingLayer,
+  sampleRoutingLayers,
+} from '../layers/moe/routing-layers.js'
+import { perChoice } from '../layers/moe/sample-routing.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
+import type { ChosenExperts } from '../report/chosen-experts.js'
 import type { KeptPatches } from '../report/routing-figure.js'
 import { type ImageShape, isPositiveInteger, type Size2D } from '../shapes.js'
 import { lossOf } from '../train/loss.js'
@@ -18,6 +28,8 @@ export interface Explanation {
   readonly predicted: number
   /** The patches that each expert kept; empty for a model that keeps every patch. */
   readonly experts: readonly KeptPatches[]
+  /** For each layer that sends whole samples to experts, which experts computed the image; absent without such layers. */
+  readonly choices?: readonly ChosenExperts[]
   /**
    * For each patch of the grid, how much of the predicted class's probability is lost when the patch is removed;
    * negative where it gains. Exactly 0 for patches that no expert kept. Absent unless requested.
@@ -54,7 +66,8 @@ const optionNames = {
  *
  * A patch is removed in the layer that routes. There the output of a PatchMoE or PatchGate is set to 0, and the routing
  * stays as it is; for a TwoLayerExperts the input is set to 0, which may change the routing. The result covers the experts
- * of all routing layers with the same grid, in the order of the model, nested models included.
+ * of all routing layers with the same grid, in the order of the model, nested models included. Of layers that send whole
+ * samples to experts, such as SampleMoE, it tells the choice of each image.
  *
  * @param images pixels 0..255, or values as they are in a Float32Array; (count, height, width, channels), row-major
  * @param shape height, width and channels of every image
@@ -102,25 +115,52 @@ async function explainBatch(
 ): Promise<Explanation[]> {
   const classifier = lossOf(model)
   const routes: tf.Tensor[] = []
+  const chosen: { readonly layer: SampleRoutingLayer; readonly tensors: readonly tf.Tensor[] }[] = []
+  const layers: (RoutingLayer | SampleRoutingLayer)[] = [
+    ...(routing?.layers ?? []),
+    ...sampleRoutingLayers(model),
+  ]
   const probabilities = tf.tidy(() => {
     const logits = withIntercepted(
-      routing?.layers ?? [],
+      layers,
       (x, compute, layer) => {
-        const { indices, gates } = layer.route(x)
-        routes.push(tf.keep(indices), tf.keep(gates))
+        if (isSampleRouting(layer)) {
+          const { indices, gates, scores } = layer.route(x)
+          const tensors = [perChoice(indices), perChoice(gates), scores].map(tensor => tf.keep(tensor))
+          chosen.push({ layer, tensors })
+        } else {
+          const { indices, gates } = layer.route(x)
+          routes.push(tf.keep(indices), tf.keep(gates))
+        }
         return compute(x)
       },
       () => classifier.logits(upload(images, shape), false),
     )
     return classifier.probabilities(logits)
   })
-  const tables = await Promise.all([probabilities, ...routes].map(tensor => tensor.array()))
-  tf.dispose([probabilities, ...routes])
+  const arrays = (tensors: readonly tf.Tensor[]) => Promise.all(tensors.map(tensor => tensor.array()))
+  const tables = await arrays([probabilities, ...routes])
+  const choices = await Promise.all(
+    chosen.map(async ({ layer, tensors }) => ({
+      layer,
+      tables: (await arrays(tensors)) as [number[][], number[][], number[][]],
+    })),
+  )
+  tf.dispose([probabilities, ...routes, ...chosen.flatMap(({ tensors }) => tensors)])
   const [rows, ...routings] = tables as [number[][], ...number[][][][]]
   return rows.map((row, image) => ({
     probabilities: Float32Array.from(row),
     predicted: row.indexOf(Math.max(...row)),
     experts: keptPatches(routings, image, routing),
+    ...(choices.length > 0 && {
+      choices: choices.map(({ layer, tables: [experts, gates, scores] }) => ({
+        layer: layer.name,
+        names: layer.expertNames,
+        experts: experts[image] ?? [],
+        gates: gates[image] ?? [],
+        scores: scores[image] ?? [],
+      })),
+    }),
   }))
 }
 

@@ -102,21 +102,22 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     }
   },
 
-  dense({ x, kernel, bias }, { upload }, activation) {
+  dense({ x, kernel, bias, exact }, { upload }, activation) {
     const matrix = upload(kernel) as tf.Tensor2D
     const options = { ...(bias && { bias: upload(bias) }), ...(activation && { activation }) }
-    return tensorOf => {
+    const compute = (tensorOf: Lookup): tf.Tensor => {
       const rows = tensorOf(x)
       if (rows.rank === 2) return tf.fused.matMul({ a: rows, b: matrix, ...options })
       const flat = tf.reshape(rows, [-1, matrix.shape[0]])
       const product = tf.fused.matMul({ a: flat, b: matrix, ...options })
       return tf.reshape(product, [...rows.shape.slice(0, -1), matrix.shape[1]])
     }
+    return exact ? tensorOf => layerOps().exactly(() => compute(tensorOf)) : compute
   },
 
   'batched-product'({ x, matrices }, { upload }) {
-    const filters = upload(matrices)
-    return tensorOf => tf.matMul(tensorOf(x), filters)
+    const matricesOf = operandOf(matrices, upload)
+    return tensorOf => tf.matMul(tensorOf(x), matricesOf(tensorOf))
   },
 
   affine({ x, scale, shift }, { upload }) {
@@ -217,6 +218,15 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     return tensorOf => gatherRows(rowsOf(tensorOf) as tf.Tensor2D, tensorOf(rows))
   },
 
+  // Where the numbers are is known on the host alone: the backend is waited for.
+  places:
+    ({ x, equals }) =>
+    tensorOf => {
+      const numbers = tensorOf(x).dataSync()
+      const places = [...numbers.keys()].filter(place => numbers[place] === equals)
+      return tf.tensor1d(places, 'int32')
+    },
+
   'batch-starts':
     ({ like, step }) =>
     tensorOf => {
@@ -234,6 +244,7 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     tensorOf => {
       const values = tensorOf(updates)
       const shape = [(tensorOf(like).shape[0] as number) * rowsPerImage, values.shape[1] as number]
+      if (values.size === 0) return tf.zeros(shape)
       return tf.scatterND(tf.expandDims(tensorOf(rows), 1), values, shape)
     },
 

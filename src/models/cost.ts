@@ -59,9 +59,8 @@ export interface ModelCost {
  * Routers learn from the patches that their gates depend on: from kept patches alone under 'softmax-selected', from
  * all under 'softmax-all', not at all under 'uniform'. `PatchGate` likewise; the convolutions behind it see the whole map and count in full.
  * `TwoLayerExperts`: routers, hidden units on kept patches, and the frozen head. `SampleExperts`: the router, and for each
- * expert that a sample chooses the mean of the experts.
- * `SampleMoE`: routers and the chosen experts on every patch, as the equations have it, though scores and linear experts
- * are computed from sums of patches; a single expert of gate 'uniform' needs no scores.
+ * expert that a sample chooses the mean of the experts. `SampleMoE`: the router and the experts that a sample chooses; the
+ * router, and linear experts, see the sum of the patches, and a single expert of gate 'uniform' needs no router.
  *
  * @param model a model of fixed image size; models within it are entered
  * @throws Error for a model without shapes, or a layer that lacks the weight its class has; RangeError for a
@@ -334,17 +333,17 @@ function twoLayerWork(layer: TwoLayerExperts, image: readonly number[]): Work {
 }
 
 function sampleMoEWork(layer: SampleMoE, map: readonly number[]): Work {
-  const { numExperts, expertsPerSample, outputs, filtersPerOutput, gate } = layer
-  const isRouted = numExperts > 1 || gate !== 'uniform'
-  const scores = {
-    ...product(isRouted ? elements(map) * numExperts : 0, trains(layer, 'router')),
-    ...(gate === 'uniform' && { gradient: 0 }),
-  }
+  const { numExperts, expertsPerSample, outputs, filtersPerOutput, gate, activation } = layer
+  // Linear filters are summed before they are computed, and so are the patches that they see.
+  const perExpert =
+    activation === 'linear'
+      ? elements(layer.patchSize) * lastOf(map) * outputs
+      : elements(map) * outputs * filtersPerOutput
+  const experts = (count: number) => product(perExpert * count, trains(layer, 'kernel'))
   const kernels = layer.weights.filter(weight => !isNamed(weight, 'router'))
-  const experts = (count: number) =>
-    product(elements(map) * outputs * filtersPerOutput * count, trains(layer, 'kernel'))
+  const isRouted = numExperts > 1 || gate !== 'uniform'
   return {
-    products: [scores, experts(expertsPerSample)],
+    products: [...(isRouted ? [sampleRouting(layer, map)] : []), experts(expertsPerSample)],
     dense: {
       parameters: sum(kernels.map(weight => elements(shapeOf(weight)))),
       products: [experts(numExperts - layer.prunedExperts.length)],
@@ -389,7 +388,7 @@ function routing(
 }
 
 /** Every expert scores the sum of the patches; gates other than 'uniform' give the router a gradient. */
-function sampleRouting(layer: SampleExperts, map: readonly number[]): Product {
+function sampleRouting(layer: SampleExperts | SampleMoE, map: readonly number[]): Product {
   const scores = elements(layer.patchSize) * lastOf(map) * layer.numExperts
   return {
     forward: scores,

@@ -1,6 +1,6 @@
 /** What a recipe adds to the options of a network: which network they are for, and whether it has one output. */
 export interface RecipeMarks {
-  readonly kind?: 'wide-resnet' | 'two-layer' | 'sample-moe'
+  readonly kind?: 'wide-resnet' | 'two-layer' | 'sample-moe' | 'sample-networks'
   /** Two classes told apart by the sign of one output. */
   readonly oneLogit?: boolean
 }

@@ -1,7 +1,15 @@
 import type { DatasetEntry } from '../data/datasets/dataset.js'
-import type { DatasetRecipe, TrainingRecipe } from '../data/datasets/dataset-recipe.js'
+import type {
+  DatasetRecipe,
+  NetworkKind,
+  TrainingRecipe,
+  TwoLayerNetworkRecipe,
+  WideNetworkRecipe,
+} from '../data/datasets/dataset-recipe.js'
 import { datasets } from '../data/datasets/datasets.js'
+import type { BankActivation } from '../layers/moe/filter-banks.js'
 import type { Gate } from '../layers/moe/gates.js'
+import type { SampleGate } from '../layers/moe/sample-routing.js'
 import type { Normalizer } from '../layers/moe/two-layer-experts.js'
 import type { WideResNetOptions } from './wide-resnet.js'
 
@@ -35,29 +43,77 @@ export interface TwoLayerRecipe {
   readonly oneLogit?: boolean
 }
 
+/** Options of `sampleMoEModel` that a recipe fixes; the data give the rest. */
+export interface SampleMoERecipe {
+  readonly kind: 'sample-moe'
+  /** Side of a patch of the sample, in its positions. */
+  readonly patchSize: number
+  readonly numExperts: number
+  readonly filtersPerOutput: number
+  readonly activation: BankActivation
+  readonly gate: SampleGate
+  /** Initial weights are uniform up to this over the square root of the numbers in a patch. */
+  readonly initialScale: number
+}
+
 /** A model and how it is trained. */
 export interface Recipe {
-  readonly model: WideResNetRecipe | TwoLayerRecipe
+  readonly model: WideResNetRecipe | TwoLayerRecipe | SampleMoERecipe
   readonly training: TrainingRecipe
 }
 
-/** The networks that the command line trains, each as a function of the recipe of a dataset. */
+/** A network that the command line trains, as a function of what the recipe of a dataset says of its kind. */
+interface Network {
+  readonly kind: NetworkKind
+  /** Undefined where the dataset does not suit the network. */
+  recipe(dataset: DatasetRecipe): Recipe | undefined
+}
+
+function network<Kind extends NetworkKind>(
+  kind: Kind,
+  recipeOf: (of: NonNullable<DatasetRecipe[Kind]>) => Recipe,
+): Network {
+  return {
+    kind,
+    recipe: dataset => {
+      const of = dataset[kind]
+      return of && recipeOf(of)
+    },
+  }
+}
+
 const networks = {
-  wrn: ({ wide }: DatasetRecipe): Recipe => ({ model: wideNetwork(wide), training: wide.training }),
-  'wrn-pmoe': ({ wide }: DatasetRecipe): Recipe => ({
+  wrn: network('wide', wide => ({ model: wideNetwork(wide), training: wide.training })),
+  'wrn-pmoe': network('wide', wide => ({
     model: { ...wideNetwork(wide), variant: 'sparse', pmoe: wide.mixture },
     training: wide.training,
-  }),
+  })),
   // A CNN is one expert that keeps all patches at gate 1.
-  'two-layer': ({ twoLayer }: DatasetRecipe): Recipe => ({
+  'two-layer': network('twoLayer', twoLayer => ({
     model: twoLayerNetwork(twoLayer, 1, twoLayer.patches, 'uniform'),
     training: twoLayer.training,
-  }),
-  'two-layer-pmoe': ({ twoLayer }: DatasetRecipe): Recipe => ({
+  })),
+  'two-layer-pmoe': network('twoLayer', twoLayer => ({
     model: twoLayerNetwork(twoLayer, 8, twoLayer.patchesPerExpert, 'softmax-selected'),
     training: twoLayer.training,
-  }),
-} as const
+  })),
+  'sample-moe': network('sample', ({ patchSize, mixture: { training, ...mixture } }) => ({
+    model: { kind: 'sample-moe', patchSize, ...mixture, activation: 'cubic', gate: 'softmax' },
+    training,
+  })),
+  // A single network is one expert that every sample chooses at gate 1.
+  'sample-single': network('sample', ({ patchSize, single: { training, ...single } }) => ({
+    model: { kind: 'sample-moe', patchSize, numExperts: 1, ...single, activation: 'cubic', gate: 'uniform' },
+    training,
+  })),
+} as const satisfies Readonly<Record<string, Network>>
+
+/** The mixture of each kind of networks. */
+const mixtures = {
+  wide: 'wrn-pmoe',
+  twoLayer: 'two-layer-pmoe',
+  sample: 'sample-moe',
+} as const satisfies Readonly<Record<NetworkKind, keyof typeof networks>>
 
 /** The networks that the command line trains. */
 export type ModelName = keyof typeof networks
@@ -65,14 +121,14 @@ export type ModelName = keyof typeof networks
 /** Every model name, in the order in which help texts list them. */
 export const modelNames = Object.keys(networks) as readonly ModelName[]
 
-function wideNetwork({ widenFactor }: DatasetRecipe['wide']): WideResNetRecipe {
+function wideNetwork({ widenFactor }: WideNetworkRecipe): WideResNetRecipe {
   // Runs this short leave a moving average of momentum 0.99 far behind the network.
   return { kind: 'wide-resnet', depth: 10, widenFactor, batchNormMomentum: 0.9 }
 }
 
 /** A two-layer model of 40 hidden units, eq. (1). */
 function twoLayerNetwork(
-  { patchSize, oneLogit = false }: DatasetRecipe['twoLayer'],
+  { patchSize, oneLogit = false }: TwoLayerNetworkRecipe,
   numExperts: number,
   patchesPerExpert: number,
   gate: Gate,
@@ -91,18 +147,26 @@ function twoLayerNetwork(
 
 /** The mixture that suits a dataset best. */
 export function suggestedMixture({ recipe: { suggested } }: Pick<DatasetEntry, 'recipe'>): ModelName {
-  return suggested === 'wide' ? 'wrn-pmoe' : 'two-layer-pmoe'
+  return mixtures[suggested]
+}
+
+/** The networks that suit a dataset. */
+export function modelsFor({ recipe: dataset }: Pick<DatasetEntry, 'recipe'>): readonly ModelName[] {
+  return modelNames.filter(name => networks[name].recipe(dataset) !== undefined)
 }
 
 /**
  * The default settings for training a network further that was trained before: those of the dataset for a wide network,
- * with a tenth of the learning rate and ten epochs.
+ * or else for the one suggested for it, with a tenth of the learning rate and ten epochs.
  *
  * @param table the datasets among which it is
  * @throws RangeError for a dataset that is not in the table
  */
 export function fineTuningRecipe(dataset: string, table: readonly DatasetEntry[] = datasets): TrainingRecipe {
-  const { training } = recipe(dataset, 'wrn', table)
+  const entry = recipeEntry(dataset, table)
+  const suggested = recipe(dataset, entry.recipe.wide ? 'wrn' : suggestedMixture(entry), table)
+  // Its layers may have other names.
+  const { layerRates: _, ...training } = suggested.training
   return { ...training, epochs: 10, learningRate: training.learningRate / 10 }
 }
 
@@ -111,20 +175,29 @@ export function fineTuningRecipe(dataset: string, table: readonly DatasetEntry[]
  *
  * @param dataset the name of one of the table
  * @param table the datasets among which it is
- * @returns options for `wideResNet` or `twoLayerPatchModel` (`model.kind` says which) and for training
- * @throws RangeError for a dataset that is not in the table, or a model without a recipe; the error lists the known
- *   names
+ * @returns options for `wideResNet`, `twoLayerPatchModel` or `sampleMoEModel` (`model.kind` says which) and for training
+ * @throws RangeError for a dataset that is not in the table, or a model without a recipe or that does not suit the
+ *   dataset; the error lists the known names, or those that suit
  */
 export function recipe(dataset: string, model: ModelName, table: readonly DatasetEntry[] = datasets): Recipe {
-  const entry = table.find(({ name }) => name === dataset)
-  if (!entry) {
-    const names = table.map(({ name }) => name).join(', ')
-    throw new RangeError(`recipe: dataset must be one of ${names}, got ${JSON.stringify(dataset)}`)
-  }
+  const entry = recipeEntry(dataset, table)
   if (!Object.hasOwn(networks, model)) {
     throw new RangeError(
       `recipe: model must be one of ${modelNames.join(', ')}, got ${JSON.stringify(model)}`,
     )
   }
-  return networks[model](entry.recipe)
+  const suited = networks[model].recipe(entry.recipe)
+  if (suited) return suited
+  const others = table.filter(other => networks[model].recipe(other.recipe)).map(({ name }) => name)
+  throw new RangeError(
+    `recipe: model must be one of ${modelsFor(entry).join(', ')} for dataset ${dataset}, got ${model} ` +
+      `(which is for ${others.join(', ')})`,
+  )
+}
+
+function recipeEntry(dataset: string, table: readonly DatasetEntry[]): DatasetEntry {
+  const entry = table.find(({ name }) => name === dataset)
+  if (entry) return entry
+  const names = table.map(({ name }) => name).join(', ')
+  throw new RangeError(`recipe: dataset must be one of ${names}, got ${JSON.stringify(dataset)}`)
 }

@@ -1,4 +1,5 @@
 import type { Size2D } from '../shapes.js'
+import { type ChosenExperts, chosenTitle } from './chosen-experts.js'
 import { escapeHtml } from './escape.js'
 import { expertTitle } from './expert-title.js'
 import { cellRectangle, checkKeptPatches, type KeptPatches } from './routing-figure.js'
@@ -16,6 +17,8 @@ export interface ExplainedImage {
   /** The grid of patches, [rows, columns]; absent for a model that keeps every patch. */
   readonly grid?: Size2D
   readonly experts: readonly KeptPatches[]
+  /** Which experts computed the image, for each layer that sends whole samples to experts. */
+  readonly choices?: readonly ChosenExperts[]
   /** For each patch of the grid, how much of the predicted class's probability is lost without it. */
   readonly sensitivity?: ArrayLike<number>
 }
@@ -35,7 +38,11 @@ const maxColumns = 6
  */
 export function explanationFigure(image: ExplainedImage, id: string): string {
   const size: Size2D = [Math.round((tileWidth * image.size[0]) / image.size[1]), tileWidth]
-  const tiles = [tile(bestClass(image), '', size, id), ...overlays(image, size, id)]
+  const tiles = [
+    tile(bestClass(image), '', size, id),
+    ...(image.choices ?? []).map(choice => choiceTile(choice, size, id)),
+    ...overlays(image, size, id),
+  ]
   const rows = Math.ceil(tiles.length / maxColumns)
   const columns = Math.ceil(tiles.length / rows)
   const [stepX, stepY] = [tileWidth + gap, size[0] + titleHeight + gap]
@@ -52,6 +59,28 @@ export function explanationFigure(image: ExplainedImage, id: string): string {
 /** The largest class and its probability, as people read them: `bag 93%`. */
 export function bestClass({ classes: [best] }: ExplainedImage): string {
   return best ? `${best.name} ${(best.probability * 100).toFixed(0)}%` : ''
+}
+
+/** Side of the room that a bar with a name needs, in pixels. */
+const leastNamedBar = 12
+
+/** The scores of all experts as bars to both sides of 0, the chosen ones in colour, over the image. */
+function choiceTile(choice: ChosenExperts, [height, width]: Size2D, id: string): string {
+  const scores = choice.scores.map(score => (Number.isFinite(score) ? score : 0))
+  const [lowest, highest] = [Math.min(0, ...scores), Math.max(0, ...scores)]
+  const across = (score: number) => 4 + ((width - 8) * (score - lowest)) / (highest - lowest || 1)
+  const step = height / scores.length
+  const bars = scores.map((score, expert) => {
+    const [from, to] = [across(Math.min(score, 0)), across(Math.max(score, 0))]
+    const colour = choice.experts.includes(expert) ? '#ff9d1e' : '#7d8791'
+    const bar = `<rect x="${from.toFixed(1)}" y="${(step * (expert + 0.1)).toFixed(1)}" width="${Math.max(to - from, 1).toFixed(1)}" height="${(step * 0.8).toFixed(1)}" fill="${colour}"/>`
+    if (step < leastNamedBar) return bar
+    const middle = (step * (expert + 0.5) + 4).toFixed(1)
+    return `${bar}<text x="${width - 6}" y="${middle}" text-anchor="end" font-size="11" fill="#fff">${escapeHtml(chosenTitle(choice, expert))}</text>`
+  })
+  const veil = `<rect width="${width}" height="${height}" fill="#10161d" fill-opacity=".78"/>`
+  const chosen = choice.experts.map(expert => chosenTitle(choice, expert)).join(', ')
+  return tile(`${chosen}, by its score`, veil + bars.join(''), [height, width], id)
 }
 
 function overlays({ grid, experts, sensitivity }: ExplainedImage, size: Size2D, id: string): string[] {

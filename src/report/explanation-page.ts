@@ -1,4 +1,5 @@
 import type { Size2D } from '../shapes.js'
+import { type ChosenExperts, chosenTitle } from './chosen-experts.js'
 import { escapeHtml } from './escape.js'
 import { bestClass, type ExplainedImage, explanationFigure } from './explanation-figure.js'
 import { pageHtml, provenanceHtml } from './page.js'
@@ -42,13 +43,21 @@ export function explanationPage(page: ExplanationPage): string {
 }
 
 function summary({ images: [first], field, input }: ExplanationPage): string {
-  if (!first?.grid) return 'This model keeps every patch: there is no choice to show.'
+  const choices = first?.choices ?? []
+  const chosenSentence = choices
+    .map(
+      ({ layer, experts, names }) =>
+        `The layer ${layer} sends each image to ${experts.length} of its ${names.length} experts, those of the largest scores.`,
+    )
+    .join(' ')
+  if (!first?.grid) return chosenSentence || 'This model keeps every patch: there is no choice to show.'
   const [rows, columns] = first.grid
   const fieldSentence =
     field === undefined
       ? 'How many pixels each patch is computed from is not known for this model.'
       : `A patch is computed from ${field[0]}x${field[1]} of the ${input[0]}x${input[1]} pixels of the model's input, around the place where it is drawn.`
-  return `Each expert chooses among ${rows}x${columns} patches; those that it kept are uncovered, tinted by their gates. ${fieldSentence}`
+  const patchSentence = `Each expert chooses among ${rows}x${columns} patches; those that it kept are uncovered, tinted by their gates. ${fieldSentence}`
+  return chosenSentence ? `${patchSentence} ${chosenSentence}` : patchSentence
 }
 
 function imageSection(image: ExplainedImage, id: string): string {
@@ -65,5 +74,22 @@ function imageSection(image: ExplainedImage, id: string): string {
 ${rows.join('\n')}
 </tbody>
 </table></div>
-</section>`
+${(image.choices ?? []).map(choiceTable).join('\n')}</section>`
+}
+
+/** The score of every expert, and the gate of those that computed the image. */
+function choiceTable(choice: ChosenExperts): string {
+  const rows = choice.scores.map((score, expert) => {
+    const rank = choice.experts.indexOf(expert)
+    const gate = rank < 0 ? '' : (choice.gates[rank] ?? Number.NaN).toPrecision(3)
+    return `<tr><th scope="row">${escapeHtml(chosenTitle(choice, expert))}</th><td>${score.toPrecision(3)}</td><td>${gate}</td></tr>`
+  })
+  return `<div class="scroll"><table>
+<caption>Experts of ${escapeHtml(choice.layer)}</caption>
+<thead><tr><th scope="col">Expert</th><th scope="col">Score</th><th scope="col">Gate where it was chosen</th></tr></thead>
+<tbody>
+${rows.join('\n')}
+</tbody>
+</table></div>
+`
 }

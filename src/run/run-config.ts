@@ -9,6 +9,7 @@ const shapes = {
   wideResNet: sectionShape(settings, 'wideResNet'),
   wideResNetMixture: sectionShape(settings, 'wideResNetMixture'),
   twoLayer: sectionShape(settings, 'twoLayer'),
+  sampleMoE: sectionShape(settings, 'sampleMoE'),
   initial: sectionShape(settings, 'initial'),
   insertedMixture: sectionShape(settings, 'insertedMixture'),
 }
@@ -20,6 +21,8 @@ const wideResNet = z.strictObject({
 })
 
 const twoLayer = z.strictObject({ kind: z.literal('two-layer'), ...shapes.twoLayer })
+
+const sampleMoE = z.strictObject({ kind: z.literal('sample-moe'), ...shapes.sampleMoE })
 
 /** The network of a run that starts from one trained before, as it is requested. */
 const plannedInitial = z.strictObject({
@@ -64,7 +67,7 @@ const plannedRunSchema = z.strictObject({
   dataset,
   model: z.strictObject({
     name,
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, plannedInitial]),
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, plannedInitial]),
   }),
   ...common,
 })
@@ -77,7 +80,7 @@ const runConfigSchema = z.strictObject({
   }),
   model: z.strictObject({
     name,
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, initial]),
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, initial]),
   }),
   ...common,
 })

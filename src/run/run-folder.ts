@@ -146,7 +146,7 @@ export async function lockedRun(
     const lock = await lockFolder(directory, 'train')
     try {
       await recoverFolder(directory, runKind)
-      if (!creation.force) await refuseRun(directory)
+      if (!creation.force) await refuseRun(directory, 'continue it with --resume, replace it with --force')
       await replaceFolder(directory, runKind, async staging => {
         await writeStart(staging, creation)
         await withConfig(staging, config)
@@ -180,7 +180,7 @@ export async function checkRunPlace(
   { force = false }: Pick<RunCreation, 'force'> = {},
 ): Promise<void> {
   await refuseForeign(directory)
-  if (!force) await refuseRun(directory)
+  if (!force) await refuseRun(directory, 'replace it with --force')
 }
 
 async function refuseForeign(directory: string): Promise<void> {
@@ -196,7 +196,7 @@ async function refuseForeign(directory: string): Promise<void> {
 }
 
 /** Throws for a run with results; one with only its configuration and empty metrics may be replaced. */
-async function refuseRun(directory: string): Promise<void> {
+async function refuseRun(directory: string, advice: string): Promise<void> {
   const { entries } = await folderState(directory, runKind)
   if (!entries.includes(CONFIG)) return
   const hasResults =
@@ -204,9 +204,7 @@ async function refuseRun(directory: string): Promise<void> {
     (await readBytesIfPresent(join(directory, CHECKPOINTS, latestCheckpoint))) !== undefined ||
     (await readTextIfPresent(join(directory, METRICS))) !== ''
   if (!hasResults) return
-  throw new Error(
-    `createRun: ${directory} must be new or empty, got a run (continue it with --resume, replace it with --force)`,
-  )
+  throw new Error(`createRun: ${directory} must be new or empty, got a run (${advice})`)
 }
 
 async function writable<T>(directory: string, action: () => Promise<T>): Promise<T> {

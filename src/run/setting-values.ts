@@ -48,6 +48,9 @@ export const positiveNumber = numberValue(z.number().positive(), 'a number above
 /** A number of at least 0. */
 export const numberFromZero = numberValue(z.number().nonnegative(), 'a number of at least 0')
 
+/** A finite number, also below 0. */
+export const anyNumber = numberValue(z.number(), 'a number')
+
 /** A number in [0, 1). */
 export const share = numberValue(z.number().min(0).lt(1), 'a number in [0, 1)')
 
@@ -120,7 +123,7 @@ export const layerPatterns = {
   },
 } as const satisfies SettingValue
 
-const layerRatesForm = 'layers, or a weight of one, and a rate above 0: patch_moe=0.05, sample_moe/router=0.1'
+const layerRatesForm = 'layers, or a weight of one, and a rate above 0: patch_moe=0.05, logits/router=0.1'
 
 /** Learning rates of some layers or weights; `patch_moe=0.05` is a list of one. */
 export const layerRates = {

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import * as z from 'zod'
 import { type ModelName, modelNames } from '../models/recipes.js'
 import type { SettingValue } from './setting-values.js'
 
@@ -22,6 +22,7 @@ export const sections = {
   wideResNet: { path: ['model', 'options'], models: ['wrn', 'wrn-pmoe'] },
   wideResNetMixture: { path: ['model', 'options', 'pmoe'], models: ['wrn-pmoe'] },
   twoLayer: { path: ['model', 'options'], models: ['two-layer', 'two-layer-pmoe'] },
+  sampleMoE: { path: ['model', 'options'], models: ['sample-moe', 'sample-single'] },
   initial: { path: ['model', 'options'], models: ['init'] },
   insertedMixture: { path: ['model', 'options', 'insert'], models: ['init'] },
 } as const satisfies Readonly<Record<string, Section>>
@@ -130,6 +131,19 @@ export function settingPath(name: string, setting: Setting, model: RunModel): re
   return section && [...section.path, name]
 }
 
+/**
+ * What is wrong with the value of a setting for a model, as `must be` goes on; undefined where it may have it, or has no
+ * values of its own.
+ */
+export function requirementOf(setting: Setting, model: RunModel, value: unknown): string | undefined {
+  const schema = sectionsOf(setting).find(({ models }) => models.includes(model))?.schema
+  const result = schema?.safeParse(value)
+  if (!schema || !result || result.success) return undefined
+  return schema instanceof z.ZodEnum
+    ? `one of ${schema.options.join(', ')}`
+    : result.error.issues.map(({ message }) => message).join('; ')
+}
+
 /** The paths that a setting has in the configurations of all models, each once. */
 export function settingPaths(name: string, setting: Setting): readonly (readonly string[])[] {
   const paths = sectionsOf(setting).map(({ path }) => [...path, name])
@@ -142,10 +156,11 @@ export function modelsOf(setting: Setting): readonly RunModel[] {
   return runModels.filter(model => sectionsOf(setting).some(({ models }) => models.includes(model)))
 }
 
-function sectionsOf(setting: Setting): readonly Section[] {
+function sectionsOf(setting: Setting): readonly (Section & Pick<Placement, 'schema'>)[] {
   return (Object.keys(setting.in) as SectionName[]).map(name => {
-    const { path, models } = sections[name]
-    return { path, models: setting.in[name]?.models ?? models }
+    const { path } = sections[name]
+    const { models = sections[name].models, schema } = setting.in[name] ?? {}
+    return { path, models, ...(schema && { schema }) }
   })
 }
 

@@ -44,7 +44,8 @@ export function sampleMoEClass(placed: PlacedLayer, model: tfl.LayersModel): Mix
       const largest = largestNorms(norms)
       return {
         dataNorm: Math.sqrt(squares + (bias ? items * patches : 0)),
-        gateFactor: Math.max(1, gates),
+        // Shares add up to 1 but for rounding.
+        gateFactor: gates <= 1 + 1e-5 ? 1 : gates,
         layers: [
           {
             spectralNorm: largest.spectralNorm,

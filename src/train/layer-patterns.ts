@@ -1,5 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { allPlacedLayers, type PlacedLayer } from '../layers/layer-paths.js'
+import { allPlacedLayers, isNetworkHolder, type PlacedLayer } from '../layers/layer-paths.js'
 
 /**
  * The layers of a model whose name or path matches a pattern: `conv1`, `group1_*`, `backbone/*`.
@@ -42,7 +42,7 @@ export function matchingWeights(
   const matching = weighted.flatMap(placed => {
     if (matchesLayer(placed)) return placed.layer.weights
     const { path, layer } = placed
-    return layer.weights.filter(weight =>
+    return ownWeights(layer).filter(weight =>
       [path, layer.name].some(name => matches(`${name}/${weightName(weight)}`)),
     )
   })
@@ -51,6 +51,13 @@ export function matchingWeights(
     `${where} must match a layer with weights, or one of its weights, got ${JSON.stringify(pattern)} ` +
       `(${candidates(weighted, pattern)})`,
   )
+}
+
+/** The weights of a layer without those of the networks that it holds, whose layers are listed themselves. */
+function ownWeights(layer: tfl.layers.Layer): readonly tfl.LayerVariable[] {
+  if (!isNetworkHolder(layer)) return layer.weights
+  const held = new Set([...layer.networks.values()].flatMap(({ weights }) => weights))
+  return layer.weights.filter(weight => !held.has(weight))
 }
 
 /** The name of a weight within its layer: `kernel`. */
@@ -63,7 +70,7 @@ function candidates(weighted: readonly PlacedLayer[], pattern: string): string {
   const parent = pattern.slice(0, Math.max(pattern.lastIndexOf('/'), 0))
   const named = weighted.find(matcherOfLayers(parent))
   if (!named) return shortList('layers', pathsOf(weighted))
-  return shortList(`weights of ${named.path}`, named.layer.weights.map(weightName))
+  return shortList(`weights of ${named.path}`, ownWeights(named.layer).map(weightName))
 }
 
 function weightedLayers(model: tfl.LayersModel): PlacedLayer[] {

@@ -1,20 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { streamOf } from '../data/image-stream.js'
-import { untrainableOption } from '../layers/batch-norm.js'
-import { allPlacedLayers } from '../layers/layer-paths.js'
-import { annealedLayers, annealedPatches } from './anneal.js'
-import {
-  checkIdentity,
-  checkWeights,
-  latestCheckpoint,
-  type RunIdentity,
-  type RunningEpoch,
-  readWeights,
-  restoreWeights,
-  type TrainState,
-  writeCheckpoint,
-} from './checkpoint.js'
+import { annealedPatches } from './anneal.js'
+import { latestCheckpoint, readWeights, type TrainState, writeCheckpoint } from './checkpoint.js'
 import { type Computation, computationRemark } from './computation.js'
 import { shouldStop } from './early-stop.js'
 import { assess, testAtEnd } from './epoch-evaluation.js'
@@ -25,16 +12,12 @@ import {
   type StepEvent,
   type TrainEvent,
 } from './events.js'
-import { type FrozenLayers, freezeLayers } from './frozen-layers.js'
-import { hostTurns } from './host-turn.js'
-import { lossOf } from './loss.js'
-import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from './optimizer.js'
-import { stepFactors, stepPenalty } from './parameter-groups.js'
-import { position, positionOf, type Run } from './run.js'
-import { auxiliaryCoefficients, type StepNumbers, takeStep } from './step.js'
-import { stepSeeds } from './step-seeds.js'
-import { checkOptions, type TrainOptions } from './train-options.js'
-import { checkFits } from './upload.js'
+import { type LossStop, stopsByLoss } from './loss-stop.js'
+import { disposeOptimizer, readSlots } from './optimizer.js'
+import { position, type Run } from './run.js'
+import { anneal, epochStart, startRun } from './start-run.js'
+import { type StepNumbers, takeStep, takeStepUnless } from './step.js'
+import type { TrainOptions } from './train-options.js'
 
 export type { EpochMetrics, TrainEvent } from './events.js'
 export { DivergenceError } from './events.js'
@@ -45,7 +28,8 @@ export type { TrainOptions } from './train-options.js'
  *
  * Nothing is printed, and the model is trained in place. The same seed on the same backend with the same number of
  * threads gives the same numbers, bit by bit, also when the run was stopped and resumed. The loss is that of `lossOf`,
- * plus the penalties of regularizers and the auxiliary terms of layers that have a coefficient. The numbers of a step are reported while the next one runs.
+ * plus the penalties of regularizers and the auxiliary terms of layers that have a coefficient. The numbers of a step are
+ * reported while the next one runs.
  *
  * @yields the events of the run; the last is `end`
  * @throws RangeError before the first step when options, sets, model or state do not fit together
@@ -65,122 +49,50 @@ export async function* train(model: tfl.LayersModel, options: TrainOptions): Asy
   }
 }
 
-const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
-
-async function startRun(model: tfl.LayersModel, options: TrainOptions): Promise<Run> {
-  checkOptions(options)
-  const frozen = freezeLayers(model, options.freeze ?? [])
-  try {
-    return await preparedRun(model, options, frozen)
-  } catch (error) {
-    frozen.restore()
-    throw error
-  }
-}
-
-function checkTrainable(model: tfl.LayersModel): void {
-  if (model.trainableWeights.length === 0) {
-    throw new RangeError(
-      `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
-    )
-  }
-  for (const { path, layer } of allPlacedLayers(model)) {
-    const option = layer.trainable && untrainableOption(layer)
-    if (!option) continue
-    throw new RangeError(
-      `train: layers must be such that tfjs can train, got BatchNormalization ${path} with ${option} false ` +
-        '(withFasterLayers makes a copy of the model that can be trained)',
-    )
-  }
-}
-
-async function preparedRun(
-  model: tfl.LayersModel,
-  options: TrainOptions,
-  frozen: FrozenLayers,
-): Promise<Run> {
-  const { train, test, validation, optimizer, seed, batchSize, configKey, resume, threshold, annealPatches } =
-    options
-  const classifier = lossOf(model, threshold === undefined ? {} : { threshold })
-  checkFits(model, classifier.numClasses, train, 'train: training set')
-  if (test) checkFits(model, classifier.numClasses, test, 'train: test set')
-  if (validation) checkFits(model, classifier.numClasses, validation, 'train: validation set')
-  checkTrainable(model)
-  const coefficients = auxiliaryCoefficients(model, options.loadBalance)
-  const factors = stepFactors(model, optimizer)
-  const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
-  const stepsPerEpoch = Math.ceil(train.count / batchSize)
-  const identity: RunIdentity = {
-    optimizer,
-    seed,
-    batchSize,
-    examples: train.count,
-    ...(configKey !== undefined && { configKey }),
-  }
-  if (resume) checkResume(resume, identity, stepsPerEpoch)
-  const created = createOptimizer(optimizer, model)
-  try {
-    if (resume) await restore(model, created, resume)
-  } catch (error) {
-    disposeOptimizer(created)
-    throw error
-  }
-  const running = resume?.running ?? epochStart
-  const run: Run = {
-    options,
-    stream: streamOf(train),
-    identity,
-    parts: {
-      model,
-      classifier,
-      optimizer: created,
-      stepFactors: factors,
-      coefficients,
-      l2: stepPenalty(optimizer),
-      shape: train.shape,
-    },
-    seeds: stepSeeds(model, seed, 'dropout'),
-    frozen,
-    annealed,
-    stepsPerEpoch,
-    turn: hostTurns(),
-    history: [...(resume?.history ?? [])],
-    running,
-    epochBegan: performance.now() - running.seconds * 1000,
-    lastLoss: Number.NaN,
-    ...(resume && { lastCheckpoint: positionOf(resume.history, running, stepsPerEpoch) }),
-  }
-  anneal(run)
-  return run
-}
-
-/** Sets L of the annealed mixtures to that of the running epoch, or of the last one when all are done. */
-function anneal({ annealed, history, options: { annealPatches, epochs } }: Run): void {
-  if (!annealPatches) return
-  const patches = annealedPatches(annealPatches, Math.min(history.length + 1, epochs))
-  for (const layer of annealed) layer.patchesPerExpert = patches
-}
-
-async function restore(model: tfl.LayersModel, optimizer: tf.Optimizer, state: TrainState): Promise<void> {
-  checkWeights(model, state.weights, 'train')
-  const variables = model.trainableWeights.map(weight => weight.read())
-  await restoreSlots(optimizer, state.slots, variables)
-  restoreWeights(model, state.weights)
-}
-
 async function* runEpochs(run: Run): AsyncGenerator<TrainEvent> {
-  const { epochs, earlyStop } = run.options
+  const { epochs, stopWhen } = run.options
   while (run.history.length < epochs) {
-    if (earlyStop && shouldStop(run.history, earlyStop)) {
-      yield { type: 'stop', reason: 'early-stop', ...position(run) }
+    if (stopsEarly(run)) {
+      yield { type: 'stop', reason: 'early-stop', ...lastEpoch(run) }
       return
     }
-    yield* runSteps(run)
+    yield* stopWhen ? runWatchedStep(run, stopWhen) : runSteps(run)
     if (!aborted(run)) yield* finishEpoch(run)
     if (aborted(run) && run.history.length < epochs) {
       yield* abort(run)
       return
     }
+  }
+}
+
+/** The last epoch that was worked on, and its steps: none where its loss ended the run. */
+function lastEpoch({ history, stepsPerEpoch }: Run): { epoch: number; step: number } {
+  const { epoch = 0, steps = 0 } = history.at(-1) ?? {}
+  return { epoch, step: steps - (epoch - 1) * stepsPerEpoch }
+}
+
+function stopsEarly({ options: { earlyStop, stopWhen }, history }: Run): boolean {
+  if (earlyStop && shouldStop(history, earlyStop)) return true
+  return stopWhen !== undefined && stopsByLoss(history, stopWhen)
+}
+
+/** Takes the one step of an epoch, unless its loss ends the run. */
+async function* runWatchedStep(run: Run, stopWhen: LossStop): AsyncGenerator<StepEvent> {
+  const { batchSize, seed } = run.options
+  const epoch = run.history.length + 1
+  if (aborted(run)) return
+  anneal(run)
+  const start = Math.min(run.running.step * batchSize, run.stream.count)
+  const rate = rateFrom(start)
+  for await (const batch of run.stream.batches({ batchSize, shuffle: { seed, epoch: epoch - 1 }, start })) {
+    run.seeds.use(epoch - 1)
+    const numbers = takeStepUnless(run.parts, batch, loss => {
+      run.stopped = stopsByLoss([...run.history, { epoch, trainLoss: loss }], stopWhen)
+      return run.stopped
+    })
+    const event = await settle(run, { step: 1, count: batch.count, numbers }, rate)
+    await run.turn()
+    if (!run.stopped) yield event
   }
 }
 
@@ -259,7 +171,7 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const epoch = run.history.length + 1
   const { train, test, validation, epochs, evaluateEvery = 1, optimizer, annealPatches } = run.options
   await assertFinite(run)
-  const due = epoch % evaluateEvery === 0 || epoch === epochs
+  const due = epoch % evaluateEvery === 0 || epoch === epochs || run.stopped
   if (due && (test || validation)) yield { type: 'evaluate', epoch }
   const evaluation = due ? await assess(run) : {}
   if (!evaluation) return
@@ -276,7 +188,7 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
     seconds: elapsed(run),
     learningRate: optimizer.learningRate,
     ...(annealPatches && { patchesPerExpert: annealedPatches(annealPatches, epoch) }),
-    steps: epoch * run.stepsPerEpoch,
+    steps: epoch * run.stepsPerEpoch - (run.stopped ? 1 : 0),
   }
   run.history.push(metrics)
   run.running = epochStart
@@ -339,7 +251,7 @@ function computationOf({ threads }: TrainOptions): Computation {
   return { backend: tf.getBackend(), ...(threads !== undefined && { threads }) }
 }
 
-function startEvent({ options, stepsPerEpoch, history, running }: Run): TrainEvent {
+function startEvent({ options, parts, stepsPerEpoch, history, running }: Run): TrainEvent {
   const remark = computationRemark(options.resume?.computation, computationOf(options))
   return {
     type: 'start',
@@ -348,6 +260,7 @@ function startEvent({ options, stepsPerEpoch, history, running }: Run): TrainEve
     examples: options.train.count,
     fromEpoch: history.length + 1,
     fromStep: running.step,
+    ...(parts.classifier.floor > 0 && { lossFloor: parts.classifier.floor }),
     ...(remark !== undefined && { remark }),
   }
 }
@@ -362,12 +275,4 @@ type RateMeter = (done: number) => number
 function rateFrom(doneBefore: number): RateMeter {
   const began = performance.now()
   return done => ((done - doneBefore) * 1000) / Math.max(performance.now() - began, 1e-3)
-}
-
-function checkResume(state: TrainState, identity: RunIdentity, stepsPerEpoch: number): void {
-  checkIdentity(state, identity, 'train')
-  const { step } = state.running
-  if (step > stepsPerEpoch) {
-    throw new RangeError(`train: checkpoint must be at a step in [0, ${stepsPerEpoch}], got ${step}`)
-  }
 }

@@ -1,21 +1,39 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { crossEntropy } from './cross-entropy.js'
+import { crossEntropy, crossEntropyOfProbabilities, floorOfProbabilities } from './cross-entropy.js'
 import { frugalForward } from './forward.js'
 
-/** How a classifier of one logit decides. */
+/**
+ * The losses of classifiers of several outputs:
+ * - `cross-entropy`: of the softmax of the logits
+ * - `cross-entropy-of-probabilities`: takes the softmax of these probabilities once more, as published code of sample-level
+ *   mixtures does; its least value is ln(1 + (classes - 1)/e), 0.3133 for two classes
+ */
+export const LOSS_FORMS = ['cross-entropy', 'cross-entropy-of-probabilities'] as const
+export type LossForm = (typeof LOSS_FORMS)[number]
+
+/** How a classifier decides, and what its loss is. */
 export interface LossOptions {
   /**
    * The logit above which a model of one output predicts class 1; 0 unless given, where the probability is 1/2.
    * Published code of the method compares the logit with 0.5.
    */
   readonly threshold?: number
+  /** `cross-entropy` unless given, the only one for models of one output. */
+  readonly lossForm?: LossForm
+}
+
+/** The options of a loss among others. */
+export function lossOptions({ threshold, lossForm }: LossOptions): LossOptions {
+  return { ...(threshold !== undefined && { threshold }), ...(lossForm !== undefined && { lossForm }) }
 }
 
 /** Loss and accuracy of one model, computed from its logits. */
 export interface ClassifierLoss {
   /** Classes that the outputs stand for: 2 for one logit, otherwise one for each output. */
   readonly numClasses: number
+  /** The least value of the loss, in nats. */
+  readonly floor: number
   /**
    * Applies the model up to its logits.
    *
@@ -25,7 +43,7 @@ export interface ClassifierLoss {
    */
   logits(x: tf.Tensor, training: boolean): tf.Tensor2D
   /**
-   * Mean cross-entropy over the batch, in nats.
+   * Mean loss over the batch, in nats: the cross-entropy in the form that was chosen.
    *
    * @param labels (B) int32 class numbers
    */
@@ -54,9 +72,15 @@ const leastProbability = 1e-7
  *
  * @param model one output of shape (batch, outputs)
  * @throws RangeError when the model has several outputs or another rank, when its last activation does not suit the
- * number of outputs, or when the threshold is not finite
+ * number of outputs, when the threshold is not finite, or when the form is unknown or not for one output
  */
-export function lossOf(model: tfl.LayersModel, { threshold = 0 }: LossOptions = {}): ClassifierLoss {
+export function lossOf(
+  model: tfl.LayersModel,
+  { threshold = 0, lossForm = 'cross-entropy' }: LossOptions = {},
+): ClassifierLoss {
+  if (!LOSS_FORMS.includes(lossForm)) {
+    throw new RangeError(`lossOf: lossForm must be ${LOSS_FORMS.join(' or ')}, got ${lossForm as string}`)
+  }
   if (!Number.isFinite(threshold)) throw new RangeError(`lossOf: threshold must be finite, got ${threshold}`)
   const { output, numOutputs } = singleOutput(model)
   const squash = squashOf(output)
@@ -67,7 +91,11 @@ export function lossOf(model: tfl.LayersModel, { threshold = 0 }: LossOptions = 
     )
   }
   const logits = squash === 'none' ? applied(model) : logitsBefore(model, output, squash)
-  return numOutputs === 1 ? binaryLoss(logits, threshold) : categoricalLoss(logits, numOutputs)
+  if (numOutputs > 1) return categoricalLoss(logits, numOutputs, lossForm)
+  if (lossForm === 'cross-entropy') return binaryLoss(logits, threshold)
+  throw new RangeError(
+    `lossOf: lossForm must be cross-entropy for 1 output, got ${lossForm} (which needs a probability for each class)`,
+  )
 }
 
 function binaryLoss(logits: Logits, threshold: number): ClassifierLoss {
@@ -75,6 +103,7 @@ function binaryLoss(logits: Logits, threshold: number): ClassifierLoss {
     tf.tidy(() => tf.reshape(tf.cast(tf.greater(z, threshold), 'int32'), [-1]))
   return {
     numClasses: 2,
+    floor: 0,
     logits,
     loss: (z, labels) =>
       tf.tidy(
@@ -86,13 +115,16 @@ function binaryLoss(logits: Logits, threshold: number): ClassifierLoss {
   }
 }
 
-function categoricalLoss(logits: Logits, numClasses: number): ClassifierLoss {
+function categoricalLoss(logits: Logits, numClasses: number, form: LossForm): ClassifierLoss {
+  const isPlain = form === 'cross-entropy'
+  const loss = isPlain ? crossEntropy : crossEntropyOfProbabilities
   const predictions = (z: tf.Tensor2D): tf.Tensor1D => tf.argMax(z, 1)
   return {
     numClasses,
+    floor: isPlain ? 0 : floorOfProbabilities(numClasses),
     logits,
     loss: (z, labels) =>
-      tf.tidy(() => crossEntropy(tf.cast(tf.oneHot(labels, numClasses), 'float32') as tf.Tensor2D, z)),
+      tf.tidy(() => loss(tf.cast(tf.oneHot(labels, numClasses), 'float32') as tf.Tensor2D, z)),
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
     probabilities: z => tf.softmax(z, 1),

@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { layersWithin } from '../layers/layer-paths.js'
+import { allLayersWithin } from '../layers/layer-paths.js'
 import { matchingWeights } from './layer-patterns.js'
 import type { VariableGroup } from './normalized-gradient-descent.js'
 import type { LayerRate, OptimizerOptions, WeightGroup } from './optimizer-options.js'
@@ -93,7 +93,7 @@ function groupsGiven(model: tfl.LayersModel, groups: readonly WeightGroup[]): re
 }
 
 function groupsOfLayers(model: tfl.LayersModel): readonly VariableGroup[] {
-  const groups = layersWithin(model).flatMap(layer => (isNormalized(layer) ? layer.normalizedGroups : []))
+  const groups = allLayersWithin(model).flatMap(layer => (isNormalized(layer) ? layer.normalizedGroups : []))
   if (groups.length === 0) {
     throw new RangeError(
       'optimizer: groups must be given to normalized-gd for a model without a layer of experts that whole samples choose, got none',

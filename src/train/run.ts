@@ -24,6 +24,8 @@ export interface Run {
   /** When the running epoch would have begun, had it not been interrupted; milliseconds of `performance.now`. */
   epochBegan: number
   lastLoss: number
+  /** Whether the loss of the running epoch, or of the last one, ended the run before its step. */
+  stopped: boolean
   lastCheckpoint?: { epoch: number; step: number }
 }
 

@@ -58,27 +58,56 @@ export interface StepNumbers {
  * @returns the numbers, once the backend has them; the step itself is handed to the backend at once
  */
 export function takeStep(parts: StepParts, batch: ImageBatch): Promise<StepNumbers> {
-  const { model, optimizer, stepFactors, coefficients = noCoefficients, l2 = 0 } = parts
+  const { coefficients = noCoefficients } = parts
   const numbers = tf.tidy(() => {
-    const weights = model.trainableWeights
-    const variables = weights.map(weight => weight.read() as tf.Variable)
-    const { gradients, measured } = differentiate(parts, coefficients, batch, variables)
-    const starts =
-      stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
-    // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are skipped.
-    optimizer.applyGradients(
-      variables.map(variable => ({
-        name: variable.name,
-        tensor: penalized(gradients[variable.name], variable, l2) as tf.Tensor,
-      })),
-    )
-    for (const [i, start] of (starts ?? []).entries()) {
-      if (start) lengthenStep(variables[i] as tf.Variable, start, stepFactors?.[i] ?? 1)
-    }
-    applyConstraints(weights)
+    const { gradients, measured } = differentiate(parts, coefficients, batch)
+    applyStep(parts, gradients)
     return measured
   })
   return readNumbers(numbers, [...coefficients.keys()])
+}
+
+/**
+ * Takes one step as {@link takeStep} does, unless its loss says otherwise: waits for the loss first.
+ *
+ * @param stops whether this loss, that of the weights before the step, forbids it
+ */
+export async function takeStepUnless(
+  parts: StepParts,
+  batch: ImageBatch,
+  stops: (loss: number) => boolean,
+): Promise<StepNumbers> {
+  const { coefficients = noCoefficients } = parts
+  const { gradients, measured } = tf.tidy(() => differentiate(parts, coefficients, batch))
+  try {
+    const numbers = await readNumbers(measured, [...coefficients.keys()])
+    if (!stops(numbers.loss)) tf.tidy(() => applyStep(parts, gradients))
+    return numbers
+  } finally {
+    tf.dispose(gradients)
+  }
+}
+
+/** Steps the trainable weights of a model down their gradients, and applies their constraints. */
+function applyStep(
+  { model, optimizer, stepFactors, l2 = 0 }: StepParts,
+  gradients: Readonly<Record<string, tf.Tensor>>,
+): void {
+  const weights = model.trainableWeights
+  const variables = weights.map(weight => weight.read() as tf.Variable)
+  const starts =
+    stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
+  // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are skipped.
+  optimizer.applyGradients(
+    variables.map(variable => ({
+      name: variable.name,
+      tensor: penalized(gradients[variable.name], variable, l2) as tf.Tensor,
+    })),
+  )
+  for (const [i, start] of (starts ?? []).entries()) {
+    if (start) lengthenStep(variables[i] as tf.Variable, start, stepFactors?.[i] ?? 1)
+  }
+  applyConstraints(weights)
 }
 
 const noCoefficients: ReadonlyMap<AuxiliaryTerm, number> = new Map()
@@ -88,8 +117,8 @@ function differentiate(
   { model, classifier, shape }: StepParts,
   coefficients: ReadonlyMap<AuxiliaryTerm, number>,
   batch: ImageBatch,
-  variables: tf.Variable[],
 ): { readonly gradients: tf.NamedTensorMap; readonly measured: tf.Tensor1D } {
+  const variables = model.trainableWeights.map(weight => weight.read() as tf.Variable)
   const x = fixInput(upload(batch.images, shape))
   const labels = tf.tensor1d(batch.labels, 'int32')
   let noted: readonly tf.Scalar[] = []

@@ -6,6 +6,7 @@ import type { PatchAnnealing } from './anneal.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { LossOptions } from './loss.js'
+import { checkLossStop, type LossStop } from './loss-stop.js'
 import type { OptimizerOptions } from './optimizer-options.js'
 
 /**
@@ -46,6 +47,11 @@ export interface TrainOptions extends LossOptions {
   /** Ends the run when the loss (or accuracy) on `validation`, or without it on `test`, no longer gets better. */
   readonly earlyStop?: EarlyStopOptions
   /**
+   * Ends the run by its loss, checked before each step, with batches of the whole training set. The epoch that ends it takes
+   * no step: its loss is that of the weights that remain.
+   */
+  readonly stopWhen?: LossStop
+  /**
    * Names or paths of layers that are not trained, with `*` and `?`; those that normalise use their statistics as they
    * are. The layers get their own flags back when the run ends.
    */
@@ -65,7 +71,10 @@ export interface TrainOptions extends LossOptions {
   readonly threads?: number
   /** Identifies the configuration; a state with another is refused. JSON objects are compared entry by entry. */
   readonly configKey?: string
-  /** Whether to measure, in each evaluation, where the experts look on the evaluated set; false unless given. */
+  /**
+   * Whether to measure, in each evaluation, where the experts look on the evaluated set, or which experts the samples of
+   * this and of the training set choose; false unless given.
+   */
   readonly routingMetrics?: boolean
   /** Evaluates every so many epochs; 1 unless given. The last epoch is always evaluated. */
   readonly evaluateEvery?: number
@@ -84,6 +93,7 @@ const optionNames = {
   loadBalance: true,
   bnStatistics: true,
   earlyStop: true,
+  stopWhen: true,
   freeze: true,
   annealPatches: true,
   checkpoints: true,
@@ -95,6 +105,7 @@ const optionNames = {
   evaluateEvery: true,
   signal: true,
   threshold: true,
+  lossForm: true,
 } as const satisfies OptionNames<TrainOptions>
 
 const optionalIntegers = ['checkpointSteps', 'evaluateEvery', 'threads'] as const
@@ -125,6 +136,7 @@ export function checkOptions(options: TrainOptions): void {
   if (options.routingMetrics && !evaluated) {
     throw new RangeError('train: routingMetrics must come with a test set, got none')
   }
+  if (options.stopWhen) checkLossStop(options.stopWhen, Math.ceil(options.train.count / options.batchSize))
   if (!options.earlyStop) return
   checkEarlyStop(options.earlyStop)
   if (!evaluated) throw new RangeError('train: earlyStop must come with a test set, got none')

@@ -142,9 +142,16 @@ describe('viewableImages', () => {
     }
   })
 
-  it('shows other channels side by side', () => {
+  it('shows other channels side by side, in rows that are high enough to be seen', () => {
     expect(viewableImages(pixels.images, [3, 2, 2])).toEqual({ pixels: pixels.images, shape: [3, 4, 1] })
-    expect(viewableImages(pixels.images, [4, 1, 50]).shape).toEqual([4, 50, 1])
+    const rows = viewableImages(Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), [1, 1, 5])
+    expect(rows.shape).toEqual([5, 5, 1])
+    const repeated = [...Array(5).fill([1, 2, 3, 4, 5]), ...Array(5).fill([6, 7, 8, 9, 10])]
+    expect([...rows.pixels]).toEqual(repeated.flat())
+    expect(viewableImages(new Float32Array(400), [4, 1, 50])).toEqual({
+      pixels: new Uint8Array(2 * 48 * 50).fill(128),
+      shape: [48, 50, 1],
+    })
   })
 
   it('shows 0 in middle grey and the largest magnitude in black or white', () => {

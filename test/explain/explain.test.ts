@@ -1,9 +1,12 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, test } from 'vitest'
+import type { ImageSet } from '../../src/data/image-set.js'
 import { explain } from '../../src/explain/explain.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
+import { sampleMoE } from '../../src/layers/moe/sample-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { predictProbabilities } from '../../src/train/evaluate.js'
+import { measureRouting } from '../../src/train/routing/routing-summary.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { brightPatch, twoLayer } from './bright-patches.js'
 
@@ -55,6 +58,28 @@ describe('explain', () => {
     expect(explained.map(({ predicted }) => predicted)).toEqual(
       probabilities.map(row => row.indexOf(Math.max(...row))),
     )
+  })
+
+  test('calls experts by the names that they had before others were pruned', async () => {
+    const model = tf.sequential()
+    const options = { filters: 2, kernelSize: 1, numExperts: 2, patchesPerExpert: 1, patchSize: 1 }
+    model.add(patchMoE({ ...options, expertNames: ['1', '4'], inputShape: [2, 2, 1], seed: 1 }))
+    model.add(tf.layers.flatten())
+    model.add(tf.layers.dense({ units: 2 }))
+    const pixels = Uint8Array.of(1, 2, 3, 4)
+    const { images } = await explain(model, pixels, [2, 2, 1])
+    expect(images[0]?.experts.map(({ name, layer }) => ({ name, layer }))).toEqual([
+      { name: '1', layer: undefined },
+      { name: '4', layer: undefined },
+    ])
+    const set: ImageSet = {
+      images: pixels,
+      labels: Int32Array.of(0),
+      count: 1,
+      shape: [2, 2, 1],
+      classNames: ['a', 'b'],
+    }
+    expect((await measureRouting(model, set))?.experts).toEqual([{ name: '1' }, { name: '4' }])
   })
 
   test('measures what a patch counts, worked by hand', async () => {
@@ -161,3 +186,42 @@ test.each(['sparse', 'drop-in', 'authors'] as const)(
     }
   },
 )
+
+describe('a model that sends whole images to experts', () => {
+  /** Scores are the image's sum times 1, -1 and 1/2; logits are those of the experts' filters, all of weight 1. */
+  function byBrightness(expertsPerSample: number): tf.LayersModel {
+    const layer = sampleMoE({
+      ...{ numExperts: 3, outputs: 2, filtersPerOutput: 1, patchSize: 1, activation: 'linear' },
+      ...{ inputShape: [2, 2, 1], expertsPerSample, expertNames: ['0', '2', '5'], name: 'mixture' },
+    })
+    const model = tf.sequential({ layers: [layer, tf.layers.softmax()] })
+    model.setWeights([tf.tensor4d([1, -1, 0.5], [1, 1, 1, 3]), tf.ones([1, 1, 1, 6]), tf.zeros([6])])
+    return model
+  }
+
+  test('says which experts an image goes to, their gates, and all scores', async () => {
+    // Sums of 4 and 0: scores 4, -4, 2, and three times 0, of which the lowest numbers are taken.
+    const images = Uint8Array.from([255, 255, 255, 255, 0, 0, 0, 0])
+    const model = byBrightness(2)
+    const before = tf.memory().numTensors
+    const { grid, images: explained } = await explain(model, images, [2, 2, 1])
+    expect(tf.memory().numTensors).toBe(before)
+    expect(grid).toBeUndefined()
+    const [bright, dark] = explained.map(({ choices }) => choices![0]!)
+    expect(bright).toMatchObject({ layer: 'mixture', names: ['0', '2', '5'], experts: [0, 2] })
+    expect(dark!.experts).toEqual([0, 1])
+    expect(bright!.scores.map(Math.round)).toEqual([4, -4, 2])
+    const total = Math.exp(4) + Math.exp(-4) + Math.exp(2)
+    expect(bright!.gates[0]).toBeCloseTo(Math.exp(4) / total, 5)
+    expect(bright!.gates[1]).toBeCloseTo(Math.exp(2) / total, 5)
+    expect(dark!.gates[0]).toBeCloseTo(1 / 3, 5)
+    expect(explained[0]!.experts).toEqual([])
+  })
+
+  test('has one choice where each image goes to one expert, and none without such a layer', async () => {
+    const images = new Uint8Array(4).fill(255)
+    const [explained] = (await explain(byBrightness(1), images, [2, 2, 1])).images
+    expect(explained!.choices).toMatchObject([{ experts: [0] }])
+    expect((await explain(brightestTwo(), images, [2, 2, 1])).images[0]).not.toHaveProperty('choices')
+  })
+})

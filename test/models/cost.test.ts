@@ -356,8 +356,8 @@ describe('sample-level mixtures', () => {
   it('count the router and one expert a sample', () => {
     const cost = modelCost(sampleMoEModel(options))
     const { parameters, multiplyAdds, dense } = cost.layers.find(layer => layer.className === 'SampleMoE')!
-    // 4 patches of 50 numbers: router x 8 experts; one expert of 2 x 8 filters. First layer: no input gradient.
-    const [scores, expert] = [4 * 50 * 8, 4 * 50 * 16]
+    // The router sees the sum of 4 patches of 50 numbers; one expert of 2 x 8 filters sees each. First layer: no input gradient.
+    const [scores, expert] = [50 * 8, 4 * 50 * 16]
     expect(parameters).toBe(50 * 8 + 50 * 128 + 128)
     expect(multiplyAdds).toEqual({ forward: scores + expert, backward: scores + expert })
     expect(dense).toEqual({
@@ -370,7 +370,8 @@ describe('sample-level mixtures', () => {
   it('count as many experts as a sample chooses, and no gradient that the gate or a frozen router does not have', () => {
     const work = (more: Partial<Parameters<typeof sampleMoEModel>[0]>) =>
       modelCost(sampleMoEModel({ ...options, ...more })).multiplyAdds
-    expect(work({ expertsPerSample: 3 }).forward).toBe(4 * 50 * (8 + 48))
+    expect(work({ expertsPerSample: 3 }).forward).toBe(50 * 8 + 4 * 50 * 48)
+    expect(work({ activation: 'linear' }).forward).toBe(50 * 8 + 50 * 2)
     expect(work({ gate: 'uniform' }).backward).toBe(4 * 50 * 16)
     expect(work({ routerTrainable: false }).backward).toBe(4 * 50 * 16)
     expect(work({ numExperts: 1, gate: 'uniform', filtersPerOutput: 40 })).toEqual({

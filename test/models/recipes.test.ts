@@ -1,6 +1,13 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { datasets } from '../../src/data/datasets/datasets.js'
-import { type ModelName, modelNames, recipe, suggestedMixture } from '../../src/models/recipes.js'
+import { datasetEntry, datasets } from '../../src/data/datasets/datasets.js'
+import {
+  fineTuningRecipe,
+  type ModelName,
+  modelsFor,
+  recipe,
+  suggestedMixture,
+} from '../../src/models/recipes.js'
+import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { useTestBackend } from '../backend-under-test.js'
@@ -17,6 +24,8 @@ const images = {
   'cifar-vehicles': { shape: [32, 32, 3], classes: 4 },
   'fashion-noise': { shape: [32, 32, 3], classes: 4 },
   'fashion-mnist': { shape: [32, 32, 3], classes: 10 },
+  'fashion-rotated': { shape: [32, 32, 3], classes: 10 },
+  'cifar10-rotated': { shape: [32, 32, 3], classes: 10 },
   'cifar10-noise': { shape: [32, 32, 3], classes: 10 },
   cifar100: { shape: [32, 32, 3], classes: 100 },
   'cifar100-coarse': { shape: [32, 32, 3], classes: 20 },
@@ -27,6 +36,7 @@ const images = {
   tfds: { shape: [32, 32, 3], classes: 10 },
   'image-folder': { shape: [64, 64, 3], classes: 3 },
   'theory-patches': { shape: [32, 32, 1], classes: 2 },
+  'theory-clusters': { shape: [4, 1, 50], classes: 2 },
 } as const
 
 describe('recipe', () => {
@@ -57,7 +67,7 @@ describe('recipe', () => {
 
   it.each(datasets.map(({ name }) => name as keyof typeof images))('fits the images of %s', dataset => {
     const { shape, classes } = images[dataset]
-    for (const name of modelNames) {
+    for (const name of modelsFor(datasetEntry(dataset))) {
       const { model, training } = recipe(dataset, name)
       expect(training.samples).toBeGreaterThanOrEqual(training.batchSize)
       if (model.kind === 'wide-resnet') {
@@ -69,6 +79,10 @@ describe('recipe', () => {
         })
         expect(built.layers.some(layer => layer.name === 'patch_moe')).toBe(name === 'wrn-pmoe')
         built.dispose()
+        continue
+      }
+      if (model.kind === 'sample-moe') {
+        sampleMoEModel({ ...model, inputShape: shape, numClasses: classes, seed: 1 }).dispose()
         continue
       }
       twoLayerPatchModel({
@@ -87,12 +101,62 @@ describe('recipe', () => {
 
   it('names what it knows when asked for something else', () => {
     expect(() => recipe('mnist', 'wrn')).toThrow(
-      /^recipe: dataset must be one of digits-patches, fashion-mnist, .*, theory-patches, got "mnist"$/,
+      /^recipe: dataset must be one of digits-patches, fashion-mnist, .*, theory-clusters, got "mnist"$/,
     )
     expect(() => recipe('toString', 'wrn')).toThrow(RangeError)
     expect(() => recipe('cifar10', 'vit' as ModelName)).toThrow(
-      'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe, got "vit"',
+      'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe, sample-moe, sample-single, got "vit"',
     )
+  })
+
+  it('refuses networks that do not suit a dataset, and lists those that do, both ways', () => {
+    for (const model of ['wrn', 'two-layer-pmoe'] as const) {
+      expect(() => recipe('theory-clusters', model)).toThrow(
+        new RegExp(
+          `^recipe: model must be one of sample-moe, sample-single for dataset theory-clusters, got ${model} ` +
+            '\\(which is for digits-patches, fashion-mnist, .*, theory-patches\\)$',
+        ),
+      )
+    }
+    for (const model of ['sample-moe', 'sample-single'] as const) {
+      expect(() => recipe('cifar10', model)).toThrow(
+        new RangeError(
+          'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe for dataset cifar10, ' +
+            `got ${model} (which is for theory-clusters)`,
+        ),
+      )
+    }
+  })
+
+  it('gives eight experts and the single network of the theory on theory-clusters', () => {
+    const full = { samples: 16_000, batchSize: 16_000, fullBatch: true, bnStatistics: 'moving' }
+    expect(recipe('theory-clusters', 'sample-moe')).toEqual({
+      model: {
+        kind: 'sample-moe',
+        patchSize: 1,
+        numExperts: 8,
+        filtersPerOutput: 8,
+        activation: 'cubic',
+        gate: 'softmax',
+        initialScale: 1e-3,
+      },
+      training: {
+        ...full,
+        epochs: 501,
+        optimizer: 'normalized-gd',
+        learningRate: 1e-3,
+        layerRates: [{ pattern: 'logits/router', learningRate: 0.1 }],
+      },
+    })
+    expect(recipe('theory-clusters', 'sample-single')).toMatchObject({
+      model: { numExperts: 1, filtersPerOutput: 40, gate: 'uniform', initialScale: 1 },
+      training: { ...full, epochs: 801, optimizer: 'adam', learningRate: 1e-2, l2: 5e-4 },
+    })
+  })
+
+  it('trains what was trained before as the suggested network of the dataset, without rates of its layers', () => {
+    expect(fineTuningRecipe('theory-clusters')).toMatchObject({ epochs: 10, learningRate: 1e-3 / 10 })
+    expect(fineTuningRecipe('theory-clusters')).not.toHaveProperty('layerRates')
   })
 
   it('suggests the network of the theory, which has a patch a window, for what is made of patches', () => {

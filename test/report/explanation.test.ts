@@ -1,5 +1,6 @@
 import sharp from 'sharp'
 import { describe, expect, test } from 'vitest'
+import { chosenText } from '../../src/report/chosen-experts.js'
 import { bestClass, type ExplainedImage, explanationFigure } from '../../src/report/explanation-figure.js'
 import { explanationPage } from '../../src/report/explanation-page.js'
 
@@ -104,5 +105,46 @@ describe('explanationPage', () => {
     const { field: __, ...unknown } = page
     expect(explanationPage(unknown)).toContain('is not known for this model')
     expect(explanationPage(unknown)).not.toContain('<img')
+  })
+})
+
+describe('a model that sends whole images to experts', () => {
+  const { grid: _, sensitivity: __, ...plain } = image
+  const choice = {
+    layer: 'logits',
+    names: ['0', '4', 'sky <blue>'],
+    experts: [2, 0],
+    gates: [0.75, 0.125],
+    scores: [0.5, -1, 2],
+  }
+  const chosen: ExplainedImage = { ...plain, experts: [], choices: [choice] }
+
+  test('has a tile of scores, those of the chosen experts in colour', async () => {
+    const svg = explanationFigure(chosen, 'x')
+    expect(svg.match(/href="#x"/g)).toHaveLength(2)
+    // Three bars of a tile of 240x120: scores from -1 to 2 over 232 pixels, 0 at 4 + 232 / 3.
+    const bars = [
+      ...svg.matchAll(/<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="32.0" fill="(#\w+)"/g),
+    ]
+    expect(bars.map(([, ...numbers]) => numbers)).toEqual([
+      ['81.3', '4.0', '38.7', '#ff9d1e'],
+      ['4.0', '44.0', '77.3', '#7d8791'],
+      ['81.3', '84.0', '154.7', '#ff9d1e'],
+    ])
+    expect(svg).toContain('expert sky &lt;blue&gt;, expert 1, by its score')
+    await sharp(Buffer.from(svg)).metadata()
+  })
+
+  test('has a table of scores and gates, also where a score is not finite', () => {
+    const page = { title: 'a', input: [1, 1], settings: [], command: 'pmoe' } as const
+    const html = explanationPage({ ...page, images: [chosen] })
+    expect(html).toContain(
+      'The layer logits sends each image to 2 of its 3 experts, those of the largest scores.',
+    )
+    expect(html).toContain('<tr><th scope="row">expert 5</th><td>-1.00</td><td></td></tr>')
+    expect(html).toContain('<tr><th scope="row">expert sky &lt;blue&gt;</th><td>2.00</td><td>0.750</td></tr>')
+    const damaged = { ...choice, scores: [0, Number.NaN, 1] }
+    expect(explanationFigure({ ...chosen, choices: [damaged] }, 'x')).not.toContain('NaN')
+    expect(chosenText(choice)).toBe('expert sky <blue> (gate 0.75), expert 1 (gate 0.13)')
   })
 })

@@ -6,6 +6,7 @@ import { settingOptions, withFlags } from '../../scripts/run/train-settings.js'
 import { datasets } from '../../src/data/datasets/datasets.js'
 import { BORDERS } from '../../src/layers/moe/experts/expert-convolution.js'
 import { GATES } from '../../src/layers/moe/gates.js'
+import { SAMPLE_GATES } from '../../src/layers/moe/sample-routing.js'
 import { optional, required, type Settings, sectionShape } from '../../src/run/setting.js'
 import { choice, share } from '../../src/run/setting-values.js'
 import { settingGroups, settings } from '../../src/run/settings.js'
@@ -87,7 +88,8 @@ test('it is a row of the documentation', () => {
 })
 
 test('names that settings choose from are those of the modules that define them', () => {
-  expect(settings.gate.value.choices).toEqual(GATES)
+  expect(settings.gate.value.choices).toEqual([...GATES, 'softmax', 'raw'])
+  expect([...SAMPLE_GATES].filter(gate => !settings.gate.value.choices.includes(gate))).toEqual([])
   expect(settings.border.value.choices).toEqual(BORDERS)
   expect(settings.optimizer.value.choices).toEqual(optimizerNames)
   expect(settings.dataset.value.choices).toEqual(datasets.map(({ name }) => name))

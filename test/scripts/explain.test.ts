@@ -5,6 +5,7 @@ import * as tf from '@tensorflow/tfjs'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fileSystem } from '../../src/files/model-files.js'
+import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { callPmoe, jsonLines } from './run-pmoe.js'
@@ -136,4 +137,32 @@ test('says what cannot be explained', async () => {
     code: 2,
     err: expect.stringContaining('the model must take images of [height, width, 1 or 3], got [4]'),
   })
+  const deep = join(root, 'deep')
+  await tf.sequential({ layers: [tf.layers.flatten({ inputShape: [4, 4, 4] })] }).save(fileSystem(deep))
+  expect(await call(deep, images)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('the model must take images of [height, width, 1 or 3], got [4, 4, 4]'),
+  })
+})
+
+test('of a model that sends whole images to experts it tells which ones', async () => {
+  const folder = join(root, 'sample-moe')
+  const router = tf.initializers.randomNormal({ stddev: 0.1, seed: 2 })
+  const mixture = { numExperts: 3, patchSize: 8, initialScale: 1, routerInitializer: router }
+  await sampleMoEModel({ ...mixture, inputShape: [16, 16, 3], numClasses: 2 }).save(fileSystem(folder))
+  const image = join(images, 'a.png')
+  const out = join(root, 'samples')
+  const text = await callPmoe(['explain', folder, image, '--out', out, ...wasm])
+  expect(text.err).toBe('')
+  expect(text.out).toMatch(/^a\.png: class [01] [\d.]+%; by expert [123] \(gate 0\.\d+\); .*a\.html\n/)
+  const page = await readFile(join(out, 'a.html'), 'utf8')
+  expect(page).toContain('The layer logits sends each image to 1 of its 3 experts')
+  expect(page).toContain('<caption>Experts of logits</caption>')
+  const json = await callPmoe(['explain', folder, image, '--json', '--force', '--out', out, ...wasm])
+  const [line] = jsonLines(json.out) as [
+    { choices: { experts: number[]; gates: number[]; scores: number[] }[] },
+  ]
+  const [{ experts, gates, scores }] = line.choices as [(typeof line.choices)[number]]
+  expect(experts).toEqual([scores.indexOf(Math.max(...scores))])
+  expect(text.out).toContain(`by expert ${experts[0]! + 1} (gate ${gates[0]!.toPrecision(2)})`)
 })

@@ -45,10 +45,13 @@ test('routed images carry pixels, classes, true cell and routes of each image', 
     { ...set, images: Uint8Array.from({ length: 32 }, (_, i) => 8 * i), count: 1, shape: [4, 4, 2] },
     1,
   )
-  expect(grey?.size).toEqual([4, 8])
+  expect(grey?.size).toEqual([8, 8])
   const sideBySide = Buffer.from(grey!.uri.replace('data:image/png;base64,', ''), 'base64')
   const shownPixels = await sharp(sideBySide).toColourspace('b-w').raw().toBuffer()
-  expect([...shownPixels]).toEqual(Array.from({ length: 32 }, (_, i) => 8 * i))
+  // Each row of four positions by two channels twice.
+  const rows = Array.from({ length: 8 }, (_, row) => Math.floor(row / 2))
+  const values = rows.flatMap(row => Array.from({ length: 8 }, (_, i) => 8 * (8 * row + i)))
+  expect([...shownPixels]).toEqual(values)
 })
 
 function twoChannelModel(): tf.LayersModel {

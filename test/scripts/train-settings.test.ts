@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { trainSettings, withFlags } from '../../scripts/run/train-settings.js'
-import { modelNames, recipe } from '../../src/models/recipes.js'
+import { UsageError } from '../../scripts/terminal/usage-error.js'
+import { datasets } from '../../src/data/datasets/datasets.js'
+import { modelNames, modelsFor, recipe } from '../../src/models/recipes.js'
 import { runConfig } from '../../src/run/run-config.js'
 import { settingPath } from '../../src/run/setting.js'
 
@@ -23,7 +25,26 @@ describe('withFlags', () => {
       'train: --depth must be used with wrn, wrn-pmoe, got model two-layer',
     )
     expect(() => withFlags({}, 'wrn', { experts: 2 })).toThrow(
-      'train: --experts must be used with wrn-pmoe, two-layer-pmoe, init, got model wrn',
+      'train: --experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, init, got model wrn',
+    )
+    expect(() => withFlags({}, 'sample-single', { routingNoise: 0 })).toThrow(
+      'train: --routing-noise must be used with sample-moe, got model sample-single',
+    )
+  })
+
+  test('refuses a value that another model has, and says which this one takes', () => {
+    for (const [model, flags, message] of [
+      ['wrn-pmoe', { gate: 'raw' }, '--gate must be one of softmax-selected, softmax-all, uniform'],
+      ['two-layer-pmoe', { gate: 'softmax' }, '--gate must be one of softmax-selected, softmax-all, uniform'],
+      ['sample-moe', { gate: 'softmax-all' }, '--gate must be one of softmax, raw, uniform'],
+    ] as const) {
+      expect(() => withFlags({}, model, flags)).toThrow(
+        new UsageError(`train: ${message} with model ${model}, got ${flags.gate}`),
+      )
+    }
+    expect(withFlags({}, 'sample-moe', { gate: 'raw' })).toEqual({ model: { options: { gate: 'raw' } } })
+    expect(() => withFlags({}, 'two-layer', { patchSize: [4, 2] })).toThrow(
+      /^train: --patch-size must be .*expected number.* with model two-layer, got 4,2$/,
     )
   })
 })
@@ -32,9 +53,13 @@ describe('withFlags', () => {
 const samples: Readonly<Record<string, unknown>> = {
   variant: 'drop-in',
   border: 'halo',
-  gate: 'softmax-all',
+  gate: 'uniform',
+  setting: 'S3',
+  activation: 'relu',
+  gateNoise: 'included',
   gateScale: 'none',
   optimizer: 'momentum',
+  norm: 'sum',
   bnStatistics: 'moving',
   lr: 0.01,
   momentum: 0.5,
@@ -57,11 +82,12 @@ const samples: Readonly<Record<string, unknown>> = {
 }
 
 test.each(modelNames)('every flag of %s leads to a setting that the configuration knows', model => {
-  const { model: options, training } = recipe('digits-patches', model)
-  const { samples: count, ...rest } = training
+  const dataset = datasets.find(entry => modelsFor(entry).includes(model))?.name ?? ''
+  const { model: options, training } = recipe(dataset, model)
+  const { samples: count, fullBatch: _, ...rest } = training
   const base = {
     dataset: {
-      name: 'digits-patches',
+      name: dataset,
       data: null,
       samples: count,
       testSamples: null,

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors } from '../../src/data/formats/safetensors.js'
+import { type SampleMoE, sampleMoE } from '../../src/layers/moe/sample-moe.js'
 import { latestCheckpoint, memoryStore, readCheckpoint } from '../../src/train/checkpoint.js'
 import { crossEntropy } from '../../src/train/cross-entropy.js'
 import { train } from '../../src/train/loop.js'
@@ -383,31 +384,28 @@ describe.each([
         if (!stored) throw new Error(`no golden value ${name}`)
         return tf.tensor(Float32Array.from(stored.data as Float32Array), [...stored.shape])
       }
-      const [router, kernel, bias] = ['router', 'kernel', 'bias'].map(name => tf.variable(golden(name))) as [
-        tf.Variable,
-        tf.Variable,
-        tf.Variable,
-      ]
-      const optimizer = createOptimizer({
-        name: 'normalized-gd',
-        learningRate: 0.05,
-        norm,
-        groups: [{ weights: [kernel.name, bias.name], parts: 3 }],
-      })
-      // The weight in no group takes plain steps; as many of 0.05 as make the router's rate of 0.1.
-      const routerFactor = 0.1 / 0.05
-      const noises = tf.unstack(golden('noise'))
-      for (const [i, noise] of noises.entries()) {
+      const [model, layer] = goldenMixture(gate, kind)
+      layer.setWeights(['router', 'kernel', 'bias'].map(golden))
+      const weights = layer.weights.map(weight => weight.read() as tf.Variable)
+      const [router, kernel, bias] = weights as [tf.Variable, tf.Variable, tf.Variable]
+      const optimizer = createOptimizer(
+        {
+          name: 'normalized-gd',
+          learningRate: 0.05,
+          norm,
+          layerRates: [{ pattern: 'mixture/router', learningRate: 0.1 }],
+        },
+        model,
+      )
+      const labels = tf.cast(tf.oneHot(tf.cast(golden('labels'), 'int32'), 2), 'float32') as tf.Tensor2D
+      for (const [i, noise] of tf.unstack(golden('noise')).entries()) {
         tf.tidy(() => {
           const { value, grads } = tf.variableGrads(
-            () => mixtureLoss(golden, { gate, kind }, { router, kernel, bias }, noise),
-            [router, kernel, bias],
+            () => crossEntropy(labels, layer.apply(golden('x'), { training: true, noise }) as tf.Tensor2D),
+            weights,
           )
           expect(value.dataSync()[0]).toBeCloseTo(golden(`losses_${norm}`).dataSync()[i] as number, 4)
-          optimizer.applyGradients({
-            ...grads,
-            [router.name]: tf.mul(grads[router.name] as tf.Tensor, routerFactor),
-          })
+          optimizer.applyGradients(grads)
         })
       }
       expectAllClose(router.dataSync(), golden(`router_${norm}_3`).dataSync(), 1e-3, 1e-5)
@@ -427,28 +425,18 @@ function expertsOf(weight: tf.Tensor): number[][] {
   return tf.tidy(() => tf.split(weight, 3, weight.rank - 1).map(part => [...part.dataSync()]))
 }
 
-/** The mixture of the golden values in plain operations: 3 experts of 2 filters for each of 2 outputs, patches of 2x2. */
-function mixtureLoss(
-  golden: (name: string) => tf.Tensor,
-  { gate, kind }: { gate: 'raw' | 'softmax'; kind: string },
-  weights: { router: tf.Tensor; kernel: tf.Tensor; bias: tf.Tensor },
-  noise: tf.Tensor,
-): tf.Scalar {
-  const images = 6
-  const patches = tf.reshape(
-    tf.transpose(tf.reshape(golden('x'), [images, 2, 2, 2, 2, 2]), [0, 1, 3, 2, 4, 5]),
-    [images * 4, 8],
-  )
-  const sums = (values: tf.Tensor) => tf.sum(tf.reshape(values, [images, 4, -1]), 1)
-  const scores = sums(tf.matMul(patches, tf.reshape(weights.router, [8, 3])))
-  const noisy = tf.add(scores, noise)
-  const chosen = tf.cast(tf.oneHot(tf.argMax(noisy, 1), 3), 'float32')
-  const z = tf.add(tf.matMul(patches, tf.reshape(weights.kernel, [8, 12])), weights.bias)
-  const activated = kind === 'linear' ? z : tf.mul(z, tf.square(z))
-  const experts = tf.sum(tf.reshape(sums(activated), [images, 3, 2, 2]), 3)
-  const gates = gate === 'raw' ? noisy : tf.softmax(kind === 'cubic_selection' ? scores : noisy)
-  const selected = tf.reshape(tf.mul(chosen, gates), [images, 3, 1])
-  const logits = tf.sum(tf.mul(experts, selected), 1)
-  const labels = tf.oneHot(tf.cast(golden('labels'), 'int32'), 2)
-  return crossEntropy(tf.cast(labels, 'float32') as tf.Tensor2D, logits as tf.Tensor2D)
+/** The mixture of the golden values: 3 experts of 2 filters for each of 2 outputs, patches of 2x2. */
+function goldenMixture(gate: 'raw' | 'softmax', kind: string): [tf.LayersModel, SampleMoE] {
+  const layer = sampleMoE({
+    name: 'mixture',
+    numExperts: 3,
+    outputs: 2,
+    filtersPerOutput: 2,
+    patchSize: 2,
+    activation: kind === 'linear' ? 'linear' : 'cubic',
+    gate,
+    gateNoise: kind === 'cubic_selection' ? 'selection-only' : 'included',
+  })
+  const input = tf.input({ shape: [4, 4, 2] })
+  return [tf.model({ inputs: input, outputs: layer.apply(input) as tf.SymbolicTensor }), layer]
 }

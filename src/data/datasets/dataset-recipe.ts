@@ -3,15 +3,20 @@
  * into the options of a network.
  */
 
-/** The networks and the training that suit a dataset, sized for two cores. */
+/** The networks and the training that suit a dataset, sized for two cores; it has those that are stated, at least one. */
 export interface DatasetRecipe {
-  /** The network whose mixture commands suggest for it. */
-  readonly suggested: 'wide' | 'twoLayer'
+  /** The network whose mixture commands suggest for it; stated below. */
+  readonly suggested: NetworkKind
   /** Wide residual networks on it. */
-  readonly wide: WideNetworkRecipe
+  readonly wide?: WideNetworkRecipe
   /** Two-layer patch models on it. */
-  readonly twoLayer: TwoLayerNetworkRecipe
+  readonly twoLayer?: TwoLayerNetworkRecipe
+  /** Networks of which each sample chooses an expert. */
+  readonly sample?: SampleNetworkRecipe
 }
+
+/** The kinds of networks that suit some datasets and others not. */
+export type NetworkKind = 'wide' | 'twoLayer' | 'sample'
 
 /** A wide residual network for a dataset, and its mixture. */
 export interface WideNetworkRecipe {
@@ -45,17 +50,43 @@ export interface TwoLayerNetworkRecipe {
   readonly training: TrainingRecipe
 }
 
+/** Filters over the patches of a sample, whose outputs are summed: a mixture of experts, and one network. */
+export interface SampleNetworkRecipe {
+  /** Side of a patch, in positions of the sample. */
+  readonly patchSize: number
+  readonly mixture: SampleFiltersRecipe & {
+    /** M */
+    readonly numExperts: number
+  }
+  readonly single: SampleFiltersRecipe
+}
+
+/** The filters of a mixture's expert, or of one network. */
+export interface SampleFiltersRecipe {
+  /** J, filters of each class. */
+  readonly filtersPerOutput: number
+  /** Initial weights are uniform up to this over the square root of the numbers in a patch. */
+  readonly initialScale: number
+  readonly training: TrainingRecipe
+}
+
 /** How a model is trained. */
 export interface TrainingRecipe {
   /** Training images. */
   readonly samples: number
+  /** Whether each step takes all training images, however many are asked for. */
+  readonly fullBatch?: boolean
   readonly epochs: number
   /** Images a step. */
   readonly batchSize: number
-  readonly optimizer: 'sgd' | 'momentum' | 'adam'
+  readonly optimizer: 'sgd' | 'momentum' | 'adam' | 'normalized-gd'
   readonly learningRate: number
   /** Share of the previous update that optimizer 'momentum' keeps, in [0, 1). */
   readonly momentum?: number
+  /** Learning rates of some layers, or of some weights of layers: `logits/router`. */
+  readonly layerRates?: readonly { readonly pattern: string; readonly learningRate: number }[]
+  /** L2 penalty, times the weights added to their gradients. */
+  readonly l2?: number
   /**
    * Whether BatchNorm's population statistics are estimated anew before an evaluation, or its moving
    * averages used.

@@ -5,6 +5,7 @@ import type { ImageCatalog } from '../image-catalog.js'
 import type { DecodeImage } from '../image-decoding.js'
 import type { ImageSet } from '../image-set.js'
 import type { UnreadableImage, UnreadableLimit } from '../unreadable-images.js'
+import type { ClusterSetting } from './cluster-samples.js'
 import type { DatasetRecipe } from './dataset-recipe.js'
 import type { TheoryOptions } from './theory-patterns.js'
 
@@ -15,8 +16,8 @@ export interface DatasetOptions {
   /** Test images; the dataset's own number by default. */
   readonly testSamples?: number
   /**
-   * Chooses or composes the training images. The test images do not depend on it, so that runs of different
-   * seeds are compared on the same ones.
+   * Chooses or composes the training images. The test images do not depend on it, so that runs of different seeds are
+   * compared on the same ones; in `theory-clusters` alone they do, as they share the basis of the training samples.
    */
   readonly seed: number
   /** Height and width of the images in pixels, for datasets that name it among their `settings`. */
@@ -33,6 +34,8 @@ export interface DatasetOptions {
   readonly distractors?: readonly number[]
   /** Images that lie behind others: a folder of images, or an ImageNet root. */
   readonly backgrounds?: DataSource
+  /** Which of the published settings of clustered samples to draw. */
+  readonly setting?: ClusterSetting
   /** Geometry of drawn patterns, where it differs from the dataset's own. */
   readonly theory?: Partial<TheoryOptions>
   /** Decodes the image files of datasets that have any. */
@@ -53,6 +56,7 @@ export type DatasetSetting =
   | 'targets'
   | 'distractors'
   | 'backgrounds'
+  | 'setting'
   | 'theory'
 
 /** What images are for: training; early stopping and choosing; the number that is reported. */
@@ -92,6 +96,8 @@ export interface ImageDataset {
   readonly sampleFolder?: string
   /** For images on backgrounds that come with the package: the folder of the backgrounds among the samples. */
   readonly sampleBackgrounds?: string
+  /** What its images hold: pixels unless given, or floats, which networks see as they are. */
+  readonly values?: 'pixels' | 'floats'
   /** One sentence. */
   readonly description: string
   readonly licence: string

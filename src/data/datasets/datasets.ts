@@ -12,7 +12,9 @@ import { fashionNoise } from './fashion-noise.js'
 import { fashionQuadrants } from './fashion-quadrants.js'
 import { imageFolder } from './image-folder/image-folder.js'
 import { mnistPatches } from './mnist-patches.js'
+import { cifar10Rotated, fashionRotated } from './rotated.js'
 import { tfds } from './tfds.js'
+import { theoryClusters } from './theory-clusters.js'
 import { theoryPatches } from './theory-patches.js'
 
 export type { DataSource } from '../data-source.js'
@@ -29,9 +31,11 @@ export const datasets: readonly DatasetEntry[] = [
   fashionMnist,
   fashionQuadrants,
   fashionNoise,
+  fashionRotated,
   cifar10,
   cifarVehicles,
   cifar10Noise,
+  cifar10Rotated,
   cifar100,
   cifar100Coarse,
   mnistPatches,
@@ -41,6 +45,7 @@ export const datasets: readonly DatasetEntry[] = [
   celebaMulticlass,
   tfds,
   theoryPatches,
+  theoryClusters,
 ]
 
 /**

@@ -81,14 +81,15 @@ export class GraphBuilder {
     ])
   }
 
-  dense(x: Value, kernel: Constant, bias?: Constant): Value {
+  dense(x: Value, kernel: Constant, bias?: Constant, { exact = false } = {}): Value {
     const shape = [...x.shape.slice(0, -1), kernel.shape[1] ?? 1]
-    return this.add({ kind: 'dense', x, kernel, ...(bias && { bias }) }, shape)
+    return this.add({ kind: 'dense', x, kernel, ...(bias && { bias }), ...(exact && { exact }) }, shape)
   }
 
-  batchedProduct(x: Value, matrices: Constant): Value {
-    const [experts = 1, , filters = 1] = matrices.shape
-    return this.add({ kind: 'batched-product', x, matrices }, [experts, x.shape[1] ?? null, filters])
+  batchedProduct(x: Value, matrices: Operand): Value {
+    const leading = broadcast(x.shape.slice(0, -2), matrices.shape.slice(0, -2))
+    const shape = [...leading, x.shape.at(-2) ?? null, matrices.shape.at(-1) ?? null]
+    return this.add({ kind: 'batched-product', x, matrices }, shape)
   }
 
   affine(x: Value, scale: Constant, shift: Constant): Value {
@@ -184,6 +185,11 @@ export class GraphBuilder {
   gather(table: Operand, rows: Value): Value {
     const type = isConstant(table) ? (table.data instanceof Int32Array ? 'int' : 'float') : table.type
     return this.add({ kind: 'gather', table, rows }, [...rows.shape, ...table.shape.slice(1)], type)
+  }
+
+  /** @param x (n) int */
+  places(x: Value, equals: number): Value {
+    return this.add({ kind: 'places', x, equals }, [null], 'int')
   }
 
   batchStarts(like: Value, step: number): Value {

@@ -94,9 +94,16 @@ export type Operation =
       readonly padding: 'same' | 'valid'
     })
   /** x (...,I) kernel (I,O). */
-  | { readonly kind: 'dense'; readonly x: Value; readonly kernel: Constant; readonly bias?: Constant }
-  /** x (K,P,C) matrices (K,C,F): each expert has a matrix of its own. */
-  | { readonly kind: 'batched-product'; readonly x: Value; readonly matrices: Constant }
+  | {
+      readonly kind: 'dense'
+      readonly x: Value
+      readonly kernel: Constant
+      readonly bias?: Constant
+      /** As of a convolution. */
+      readonly exact?: boolean
+    }
+  /** x (...,P,C) matrices (...,C,F): each expert, or each sample, has a matrix of its own; leading axes broadcast. */
+  | { readonly kind: 'batched-product'; readonly x: Value; readonly matrices: Operand }
   /** Channel by channel, along the last axis: x scale + shift; what BatchNorm is once it is trained. */
   | { readonly kind: 'affine'; readonly x: Value; readonly scale: Constant; readonly shift: Constant }
   | { readonly kind: 'unary'; readonly x: Value; readonly function: UnaryFunction }
@@ -137,6 +144,8 @@ export type Operation =
   | { readonly kind: 'top'; readonly x: Value; readonly count: number }
   /** Rows of a matrix. */
   | { readonly kind: 'gather'; readonly table: Operand; readonly rows: Value }
+  /** Where a list x (n) of integers is `equals`, ascending: as many places as there are. */
+  | { readonly kind: 'places'; readonly x: Value; readonly equals: number }
   /** 0, step, 2 step, ... for each image of the batch of `like`: (B). */
   | { readonly kind: 'batch-starts'; readonly like: Value; readonly step: number }
   /** (...,1) of x (...,N): NaN where one of the N is NaN or infinite, else 0. */
@@ -169,6 +178,8 @@ export function valuesRead(operation: Operation): Value[] {
   switch (operation.kind) {
     case 'binary':
       return [operation.a, operation.b].filter(operand => !isConstant(operand)) as Value[]
+    case 'batched-product':
+      return isConstant(operation.matrices) ? [operation.x] : [operation.x, operation.matrices]
     case 'concat':
       return [...operation.inputs]
     case 'gather':

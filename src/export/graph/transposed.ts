@@ -1,12 +1,19 @@
-import type { Constant } from './graph.js'
+/** Numbers of one of these kinds, with a shape. */
+interface Numbers<Data extends Float32Array | Int32Array | Int8Array> {
+  readonly data: Data
+  readonly shape: readonly number[]
+}
 
 /**
  * Numbers with their axes in another order.
  *
  * @param order position of each new axis among the old ones
  */
-export function transposed({ data, shape }: Constant, order: readonly number[]): Constant {
-  const turned = data instanceof Float32Array ? new Float32Array(data.length) : new Int32Array(data.length)
+export function transposed<Data extends Float32Array | Int32Array | Int8Array>(
+  { data, shape }: Numbers<Data>,
+  order: readonly number[],
+): Numbers<Data> {
+  const turned = data.slice() as Data
   const steps = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, side) => product * side, 1))
   const sides = order.map(axis => shape[axis] as number)
   const strides = order.map(axis => steps[axis] as number)

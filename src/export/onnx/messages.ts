@@ -54,7 +54,7 @@ export const onnxMessages: MessageRules = {
 }
 
 /** Numbers of element types. */
-export const onnxType = { float: 1, uint8: 2, int: 7 } as const
+export const onnxType = { float: 1, uint8: 2, int: 7, int8: 3, int32: 6 } as const
 
 /** Numbers of kinds of attributes. */
 const attributeType = { float: 1, int: 2, text: 3, tensor: 4, ints: 7 } as const
@@ -101,6 +101,17 @@ export function tensorMessage(
     return { ...named, dims, dataType: onnxType.float, rawData: littleEndian(data) }
   const wide = BigInt64Array.from(data, BigInt)
   return { ...named, dims, dataType: onnxType.int, rawData: littleEndian(wide) }
+}
+
+/** The message of a tensor of 8 bits, or of integers of 32 bits. */
+export function narrowTensorMessage(
+  data: Int8Array | Uint8Array | Int32Array,
+  dims: readonly number[],
+  name: string,
+): OnnxTensor {
+  const dataType =
+    data instanceof Int8Array ? onnxType.int8 : data instanceof Uint8Array ? onnxType.uint8 : onnxType.int32
+  return { name, dims, dataType, rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) }
 }
 
 /** The little-endian bytes of numbers, as the formats store them; every platform of tfjs is little-endian. */

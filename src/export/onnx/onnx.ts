@@ -8,10 +8,25 @@ import { factNames, type ModelFacts, metadataOf } from '../metadata.js'
 import { encodeMessage } from '../protobuf-messages.js'
 import { onnxMessages, onnxType } from './messages.js'
 import { writeOnnx } from './operations.js'
-import { OnnxWriter } from './writer.js'
+import { quantizationPlan, type Ranges } from './quantization.js'
+import { OnnxWriter, type Quantization } from './writer.js'
 
 /** How a model is written for ONNX. */
-export interface OnnxOptions extends FeedingOptions, ModelFacts {}
+export interface OnnxOptions extends FeedingOptions, ModelFacts {
+  /**
+   * Ranges from `calibrate`: convolutions and dense layers then compute with numbers of 8 bits (QuantizeLinear and
+   * DequantizeLinear, weights with a scale for each output channel). Routers stay in float32, so that choices stay.
+   */
+  readonly quantize?: Ranges
+}
+
+const ownNames = { quantize: true } as const
+
+/** An ONNX file. */
+export interface ExportedOnnx extends ExportedBytes {
+  /** With `quantize`: the layers whose products stay in float32, and why. */
+  readonly inFloat?: readonly { readonly layer: string; readonly why: string }[]
+}
 
 /** The version of ONNX's operators that files ask for, and of the format that goes with it. */
 const OPSET = 17
@@ -26,17 +41,27 @@ const IR_VERSION = 8
  * @throws Error naming the layer and its position when one cannot be exported; RangeError when a size is not fixed, an
  *   option has no such value, or the file would exceed 2 GiB
  */
-export async function exportOnnx(model: tfl.LayersModel, options: OnnxOptions = {}): Promise<ExportedBytes> {
-  checkOptionNames('exportOnnx', options, { ...feedingOptionNames, ...factNames })
+export async function exportOnnx(model: tfl.LayersModel, options: OnnxOptions = {}): Promise<ExportedOnnx> {
+  checkOptionNames('exportOnnx', options, { ...feedingOptionNames, ...factNames, ...ownNames })
   checkSize('exportOnnx', model)
-  const graph = await modelGraph(model, options)
-  const message = onnxModel(graph, metadataOf(graph, options))
+  const { quantize, ...feeding } = options
+  const graph = await modelGraph(model, feeding)
+  const quantization = quantize && { plan: quantizationPlan(graph), ranges: quantize }
+  const message = onnxModel(graph, metadataOf(graph, options), quantization)
   const bytes = await encodeMessage(onnxMessages, 'ModelProto', message)
-  return { bytes, operations: countKinds(message.graph.node.map(({ opType }) => opType)) }
+  return {
+    bytes,
+    operations: countKinds(message.graph.node.map(({ opType }) => opType)),
+    ...(quantization && { inFloat: quantization.plan.float }),
+  }
 }
 
-function onnxModel(graph: Graph, metadata: Readonly<Record<string, string>>) {
-  const writer = new OnnxWriter()
+function onnxModel(
+  graph: Graph,
+  metadata: Readonly<Record<string, string>>,
+  quantization: Quantization | undefined,
+) {
+  const writer = new OnnxWriter(quantization)
   for (const { name } of graph.outputs) writer.reserve(name)
   for (const { name, value } of graph.inputs) writer.define(value, writer.reserve(name))
   for (const { operation, outputs } of graph.nodes) writeOnnx(operation, outputs, writer)

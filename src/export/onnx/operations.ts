@@ -1,5 +1,7 @@
 import type { Size2D } from '../../shapes.js'
 import {
+  type Constant,
+  isConstant,
   type Layout,
   type Operation,
   type Sliding,
@@ -9,6 +11,7 @@ import {
   valuesRead,
 } from '../graph/graph.js'
 import { onnxType, tensorMessage } from './messages.js'
+import { quantizedBias, quantizedWeights } from './quantization.js'
 import type { OnnxWriter } from './writer.js'
 
 type Kind = Operation['kind']
@@ -43,11 +46,9 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     const flat = depthwise
       ? { data: kernel.data, shape: [height, width, 1, kernel.data.length / (height * width)] }
       : kernel
-    const weights = writer.constant(flat, `${y!.name}_kernel`, [3, 2, 0, 1])
     const inputs = [
       writer.named(x, 'nchw'),
-      weights,
-      ...(bias ? [writer.constant(bias, `${y!.name}_bias`)] : []),
+      ...weightsOf({ x, kernel: flat, bias }, y!, writer, [3, 2, 0, 1]),
     ]
     const name = writer.emit('Conv', inputs, y!.name, {
       kernel_shape: [height, width],
@@ -72,9 +73,9 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   dense({ x, kernel, bias }, [y], writer) {
-    const inputs = [writer.named(x), writer.constant(kernel, `${y!.name}_kernel`)]
-    if (bias) {
-      const shift = writer.constant(bias, `${y!.name}_bias`)
+    const [weights = '', shift] = weightsOf({ x, kernel, bias }, y!, writer)
+    const inputs = [writer.named(x), weights]
+    if (shift !== undefined) {
       if (x.shape.length === 2) return writer.define(y!, writer.emit('Gemm', [...inputs, shift], y!.name))
       const product = writer.emit('MatMul', inputs, `${y!.name}_product`)
       return writer.define(y!, writer.emit('Add', [product, shift], y!.name))
@@ -83,8 +84,10 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   'batched-product'({ x, matrices }, [y], writer) {
-    const inputs = [writer.named(x), writer.constant(matrices, `${y!.name}_matrices`)]
-    writer.define(y!, writer.emit('MatMul', inputs, y!.name))
+    const right = isConstant(matrices)
+      ? writer.constant(matrices, `${y!.name}_matrices`)
+      : writer.named(matrices)
+    writer.define(y!, writer.emit('MatMul', [writer.named(x), right], y!.name))
   },
 
   affine({ x, scale, shift }, [y], writer) {
@@ -224,6 +227,13 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     writer.define(y!, writer.emit('Gather', inputs, y!.name, { axis: 0 }))
   },
 
+  places({ x, equals }, [y], writer) {
+    const inputs = [writer.named(x), writer.integers([equals], 'equals')]
+    const isEqual = writer.emit('Equal', inputs, `${y!.name}_equal`)
+    const row = writer.emit('NonZero', [isEqual], `${y!.name}_row`)
+    writer.define(y!, writer.emit('Reshape', [row, writer.integers([-1], 'list')], y!.name))
+  },
+
   'batch-starts'({ like, step }, [y], writer) {
     const batch = batchLength(like, writer, y!.name)
     const end = writer.emit('Mul', [batch, writer.integers([step], 'step', [])], `${y!.name}_end`)
@@ -267,17 +277,44 @@ const writers: { readonly [K in Kind]: Write<K> } = {
       perm: [1, 0, 4, 2, 3],
     })
     const stacked = reshaped(sorted, [-1, experts * (channels ?? 1), height, width], 'stacked')
-    const weights = writer.constant(kernel, `${y!.name}_kernel`, [3, 2, 0, 1])
+    const [steps, outputSteps] = [writer.steps(windows, y!), writer.steps(y!, y!)]
+    const source = steps ? writer.rounded(stacked, steps, `${y!.name}_stacked`) : stacked
+    const weights = weightsOf({ x: windows, kernel }, y!, writer, [3, 2, 0, 1])
     const pads = [side(kernelHeight), side(kernelWidth)]
-    const convolved = writer.emit('Conv', [stacked, weights], `${y!.name}_experts`, {
+    const product = writer.emit('Conv', [source, ...weights], `${y!.name}_experts`, {
       kernel_shape: [kernelHeight, kernelWidth],
       pads: [...pads, ...pads],
       strides: [1, 1],
       group: experts,
     })
+    const convolved = outputSteps ? writer.rounded(product, outputSteps, `${y!.name}_experts`) : product
     const apart = reshaped(convolved, [-1, experts, filters, outHeight, outWidth], 'apart')
     writer.define(y!, writer.emit('Transpose', [apart], y!.name, { perm: [1, 0, 3, 4, 2] }))
   },
+}
+
+/**
+ * The names of a product's kernel and bias, of 8 and 32 bits where it is computed with numbers of 8 bits.
+ *
+ * @param order of the kernel's axes in the format; that of the graph unless given
+ */
+function weightsOf(
+  { x, kernel, bias }: { x: Value; kernel: Constant; bias?: Constant | undefined },
+  output: Value,
+  writer: OnnxWriter,
+  order?: readonly number[],
+): string[] {
+  const [kernelName, biasName] = [`${output.name}_kernel`, `${output.name}_bias`]
+  const steps = writer.steps(x, output)
+  if (!steps) {
+    const weights = writer.constant(kernel, kernelName, order)
+    return bias ? [weights, writer.constant(bias, biasName)] : [weights]
+  }
+  const rounded = quantizedWeights(kernel)
+  const weights = writer.roundedKernel(rounded, kernelName, order ?? kernel.shape.map((_, axis) => axis))
+  if (!bias) return [weights]
+  const { data, scales } = quantizedBias(bias, steps, rounded)
+  return [weights, writer.roundedBias(data, scales, biasName)]
 }
 
 /** The layout in which one of the maps has been computed already; other values have one layout only. */

@@ -2,11 +2,25 @@ import { type Constant, isConstant, type Layout, type Operand, type Value } from
 import { transposed } from '../graph/transposed.js'
 import {
   attributeMessage,
+  narrowTensorMessage,
   type OnnxAttribute,
   type OnnxNode,
   type OnnxTensor,
   tensorMessage,
 } from './messages.js'
+import {
+  type QuantizationPlan,
+  type QuantizedWeights,
+  type Ranges,
+  type Steps,
+  stepsOf,
+} from './quantization.js'
+
+/** What is written with numbers of 8 bits, and the ranges of these numbers. */
+export interface Quantization {
+  readonly plan: QuantizationPlan
+  readonly ranges: Ranges
+}
 
 const TO_NCHW = [0, 3, 1, 2]
 const TO_NHWC = [0, 2, 3, 1]
@@ -23,10 +37,69 @@ export class OnnxWriter {
   private readonly namesByLayout = new Map<Value, Partial<Record<Layout, string>>>()
   private readonly constants = new Map<Constant['data'], Map<string, string>>()
   private readonly names = new Set<string>()
+  private readonly quantization: Quantization | undefined
+
+  /** @param quantization what is written with numbers of 8 bits; nothing unless given */
+  constructor(quantization?: Quantization) {
+    this.quantization = quantization
+  }
+
+  /**
+   * The steps of a value that a product reads or writes with numbers of 8 bits; undefined where it computes in float32.
+   *
+   * @param output of the product
+   */
+  steps(value: Value, output: Value): Steps | undefined {
+    return this.quantization?.plan.products.has(output) ? this.stepsWithin(value) : undefined
+  }
+
+  private stepsWithin(value: Value): Steps {
+    return stepsOf((this.quantization as Quantization).ranges, value)
+  }
+
+  /** Rounds a tensor to numbers of 8 bits; what reads it computes with them, where the runtime can. */
+  rounded(name: string, { scale, zeroPoint }: Steps, hint: string): string {
+    const parameters = [
+      this.float(scale, `${hint}_scale`),
+      this.narrow(Uint8Array.of(zeroPoint), [], `${hint}_zero`),
+    ]
+    const rounded = this.emit('QuantizeLinear', [name, ...parameters], `${hint}_rounded`)
+    return this.emit('DequantizeLinear', [rounded, ...parameters], `${hint}_steps`)
+  }
+
+  /** A kernel (...,F) of 8 bits with its axes in the given order, the F output channels first. */
+  roundedKernel({ data, shape, scales }: QuantizedWeights, hint: string, order: readonly number[]): string {
+    const turned = transposed({ data, shape }, order)
+    const channels = order.indexOf(shape.length - 1)
+    const inputs = [
+      this.narrow(turned.data, turned.shape, hint),
+      this.constant({ data: scales, shape: [scales.length] }, `${hint}_scales`),
+      this.narrow(new Int8Array(scales.length), [scales.length], `${hint}_zeros`),
+    ]
+    return this.emit('DequantizeLinear', inputs, `${hint}_steps`, { axis: channels })
+  }
+
+  /** A bias of 32 bits in steps of the product that it is added to. */
+  roundedBias(data: Int32Array, scales: Float32Array, hint: string): string {
+    const inputs = [
+      this.narrow(data, [data.length], hint),
+      this.constant({ data: scales, shape: [scales.length] }, `${hint}_scales`),
+    ]
+    return this.emit('DequantizeLinear', inputs, `${hint}_steps`, { axis: 0 })
+  }
+
+  private narrow(data: Int8Array | Uint8Array | Int32Array, shape: readonly number[], hint: string): string {
+    const name = this.unique(hint)
+    this.initializers.push(narrowTensorMessage(data, shape, name))
+    return name
+  }
 
   /** Records the name of a value in an order of its axes. */
   define(value: Value, name: string, layout: Layout = 'nhwc'): void {
-    this.namesByLayout.set(value, { ...this.namesByLayout.get(value), [layout]: name })
+    const isFirst = !this.namesByLayout.has(value)
+    const steps = isFirst && this.quantization?.plan.values.has(value) ? this.stepsWithin(value) : undefined
+    const written = steps ? this.rounded(name, steps, value.name) : name
+    this.namesByLayout.set(value, { ...this.namesByLayout.get(value), [layout]: written })
   }
 
   /** Whether a map has been computed in this order. */

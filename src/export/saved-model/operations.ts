@@ -35,6 +35,8 @@ export function writeTensorFlow(
 
 const INT = { type: tensorflowType.int }
 const FLOAT = { type: tensorflowType.float }
+const LONG = { type: tensorflowType.long }
+const BOOL = { type: tensorflowType.bool }
 
 const unaryNames: Readonly<Record<UnaryFunction, string>> = {
   relu: 'Relu',
@@ -90,8 +92,12 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     return writer.floats('BiasAdd', [product, writer.constant(bias, `${hint}_bias`)], hint)
   },
 
-  'batched-product': ({ x, matrices }, hint, writer) =>
-    writer.floats('BatchMatMulV2', [writer.named(x), writer.constant(matrices, `${hint}_matrices`)], hint),
+  'batched-product': ({ x, matrices }, hint, writer) => {
+    const right = isConstant(matrices)
+      ? writer.constant(matrices, `${hint}_matrices`)
+      : writer.named(matrices)
+    return writer.floats('BatchMatMulV2', [writer.named(x), right], hint)
+  },
 
   affine({ x, scale, shift }, hint, writer) {
     const product = writer.floats('Mul', [writer.named(x), writer.named(scale)], `${hint}_scaled`)
@@ -192,6 +198,15 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     const inputs = [writer.named(table), writer.named(rows), scalar(0, writer)]
     const attributes = { Tparams: typeOf(elementType(table)), Tindices: INT, Taxis: INT }
     return writer.emit('GatherV2', inputs, hint, attributes)
+  },
+
+  places({ x, equals }, hint, writer) {
+    const inputs = [writer.named(x), scalar(equals, writer)]
+    const isEqual = writer.emit('Equal', inputs, `${hint}_equal`, { T: INT })
+    const column = writer.emit('Where', [isEqual], `${hint}_column`, { T: BOOL })
+    const integers = writer.emit('Cast', [column], `${hint}_cast`, { SrcT: LONG, DstT: INT })
+    const list = writer.integers([-1], `${hint}_list`)
+    return writer.emit('Reshape', [integers, list], hint, { T: INT, Tshape: INT })
   },
 
   'batch-starts'({ like, step }, hint, writer) {

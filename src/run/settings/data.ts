@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { BALANCED_BY } from '../../data/balanced.js'
+import { CLUSTER_SETTINGS } from '../../data/datasets/cluster-samples.js'
 import { datasets } from '../../data/datasets/datasets.js'
 import type { TheoryOptions } from '../../data/datasets/theory-patterns.js'
 import { CROPS } from '../../data/photo-decoding.js'
@@ -101,6 +102,13 @@ export const imageSettings = {
     help: 'images that lie behind the others',
     whenResumed: 'may differ',
     value: folder,
+    in: inDataset,
+  },
+  setting: {
+    flag: '--setting <name>',
+    help: 'how strong noise is in clustered samples',
+    byDefault: 'S1',
+    value: choice(CLUSTER_SETTINGS),
     in: inDataset,
   },
   theory: theory(),

@@ -1,6 +1,7 @@
 import { BORDERS } from '../../layers/moe/experts/expert-convolution.js'
 import { PRE_ACTIVATIONS } from '../../layers/moe/experts/pre-activation.js'
 import { GATE_SCALES, GATES } from '../../layers/moe/gates.js'
+import { GATE_NOISES, SAMPLE_GATES } from '../../layers/moe/sample-routing.js'
 import { NORMALIZERS } from '../../layers/moe/two-layer-experts.js'
 import { WIDE_RESNET_VARIANTS } from '../../models/wide-resnet.js'
 import { ROUTER_TRAININGS } from '../../train/routing/routers.js'
@@ -9,15 +10,22 @@ import {
   annealing,
   choice,
   given,
+  numberFromZero,
   pixelSize,
   positiveInteger,
   positiveNumber,
   text,
 } from '../setting-values.js'
 
+/** The schema of the gates with which experts choose patches. */
+const gates = choice(GATES).schema
 /** The options of a two-layer CNN hold these settings too, but only those of the mixture have flags. */
 const twoLayerMixture = { ...required, models: ['two-layer-pmoe'] } as const
 const separateRouters = { training: { ...optional, models: ['two-layer-pmoe'] } } as const
+
+/** The options of a single network hold these settings too, but only those of the mixture have flags. */
+const sampleMixture = { ...required, models: ['sample-moe'] } as const
+const sampleNoise = { ...optional, models: ['sample-moe'] } as const
 
 /** What the mixture of a network is, and how its routers are trained. */
 export const mixtureSettings = {
@@ -25,7 +33,12 @@ export const mixtureSettings = {
     flag: '--experts <count>',
     help: 'number of experts',
     value: positiveInteger,
-    in: { wideResNetMixture: required, twoLayer: twoLayerMixture, insertedMixture: required },
+    in: {
+      wideResNetMixture: required,
+      twoLayer: twoLayerMixture,
+      sampleMoE: sampleMixture,
+      insertedMixture: required,
+    },
   },
   patchesPerExpert: {
     flag: '--patches-per-expert <count>',
@@ -33,13 +46,21 @@ export const mixtureSettings = {
     value: positiveInteger,
     in: { wideResNetMixture: required, twoLayer: twoLayerMixture, insertedMixture: optional },
   },
+  expertsPerSample: {
+    flag: '--experts-per-sample <count>',
+    help: 'experts that each sample chooses',
+    byDefault: '1',
+    value: positiveInteger,
+    in: { sampleMoE: sampleNoise },
+  },
   patchSize: {
     flag: '--patch-size <pixels>',
-    help: 'side of a patch (4 or 4x2): of the last map in wrn-pmoe, of the image in two-layer models',
+    help: 'side of a patch (4 or 4x2): of the last map in wrn-pmoe, of the image in other models',
     value: pixelSize,
     in: {
       wideResNetMixture: required,
       twoLayer: { ...required, schema: positiveInteger.schema },
+      sampleMoE: required,
       insertedMixture: optional,
     },
   },
@@ -71,8 +92,27 @@ export const mixtureSettings = {
   gate: {
     flag: '--gate <name>',
     help: 'how gates follow from scores',
-    value: choice(GATES),
-    in: { wideResNetMixture: optional, twoLayer: twoLayerMixture, insertedMixture: optional },
+    value: choice([...new Set([...GATES, ...SAMPLE_GATES])]),
+    in: {
+      wideResNetMixture: { ...optional, schema: gates },
+      twoLayer: { ...twoLayerMixture, schema: gates },
+      sampleMoE: { ...sampleMixture, schema: choice(SAMPLE_GATES).schema },
+      insertedMixture: { ...optional, schema: gates },
+    },
+  },
+  gateNoise: {
+    flag: '--gate-noise <name>',
+    help: 'whether the routing noise of training is in the gates of sample-moe, or in the choice of experts alone',
+    byDefault: 'selection-only, with gate raw included',
+    value: choice(GATE_NOISES),
+    in: { sampleMoE: sampleNoise },
+  },
+  routingNoise: {
+    flag: '--routing-noise <limit>',
+    help: 'noise of U[0, limit) that training adds to the scores of sample-moe',
+    byDefault: '1',
+    value: numberFromZero,
+    in: { sampleMoE: sampleNoise },
   },
   gateScale: {
     flag: '--gate-scale <name>',
@@ -93,12 +133,12 @@ export const mixtureSettings = {
   useBias: {
     help: 'whether experts add a bias',
     value: given,
-    in: { wideResNetMixture: optional },
+    in: { wideResNetMixture: optional, sampleMoE: optional },
   },
   routerTrainable: {
     help: 'whether routers are trained with the experts',
     value: given,
-    in: { wideResNetMixture: optional, twoLayer: optional },
+    in: { wideResNetMixture: optional, twoLayer: optional, sampleMoE: optional },
   },
   annealPatches: {
     flag: '--anneal-patches <from:to:epochs>',
@@ -136,8 +176,8 @@ export const mixtureSettings = {
   },
   routingMetrics: {
     flag: '--routing-metrics',
-    help: 'measure after each epoch where the experts look on the test images',
+    help: 'measure after each epoch where the experts look on the test images, or which experts samples choose',
     value: given,
-    in: { training: { ...optional, models: ['wrn-pmoe', 'two-layer-pmoe'] } },
+    in: { training: { ...optional, models: ['wrn-pmoe', 'two-layer-pmoe', 'sample-moe'] } },
   },
 } as const satisfies Settings

@@ -1,5 +1,6 @@
+import { BANK_ACTIVATIONS } from '../../layers/moe/filter-banks.js'
 import { optional, required, runModels, type Settings } from '../setting.js'
-import { choice, folder, given, positiveInteger, share, text } from '../setting-values.js'
+import { choice, folder, given, positiveInteger, positiveNumber, share, text } from '../setting-values.js'
 
 /** Which network a run trains. */
 export const networkChoices = {
@@ -47,6 +48,24 @@ export const networkSettings = {
     help: 'hidden units of all experts together',
     value: positiveInteger,
     in: { twoLayer: required },
+  },
+  filtersPerOutput: {
+    flag: '--filters <count>',
+    help: 'filters of each class, in each expert, that sample-moe and sample-single sum',
+    value: positiveInteger,
+    in: { sampleMoE: required },
+  },
+  activation: {
+    flag: '--activation <name>',
+    help: 'what these filters do to their inner products: z^3, z or max(z, 0)',
+    value: choice(BANK_ACTIVATIONS),
+    in: { sampleMoE: required },
+  },
+  initialScale: {
+    flag: '--initial-scale <factor>',
+    help: 'initial weights of these filters are uniform up to this over the square root of the numbers in a patch',
+    value: positiveNumber,
+    in: { sampleMoE: required },
   },
   from: {
     help: 'folder of the run or the model that the network comes from; the run folder keeps what it started as',

@@ -1,3 +1,5 @@
+import * as z from 'zod'
+import { LOSS_FORMS } from '../../train/loss.js'
 import { GRADIENT_NORMS } from '../../train/normalized-gradient-descent.js'
 import { optimizerNames } from '../../train/optimizer-options.js'
 import { BN_STATISTICS } from '../../train/train-options.js'
@@ -7,6 +9,7 @@ import {
   layerPatterns,
   layerRates,
   numberFromZero,
+  numbersByName,
   positiveInteger,
   positiveNumber,
   share,
@@ -36,7 +39,7 @@ export const optimisationSettings = {
   layerRates: {
     flag: '--lr-for <layers=rate>',
     help:
-      'learning rate of some layers, patch_moe=0.05, or weights, sample_moe/router=0.1; ' +
+      'learning rate of some layers, patch_moe=0.05, or weights, logits/router=0.1; ' +
       'may be repeated, the last that matches counts',
     value: layerRates,
     in: { training: optional },
@@ -74,7 +77,7 @@ export const optimisationSettings = {
     help: 'times the balance loss of experts that whole samples choose is added to the loss',
     byDefault: '0',
     value: numberFromZero,
-    in: { training: optional },
+    in: { training: { ...optional, models: ['sample-moe', 'init'] } },
   },
   freeze: {
     flag: '--freeze <layers>',
@@ -87,6 +90,27 @@ export const optimisationSettings = {
     help: 'what BatchNorm uses in evaluations',
     value: choice(BN_STATISTICS),
     in: { training: required },
+  },
+  lossForm: {
+    flag: '--loss-form <name>',
+    help:
+      'cross-entropy of the softmax of the logits, or of the softmax of these probabilities once more, ' +
+      'as published code of sample-level mixtures has it: at least 0.3133 for two classes',
+    byDefault: 'cross-entropy',
+    value: choice(LOSS_FORMS),
+    in: { training: optional },
+  },
+  stopWhen: {
+    flag: '--stop-when <limits>',
+    help:
+      'with batches of all training images, stop before the step at a loss of at most lossAtMost, or, after epoch ' +
+      'afterEpoch, of more than lossAboveBest above the least: lossAtMost=0.314,lossAboveBest=0.02',
+    value: numbersByName({
+      lossAtMost: z.number().nonnegative().exactOptional(),
+      lossAboveBest: z.number().nonnegative().exactOptional(),
+      afterEpoch: z.int().nonnegative().exactOptional(),
+    }),
+    in: { training: optional },
   },
   earlyStop: {
     flag: '--early-stop <epochs>',

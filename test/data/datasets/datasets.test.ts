@@ -335,9 +335,10 @@ describe('the table', () => {
     for (const entry of datasets) expect(datasetEntry(entry.name)).toBe(entry)
     expect(() => datasetEntry('imagenet')).toThrow(
       new RangeError(
-        'datasetEntry: name must be one of digits-patches, fashion-mnist, fashion-quadrants, fashion-noise, cifar10, ' +
-          'cifar-vehicles, cifar10-noise, cifar100, cifar100-coarse, mnist-patches, image-folder, celeba-smiling, ' +
-          'celeba-spurious, celeba-multiclass, tfds, theory-patches, got imagenet',
+        'datasetEntry: name must be one of digits-patches, fashion-mnist, fashion-quadrants, fashion-noise, ' +
+          'fashion-rotated, cifar10, cifar-vehicles, cifar10-noise, cifar10-rotated, cifar100, cifar100-coarse, ' +
+          'mnist-patches, image-folder, celeba-smiling, celeba-spurious, celeba-multiclass, tfds, theory-patches, ' +
+          'theory-clusters, got imagenet',
       ),
     )
   })

@@ -55,8 +55,8 @@ const source = memorySource({ 'stripes.bin': new Uint8Array(64) })
 describe('a new dataset', () => {
   it('is found by its name, and listed where another is asked for', () => {
     expect(datasetEntry('stripes', table)).toBe(stripes)
-    expect(() => datasetEntry('dots', table)).toThrow(/theory-patches, stripes, got dots$/)
-    expect(() => datasetEntry('stripes')).toThrow(/theory-patches, got stripes$/)
+    expect(() => datasetEntry('dots', table)).toThrow(/theory-clusters, stripes, got dots$/)
+    expect(() => datasetEntry('stripes')).toThrow(/theory-clusters, got stripes$/)
   })
 
   it('is recognised by its files, those of a folder before those of the samples', async () => {
@@ -83,7 +83,7 @@ describe('a new dataset', () => {
     })
     expect(fineTuningRecipe('stripes', table)).toEqual({ ...sgd(40, 10, 8, 0.3), learningRate: 0.3 / 10 })
     expect(suggestedMixture(stripes)).toBe('two-layer-pmoe')
-    expect(() => recipe('stripes', 'wrn')).toThrow(/theory-patches, got "stripes"$/)
+    expect(() => recipe('stripes', 'wrn')).toThrow(/theory-clusters, got "stripes"$/)
   })
 
   it('has recipes that networks are built of', () => {

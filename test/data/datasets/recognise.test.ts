@@ -15,7 +15,7 @@ describe('recognise', () => {
   it.each(['', 'cifar-10-batches-bin/'])('knows CIFAR-10, whole, in folder %j', async prefix => {
     const files = cifar10Files(1, prefix)
     expect((await recognise(memorySource(files))).map(({ datasets }) => datasets)).toEqual([
-      ['cifar10', 'cifar-vehicles', 'cifar10-noise'],
+      ['cifar10', 'cifar-vehicles', 'cifar10-noise', 'cifar10-rotated'],
     ])
     expect(await found(...Object.keys(files).slice(1))).toEqual([])
   })
@@ -38,7 +38,7 @@ describe('recognise', () => {
     const source = memorySource(Object.fromEntries(names.map(name => [`${name}-ubyte`, nothing])))
     expect((await recognise(source)).map(format => format.datasets)).toEqual([
       ['mnist-patches', 'digits-patches'],
-      ['fashion-mnist', 'fashion-quadrants', 'fashion-noise'],
+      ['fashion-mnist', 'fashion-quadrants', 'fashion-noise', 'fashion-rotated'],
     ])
   })
 

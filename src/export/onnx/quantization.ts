@@ -1,0 +1,145 @@
+import { type Constant, type Graph, type Operation, type Value, valuesRead } from '../graph/graph.js'
+
+/** The smallest and the largest number of a value, over the images that a network was calibrated on. */
+export type Range = readonly [low: number, high: number]
+
+/** Ranges by the names of a graph's values, which are the same whenever the same model is written. */
+export type Ranges = Readonly<Record<string, Range>>
+
+/** A value as numbers of 8 bits: x is about (q - zeroPoint) scale. */
+export interface Steps {
+  /** Above 0. */
+  readonly scale: number
+  /** Which of 0..255 stands for 0. */
+  readonly zeroPoint: number
+}
+
+/** Numbers of 8 bits with a scale for each output channel: w is about q scale. */
+export interface QuantizedWeights {
+  readonly data: Int8Array
+  readonly shape: readonly number[]
+  /** One for each output channel, the last axis. */
+  readonly scales: Float32Array
+}
+
+/** What of a network is computed with numbers of 8 bits, and what is not. */
+export interface QuantizationPlan {
+  /** Values that become numbers of 8 bits where they are computed. */
+  readonly values: ReadonlySet<Value>
+  /** Outputs of the products that are computed with them. */
+  readonly products: ReadonlySet<Value>
+  /** The layers that compute with numbers of 8 bits. */
+  readonly layers: readonly string[]
+  /** The layers with products that stay in float32, and why. */
+  readonly float: readonly { readonly layer: string; readonly why: string }[]
+}
+
+/** Chooses which products of a graph are computed with numbers of 8 bits, and which values that takes. */
+export function quantizationPlan(graph: Graph): QuantizationPlan {
+  const values = new Set<Value>()
+  const products = new Set<Value>()
+  const layers: string[] = []
+  const float: { layer: string; why: string }[] = []
+  const last = graph.nodes.findLast(({ operation }) => isProduct(operation))
+  for (const node of graph.nodes) {
+    const { operation, name, outputs } = node
+    if (!isProduct(operation)) continue
+    const why = node === last ? 'the last product decides the class' : whyFloat(operation)
+    if (why) {
+      float.push({ layer: name, why })
+      continue
+    }
+    layers.push(name)
+    const output = outputs[0] as Value
+    products.add(output)
+    // Experts' convolutions turn their inputs and outputs, and round them in between.
+    if (operation.kind === 'expert-convolution') continue
+    values.add(operation.x)
+    values.add(rectified(graph, output) ?? output)
+  }
+  return { values, products, layers, float }
+}
+
+type Product = Extract<
+  Operation,
+  { kind: 'convolution' | 'transposed-convolution' | 'dense' | 'batched-product' | 'expert-convolution' }
+>
+
+function isProduct(operation: Operation): operation is Product {
+  return 'kernel' in operation || 'matrices' in operation
+}
+
+function whyFloat(operation: Product): string | undefined {
+  if ('exact' in operation && operation.exact) return 'a router, whose choices must stay the same'
+  switch (operation.kind) {
+    case 'convolution':
+    case 'expert-convolution':
+      return undefined
+    case 'dense':
+      return operation.x.shape.length === 2 ? undefined : 'a product of several axes'
+    case 'batched-product':
+      return 'matrices of experts'
+    case 'transposed-convolution':
+      return 'a transposed convolution'
+  }
+}
+
+/** The ReLU of a product, where it is the only reader: both are one operation then. */
+function rectified({ nodes, outputs }: Graph, value: Value): Value | undefined {
+  const readers = nodes.filter(({ operation }) => valuesRead(operation).includes(value))
+  const [only] = readers
+  const isRead = outputs.some(output => output.value === value)
+  const { operation } = only ?? {}
+  if (isRead || readers.length !== 1 || operation?.kind !== 'unary' || operation.function !== 'relu')
+    return undefined
+  return only?.outputs[0]
+}
+
+/** The values whose ranges a plan needs. */
+export function calibratedValues(graph: Graph): readonly Value[] {
+  const { values, products } = quantizationPlan(graph)
+  const ofExperts = graph.nodes.flatMap(({ operation, outputs }) =>
+    operation.kind === 'expert-convolution' && products.has(outputs[0] as Value)
+      ? [operation.windows, outputs[0] as Value]
+      : [],
+  )
+  return [...new Set([...values, ...ofExperts])]
+}
+
+/**
+ * The 256 steps that a range is divided into; 0 is one of them, so that padding stays exact.
+ *
+ * @throws RangeError when the range is missing, or not of finite numbers
+ */
+export function stepsOf(ranges: Ranges, { name }: Value): Steps {
+  const [low, high] = ranges[name] ?? [Number.NaN, Number.NaN]
+  if (!Number.isFinite(low) || !Number.isFinite(high) || low > high) {
+    const got = name in ranges ? `[${low}, ${high}]` : 'none'
+    throw new RangeError(`exportOnnx: quantize must have a range of finite numbers for ${name}, got ${got}`)
+  }
+  const [from, to] = [Math.min(low, 0), Math.max(high, 0)]
+  const scale = to > from ? (to - from) / 255 : 1
+  return { scale: Math.fround(scale), zeroPoint: Math.min(255, Math.max(0, Math.round(-from / scale))) }
+}
+
+/** Rounds weights to -127..127 times a scale for each output channel, the last axis; a channel of zeros has scale 1. */
+export function quantizedWeights({ data, shape }: Constant): QuantizedWeights {
+  const channels = shape.at(-1) as number
+  const largest = new Float32Array(channels)
+  data.forEach((weight, i) => {
+    largest[i % channels] = Math.max(largest[i % channels] as number, Math.abs(weight))
+  })
+  const scales = largest.map(value => (value > 0 ? value / 127 : 1))
+  const rounded = Int8Array.from(data, (weight, i) => Math.round(weight / (scales[i % channels] as number)))
+  return { data: rounded, shape, scales }
+}
+
+/** A bias in steps of the product: what the format adds to sums of products. */
+export function quantizedBias(bias: Constant, x: Steps, weights: QuantizedWeights) {
+  const scales = weights.scales.map(scale => scale * x.scale)
+  const most = 2 ** 31 - 1
+  const data = Int32Array.from(bias.data, (value, i) =>
+    Math.min(most, Math.max(-most, Math.round(value / (scales[i] as number)))),
+  )
+  return { data, scales }
+}

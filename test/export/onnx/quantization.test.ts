@@ -1,0 +1,129 @@
+import * as tf from '@tensorflow/tfjs'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { exportOnnx } from '../../../src/export/onnx/onnx.js'
+import { quantizedBias, quantizedWeights, stepsOf } from '../../../src/export/onnx/quantization.js'
+import { calibrate } from '../../../src/inference/calibration.js'
+import { useTestBackend } from '../../backend-under-test.js'
+import { networkCases, noise, trained } from '../exported-models.js'
+import { decodeOnnx, difference, runOnnx } from '../run-onnx.js'
+
+beforeAll(async () => {
+  await useTestBackend()
+})
+beforeEach(() => tf.engine().startScope())
+afterEach(() => tf.engine().endScope())
+
+const value = (name: string) => ({ name, shape: [null, 1], type: 'float' }) as const
+
+describe('numbers of 8 bits', () => {
+  test('divide a range into 255 steps, with 0 among them', () => {
+    expect(stepsOf({ x: [0, 51] }, value('x'))).toEqual({ scale: Math.fround(0.2), zeroPoint: 0 })
+    // 5.1 from end to end: 0.02 a step, and -1.1 lies 55 steps below 0.
+    expect(stepsOf({ x: [-1.1, 4] }, value('x'))).toEqual({ scale: Math.fround(0.02), zeroPoint: 55 })
+    // A range that leaves 0 out is extended to it.
+    expect(stepsOf({ x: [2, 5.1] }, value('x'))).toEqual({ scale: Math.fround(0.02), zeroPoint: 0 })
+    expect(stepsOf({ x: [0, 0] }, value('x'))).toEqual({ scale: 1, zeroPoint: 0 })
+  })
+
+  test('refuse values without a range of finite numbers', () => {
+    expect(() => stepsOf({}, value('conv'))).toThrow(
+      'exportOnnx: quantize must have a range of finite numbers for conv, got none',
+    )
+    expect(() => stepsOf({ conv: [0, Infinity] }, value('conv'))).toThrow('for conv, got [0, Infinity]')
+    expect(() => stepsOf({ conv: [Number.NaN, 1] }, value('conv'))).toThrow('for conv, got [NaN, 1]')
+  })
+
+  test('give each output channel of a kernel its own scale, by hand', () => {
+    const kernel = { shape: [2, 3], data: Float32Array.of(1.27, 0, -4, 0.5, 0, 2) }
+    const rounded = quantizedWeights(kernel)
+    expect([...rounded.scales]).toEqual([Math.fround(1.27 / 127), 1, Math.fround(4 / 127)])
+    expect([...rounded.data]).toEqual([127, 0, -127, 50, 0, 64])
+  })
+
+  test('hold a bias in steps of the product, at most 32 bits', () => {
+    const weights = { shape: [1, 2], data: Int8Array.of(1, 1), scales: Float32Array.of(0.5, 1e-30) }
+    const bias = { shape: [2], data: Float32Array.of(3, -1) }
+    const { data, scales } = quantizedBias(bias, { scale: 0.25, zeroPoint: 0 }, weights)
+    // 3 / (0.5 * 0.25) = 24 steps; the other bias has more steps than fit.
+    expect([...data]).toEqual([24, -2147483647])
+    expect(scales[0]).toBe(0.125)
+  })
+})
+
+describe('calibrate', () => {
+  test('measures smallest and largest numbers over all batches, 0 included', async () => {
+    const input = tf.input({ shape: [2, 2, 1], name: 'x' })
+    const convolved = tf.layers
+      .conv2d({ filters: 1, kernelSize: 1, activation: 'relu', name: 'conv' })
+      .apply(input)
+    const flat = tf.layers.flatten().apply(convolved)
+    const model = tf.model({
+      inputs: input,
+      outputs: tf.layers.dense({ units: 2 }).apply(flat) as tf.SymbolicTensor,
+    })
+    model.layers[1]?.setWeights([tf.fill([1, 1, 1, 1], 2), tf.fill([1], -1)])
+    const batches = [[tf.fill([1, 2, 2, 1], 0.25)], [tf.tensor4d([-3, 1, 2, 4], [1, 2, 2, 1])]]
+    const ranges = await calibrate(model, batches)
+    // 2 * 4 - 1; what the ReLU lets through starts at 0.
+    expect(ranges).toEqual({ x: [-3, 4], 'conv.1': [0, 7] })
+  })
+
+  test('needs a batch, and leaves no tensors behind', async () => {
+    const model = trained(networkCases[0]!.build())
+    const before = tf.memory().numTensors
+    await expect(calibrate(model, [])).rejects.toThrow('calibrate: batches must be at least 1, got 0')
+    expect(tf.memory().numTensors).toBe(before)
+  })
+})
+
+describe('a network of numbers of 8 bits in ONNX Runtime', () => {
+  test.each([networkCases[0]!, networkCases[2]!, networkCases[3]!, networkCases[4]!])(
+    'answers nearly as in tfjs, in a quarter of the bytes: $name',
+    async ({ build }) => {
+      const model = trained(build())
+      const x = noise(model.inputs[0]!.shape, 16, 1)
+      const { bytes, inFloat } = await exportOnnx(model, { quantize: await calibrate(model, [[x]]) })
+      const plain = await exportOnnx(model)
+      expect(bytes.length).toBeLessThan(plain.bytes.length / 2)
+      const y = model.predict(x) as tf.Tensor
+      const own = (await runOnnx(bytes, { image: x })).probabilities!
+      // Eight bits keep about two digits of what the layers compute.
+      expect(difference(y, own.data)).toBeLessThan(0.02)
+      expect(difference(y, own.data)).toBeGreaterThan(0)
+      const layers = inFloat?.map(({ layer, why }) => `${layer}: ${why}`) ?? []
+      expect(layers).toContain('logits: the last product decides the class')
+      const routers = layers.filter(line => line.includes('a router'))
+      expect(routers).toHaveLength(
+        networkCases.indexOf(networkCases.find(c => c.build === build)!) === 0 ? 0 : 1,
+      )
+    },
+  )
+
+  test('rounds a convolution exactly as computed by hand', async () => {
+    const input = tf.input({ shape: [1, 2, 1], name: 'x' })
+    const convolved = tf.layers.conv2d({ filters: 1, kernelSize: 1, name: 'conv' }).apply(input)
+    const flat = tf.layers.flatten().apply(convolved)
+    const dense = tf.layers.dense({ units: 1, useBias: false })
+    const model = tf.model({ inputs: input, outputs: dense.apply(flat) as tf.SymbolicTensor })
+    model.setWeights([tf.fill([1, 1, 1, 1], 1.27), tf.fill([1], 0.5), tf.tensor2d([[1], [0]])])
+    const { bytes } = await exportOnnx(model, { quantize: { x: [0, 2.55], conv: [0, 25.5] } })
+    const { data } = Object.values(await runOnnx(bytes, { x: tf.tensor4d([1.004, 0], [1, 1, 2, 1]) }))[0]!
+    // 1.004 is 100 steps of 0.01, and 100 * 0.01 * 127 * 0.01 + 0.5 = 1.77, which is 18 steps of 0.1.
+    expect(data[0]).toBeCloseTo(1.8, 5)
+  })
+
+  test('is refused without ranges of its own values', async () => {
+    const model = trained(networkCases[0]!.build())
+    await expect(exportOnnx(model, { quantize: {} })).rejects.toThrow('for image, got none')
+  })
+
+  test('writes weights of 8 bits with a scale for each filter', async () => {
+    const model = trained(networkCases[0]!.build())
+    const x = noise(model.inputs[0]!.shape, 2, 1)
+    const { bytes } = await exportOnnx(model, { quantize: await calibrate(model, [[x]]) })
+    const { graph } = await decodeOnnx(bytes)
+    const kernel = graph.initializer.find(({ name }) => name === 'stem_kernel' || name?.startsWith('stem'))
+    expect(kernel).toMatchObject({ dataType: 3 })
+    expect(kernel?.rawData.length).toBe(3 * 3 * 3 * 16)
+  })
+})

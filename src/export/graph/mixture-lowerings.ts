@@ -228,7 +228,7 @@ function putBack(build: GraphBuilder, map: Value, outputs: Value, indices: Value
   // Where every slot has its expert, experts' rows make up the map without gaps.
   const rowsPerExpert = layer.patchesPerExpert * pixels.rowsPerWindow
   const ofExperts = slots === numExperts ? { experts: numExperts, rowsPerExpert } : undefined
-  const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts)
+  const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts && { ofExperts })
   return build.reshape(view, [null, ...grid.map, filters])
 }
 

@@ -1,6 +1,7 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import type { FeedingOptions } from '../../src/export/feeding.js'
 import { checkPlace, placeExport } from '../../src/files/export-output.js'
+import type { RunConfig } from '../../src/run/run-config.js'
 import type { ExportedModel, ExportFormatEntry, Written } from '../run/export-formats/export-format.js'
 import {
   type ExportFormatTable,
@@ -10,8 +11,8 @@ import {
 } from '../run/export-formats/export-formats.js'
 import { modelRuntime } from '../run/export-formats/model-runtime.js'
 import { type Latency, latency } from '../run/export-latency.js'
-import { compare, comparisonBytes, type Parity, TOLERANCE } from '../run/export-parity.js'
-import { type OpenedModel, openModel } from '../run/opened-model.js'
+import { compare, comparisonBytes, comparisonFloats, type Parity, TOLERANCE } from '../run/export-parity.js'
+import { isTrainedOnFloats, type OpenedModel, openModel } from '../run/opened-model.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { textTable } from '../terminal/text-table.js'
@@ -60,6 +61,7 @@ export async function runExport(
   await checkPlace(target)
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
+  checkPixels(opened, request)
   const facts = factsOf(opened, request)
   const { layout, pixels } = request
   const feeding = { ...(layout && { layout }), ...(pixels && { pixels }) }
@@ -73,6 +75,7 @@ export async function runExport(
             name: request.format,
             entry,
             exported: { path: temporary, model: opened.model, backend },
+            values: isTrainedOnFloats(opened) ? 'floats' : 'pixels',
             feeding,
             signal: interrupt.signal,
           })
@@ -111,8 +114,23 @@ function factsOf({ model, config }: OpenedModel, { classNames }: ExportRequest) 
   return {
     version: packageVersion(),
     ...(names && { classNames: names }),
-    ...(config && { preprocessing: 'pixels 0..255, RGB or grey, divided by 255' }),
+    ...(config && { preprocessing: preprocessingOf(config) }),
   }
+}
+
+function preprocessingOf(config: RunConfig): string {
+  return isTrainedOnFloats({ config })
+    ? `none: numbers as dataset ${config.dataset.name} draws them`
+    : 'pixels 0..255, RGB or grey, divided by 255'
+}
+
+/** Bytes are no numbers as a dataset of floats has them. */
+function checkPixels({ model, config }: OpenedModel, { pixels }: ExportRequest): void {
+  if (pixels !== 'uint8' || !config || !isTrainedOnFloats({ config })) return
+  throw new UsageError(
+    `export: --pixels must be float32 for ${model.name}, which was trained on the floats of ${config.dataset.name}, ` +
+      'got uint8',
+  )
 }
 
 /** An export that is to be compared with its model. */
@@ -121,6 +139,8 @@ interface Verification {
   readonly name: string
   readonly entry: ExportFormatEntry
   readonly exported: ExportedModel
+  /** What the model was trained on. */
+  readonly values: 'pixels' | 'floats'
   readonly feeding: FeedingOptions
   readonly signal: AbortSignal
 }
@@ -130,6 +150,7 @@ async function verify({
   name,
   entry,
   exported: { model, ...location },
+  values,
   feeding,
   signal,
 }: Verification): Promise<Verified | string> {
@@ -137,7 +158,7 @@ async function verify({
   const exported = await entry.load({ model, ...location })
   if (typeof exported === 'string') return exported
   try {
-    const inputs = await comparisonBytes(model)
+    const inputs = await (values === 'floats' ? comparisonFloats(model) : comparisonBytes(model))
     const parity = await compare(original, exported, inputs, feeding)
     signal.throwIfAborted()
     if (!(parity.difference <= TOLERANCE) || parity.otherClass > 0) {

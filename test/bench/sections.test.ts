@@ -14,6 +14,7 @@ import { decodingTable, decodingTargets } from '../../bench/sections/decoding.js
 import { layerTable, layerTargets } from '../../bench/sections/layer.js'
 import { pipelineTable, pipelineTargets } from '../../bench/sections/pipeline.js'
 import { predictionRow } from '../../bench/sections/prediction.js'
+import { pruningRow, pruningTargets } from '../../bench/sections/pruning.js'
 import { fullSettings } from '../../bench/sections/training-numbers.js'
 import { memoryTable, peerTable, rateTable, stepTable } from '../../bench/sections/training-tables.js'
 import { trainingTargets } from '../../bench/sections/training-targets.js'
@@ -155,6 +156,21 @@ it('prediction is compared batch by batch', () => {
   expect(predictionRow(setting, 64, report).join(' | ')).toBe(
     '64x64 | 64 | 1.500 s | 1.200 s | 0.800 (0.800 - 0.800) | 0.750 | 53',
   )
+})
+
+it('a pruned mixture is compared with the whole one, in time, work and size', () => {
+  const report = {
+    software: 'test',
+    seconds: { 'whole 64': [1, 2], 'pruned 64': [0.7, 1.4] },
+    facts: { 'whole FLOP': 4e9, 'pruned FLOP': 2.8e9, 'whole bytes': 3e7, 'pruned bytes': 2e7 },
+  }
+  const pruned = { size: 64, classes: 4, widen: 1, experts: 8, keep: 2, patch: 4, kernel: 3, expertsKept: 4 }
+  expect(pruningRow(pruned, 64, report).join(' | ')).toBe(
+    '64x64, 8 to 4 experts | 64 | 1.500 s | 1.050 s | 0.700 (0.700 - 0.700) | 0.700 | 30.0 MB | 20.0 MB',
+  )
+  // 0.7 of the time for 0.7 of the work.
+  const measured = pruningTargets(report)['pruned time/work']!
+  expect(measured.value).toBeCloseTo(1, 12)
 })
 
 it('backends are compared with the plain and the native one', () => {

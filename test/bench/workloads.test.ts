@@ -9,6 +9,7 @@ import { measureDecoding } from '../../bench/workloads/decoding.js'
 import { measureLayer } from '../../bench/workloads/layer.js'
 import { measurePipeline } from '../../bench/workloads/pipeline.js'
 import { measurePrediction } from '../../bench/workloads/prediction.js'
+import { measurePruning } from '../../bench/workloads/pruning.js'
 import { measureTraining } from '../../bench/workloads/training.js'
 import { useTestBackend } from '../backend-under-test.js'
 
@@ -83,6 +84,21 @@ describe('the workloads', () => {
     expect(Object.keys(seconds).sort()).toEqual(['wrn 1', 'wrn 3', 'wrn-pmoe 1', 'wrn-pmoe 3'])
     // The mixture keeps half of the patches and has no second shortcut.
     expect(facts['wrn-pmoe']).toBeLessThan(facts.wrn!)
+  })
+
+  it('time a mixture before and after experts went', async () => {
+    const { seconds, facts } = await measurePruning({
+      workload: 'pruning',
+      ...rounds,
+      ...size,
+      batches: [1, 3],
+      expertsKept: 1,
+    })
+    expect(Object.keys(seconds).sort()).toEqual(['pruned 1', 'pruned 3', 'whole 1', 'whole 3'])
+    for (const fact of ['FLOP', 'parameters', 'bytes']) {
+      expect(facts[`pruned ${fact}`], fact).toBeLessThan(facts[`whole ${fact}`]!)
+    }
+    expect(facts['whole bytes']).toBeGreaterThan(4 * facts['whole parameters']!)
   })
 
   it('time the input pipeline', async () => {

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Runtime } from '../../scripts/run/export-formats/model-runtime.js'
 import { latency } from '../../scripts/run/export-latency.js'
-import { compare, comparisonBytes, fed, repeated } from '../../scripts/run/export-parity.js'
+import { compare, comparisonBytes, comparisonFloats, fed, repeated } from '../../scripts/run/export-parity.js'
 import { openModel } from '../../scripts/run/opened-model.js'
 import { readSafetensors } from '../../src/data/formats/safetensors.js'
 import { fileSystem } from '../../src/files/model-files.js'
@@ -227,6 +227,26 @@ describe('what exports are compared on', () => {
     ])
     const pair = { shape: [2, 1], data: Float32Array.of(1, 2) }
     expect([...repeated(pair, 5).data]).toEqual([1, 2, 1, 2, 1])
+  })
+
+  test('are floats as they are for a model of floats, of both signs and of any number of channels', () => {
+    const tiny = tf.sequential({ layers: [tf.layers.flatten({ inputShape: [4, 1, 50] })] })
+    const [floats] = comparisonFloats(tiny)
+    expect(floats?.shape).toEqual([16, 4, 1, 50])
+    expect(comparisonFloats(tiny)[0]?.data).toEqual(floats?.data)
+    const data = [...(floats?.data ?? [])]
+    expect(data).toHaveLength(3200)
+    // Of N(0, 9), whose mean square lies within 4.5 deviations of 9.
+    const square = data.reduce((sum, value) => sum + value ** 2, 0) / data.length
+    expect(Math.abs(square / 9 - 1)).toBeLessThan(4.5 * Math.sqrt(2 / data.length))
+    expect(data.filter(value => value < 0).length / data.length).toBeCloseTo(0.5, 1)
+    const one = { shape: [1, 1, 2, 3], data: Float32Array.of(-4, 0.5, 3, 7, -0.25, 300) }
+    expect(fed(one, {})).toEqual(one)
+    expect(fed(one, { layout: 'nchw' })).toEqual({
+      shape: [1, 3, 1, 2],
+      data: Float32Array.of(-4, 7, 0.5, -0.25, 3, 300),
+    })
+    expect(repeated(one, 2).data).toEqual(Float32Array.of(...one.data, ...one.data))
   })
 
   test('differences and other classes are counted over all outputs', async () => {

@@ -229,7 +229,7 @@ function putBack(build: GraphBuilder, map: Value, outputs: Value, indices: Value
   const rowsPerExpert = layer.patchesPerExpert * pixels.rowsPerWindow
   const areInOrder = slots === numExperts && slotOf.every((slot, expert) => slot === expert)
   const ofExperts = areInOrder ? { experts: numExperts, rowsPerExpert } : undefined
-  const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts)
+  const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts && { ofExperts })
   return build.reshape(view, [null, ...grid.map, filters])
 }
 

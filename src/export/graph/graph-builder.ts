@@ -188,8 +188,8 @@ export class GraphBuilder {
   }
 
   /** @param x (n) int */
-  places(x: Value, equals: number): Value {
-    return this.add({ kind: 'places', x, equals }, [null], 'int')
+  places(x: Value, equals: number, { orFirst = false } = {}): Value {
+    return this.add({ kind: 'places', x, equals, orFirst }, [null], 'int')
   }
 
   batchStarts(like: Value, step: number): Value {
@@ -207,11 +207,22 @@ export class GraphBuilder {
     updates: Value,
     like: Value,
     rowsPerImage: number,
-    ofExperts?: { readonly experts: number; readonly rowsPerExpert: number },
+    {
+      ofExperts,
+      spare = false,
+    }: { ofExperts?: { readonly experts: number; readonly rowsPerExpert: number }; spare?: boolean } = {},
   ): Value {
     const shape = [null, updates.shape[1] ?? null]
     return this.add(
-      { kind: 'scatter', rows, updates, like, rowsPerImage, ...(ofExperts && { ofExperts }) },
+      {
+        kind: 'scatter',
+        rows,
+        updates,
+        like,
+        rowsPerImage,
+        ...(ofExperts && { ofExperts }),
+        ...(spare && { spare }),
+      },
       shape,
     )
   }

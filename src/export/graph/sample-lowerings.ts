@@ -176,9 +176,10 @@ const sampleExperts: Lowering = (exported, [x], build) => {
   const samples = count === 1 ? undefined : samplesOfChoices(build, map, indices)
   const placed = [...layer.networks].map(([name, network], expert) => {
     const places = build.places(choices, expert)
-    const rows = samples ? build.gather(samples, places) : places
+    const computed = build.places(choices, expert, { orFirst: true })
+    const rows = samples ? build.gather(samples, computed) : computed
     const answers = exported.network(network, name, build.gather(map, rows))
-    return build.scatter(places, answers, map, count)
+    return build.scatter(places, answers, map, count, { spare: true })
   })
   const answers = placed.reduce((sum, answer) => build.binary('add', sum, answer))
   const outputs = answers.shape[1] as number

@@ -158,6 +158,125 @@ export interface CostSizes {
   readonly rounds: number
 }
 
+/** Where the mean of a correct run lies, both ends included. */
+export type Band = readonly [from: number, to: number]
+
+/** A network that is compared on the clusters of a data model. */
+export interface ClustersVariant extends Pick<Variant, 'name' | 'model' | 'flags'> {
+  /** The settings that it is trained on; all unless given. */
+  readonly settings?: readonly string[]
+  /** The seeds, from 1 on, that it is run with; all unless given. */
+  readonly seeds?: number
+  /** By setting: the published mean and standard deviation of the accuracy, in percent, and of the entropy, in nats. */
+  readonly published?: Readonly<
+    Record<string, { readonly accuracy: readonly number[]; readonly entropy?: readonly number[] }>
+  >
+  /** By setting: where the means of a correct run lie; the accuracy in percent, the entropy in nats. */
+  readonly bands?: Readonly<Record<string, { readonly accuracy?: Band; readonly entropy?: Band }>>
+}
+
+/** How large an experiment on clusters is. */
+export interface ClustersScale {
+  readonly seeds: number
+  /** The settings of the data model, in the order in which they are run. */
+  readonly settings: readonly string[]
+  readonly samples: number
+  readonly testSamples: number
+  /** The entropy of the routing is measured every so many steps. */
+  readonly entropySteps: number
+  /** What all variants have in common. */
+  readonly flags: Flags
+  /** The names of the variants at this scale; all unless given. */
+  readonly variants?: readonly string[]
+}
+
+/** Sample-level mixtures and single models on data of several clusters (Chen et al., 2022). */
+export interface ClustersExperiment {
+  readonly kind: 'clusters'
+  readonly name: string
+  readonly title: string
+  readonly paper: string
+  readonly claim: string
+  readonly dataset: string
+  /** What the samples are; a sentence. */
+  readonly data: string
+  readonly variants: readonly ClustersVariant[]
+  readonly scales: Readonly<Record<ScaleName, ClustersScale>>
+  /** Variants whose accuracies should rise in this order; single models are not compared with each other. */
+  readonly order: { readonly singles: readonly string[]; readonly linear: string; readonly nonlinear: string }
+  /** By setting: the accuracy that no single model exceeds, in percent. */
+  readonly ceilings: Readonly<Record<string, number>>
+  /** Pairs of variants whose accuracies are compared seed by seed. */
+  readonly pairs: readonly (readonly [variant: string, baseline: string])[]
+  /** The variants that the figure shows, in its order; at most six. */
+  readonly figure: readonly string[]
+}
+
+/** How a network is trained in one stage of a pruning experiment: plain SGD on a fixed number of epochs. */
+export interface PruningStage {
+  /** Training images. */
+  readonly samples: number
+  readonly epochs: number
+  readonly batchSize: number
+  readonly learningRate: number
+}
+
+/** Pruning where the truth is known: patterns of the theory, of which few tell the classes of the new task. */
+export interface PatternPruning {
+  /** c of the first task; the new one has the first two of them. */
+  readonly numClasses: number
+  /** K */
+  readonly experts: number
+  /** L */
+  readonly patchesPerExpert: number
+  /** m, neurons of all experts. */
+  readonly hiddenUnits: number
+  readonly testSamples: number
+  readonly pretraining: PruningStage
+  readonly fineTuning: PruningStage
+}
+
+/** Pruning of a wide network: clothes are learned first, then accessories. */
+export interface PhotographPruning {
+  /** K */
+  readonly experts: number
+  /** L of the 16 patches of the last map. */
+  readonly patchesPerExpert: number
+  readonly widen: number
+  readonly pretraining: PruningStage
+  readonly fineTuning: PruningStage
+  /** After pruning, on the images of fine-tuning. */
+  readonly afterwards: PruningStage
+  readonly testSamples: number
+  /** Numbers of experts that are left, the first one K. */
+  readonly kept: readonly number[]
+  /** Random choices of each seed. */
+  readonly randomDraws: number
+}
+
+/** How large an experiment on pruning is. */
+export interface PruningScale {
+  readonly seeds: number
+  /** The criteria that are compared. */
+  readonly criteria: readonly string[]
+  readonly patterns: PatternPruning
+  readonly photographs: PhotographPruning
+  /** Passes whose median is the latency. */
+  readonly latencyRounds: number
+}
+
+/** Which experts of a fine-tuned mixture can go, and what it costs (Chowdhury et al., 2024). */
+export interface PruningExperiment {
+  readonly kind: 'pruning'
+  readonly name: string
+  readonly title: string
+  readonly paper: string
+  readonly claim: string
+  /** What the images are; a sentence. */
+  readonly data: string
+  readonly scales: Readonly<Record<ScaleName, PruningScale>>
+}
+
 /** One setting of a mixture that items choose, and of its data. */
 export interface SparseSetting {
   /** k, experts that are active for a sample. */
@@ -199,4 +318,9 @@ export interface BoundExperiment {
   readonly scales: Readonly<Record<ScaleName, BoundScale>>
 }
 
-export type Experiment = TrainingExperiment | CostExperiment | BoundExperiment
+export type Experiment =
+  | TrainingExperiment
+  | CostExperiment
+  | ClustersExperiment
+  | PruningExperiment
+  | BoundExperiment

@@ -1,4 +1,6 @@
 import { ablation } from './ablation.js'
+import { bound } from './bound.js'
+import { clusters } from './clusters.js'
 import type { Experiment } from './experiment.js'
 import { fig4 } from './fig4.js'
 import { fig5 } from './fig5.js'
@@ -12,6 +14,7 @@ import { fig12 } from './fig12.js'
 import { fig14 } from './fig14.js'
 import { fig15 } from './fig15.js'
 import { fig16 } from './fig16.js'
+import { pruning } from './pruning.js'
 import { table1 } from './table1.js'
 
 /** Every experiment. A new one is one file and one line here. */
@@ -30,6 +33,9 @@ export const experiments: readonly Experiment[] = [
   fig16,
   table1,
   ablation,
+  clusters,
+  pruning,
+  bound,
 ]
 
 /** Other names of experiments: Table 2 comes out of the runs of Figure 12. */

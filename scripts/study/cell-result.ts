@@ -66,6 +66,98 @@ const measured = z.strictObject({
   multiplyAddsRatio: number,
 })
 
+/** What a routing of samples did with a set; the entropy in nats. */
+const sampleRouting = z.strictObject({
+  entropy: number,
+  /** (clusters, M) samples of each cluster that were sent to each expert. */
+  counts: z.array(z.array(count)),
+  deadExperts: count,
+  /** Share of the samples whose gate is below 0. */
+  negativeGates: number,
+})
+
+const clustered = z.strictObject({
+  /** Share of the test samples that are right, without noise in the routing. */
+  testAccuracy: number,
+  /** With the noise of training in the routing. */
+  noisyAccuracy: number.exactOptional(),
+  /** Of the last step. */
+  trainAccuracy: number,
+  trainLoss: number,
+  steps: count,
+  /** Of the training, without the evaluation. */
+  seconds: number,
+  parameters: count,
+  /** Of the test samples, without noise and with it; and of the training samples with it, as was published. */
+  routing: sampleRouting.exactOptional(),
+  noisyRouting: sampleRouting.exactOptional(),
+  trainRouting: sampleRouting.exactOptional(),
+  /** Of the test samples, without noise, after so many steps. */
+  entropies: z.array(z.strictObject({ step: count, entropy: number })).exactOptional(),
+})
+
+/** The scores of one criterion. */
+const panelEntry = z.strictObject({
+  criterion: z.string(),
+  /** Of the random choices, from 1. */
+  draw: count.exactOptional(),
+  /** (K) small goes first. */
+  scores: z.array(number),
+})
+
+/** What pruning a network of a known truth gave. */
+const patternPruning = z.strictObject({
+  /** Test accuracies: on the first task, and on the new one before anything was pruned. */
+  pretrainedAccuracy: number,
+  accuracy: number,
+  /** Experts whose best pattern tells the classes of the new task. */
+  relevant: z.array(count),
+  criteria: z.array(
+    panelEntry.extend({
+      /** How well the scores tell relevant experts from others; null where all or none are relevant. */
+      areaUnderCurve: number.nullable(),
+      /** Share of the relevant experts among as many that are kept. */
+      overlap: number.nullable(),
+      /** Test accuracies with K, K - 1 .. 1 experts. */
+      accuracies: z.array(number),
+    }),
+  ),
+})
+
+/** What pruning a wide network gave. */
+const photographPruning = z.strictObject({
+  pretrainedAccuracy: number,
+  /** On the new task before anything was pruned. */
+  accuracy: number,
+  panel: z.array(panelEntry),
+  /** One for each criterion, draw and number of experts that are left. */
+  cuts: z.array(
+    z.strictObject({
+      criterion: z.string(),
+      draw: count.exactOptional(),
+      keep: count,
+      kept: z.array(count),
+      /** Test accuracies before and after the training that follows. */
+      before: number,
+      after: number,
+      parameters: count,
+      /** Of one forward pass over one image. */
+      multiplyAdds: number,
+      /** Largest difference of the outputs to the unpruned network with the same channels masked. */
+      difference: number,
+    }),
+  ),
+})
+
+const pruned = z.strictObject({
+  patterns: patternPruning.exactOptional(),
+  photographs: photographPruning.exactOptional(),
+  /** A network that had so many experts from the start. */
+  fromStart: z.strictObject({ accuracy: number, parameters: count, multiplyAdds: number }).exactOptional(),
+  /** Medians of a forward pass, in milliseconds. */
+  latencies: z.array(z.strictObject({ keep: count, batch: count, milliseconds: number })).exactOptional(),
+})
+
 /** Losses in [0, 1]. */
 const losses = z.strictObject({ ramp: number, zeroOne: number })
 
@@ -92,6 +184,8 @@ const bounded = z.strictObject({
 const outcomes = {
   trained: trained.exactOptional(),
   measured: measured.exactOptional(),
+  clustered: clustered.exactOptional(),
+  pruned: pruned.exactOptional(),
   bounded: bounded.exactOptional(),
 }
 
@@ -128,6 +222,14 @@ export type FailedCell = CellResult & { readonly status: 'failed' }
 export type Trained = Immutable<z.infer<typeof trained>>
 /** What a measurement of cost gave. */
 export type Measured = Immutable<z.infer<typeof measured>>
+/** What training on clusters gave. */
+export type Clustered = Immutable<z.infer<typeof clustered>>
+/** What a routing of samples did. */
+export type ClusterRouting = Immutable<z.infer<typeof sampleRouting>>
+/** What pruning gave. */
+export type Pruned = Immutable<z.infer<typeof pruned>>
+export type PatternPruned = NonNullable<Pruned['patterns']>
+export type PhotographPruned = NonNullable<Pruned['photographs']>
 /** What the bound of a trained mixture is, and what was measured. */
 export type Bounded = Immutable<z.infer<typeof bounded>>
 /** What was measured of a routing. */

@@ -234,7 +234,7 @@ function bySeries(observations: readonly Observation[]): [series: string, observ
 }
 
 /** Groups items by their key, in the order in which the keys first appear. */
-function grouped<Item>(items: readonly Item[], key: (item: Item) => string): Item[][] {
+export function grouped<Item>(items: readonly Item[], key: (item: Item) => string): Item[][] {
   const groups = new Map<string, Item[]>()
   for (const item of items) {
     const group = groups.get(key(item))

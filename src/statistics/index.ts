@@ -2,6 +2,7 @@
  * Statistics of repeated experiments on plain numbers: intervals, paired tests, power laws, and how many training
  * images an accuracy takes.
  */
+export { areaUnderCurve } from './area-under-curve.js'
 export { type BootstrapOptions, bootstrapInterval, type Interval } from './bootstrap.js'
 export { type PairedDifference, pairedDifferences } from './paired-difference.js'
 export { fitPowerLaw, type MeasuredPoint, type PowerLaw } from './power-law.js'

@@ -15,6 +15,12 @@ import { layerTable, layerTargets } from '../../bench/sections/layer.js'
 import { pipelineTable, pipelineTargets } from '../../bench/sections/pipeline.js'
 import { predictionRow } from '../../bench/sections/prediction.js'
 import { pruningRow, pruningTargets } from '../../bench/sections/pruning.js'
+import {
+  formsTable,
+  stepTable as sampleStepTable,
+  sampleTargets,
+  torchCommand,
+} from '../../bench/sections/samples.js'
 import { fullSettings } from '../../bench/sections/training-numbers.js'
 import { memoryTable, peerTable, rateTable, stepTable } from '../../bench/sections/training-tables.js'
 import { trainingTargets } from '../../bench/sections/training-targets.js'
@@ -92,6 +98,64 @@ describe('training steps', () => {
       'memory wrn': { value: 0.5, quartiles: [0.5, 0.5] },
       'rate wrn': { value: 0.75, quartiles: [0.75, 0.75] },
     })
+  })
+})
+
+describe('sample-level mixtures', () => {
+  const job = {
+    ...({ workload: 'samples', backend: 'auto', warmUp: 2, rounds: 15 } as const),
+    ...{ samples: 16000, patches: 4, width: 50, experts: 8, filters: 8, counts: [2, 8], block: 128 },
+  }
+  const report = (slowness: number): ChildReport => ({
+    software: 'test',
+    seconds: {
+      step: [0.03 * slowness],
+      ...{ 'all 2': [0.02 * slowness], 'sorted 2': [0.03 * slowness] },
+      ...{ 'all 8': [0.08 * slowness], 'sorted 8': [0.02 * slowness] },
+    },
+    facts: { 'block 2': 0, 'block 8': 128 },
+  })
+  const peer = (slowness: number): ChildReport => ({
+    software: 'test',
+    seconds: { sorted: [0.04 * slowness], all: [0.12 * slowness] },
+    facts: {},
+  })
+  const samples = new Sitting(
+    new Map([
+      ['samples', [report(1), report(2)]],
+      ['PyTorch', [peer(1), peer(2)]],
+    ]),
+  )
+
+  it('stand beside both forms of the peer, and the target beside the faster one', () => {
+    expect(sampleStepTable(samples, job).rows.map(row => row.join(' | '))).toEqual([
+      'ours | 45.0 ms | 1.000 (1.000 - 1.000)',
+      'PyTorch, samples sorted by expert | 60.0 ms | 0.750 (0.750 - 0.750)',
+      'PyTorch, all experts | 180 ms | 0.250 (0.250 - 0.250)',
+    ])
+    expect(sampleTargets(samples)['samples/torch']?.value).toBeCloseTo(0.75, 12)
+    const alone = new Sitting(new Map([['samples', [report(1)]]]))
+    expect(sampleTargets(alone)).toEqual({})
+    expect(sampleStepTable(alone, job).rows[1]).toEqual([
+      'PyTorch, samples sorted by expert',
+      'not measured',
+      '',
+    ])
+  })
+
+  it('show where sorting pays, and what the layer takes', () => {
+    expect(formsTable(samples, job).rows.map(row => row.join(' | '))).toEqual([
+      '2 | 30.0 ms | 45.0 ms | 1.500 (1.500 - 1.500) | all',
+      '8 | 120 ms | 30.0 ms | 0.250 (0.250 - 0.250) | sorted',
+    ])
+  })
+
+  it('are measured by the peer at the same sizes', () => {
+    const { program, arguments: given } = torchCommand('python', job)
+    expect([program, ...given.slice(1)].join(' ')).toBe(
+      'python --samples 16000 --patches 4 --width 50 --experts 8 --filters 8 --warm-up 2 --rounds 15',
+    )
+    expect(given[0]).toMatch(/bench\/peers\/torch_sample_moe\.py$/)
   })
 })
 

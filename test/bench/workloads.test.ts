@@ -10,6 +10,7 @@ import { measureLayer } from '../../bench/workloads/layer.js'
 import { measurePipeline } from '../../bench/workloads/pipeline.js'
 import { measurePrediction } from '../../bench/workloads/prediction.js'
 import { measurePruning } from '../../bench/workloads/pruning.js'
+import { measureSamples } from '../../bench/workloads/samples.js'
 import { measureTraining } from '../../bench/workloads/training.js'
 import { useTestBackend } from '../backend-under-test.js'
 
@@ -72,6 +73,14 @@ describe('the workloads', () => {
     const names = ['conv 1x1', 'conv 3x3', 'masked 1', 'masked 4', 'moe 1', 'moe 4']
     expect(Object.keys(seconds).sort()).toEqual(names)
     expect(facts.patches).toBe(4)
+  })
+
+  it('time steps of a sample-level mixture, and both forms of its experts', async () => {
+    const job = { samples: 40, patches: 2, width: 5, experts: 3, filters: 2, counts: [2, 4], block: 4 }
+    const { seconds, facts } = await measureSamples({ workload: 'samples', ...rounds, ...job })
+    expect(Object.keys(seconds).sort()).toEqual(['all 2', 'all 4', 'sorted 2', 'sorted 4', 'step'])
+    // So few samples are not sorted by the layer itself.
+    expect(facts).toEqual({ filters: 4, 'block 2': 0, 'block 4': 0 })
   })
 
   it('time prediction for every batch size', async () => {

@@ -1,13 +1,17 @@
 import type { Experiment } from '../../experiments/experiment.js'
 import { boundGrid } from './bound-grid.js'
+import { clustersGrid } from './clusters-grid.js'
 import { costGrid } from './cost-grid.js'
 import type { GridKind } from './grid-kind.js'
+import { pruningGrid } from './pruning-grid.js'
 import { trainingGrid } from './training-grid.js'
 
 /** The grid of every kind of experiment. A new kind is one file and one line here, and the same in `../kinds`. */
 export const gridKinds = {
   training: trainingGrid,
   cost: costGrid,
+  clusters: clustersGrid,
+  pruning: pruningGrid,
   bound: boundGrid,
 } as const
 

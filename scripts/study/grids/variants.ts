@@ -19,7 +19,10 @@ const flagNames: ReadonlySet<string> = new Set(
 )
 const flagName = z.string().refine(name => flagNames.has(name), 'must be a flag of pmoe train')
 /** Flags of `pmoe train`. */
-export const flags = z.record(flagName, z.union([z.string(), z.number(), z.boolean(), z.array(z.number())]))
+export const flags = z.record(
+  flagName,
+  z.union([z.string(), z.number(), z.boolean(), z.array(z.number()), z.record(z.string(), z.number())]),
+)
 const share = z.number().min(0).max(1)
 
 const variant = z.strictObject({
@@ -35,6 +38,7 @@ const variant = z.strictObject({
   routerDeviation: z.number().positive().exactOptional(),
   sweeps: z.boolean().exactOptional(),
   settings: z.array(z.string().min(1)).min(1).exactOptional(),
+  seeds: count.exactOptional(),
   published: z.array(z.strictObject({ samples: count, accuracy: share })).exactOptional(),
 })
 

@@ -2,7 +2,9 @@ import { experimentNamed } from '../../experiments/experiments.js'
 import type { ExperimentOf, KindName } from '../grids/grids.js'
 import type { StudyConfig } from '../study-config.js'
 import { boundStudies } from './bound.js'
+import { clustersStudies } from './clusters.js'
 import { costStudies } from './cost.js'
+import { pruningStudies } from './pruning.js'
 import type { StudyKind } from './study-kind.js'
 import { trainingStudies } from './training.js'
 
@@ -10,6 +12,8 @@ import { trainingStudies } from './training.js'
 const kinds: { readonly [Name in KindName]: StudyKind<Name> } = {
   training: trainingStudies,
   cost: costStudies,
+  clusters: clustersStudies,
+  pruning: pruningStudies,
   bound: boundStudies,
 }
 

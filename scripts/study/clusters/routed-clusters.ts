@@ -1,0 +1,106 @@
+import * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
+import type { ImageSet } from '../../../src/data/image-set.js'
+import { SampleMoE } from '../../../src/layers/moe/sample-moe.js'
+import { deriveSeed } from '../../../src/random.js'
+import { dispatchMetrics } from '../../../src/train/routing/dispatch-metrics.js'
+import type { ClusterRouting } from '../cell-result.js'
+
+/** The samples of a cell, and the seed of the noise that they are routed with. */
+export interface RoutedSamples {
+  readonly train: ImageSet
+  readonly test: ImageSet
+  readonly seed: number
+}
+
+/** What a mixture does with the clusters, at the time of the call. */
+export interface RoutedClusters {
+  test(): Promise<ClusterRouting>
+  noisyTest(): Promise<ClusterRouting>
+  noisyTrain(): Promise<ClusterRouting>
+  /** Share of the test samples that are right with the noise of `noisyTest`. */
+  noisyAccuracy(): Promise<number>
+  dispose(): void
+}
+
+/**
+ * Keeps the samples on the backend and routes them, as often as asked.
+ *
+ * @param model whose input its one `SampleMoE` takes; the outputs of this layer are the logits of the classes
+ * @returns undefined for a model without experts to choose from
+ * @throws RangeError for samples without clusters
+ */
+export function routedClusters(
+  model: tfl.LayersModel,
+  { train, test, seed }: RoutedSamples,
+): RoutedClusters | undefined {
+  const layer = model.layers.find((each): each is SampleMoE => each instanceof SampleMoE)
+  if (!layer || layer.numExperts === 1) return undefined
+  const [ofTrain, ofTest] = [onBackend(train), onBackend(test)]
+  const noiseSeed = deriveSeed(seed, 'routing noise')
+  return {
+    test: () => routing(layer, ofTest),
+    noisyTest: () => routing(layer, ofTest, noiseSeed),
+    noisyTrain: () => routing(layer, ofTrain, noiseSeed),
+    noisyAccuracy: () => accuracy(layer, ofTest, test.labels, noiseSeed),
+    dispose: () => tf.dispose([ofTrain.samples, ofTest.samples]),
+  }
+}
+
+interface SamplesOnBackend {
+  readonly samples: tf.Tensor4D
+  readonly groups: Int32Array
+  readonly numGroups: number
+}
+
+function onBackend({ images, count, shape, groups, groupNames }: ImageSet): SamplesOnBackend {
+  if (!groups || !groupNames) throw new RangeError('study: samples must have clusters, got none')
+  return { samples: tf.tensor4d(images, [count, ...shape], 'float32'), groups, numGroups: groupNames.length }
+}
+
+async function routing(
+  layer: SampleMoE,
+  { samples, groups, numGroups }: SamplesOnBackend,
+  noiseSeed?: number,
+): Promise<ClusterRouting> {
+  const { indices, gates } = tf.tidy(() => {
+    const routed = layer.route(
+      samples,
+      noiseSeed === undefined ? {} : { noise: noiseOf(layer, samples, noiseSeed) },
+    )
+    return { indices: routed.indices, gates: routed.gates }
+  })
+  const [chosen, weights] = await Promise.all([indices.data(), gates.data()])
+  tf.dispose([indices, gates])
+  const counts = Array.from({ length: numGroups }, () => new Array<number>(layer.numExperts).fill(0))
+  chosen.forEach((expert, sample) => {
+    counts[groups[sample]!]![expert]!++
+  })
+  const received = Array.from({ length: layer.numExperts }, (_, m) => counts.some(row => row[m]! > 0))
+  return {
+    entropy: dispatchMetrics(counts).entropy,
+    counts,
+    deadExperts: received.filter(gotOne => !gotOne).length,
+    negativeGates: weights.filter(gate => gate < 0).length / weights.length,
+  }
+}
+
+async function accuracy(
+  layer: SampleMoE,
+  { samples }: SamplesOnBackend,
+  labels: Int32Array,
+  noiseSeed: number,
+): Promise<number> {
+  const classes = tf.tidy(() => {
+    const logits = layer.apply(samples, { noise: noiseOf(layer, samples, noiseSeed) }) as tf.Tensor2D
+    return tf.argMax(logits, 1)
+  })
+  const answers = await classes.data()
+  classes.dispose()
+  return answers.filter((answer, sample) => answer === labels[sample]).length / labels.length
+}
+
+/** (B,M) as in training, but the same each time. */
+function noiseOf(layer: SampleMoE, samples: tf.Tensor4D, seed: number): tf.Tensor2D {
+  return tf.randomUniform([samples.shape[0], layer.numExperts], 0, layer.routingNoise, 'float32', seed)
+}

@@ -27,6 +27,7 @@ const tensorflow = {
     include: [
       'test/layers/**/*.test.ts',
       'test/models/**/*.test.ts',
+      'test/prune/**/*.test.ts',
       'test/train/**/*.test.ts',
       'test/inference/**/*.test.ts',
       'test/compat/models.test.ts',

@@ -3,7 +3,7 @@ import type { Machine } from './machine.js'
 import type { MeasuredTargets } from './targets.js'
 
 /** The workloads, by the letters that `--only` takes. */
-export const letters = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'p'] as const
+export const letters = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'p'] as const
 
 /** A workload. */
 export type Letter = (typeof letters)[number]

@@ -14,6 +14,7 @@ import { measureLayers } from './sections/layer.js'
 import { measurePipelines } from './sections/pipeline.js'
 import { measurePredictions } from './sections/prediction.js'
 import { measurePrunings } from './sections/pruning.js'
+import { measureSampleMixtures } from './sections/samples.js'
 import { measureTrainings } from './sections/training.js'
 
 /** Sections in the order in which they are measured, with the workloads that each serves. */
@@ -31,6 +32,7 @@ const sections: readonly {
   { serves: ['k'], measure: measureEpochs },
   { serves: ['l'], measure: measureDecodings },
   { serves: ['m'], measure: measureComposings },
+  { serves: ['n'], measure: measureSampleMixtures },
   { serves: ['p'], measure: measurePrunings },
 ]
 

@@ -119,6 +119,24 @@ export interface ComposingJob extends Common {
   readonly images: number
 }
 
+/** Full-batch training steps of a sample-level mixture, and both forms of its experts. */
+export interface SamplesJob extends Common {
+  readonly workload: 'samples'
+  readonly samples: number
+  /** Patches of a sample. */
+  readonly patches: number
+  /** Numbers of a patch. */
+  readonly width: number
+  /** M of the training step. */
+  readonly experts: number
+  /** J, filters of an output. */
+  readonly filters: number
+  /** The values of M for which experts are measured alone. */
+  readonly counts: readonly number[]
+  /** Choices of a block where the layer itself would compute all experts. */
+  readonly block: number
+}
+
 /** What a measuring process is to do. */
 export type Job =
   | LayerJob
@@ -131,3 +149,4 @@ export type Job =
   | EpochJob
   | DecodingJob
   | ComposingJob
+  | SamplesJob

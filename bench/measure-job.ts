@@ -13,6 +13,7 @@ import { measureLayer } from './workloads/layer.js'
 import { measurePipeline } from './workloads/pipeline.js'
 import { measurePrediction } from './workloads/prediction.js'
 import { measurePruning } from './workloads/pruning.js'
+import { measureSamples } from './workloads/samples.js'
 import { measureTraining } from './workloads/training.js'
 
 /**
@@ -51,6 +52,8 @@ function measured(job: Job): Promise<Omit<ChildReport, 'software'>> {
       return measurePruning(job)
     case 'composing':
       return measureComposing(job)
+    case 'samples':
+      return measureSamples(job)
   }
 }
 

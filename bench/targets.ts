@@ -41,6 +41,7 @@ export type TargetId =
   | 'step fresh'
   | 'epoch ahead'
   | 'decode/pillow'
+  | 'samples/torch'
   | 'pruned time/work'
 
 const step = '64x64, batch 16'
@@ -76,6 +77,12 @@ export const targets: readonly Target[] = [
   below('step fresh', 'WRN-pMoE step, 32x32, batch 64: fresh batches / a fixed batch', 1.03),
   below('epoch ahead', 'Epoch of WRN-10-2, 32x32: images streamed ahead from disk / a fixed batch', 1.03),
   below('decode/pillow', 'JPEG 178x218 to 64x64 RGB in one process: ours / Pillow', 2, 1),
+  below(
+    'samples/torch',
+    'SampleMoE step, 16000 samples, M = 8, J = 8: ours / PyTorch, its faster form',
+    1.5,
+    1,
+  ),
   below(
     'pruned time/work',
     'WRN-pMoE pruned from 8 to 4 experts, 64x64, batch 64: share of time / share of work',

@@ -99,7 +99,7 @@ export type { PatchAnnealing } from './train/anneal.js'
 export { recomputeStatistics } from './train/bn-statistics.js'
 export { type CheckpointStore, memoryStore, readCheckpoint, type TrainState } from './train/checkpoint.js'
 export type { Computation } from './train/computation.js'
-export { type Evaluation, evaluate, predictProbabilities } from './train/evaluate.js'
+export { type Evaluation, evaluate, predictProbabilities, type Scores } from './train/evaluate.js'
 export {
   DivergenceError,
   type EpochMetrics,
@@ -119,4 +119,10 @@ export {
 } from './train/routing/routing-metrics.js'
 export { type RoutingRecord, recordRouting } from './train/routing/routing-record.js'
 export { measureRouting, type RoutingSummary, summarizeRouting } from './train/routing/routing-summary.js'
+export {
+  measureSampleRouting,
+  type SampleDispatchMetrics,
+  type SampleRoutingMetrics,
+  type SampleRoutingSummary,
+} from './train/routing/sample-routing-metrics.js'
 export { type SeparateTrainOptions, trainSeparately } from './train/routing/separate.js'

@@ -42,4 +42,5 @@ export {
   type RunCreation,
   type RunFolder,
 } from './run/run-folder.js'
+export { modelRouters, type Routers } from './run/starting-routers.js'
 export * from './statistics/index.js'

@@ -3,6 +3,7 @@ import { modelCost } from '../../src/models/cost.js'
 import { openRun } from '../../src/run/run-folder.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { lossOf } from '../../src/train/loss.js'
+import { noiseText, routingRecord, routingText } from '../run/routing-text.js'
 import { dataPath, loadData } from '../run/run-data.js'
 import { loadTrained } from '../run/trained-model.js'
 import { textTable } from '../terminal/text-table.js'
@@ -12,6 +13,7 @@ import { percent } from '../terminal/training-log.js'
 export interface EvaluateRequest {
   readonly data?: string
   readonly backend?: BackendName | 'auto'
+  readonly routingNoise?: boolean
   readonly json?: boolean
 }
 
@@ -25,10 +27,12 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
     request.data === undefined ? config.dataset : { ...config.dataset, data: dataPath(request.data) }
   const { test } = await loadData(dataset, config.seed)
   const { batchSize, lossForm = 'cross-entropy' } = config.training
-  const { loss, accuracy, perClass, perGroup, worstGroup, count } = await evaluate(model, test, {
+  const evaluation = await evaluate(model, test, {
     batchSize,
     lossForm,
+    ...(request.routingNoise && { routingNoise: true, seed: config.seed }),
   })
+  const { loss, accuracy, perClass, perGroup, worstGroup, count, routing = [], withNoise } = evaluation
   const { floor } = lossOf(model, { lossForm })
   const { parameters, multiplyAdds } = modelCost(model)
   if (request.json) {
@@ -39,7 +43,7 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
     }
     const cost = { parameters: parameters.total, multiplyAdds: multiplyAdds.forward }
     process.stdout.write(
-      `${JSON.stringify({ run: directory, backend: backend.name, accuracy, loss, count, perClass: classes, ...groups, ...cost })}\n`,
+      `${JSON.stringify({ run: directory, backend: backend.name, accuracy, loss, count, perClass: classes, ...groups, ...cost, ...routingRecord(evaluation) })}\n`,
     )
     return
   }
@@ -52,7 +56,7 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
 accuracy ${percent(accuracy)}, loss ${loss.toFixed(4)}${floor > 0 ? ` (at least ${floor.toFixed(4)})` : ''}, ${parameters.total.toLocaleString('en-US')} parameters, ${multiplyAdds.forward.toLocaleString('en-US')} multiply-adds a sample
 
 ${textTable(['class', 'accuracy'], rows)}
-${groups}`)
+${groups}${routing.map(routingText).join('')}${withNoise ? noiseText(withNoise) : ''}`)
 }
 
 function shares(names: readonly string[], accuracies: readonly number[]): string[][] {

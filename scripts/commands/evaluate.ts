@@ -9,6 +9,10 @@ export function evaluateCommand(): Command {
     .argument('<run>', 'folder of the run')
     .option('--data <folder>', "folder of your own files, where the run's has moved")
     .addOption(backendOption())
+    .option(
+      '--routing-noise',
+      'evaluate once more with the noise of training, of a model that sends whole samples to experts',
+    )
     .option('--json', 'write one JSON object')
     .addHelpText('after', '\nExample:\n  $ pmoe evaluate runs/first')
     .action(async (run: string, request: EvaluateRequest) => {

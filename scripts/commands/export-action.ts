@@ -1,6 +1,12 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import type { ImageSet } from '../../src/data/image-set.js'
+import type { ImageStream } from '../../src/data/image-stream.js'
 import type { FeedingOptions } from '../../src/export/feeding.js'
 import { checkPlace, placeExport } from '../../src/files/export-output.js'
+import { calibrate } from '../../src/inference/calibration.js'
+import type { RunConfig } from '../../src/run/run-config.js'
+import { calibrationBatches } from '../run/calibration-images.js'
+import { type ExportAccuracy, exportAccuracy } from '../run/export-accuracy.js'
 import type { ExportedModel, ExportFormatEntry, Written } from '../run/export-formats/export-format.js'
 import {
   type ExportFormatTable,
@@ -10,11 +16,13 @@ import {
 } from '../run/export-formats/export-formats.js'
 import { modelRuntime } from '../run/export-formats/model-runtime.js'
 import { type Latency, latency } from '../run/export-latency.js'
-import { compare, comparisonBytes, type Parity, TOLERANCE } from '../run/export-parity.js'
-import { type OpenedModel, openModel } from '../run/opened-model.js'
+import { compare, comparisonBytes, comparisonFloats, type Parity, TOLERANCE } from '../run/export-parity.js'
+import { isTrainedOnFloats, type OpenedModel, openModel } from '../run/opened-model.js'
+import { loadData } from '../run/run-data.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { textTable } from '../terminal/text-table.js'
+import { percent } from '../terminal/training-log.js'
 import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe export`. */
@@ -22,6 +30,8 @@ export interface ExportRequest extends FeedingOptions {
   /** The name of a format of the table. */
   readonly format: string
   readonly out: string
+  readonly quantize?: 'int8'
+  readonly calibrate?: readonly string[]
   readonly classNames?: string
   readonly backend?: BackendName | 'auto'
   readonly verify: boolean
@@ -34,6 +44,7 @@ interface Verified {
   /** The program that ran it. */
   readonly runtime: string
   readonly parity: Parity
+  readonly accuracy?: ExportAccuracy
   readonly latency: readonly Latency[]
 }
 
@@ -60,20 +71,33 @@ export async function runExport(
   await checkPlace(target)
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
+  checkPixels(opened, request)
   const facts = factsOf(opened, request)
   const { layout, pixels } = request
   const feeding = { ...(layout && { layout }), ...(pixels && { pixels }) }
   const interrupt = onInterrupt(() => process.stderr.write('Stopping; nothing is written ...\n'))
   try {
+    const quantize =
+      request.quantize && (await calibrate(opened.model, calibrationBatches(opened, request.calibrate)))
     const result = await placeExport(target, async temporary => {
-      const written = await entry.write(opened.model, temporary, { ...feeding, facts })
+      const written = await entry.write(opened.model, temporary, {
+        ...feeding,
+        facts,
+        ...(quantize && { quantize }),
+      })
       interrupt.signal.throwIfAborted()
       const checked = request.verify
         ? await verify({
             name: request.format,
             entry,
             exported: { path: temporary, model: opened.model, backend },
+            values: isTrainedOnFloats(opened) ? 'floats' : 'pixels',
             feeding,
+            tolerance: request.quantize ? Infinity : TOLERANCE,
+            test:
+              request.quantize && opened.config && !request.calibrate
+                ? await testImages(opened.config)
+                : undefined,
             signal: interrupt.signal,
           })
         : 'as asked for'
@@ -88,11 +112,25 @@ export async function runExport(
   }
 }
 
-function checkFlags({ format, layout, pixels }: ExportRequest, table: ExportFormatTable): void {
-  if (exportFormat(format, table).takesFeeding) return
-  const takers = formatNames(table, entry => entry.takesFeeding)
-  const formats = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(takers)
-  for (const [flag, value] of Object.entries({ layout, pixels })) {
+function checkFlags(request: ExportRequest, table: ExportFormatTable): void {
+  const { layout, pixels, quantize, calibrate } = request
+  refuseFlags({ layout, pixels }, request.format, table, entry => entry.takesFeeding)
+  refuseFlags({ quantize, calibrate }, request.format, table, entry => entry.takesQuantization === true)
+  if (calibrate && !quantize) {
+    throw new UsageError(`export: --calibrate must come with --quantize, got ${calibrate.join(' ')} alone`)
+  }
+}
+
+/** Refuses flags with a format that does not take them. */
+function refuseFlags(
+  flags: Readonly<Record<string, unknown>>,
+  format: string,
+  table: ExportFormatTable,
+  takes: (entry: ExportFormatEntry) => boolean,
+): void {
+  if (takes(exportFormat(format, table))) return
+  const formats = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(formatNames(table, takes))
+  for (const [flag, value] of Object.entries(flags)) {
     if (value !== undefined) {
       throw new UsageError(`export: --${flag} must be used with ${formats}, got --format ${format}`)
     }
@@ -111,8 +149,23 @@ function factsOf({ model, config }: OpenedModel, { classNames }: ExportRequest) 
   return {
     version: packageVersion(),
     ...(names && { classNames: names }),
-    ...(config && { preprocessing: 'pixels 0..255, RGB or grey, divided by 255' }),
+    ...(config && { preprocessing: preprocessingOf(config) }),
   }
+}
+
+function preprocessingOf(config: RunConfig): string {
+  return isTrainedOnFloats({ config })
+    ? `none: numbers as dataset ${config.dataset.name} draws them`
+    : 'pixels 0..255, RGB or grey, divided by 255'
+}
+
+/** Bytes are no numbers as a dataset of floats has them. */
+function checkPixels({ model, config }: OpenedModel, { pixels }: ExportRequest): void {
+  if (pixels !== 'uint8' || !config || !isTrainedOnFloats({ config })) return
+  throw new UsageError(
+    `export: --pixels must be float32 for ${model.name}, which was trained on the floats of ${config.dataset.name}, ` +
+      'got uint8',
+  )
 }
 
 /** An export that is to be compared with its model. */
@@ -121,7 +174,13 @@ interface Verification {
   readonly name: string
   readonly entry: ExportFormatEntry
   readonly exported: ExportedModel
+  /** What the model was trained on. */
+  readonly values: 'pixels' | 'floats'
   readonly feeding: FeedingOptions
+  /** How far outputs may be from the model's own; above it, or with another class, the export is refused. */
+  readonly tolerance: number
+  /** Where an export need not answer exactly as the model: labelled images that both are asked about. */
+  readonly test: ImageSet | ImageStream | undefined
   readonly signal: AbortSignal
 }
 
@@ -130,28 +189,33 @@ async function verify({
   name,
   entry,
   exported: { model, ...location },
+  values,
   feeding,
+  tolerance,
+  test,
   signal,
 }: Verification): Promise<Verified | string> {
   const original = modelRuntime(model, location.backend)
   const exported = await entry.load({ model, ...location })
   if (typeof exported === 'string') return exported
   try {
-    const inputs = await comparisonBytes(model)
+    const inputs = await (values === 'floats' ? comparisonFloats(model) : comparisonBytes(model))
     const parity = await compare(original, exported, inputs, feeding)
     signal.throwIfAborted()
-    if (!(parity.difference <= TOLERANCE) || parity.otherClass > 0) {
+    const isEqual = parity.otherClass === 0 || tolerance === Infinity
+    if (!(parity.difference <= tolerance) || !isEqual) {
       throw new Error(
-        `export: ${name} must answer as the model does within ${TOLERANCE}, got a difference of ` +
+        `export: ${name} must answer as the model does within ${tolerance}, got a difference of ` +
           `${parity.difference.toExponential(1)} and another class for ${parity.otherClass} of ${parity.samples} ` +
           `samples in ${exported.name} (nothing is written; --no-verify writes without running)`,
       )
     }
+    const accuracy = test && (await exportAccuracy(original, exported, test, feeding, signal))
     const times: Latency[] = []
     for (const batch of [1, 64]) {
       times.push(await latency(original, exported, inputs, feeding, batch, signal))
     }
-    return { runtime: exported.name, parity, latency: times }
+    return { runtime: exported.name, parity, ...(accuracy && { accuracy }), latency: times }
   } finally {
     await exported.dispose()
   }
@@ -161,14 +225,22 @@ function report(
   { model, directory }: OpenedModel,
   { format, out, json }: ExportRequest,
   { title, unit }: ExportFormatEntry,
-  { bytes, parts }: Written,
+  { bytes, parts, inFloat }: Written,
   checked: Verified | string,
 ): void {
   const total = Object.values(parts).reduce((sum, count) => sum + count, 0)
   if (json) {
     const verified =
       typeof checked === 'string' ? { verified: false, reason: checked } : { verified: true, ...checked }
-    const result = { model: directory, format, out, bytes, [unit]: parts, ...verified }
+    const result = {
+      model: directory,
+      format,
+      out,
+      bytes,
+      [unit]: parts,
+      ...(inFloat && { inFloat }),
+      ...verified,
+    }
     process.stdout.write(`${JSON.stringify(result)}\n`)
     return
   }
@@ -176,12 +248,30 @@ function report(
   const lines = [
     `${model.name} (${directory}) as ${title}: ${out}, ${bytes.toLocaleString('en-US')} bytes, ${total} ${unit}`,
     `  ${kinds.join(', ')}`,
+    ...(inFloat ? [inFloatLine(inFloat)] : []),
     ...(typeof checked === 'string' ? [`Not run: ${checked}.`] : verifiedLines(checked)),
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-function verifiedLines({ runtime, parity, latency }: Verified): string[] {
+/** Which layers still compute in float32. */
+function inFloatLine(inFloat: NonNullable<Written['inFloat']>): string {
+  return `  in float32: ${inFloat.map(({ layer, why }) => `${layer} (${why})`).join(', ')}`
+}
+
+function accuracyLine({ images, model, exported, agreement }: ExportAccuracy): string {
+  return (
+    `Of ${images} test images the model puts ${percent(model)} into the right class, the export ${percent(exported)}; ` +
+    `both say the same of ${percent(agreement)}.`
+  )
+}
+
+/** Labelled images that the run was not trained on. */
+async function testImages(config: RunConfig): Promise<ImageSet | ImageStream> {
+  return (await loadData(config.dataset, config.seed)).test
+}
+
+function verifiedLines({ runtime, parity, accuracy, latency }: Verified): string[] {
   const rows = latency.map(({ batch, original, exported }) => [
     `batch of ${batch}`,
     original.toFixed(2),
@@ -190,7 +280,8 @@ function verifiedLines({ runtime, parity, latency }: Verified): string[] {
   ])
   return [
     `Run by ${runtime}: on ${parity.samples} samples outputs differ by ${parity.difference.toExponential(1)} at most, ` +
-      'the largest is the same in all.',
+      `the largest is the same in ${parity.otherClass === 0 ? 'all' : parity.samples - parity.otherClass}.`,
+    ...(accuracy ? [accuracyLine(accuracy)] : []),
     '',
     textTable(['ms, median, in turn', 'model', 'export', 'export / model'], rows),
   ]

@@ -34,6 +34,16 @@ export function exportCommand(table: ExportFormatTable = exportFormats): Command
         'images as float32, x/255 for models of this library, or uint8 0..255 (default: float32)',
       ).choices(PIXELS),
     )
+    .addOption(
+      new Option(
+        '--quantize <type>',
+        `compute with numbers of 8 bits, ${and(formatNames(table, entry => entry.takesQuantization === true))}`,
+      ).choices(['int8']),
+    )
+    .option(
+      '--calibrate <images...>',
+      'images, or folders of them, that show --quantize how large numbers get (default: training images of the run)',
+    )
     .option('--class-names <names>', "names of the classes, by commas (default: the run's)")
     .addOption(backendOption())
     .option('--no-verify', 'do not run the result')
@@ -42,13 +52,15 @@ export function exportCommand(table: ExportFormatTable = exportFormats): Command
     .addHelpText(
       'after',
       `
-The result takes its place once it has been run and answers as the model does, within 1e-4.
+The result takes its place once it has been run and answers as the model does, within 1e-4. With --quantize answers
+differ a little: the command tells by how much.
 
 To read it:
 ${readingLines(table)}
 
 Examples:
   $ pmoe export runs/first --format onnx --pixels uint8 --layout nchw --out first.onnx
+  $ pmoe export runs/first --format onnx --quantize int8 --out first-int8.onnx
   $ pmoe export runs/first --format savedmodel --out first-savedmodel`,
     )
     .action(async (model: string, request: ExportRequest) => {

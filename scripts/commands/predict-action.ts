@@ -53,11 +53,12 @@ export async function runPredict(
   await useBackend(request.backend ?? 'auto')
   const opened = { model: await loadTrained(run), directory, config: run.config }
   const { classNames } = run.config.dataset
+  const decoding = decodingOf(opened)
   const imageNotes = new ImageNotes()
   if (request.csv) process.stdout.write(`${csvHeader(classNames)}\n`)
   for (let first = 0; first < paths.length; first += BATCH) {
     const batchPaths = paths.slice(first, first + BATCH)
-    const images = await decodeFiles(batchPaths, decodingOf(opened), unreadable, imageNotes)
+    const images = await decodeFiles(batchPaths, decoding, unreadable, imageNotes)
     for (const prediction of await predict(opened, images, classNames)) {
       process.stdout.write(`${lineOf(prediction, classNames, request)}\n`)
     }

@@ -1,4 +1,5 @@
 import { ablation } from './ablation.js'
+import { bound } from './bound.js'
 import { clusters } from './clusters.js'
 import type { Experiment } from './experiment.js'
 import { fig4 } from './fig4.js'
@@ -34,6 +35,7 @@ export const experiments: readonly Experiment[] = [
   ablation,
   clusters,
   pruning,
+  bound,
 ]
 
 /** Other names of experiments: Table 2 comes out of the runs of Figure 12. */

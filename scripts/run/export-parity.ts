@@ -1,4 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { valueDivisor, zerosLike } from '../../src/data/image-values.js'
 import type { FeedingOptions } from '../../src/export/feeding.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
@@ -44,6 +45,20 @@ export async function comparisonBytes(model: tfl.LayersModel): Promise<Numbers[]
   )
 }
 
+/**
+ * The inputs that exports of a model of floats are compared on.
+ *
+ * @returns for each input of the model (16, ...), float32 of N(0, 9), about as large as those of the datasets
+ */
+export function comparisonFloats({ inputs }: Pick<tfl.LayersModel, 'inputs'>): Numbers[] {
+  return inputs.map(({ shape: [, ...sides] }, i) => {
+    const size = sides.reduce<number>((product, side) => product * (side ?? 1), 1)
+    const source = random(1, `export ${i}`)
+    const data = Float32Array.from({ length: 2 * PICTURES * size }, () => 3 * source.normal())
+    return { shape: [2 * PICTURES, ...(sides as number[])], data }
+  })
+}
+
 function packagePictures(shape: ImageShape): Promise<Uint8Array[]> {
   const faces = samplesFolder('drawn-faces-celeba')
   return Promise.all(
@@ -54,22 +69,23 @@ function packagePictures(shape: ImageShape): Promise<Uint8Array[]> {
   )
 }
 
-/** Inputs as the tfjs model takes them: bytes over 255. */
+/** Inputs as the tfjs model takes them: bytes over 255, floats as they are. */
 export function asFloats({ data, shape }: Numbers): Numbers {
-  return { shape, data: Float32Array.from(data, value => Math.fround(value / 255)) }
+  const divisor = valueDivisor(data)
+  return { shape, data: Float32Array.from(data, value => Math.fround(value / divisor)) }
 }
 
-/** Inputs as the export takes them: in its order of axes, as bytes or over 255. */
-export function fed(bytes: Numbers, { layout = 'nhwc', pixels = 'float32' }: FeedingOptions): Numbers {
-  if (bytes.shape.length !== 4) return asFloats(bytes)
-  const ordered = layout === 'nchw' ? channelsFirst(bytes) : bytes
+/** Inputs as the export takes them: in its order of axes, as bytes or as the model takes them. */
+export function fed(input: Numbers, { layout = 'nhwc', pixels = 'float32' }: FeedingOptions): Numbers {
+  if (input.shape.length !== 4) return asFloats(input)
+  const ordered = layout === 'nchw' ? channelsFirst(input) : input
   return pixels === 'uint8' ? ordered : asFloats(ordered)
 }
 
 function channelsFirst({ data, shape }: Numbers): Numbers {
   const [count = 0, height = 0, width = 0, channels = 0] = shape
   const area = height * width
-  const reordered = new Uint8Array(data.length)
+  const reordered = zerosLike(data, data.length)
   for (let i = 0; i < data.length; i++) {
     const pixel = Math.floor(i / channels)
     const image = Math.floor(pixel / area)
@@ -81,7 +97,7 @@ function channelsFirst({ data, shape }: Numbers): Numbers {
 /** The given number of samples of an input, which is repeated from its start as often as needed. */
 export function repeated({ data, shape: [count = 1, ...sides] }: Numbers, samples: number): Numbers {
   const size = data.length / count
-  const taken = data instanceof Uint8Array ? new Uint8Array(samples * size) : new Float32Array(samples * size)
+  const taken = zerosLike(data, samples * size)
   for (let i = 0; i < samples; i++)
     taken.set(data.subarray((i % count) * size, ((i % count) + 1) * size), i * size)
   return { shape: [samples, ...sides], data: taken }
@@ -90,7 +106,7 @@ export function repeated({ data, shape: [count = 1, ...sides] }: Numbers, sample
 /**
  * Runs a model and its export on the same inputs and compares every output.
  *
- * @param inputs of the model, bytes
+ * @param inputs of the model, bytes or floats
  */
 export async function compare(
   original: Runtime,

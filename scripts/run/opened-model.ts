@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { datasets } from '../../src/data/datasets/datasets.js'
 import { loadModelFolder } from '../../src/files/model-files.js'
 import type { RunConfig } from '../../src/run/run-config.js'
 import { openRun } from '../../src/run/run-folder.js'
@@ -47,6 +48,11 @@ async function notOpened(path: string): Promise<Error> {
   return existsSync(path) && !foreign
     ? new Error(`${requirement}, got a file of weights (pmoe import puts them into a network)`)
     : new Error(`${requirement}, got neither config.json nor model.json`)
+}
+
+/** Whether a model was trained on a dataset of floats, of which there are no image files. */
+export function isTrainedOnFloats({ config }: Pick<OpenedModel, 'config'>): boolean {
+  return datasets.some(({ name, values }) => name === config?.dataset.name && values === 'floats')
 }
 
 /** The names of the classes, as `pmoe export` stores them with a tfjs model. */

@@ -160,11 +160,13 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
     validationLoss === undefined || validationAccuracy === undefined
       ? ''
       : `  validation loss ${validationLoss.toFixed(4)}  validation accuracy ${percent(validationAccuracy)}`
+  const { sampleRouting } = event
+  const entropy = sampleRouting === undefined ? '' : `  entropy ${sampleRouting.testEntropy.toFixed(3)}`
   const worst = testWorstGroup === undefined ? '' : `  worst group ${percent(testWorstGroup)}`
   const patches = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
   const floor = progress.lossFloor > 0 ? ` (at least ${progress.lossFloor.toFixed(4)})` : ''
   const balance = loadBalance === undefined ? '' : `  balance ${loadBalance.toFixed(4)}`
-  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${floor}${balance}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${floor}${balance}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}${entropy}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {

@@ -218,6 +218,15 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     return tensorOf => gatherRows(rowsOf(tensorOf) as tf.Tensor2D, tensorOf(rows))
   },
 
+  // Where the numbers are is known on the host alone: the backend is waited for.
+  places:
+    ({ x, equals }) =>
+    tensorOf => {
+      const numbers = tensorOf(x).dataSync()
+      const places = [...numbers.keys()].filter(place => numbers[place] === equals)
+      return tf.tensor1d(places, 'int32')
+    },
+
   'batch-starts':
     ({ like, step }) =>
     tensorOf => {
@@ -235,6 +244,7 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     tensorOf => {
       const values = tensorOf(updates)
       const shape = [(tensorOf(like).shape[0] as number) * rowsPerImage, values.shape[1] as number]
+      if (values.size === 0) return tf.zeros(shape)
       return tf.scatterND(tf.expandDims(tensorOf(rows), 1), values, shape)
     },
 

@@ -7,6 +7,8 @@ import { type Compute, isFusible, type Lifetime, prepared } from './operations.j
 interface Step {
   readonly compute: Compute
   readonly outputs: readonly Value[]
+  /** Values of which none may be empty for it to be computed; else its outputs are empty. */
+  readonly reads: readonly Value[]
   readonly lastReads: readonly Value[]
 }
 
@@ -53,8 +55,10 @@ function runSteps(
   results: readonly Value[],
 ): tf.Tensor[] {
   const tensorOf = (value: Value) => values.get(value) as tf.Tensor
-  for (const { compute, outputs, lastReads } of steps) {
-    const computed = tf.tidy(() => compute(tensorOf))
+  for (const { compute, outputs, reads, lastReads } of steps) {
+    const computed = reads.some(value => tensorOf(value).size === 0)
+      ? outputs.map(emptyTensor)
+      : tf.tidy(() => compute(tensorOf))
     const tensors = Array.isArray(computed) ? computed : [computed]
     for (const [i, output] of outputs.entries()) values.set(output, tensors[i] as tf.Tensor)
     for (const value of lastReads) tensorOf(value).dispose()
@@ -63,9 +67,24 @@ function runSteps(
   return results.map(value => tf.clone(tensorOf(value)))
 }
 
+/** What an operation gives for no samples, as those of an expert that none chose: not every backend computes it. */
+function emptyTensor({ shape, type }: Value): tf.Tensor {
+  return tf.zeros(
+    shape.map(side => side ?? 0),
+    type === 'float' ? 'float32' : 'int32',
+  )
+}
+
+interface PreparedStep {
+  readonly compute: Compute
+  readonly outputs: readonly Value[]
+  readonly reads: readonly Value[]
+  readonly needed: readonly Value[]
+}
+
 function stepsOf(graph: Graph, lifetime: Lifetime): Step[] {
   const readers = readersOf(graph)
-  const steps: { compute: Compute; outputs: readonly Value[]; reads: readonly Value[] }[] = []
+  const steps: PreparedStep[] = []
   const fused = new Set<GraphNode>()
   for (const node of graph.nodes) {
     if (fused.has(node)) continue
@@ -75,6 +94,8 @@ function stepsOf(graph: Graph, lifetime: Lifetime): Step[] {
       compute: prepared(node.operation, lifetime, rectifier && 'relu'),
       outputs: (rectifier ?? node).outputs,
       reads: valuesRead(node.operation),
+      // Where nothing is put back, the rest still are zeros.
+      needed: node.operation.kind === 'scatter' ? [] : valuesRead(node.operation),
     })
   }
   return withLastReads(steps, graph)
@@ -101,17 +122,14 @@ function readersOf({ nodes, outputs }: Graph): ReadonlyMap<Value, readonly (Grap
   return readers
 }
 
-function withLastReads(
-  steps: readonly { compute: Compute; outputs: readonly Value[]; reads: readonly Value[] }[],
-  { inputs, outputs }: Graph,
-): Step[] {
+function withLastReads(steps: readonly PreparedStep[], { inputs, outputs }: Graph): Step[] {
   const stay = new Set([...inputs, ...outputs].map(({ value }) => value))
   return steps
     .toReversed()
-    .map(({ compute, outputs: written, reads }) => {
+    .map(({ compute, outputs: written, reads, needed }) => {
       const lastReads = [...new Set(reads)].filter(value => !stay.has(value))
       for (const value of reads) stay.add(value)
-      return { compute, outputs: written, lastReads }
+      return { compute, outputs: written, reads: needed, lastReads }
     })
     .toReversed()
 }

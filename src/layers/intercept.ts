@@ -5,11 +5,11 @@ import type * as tfl from '@tensorflow/tfjs-layers'
  * A function that replaces the computation of a layer.
  *
  * @param input of the layer
- * @param compute the layer's own computation
+ * @param compute the layer's own computation; call arguments that it is given besides go to the layer
  */
 export type Intercept<Layer extends tfl.layers.Layer> = (
   input: tf.Tensor4D,
-  compute: (input: tf.Tensor4D) => tf.Tensor,
+  compute: (input: tf.Tensor4D, more?: Readonly<Record<string, unknown>>) => tf.Tensor,
   layer: Layer,
 ) => tf.Tensor
 
@@ -25,19 +25,24 @@ export function withIntercepted<Layer extends tfl.layers.Layer, Result>(
   intercept: Intercept<Layer>,
   run: () => Result,
 ): Result {
+  const own = layers.map(layer => Object.getOwnPropertyDescriptor(layer, 'call'))
   try {
     for (const layer of layers) {
       const compute = layer.call.bind(layer)
       layer.call = (inputs, kwargs) =>
         intercept(
           (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D,
-          input => compute(input, kwargs) as tf.Tensor,
+          (input, more) => compute(input, { ...kwargs, ...more }) as tf.Tensor,
           layer,
         )
     }
     return run()
   } finally {
-    // Without the own property, `call` is the method of the class again.
-    for (const layer of layers) Reflect.deleteProperty(layer, 'call')
+    // Without an own property, `call` is the method of the class again.
+    for (const [i, layer] of layers.entries()) {
+      const before = own[i]
+      if (before) Object.defineProperty(layer, 'call', before)
+      else Reflect.deleteProperty(layer, 'call')
+    }
   }
 }

@@ -123,7 +123,7 @@ export const layerPatterns = {
   },
 } as const satisfies SettingValue
 
-const layerRatesForm = 'layers, or a weight of one, and a rate above 0: patch_moe=0.05, sample_moe/router=0.1'
+const layerRatesForm = 'layers, or a weight of one, and a rate above 0: patch_moe=0.05, logits/router=0.1'
 
 /** Learning rates of some layers or weights; `patch_moe=0.05` is a list of one. */
 export const layerRates = {

@@ -49,7 +49,7 @@ export interface MixtureClass {
   readonly expertNames?: readonly string[]
   /** Whether it reads what other layers make of the model's input. */
   readonly readsFeatures: boolean
-  /** Whether other layers make the model's output of its own. */
+  /** Whether other layers make the model's logits of its own outputs. */
   readonly hasTail: boolean
   /** Whether slopes of the activation are unbounded, and the largest one met on the data is taken. */
   readonly slopeOfData?: boolean
@@ -111,8 +111,18 @@ export function placeOf({ path, layer, parent }: PlacedLayer, model: tfl.LayersM
     className: layer.getClassName(),
     ...(names && { expertNames: names }),
     readsFeatures: parent !== model || reads.some(source => source.getClassName() !== 'InputLayer'),
-    hasTail: !model.outputs.some(({ sourceLayer }) => sourceLayer === layer),
+    hasTail: !model.outputs.some(
+      ({ sourceLayer }) => sourceLayer === layer || turnsIntoShares(sourceLayer, layer),
+    ),
   }
+}
+
+/** Whether a layer makes probabilities of the outputs of another one, which are the logits then. */
+function turnsIntoShares(last: tfl.layers.Layer, layer: tfl.layers.Layer): boolean {
+  const { activation } = last as { readonly activation?: tf.serialization.Serializable }
+  const name = last.getClassName() === 'Activation' ? activation?.getClassName() : last.getClassName()
+  const readsLogits = last.inboundNodes.some(({ inboundLayers }) => inboundLayers.includes(layer))
+  return readsLogits && ['softmax', 'sigmoid', 'Softmax'].includes(name ?? '')
 }
 
 /** The patches of an input of a built layer. */

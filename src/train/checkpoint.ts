@@ -9,6 +9,7 @@ import { GRADIENT_NORMS } from './normalized-gradient-descent.js'
 import type { OptimizerSlots } from './optimizer.js'
 import { type OptimizerOptions, optimizerNames } from './optimizer-options.js'
 import { routingSummarySchema } from './routing/routing-summary.js'
+import { sampleRoutingSummarySchema } from './routing/sample-routing-metrics.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
 /** Where checkpoints are kept: a folder, a database of the browser, or memory. */
@@ -70,6 +71,7 @@ export const epochMetricsShape = {
   testAccuracy: z.number().exactOptional(),
   testWorstGroup: z.number().exactOptional(),
   routing: routingSummarySchema.exactOptional(),
+  sampleRouting: sampleRoutingSummarySchema.exactOptional(),
   seconds: z.number(),
   learningRate: z.number(),
   patchesPerExpert: z.int().positive().exactOptional(),

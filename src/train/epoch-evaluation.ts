@@ -6,14 +6,25 @@ import { type Evaluation, evaluate } from './evaluate.js'
 import { DivergenceError, type EpochMetrics } from './events.js'
 import { lossOptions } from './loss.js'
 import { measureRouting, summarizeRouting } from './routing/routing-summary.js'
+import { measureSampleRouting, summarizeSampleRouting } from './routing/sample-routing-metrics.js'
 import { position, type Run } from './run.js'
 
 /** Evaluations compute at least this many images at a time: without gradients there is memory for more than in training. */
 const minEvaluatedAtOnce = 128
 
+function atOnce(batchSize: number): number {
+  return Math.max(batchSize, minEvaluatedAtOnce)
+}
+
 type EvaluationMetrics = Pick<
   EpochMetrics,
-  'validationLoss' | 'validationAccuracy' | 'testLoss' | 'testAccuracy' | 'testWorstGroup' | 'routing'
+  | 'validationLoss'
+  | 'validationAccuracy'
+  | 'testLoss'
+  | 'testAccuracy'
+  | 'testWorstGroup'
+  | 'routing'
+  | 'sampleRouting'
 >
 
 /**
@@ -28,9 +39,11 @@ export async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
     if (bnStatistics === 'recomputed') await recomputeStatistics(model, train, { batchSize, seed, ...cancel })
     const set = validation ?? test
     if (!set) return {}
-    const measured = validation ? await validated(run, validation) : await testedOn(run, set)
-    const routing = run.options.routingMetrics && (await measureRouting(model, set, { ...cancel }))
-    return { ...measured, ...(routing && { routing: summarizeRouting(routing) }) }
+    const evaluation = await evaluated(run, set, validation ? 'validation' : 'test')
+    return {
+      ...(validation ? ofValidation(evaluation) : ofTest(evaluation)),
+      ...(await routingOf(run, set, evaluation)),
+    }
   })
 }
 
@@ -43,7 +56,7 @@ export async function testAtEnd(
   const epoch = run.history.length + 1
   const stops = earlyStop && shouldStop([...run.history, { epoch, ...validation }], earlyStop)
   if (!test || (epoch < epochs && !stops && !run.stopped)) return {}
-  return unlessAborted(run, () => testedOn(run, test))
+  return unlessAborted(run, async () => ofTest(await evaluated(run, test, 'test')))
 }
 
 async function unlessAborted<T>(
@@ -58,13 +71,32 @@ async function unlessAborted<T>(
   }
 }
 
-async function validated(run: Run, set: ImageSet | ImageStream): Promise<EvaluationMetrics> {
-  const { loss, accuracy } = await evaluated(run, set, 'validation')
+/** Where the experts look, and which experts samples choose, if this is to be measured. */
+async function routingOf(
+  { options, parts: { model } }: Run,
+  set: ImageSet | ImageStream,
+  { routing: ofSamples }: Evaluation,
+): Promise<EvaluationMetrics> {
+  const { train, signal, routingMetrics } = options
+  if (!routingMetrics) return {}
+  const cancel = signal && { signal }
+  const routing = await measureRouting(model, set, { ...cancel })
+  return {
+    ...(routing && { routing: summarizeRouting(routing) }),
+    ...(ofSamples && {
+      sampleRouting: summarizeSampleRouting(
+        await measureSampleRouting(model, train, { batchSize: atOnce(options.batchSize), ...cancel }),
+        ofSamples,
+      ),
+    }),
+  }
+}
+
+function ofValidation({ loss, accuracy }: Evaluation): EvaluationMetrics {
   return { validationLoss: loss, validationAccuracy: accuracy }
 }
 
-async function testedOn(run: Run, set: ImageSet | ImageStream): Promise<EvaluationMetrics> {
-  const { loss, accuracy, worstGroup } = await evaluated(run, set, 'test')
+function ofTest({ loss, accuracy, worstGroup }: Evaluation): EvaluationMetrics {
   return {
     testLoss: loss,
     testAccuracy: accuracy,
@@ -75,7 +107,7 @@ async function testedOn(run: Run, set: ImageSet | ImageStream): Promise<Evaluati
 async function evaluated(run: Run, set: ImageSet | ImageStream, what: string): Promise<Evaluation> {
   const { batchSize, signal } = run.options
   const result = await evaluate(run.parts.model, set, {
-    batchSize: Math.max(batchSize, minEvaluatedAtOnce),
+    batchSize: atOnce(batchSize),
     ...lossOptions(run.options),
     ...(signal && { signal }),
   })

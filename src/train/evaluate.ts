@@ -3,28 +3,46 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageBatch, ImageSet } from '../data/image-set.js'
 import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
+import type { SampleRoutingLayer } from '../layers/moe/routing-layers.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
 import { hostTurns } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
+import {
+  type BatchNoise,
+  type Choices,
+  measuredLayers,
+  type ReadChoices,
+  withChoices,
+} from './routing/sample-choices.js'
+import { RoutingTally, type SampleRoutingMetrics } from './routing/sample-routing-metrics.js'
 import { checkFits, checkImages, type ImageValues, upload } from './upload.js'
 
 /** How a model is evaluated. */
 export interface EvaluateOptions extends LossOptions {
   /** Images computed at a time. */
   readonly batchSize: number
+  /**
+   * Whether to evaluate once more with the noise of training added to the scores by which samples choose experts; false
+   * unless given.
+   */
+  readonly routingNoise?: boolean
+  /** Seed of that noise; 0 unless given. */
+  readonly seed?: number
   /** Ends the evaluation after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
 }
 
 const optionNames = {
   batchSize: true,
+  routingNoise: true,
+  seed: true,
   signal: true,
   threshold: true,
   lossForm: true,
 } as const satisfies OptionNames<EvaluateOptions>
 
-/** Loss and accuracy of a model over a whole set. */
-export interface Evaluation {
+/** Loss and accuracy over a whole set. */
+export interface Scores {
   /** Mean loss in nats, in the form of the options, without penalties of regularizers. */
   readonly loss: number
   /** Share of images whose predicted class is their label, in [0, 1]. */
@@ -35,14 +53,24 @@ export interface Evaluation {
   readonly perGroup?: readonly number[]
   /** The lowest accuracy of the groups that have images. */
   readonly worstGroup?: number
+}
+
+/** What was measured of a model over a whole set. */
+export interface Evaluation extends Scores {
   /** Images in the set. */
   readonly count: number
+  /** Which experts the samples chose, one entry for each layer that sends whole samples to one of several experts. */
+  readonly routing?: readonly SampleRoutingMetrics[]
+  /** Loss and accuracy with the noise of training added to the scores of these layers, if requested. */
+  readonly withNoise?: Scores
 }
 
 /**
- * Loss and accuracy of a model over a whole set, with the layers in inference mode.
+ * Loss and accuracy of a model over a whole set, with the layers in inference mode; for a model that sends whole samples to
+ * experts also which experts they choose.
  *
- * @throws RangeError when the set does not fit the model, or the batch size is not a positive integer
+ * @throws RangeError when the set does not fit the model, the batch size is not a positive integer, or routing noise is asked
+ *   of a model that does not send samples to experts
  */
 export async function evaluate(
   model: tfl.LayersModel,
@@ -50,32 +78,69 @@ export async function evaluate(
   options: EvaluateOptions,
 ): Promise<Evaluation> {
   checkOptionNames('evaluate', options, optionNames)
-  const { batchSize, signal, ...lossOptions } = options
+  const { batchSize, signal, routingNoise = false, seed = 0, ...lossOptions } = options
   checkBatchSize('evaluate', batchSize)
   const classifier = lossOf(model, lossOptions)
   checkFits(model, classifier.numClasses, set, 'evaluate: set')
+  const layers = measuredLayers(model)
+  if (routingNoise && layers.length === 0) {
+    throw new RangeError('evaluate: routingNoise must be for a model that sends samples to experts, got none')
+  }
+  const pass = { classifier, layers, batchSize, ...(signal && { signal }) }
+  const { scores, routing } = await evaluated(set, pass)
+  const noisy = routingNoise ? await evaluated(set, { ...pass, seed }) : undefined
+  return {
+    ...scores,
+    count: set.count,
+    ...(layers.length > 0 && { routing: routing.metrics(noisy?.routing) }),
+    ...(noisy && { withNoise: noisy.scores }),
+  }
+}
+
+/** One pass over a set. */
+interface EvaluationPass {
+  readonly classifier: ClassifierLoss
+  readonly layers: readonly SampleRoutingLayer[]
+  readonly batchSize: number
+  /** Of the noise that is added to the scores of `layers`; none unless given. */
+  readonly seed?: number
+  readonly signal?: AbortSignal
+}
+
+async function evaluated(
+  set: ImageSet | ImageStream,
+  { classifier, layers, batchSize, seed, signal }: EvaluationPass,
+): Promise<{ readonly scores: Scores; readonly routing: RoutingTally }> {
   const classes = new Tally(classifier.numClasses)
   const groups = set.groupNames && new Tally(set.groupNames.length)
+  const routing = new RoutingTally(layers, set)
   let lossSum = 0
+  let index = 0
   const turn = hostTurns()
   for await (const batch of streamOf(set).batches({ batchSize })) {
     signal?.throwIfAborted()
-    const { loss, predictions } = await evaluateBatch(classifier, batch, set.shape)
+    const noise = seed === undefined ? undefined : { seed, batch: index++ }
+    const { loss, predictions, choices } = await evaluateBatch(
+      { classifier, layers, noise },
+      batch,
+      set.shape,
+    )
     lossSum += loss * batch.count
-    for (const [index, label] of batch.labels.entries()) {
-      const isRight = predictions[index] === label
+    for (const [i, label] of batch.labels.entries()) {
+      const isRight = predictions[i] === label
       classes.count(label, isRight)
-      groups?.count(batch.groups?.[index] ?? 0, isRight)
+      groups?.count(batch.groups?.[i] ?? 0, isRight)
     }
+    routing.count(batch, choices)
     await turn()
   }
-  return {
+  const scores = {
     loss: lossSum / set.count,
     accuracy: classes.right / set.count,
     perClass: classes.shares(),
     ...(groups && { perGroup: groups.shares(), worstGroup: groups.worst() }),
-    count: set.count,
   }
+  return { scores, routing }
 }
 
 /** Right predictions among the images of each class or group. */
@@ -139,16 +204,37 @@ export async function predictProbabilities(
 }
 
 async function evaluateBatch(
-  classifier: ClassifierLoss,
+  {
+    classifier,
+    layers,
+    noise,
+  }: Pick<EvaluationPass, 'classifier' | 'layers'> & { noise: BatchNoise | undefined },
   { images, labels }: ImageBatch,
   shape: ImageShape,
-): Promise<{ loss: number; predictions: Float32Array }> {
+): Promise<{ loss: number; predictions: Float32Array; choices: readonly ReadChoices[] }> {
+  const sizes: number[] = []
   const values = await read(() => {
-    const logits = classifier.logits(upload(images, shape), false)
+    const x = upload(images, shape)
+    const { result: logits, choices } = withChoices(layers, noise, () => classifier.logits(x, false))
     const loss = classifier.loss(logits, tf.tensor1d(labels, 'int32'))
-    return tf.concat([tf.reshape(loss, [1]), tf.cast(classifier.predictions(logits), 'float32')])
+    const predictions = tf.cast(classifier.predictions(logits), 'float32')
+    sizes.push(...choices.map(({ indices }) => indices.size))
+    return tf.concat([tf.reshape(loss, [1]), predictions, ...choices.flatMap(inOneRow)])
   })
-  return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1) }
+  let offset = 1 + labels.length
+  const next = (size: number) => {
+    offset += size
+    return values.subarray(offset - size, offset)
+  }
+  const choices = sizes.map(size => ({ indices: next(size), gates: next(size) }))
+  return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1, 1 + labels.length), choices }
+}
+
+/** Indices and gates as rows of floats. */
+function inOneRow({ indices, gates }: Choices): tf.Tensor1D[] {
+  const rows = [tf.cast(tf.reshape(indices, [-1]), 'float32'), tf.reshape(gates, [-1])] as tf.Tensor1D[]
+  tf.dispose([indices, gates])
+  return rows
 }
 
 /** Everything that a batch yields is read at once, because each read waits for the backend. */

@@ -1,4 +1,5 @@
 import type { RoutingSummary } from './routing/routing-summary.js'
+import type { SampleRoutingSummary } from './routing/sample-routing-metrics.js'
 
 /** What one epoch measured. */
 export interface EpochMetrics {
@@ -30,6 +31,8 @@ export interface EpochMetrics {
    * choose patches, if requested.
    */
   readonly routing?: RoutingSummary
+  /** Which experts the samples chose; in evaluated epochs of models that send whole samples to experts, if requested. */
+  readonly sampleRouting?: SampleRoutingSummary
   /** Time of the epoch with its evaluation; pauses between a stop and a resume do not count. */
   readonly seconds: number
   readonly learningRate: number

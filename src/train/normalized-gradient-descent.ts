@@ -133,10 +133,21 @@ export class NormalizedGradientDescent extends tf.Optimizer {
     const squares = relative.map(({ gradient }) => sumOfParts(tf.square(gradient)))
     const norm =
       this.options.norm === 'sum' ? tf.addN(squares.map(each => tf.sqrt(each))) : tf.sqrt(tf.addN(squares))
+    const inverse = perPart(tf.div(1, tf.maximum(norm, leastDivisor)))
+    if (this.isPlain) {
+      for (const { name, gradient } of relative) {
+        this.move(name, tf.mul(gradient, tf.mul(inverse, this.rateOf(name))))
+      }
+      return
+    }
     // 1 for the parts that move, 0 for those whose gradient is 0.
     const moves = perPart(tf.cast(tf.greater(norm, 0), 'float32'))
-    const inverse = perPart(tf.divNoNan(1, norm))
     for (const { name, gradient } of relative) this.stepParts(name, tf.mul(gradient, inverse), moves)
+  }
+
+  /** Whether a step is the normalised gradient alone. */
+  private get isPlain(): boolean {
+    return this.options.momentum === 0 && this.options.l2 === 0
   }
 
   /**
@@ -147,18 +158,23 @@ export class NormalizedGradientDescent extends tf.Optimizer {
    */
   private stepParts(name: string, unit: tf.Tensor3D, moves: tf.Tensor3D): void {
     const { momentum, l2 } = this.options
-    const variable = variableNamed(name)
-    const decayed =
-      l2 === 0 ? unit : tf.add(unit, tf.mul(tf.mul(tf.reshape(variable, unit.shape), l2), moves))
+    const weights = tf.reshape(variableNamed(name), unit.shape)
+    const decayed = l2 === 0 ? unit : tf.add(unit, tf.mul(tf.mul(weights, l2), moves))
     const direction = this.directions.get(name)
-    let step: tf.Tensor = decayed
-    if (direction) {
-      const before = tf.reshape(direction, unit.shape)
-      const after = tf.add(tf.mul(before, tf.sub(1, tf.mul(moves, 1 - momentum))), decayed)
-      direction.assign(tf.reshape(after, direction.shape))
-      step = tf.mul(after, moves)
+    if (!direction) {
+      this.move(name, tf.mul(decayed, this.rateOf(name)))
+      return
     }
-    variable.assign(tf.sub(variable, tf.reshape(tf.mul(step, this.rateOf(name)), variable.shape)))
+    const before = tf.reshape(direction, unit.shape)
+    const after = tf.add(tf.mul(before, tf.sub(1, tf.mul(moves, 1 - momentum))), decayed)
+    direction.assign(tf.reshape(after, direction.shape))
+    this.move(name, tf.mul(tf.mul(after, moves), this.rateOf(name)))
+  }
+
+  /** @param step of any shape with as many values as the variable */
+  private move(name: string, step: tf.Tensor): void {
+    const variable = variableNamed(name)
+    variable.assign(tf.sub(variable, tf.reshape(step, variable.shape)))
   }
 
   private stepPlainly(name: string, gradient: tf.Tensor): void {
@@ -179,7 +195,7 @@ export function isNormalized(optimizer: tf.Optimizer): optimizer is NormalizedGr
   return optimizer.getClassName() === NormalizedGradientDescent.className
 }
 
-/** Gradients are not divided by less, since its inverse would overflow. */
+/** Nothing is divided by less, since the inverse would overflow. */
 const leastDivisor = 1e-37
 
 function namedIn(gradients: tf.NamedTensorMap): { name: string; tensor: tf.Tensor }[] {

@@ -68,6 +68,10 @@ export function epochScalars(metrics: EpochMetrics, wallTime: number): ScalarPoi
     'routing/mutual information': metrics.routing?.mutualInformation,
     'routing/patches kept by none': metrics.routing?.uncovered,
     'routing/largest share of a gate': metrics.routing?.largestShare,
+    'routing/dispatch entropy train': metrics.sampleRouting?.trainEntropy,
+    'routing/dispatch entropy test': metrics.sampleRouting?.testEntropy,
+    'routing/dead experts': metrics.sampleRouting?.deadExperts,
+    'routing/negative gates': metrics.sampleRouting?.negativeGates,
     learning_rate: metrics.learningRate,
   }
   return Object.entries(values).flatMap(([tag, value]) =>

@@ -71,7 +71,10 @@ export interface TrainOptions extends LossOptions {
   readonly threads?: number
   /** Identifies the configuration; a state with another is refused. JSON objects are compared entry by entry. */
   readonly configKey?: string
-  /** Whether to measure, in each evaluation, where the experts look on the evaluated set; false unless given. */
+  /**
+   * Whether to measure, in each evaluation, where the experts look on the evaluated set, or which experts the samples of
+   * this and of the training set choose; false unless given.
+   */
   readonly routingMetrics?: boolean
   /** Evaluates every so many epochs; 1 unless given. The last epoch is always evaluated. */
   readonly evaluateEvery?: number

@@ -14,6 +14,13 @@ import { decodingTable, decodingTargets } from '../../bench/sections/decoding.js
 import { layerTable, layerTargets } from '../../bench/sections/layer.js'
 import { pipelineTable, pipelineTargets } from '../../bench/sections/pipeline.js'
 import { predictionRow } from '../../bench/sections/prediction.js'
+import { pruningRow, pruningTargets } from '../../bench/sections/pruning.js'
+import {
+  formsTable,
+  stepTable as sampleStepTable,
+  sampleTargets,
+  torchCommand,
+} from '../../bench/sections/samples.js'
 import { fullSettings } from '../../bench/sections/training-numbers.js'
 import { memoryTable, peerTable, rateTable, stepTable } from '../../bench/sections/training-tables.js'
 import { trainingTargets } from '../../bench/sections/training-targets.js'
@@ -94,6 +101,64 @@ describe('training steps', () => {
   })
 })
 
+describe('sample-level mixtures', () => {
+  const job = {
+    ...({ workload: 'samples', backend: 'auto', warmUp: 2, rounds: 15 } as const),
+    ...{ samples: 16000, patches: 4, width: 50, experts: 8, filters: 8, counts: [2, 8], block: 128 },
+  }
+  const report = (slowness: number): ChildReport => ({
+    software: 'test',
+    seconds: {
+      step: [0.03 * slowness],
+      ...{ 'all 2': [0.02 * slowness], 'sorted 2': [0.03 * slowness] },
+      ...{ 'all 8': [0.08 * slowness], 'sorted 8': [0.02 * slowness] },
+    },
+    facts: { 'block 2': 0, 'block 8': 128 },
+  })
+  const peer = (slowness: number): ChildReport => ({
+    software: 'test',
+    seconds: { sorted: [0.04 * slowness], all: [0.12 * slowness] },
+    facts: {},
+  })
+  const samples = new Sitting(
+    new Map([
+      ['samples', [report(1), report(2)]],
+      ['PyTorch', [peer(1), peer(2)]],
+    ]),
+  )
+
+  it('stand beside both forms of the peer, and the target beside the faster one', () => {
+    expect(sampleStepTable(samples, job).rows.map(row => row.join(' | '))).toEqual([
+      'ours | 45.0 ms | 1.000 (1.000 - 1.000)',
+      'PyTorch, samples sorted by expert | 60.0 ms | 0.750 (0.750 - 0.750)',
+      'PyTorch, all experts | 180 ms | 0.250 (0.250 - 0.250)',
+    ])
+    expect(sampleTargets(samples)['samples/torch']?.value).toBeCloseTo(0.75, 12)
+    const alone = new Sitting(new Map([['samples', [report(1)]]]))
+    expect(sampleTargets(alone)).toEqual({})
+    expect(sampleStepTable(alone, job).rows[1]).toEqual([
+      'PyTorch, samples sorted by expert',
+      'not measured',
+      '',
+    ])
+  })
+
+  it('show where sorting pays, and what the layer takes', () => {
+    expect(formsTable(samples, job).rows.map(row => row.join(' | '))).toEqual([
+      '2 | 30.0 ms | 45.0 ms | 1.500 (1.500 - 1.500) | all',
+      '8 | 120 ms | 30.0 ms | 0.250 (0.250 - 0.250) | sorted',
+    ])
+  })
+
+  it('are measured by the peer at the same sizes', () => {
+    const { program, arguments: given } = torchCommand('python', job)
+    expect([program, ...given.slice(1)].join(' ')).toBe(
+      'python --samples 16000 --patches 4 --width 50 --experts 8 --filters 8 --warm-up 2 --rounds 15',
+    )
+    expect(given[0]).toMatch(/bench\/peers\/torch_sample_moe\.py$/)
+  })
+})
+
 describe('the layer', () => {
   const layer = {
     name: '4x4',
@@ -155,6 +220,21 @@ it('prediction is compared batch by batch', () => {
   expect(predictionRow(setting, 64, report).join(' | ')).toBe(
     '64x64 | 64 | 1.500 s | 1.200 s | 0.800 (0.800 - 0.800) | 0.750 | 53',
   )
+})
+
+it('a pruned mixture is compared with the whole one, in time, work and size', () => {
+  const report = {
+    software: 'test',
+    seconds: { 'whole 64': [1, 2], 'pruned 64': [0.7, 1.4] },
+    facts: { 'whole FLOP': 4e9, 'pruned FLOP': 2.8e9, 'whole bytes': 3e7, 'pruned bytes': 2e7 },
+  }
+  const pruned = { size: 64, classes: 4, widen: 1, experts: 8, keep: 2, patch: 4, kernel: 3, expertsKept: 4 }
+  expect(pruningRow(pruned, 64, report).join(' | ')).toBe(
+    '64x64, 8 to 4 experts | 64 | 1.500 s | 1.050 s | 0.700 (0.700 - 0.700) | 0.700 | 30.0 MB | 20.0 MB',
+  )
+  // 0.7 of the time for 0.7 of the work.
+  const measured = pruningTargets(report)['pruned time/work']!
+  expect(measured.value).toBeCloseTo(1, 12)
 })
 
 it('backends are compared with the plain and the native one', () => {

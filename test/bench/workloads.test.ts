@@ -9,6 +9,8 @@ import { measureDecoding } from '../../bench/workloads/decoding.js'
 import { measureLayer } from '../../bench/workloads/layer.js'
 import { measurePipeline } from '../../bench/workloads/pipeline.js'
 import { measurePrediction } from '../../bench/workloads/prediction.js'
+import { measurePruning } from '../../bench/workloads/pruning.js'
+import { measureSamples } from '../../bench/workloads/samples.js'
 import { measureTraining } from '../../bench/workloads/training.js'
 import { useTestBackend } from '../backend-under-test.js'
 
@@ -73,6 +75,14 @@ describe('the workloads', () => {
     expect(facts.patches).toBe(4)
   })
 
+  it('time steps of a sample-level mixture, and both forms of its experts', async () => {
+    const job = { samples: 40, patches: 2, width: 5, experts: 3, filters: 2, counts: [2, 4], block: 4 }
+    const { seconds, facts } = await measureSamples({ workload: 'samples', ...rounds, ...job })
+    expect(Object.keys(seconds).sort()).toEqual(['all 2', 'all 4', 'sorted 2', 'sorted 4', 'step'])
+    // So few samples are not sorted by the layer itself.
+    expect(facts).toEqual({ filters: 4, 'block 2': 0, 'block 4': 0 })
+  })
+
   it('time prediction for every batch size', async () => {
     const { seconds, facts } = await measurePrediction({
       workload: 'prediction',
@@ -83,6 +93,21 @@ describe('the workloads', () => {
     expect(Object.keys(seconds).sort()).toEqual(['wrn 1', 'wrn 3', 'wrn-pmoe 1', 'wrn-pmoe 3'])
     // The mixture keeps half of the patches and has no second shortcut.
     expect(facts['wrn-pmoe']).toBeLessThan(facts.wrn!)
+  })
+
+  it('time a mixture before and after experts went', async () => {
+    const { seconds, facts } = await measurePruning({
+      workload: 'pruning',
+      ...rounds,
+      ...size,
+      batches: [1, 3],
+      expertsKept: 1,
+    })
+    expect(Object.keys(seconds).sort()).toEqual(['pruned 1', 'pruned 3', 'whole 1', 'whole 3'])
+    for (const fact of ['FLOP', 'parameters', 'bytes']) {
+      expect(facts[`pruned ${fact}`], fact).toBeLessThan(facts[`whole ${fact}`]!)
+    }
+    expect(facts['whole bytes']).toBeGreaterThan(4 * facts['whole parameters']!)
   })
 
   it('time the input pipeline', async () => {

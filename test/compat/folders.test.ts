@@ -84,3 +84,19 @@ describe.each(writtenFolders)('folders $name', ({ folder }) => {
     expect(cells).toEqual(numbers.study)
   })
 })
+
+test('a run of 0.1.0 kept no routers of its start: it says so, and is pruned by other criteria', async () => {
+  const { folder } = writtenFolders.find(({ name }) => name === 'written-by-0.1.0')!
+  const run = await copyOf(join(folder, 'trained', 'finished'))
+  const words = ['prune', run, '--keep', '1', '--backend', 'wasm', '--out', join(run, '..', 'pruned')]
+  expect(await callPmoe(words)).toEqual({
+    code: 1,
+    out: '',
+    err:
+      `pmoe: prune: ${run} must hold the routers that it started with, routers-start.safetensors, got none: it is of a ` +
+      'version that kept none (written by patch-moe 0.1.0). Name the run or model that it started from with ' +
+      '--reference, or take a criterion that needs no reference, such as router-magnitude\n',
+  })
+  expect(await pmoe(...words, '--criterion', 'router-magnitude')).toContain('1 of 2 experts stay')
+  await pmoe('evaluate', join(run, '..', 'pruned'), '--backend', 'wasm')
+})

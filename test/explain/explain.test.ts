@@ -1,10 +1,12 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, test } from 'vitest'
+import type { ImageSet } from '../../src/data/image-set.js'
 import { explain } from '../../src/explain/explain.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { sampleMoE } from '../../src/layers/moe/sample-moe.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { predictProbabilities } from '../../src/train/evaluate.js'
+import { measureRouting } from '../../src/train/routing/routing-summary.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { brightPatch, twoLayer } from './bright-patches.js'
 
@@ -56,6 +58,28 @@ describe('explain', () => {
     expect(explained.map(({ predicted }) => predicted)).toEqual(
       probabilities.map(row => row.indexOf(Math.max(...row))),
     )
+  })
+
+  test('calls experts by the names that they had before others were pruned', async () => {
+    const model = tf.sequential()
+    const options = { filters: 2, kernelSize: 1, numExperts: 2, patchesPerExpert: 1, patchSize: 1 }
+    model.add(patchMoE({ ...options, expertNames: ['1', '4'], inputShape: [2, 2, 1], seed: 1 }))
+    model.add(tf.layers.flatten())
+    model.add(tf.layers.dense({ units: 2 }))
+    const pixels = Uint8Array.of(1, 2, 3, 4)
+    const { images } = await explain(model, pixels, [2, 2, 1])
+    expect(images[0]?.experts.map(({ name, layer }) => ({ name, layer }))).toEqual([
+      { name: '1', layer: undefined },
+      { name: '4', layer: undefined },
+    ])
+    const set: ImageSet = {
+      images: pixels,
+      labels: Int32Array.of(0),
+      count: 1,
+      shape: [2, 2, 1],
+      classNames: ['a', 'b'],
+    }
+    expect((await measureRouting(model, set))?.experts).toEqual([{ name: '1' }, { name: '4' }])
   })
 
   test('measures what a patch counts, worked by hand', async () => {

@@ -5,10 +5,12 @@ import { GATE_SCALES, GATES } from '../../src/layers/moe/gates.js'
 import { patchGate } from '../../src/layers/moe/patch-gate.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import type { PatchMoEOptions } from '../../src/layers/moe/patch-moe-options.js'
+import { type SampleExpertsOptions, sampleExperts } from '../../src/layers/moe/sample-experts.js'
 import { sampleMoE } from '../../src/layers/moe/sample-moe.js'
 import type { SampleMoEOptions } from '../../src/layers/moe/sample-moe-options.js'
 import { GATE_NOISES_OF, SAMPLE_GATES } from '../../src/layers/moe/sample-routing.js'
 import { twoLayerExperts } from '../../src/layers/moe/two-layer-experts.js'
+import { sampleExpertsModel } from '../../src/models/sample-experts.js'
 import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
@@ -105,6 +107,10 @@ export const networkCases: readonly ModelCase[] = [
       }),
   },
   {
+    name: 'networks as experts of samples',
+    build: () => sampleExpertsModel({ inputShape: [16, 16, 3], numExperts: 4, filters: 2, numClasses: 3 }),
+  },
+  {
     name: 'sample-level MoE',
     build: () => sampleMoEModel({ inputShape: [16, 16, 3], patchSize: [4, 8], numExperts: 4, numClasses: 2 }),
   },
@@ -178,7 +184,41 @@ export const mixtureCases: readonly ModelCase[] = [
     gate: 'raw',
   }),
   sampleCase('one expert, uniform', { numExperts: 1, gate: 'uniform' }),
+  ...SAMPLE_GATES.map(gate => networksCase(gate, { gate })),
+  networksCase('2 a sample, with bias', { expertsPerSample: 2, routerBias: true }),
+  // More experts than samples: some compute none.
+  networksCase('nine experts', { numExperts: 9 }),
+  networksCase('one expert', { numExperts: 1 }),
 ]
+
+function networksCase(name: string, options: Partial<SampleExpertsOptions>): ModelCase {
+  const settings = { numExperts: 3, expert: expertNetwork, patchSize: 2, ...options }
+  return { name: `SampleExperts, ${name}`, build: () => single([4, 8, 3], sampleExperts(settings)) }
+}
+
+/** Another network for each expert, of the layers that image networks have. */
+function expertNetwork(inputShape: readonly number[], k: number): tf.LayersModel {
+  const dense = tf.layers.dense({ units: 2, activation: 'softmax', name: 'answer' })
+  const ends = [
+    [tf.layers.flatten({ name: 'flat' })],
+    [tf.layers.globalAveragePooling2d({ name: 'mean' })],
+    [
+      tf.layers.maxPooling2d({ poolSize: 2, name: 'pool' }),
+      tf.layers.globalMaxPooling2d({ name: 'largest' }),
+    ],
+  ]
+  return tf.sequential({
+    layers: [
+      tf.layers.conv2d({
+        ...{ inputShape: [...inputShape], filters: 4 + k, kernelSize: 3, strides: 1 + (k % 2) },
+        ...{ padding: 'same', activation: 'relu', name: 'conv' },
+      }),
+      tf.layers.batchNormalization({ name: 'norm' }),
+      ...(ends[k % 3] as tf.layers.Layer[]),
+      dense,
+    ],
+  })
+}
 
 function sampleCase(name: string, options: Partial<SampleMoEOptions>): ModelCase {
   const settings = { numExperts: 3, outputs: 2, filtersPerOutput: 3, patchSize: 2, ...options }

@@ -99,7 +99,7 @@ describe.each([
     layerRates,
     [['a/b=0.05', [{ pattern: 'a/b', learningRate: 0.05 }]]],
     ['a', '=1', 'a=', 'a=0', 'a=x', 'a=Infinity'],
-    'It must be layers, or a weight of one, and a rate above 0: patch_moe=0.05, sample_moe/router=0.1.',
+    'It must be layers, or a weight of one, and a rate above 0: patch_moe=0.05, logits/router=0.1.',
   ],
   [
     annealing,

@@ -87,6 +87,32 @@ test('writes every number as JSON', async () => {
   expect(train.ramp).toBeGreaterThanOrEqual(train.zeroOne)
 })
 
+test('applies the theorem to samples that choose experts', async () => {
+  const run = join(root, 'clusters')
+  const data = ['--dataset', 'theory-clusters', '--samples', '100', '--test-samples', '60']
+  const mixture = ['--model', 'sample-moe', '--experts', '6', '--experts-per-sample', '2', '--epochs', '3']
+  const trained = await callPmoe(['train', ...data, ...mixture, '--backend', 'wasm', '--out', run])
+  expect(trained.code).toBe(0)
+  const { out } = await bound('clusters', '--json')
+  const { mixtures, measured } = JSON.parse(out)
+  expect(mixtures).toEqual([
+    expect.objectContaining({
+      className: 'SampleMoE',
+      insideTheorem: true,
+      experts: 6,
+      active: 2,
+      samples: 100,
+      routerDimension: 6 * 50,
+    }),
+  ])
+  expect(mixtures[0].cautions).toEqual([
+    expect.stringMatching(/^vacuous: /),
+    expect.stringMatching(/^the slope of the experts' activation is unbounded: .*, [\d.e+-]+$/),
+  ])
+  expect(mixtures[0].perExpert).toHaveLength(6)
+  expect(measured.test.count).toBe(60)
+})
+
 test('needs a mixture of experts', async () => {
   // The CNN of the theory is one expert that sees every patch.
   const { out } = await bound('cnn')

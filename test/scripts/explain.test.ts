@@ -137,6 +137,12 @@ test('says what cannot be explained', async () => {
     code: 2,
     err: expect.stringContaining('the model must take images of [height, width, 1 or 3], got [4]'),
   })
+  const deep = join(root, 'deep')
+  await tf.sequential({ layers: [tf.layers.flatten({ inputShape: [4, 4, 4] })] }).save(fileSystem(deep))
+  expect(await call(deep, images)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('the model must take images of [height, width, 1 or 3], got [4, 4, 4]'),
+  })
 })
 
 test('of a model that sends whole images to experts it tells which ones', async () => {

@@ -5,9 +5,10 @@ import * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Runtime } from '../../scripts/run/export-formats/model-runtime.js'
 import { latency } from '../../scripts/run/export-latency.js'
-import { compare, comparisonBytes, fed, repeated } from '../../scripts/run/export-parity.js'
+import { compare, comparisonBytes, comparisonFloats, fed, repeated } from '../../scripts/run/export-parity.js'
 import { openModel } from '../../scripts/run/opened-model.js'
 import { readSafetensors } from '../../src/data/formats/safetensors.js'
+import { samplesFolder } from '../../src/files/data-folder.js'
 import { fileSystem } from '../../src/files/model-files.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { useTestBackend } from '../backend-under-test.js'
@@ -59,6 +60,41 @@ afterAll(() => rm(root, { recursive: true }))
 
 const wasm = ['--backend', 'wasm']
 const exporting = (...words: string[]) => ['export', model, ...words, ...wasm]
+
+describe('pmoe export --quantize int8', () => {
+  test('measures ranges on the images named, and says what stays in float32', async () => {
+    const out = join(root, 'eight.onnx')
+    const faces = samplesFolder('drawn-faces-celeba').describe('img_align_celeba')
+    const words = ['--format', 'onnx', '--out', out, '--quantize', 'int8', '--calibrate', faces]
+    const { code, out: text, err } = await runPmoe(exporting(...words))
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(text).toContain(
+      'in float32: patch_moe (a router, whose choices must stay the same), logits (the last',
+    )
+    expect(text).toMatch(/outputs differ by [\d.]+e-[1-9] at most/)
+    const { graph } = await decodeOnnx(await readFile(out))
+    expect(graph.node.filter(({ opType }) => opType === 'QuantizeLinear').length).toBeGreaterThan(5)
+  })
+
+  test('needs images for a model without a run, and a format that can hold it', async () => {
+    const out = join(root, 'never.onnx')
+    const bare = await runPmoe(exporting('--format', 'onnx', '--out', out, '--quantize', 'int8'))
+    expect(bare).toMatchObject({ code: 2 })
+    expect(bare.err).toContain('export: --quantize must come with --calibrate for a model that is not')
+    const other = await runPmoe(exporting('--format', 'savedmodel', '--out', out, '--quantize', 'int8'))
+    expect(other).toMatchObject({ code: 2 })
+    expect(other.err).toContain('export: --quantize must be used with onnx, got --format savedmodel')
+    const alone = await runPmoe(exporting('--format', 'onnx', '--out', out, '--calibrate', 'faces'))
+    expect(alone).toMatchObject({ code: 2 })
+    expect(alone.err).toContain('export: --calibrate must come with --quantize, got faces alone')
+    const missing = await runPmoe(
+      exporting('--format', 'onnx', '--out', out, '--quantize', 'int8', '--calibrate', join(root, 'nowhere')),
+    )
+    expect(missing).toMatchObject({ code: 1 })
+    expect(missing.err).toContain('nothing there')
+    await expect(readFile(out)).rejects.toThrow('ENOENT')
+  })
+})
 
 describe('pmoe export', () => {
   test('onnx: runs the file, tells size, operations, parity and latency, and leaves one file', async () => {
@@ -227,6 +263,26 @@ describe('what exports are compared on', () => {
     ])
     const pair = { shape: [2, 1], data: Float32Array.of(1, 2) }
     expect([...repeated(pair, 5).data]).toEqual([1, 2, 1, 2, 1])
+  })
+
+  test('are floats as they are for a model of floats, of both signs and of any number of channels', () => {
+    const tiny = tf.sequential({ layers: [tf.layers.flatten({ inputShape: [4, 1, 50] })] })
+    const [floats] = comparisonFloats(tiny)
+    expect(floats?.shape).toEqual([16, 4, 1, 50])
+    expect(comparisonFloats(tiny)[0]?.data).toEqual(floats?.data)
+    const data = [...(floats?.data ?? [])]
+    expect(data).toHaveLength(3200)
+    // Of N(0, 9), whose mean square lies within 4.5 deviations of 9.
+    const square = data.reduce((sum, value) => sum + value ** 2, 0) / data.length
+    expect(Math.abs(square / 9 - 1)).toBeLessThan(4.5 * Math.sqrt(2 / data.length))
+    expect(data.filter(value => value < 0).length / data.length).toBeCloseTo(0.5, 1)
+    const one = { shape: [1, 1, 2, 3], data: Float32Array.of(-4, 0.5, 3, 7, -0.25, 300) }
+    expect(fed(one, {})).toEqual(one)
+    expect(fed(one, { layout: 'nchw' })).toEqual({
+      shape: [1, 3, 1, 2],
+      data: Float32Array.of(-4, 7, 0.5, -0.25, 3, 300),
+    })
+    expect(repeated(one, 2).data).toEqual(Float32Array.of(...one.data, ...one.data))
   })
 
   test('differences and other classes are counted over all outputs', async () => {

@@ -60,6 +60,8 @@ const samples: Readonly<Record<string, unknown>> = {
   gateScale: 'none',
   optimizer: 'momentum',
   norm: 'sum',
+  lossForm: 'cross-entropy-of-probabilities',
+  stopWhen: { lossAtMost: 0.314 },
   bnStatistics: 'moving',
   lr: 0.01,
   momentum: 0.5,

@@ -56,6 +56,19 @@ describe('trainingLog', () => {
     )
   })
 
+  test('shows the floor of the loss, the balance loss and the entropy where a run has them', () => {
+    const { written, ...both } = streams(false)
+    const log = trainingLog('s1', {}, both)
+    const [start, step, epoch] = events as [TrainEvent, TrainEvent, TrainEvent]
+    log.event({ ...start, lossFloor: 0.31326 } as TrainEvent)
+    log.event(step)
+    const sampleRouting = { trainEntropy: 0.2, testEntropy: 0.25, deadExperts: 1, negativeGates: 0 }
+    log.event({ ...epoch, loadBalance: 1.02, sampleRouting } as TrainEvent)
+    log.close()
+    expect(written.out).toContain('loss 0.7000 (at least 0.3133)  balance 1.0200  accuracy 50.0%')
+    expect(written.out).toContain('test accuracy 62.5%  entropy 0.250')
+  })
+
   test('writes a line at the end of separate routers', () => {
     const { written, ...both } = streams(false)
     const log = trainingLog('digits', {}, both)

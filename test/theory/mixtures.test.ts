@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { measureBound } from '../../scripts/run/measured-bound.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { patchGate, patchMoE, twoLayerExperts } from '../../src/index.js'
+import { sampleExperts } from '../../src/layers/moe/sample-experts.js'
 import { sampleMoE } from '../../src/layers/moe/sample-moe.js'
 import { random } from '../../src/random.js'
 import { norm21, smoeBound, spectralComplexity, spectralNorm } from '../../src/theory/index.js'
@@ -160,6 +161,15 @@ describe('a SampleMoE', () => {
     )
   })
 
+  it('yields logits, of which a softmax or sigmoid at the end makes no others', () => {
+    const tails = (name: 'softmax' | 'relu') => {
+      const { layer, model } = judged('linear')
+      const last = tf.layers.activation({ activation: name }).apply(layer.output as tf.SymbolicTensor)
+      return mixturesOf(tf.model({ inputs: model.inputs, outputs: last as tf.SymbolicTensor }))[0]?.hasTail
+    }
+    expect([tails('softmax'), tails('relu')]).toEqual([false, true])
+  })
+
   it('has k of T active, and no router where there is one expert', () => {
     expect(mixturesOf(judged('linear', { expertsPerSample: 2 }).model)[0]).toMatchObject({
       active: 2,
@@ -167,6 +177,28 @@ describe('a SampleMoE', () => {
     })
     const [one] = mixturesOf(judged('linear', { numExperts: 1, gate: 'uniform' }).model)
     expect(one).not.toHaveProperty('router')
+  })
+})
+
+describe('a mixture of networks that samples choose', () => {
+  it('has the router of its biases, and experts whose complexity is not stated', async () => {
+    const expert = () =>
+      tf.sequential({
+        layers: [tf.layers.flatten({ inputShape: [4, 4, 2] }), tf.layers.dense({ units: 2 })],
+      })
+    const model = modelOf(sampleExperts({ numExperts: 3, expert, patchSize: 2, routerBias: true }))
+    const measured = await measureBound(model, { train: imageSet(9, 1), test: imageSet(5, 2) }, options)
+    const [judged] = measured.mixtures
+    expect(judged?.mixture).toMatchObject({
+      className: 'SampleExperts',
+      chooses: 'items',
+      router: { inputs: 8, experts: 3, bias: true },
+      norms: [],
+      network: 'experts are networks whose complexity has no closed form here',
+    })
+    expect(judged?.routerDimension).toBe(27)
+    expect(judged?.bound.bound).toBe(judged?.bound.routerTerm)
+    expect(judged).not.toHaveProperty('complexity')
   })
 })
 

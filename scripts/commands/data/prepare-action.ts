@@ -1,4 +1,4 @@
-import { datasetEntry } from '../../../src/data/datasets/datasets.js'
+import { type DatasetEntry, datasetEntry } from '../../../src/data/datasets/datasets.js'
 import { halfTitles } from '../../../src/data/datasets/image-folder/folder-halves.js'
 import {
   type PreparedHalf,
@@ -16,7 +16,7 @@ import { progressLog } from '../../terminal/progress-log.js'
 import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
 import { duration } from '../../terminal/training-log.js'
-import { asUsage } from '../../terminal/usage-error.js'
+import { asUsage, UsageError } from '../../terminal/usage-error.js'
 
 /** The flags of `pmoe data prepare`, as commander hands them over; those of `datasetSettings` are among them. */
 export interface PrepareRequest extends GivenFlags {
@@ -28,11 +28,20 @@ export interface PrepareRequest extends GivenFlags {
   readonly json?: boolean
 }
 
+/** Prepared images are pixels; others are drawn in no time. */
+function checkPixels({ name, values }: DatasetEntry): void {
+  if (values !== 'floats') return
+  throw new UsageError(
+    `data prepare: dataset must have images of pixels, got ${name}, which has floats (train on it without preparing)`,
+  )
+}
+
 /** Prepares a dataset; sets the exit code when interrupted. */
 export async function runPrepare(dataset: string, request: PrepareRequest): Promise<void> {
   const { out, json = false, shardRecords, force = false, seed = 1 } = request
   const entry = datasetEntry(dataset)
   checkFolder('data prepare', entry, request.data)
+  checkPixels(entry)
   const requested = dataRequest(dataset, dataPath(request.data), request)
   asUsage(() => checkSettings(entry, requested))
   const log = progressLog(`Preparing ${dataset}`, 'images', { json })

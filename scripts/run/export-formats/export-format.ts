@@ -2,12 +2,15 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { BackendChoice } from '../../../src/backend/choose.js'
 import type { FeedingOptions } from '../../../src/export/feeding.js'
 import type { ModelFacts } from '../../../src/export/metadata.js'
+import type { Ranges } from '../../../src/export/onnx/quantization.js'
 import type { ExportFolder } from '../../../src/files/export-output.js'
 import type { Runtime } from './model-runtime.js'
 
 /** How a model is exported. */
 export interface ExportSettings extends FeedingOptions {
   readonly facts: ModelFacts
+  /** What a network computes with numbers of 8 bits: ranges as `calibrate` measures them. */
+  readonly quantize?: Ranges
 }
 
 /** What was written. */
@@ -16,6 +19,8 @@ export interface Written {
   readonly bytes: number
   /** How many operations, layers or tensors of each kind there are. */
   readonly parts: Readonly<Record<string, number>>
+  /** With `quantize`: the layers whose products stay in float32, and why. */
+  readonly inFloat?: readonly { readonly layer: string; readonly why: string }[]
 }
 
 /** An export that is to be run. */
@@ -38,6 +43,8 @@ export interface ExportFormatEntry {
   readonly unit: 'operations' | 'layers' | 'tensors'
   /** Whether the axes and the number type of its inputs can be chosen. */
   readonly takesFeeding: boolean
+  /** Whether it can hold numbers of 8 bits; false unless given. */
+  readonly takesQuantization?: boolean
   /** How people read it, in one line: `onnxruntime.InferenceSession(path) in Python`. */
   readonly reading: string
   /** How a folder of this format is recognised; left out for formats of one file. */

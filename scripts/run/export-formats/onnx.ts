@@ -8,12 +8,13 @@ export const onnx: ExportFormatEntry = {
   title: 'ONNX, opset 17',
   unit: 'operations',
   takesFeeding: true,
+  takesQuantization: true,
   reading: 'onnxruntime.InferenceSession(path) in Python',
   async write(model, path, { facts, ...feeding }) {
     const { exportOnnx } = await import('../../../src/export/onnx/onnx.js')
-    const { bytes, operations } = await exportOnnx(model, { ...feeding, ...facts })
+    const { bytes, operations, inFloat } = await exportOnnx(model, { ...feeding, ...facts })
     await writeFile(path, bytes)
-    return { bytes: bytes.length, parts: operations }
+    return { bytes: bytes.length, parts: operations, ...(inFloat && { inFloat }) }
   },
   load: ({ path }) => onnxRuntime(path),
 }

@@ -16,7 +16,7 @@ interface ConvolutionAttributes {
   readonly strides: number | readonly number[]
   readonly pad: 'valid' | 'same' | number
   readonly dataFormat?: 'NHWC' | 'NCHW'
-  readonly dilations?: number | readonly number[]
+  readonly dilations?: number | readonly number[] | null
   readonly inputShape?: number[]
   readonly filterShape?: number[]
 }
@@ -93,9 +93,10 @@ function oneChannelAsFull(original: Kernel): Kernel {
   return args => {
     const x = args.inputs.x as tf.Tensor4D
     const filter = args.inputs.filter as tf.Tensor4D
-    const { strides, pad, dilations = 1 } = attributesOf(args)
+    const { strides, pad, dilations } = attributesOf(args)
     if (x.shape[3] !== 1) return original(args)
-    return tf.conv2d(x, filter, strides as number, pad, 'NHWC', dilations as number)
+    // tfjs's own layer gives null where no dilation was asked for.
+    return tf.conv2d(x, filter, strides as number, pad, 'NHWC', (dilations ?? 1) as number)
   }
 }
 

@@ -187,6 +187,11 @@ export class GraphBuilder {
     return this.add({ kind: 'gather', table, rows }, [...rows.shape, ...table.shape.slice(1)], type)
   }
 
+  /** @param x (n) int */
+  places(x: Value, equals: number, { orFirst = false } = {}): Value {
+    return this.add({ kind: 'places', x, equals, orFirst }, [null], 'int')
+  }
+
   batchStarts(like: Value, step: number): Value {
     return this.add({ kind: 'batch-starts', like, step }, [null], 'int')
   }
@@ -202,11 +207,22 @@ export class GraphBuilder {
     updates: Value,
     like: Value,
     rowsPerImage: number,
-    ofExperts?: { readonly experts: number; readonly rowsPerExpert: number },
+    {
+      ofExperts,
+      spare = false,
+    }: { ofExperts?: { readonly experts: number; readonly rowsPerExpert: number }; spare?: boolean } = {},
   ): Value {
     const shape = [null, updates.shape[1] ?? null]
     return this.add(
-      { kind: 'scatter', rows, updates, like, rowsPerImage, ...(ofExperts && { ofExperts }) },
+      {
+        kind: 'scatter',
+        rows,
+        updates,
+        like,
+        rowsPerImage,
+        ...(ofExperts && { ofExperts }),
+        ...(spare && { spare }),
+      },
       shape,
     )
   }

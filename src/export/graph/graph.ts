@@ -144,17 +144,29 @@ export type Operation =
   | { readonly kind: 'top'; readonly x: Value; readonly count: number }
   /** Rows of a matrix. */
   | { readonly kind: 'gather'; readonly table: Operand; readonly rows: Value }
+  /** Where a list x (n) of integers is `equals`, ascending: as many places as there are. */
+  | {
+      readonly kind: 'places'
+      readonly x: Value
+      readonly equals: number
+      /** Where there is none, place 0 may be given, for formats that do not compute empty batches rightly. */
+      readonly orFirst: boolean
+    }
   /** 0, step, 2 step, ... for each image of the batch of `like`: (B). */
   | { readonly kind: 'batch-starts'; readonly like: Value; readonly step: number }
   /** (...,1) of x (...,N): NaN where one of the N is NaN or infinite, else 0. */
   | { readonly kind: 'not-finite'; readonly x: Value }
-  /** A matrix of rowsPerImage rows for each image of `like`, zero except in the given rows, all of them different. */
+  /**
+   * A matrix of rowsPerImage rows for each image of `like`, zero except in the given rows, all of them different.
+   */
   | {
       readonly kind: 'scatter'
       readonly rows: Value
       readonly updates: Value
       readonly like: Value
       readonly rowsPerImage: number
+      /** Whether there may be one update where there are no rows, which does not count. */
+      readonly spare?: boolean
       /** Where the rows are those of experts: expert after expert, of each image after image this many. */
       readonly ofExperts?: { readonly experts: number; readonly rowsPerExpert: number }
     }

@@ -16,6 +16,8 @@ export interface ExportedLayer {
   weight(name: string): Constant
   /** The same; undefined when the layer has none. */
   optionalWeight(name: string): Constant | undefined
+  /** Writes a network that the layer holds, applied to a value, and returns its one output. */
+  network(network: tfl.LayersModel, name: string, x: Value): Value
   /**
    * Refuses to export the layer.
    *

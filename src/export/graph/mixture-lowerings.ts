@@ -225,10 +225,11 @@ function putBack(build: GraphBuilder, map: Value, outputs: Value, indices: Value
   const experts = { shape: [numExperts, 1, 1, 1], data: Int32Array.from(slotOf) }
   const rows = build.reshape(build.binary('add', build.binary('add', within, starts), experts), [null])
   const updates = build.reshape(outputs, [null, size])
-  // Where every slot has its expert, experts' rows make up the map without gaps.
+  // Where every slot has its expert, in their order, experts' rows make up the map without gaps.
   const rowsPerExpert = layer.patchesPerExpert * pixels.rowsPerWindow
-  const ofExperts = slots === numExperts ? { experts: numExperts, rowsPerExpert } : undefined
-  const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts)
+  const areInOrder = slots === numExperts && slotOf.every((slot, expert) => slot === expert)
+  const ofExperts = areInOrder ? { experts: numExperts, rowsPerExpert } : undefined
+  const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts && { ofExperts })
   return build.reshape(view, [null, ...grid.map, filters])
 }
 

@@ -1,4 +1,5 @@
 import * as tfl from '@tensorflow/tfjs-layers'
+import { isNetworkHolder } from '../../layers/layer-paths.js'
 import { type FeedingOptions, LAYOUTS, PIXELS } from '../feeding.js'
 import { nameInLayer } from '../weights/weights.js'
 import type { Constant, Dimension, Graph, GraphInput, Layout, Value } from './graph.js'
@@ -66,7 +67,9 @@ function oneOf(allowed: readonly string[], value: string, name: string): void {
 function refuseUnknown(model: tfl.LayersModel, prefix: string): void {
   for (const layer of model.layers) {
     if (layer instanceof tfl.LayersModel) refuseUnknown(layer, `${prefix}${layer.name}/`)
-    else if (layer.getClassName() !== 'InputLayer' && !Object.hasOwn(lowerings, layer.getClassName())) {
+    else if (isNetworkHolder(layer) && Object.hasOwn(lowerings, layer.getClassName())) {
+      for (const [name, network] of layer.networks) refuseUnknown(network, `${prefix}${layer.name}/${name}/`)
+    } else if (layer.getClassName() !== 'InputLayer' && !Object.hasOwn(lowerings, layer.getClassName())) {
       throw new Error(
         `exportGraph: ${layerText(layer, model, prefix)} must be of a kind that can be exported, ` +
           `got ${layer.getClassName()} (these can: ${Object.keys(lowerings).sort().join(', ')})`,
@@ -164,12 +167,14 @@ class ModelWriter {
     if (layer instanceof tfl.LayersModel) return this.write(layer, inputs, `${name}/`)
     this.build.layer = name
     const lower = lowerings[layer.getClassName()] as Lowering
-    return [lower(this.exported(layer, output.shape, layerText(layer, model, prefix)), inputs, this.build)]
+    const exported = this.exported(layer, output.shape, name, layerText(layer, model, prefix))
+    return [lower(exported, inputs, this.build)]
   }
 
   private exported(
     layer: tfl.layers.Layer,
     outputShape: readonly Dimension[],
+    name: string,
     description: string,
   ): ExportedLayer {
     const ownWeights = new Map(layer.weights.map(weight => [nameInLayer(weight), this.weights.get(weight)]))
@@ -180,6 +185,11 @@ class ModelWriter {
     }
     const optionalWeight = (name: string) => ownWeights.get(name)
     const weight = (name: string) => ownWeights.get(name) ?? refuse(`no weight ${name}`)
-    return { layer, config: layer.getConfig(), outputShape, weight, optionalWeight, refuse }
+    const network = (inner: tfl.LayersModel, innerName: string, x: Value): Value => {
+      const [output] = this.write(inner, [x], `${name}/${innerName}/`)
+      this.build.layer = name
+      return output as Value
+    }
+    return { layer, config: layer.getConfig(), outputShape, weight, optionalWeight, network, refuse }
   }
 }

@@ -1,5 +1,6 @@
 import type { BankActivation } from '../../layers/moe/filter-banks.js'
 import type { PatchGrid } from '../../layers/moe/patches.js'
+import type { SampleExperts } from '../../layers/moe/sample-experts.js'
 import type { SampleMoE } from '../../layers/moe/sample-moe.js'
 import type { Constant, Value } from './graph.js'
 import { floats, type GraphBuilder } from './graph-builder.js'
@@ -88,11 +89,18 @@ function patchVectors(build: GraphBuilder, map: Value, { cells, patch, count }: 
   return build.reshape(build.transpose(bands, [0, 1, 3, 2, 4]), [null, count, height * width * channels])
 }
 
+/** How a layer's samples choose. */
+interface Choice extends Pick<SampleMoE, 'numExperts' | 'expertsPerSample' | 'gate'> {
+  readonly prunedExperts?: readonly number[]
+  /** (M), added to the scores. */
+  readonly bias?: Constant
+}
+
 /** Scores every expert and keeps the best of each sample: (B,k). */
-function choose(build: GraphBuilder, sums: Value, router: Constant, layer: SampleMoE) {
-  const { numExperts, expertsPerSample: count, gate, prunedExperts } = layer
+function choose(build: GraphBuilder, sums: Value, router: Constant, choice: Choice) {
+  const { numExperts, expertsPerSample: count, gate, prunedExperts = [], bias } = choice
   const matrix = { shape: [router.data.length / numExperts, numExperts], data: router.data }
-  const asComputed = build.dense(sums, matrix, undefined, { exact: true })
+  const asComputed = build.dense(sums, matrix, bias, { exact: true })
   // A sample whose score is NaN or infinite must not be sent anywhere silently: its gates become NaN.
   const notFinite = build.notFinite(asComputed)
   const scores = build.binary('add', asComputed, notFinite)
@@ -105,11 +113,11 @@ function choose(build: GraphBuilder, sums: Value, router: Constant, layer: Sampl
   }[gate]()
   build.routes.push({ layer: build.layer, indices, gates })
   if (prunedExperts.length === 0) return { indices, gates }
-  return { indices: build.gather(tableRows(layer), indices), gates }
+  return { indices: build.gather(tableRows(numExperts, prunedExperts), indices), gates }
 }
 
 /** (M) int32: the table row of each expert; the last one, of zeros, is that of all pruned experts. */
-function tableRows({ numExperts, prunedExperts }: SampleMoE): Constant {
+function tableRows(numExperts: number, prunedExperts: readonly number[]): Constant {
   const own = Array.from({ length: numExperts }, (_, m) => m).filter(m => !prunedExperts.includes(m))
   const rows = Array.from({ length: numExperts }, (_, m) => (own.includes(m) ? own.indexOf(m) : own.length))
   return { shape: [numExperts], data: Int32Array.from(rows) }
@@ -144,7 +152,50 @@ function expertTables(
   }
 }
 
+/**
+ * SampleExperts as inference computes it: each network is applied to the samples that chose it, which are gathered for it,
+ * and its answers are put back where they were chosen.
+ */
+const sampleExperts: Lowering = (exported, [x], build) => {
+  const layer = exported.layer as SampleExperts
+  const map = x as Value
+  const { grid, expertsPerSample: count } = layer
+  const bias = exported.optionalWeight('router_bias')
+  const { indices, gates } = choose(build, patchSums(build, map, grid), exported.weight('router'), {
+    numExperts: layer.numExperts,
+    expertsPerSample: count,
+    gate: layer.gate,
+    ...(bias && {
+      bias: floats(
+        bias.data.map(value => value * grid.count),
+        bias.shape,
+      ),
+    }),
+  })
+  const choices = build.reshape(indices, [null])
+  const samples = count === 1 ? undefined : samplesOfChoices(build, map, indices)
+  const placed = [...layer.networks].map(([name, network], expert) => {
+    const places = build.places(choices, expert)
+    const computed = build.places(choices, expert, { orFirst: true })
+    const rows = samples ? build.gather(samples, computed) : computed
+    const answers = exported.network(network, name, build.gather(map, rows))
+    return build.scatter(places, answers, map, count, { spare: true })
+  })
+  const answers = placed.reduce((sum, answer) => build.binary('add', sum, answer))
+  const outputs = answers.shape[1] as number
+  const ofSamples = build.reshape(answers, [null, count, outputs])
+  return build.reduce(build.binary('mul', ofSamples, build.reshape(gates, [null, count, 1])), 'sum', [1])
+}
+
+/** (B k): the number of the sample of each choice. */
+function samplesOfChoices(build: GraphBuilder, map: Value, indices: Value): Value {
+  const numbers = build.reshape(build.batchStarts(map, 1), [null, 1])
+  const zeros = build.binary('mul', indices, { shape: [], data: Int32Array.of(0) })
+  return build.reshape(build.binary('add', zeros, numbers), [null])
+}
+
 /** The layers of this library that send whole samples to experts, by class name. */
 export const sampleLowerings: Readonly<Record<string, Lowering>> = {
   SampleMoE: sampleMoE,
+  SampleExperts: sampleExperts,
 }

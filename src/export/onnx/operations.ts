@@ -227,6 +227,13 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     writer.define(y!, writer.emit('Gather', inputs, y!.name, { axis: 0 }))
   },
 
+  places({ x, equals }, [y], writer) {
+    const inputs = [writer.named(x), writer.integers([equals], 'equals')]
+    const isEqual = writer.emit('Equal', inputs, `${y!.name}_equal`)
+    const row = writer.emit('NonZero', [isEqual], `${y!.name}_row`)
+    writer.define(y!, writer.emit('Reshape', [row, writer.integers([-1], 'list')], y!.name))
+  },
+
   'batch-starts'({ like, step }, [y], writer) {
     const batch = batchLength(like, writer, y!.name)
     const end = writer.emit('Mul', [batch, writer.integers([step], 'step', [])], `${y!.name}_end`)

@@ -49,7 +49,7 @@ export const tensorflowMessages: MessageRules = {
 }
 
 /** Numbers of element types. */
-export const tensorflowType = { float: 1, int: 3, uint8: 4 } as const
+export const tensorflowType = { float: 1, int: 3, uint8: 4, long: 9, bool: 10 } as const
 
 /** A value of an attribute, as its message holds it. */
 export type TensorFlowAttribute =

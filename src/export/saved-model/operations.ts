@@ -35,6 +35,8 @@ export function writeTensorFlow(
 
 const INT = { type: tensorflowType.int }
 const FLOAT = { type: tensorflowType.float }
+const LONG = { type: tensorflowType.long }
+const BOOL = { type: tensorflowType.bool }
 
 const unaryNames: Readonly<Record<UnaryFunction, string>> = {
   relu: 'Relu',
@@ -198,6 +200,16 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     return writer.emit('GatherV2', inputs, hint, attributes)
   },
 
+  places({ x, equals, orFirst }, hint, writer) {
+    const inputs = [writer.named(x), scalar(equals, writer)]
+    const isEqual = writer.emit('Equal', inputs, `${hint}_equal`, { T: INT })
+    const column = writer.emit('Where', [isEqual], `${hint}_column`, { T: BOOL })
+    const integers = writer.emit('Cast', [column], `${hint}_cast`, { SrcT: LONG, DstT: INT })
+    const list = writer.integers([-1], `${hint}_list`)
+    const places = writer.emit('Reshape', [integers, list], hint, { T: INT, Tshape: INT })
+    return orFirst ? orZero(places, hint, writer) : places
+  },
+
   'batch-starts'({ like, step }, hint, writer) {
     const inputs = [batchLength(like, writer, hint), scalar(step, writer)]
     const end = writer.emit('Mul', inputs, `${hint}_end`, { T: INT })
@@ -216,14 +228,14 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     return writer.floats('Mul', [sum, writer.floats('Relu', [negative], `${hint}_zero`)], hint)
   },
 
-  scatter({ rows, updates, like, rowsPerImage }, hint, writer) {
+  scatter({ rows, updates, like, rowsPerImage, spare = false }, hint, writer) {
     const inputs = [batchLength(like, writer, hint), scalar(rowsPerImage, writer)]
     const count = writer.emit('Mul', inputs, `${hint}_rows`, { T: INT })
     const sides = [count, scalar(updates.shape[1] as number, writer)]
     const shape = writer.emit('Pack', sides, `${hint}_shape`, { N: { i: 2 }, T: INT, axis: { i: 0 } })
     const column = [writer.named(rows), scalar(1, writer)]
     const positions = writer.emit('ExpandDims', column, `${hint}_places`, { T: INT, Tdim: INT })
-    const parts = [positions, writer.named(updates), shape]
+    const parts = [positions, spare ? firstRows(updates, rows, hint, writer) : writer.named(updates), shape]
     return writer.emit('ScatterNd', parts, hint, { T: FLOAT, Tindices: INT })
   },
 
@@ -240,6 +252,29 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     )
     return writer.floats('Pack', outputs, hint, { N: { i: experts }, axis: { i: 0 } })
   },
+}
+
+/** A list, or 0 in the place of an empty one: some convolutions of TensorFlow give no samples a wrong shape. */
+function orZero(places: string, hint: string, writer: TensorFlowWriter): string {
+  const ends = [places, writer.integers([0], `${hint}_first`), scalar(0, writer)]
+  const longer = writer.emit('ConcatV2', ends, `${hint}_longer`, { N: { i: 2 }, T: INT, Tidx: INT })
+  const count = writer.emit('Size', [places], `${hint}_count`, { T: INT, out_type: INT })
+  const atLeastOne = writer.emit('Maximum', [count, scalar(1, writer)], `${hint}_length`, { T: INT })
+  const size = writer.emit('ExpandDims', [atLeastOne, scalar(0, writer)], `${hint}_size`, {
+    T: INT,
+    Tdim: INT,
+  })
+  const parts = [longer, writer.integers([0], `${hint}_begin`), size]
+  return writer.emit('Slice', parts, `${hint}_or_first`, { T: INT, Index: INT })
+}
+
+/** As many updates as there are rows. */
+function firstRows(updates: Value, rows: Value, hint: string, writer: TensorFlowWriter): string {
+  const count = writer.emit('Size', [writer.named(rows)], `${hint}_count`, { T: INT, out_type: INT })
+  const sides = [count, scalar(updates.shape[1] as number, writer)]
+  const size = writer.emit('Pack', sides, `${hint}_size`, { N: { i: 2 }, T: INT, axis: { i: 0 } })
+  const parts = [writer.named(updates), writer.integers([0, 0], `${hint}_begin`), size]
+  return writer.emit('Slice', parts, `${hint}_updates`, { T: FLOAT, Index: INT })
 }
 
 function typeOf(type: ElementType) {

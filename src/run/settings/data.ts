@@ -106,7 +106,7 @@ export const imageSettings = {
   },
   setting: {
     flag: '--setting <name>',
-    help: 'how strong noise is in clustered samples',
+    help: 'how strong noise is in clustered samples, of which the test half depends on --seed too',
     byDefault: 'S1',
     value: choice(CLUSTER_SETTINGS),
     in: inDataset,

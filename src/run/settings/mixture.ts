@@ -176,8 +176,8 @@ export const mixtureSettings = {
   },
   routingMetrics: {
     flag: '--routing-metrics',
-    help: 'measure after each epoch where the experts look on the test images',
+    help: 'measure after each epoch where the experts look on the test images, or which experts samples choose',
     value: given,
-    in: { training: { ...optional, models: ['wrn-pmoe', 'two-layer-pmoe'] } },
+    in: { training: { ...optional, models: ['wrn-pmoe', 'two-layer-pmoe', 'sample-moe'] } },
   },
 } as const satisfies Settings

@@ -39,7 +39,7 @@ export const optimisationSettings = {
   layerRates: {
     flag: '--lr-for <layers=rate>',
     help:
-      'learning rate of some layers, patch_moe=0.05, or weights, sample_moe/router=0.1; ' +
+      'learning rate of some layers, patch_moe=0.05, or weights, logits/router=0.1; ' +
       'may be repeated, the last that matches counts',
     value: layerRates,
     in: { training: optional },
@@ -77,7 +77,7 @@ export const optimisationSettings = {
     help: 'times the balance loss of experts that whole samples choose is added to the loss',
     byDefault: '0',
     value: numberFromZero,
-    in: { training: optional },
+    in: { training: { ...optional, models: ['sample-moe', 'init'] } },
   },
   freeze: {
     flag: '--freeze <layers>',

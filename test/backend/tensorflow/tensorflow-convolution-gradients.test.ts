@@ -161,6 +161,14 @@ describe('depthwise and three-dimensional convolutions', () => {
     }
   })
 
+  it('of one channel work in the layer of tfjs, which gives no dilation', () => {
+    const x = tensorOf<tf.Tensor4D>(draw(98, 1), [2, 7, 7, 1])
+    const layer = tf.layers.depthwiseConv2d({ kernelSize: 3, padding: 'same' })
+    const y = layer.apply(x) as tf.Tensor
+    const full = tf.conv2d(x, layer.getWeights()[0] as tf.Tensor4D, 1, 'same')
+    expectAllClose(y.dataSync(), full.dataSync())
+  })
+
   it('of 1x1 kernels with strides sum over the pixels that the strides meet', () => {
     const x = tf.tensor4d([1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 2, 2])
     const depthwise = tf.grad((k: tf.Tensor) => tf.depthwiseConv2d(x, k as tf.Tensor4D, 2, 'same'))(

@@ -9,6 +9,7 @@ import { testSeed } from '../../../src/data/datasets/dataset.js'
 import { digitsPatches } from '../../../src/data/datasets/digits-patches.js'
 import { fashionNoise } from '../../../src/data/datasets/fashion-noise.js'
 import { imageFolder } from '../../../src/data/datasets/image-folder/image-folder.js'
+import { theoryClusters } from '../../../src/data/datasets/theory-clusters.js'
 import { cifar10Format, readCifar } from '../../../src/data/formats/cifar.js'
 import type { ImageSet } from '../../../src/data/image-set.js'
 import { samplesFolder } from '../../../src/files/data-folder.js'
@@ -77,6 +78,25 @@ async function digests(directory = join(folder, 'p')): Promise<Record<string, st
 }
 
 const firstBytes = ({ images, count }: ImageSet) => Array.from({ length: count }, (_, i) => images[12 * i])
+
+test('floats are refused before the folder is made', async () => {
+  const directory = join(folder, 'floats')
+  const options = { seed: 1, samples: 4, testSamples: 2 }
+  await expect(
+    prepareDataset({
+      entry: theoryClusters,
+      source: memorySource({}),
+      options,
+      decode: decodeByte,
+      directory,
+    }),
+  ).rejects.toThrow(
+    new TypeError(
+      'theory-clusters: images must be pixels to be prepared, got floats (train on theory-clusters without preparing it)',
+    ),
+  )
+  await expect(readdir(directory)).rejects.toThrow('ENOENT')
+})
 
 describe('a catalog of image files', () => {
   test('is stored in its order, with all that is known of it', async () => {

@@ -199,7 +199,7 @@ export const clusters: ClustersExperiment = {
     small: {
       seeds: 2,
       settings: ['S1', 'S3'],
-      samples: 4000,
+      samples: 2000,
       testSamples: 4000,
       entropySteps: 25,
       flags: {},

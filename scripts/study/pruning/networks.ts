@@ -54,13 +54,9 @@ export async function routersOf(model: tfl.LayersModel): Promise<{ values: Float
 
 /** The wide mixture of part 2. */
 export function photographNetwork(
-  { patchesPerExpert, widen }: PhotographPruning,
+  { experts, patchesPerExpert, widen }: PhotographPruning,
   inputShape: readonly [number, number, number],
-  {
-    experts,
-    numClasses,
-    seed,
-  }: { readonly experts: number; readonly numClasses: number; readonly seed: number },
+  { numClasses, seed }: { readonly numClasses: number; readonly seed: number },
 ): tfl.LayersModel {
   return wideResNet({
     inputShape,

@@ -16,18 +16,13 @@ interface TunedNetwork {
   readonly tuned: tfl.LayersModel
 }
 
+/** @param pretrained with its initial weights; it is trained in place, and freed where the training fails */
 async function tunedNetwork(
+  pretrained: tfl.LayersModel,
   sizes: PhotographPruning,
-  experts: number,
-  tasks: Tasks,
+  { first, second }: Tasks,
   run: StageRun,
 ): Promise<TunedNetwork> {
-  const { first, second } = tasks
-  const pretrained = photographNetwork(sizes, first.train.shape, {
-    experts,
-    numClasses: first.train.classNames.length,
-    seed: run.seed,
-  })
   try {
     await trainStage(pretrained, first.train, sizes.pretraining, run)
     const seed = deriveSeed(run.seed, 'new head')
@@ -38,6 +33,11 @@ async function tunedNetwork(
     disposeModel(pretrained)
     throw error
   }
+}
+
+function initialNetwork(sizes: PhotographPruning, { first }: Tasks, { seed }: StageRun): tfl.LayersModel {
+  const { shape, classNames } = first.train
+  return photographNetwork(sizes, shape, { numClasses: classNames.length, seed })
 }
 
 /** A criterion, and for the random one which of its choices. */
@@ -56,7 +56,7 @@ export async function prunePhotographs(
   run: StageRun,
 ): Promise<PhotographPruned> {
   const tasks = await photographTasks(sizes, run.seed)
-  const network = await tunedNetwork(sizes, sizes.experts, tasks, run)
+  const network = await tunedNetwork(initialNetwork(sizes, tasks, run), sizes, tasks, run)
   const choices = criteria.flatMap((criterion): Choice[] =>
     criterion === 'random'
       ? Array.from({ length: sizes.randomDraws }, (_, i) => ({ criterion, draw: i + 1 }))
@@ -137,14 +137,20 @@ async function trainedOn(
   return { before, after: await testAccuracy(model, test, run.signal) }
 }
 
-/** A network that has fewer experts from the start, with the same training in all. */
+/**
+ * A network that has fewer experts from the start, of the same size each as those of the large one, with the same
+ * training in all.
+ */
 export async function trainFromStart(
   sizes: PhotographPruning,
   experts: number,
   run: StageRun,
 ): Promise<NonNullable<Pruned['fromStart']>> {
   const tasks = await photographTasks(sizes, run.seed)
-  const { pretrained, tuned } = await tunedNetwork(sizes, experts, tasks, run)
+  const whole = initialNetwork(sizes, tasks, run)
+  const { model } = await pruneExperts(whole, { criterion: 'router-magnitude', keep: experts })
+  disposeModel(whole)
+  const { pretrained, tuned } = await tunedNetwork(model, sizes, tasks, run)
   try {
     await trainStage(tuned, tasks.second.train, sizes.afterwards, run)
     const { parameters, multiplyAdds } = modelCost(tuned)

@@ -23,11 +23,7 @@ export async function measureLatencies(
 ): Promise<NonNullable<Pruned['latencies']>> {
   const { second } = await photographTasks(sizes, seed)
   const { shape, classNames } = second.train
-  const whole = photographNetwork(sizes, shape, {
-    experts: sizes.experts,
-    numClasses: classNames.length,
-    seed,
-  })
+  const whole = photographNetwork(sizes, shape, { numClasses: classNames.length, seed })
   const models: tfl.LayersModel[] = []
   const inputs = batches.map(batch => tf.randomUniform([batch, ...shape], 0, 1, 'float32', seed))
   try {

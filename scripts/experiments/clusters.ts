@@ -189,7 +189,7 @@ export const clusters: ClustersExperiment = {
   ],
   scales: {
     full: {
-      seeds: 8,
+      seeds: 10,
       settings: ['S1', 'S3', 'S2', 'S4'],
       samples: 16_000,
       testSamples: 16_000,

@@ -32,7 +32,7 @@ export async function measurePrunings(context: BenchContext): Promise<SectionRes
   const batches = context.quick ? [1, 2] : [1, 64]
   for (const setting of context.quick ? quickSettings : fullSettings) {
     const who = `pruning ${sizeText(setting)}`
-    const rounds = roundsOf(context, { warmUp: 2, rounds: 21 })
+    const rounds = roundsOf(context, { warmUp: 2, rounds: 11 })
     const job: PruningJob = {
       workload: 'pruning',
       backend: context.backend,

@@ -36,16 +36,20 @@ function routerOf(layer: PatchGate): tf.Variable {
   return layer.weights[0]?.read() as tf.Variable
 }
 
-const OPTIONS: PatchGateOptions[] = GATES.flatMap(gate =>
-  GATE_SCALES.flatMap(gateScale =>
-    ([1, 2, 4, [4, 2], [1, 8]] as const).map(patchSize => ({
-      gate,
-      gateScale,
-      patchSize,
-      patchesPerExpert: 2,
-    })),
+const OPTIONS: PatchGateOptions[] = [
+  ...GATES.flatMap(gate =>
+    GATE_SCALES.flatMap(gateScale =>
+      ([1, 2, 4, [4, 2], [1, 8]] as const).map(patchSize => ({
+        gate,
+        gateScale,
+        patchSize,
+        patchesPerExpert: 2,
+      })),
+    ),
   ),
-)
+  // The map is one patch.
+  ...GATES.map(gate => ({ gate, patchSize: [4, 8], patchesPerExpert: 1 })),
+]
 
 describe('PatchGate equals plain loops, and its gradients their central differences', () => {
   it.each(OPTIONS)('%j', options => {

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { PatchMoE } from '../../src/layers/moe/patch-moe.js'
 import { CRITERIA, expertScores, pruneExperts } from '../../src/prune/index.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
@@ -69,6 +70,23 @@ describe.each([
     const x = tensorOf(golden, 'x')
     expectAllClose(mapOf(model, x).dataSync(), golden('map').data)
     expectAllClose((model.predict(x) as tf.Tensor).dataSync(), golden('logits').data)
+  })
+
+  it('routes, loses and slopes as the golden does', () => {
+    const model = network(golden)
+    const x = tensorOf(golden, 'x')
+    const { indices, gates } = (model.getLayer('experts') as unknown as PatchMoE).route(x as tf.Tensor4D)
+    expect([...indices.dataSync()]).toEqual(golden('indices').data)
+    expectAllClose(gates.dataSync(), golden('gates').data)
+    const behind = model.layers.slice(model.layers.findIndex(({ name }) => name === 'experts') + 1)
+    const loss = (map: tf.Tensor) => {
+      const logits = behind.reduce((tensor, layer) => layer.apply(tensor) as tf.Tensor, map)
+      const truth = tf.oneHot(tf.tensor1d([...golden('labels').data], 'int32'), 3)
+      return tf.losses.softmaxCrossEntropy(truth, logits) as tf.Scalar
+    }
+    const { value, grad } = tf.valueAndGrad(loss)(mapOf(model, x))
+    expectAllClose(value.dataSync(), golden('loss').data)
+    expectAllClose(grad.dataSync(), golden('dmap').data, 1e-3)
   })
 
   it('keeps the experts of the golden and cuts every weight as it says', async () => {

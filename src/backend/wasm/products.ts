@@ -128,8 +128,9 @@ function axisByAxis({ shape, perm }: Transposition): Transposition[] {
 }
 
 /**
- * The kernel `BatchMatMul`: the same result as tfjs's own, matrix by matrix and without transposed operands, which
- * runs on XNNPACK (38 GFLOP/s, against 3 for a batch of more than one and for a transposed operand).
+ * The kernel `BatchMatMul`: matrix by matrix and without transposed operands, which runs on XNNPACK (38 GFLOP/s, against 3
+ * for a batch of more than one and for a transposed operand). Batches that broadcast against each other are written out
+ * first: tfjs's own kernel pairs the wrong matrices there.
  */
 function batchMatMulKernel(original: Kernel): Kernel {
   return args => {
@@ -141,6 +142,13 @@ function batchMatMulKernel(original: Kernel): Kernel {
     const batch = a.shape.slice(0, -2)
     const plain = batch.every(size => size === 1) && !transposeA && !transposeB
     const sameBatch = batch.join() === b.shape.slice(0, -2).join()
+    if (!sameBatch && mixesBatches(a, b)) {
+      const shape = tf.backend_util.assertAndGetBroadcastShape(batch, b.shape.slice(0, -2))
+      const [left, right] = [a, b].map(x => tf.broadcastTo(x, [...shape, ...x.shape.slice(-2)]))
+      const product = tf.matMul(left as tf.Tensor, right as tf.Tensor, transposeA, transposeB)
+      tf.dispose([left, right])
+      return product
+    }
     if (plain || !sameBatch || rows * inner * columns < WORTH_UNBATCHING) return original(args)
     return tf.tidy(() => {
       const left = matrices(transposeA ? swapped(a) : a)
@@ -150,6 +158,14 @@ function batchMatMulKernel(original: Kernel): Kernel {
       return tf.reshape(joined, [...batch, rows, columns])
     })
   }
+}
+
+/**
+ * Whether each of two batches has axes that the other one broadcasts along, or one of them broadcasts along some axes only:
+ * tfjs's kernel pairs matrices by their number in the batch, which is right only where one batch is a single matrix.
+ */
+function mixesBatches(a: tf.Tensor, b: tf.Tensor): boolean {
+  return [a, b].every(({ shape }) => tf.util.sizeFromShape(shape.slice(0, -2)) > 1)
 }
 
 /** (..., M, N) -> (..., N, M). */

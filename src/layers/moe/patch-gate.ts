@@ -197,15 +197,20 @@ function gatePatchesGradient(
   return [tf.add(direct, dx), dRouter]
 }
 
+/** (B,K,L) int32 -> (B,K,L,N): tf.oneHot has no depth of 1, which a map of one patch needs. */
+function oneHot(indices: tf.Tensor3D, patches: number): tf.Tensor {
+  return patches === 1 ? tf.expandDims(tf.onesLike(indices), 3) : tf.oneHot(indices, patches)
+}
+
 /** (B,K,L) values on kept patches -> (B,K,N), 0 on the others. */
 function densePatches(values: tf.Tensor3D, indices: tf.Tensor3D, grid: PatchGrid): tf.Tensor3D {
-  return tf.sum(tf.mul(tf.oneHot(indices, grid.count), tf.expandDims(values, 3)), 2)
+  return tf.sum(tf.mul(oneHot(indices, grid.count), tf.expandDims(values, 3)), 2)
 }
 
 /** (B,1,N) -> the values at `indices` (B,1,L). */
 function pickPatches(values: tf.Tensor3D, indices: tf.Tensor3D): tf.Tensor3D {
   const patches = values.shape[2]
-  return tf.sum(tf.mul(tf.oneHot(indices, patches), tf.expandDims(values, 2)), 3)
+  return tf.sum(tf.mul(oneHot(indices, patches), tf.expandDims(values, 2)), 3)
 }
 
 function allScores(gradient: ScoreGradient, indices: tf.Tensor3D, grid: PatchGrid): tf.Tensor3D {

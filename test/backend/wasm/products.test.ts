@@ -176,3 +176,52 @@ function normal(shape: number[], seed: number): tf.Tensor {
   const size = shape.reduce((product, side) => product * side, 1)
   return tf.tensor(Float32Array.from({ length: size }, source.normal), shape)
 }
+
+test.each([
+  [
+    [3, 1],
+    [3, 4],
+  ],
+  [
+    [3, 1],
+    [1, 4],
+  ],
+  [[2, 3], [3]],
+  [
+    [2, 1, 3],
+    [4, 1],
+  ],
+  [[1], [6]],
+  [
+    [4, 2],
+    [1, 1],
+  ],
+  [[5], []],
+])('products of batches %j and %j are those of the matrices that broadcasting pairs', (left, right) => {
+  const numbers = random(left.length * 10 + right.length)
+  const drawn = (shape: number[]) =>
+    tf.tensor(
+      Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () => numbers.normal()),
+      shape,
+    )
+  for (const [transposeA, transposeB] of [
+    [false, false],
+    [true, true],
+  ] as const)
+    tf.tidy(() => {
+      const a = drawn([...left, ...(transposeA ? [4, 3] : [3, 4])])
+      const b = drawn([...right, ...(transposeB ? [5, 4] : [4, 5])])
+      const product = tf.matMul(a, b, transposeA, transposeB)
+      // The sum over k of a[.., i, k] b[.., k, j], with an axis for each of i, k and j.
+      const rows = tf.expandDims(transposeA ? swapLast(a) : a, -1)
+      const columns = tf.expandDims(transposeB ? swapLast(b) : b, -3)
+      const expected = tf.sum(tf.mul(rows, columns), -2)
+      expect(product.shape).toEqual(expected.shape)
+      expectAllClose(product.dataSync(), expected.dataSync())
+    })
+})
+
+function swapLast(x: tf.Tensor): tf.Tensor {
+  const axes = [...x.shape.keys()]
+  return tf.transpose(x, [...axes.slice(0, -2), x.rank - 1, x.rank - 2])
+}

@@ -114,7 +114,8 @@ export function clustersBrief(
   const rows = [order.nonlinear, order.linear, ...order.singles].flatMap(row)
   const all = verdicts(summaries)
   const held = all.filter(({ holds }) => holds).length
-  return `${rows.join('; ')} % in ${settings.join(' / ')}; ${held} of ${all.length} bands hold`
+  const bands = all.length > 0 ? `; ${held} of ${all.length} bands hold` : ''
+  return `${rows.join('; ')} % in ${settings.join(' / ')}${bands}`
 }
 
 /** The tables of a study of clusters. */

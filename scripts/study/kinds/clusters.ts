@@ -9,6 +9,7 @@ import {
   clustersTables,
 } from '../clusters/clusters-report.js'
 import { summarizeClusters } from '../clusters/clusters-summary.js'
+import type { ClustersGrid } from '../grids/clusters-grid.js'
 import { points } from '../wording.js'
 import { refuseFolders, type StudyKind } from './study-kind.js'
 
@@ -27,8 +28,8 @@ export const clustersStudies: StudyKind<'clusters'> = {
     })
     return { clustered }
   },
-  report(experiment, _, results) {
-    const summary = summarizeClusters(experiment, results)
+  report(experiment, grid, results) {
+    const summary = summarizeClusters(withBands(experiment, grid), results)
     return {
       summary,
       findings: clustersFindings(experiment, summary),
@@ -48,4 +49,10 @@ export const clustersStudies: StudyKind<'clusters'> = {
     ['Test samples', String(testSamples)],
     ...Object.entries(flags).map(([name, value]) => [name, String(value)] as const),
   ],
+}
+
+/** Bands are of runs with all samples: fewer samples are compared with none. */
+function withBands(experiment: ClustersExperiment, { samples }: ClustersGrid): ClustersExperiment {
+  if (samples >= experiment.scales.full.samples) return experiment
+  return { ...experiment, variants: experiment.variants.map(({ bands: _, ...variant }) => variant) }
 }

@@ -8,6 +8,7 @@ import {
   clustersTables,
 } from '../../../scripts/study/clusters/clusters-report.js'
 import { summarizeClusters } from '../../../scripts/study/clusters/clusters-summary.js'
+import { clustersStudies } from '../../../scripts/study/kinds/clusters.js'
 import { chartSvg } from '../../../src/report/charts.js'
 
 const flags = {}
@@ -130,6 +131,22 @@ describe('a study of clusters', () => {
       },
       { accuracy: { band: [99.5, 100], holds: false } },
     ])
+  })
+
+  it('compares with no band where there are fewer samples than the bands are of', () => {
+    const findings = (samples: number) => {
+      const grid = {
+        kind: 'clusters',
+        variants: [],
+        flags,
+        settings: ['S1'],
+        testSamples: 10,
+        entropySteps: 5,
+      } as const
+      return clustersStudies.report(experiment, { ...grid, samples }, results).findings.join(' ')
+    }
+    expect(findings(10)).toContain('2 of 3 means lie in the bands')
+    expect(findings(9)).not.toContain('bands')
   })
 
   it('averages entropies step by step; a run that ended early keeps its last one', () => {

@@ -180,7 +180,7 @@ describe('pmoe train --init', () => {
     [['--freeze', 'nothing*'], 'train: freeze must match a layer with weights, got "nothing*"'],
     [
       ['--lr-for', 'conv9=0.1'],
-      'train: layer of a learning rate must match a layer with weights, got "conv9"',
+      'must match a layer with weights, or one of its weights, got "conv9" (layers: stem, ',
     ],
     [
       ['--anneal-patches', '8:2:1', '--epochs', '2'],

@@ -139,9 +139,9 @@ export function requirementOf(setting: Setting, model: RunModel, value: unknown)
   const schema = sectionsOf(setting).find(({ models }) => models.includes(model))?.schema
   const result = schema?.safeParse(value)
   if (!schema || !result || result.success) return undefined
-  return schema instanceof z.ZodEnum
-    ? `one of ${schema.options.join(', ')}`
-    : result.error.issues.map(({ message }) => message).join('; ')
+  if (schema instanceof z.ZodEnum) return `one of ${schema.options.join(', ')}`
+  if (schema instanceof z.ZodNumber && typeof value !== 'number') return 'one number'
+  return result.error.issues.map(({ message }) => message).join('; ')
 }
 
 /** The paths that a setting has in the configurations of all models, each once. */

@@ -66,7 +66,7 @@ describe('pmoe data list', () => {
     expect(list.get('cifar100')?.found).toBeNull()
     const { out } = await callPmoe(['data', 'list', '--data', dir])
     expect(out.split('\n\n')[0]).toBe(
-      `${dir}:\n  CIFAR-10, binary version: cifar10, cifar-vehicles, cifar10-noise`,
+      `${dir}:\n  CIFAR-10, binary version: cifar10, cifar-vehicles, cifar10-noise, cifar10-rotated`,
     )
   })
 

@@ -48,5 +48,6 @@ test('a run belongs to the process that trains it until that ends or is killed',
     'events.out.tfevents.0000000000.patch-moe',
     'metrics.jsonl',
     'model',
+    'routers-start.safetensors',
   ])
 })

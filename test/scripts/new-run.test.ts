@@ -67,7 +67,7 @@ describe('with flags', () => {
 
   test('a value that cannot be is refused before images are loaded', () => {
     expect(() => run('two-layer', { patchSize: [4, 2] })).toThrow(
-      'train: must be the configuration of a run, got model.options.patchSize: Invalid input: expected number, received array',
+      'train: --patch-size must be one number with model two-layer, got 4,2',
     )
     expect(() => run('wrn', { optimizer: 'lion' })).toThrow(
       'training.optimizer: Invalid option: expected one of "sgd"|"momentum"|"adam"',

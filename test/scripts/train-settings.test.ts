@@ -44,7 +44,7 @@ describe('withFlags', () => {
     }
     expect(withFlags({}, 'sample-moe', { gate: 'raw' })).toEqual({ model: { options: { gate: 'raw' } } })
     expect(() => withFlags({}, 'two-layer', { patchSize: [4, 2] })).toThrow(
-      /^train: --patch-size must be .*expected number.* with model two-layer, got 4,2$/,
+      new UsageError('train: --patch-size must be one number with model two-layer, got 4,2'),
     )
   })
 })

@@ -71,13 +71,13 @@ export const clusters: ClustersExperiment = {
   data: 'Drawn samples of the data model of that paper: four patches of 50 numbers, of which one tells the class and one the cluster; a basis and data of its own for each seed.',
   variants: [
     single('single linear', 'linear', 3e-3, {
-      seeds: 2,
+      seeds: 10,
       published: published([[68.31]], [[68.22]], [[74.3]], [[74.28]]),
       bands: bands([[66, 71]], [[66, 71]], [[72, 76]], [[72, 76]]),
     }),
     single('single nonlinear', 'cubic', 1e-2, {
       // A step computes every filter on every patch, five times the work of the mixture.
-      seeds: 2,
+      seeds: 10,
       published: published([[79.57]], [[77.38]], [[73.72]], [[70.26]]),
       bands: bands([[75, 83]], [[70, 80]], [[71, 78]], [[67, 76]]),
     }),
@@ -165,12 +165,12 @@ export const clusters: ClustersExperiment = {
         ),
       },
     ),
-    mixture('MoE linear, one softmax', { ...paper, ...linear }, { seeds: 2 }),
+    mixture('MoE linear, one softmax', { ...paper, ...linear }, { seeds: 5 }),
     mixture(
       'MoE nonlinear, one softmax',
       { ...paper, ...cubic },
       {
-        seeds: 2,
+        seeds: 5,
         bands: {
           S1: { accuracy: [99.5, 100], entropy: [0, 0.05] },
         },

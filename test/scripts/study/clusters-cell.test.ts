@@ -58,6 +58,7 @@ describe('a cell of the study of clusters', () => {
         cell.variant === variant && cell.setting === 'S1' ? [cell.seed] : [],
       )
     expect(seeds('MoE nonlinear')).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
-    expect(seeds('single nonlinear')).toEqual([1, 2])
+    expect(seeds('MoE linear, one softmax')).toEqual([1, 2, 3, 4, 5])
+    expect(seeds('MoE nonlinear, balanced')).toEqual([1, 2, 3])
   })
 })

@@ -2,7 +2,7 @@ import type { ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
 import type { FeedingOptions } from '../../src/export/feeding.js'
 import type { Runtime } from './export-formats/model-runtime.js'
-import { asFloats, fed } from './export-parity.js'
+import { asFloats, fed, largest } from './export-parity.js'
 
 /** How many test images a model and its export put into the right class. */
 export interface ExportAccuracy {
@@ -56,6 +56,6 @@ function classesOf(outputs: Float32Array, count: number): number[] {
   const width = outputs.length / count
   return Array.from({ length: count }, (_, i) => {
     const row = outputs.subarray(i * width, (i + 1) * width)
-    return width === 1 ? Number((row[0] as number) > 0) : row.indexOf(Math.max(...row))
+    return width === 1 ? Number((row[0] as number) > 0) : largest(row)
   })
 }

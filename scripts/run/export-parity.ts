@@ -142,6 +142,7 @@ function differingRows(left: Float32Array, right: Float32Array, rows: number): n
   return differing
 }
 
-function largest(values: Float32Array): number {
+/** The position of the largest number. */
+export function largest(values: Float32Array): number {
   return values.indexOf(Math.max(...values))
 }

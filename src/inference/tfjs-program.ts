@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { type Constant, type Graph, type GraphNode, type Value, valuesRead } from '../export/graph/graph.js'
+import { onlyRectifier, readersOf } from '../export/graph/readers.js'
 import type { GraphProgram } from './graph-programs.js'
 import { type Compute, isFusible, type Lifetime, prepared } from './operations.js'
 
@@ -88,7 +89,7 @@ function stepsOf(graph: Graph, lifetime: Lifetime): Step[] {
   const fused = new Set<GraphNode>()
   for (const node of graph.nodes) {
     if (fused.has(node)) continue
-    const rectifier = isFusible(node.operation) ? onlyRectifier(node, readers) : undefined
+    const rectifier = isFusible(node.operation) ? onlyRectifier(node.outputs[0] as Value, readers) : undefined
     if (rectifier) fused.add(rectifier)
     steps.push({
       compute: prepared(node.operation, lifetime, rectifier && 'relu'),
@@ -99,27 +100,6 @@ function stepsOf(graph: Graph, lifetime: Lifetime): Step[] {
     })
   }
   return withLastReads(steps, graph)
-}
-
-/** The ReLU that is the only reader of a node's output. */
-function onlyRectifier(
-  { outputs }: GraphNode,
-  readers: ReadonlyMap<Value, readonly (GraphNode | undefined)[]>,
-): GraphNode | undefined {
-  const [only, ...others] = readers.get(outputs[0] as Value) ?? []
-  const { operation } = only ?? {}
-  return operation?.kind === 'unary' && operation.function === 'relu' && others.length === 0
-    ? only
-    : undefined
-}
-
-/** The nodes that read each value; undefined stands for the caller, who reads the outputs. */
-function readersOf({ nodes, outputs }: Graph): ReadonlyMap<Value, readonly (GraphNode | undefined)[]> {
-  const readers = new Map<Value, (GraphNode | undefined)[]>()
-  const add = (value: Value, node?: GraphNode) => readers.set(value, [...(readers.get(value) ?? []), node])
-  for (const node of nodes) for (const value of valuesRead(node.operation)) add(value, node)
-  for (const { value } of outputs) add(value)
-  return readers
 }
 
 function withLastReads(steps: readonly PreparedStep[], { inputs, outputs }: Graph): Step[] {

@@ -2,8 +2,10 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import type { NetworkFactory } from '../layers/moe/network-experts.js'
 import { type SampleExpertsOptions, sampleExperts } from '../layers/moe/sample-experts.js'
+import { positiveInteger } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
-import { type ImageShape, isPositiveInteger } from '../shapes.js'
+import type { ImageShape } from '../shapes.js'
+import { classifier } from './classifier.js'
 import { checkRecipeMarks, type RecipeMarks } from './recipe-marks.js'
 
 /** Options of {@link sampleExpertsModel}; see `SampleExperts` for those it passes on. */
@@ -82,16 +84,11 @@ export function sampleExpertsModel(options: SampleExpertsModelOptions): tfl.Laye
     oneLogit: __,
     ...layer
   }: SampleExpertsModelOptions & RecipeMarks = options
-  if (!isPositiveInteger(numClasses)) {
-    throw new RangeError(`${WHERE}: numClasses must be a positive integer, got ${numClasses}`)
-  }
+  positiveInteger(numClasses, `${WHERE}: numClasses`)
   if (expert && filters !== undefined) {
     throw new RangeError(`${WHERE}: filters must be left out with an expert of one's own, got ${filters}`)
   }
-  const width = filters ?? 16
-  if (!isPositiveInteger(width)) {
-    throw new RangeError(`${WHERE}: filters must be a positive integer, got ${width}`)
-  }
+  const width = positiveInteger(filters ?? 16, `${WHERE}: filters`)
   const input = tfl.input({ shape: [...inputShape] })
   const logits = sampleExperts({
     patchSize: 4,
@@ -102,11 +99,7 @@ export function sampleExpertsModel(options: SampleExpertsModelOptions): tfl.Laye
     seed: deriveSeed(seed, 'sample-experts'),
     name: 'experts',
   }).apply(input) as tfl.SymbolicTensor
-  const outputs =
-    numClasses === 1
-      ? logits
-      : (tfl.layers.softmax({ name: 'probabilities' }).apply(logits) as tfl.SymbolicTensor)
-  return tfl.model({ inputs: input, outputs, name: 'sample_networks' })
+  return classifier(input, logits, 'sample_networks')
 }
 
 function smallNetwork(

@@ -3,8 +3,10 @@ import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { sampleMoE } from '../layers/moe/sample-moe.js'
 import type { SampleMoEOptions } from '../layers/moe/sample-moe-options.js'
 import { fanInUniform } from '../layers/standard-options.js'
+import { positiveInteger } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
-import { type ImageShape, isPositiveInteger, size2D } from '../shapes.js'
+import { type ImageShape, size2D } from '../shapes.js'
+import { classifier } from './classifier.js'
 import { checkRecipeMarks, type RecipeMarks } from './recipe-marks.js'
 
 /** Options of {@link sampleMoEModel}; see `SampleMoE` for those it passes on. */
@@ -83,9 +85,7 @@ export function sampleMoEModel(options: SampleMoEModelOptions): tfl.LayersModel 
     oneLogit: __,
     ...experts
   }: SampleMoEModelOptions & RecipeMarks = options
-  if (!isPositiveInteger(numClasses)) {
-    throw new RangeError(`${WHERE}: numClasses must be a positive integer, got ${numClasses}`)
-  }
+  positiveInteger(numClasses, `${WHERE}: numClasses`)
   if (!(initialScale > 0 && initialScale < Infinity)) {
     throw new RangeError(`${WHERE}: initialScale must be in (0, Infinity), got ${initialScale}`)
   }
@@ -102,7 +102,5 @@ export function sampleMoEModel(options: SampleMoEModelOptions): tfl.LayersModel 
   })
   const input = tfl.input({ shape: [...inputShape] })
   const logits = layer.apply(input) as tfl.SymbolicTensor
-  if (numClasses === 1) return tfl.model({ inputs: input, outputs: logits, name: 'sample_moe' })
-  const probabilities = tfl.layers.softmax({ name: 'probabilities' }).apply(logits) as tfl.SymbolicTensor
-  return tfl.model({ inputs: input, outputs: probabilities, name: 'sample_moe' })
+  return classifier(input, logits, 'sample_moe')
 }

@@ -1,8 +1,10 @@
 import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { type TwoLayerExpertsOptions, twoLayerExperts } from '../layers/moe/two-layer-experts.js'
+import { positiveInteger } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
-import { type ImageShape, isPositiveInteger } from '../shapes.js'
+import type { ImageShape } from '../shapes.js'
+import { classifier } from './classifier.js'
 import { checkRecipeMarks, type RecipeMarks } from './recipe-marks.js'
 
 /** Options of {@link twoLayerPatchModel}; see `TwoLayerExperts` for those it passes on. */
@@ -63,9 +65,7 @@ export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tfl.Laye
     oneLogit: __,
     ...experts
   }: TwoLayerPatchModelOptions & RecipeMarks = options
-  if (!isPositiveInteger(numClasses)) {
-    throw new RangeError(`twoLayerPatchModel: numClasses must be a positive integer, got ${numClasses}`)
-  }
+  positiveInteger(numClasses, 'twoLayerPatchModel: numClasses')
   const layer = twoLayerExperts({
     ...experts,
     outputs: numClasses,
@@ -74,7 +74,5 @@ export function twoLayerPatchModel(options: TwoLayerPatchModelOptions): tfl.Laye
   })
   const input = tfl.input({ shape: [...inputShape] })
   const logits = layer.apply(input) as tfl.SymbolicTensor
-  if (numClasses === 1) return tfl.model({ inputs: input, outputs: logits, name: 'two_layer' })
-  const probabilities = tfl.layers.softmax({ name: 'probabilities' }).apply(logits) as tfl.SymbolicTensor
-  return tfl.model({ inputs: input, outputs: probabilities, name: 'two_layer' })
+  return classifier(input, logits, 'two_layer')
 }

@@ -1,7 +1,6 @@
 import { appendFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import * as z from 'zod'
 import { readSafetensors, writeSafetensors } from '../data/formats/safetensors.js'
 import { writeFileAtomic } from '../files/atomic.js'
 import { isMissing, makeFolder } from '../files/folders.js'
@@ -15,9 +14,10 @@ import {
   recoverForReading,
   replaceFolder,
 } from '../files/replacement.js'
-import { type CheckpointStore, epochMetricsShape, latestCheckpoint } from '../train/checkpoint.js'
+import { type CheckpointStore, latestCheckpoint } from '../train/checkpoint.js'
 import type { EpochMetrics } from '../train/events.js'
-import { epochScalars, eventFileName, eventFileStart, scalarEvents } from '../train/tensorboard.js'
+import { eventFileName, eventFileStart } from '../train/tensorboard.js'
+import { eventsOf, jsonLine, parseMetrics, type RecordedEpoch } from './recorded-epochs.js'
 import { parseRunConfig, type RunConfig } from './run-config.js'
 import { modelRouters, type Routers } from './starting-routers.js'
 
@@ -39,11 +39,6 @@ const RUN_FILES = [
   ...[MODEL, INITIAL].flatMap(folder => modelFolderFiles.map(file => join(folder, file))),
 ]
 const runKind: OwnFolder = { marker: CONFIG, ownFiles: async () => RUN_FILES }
-
-const epochMetrics = z.object({ ...epochMetricsShape, wallTime: z.number() })
-
-/** One line of `metrics.jsonl`: what an epoch measured, and when it ended, in seconds since 1970. */
-export type RecordedEpoch = EpochMetrics & { readonly wallTime: number }
 
 /**
  * The folder of one training run:
@@ -334,29 +329,6 @@ export function fileCheckpoints(directory: string): CheckpointStore {
   }
 }
 
-function parseMetrics(text: string, path: string): RecordedEpoch[] {
-  const lines = text.split('\n')
-  // Whole lines end in a newline: what follows the last newline was cut off in writing.
-  lines.pop()
-  let offset = 0
-  return lines.map((line, i) => {
-    const start = offset
-    offset += Buffer.byteLength(line) + 1
-    try {
-      return epochMetrics.parse(JSON.parse(line)) as RecordedEpoch
-    } catch (cause) {
-      const why = cause instanceof z.ZodError ? issuesOf(cause) : (cause as Error).message
-      throw new Error(`${path}: line ${i + 1} must be the metrics of an epoch, got ${why} (byte ${start})`, {
-        cause,
-      })
-    }
-  })
-}
-
-function issuesOf(error: z.ZodError): string {
-  return error.issues.map(issue => `${issue.path.join('.') || 'the whole'}: ${issue.message}`).join('; ')
-}
-
 async function readBytesIfPresent(path: string): Promise<Uint8Array | undefined> {
   try {
     return await readRegularFile(path)
@@ -377,14 +349,6 @@ function now(): number {
 
 function jsonFile(value: object): string {
   return `${JSON.stringify(value, null, 2)}\n`
-}
-
-function jsonLine(epoch: RecordedEpoch): string {
-  return `${JSON.stringify(epoch)}\n`
-}
-
-function eventsOf(epochs: readonly RecordedEpoch[]): Uint8Array {
-  return scalarEvents(epochs.flatMap(epoch => epochScalars(epoch, epoch.wallTime)))
 }
 
 function joined(first: Uint8Array, second: Uint8Array): Uint8Array {

@@ -124,87 +124,88 @@ export function clustersTables(
   { points: summaries, pairs }: ClustersSummary,
 ): StudyTable[] {
   if (summaries.length === 0) return []
-  const published = ({ variant, setting }: ClustersPoint) =>
+  const published: PublishedOf = ({ variant, setting }) =>
     variants.find(({ name }) => name === variant)?.published?.[setting]
-  const seeds = [...new Set(summaries.map(({ accuracy }) => accuracy.count))].sort((a, b) => a - b)
-  const over = `${seeds.length === 1 ? seeds[0] : `${seeds[0]} to ${seeds.at(-1)}`} seeds`
   const routed = summaries.filter(({ routing }) => routing)
   return [
-    {
-      title: 'Test accuracy',
-      head: ['', 'network', 'without noise', 'with noise', 'published', 'band', 'holds', 'steps'],
-      rows: summaries.map(point => [
+    accuracyTable(summaries, published),
+    ...(routed.length > 0 ? [entropyTable(routed, published)] : []),
+    ...(pairs.length > 0 ? [pairsTable(pairs)] : []),
+  ]
+}
+
+/** What the published code reports of the same network in the same setting. */
+type PublishedOf = (
+  point: ClustersPoint,
+) => { readonly accuracy: readonly number[]; readonly entropy?: readonly number[] } | undefined
+
+function accuracyTable(summaries: readonly ClustersPoint[], published: PublishedOf): StudyTable {
+  const seeds = [...new Set(summaries.map(({ accuracy }) => accuracy.count))].sort((a, b) => a - b)
+  const over = `${seeds.length === 1 ? seeds[0] : `${seeds[0]} to ${seeds.at(-1)}`} seeds`
+  return {
+    title: 'Test accuracy',
+    head: ['', 'network', 'without noise', 'with noise', 'published', 'band', 'holds', 'steps'],
+    rows: summaries.map(point => [
+      point.setting,
+      point.variant,
+      percentText(point.accuracy),
+      point.noisyAccuracy ? percentText(point.noisyAccuracy) : '',
+      numbersText(published(point)?.accuracy, 2),
+      ...verdictCells(point.bands?.accuracy),
+      spreadText(point.steps, 0),
+    ]),
+    note: `Percent: mean ± standard deviation over ${over}, each with its own basis, data and weights. With noise: the routing of training, which the published numbers were measured with. Bands: where the mean of a correct run lies.`,
+  }
+}
+
+function entropyTable(routed: readonly ClustersPoint[], published: PublishedOf): StudyTable {
+  return {
+    title: 'Entropy of the routing',
+    head: [
+      '',
+      'network',
+      'test, without noise',
+      'test, with noise',
+      'training, with noise',
+      'published',
+      'band',
+      'holds',
+      'dead experts',
+      'gates below 0, %',
+    ],
+    rows: routed.map(point => {
+      const { entropy, noisyEntropy, trainEntropy, deadExperts, negativeGates } = point.routing!
+      return [
         point.setting,
         point.variant,
-        percentText(point.accuracy),
-        point.noisyAccuracy ? percentText(point.noisyAccuracy) : '',
-        numbersText(published(point)?.accuracy, 2),
-        ...verdictCells(point.bands?.accuracy),
-        spreadText(point.steps, 0),
-      ]),
-      note: `Percent: mean ± standard deviation over ${over}, each with its own basis, data and weights. With noise: the routing of training, which the published numbers were measured with. Bands: where the mean of a correct run lies.`,
-    },
-    ...(routed.length > 0
-      ? [
-          {
-            title: 'Entropy of the routing',
-            head: [
-              '',
-              'network',
-              'test, without noise',
-              'test, with noise',
-              'training, with noise',
-              'published',
-              'band',
-              'holds',
-              'dead experts',
-              'gates below 0, %',
-            ],
-            rows: routed.map(point => {
-              const { entropy, noisyEntropy, trainEntropy, deadExperts, negativeGates } = point.routing!
-              return [
-                point.setting,
-                point.variant,
-                spreadText(entropy, 3),
-                spreadText(noisyEntropy, 3),
-                spreadText(trainEntropy, 3),
-                numbersText(published(point)?.entropy, 3),
-                ...verdictCells(point.bands?.entropy),
-                spreadText(deadExperts, 1),
-                points(negativeGates.mean),
-              ]
-            }),
-            note: 'Nats: 0 when every expert gets samples of one cluster, ln 4 = 1.386 when experts do not tell clusters apart. The published ones are of training samples, with noise.',
-          },
-        ]
-      : []),
-    ...(pairs.length > 0
-      ? [
-          {
-            title: 'Seed by seed',
-            head: [
-              '',
-              'network',
-              'against',
-              'difference',
-              '95 % interval',
-              'ahead / behind',
-              'p (permutation)',
-            ],
-            rows: pairs.map(({ setting, variant, baseline, difference: d }) => [
-              setting,
-              variant,
-              baseline,
-              signed(d.mean),
-              d.interval ? `${signed(d.interval.lower)} to ${signed(d.interval.upper)}` : '',
-              `${d.ahead} / ${d.behind}`,
-              d.permutationTest.toPrecision(2),
-            ]),
-            note: 'Points of percent, test accuracy without noise.',
-          },
-        ]
-      : []),
-  ]
+        spreadText(entropy, 3),
+        spreadText(noisyEntropy, 3),
+        spreadText(trainEntropy, 3),
+        numbersText(published(point)?.entropy, 3),
+        ...verdictCells(point.bands?.entropy),
+        spreadText(deadExperts, 1),
+        points(negativeGates.mean),
+      ]
+    }),
+    note: 'Nats: 0 when every expert gets samples of one cluster, ln 4 = 1.386 when experts do not tell clusters apart. The published ones are of training samples, with noise.',
+  }
+}
+
+function pairsTable(pairs: ClustersSummary['pairs']): StudyTable {
+  return {
+    title: 'Seed by seed',
+    head: ['', 'network', 'against', 'difference', '95 % interval', 'ahead / behind', 'p (permutation)'],
+    rows: pairs.map(({ setting, variant, baseline, difference: d }) => [
+      setting,
+      variant,
+      baseline,
+      signed(d.mean),
+      d.interval ? `${signed(d.interval.lower)} to ${signed(d.interval.upper)}` : '',
+      `${d.ahead} / ${d.behind}`,
+      d.permutationTest.toPrecision(2),
+    ]),
+    note: 'Points of percent, test accuracy without noise.',
+  }
 }
 
 function verdictCells(verdict: BandVerdict | undefined): [band: string, holds: string] {

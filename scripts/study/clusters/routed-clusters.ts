@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../../src/data/image-set.js'
 import { SampleMoE } from '../../../src/layers/moe/sample-moe.js'
 import { deriveSeed } from '../../../src/random.js'
-import { dispatchMetrics } from '../../../src/train/routing/dispatch-metrics.js'
+import { RoutingTally, type SampleRoutingMetrics } from '../../../src/train/routing/sample-routing-metrics.js'
 import type { ClusterRouting } from '../cell-result.js'
 
 /** The samples of a cell, and the seed of the noise that they are routed with. */
@@ -49,18 +49,18 @@ export function routedClusters(
 
 interface SamplesOnBackend {
   readonly samples: tf.Tensor4D
-  readonly groups: Int32Array
-  readonly numGroups: number
+  readonly set: ImageSet
 }
 
-function onBackend({ images, count, shape, groups, groupNames }: ImageSet): SamplesOnBackend {
+function onBackend(set: ImageSet): SamplesOnBackend {
+  const { images, count, shape, groups, groupNames } = set
   if (!groups || !groupNames) throw new RangeError('study: samples must have clusters, got none')
-  return { samples: tf.tensor4d(images, [count, ...shape], 'float32'), groups, numGroups: groupNames.length }
+  return { samples: tf.tensor4d(images, [count, ...shape], 'float32'), set }
 }
 
 async function routing(
   layer: SampleMoE,
-  { samples, groups, numGroups }: SamplesOnBackend,
+  { samples, set }: SamplesOnBackend,
   noiseSeed?: number,
 ): Promise<ClusterRouting> {
   const { indices, gates } = tf.tidy(() => {
@@ -72,16 +72,14 @@ async function routing(
   })
   const [chosen, weights] = await Promise.all([indices.data(), gates.data()])
   tf.dispose([indices, gates])
-  const counts = Array.from({ length: numGroups }, () => new Array<number>(layer.numExperts).fill(0))
-  chosen.forEach((expert, sample) => {
-    counts[groups[sample]!]![expert]!++
-  })
-  const received = Array.from({ length: layer.numExperts }, (_, m) => counts.some(row => row[m]! > 0))
+  const tally = new RoutingTally([layer], set)
+  tally.count(set, [{ indices: chosen as Int32Array, gates: weights as Float32Array }])
+  const [{ dispatch, deadExperts, negativeGates }] = tally.metrics() as [SampleRoutingMetrics]
   return {
-    entropy: dispatchMetrics(counts).entropy,
-    counts,
-    deadExperts: received.filter(gotOne => !gotOne).length,
-    negativeGates: weights.filter(gate => gate < 0).length / weights.length,
+    entropy: dispatch.entropy,
+    counts: dispatch.counts,
+    deadExperts: deadExperts.length,
+    negativeGates,
   }
 }
 

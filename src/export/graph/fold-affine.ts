@@ -1,5 +1,6 @@
-import { type Constant, type Graph, type GraphNode, type Operation, type Value, valuesRead } from './graph.js'
+import type { Constant, Graph, GraphNode, Operation, Value } from './graph.js'
 import { floats } from './graph-builder.js'
+import { readersOf } from './readers.js'
 
 type Affine = Extract<Operation, { kind: 'affine' }>
 type Dense = Extract<Operation, { kind: 'dense' }>
@@ -10,11 +11,11 @@ type Product = Dense | Extract<Operation, { kind: 'convolution' }>
  * else into the dense layer that follows it, where nothing else reads what lies between them.
  */
 export function foldAffine(graph: Graph): Graph {
-  const readers = readerCounts(graph)
+  const readers = readersOf(graph)
   const nodes: (GraphNode | undefined)[] = []
   const indexOf = new Map<Value, number>()
   const producerOf = (value: Value): { readonly index: number; readonly node: GraphNode } | undefined => {
-    const index = readers.get(value) === 1 ? indexOf.get(value) : undefined
+    const index = readers.get(value)?.length === 1 ? indexOf.get(value) : undefined
     const node = index === undefined ? undefined : nodes[index]
     return index === undefined || !node ? undefined : { index, node }
   }
@@ -47,16 +48,6 @@ function joinedWith(
     return { node: { ...node, operation: ofScaled(first, operation) }, replaces: before.index }
   }
   return undefined
-}
-
-function readerCounts({ nodes, outputs }: Graph): Map<Value, number> {
-  const readers = new Map<Value, number>()
-  const read = [
-    ...nodes.flatMap(({ operation }) => valuesRead(operation)),
-    ...outputs.map(({ value }) => value),
-  ]
-  for (const value of read) readers.set(value, (readers.get(value) ?? 0) + 1)
-  return readers
 }
 
 function isProduct(operation: Operation): operation is Product {

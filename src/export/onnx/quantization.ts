@@ -1,4 +1,5 @@
-import { type Constant, type Graph, type Operation, type Value, valuesRead } from '../graph/graph.js'
+import type { Constant, Graph, Operation, Value } from '../graph/graph.js'
+import { onlyRectifier, readersOf } from '../graph/readers.js'
 
 /** The smallest and the largest number of a value, over the images that a network was calibrated on. */
 export type Range = readonly [low: number, high: number]
@@ -40,6 +41,7 @@ export function quantizationPlan(graph: Graph): QuantizationPlan {
   const products = new Set<Value>()
   const layers: string[] = []
   const float: { layer: string; why: string }[] = []
+  const readers = readersOf(graph)
   const last = graph.nodes.findLast(({ operation }) => isProduct(operation))
   for (const node of graph.nodes) {
     const { operation, name, outputs } = node
@@ -55,7 +57,8 @@ export function quantizationPlan(graph: Graph): QuantizationPlan {
     // Experts' convolutions turn their inputs and outputs, and round them in between.
     if (operation.kind === 'expert-convolution') continue
     values.add(operation.x)
-    values.add(rectified(graph, output) ?? output)
+    // A product and its ReLU are one operation.
+    values.add(onlyRectifier(output, readers)?.outputs[0] ?? output)
   }
   return { values, products, layers, float }
 }
@@ -82,17 +85,6 @@ function whyFloat(operation: Product): string | undefined {
     case 'transposed-convolution':
       return 'a transposed convolution'
   }
-}
-
-/** The ReLU of a product, where it is the only reader: both are one operation then. */
-function rectified({ nodes, outputs }: Graph, value: Value): Value | undefined {
-  const readers = nodes.filter(({ operation }) => valuesRead(operation).includes(value))
-  const [only] = readers
-  const isRead = outputs.some(output => output.value === value)
-  const { operation } = only ?? {}
-  if (isRead || readers.length !== 1 || operation?.kind !== 'unary' || operation.function !== 'relu')
-    return undefined
-  return only?.outputs[0]
 }
 
 /** The values whose ranges a plan needs. */

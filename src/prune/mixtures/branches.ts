@@ -7,9 +7,9 @@ import { patchGrid } from '../../layers/moe/patches.js'
 import { routerScores } from '../../layers/moe/routing.js'
 import { channelRules, type LayerUse, ownName, type Treatment } from '../channel-rules.js'
 import { othersThan } from '../channels.js'
+import { receivedPatches } from './choosers-of-patches.js'
 import { squaresOfBlocks } from './expert-cuts.js'
 import type { Cut, Mixture, Observation, RecordedCall } from './mixture.js'
-import { receivedPatches } from './received-patches.js'
 
 /** One expert as a branch of layers, from its gate to the layer that is joined with the others. */
 interface Branch {

@@ -2,29 +2,17 @@ import * as tf from '@tensorflow/tfjs-core'
 import { gateFactor } from '../../layers/moe/gates.js'
 import type { PatchMoE } from '../../layers/moe/patch-moe.js'
 import { placedChannels } from '../../layers/moe/placement.js'
-import { routerScores } from '../../layers/moe/routing.js'
 import type { LayerUse, Treatment } from '../channel-rules.js'
 import { type Channels, numbersOfBlocks, othersThan, range } from '../channels.js'
-import { expertCuts, kernelNorms, routerWeight } from './expert-cuts.js'
+import { channelsIn, choosersOfPatches, receivedPatches, scoresOf } from './choosers-of-patches.js'
+import { expertCuts, routerWeight } from './expert-cuts.js'
 import type { Cut, Mixture, Observation, RecordedCall } from './mixture.js'
-import { receivedPatches } from './received-patches.js'
 
 /** The experts of a `PatchMoE`, which own channels of its map. */
 export function patchMoEMixture(path: string, layer: PatchMoE): Mixture {
-  const { numExperts, expertNames, gate, grid, experts } = layer
   return {
-    path,
-    layer,
-    numExperts,
-    expertNames,
-    choice: 'of patches',
-    gate,
-    patches: { kept: layer.patchesPerExpert, all: grid.count },
+    ...choosersOfPatches(path, layer),
     ownsChannels: true,
-    operators: ['remove', 'zero'],
-    routers: [{ path, layer }],
-    recorded: [layer],
-    kernelNorms: () => kernelNorms(layer, experts.weights(channelsIn(layer)), numExperts),
     observe: call => observation(layer, call(layer)),
     treat: (use, cut) => patchMoETreatment(use, cut, path),
     silenced: kept => {
@@ -81,7 +69,7 @@ function observation(layer: PatchMoE, { input, output, slope }: RecordedCall): O
   const routing = layer.route(input)
   const factor = gateFactor(gate, gateScale, patchesPerExpert, grid.count)
   return {
-    scores: () => routerScores(input, layer.weights[0]?.read() as tf.Tensor4D, grid),
+    scores: () => scoresOf(layer, input),
     received: () => receivedPatches(routing.indices, grid.count),
     gates: () => tf.div(routing.gates, factor),
     outputs: () => rowsOfExperts(output, layer),
@@ -97,8 +85,4 @@ function rowsOfExperts(map: tf.Tensor, { placement, numExperts, filters }: Patch
   const batch = map.shape[0] as number
   const split = tf.reshape(own, [batch, -1, numExperts, placement.size])
   return tf.reshape(tf.transpose(split, [0, 2, 1, 3]), [batch, numExperts, -1])
-}
-
-function channelsIn(layer: PatchMoE): number {
-  return layer.weights[0]?.shape[2] as number
 }

@@ -1,27 +1,15 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { routerScores } from '../../layers/moe/routing.js'
 import type { TwoLayerExperts } from '../../layers/moe/two-layer-experts.js'
 import type { LayerUse, Treatment } from '../channel-rules.js'
-import { expertCuts, kernelNorms, routerWeight } from './expert-cuts.js'
+import { channelsIn, choosersOfPatches, receivedPatches, scoresOf } from './choosers-of-patches.js'
+import { expertCuts, routerWeight } from './expert-cuts.js'
 import type { Cut, Mixture, Observation, RecordedCall } from './mixture.js'
-import { receivedPatches } from './received-patches.js'
 
 /** The experts of a `TwoLayerExperts`, whose outputs are summed: one that is removed adds 0. */
 export function twoLayerMixture(path: string, layer: TwoLayerExperts): Mixture {
-  const { numExperts, expertNames, gate, grid, experts } = layer
   return {
-    path,
-    layer,
-    numExperts,
-    expertNames,
-    choice: 'of patches',
-    gate,
-    patches: { kept: layer.patchesPerExpert, all: grid.count },
+    ...choosersOfPatches(path, layer),
     ownsChannels: false,
-    operators: ['remove', 'zero'],
-    routers: [{ path, layer }],
-    recorded: [layer],
-    kernelNorms: () => kernelNorms(layer, experts.weights(channelsIn(layer)), numExperts),
     observe: call => observation(layer, call(layer)),
     treat: twoLayerTreatment,
     silenced: kept => [[layer, input => sumOfExperts(layer, input, kept)]],
@@ -62,15 +50,11 @@ function observation(layer: TwoLayerExperts, { input, slope }: RecordedCall): Ob
   const { grid, numExperts } = layer
   const routing = layer.route(input)
   return {
-    scores: () => routerScores(input, layer.weights[0]?.read() as tf.Tensor4D, grid),
+    scores: () => scoresOf(layer, input),
     received: () => receivedPatches(routing.indices, grid.count),
     gates: () => routing.gates,
     outputs: () => layer.contributions(input),
     // The layer's output is the sum of the experts', so that each has the sum's derivative.
     slopes: () => tf.tile(tf.expandDims(slope as tf.Tensor, 1), [1, numExperts, 1]),
   }
-}
-
-function channelsIn(layer: TwoLayerExperts): number {
-  return layer.weights[0]?.shape[2] as number
 }

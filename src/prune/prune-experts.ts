@@ -82,8 +82,8 @@ const optionNames = {
  * network of ordinary layers.
  *
  * Under expert choice an expert's patches, gates and outputs do not depend on the others: the channels of those that stay
- * keep their values, bit for bit on wasm, and to rounding where the sums of a product depend on its number of columns, as
- * on native TensorFlow. With operator 'remove' the channels of the others go from every layer behind the mixture,
+ * keep their values, to rounding: in which order a product adds depends on its number of columns, on wasm (two or fewer
+ * columns) and on native TensorFlow. With operator 'remove' the channels of the others go from every layer behind the mixture,
  * up to those that sum over channels. That equals the unpruned network with these channels set to 0 where they are read,
  * which is not what it computes if the experts answered 0: BatchNorm and ReLU make a constant of that. `compensate: 'zero'`
  * adds the constant's effect to the next bias and is exact; 'mean' adds that of the channels' means over images instead,

@@ -6,7 +6,6 @@ import { pruneExperts } from '../../src/prune/index.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { fillWeights, uniform } from '../models/example-models.js'
-import { expectSameBits } from './same-bits.js'
 
 beforeAll(async () => {
   await useTestBackend()
@@ -142,7 +141,8 @@ describe('pruning any network', () => {
           Array.from({ length: filtersEach }, (_, i) => s * filtersEach + i),
         )
         const before = tf.gather(map.predict(x) as tf.Tensor, tf.tensor1d(channels, 'int32'), 3)
-        expectSameBits(own.predict(x) as tf.Tensor, before)
+        // To rounding: how a product adds depends on its number of columns, on wasm (two or fewer) and on TensorFlow.
+        expectAllClose((own.predict(x) as tf.Tensor).dataSync(), before.dataSync(), 1e-5, 1e-5)
       }),
       { numRuns: 25 },
     )

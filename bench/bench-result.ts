@@ -1,5 +1,5 @@
-import type { ChildReport } from './child-report.js'
-import type { Machine } from './machine.js'
+import type { ChildReport } from '../scripts/run/measuring/child-report.js'
+import type { Machine } from '../scripts/run/measuring/machine.js'
 import type { MeasuredTargets } from './targets.js'
 
 /** The workloads, by the letters that `--only` takes. */

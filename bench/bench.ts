@@ -1,6 +1,6 @@
+import type { RunChild } from '../scripts/run/measuring/child-process.js'
+import { describeMachine } from '../scripts/run/measuring/machine.js'
 import { type BenchResult, joinSections, type Letter, type SectionResult } from './bench-result.js'
-import type { RunChild } from './child-process.js'
-import { describeMachine } from './machine.js'
 import { type BenchOptions, commandText } from './options.js'
 import { peerPython } from './peers.js'
 import type { BenchContext } from './section.js'

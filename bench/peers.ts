@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ChildCommand } from './child-process.js'
+import type { ChildCommand } from '../scripts/run/measuring/child-process.js'
 import type { TrainingJob } from './jobs.js'
 
 /** The frameworks that this library is measured beside. */

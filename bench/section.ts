@@ -1,7 +1,7 @@
+import type { RunChild } from '../scripts/run/measuring/child-process.js'
 import type { BackendName } from '../src/backend/choose.js'
 import type { Rounds } from './alternate.js'
 import type { Letter } from './bench-result.js'
-import type { RunChild } from './child-process.js'
 
 /** What every section is handed. */
 export interface BenchContext {

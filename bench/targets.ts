@@ -1,4 +1,4 @@
-import type { Summary } from './statistics.js'
+import type { Summary } from '../scripts/run/measuring/statistics.js'
 
 /** A number that a measurement is compared with. */
 export interface Target {

@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { bench } from '../../bench/bench.js'
 import type { Table } from '../../bench/bench-result.js'
-import type { ChildCommand } from '../../bench/child-process.js'
-import type { ChildReport } from '../../bench/child-report.js'
 import type { Job } from '../../bench/jobs.js'
 import { parseOptions } from '../../bench/options.js'
 import { backendTable } from '../../bench/sections/backends.js'
@@ -24,7 +22,9 @@ import {
 import { fullSettings } from '../../bench/sections/training-numbers.js'
 import { memoryTable, peerTable, rateTable, stepTable } from '../../bench/sections/training-tables.js'
 import { trainingTargets } from '../../bench/sections/training-targets.js'
-import { Sitting } from '../../bench/sitting.js'
+import type { ChildCommand } from '../../scripts/run/measuring/child-process.js'
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
+import { Sitting } from '../../scripts/run/measuring/sitting.js'
 
 const setting = fullSettings[0]!
 

@@ -41,6 +41,10 @@ export function exportCommand(table: ExportFormatTable = exportFormats): Command
       ).choices(['int8']),
     )
     .option(
+      '--variable-patches',
+      `make the patches that each expert keeps an input of the network, ${and(formatNames(table, entry => entry.takesVariablePatches === true))}`,
+    )
+    .option(
       '--calibrate <images...>',
       'images, or folders of them, that show --quantize how large numbers get (default: training images of the run)',
     )
@@ -61,6 +65,7 @@ ${readingLines(table)}
 Examples:
   $ pmoe export runs/first --format onnx --pixels uint8 --layout nchw --out first.onnx
   $ pmoe export runs/first --format onnx --quantize int8 --out first-int8.onnx
+  $ pmoe export runs/first --format onnx --variable-patches --out first-any.onnx
   $ pmoe export runs/first --format savedmodel --out first-savedmodel`,
     )
     .action(async (model: string, request: ExportRequest) => {

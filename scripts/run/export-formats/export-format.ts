@@ -45,6 +45,8 @@ export interface ExportFormatEntry {
   readonly takesFeeding: boolean
   /** Whether it can hold numbers of 8 bits; false unless given. */
   readonly takesQuantization?: boolean
+  /** Whether L can be an input of it; false unless given. */
+  readonly takesVariablePatches?: boolean
   /** How people read it, in one line: `onnxruntime.InferenceSession(path) in Python`. */
   readonly reading: string
   /** How a folder of this format is recognised; left out for formats of one file. */

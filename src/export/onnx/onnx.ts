@@ -45,6 +45,9 @@ export async function exportOnnx(model: tfl.LayersModel, options: OnnxOptions = 
   checkOptionNames('exportOnnx', options, { ...feedingOptionNames, ...factNames, ...ownNames })
   checkSize('exportOnnx', model)
   const { quantize, ...feeding } = options
+  if (quantize && feeding.variablePatches) {
+    throw new RangeError('exportOnnx: variablePatches must be left out with quantize, got true')
+  }
   const graph = await modelGraph(model, feeding)
   const quantization = quantize && { plan: quantizationPlan(graph), ranges: quantize }
   const message = onnxModel(graph, metadataOf(graph, options), quantization)

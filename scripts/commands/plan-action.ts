@@ -1,14 +1,19 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { mostPatchesPerExpert } from '../../src/layers/moe/routing-layers.js'
 import {
   type PatchMoEPlan,
   type PlannedConvolution,
   planPatchMoE,
   savedShare,
 } from '../../src/models/plan-patch-moe.js'
-import { openModel } from '../run/opened-model.js'
+import { measurePatches, type PatchesCurve } from '../run/measured-patches.js'
+import { type OpenedModel, openModel } from '../run/opened-model.js'
+import { loadData } from '../run/run-data.js'
+import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { textTable } from '../terminal/text-table.js'
 import { percent } from '../terminal/training-log.js'
+import { UsageError } from '../terminal/usage-error.js'
 import { wrappedText } from '../terminal/wrapped-text.js'
 
 /** The flags of `pmoe plan`. */
@@ -16,14 +21,18 @@ export interface PlanRequest {
   readonly experts: number
   readonly patchesPerExpert?: number
   readonly patchSize: number | [number, number]
+  /** Measure the network as it is, instead of planning another. */
+  readonly measure?: boolean
   readonly backend?: BackendName | 'auto'
   readonly json?: boolean
 }
 
 /** Lists the convolutions of a model and writes what a mixture in the place of each would cost. */
 export async function runPlan(path: string, request: PlanRequest): Promise<void> {
-  await useBackend(request.backend ?? 'auto')
-  const { model, directory } = await openModel(path)
+  const backend = await useBackend(request.backend ?? 'auto')
+  const opened = await openModel(path)
+  if (request.measure) return measure(opened, backend.name, request.json === true)
+  const { model, directory } = opened
   const { experts: numExperts, patchSize, patchesPerExpert } = request
   const plan = planPatchMoE(model, {
     numExperts,
@@ -36,6 +45,51 @@ export async function runPlan(path: string, request: PlanRequest): Promise<void>
   }
   const columns = process.stdout.isTTY ? process.stdout.columns : Infinity
   process.stdout.write(`${planText(directory, plan, request.experts, columns)}\n`)
+}
+
+/** Measures the network of a run over L, and writes the curve. */
+async function measure(opened: OpenedModel, backend: string, json: boolean): Promise<void> {
+  const { model, directory, config } = opened
+  if (!config) {
+    throw new UsageError(
+      `plan: --measure must be for the folder of a run, got ${directory} (a model has no test images)`,
+    )
+  }
+  try {
+    mostPatchesPerExpert(model, 'plan: --measure')
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(error.message) : error
+  }
+  const interrupt = onInterrupt(() => process.stderr.write('Stopping; nothing is written ...\n'))
+  try {
+    const { test } = await loadData(config.dataset, config.seed)
+    const curve = await measurePatches(model, test, interrupt.signal)
+    process.stdout.write(
+      json
+        ? `${JSON.stringify({ run: directory, backend, ...curve })}\n`
+        : curveText(directory, backend, curve),
+    )
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error
+    process.exitCode = interruptedExitCode
+  } finally {
+    interrupt.release()
+  }
+}
+
+function curveText(directory: string, backend: string, curve: PatchesCurve): string {
+  const { trained, most, testImages, batch, repeats, points } = curve
+  const rows = points.map(({ patchesPerExpert: count, accuracy, milliseconds: ms }) => [
+    `${count} of ${most}${count === trained ? ', as trained' : ''}`,
+    percent(accuracy),
+    ms.median.toFixed(2),
+    `${ms.least.toFixed(2)} to ${ms.most.toFixed(2)}`,
+  ])
+  return (
+    `${directory}, frozen, on backend ${backend}: accuracy on ${testImages} test images, ` +
+    `time of a batch of ${batch} in ${repeats} repeats, all in turn in one process\n\n` +
+    `${textTable(['patches kept', 'accuracy', 'ms, median', 'least to most'], rows)}\n`
+  )
 }
 
 /**

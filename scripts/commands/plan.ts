@@ -17,9 +17,16 @@ export function planCommand(): Command {
       positiveInteger,
     )
     .option('--patch-size <pixels>', 'side of a patch of the map: 2, or 2x4', pixelSize, 1)
+    .option(
+      '--measure',
+      'measure the accuracy and time of a trained mixture, a run, over the patches that each expert keeps',
+    )
     .addOption(backendOption())
     .option('--json', 'write one JSON object')
-    .addHelpText('after', '\nExample:\n  $ pmoe plan runs/dense --experts 8 --patch-size 2')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ pmoe plan runs/dense --experts 8 --patch-size 2\n  $ pmoe plan runs/mixture --measure',
+    )
     .action(async (path: string, request: PlanRequest) => {
       const { runPlan } = await import('./plan-action.js')
       await runPlan(path, request)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { PatchesCurve } from '../../scripts/run/measured-patches.js'
 import { callPmoe, jsonLines } from './run-pmoe.js'
 
 let root: string
@@ -38,6 +39,30 @@ test.each([1, 6, 15])('predict, explain and evaluate have experts keep %i patche
   expect(measured!.loss === trained!.loss).toBe(count === 6)
   const [adds, asTrainedAdds] = [measured, trained].map(entry => entry!.multiplyAdds as number)
   expect(Math.sign(adds! - asTrainedAdds!)).toBe(Math.sign(count - 6))
+})
+
+test('plan --measure measures accuracy and time over L', async () => {
+  const { code, out } = await callPmoe(['plan', run, '--measure', '--json', ...wasm])
+  expect(code).toBe(0)
+  const [curve] = jsonLines(out) as unknown as PatchesCurve[]
+  expect(curve).toMatchObject({ trained: 6, most: 16, testImages: 20, batch: 20, repeats: 7 })
+  expect(curve!.points.map(({ patchesPerExpert }) => patchesPerExpert)).toEqual([1, 2, 4, 6, 8, 16])
+  for (const { patchesPerExpert, accuracy, milliseconds } of curve!.points) {
+    const asked = await callPmoe(['evaluate', run, '--json', ...kept(patchesPerExpert)])
+    expect(accuracy).toBe(jsonLines(asked.out)[0]!.accuracy)
+    expect(milliseconds.least).toBeLessThanOrEqual(milliseconds.median)
+    expect(milliseconds.median).toBeLessThanOrEqual(milliseconds.most)
+  }
+  const text = await callPmoe(['plan', run, '--measure', ...wasm])
+  expect(text.out).toMatch(/6 of 16, as trained +\d+\.\d% +\d+\.\d\d +\d+\.\d\d to \d+\.\d\d/)
+})
+
+test('plan --measure needs test images, those of a run', async () => {
+  const { code, err } = await callPmoe(['plan', join(run, 'model'), '--measure', ...wasm])
+  expect(code).toBe(2)
+  expect(err).toBe(
+    `pmoe: plan: --measure must be for the folder of a run, got ${join(run, 'model')} (a model has no test images)\n`,
+  )
 })
 
 test('an expert that keeps all patches leaves none to show', async () => {

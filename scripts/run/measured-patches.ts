@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../src/data/image-set.js'
@@ -68,6 +69,8 @@ export async function measurePatches(
     const times: number[][] = counts.map(() => [])
     for (let repeat = 0; repeat < REPEATS; repeat++) {
       for (const [i, classifier] of frozen.entries()) {
+        // Ctrl-C is heard between batches only if the host gets its turn.
+        await setImmediate()
         signal.throwIfAborted()
         const before = performance.now()
         const logits = classifier.logits(batch)

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { writeFileAtomic } from '../../src/files/atomic.js'
 import { mostPatchesPerExpert } from '../../src/layers/moe/routing-layers.js'
 import {
   type PatchMoEPlan,
@@ -6,7 +8,9 @@ import {
   planPatchMoE,
   savedShare,
 } from '../../src/models/plan-patch-moe.js'
-import { measurePatches, type PatchesCurve } from '../run/measured-patches.js'
+import { chartSvg } from '../../src/report/charts.js'
+import { patchesChartSpec } from '../../src/report/patches-chart.js'
+import { measurePatches, type PatchesCurve } from '../run/measuring/measured-patches.js'
 import { type OpenedModel, openModel } from '../run/opened-model.js'
 import { loadData } from '../run/run-data.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
@@ -23,15 +27,17 @@ export interface PlanRequest {
   readonly patchSize: number | [number, number]
   /** Measure the network as it is, instead of planning another. */
   readonly measure?: boolean
+  readonly picture?: string
   readonly backend?: BackendName | 'auto'
   readonly json?: boolean
 }
 
 /** Lists the convolutions of a model and writes what a mixture in the place of each would cost. */
 export async function runPlan(path: string, request: PlanRequest): Promise<void> {
+  checkPicture(request)
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
-  if (request.measure) return measure(opened, backend.name, request.json === true)
+  if (request.measure) return measure(opened, backend.name, request)
   const { model, directory } = opened
   const { experts: numExperts, patchSize, patchesPerExpert } = request
   const plan = planPatchMoE(model, {
@@ -47,8 +53,14 @@ export async function runPlan(path: string, request: PlanRequest): Promise<void>
   process.stdout.write(`${planText(directory, plan, request.experts, columns)}\n`)
 }
 
+function checkPicture({ measure: isMeasured, picture }: PlanRequest): void {
+  if (picture === undefined) return
+  if (!isMeasured) throw new UsageError(`plan: --picture must come with --measure, got ${picture} alone`)
+  if (existsSync(picture)) throw new UsageError(`plan: --picture must not be there yet, got ${picture}`)
+}
+
 /** Measures the network of a run over L, and writes the curve. */
-async function measure(opened: OpenedModel, backend: string, json: boolean): Promise<void> {
+async function measure(opened: OpenedModel, backend: string, { json, picture }: PlanRequest): Promise<void> {
   const { model, directory, config } = opened
   if (!config) {
     throw new UsageError(
@@ -64,6 +76,8 @@ async function measure(opened: OpenedModel, backend: string, json: boolean): Pro
   try {
     const { test } = await loadData(config.dataset, config.seed)
     const curve = await measurePatches(model, test, interrupt.signal)
+    if (picture !== undefined)
+      await writeFileAtomic(picture, await chartSvg(patchesChartSpec(curve.points, curve)))
     process.stdout.write(
       json
         ? `${JSON.stringify({ run: directory, backend, ...curve })}\n`

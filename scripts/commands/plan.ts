@@ -21,6 +21,7 @@ export function planCommand(): Command {
       '--measure',
       'measure the accuracy and time of a trained mixture, a run, over the patches that each expert keeps',
     )
+    .option('--picture <file>', 'with --measure: also draw accuracy against time, as SVG')
     .addOption(backendOption())
     .option('--json', 'write one JSON object')
     .addHelpText(

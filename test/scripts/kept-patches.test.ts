@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { PatchesCurve } from '../../scripts/run/measured-patches.js'
+import type { PatchesCurve } from '../../scripts/run/measuring/measured-patches.js'
 import { callPmoe, jsonLines } from './run-pmoe.js'
 
 let root: string
@@ -55,6 +55,21 @@ test('plan --measure measures accuracy and time over L', async () => {
   }
   const text = await callPmoe(['plan', run, '--measure', ...wasm])
   expect(text.out).toMatch(/6 of 16, as trained +\d+\.\d% +\d+\.\d\d +\d+\.\d\d to \d+\.\d\d/)
+})
+
+test('plan --measure draws its curve where it is asked to, and over nothing', async () => {
+  const picture = join(root, 'curve.svg')
+  const { code } = await callPmoe(['plan', run, '--measure', '--picture', picture, ...wasm])
+  expect(code).toBe(0)
+  const svg = await readFile(picture, 'utf8')
+  for (const text of ['6 (trained)', '>16<', 'accuracy, %', 'a batch of 20']) expect(svg).toContain(text)
+  const again = await callPmoe(['plan', run, '--measure', '--picture', picture, ...wasm])
+  expect(again).toMatchObject({
+    code: 2,
+    err: `pmoe: plan: --picture must not be there yet, got ${picture}\n`,
+  })
+  const alone = await callPmoe(['plan', run, '--picture', 'new.svg', ...wasm])
+  expect(alone.err).toBe('pmoe: plan: --picture must come with --measure, got new.svg alone\n')
 })
 
 test('plan --measure needs test images, those of a run', async () => {

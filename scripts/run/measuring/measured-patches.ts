@@ -1,17 +1,17 @@
 import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageSet } from '../../src/data/image-set.js'
-import { firstImages, type ImageStream } from '../../src/data/image-stream.js'
-import { frozenClassifier } from '../../src/inference/frozen-classifier.js'
+import type { ImageSet } from '../../../src/data/image-set.js'
+import { firstImages, type ImageStream } from '../../../src/data/image-stream.js'
+import { frozenClassifier } from '../../../src/inference/frozen-classifier.js'
 import {
   firstPatchesPerExpert,
   mostPatchesPerExpert,
   restorePatchesPerExpert,
   setPatchesPerExpert,
-} from '../../src/layers/moe/routing-layers.js'
-import { evaluate } from '../../src/train/evaluate.js'
-import { upload } from '../../src/train/upload.js'
+} from '../../../src/layers/moe/routing-layers.js'
+import { evaluate } from '../../../src/train/evaluate.js'
+import { upload } from '../../../src/train/upload.js'
 
 /** Accuracy and time of a network whose experts keep L patches each. */
 export interface MeasuredPatches {

@@ -19,7 +19,14 @@ export const onnx: ExportFormatEntry = {
   load: ({ path }) => onnxRuntime(path),
 }
 
-async function onnxRuntime(path: string): Promise<Runtime | string> {
+/**
+ * Loads an ONNX file into ONNX Runtime.
+ *
+ * @param threads that one operation is shared among; as many as there are cores unless given
+ * @returns the reason, as a sentence, where ONNX Runtime is missing
+ * @throws Error when the file does not load
+ */
+export async function onnxRuntime(path: string, threads?: number): Promise<Runtime | string> {
   const ort = await import('onnxruntime-node')
     .then(({ InferenceSession, Tensor }) => ({ InferenceSession, Tensor }))
     .catch((error: NodeJS.ErrnoException) => error)
@@ -28,7 +35,10 @@ async function onnxRuntime(path: string): Promise<Runtime | string> {
       return 'ONNX Runtime is not installed (npm install onnxruntime-node)'
     return `ONNX Runtime does not load: ${ort.message.split('\n')[0]}`
   }
-  const session: InferenceSession = await ort.InferenceSession.create(path, { logSeverityLevel: 3 })
+  const session: InferenceSession = await ort.InferenceSession.create(path, {
+    logSeverityLevel: 3,
+    ...(threads !== undefined && { intraOpNumThreads: threads }),
+  })
   return {
     name: 'ONNX Runtime',
     run: async inputs => {

@@ -88,8 +88,7 @@ async function imagePaths(named: readonly string[]): Promise<readonly string[]> 
   const { paths, notes, unreadable } = await namedImages(named)
   for (const note of notes) process.stderr.write(`${noteText(note)}\n`)
   const [missing] = unreadable
-  if (missing)
-    throw new UsageError(`bench: --images must be readable, got ${missing.reason}`)
+  if (missing) throw new UsageError(`bench: --images must be readable, got ${missing.reason}`)
   return paths.slice(0, mostImages)
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { latencyPlan } from '../../../scripts/run/measuring/latency-plan.js'
+import { type LatencySettings, latencyPlan } from '../../../scripts/run/measuring/latency-plan.js'
 import { latencyRows, latencyTable } from '../../../scripts/run/measuring/latency-table.js'
 import type { PreparedModel } from '../../../scripts/run/measuring/prepared-model.js'
 import { Sitting } from '../../../scripts/run/measuring/sitting.js'
@@ -10,10 +10,12 @@ const dense: PreparedModel = {
   ...{ name: 'a, dense', denseOf: 'a', tfjs: 'd', inputs, multiplyAdds: 40 },
   notExported: 'no',
 }
-const settings = {
-  ...{ batches: [1, 8], threads: [1, 2], backends: ['wasm', 'onnxruntime'] },
+const settings: LatencySettings = {
+  batches: [1, 8],
+  threads: [1, 2],
+  backends: ['wasm', 'onnxruntime'],
   ...{ rounds: 2, warmUp: 1, runs: 3, seconds: 1 },
-} as const
+}
 
 const report = (...predict: number[]) => ({
   ...{ software: 'ours', seconds: { predict }, facts: { peakBytes: 100 * predict[0]! } },

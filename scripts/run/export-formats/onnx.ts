@@ -8,13 +8,18 @@ export const onnx: ExportFormatEntry = {
   title: 'ONNX, opset 17',
   unit: 'operations',
   takesFeeding: true,
-  takesQuantization: true,
+  quantizations: ['int8', 'float16'],
   reading: 'onnxruntime.InferenceSession(path) in Python',
-  async write(model, path, { facts, ...feeding }) {
+  async write(model, path, { facts, quantize, ...feeding }) {
     const { exportOnnx } = await import('../../../src/export/onnx/onnx.js')
-    const { bytes, operations, inFloat } = await exportOnnx(model, { ...feeding, ...facts })
+    const options = { ...feeding, ...facts }
+    const { bytes, operations, inFloat } = await exportOnnx(model, {
+      ...options,
+      ...(quantize && { quantize }),
+    })
     await writeFile(path, bytes)
-    return { bytes: bytes.length, parts: operations, ...(inFloat && { inFloat }) }
+    const plain = quantize && { unquantizedBytes: (await exportOnnx(model, options)).bytes.length }
+    return { bytes: bytes.length, parts: operations, ...plain, ...(inFloat && { inFloat }) }
   },
   load: ({ path }) => onnxRuntime(path),
 }

@@ -15,6 +15,16 @@ beforeAll(async () => {
 beforeEach(() => tf.engine().startScope())
 afterEach(() => tf.engine().endScope())
 
+/** The only output of a file, of the only input. */
+async function outputOf(
+  bytes: Uint8Array,
+  { inputNames }: tf.LayersModel,
+  x: tf.Tensor,
+): Promise<Float32Array> {
+  const outputs = await runOnnx(bytes, { [inputNames[0] as string]: x })
+  return (Object.values(outputs)[0] as { data: Float32Array }).data
+}
+
 const value = (name: string) => ({ name, shape: [null, 1], type: 'float' }) as const
 
 describe('numbers of 8 bits', () => {
@@ -138,9 +148,7 @@ describe('a network of numbers of 8 bits in ONNX Runtime', () => {
     const ranges = await calibrate(model, [[x]])
     const { bytes, inFloat } = await exportOnnx(model, { quantize: ranges })
     expect(inFloat?.map(({ layer }) => layer)).toEqual([layer.name, model.layers[2]!.name])
-    const [{ data }] = Object.values(await runOnnx(bytes, { [model.inputNames[0]!]: x })) as [
-      { data: Float32Array },
-    ]
+    const data = await outputOf(bytes, model, x)
     // Steps of 0.01 for what is read: 1.004 is 100 of them, and 0.252 is 25.
     const [a, b, c, d] = [1, 0.5, 2.55, 0.25] as const
     // Columns of 127 steps at most: 0.004 is 0 steps of 0.01, and 0.012 is 1 step of 0.02.
@@ -174,9 +182,7 @@ describe('a network with kernels of float16 in ONNX Runtime', () => {
       const { bytes, inFloat } = await exportOnnx(model, { quantize: 'float16' })
       const plain = await exportOnnx(model)
       const y = model.predict(x) as tf.Tensor
-      const [{ data }] = Object.values(await runOnnx(bytes, { [model.inputNames[0]!]: x })) as [
-        { data: Float32Array },
-      ]
+      const data = await outputOf(bytes, model, x)
       // Eleven bits keep about three digits of each weight.
       expect(difference(y, data)).toBeLessThan(0.005)
       expect(difference(y, data)).toBeGreaterThan(0)
@@ -207,9 +213,7 @@ describe('a network with kernels of float16 in ONNX Runtime', () => {
     const { bytes, inFloat } = await exportOnnx(model, { quantize: 'float16' })
     expect(inFloat).toEqual([{ layer: 'large', why: 'weights beyond 65504, the largest number of float16' }])
     const x = tf.tensor2d([[0.5, 0.25, 0.125]])
-    const [{ data }] = Object.values(await runOnnx(bytes, { [model.inputNames[0]!]: x })) as [
-      { data: Float32Array },
-    ]
+    const data = await outputOf(bytes, model, x)
     const y = model.predict(x) as tf.Tensor
     expect(difference(y, data) / Math.abs(y.dataSync()[0]!)).toBeLessThan(1e-3)
   })

@@ -28,14 +28,29 @@ export interface EvaluateOptions extends LossOptions {
   readonly routingNoise?: boolean
   /** Seed of that noise; 0 unless given. */
   readonly seed?: number
+  /**
+   * Computes the logits in the place of the model, as `frozenClassifier` does it faster; not for a model that sends whole
+   * samples to experts, whose choices `evaluate` measures in its layers.
+   */
+  readonly frozen?: FrozenLogits | undefined
   /** Ends the evaluation after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
+}
+
+/** The logits of a model in inference mode, computed by something else than its layers. */
+export interface FrozenLogits {
+  /**
+   * @param x (B,H,W,C) float32
+   * @returns (B, outputs) float32, a new tensor
+   */
+  logits(x: tf.Tensor): tf.Tensor2D
 }
 
 const optionNames = {
   batchSize: true,
   routingNoise: true,
   seed: true,
+  frozen: true,
   signal: true,
   threshold: true,
   lossForm: true,
@@ -70,7 +85,7 @@ export interface Evaluation extends Scores {
  * experts also which experts they choose.
  *
  * @throws RangeError when the set does not fit the model, the batch size is not a positive integer, or routing noise is asked
- *   of a model that does not send samples to experts
+ *   of a model that does not send samples to experts, or `frozen` given for one that does
  */
 export async function evaluate(
   model: tfl.LayersModel,
@@ -78,13 +93,19 @@ export async function evaluate(
   options: EvaluateOptions,
 ): Promise<Evaluation> {
   checkOptionNames('evaluate', options, optionNames)
-  const { batchSize, signal, routingNoise = false, seed = 0, ...lossOptions } = options
+  const { batchSize, signal, routingNoise = false, seed = 0, frozen, ...lossOptions } = options
   checkBatchSize('evaluate', batchSize)
-  const classifier = lossOf(model, lossOptions)
+  const classifier = computedBy(frozen, lossOf(model, lossOptions))
   checkFits(model, classifier.numClasses, set, 'evaluate: set')
   const layers = measuredLayers(model)
   if (routingNoise && layers.length === 0) {
     throw new RangeError('evaluate: routingNoise must be for a model that sends samples to experts, got none')
+  }
+  if (frozen && layers.length > 0) {
+    const names = layers.map(({ name }) => name).join(', ')
+    throw new RangeError(
+      `evaluate: frozen must be left out for a model whose samples choose experts, got one for ${model.name} (${names})`,
+    )
   }
   const pass = { classifier, layers, batchSize, ...(signal && { signal }) }
   const { scores, routing } = await evaluated(set, pass)
@@ -95,6 +116,11 @@ export async function evaluate(
     ...(layers.length > 0 && { routing: routing.metrics(noisy?.routing) }),
     ...(noisy && { withNoise: noisy.scores }),
   }
+}
+
+/** A classifier whose logits something else computes in inference mode. */
+function computedBy(frozen: FrozenLogits | undefined, classifier: ClassifierLoss): ClassifierLoss {
+  return frozen ? { ...classifier, logits: x => frozen.logits(x) } : classifier
 }
 
 /** One pass over a set. */
@@ -171,6 +197,12 @@ class Tally {
   }
 }
 
+/** How a model predicts. */
+export interface PredictionOptions extends Pick<EvaluateOptions, 'frozen'> {
+  /** Images computed at a time; 32 unless given. */
+  readonly batchSize?: number
+}
+
 /**
  * Probability of every class for each image.
  *
@@ -183,13 +215,13 @@ export async function predictProbabilities(
   model: tfl.LayersModel,
   images: ImageValues,
   shape: ImageShape,
-  { batchSize = 32 }: { readonly batchSize?: number } = {},
+  { batchSize = 32, frozen }: PredictionOptions = {},
 ): Promise<Float32Array[]> {
   const where = 'predictProbabilities'
   checkBatchSize(where, batchSize)
   checkImages(model, images, shape, `${where}: images`)
   const pixels = shape[0] * shape[1] * shape[2]
-  const classifier = lossOf(model)
+  const classifier = computedBy(frozen, lossOf(model))
   const turn = hostTurns()
   const rows: Float32Array[] = []
   for (let first = 0; first < images.length; first += batchSize * pixels) {

@@ -168,9 +168,12 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     writer.define(y!, joined, layout)
   },
 
-  reshape({ x, shape }, [y], writer) {
+  reshape({ x, shape, computed }, [y], writer) {
     const sides = shape.map(side => side ?? -1)
-    const target = writer.integers(sides, `${y!.name}_shape`)
+    const hint = `${y!.name}_shape`
+    const target = computed
+      ? writer.emit('Concat', sidesWith(sides, computed, writer), hint, { axis: 0 })
+      : writer.integers(sides, hint)
     writer.define(y!, writer.emit('Reshape', [writer.named(x), target], y!.name))
   },
 
@@ -217,7 +220,8 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   top({ x, count }, [values, indices], writer) {
-    const inputs = [writer.named(x), writer.integers([count], 'count')]
+    const list = typeof count === 'number' ? writer.integers([count], 'count') : listOf(count, writer)
+    const inputs = [writer.named(x), list]
     const hints = [values!.name, indices!.name]
     const names = writer.emitAll('TopK', inputs, hints, { axis: -1, largest: 1, sorted: 1 })
     writer.define(values!, names[0] as string)
@@ -293,6 +297,23 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     const apart = reshaped(convolved, [-1, experts, filters, outHeight, outWidth], 'apart')
     writer.define(y!, writer.emit('Transpose', [apart], y!.name, { perm: [1, 0, 3, 4, 2] }))
   },
+}
+
+/** A computed number as a list of one. */
+function listOf(count: Value, writer: OnnxWriter): string {
+  return writer.emit('Reshape', [writer.named(count), writer.integers([1], 'list')], `${count.name}_list`)
+}
+
+/** The names of lists that together are the sides of a shape. */
+function sidesWith(
+  sides: readonly number[],
+  { axis, length }: { readonly axis: number; readonly length: Value },
+  writer: OnnxWriter,
+): string[] {
+  const parts = [sides.slice(0, axis), sides.slice(axis + 1)].map(part =>
+    part.length === 0 ? [] : [writer.integers(part, 'sides')],
+  )
+  return [...parts[0]!, listOf(length, writer), ...parts[1]!]
 }
 
 /**

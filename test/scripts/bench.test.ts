@@ -114,7 +114,10 @@ describe('a model that is made ready', () => {
 
   test('is exported, counted and measured by each engine', async () => {
     const folder = await mkdtemp(join(root, 'ready-'))
-    const { models } = await prepareModel({ ...job, path: model, folder })
+    const { models, notes } = await prepareModel({ ...job, path: model, folder })
+    expect(notes).toEqual([
+      `${model}: a mixture without a dense network to compare it with; the run of a wide or two-layer one has it`,
+    ])
     const [ready] = models
     expect(models).toHaveLength(1)
     expect(ready).toMatchObject({ name: model, tfjs: model, inputs: [{ shape: [16, 16, 3] }] })
@@ -141,7 +144,8 @@ describe('a model that is made ready', () => {
     const training = ['--test-samples', '8', '--epochs', '1', '--backend', 'wasm', '--out', run]
     expect(await callPmoe([...words, ...training])).toMatchObject({ code: 0 })
     const folder = await mkdtemp(join(root, 'ready-'))
-    const { models } = await prepareModel({ ...job, path: run, folder })
+    const { models, notes } = await prepareModel({ ...job, path: run, folder })
+    expect(notes).toEqual([])
     expect(models.map(({ name, denseOf }) => [name, denseOf])).toEqual([
       [run, undefined],
       [`${run}, dense`, run],

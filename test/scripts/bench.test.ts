@@ -51,7 +51,7 @@ describe('pmoe bench', () => {
     const { code, out: text, err } = await runPmoe(words)
     expect(code).toBe(1)
     const reason = `${missing}: must be a run, a saved model, an ONNX file or a SavedModel, got nothing there`
-    expect(err).toContain(`pmoe: bench: 1 of 2 measurements failed:\n  [1] ${reason}`)
+    expect(err).toContain('pmoe: bench: 1 of 2 measurements failed (their lines say why)\n')
     const { rows, machine } = JSON.parse(text) as LatencyResults
     expect(rows[0]).toMatchObject({
       model: onnx,
@@ -132,6 +132,9 @@ describe('a model that is made ready', () => {
     }
     const file = { ...latency, engine: 'onnx', path: ready!.onnx!, backend: 'onnxruntime', inputs } as const
     expect((await measureLatency({ ...file, seconds: 0 })).seconds.predict).toHaveLength(1)
+    await expect(measureLatency({ ...file, batch: 1e8 })).rejects.toThrow(
+      'a batch of 100000000 must fit into memory, got: Invalid typed array length: 76800000000',
+    )
     await expect(measureLatency({ ...file, engine: 'layers', path: model })).rejects.toThrow(
       'measureLatency: backend must be one of tfjs for layers, got onnxruntime',
     )

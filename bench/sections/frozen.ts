@@ -37,7 +37,7 @@ export async function measureFrozen(context: BenchContext): Promise<SectionResul
     threads: quick ? [1] : [1, 2],
     backends: quick ? ['onnxruntime'] : ['tensorflow', 'onnxruntime'],
     rounds: turnsOf(context, 3),
-    ...(quick ? { warmUp: 1, runs: 2, seconds: 1 } : { warmUp: 3, runs: 20, seconds: 3 }),
+    ...(quick ? { warmUp: 1, runs: 2, seconds: 1 } : { warmUp: 20, runs: 20, seconds: 2 }),
   }
   const folder = await mkdtemp(join(tmpdir(), 'bench-frozen-'))
   try {

@@ -36,6 +36,8 @@ const images = {
   'celeba-multiclass': { shape: [64, 64, 3], classes: 4 },
   tfds: { shape: [32, 32, 3], classes: 10 },
   'image-folder': { shape: [64, 64, 3], classes: 3 },
+  'megapixel-digits': { shape: [128, 128, 1], classes: 10 },
+  'megapixel-fashion': { shape: [512, 512, 1], classes: 10 },
   'theory-patches': { shape: [32, 32, 1], classes: 2 },
   'theory-clusters': { shape: [4, 1, 50], classes: 2 },
 } as const

@@ -67,9 +67,19 @@ export interface SampleNetworksRecipe {
   readonly gate: SampleGate
 }
 
+/** Options of `routedModel` that a recipe fixes; the data give the rest. */
+export interface RoutedRecipe {
+  readonly kind: 'routed'
+  readonly cellSize: number
+  readonly viewScale: number
+  readonly margin?: number
+  readonly numExperts: number
+  readonly patchesPerExpert: number
+}
+
 /** A model and how it is trained. */
 export interface Recipe {
-  readonly model: WideResNetRecipe | TwoLayerRecipe | SampleMoERecipe | SampleNetworksRecipe
+  readonly model: WideResNetRecipe | TwoLayerRecipe | SampleMoERecipe | SampleNetworksRecipe | RoutedRecipe
   readonly training: TrainingRecipe
 }
 
@@ -127,6 +137,10 @@ const networks = {
     },
     training: publishedSampleTraining(training),
   })),
+  routed: network('routed', ({ training, ...sizes }) => ({
+    model: { kind: 'routed', ...sizes, numExperts: 1, patchesPerExpert: 10 },
+    training,
+  })),
 } as const satisfies Readonly<Record<string, Network>>
 
 /**
@@ -153,6 +167,7 @@ const mixtures = {
   wide: 'wrn-pmoe',
   twoLayer: 'two-layer-pmoe',
   sample: 'sample-moe',
+  routed: 'routed',
 } as const satisfies Readonly<Record<NetworkKind, keyof typeof networks>>
 
 /** The networks that the command line trains. */
@@ -215,8 +230,8 @@ export function fineTuningRecipe(dataset: string, table: readonly DatasetEntry[]
  *
  * @param dataset the name of one of the table
  * @param table the datasets among which it is
- * @returns options for `wideResNet`, `twoLayerPatchModel`, `sampleMoEModel` or `sampleExpertsModel` (`model.kind` says which) and for
- *   training
+ * @returns options for `wideResNet`, `twoLayerPatchModel`, `sampleMoEModel`, `sampleExpertsModel` or `routedModel` (`model.kind` says which)
+ *   and for training
  * @throws RangeError for a dataset that is not in the table, or a model without a recipe or that does not suit the
  *   dataset; the error lists the known names, or those that suit
  */

@@ -11,6 +11,7 @@ const shapes = {
   twoLayer: sectionShape(settings, 'twoLayer'),
   sampleMoE: sectionShape(settings, 'sampleMoE'),
   sampleNetworks: sectionShape(settings, 'sampleNetworks'),
+  routed: sectionShape(settings, 'routed'),
   initial: sectionShape(settings, 'initial'),
   insertedMixture: sectionShape(settings, 'insertedMixture'),
 }
@@ -26,6 +27,17 @@ const twoLayer = z.strictObject({ kind: z.literal('two-layer'), ...shapes.twoLay
 const sampleMoE = z.strictObject({ kind: z.literal('sample-moe'), ...shapes.sampleMoE })
 
 const sampleNetworks = z.strictObject({ kind: z.literal('sample-networks'), ...shapes.sampleNetworks })
+
+/** The network of a run on images that are read in parts, as it is requested. */
+const plannedRouted = z.strictObject({ kind: z.literal('routed'), ...shapes.routed })
+
+const side = z.int().min(1)
+
+/** The network of a run on images that are read in parts, once their size is known. */
+const routed = plannedRouted.extend({
+  /** Height, width and channels that all images get. */
+  imageShape: z.tuple([side, side, side]),
+})
 
 /** The network of a run that starts from one trained before, as it is requested. */
 const plannedInitial = z.strictObject({
@@ -70,7 +82,14 @@ const plannedRunSchema = z.strictObject({
   dataset,
   model: z.strictObject({
     name,
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, sampleNetworks, plannedInitial]),
+    options: z.discriminatedUnion('kind', [
+      wideResNet,
+      twoLayer,
+      sampleMoE,
+      sampleNetworks,
+      plannedRouted,
+      plannedInitial,
+    ]),
   }),
   ...common,
 })
@@ -83,7 +102,7 @@ const runConfigSchema = z.strictObject({
   }),
   model: z.strictObject({
     name,
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, sampleNetworks, initial]),
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, sampleNetworks, routed, initial]),
   }),
   ...common,
 })

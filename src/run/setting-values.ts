@@ -54,6 +54,9 @@ export const anyNumber = numberValue(z.number(), 'a number')
 /** A number in [0, 1). */
 export const share = numberValue(z.number().min(0).lt(1), 'a number in [0, 1)')
 
+/** A number in (0, 1]. */
+export const shareAboveZero = numberValue(z.number().positive().max(1), 'a number in (0, 1]')
+
 /** A number in (0, 1), as probabilities that something fails are. */
 export const openShare = numberValue(z.number().positive().lt(1), 'a number in (0, 1)')
 

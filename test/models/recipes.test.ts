@@ -7,6 +7,7 @@ import {
   recipe,
   suggestedMixture,
 } from '../../src/models/recipes.js'
+import { routedModel } from '../../src/models/routed-model.js'
 import { sampleExpertsModel } from '../../src/models/sample-experts.js'
 import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
@@ -92,6 +93,11 @@ describe('recipe', () => {
         sampleExpertsModel({ ...model, inputShape: shape, numClasses: classes, seed: 1 }).dispose()
         continue
       }
+      if (model.kind === 'routed') {
+        const { kind: _, ...network } = model
+        routedModel({ ...network, imageShape: shape, numClasses: classes }).dispose()
+        continue
+      }
       twoLayerPatchModel({
         ...model,
         inputShape: shape,
@@ -112,7 +118,7 @@ describe('recipe', () => {
     )
     expect(() => recipe('toString', 'wrn')).toThrow(RangeError)
     expect(() => recipe('cifar10', 'vit' as ModelName)).toThrow(
-      'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe, sample-moe, sample-single, sample-networks, got "vit"',
+      'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe, sample-moe, sample-single, sample-networks, routed, got "vit"',
     )
   })
 

@@ -1,6 +1,7 @@
 import { BORDERS } from '../../layers/moe/experts/expert-convolution.js'
 import { PRE_ACTIVATIONS } from '../../layers/moe/experts/pre-activation.js'
 import { GATE_SCALES, GATES } from '../../layers/moe/gates.js'
+import { PATCH_GATES } from '../../layers/moe/patch-experts-options.js'
 import { GATE_NOISES, SAMPLE_GATES } from '../../layers/moe/sample-routing.js'
 import { NORMALIZERS } from '../../layers/moe/two-layer-experts.js'
 import { WIDE_RESNET_VARIANTS } from '../../models/wide-resnet.js'
@@ -40,6 +41,7 @@ export const mixtureSettings = {
       twoLayer: twoLayerMixture,
       sampleMoE: sampleMixture,
       sampleNetworks: required,
+      routed: required,
       insertedMixture: required,
     },
   },
@@ -47,7 +49,12 @@ export const mixtureSettings = {
     flag: '--patches-per-expert <count>',
     help: 'patches that each expert keeps',
     value: positiveInteger,
-    in: { wideResNetMixture: required, twoLayer: twoLayerMixture, insertedMixture: optional },
+    in: {
+      wideResNetMixture: required,
+      twoLayer: twoLayerMixture,
+      routed: required,
+      insertedMixture: optional,
+    },
   },
   expertsPerSample: {
     flag: '--experts-per-sample <count>',
@@ -96,12 +103,13 @@ export const mixtureSettings = {
   gate: {
     flag: '--gate <name>',
     help: 'how gates follow from scores',
-    value: choice([...new Set([...GATES, ...SAMPLE_GATES])]),
+    value: choice([...new Set([...GATES, ...SAMPLE_GATES, ...PATCH_GATES])]),
     in: {
       wideResNetMixture: { ...optional, schema: gates },
       twoLayer: { ...twoLayerMixture, schema: gates },
       sampleMoE: { ...sampleMixture, schema: sampleGates },
       sampleNetworks: { ...required, schema: sampleGates },
+      routed: { ...optional, schema: choice(PATCH_GATES).schema },
       insertedMixture: { ...optional, schema: gates },
     },
   },

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { LOSS_FORMS } from '../../train/loss.js'
 import { GRADIENT_NORMS } from '../../train/normalized-gradient-descent.js'
-import { optimizerNames } from '../../train/optimizer-options.js'
+import { optimizerNames, SCHEDULES } from '../../train/optimizer-options.js'
 import { BN_STATISTICS } from '../../train/train-options.js'
 import { optional, required, type Settings } from '../setting.js'
 import {
@@ -49,6 +49,18 @@ export const optimisationSettings = {
     help: 'how weights follow from gradients',
     value: choice(optimizerNames),
     in: { training: required },
+  },
+  schedule: {
+    flag: '--schedule <name>',
+    help: 'how the learning rate changes: cosine lets it fall to 0 over the whole training',
+    value: choice(SCHEDULES),
+    in: { training: optional },
+  },
+  clipNorm: {
+    flag: '--clip-norm <norm>',
+    help: 'the greatest norm of all gradients together; larger ones are scaled down to it',
+    value: positiveNumber,
+    in: { training: optional },
   },
   momentum: {
     flag: '--momentum <share>',

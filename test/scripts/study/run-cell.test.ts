@@ -65,7 +65,7 @@ describe('runCell', () => {
       status: 'failed',
       reason: 'error',
       message:
-        'train: --experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, sample-networks, init, got model wrn',
+        'train: --experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, sample-networks, routed, init, got model wrn',
     })
     expect(await wrong.result(0)).toMatchObject({ status: 'failed' })
   })

@@ -41,15 +41,24 @@ export {
   type GlobalAveragePooling2DOptions,
   globalAveragePooling2d,
 } from './layers/global-average-pooling.js'
+export type { CellGrid } from './layers/moe/cells.js'
 export type { Border } from './layers/moe/experts/expert-convolution.js'
 export type { PreActivation } from './layers/moe/experts/pre-activation.js'
 export type { BankActivation } from './layers/moe/filter-banks.js'
 export type { Gate, GateScale } from './layers/moe/gates.js'
 export type { NetworkFactory } from './layers/moe/network-experts.js'
+export { PatchExperts, type PatchRoute, patchExperts } from './layers/moe/patch-experts.js'
+export type {
+  Aggregate,
+  PatchExpertsGate,
+  PatchExpertsOptions,
+  RouterFactory,
+} from './layers/moe/patch-experts-options.js'
 export { PatchGate, type PatchGateOptions, patchGate } from './layers/moe/patch-gate.js'
 export { PatchMoE, patchMoE } from './layers/moe/patch-moe.js'
 export type { PatchMoEOptions } from './layers/moe/patch-moe-options.js'
 export type { PatchGrid } from './layers/moe/patches.js'
+export { type Prior, type PriorFunction, registerPrior } from './layers/moe/priors.js'
 export type { Routing } from './layers/moe/routing.js'
 export {
   SampleExperts,
@@ -91,6 +100,12 @@ export {
   planPatchMoE,
 } from './models/plan-patch-moe.js'
 export { fineTuningRecipe, type ModelName, type Recipe, recipe } from './models/recipes.js'
+export {
+  RoutedModel,
+  type RoutedModelOptions,
+  routedModel,
+  type SourceRoute,
+} from './models/routed-model.js'
 export { type SampleExpertsModelOptions, sampleExpertsModel } from './models/sample-experts.js'
 export { type SampleMoEModelOptions, sampleMoEModel } from './models/sample-moe.js'
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
@@ -108,6 +123,7 @@ export {
   predictProbabilities,
   type Scores,
 } from './train/evaluate.js'
+export type { FedModel, RegionModel, TrainingData } from './train/feed.js'
 export {
   DivergenceError,
   type EpochMetrics,
@@ -117,6 +133,7 @@ export {
 } from './train/loop.js'
 export type { LayerRate, OptimizerOptions, WeightGroup } from './train/optimizer-options.js'
 export { type DispatchMetrics, dispatchMetrics } from './train/routing/dispatch-metrics.js'
+export type { KeptShares } from './train/routing/kept-cells.js'
 export { type RouterTraining, trainRouters } from './train/routing/routers.js'
 export {
   type GateStatistics,

@@ -13,7 +13,12 @@ import {
 import type { RunConfig } from '../../src/run/run-config.js'
 import { calibrationBatches } from '../run/calibration-images.js'
 import { type ExportAccuracy, exportAccuracy } from '../run/export-accuracy.js'
-import type { ExportedModel, ExportFormatEntry, Written } from '../run/export-formats/export-format.js'
+import type {
+  ExportedModel,
+  ExportFormatEntry,
+  QUANTIZATIONS,
+  Written,
+} from '../run/export-formats/export-format.js'
 import {
   type ExportFormatTable,
   exportFormat,
@@ -36,7 +41,7 @@ export interface ExportRequest extends FeedingOptions {
   /** The name of a format of the table. */
   readonly format: string
   readonly out: string
-  readonly quantize?: 'int8'
+  readonly quantize?: (typeof QUANTIZATIONS)[number]
   readonly calibrate?: readonly string[]
   readonly classNames?: string
   readonly backend?: BackendName | 'auto'
@@ -89,7 +94,9 @@ export async function runExport(
   const interrupt = onInterrupt(() => process.stderr.write('Stopping; nothing is written ...\n'))
   try {
     const quantize =
-      request.quantize && (await calibrate(opened.model, calibrationBatches(opened, request.calibrate)))
+      request.quantize === 'int8'
+        ? await calibrate(opened.model, calibrationBatches(opened, request.calibrate))
+        : request.quantize
     const result = await placeExport(target, async temporary => {
       const written = await entry.write(opened.model, temporary, {
         ...feeding,
@@ -135,9 +142,13 @@ function checkFlags(request: ExportRequest, table: ExportFormatTable): void {
     entry => entry.takesVariablePatches === true,
   )
   refuseFlags({ layout, pixels }, request.format, table, entry => entry.takesFeeding)
-  refuseFlags({ quantize, calibrate }, request.format, table, entry => entry.takesQuantization === true)
-  if (calibrate && !quantize) {
-    throw new UsageError(`export: --calibrate must come with --quantize, got ${calibrate.join(' ')} alone`)
+  if (quantize) {
+    const flags = { [`quantize ${quantize}`]: quantize }
+    refuseFlags(flags, request.format, table, entry => entry.quantizations?.includes(quantize) === true)
+  }
+  if (calibrate && quantize !== 'int8') {
+    const got = quantize ? `--quantize ${quantize}` : `${calibrate.join(' ')} alone`
+    throw new UsageError(`export: --calibrate must come with --quantize int8, got ${got}`)
   }
 }
 
@@ -290,7 +301,7 @@ function report(
   { model, directory }: OpenedModel,
   { format, out, json }: ExportRequest,
   { title, unit }: ExportFormatEntry,
-  { bytes, parts, inFloat }: Written,
+  { bytes, parts, inFloat, unquantizedBytes }: Written,
   checked: Verified | string,
 ): void {
   const total = Object.values(parts).reduce((sum, count) => sum + count, 0)
@@ -302,6 +313,7 @@ function report(
       format,
       out,
       bytes,
+      ...(unquantizedBytes !== undefined && { unquantizedBytes }),
       [unit]: parts,
       ...(inFloat && { inFloat }),
       ...verified,
@@ -310,16 +322,18 @@ function report(
     return
   }
   const kinds = Object.entries(parts).map(([name, count]) => `${count} ${name}`)
+  const before =
+    unquantizedBytes === undefined ? '' : ` (${unquantizedBytes.toLocaleString('en-US')} in float32)`
   const lines = [
-    `${model.name} (${directory}) as ${title}: ${out}, ${bytes.toLocaleString('en-US')} bytes, ${total} ${unit}`,
+    `${model.name} (${directory}) as ${title}: ${out}, ${bytes.toLocaleString('en-US')} bytes${before}, ${total} ${unit}`,
     `  ${kinds.join(', ')}`,
-    ...(inFloat ? [inFloatLine(inFloat)] : []),
+    ...(inFloat && inFloat.length > 0 ? [inFloatLine(inFloat)] : []),
     ...(typeof checked === 'string' ? [`Not run: ${checked}.`] : verifiedLines(checked)),
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-/** Which layers still compute in float32. */
+/** What stays in float32. */
 function inFloatLine(inFloat: NonNullable<Written['inFloat']>): string {
   return `  in float32: ${inFloat.map(({ layer, why }) => `${layer} (${why})`).join(', ')}`
 }

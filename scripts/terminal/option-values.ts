@@ -30,6 +30,9 @@ export function keptPatchesOption(): Option {
 /** Parses an integer of at least 0. */
 export const wholeNumber = optionParser(values.wholeNumber)
 
+/** Parses integers of at least 1, by commas. */
+export const positiveIntegers = optionParser(values.positiveIntegers)
+
 /** Parses a number above 0. */
 export const positiveNumber = optionParser(values.positiveNumber)
 

@@ -39,11 +39,11 @@ export interface ClassifierLoss {
   /**
    * Applies the model up to its logits.
    *
-   * @param x (B, H, W, C) float32 in [0, 1]
+   * @param x (B, H, W, C) float32 in [0, 1]; the list of its inputs for a model of several
    * @param training whether layers act as in training (batch statistics, dropout)
    * @returns (B, outputs) float32
    */
-  logits(x: tf.Tensor, training: boolean): tf.Tensor2D
+  logits(x: tf.Tensor | tf.Tensor[], training: boolean): tf.Tensor2D
   /**
    * Mean loss over the batch, in nats: the cross-entropy in the form that was chosen.
    *

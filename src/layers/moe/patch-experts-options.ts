@@ -4,7 +4,7 @@ import { size2D } from '../../shapes.js'
 import { type LayerOptions, layerOptionNames } from '../standard-options.js'
 import { oneOf, positiveInteger } from '../validation.js'
 import type { CellSizes } from './cells.js'
-import { type Gate, gateNames } from './gates.js'
+import { GATES, type Gate, gateNames } from './gates.js'
 import type { NetworkFactory } from './network-experts.js'
 import { namedPrior, type Prior, type PriorFunction, priorNames } from './priors.js'
 
@@ -13,6 +13,9 @@ import { namedPrior, type Prior, type PriorFunction, priorNames } from './priors
  * router's score and the expert's own attention logit; the others are those of `PatchMoE`, of which `uniform` is 1 / L.
  */
 export type PatchExpertsGate = 'product' | Gate
+
+/** The gates of `PatchExperts` by name. */
+export const PATCH_GATES = ['product', ...GATES] as const
 
 /** How the outputs of experts come together: side by side, or added up. */
 export const AGGREGATES = ['concat', 'sum'] as const

@@ -112,16 +112,25 @@ export class PatchExperts extends NetworkLayer {
     return [...this.grid.patch, this.channels]
   }
 
+  /**
+   * Checks that the layer can cut images of a size, before it is built.
+   *
+   * @throws RangeError when they are smaller than a patch, or have fewer cells than an expert keeps patches
+   */
+  checkImage(image: Size2D): CellGrid {
+    const { patchesPerExpert } = this.settings
+    const grid = cellGrid(image, this.settings, WHERE)
+    if (patchesPerExpert <= grid.count) return grid
+    throw new RangeError(
+      `${WHERE}: patchesPerExpert must be an integer in [1, ${grid.count}], got ${patchesPerExpert} ` +
+        `(${grid.count} cells: ${grid.cells[0]}x${grid.cells[1]} of ${grid.cell[0]}x${grid.cell[1]} pixels)`,
+    )
+  }
+
   override build(inputShape: tfl.Shape | tfl.Shape[]): void {
     const { image, channels } = inputSizes(inputShape, this.settings)
-    const { numExperts, patchesPerExpert, shareExpert, expert, gate } = this.settings
-    const grid = cellGrid(image, this.settings, WHERE)
-    if (patchesPerExpert > grid.count) {
-      throw new RangeError(
-        `${WHERE}: patchesPerExpert must be an integer in [1, ${grid.count}], got ${patchesPerExpert} ` +
-          `(${grid.count} cells: ${grid.cells[0]}x${grid.cells[1]} of ${grid.cell[0]}x${grid.cell[1]} pixels)`,
-      )
-    }
+    const { numExperts, shareExpert, expert, gate } = this.settings
+    const grid = this.checkImage(image)
     this.builtGrid = grid
     this.channels = channels
     checkCut(inputShape, this)
@@ -379,6 +388,12 @@ export class PatchExperts extends NetworkLayer {
       const boxes = tf.tensor2d(patchBoxes(this.grid), [this.grid.count, 4], 'int32')
       return { indices, gates, boxes: gatherRows(boxes, indices) as tf.Tensor4D }
     })
+  }
+
+  /** Whether its prior ends before the training does. */
+  get dependsOnProgress(): boolean {
+    const { prior, priorUntil } = this.settings
+    return priorUntil < 1 && prior !== 'none'
   }
 
   /**

@@ -13,7 +13,7 @@ export interface FreezingRequest {
 }
 
 /**
- * From how many images on a frozen copy saves more time than it takes to make. Of a WRN-10-1 on 28x28 pixels, two cores,
+ * From how many images on a frozen copy saves more time than it takes to make. Of a WRN-10-1 on 32x32 pixels, two cores,
  * medians in fresh processes: on wasm it takes 0.05 to 0.1 s and saves as much in the first batch of 32; native TensorFlow
  * takes 0.2 to 0.3 s, as it reads the graph from a file, and saves 0.02 to 0.05 s a batch.
  */

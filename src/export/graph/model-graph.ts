@@ -7,6 +7,7 @@ import { GraphBuilder, number } from './graph-builder.js'
 import { layerLowerings } from './layer-lowerings.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
 import { mixtureLowerings } from './mixture-lowerings.js'
+import { patchExpertsLowering } from './patch-experts-lowering.js'
 import { sampleLowerings } from './sample-lowerings.js'
 import { simplified } from './simplified.js'
 
@@ -14,6 +15,7 @@ const lowerings: Readonly<Record<string, Lowering>> = {
   ...layerLowerings,
   ...mixtureLowerings,
   ...sampleLowerings,
+  ...patchExpertsLowering,
 }
 
 /**

@@ -15,6 +15,7 @@ export {
 export { patchField, type ReceptiveField, receptiveField } from './explain/receptive-field.js'
 export type { ExportedBytes } from './export/exported-bytes.js'
 export type { FeedingOptions } from './export/feeding.js'
+export { UnsupportedModelError } from './export/graph/graph.js'
 export { exportOnnx, type OnnxOptions } from './export/onnx/onnx.js'
 export {
   type ExportedSavedModel,
@@ -29,6 +30,7 @@ export {
   type InferenceOptions,
   type ModelRoute,
 } from './inference/for-inference.js'
+export { type FrozenClassifier, frozenClassifier } from './inference/frozen-classifier.js'
 export {
   BatchNormalization,
   type BatchNormalizationOptions,
@@ -114,7 +116,13 @@ export type { PatchAnnealing } from './train/anneal.js'
 export { recomputeStatistics } from './train/bn-statistics.js'
 export { type CheckpointStore, memoryStore, readCheckpoint, type TrainState } from './train/checkpoint.js'
 export type { Computation } from './train/computation.js'
-export { type Evaluation, evaluate, predictProbabilities, type Scores } from './train/evaluate.js'
+export {
+  type Evaluation,
+  evaluate,
+  type PredictionOptions,
+  predictProbabilities,
+  type Scores,
+} from './train/evaluate.js'
 export type { FedModel, RegionModel, TrainingData } from './train/feed.js'
 export {
   DivergenceError,

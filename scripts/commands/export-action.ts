@@ -7,7 +7,12 @@ import { calibrate } from '../../src/inference/calibration.js'
 import type { RunConfig } from '../../src/run/run-config.js'
 import { calibrationBatches } from '../run/calibration-images.js'
 import { type ExportAccuracy, exportAccuracy } from '../run/export-accuracy.js'
-import type { ExportedModel, ExportFormatEntry, Written } from '../run/export-formats/export-format.js'
+import type {
+  ExportedModel,
+  ExportFormatEntry,
+  QUANTIZATIONS,
+  Written,
+} from '../run/export-formats/export-format.js'
 import {
   type ExportFormatTable,
   exportFormat,
@@ -30,7 +35,7 @@ export interface ExportRequest extends FeedingOptions {
   /** The name of a format of the table. */
   readonly format: string
   readonly out: string
-  readonly quantize?: 'int8'
+  readonly quantize?: (typeof QUANTIZATIONS)[number]
   readonly calibrate?: readonly string[]
   readonly classNames?: string
   readonly backend?: BackendName | 'auto'
@@ -78,7 +83,9 @@ export async function runExport(
   const interrupt = onInterrupt(() => process.stderr.write('Stopping; nothing is written ...\n'))
   try {
     const quantize =
-      request.quantize && (await calibrate(opened.model, calibrationBatches(opened, request.calibrate)))
+      request.quantize === 'int8'
+        ? await calibrate(opened.model, calibrationBatches(opened, request.calibrate))
+        : request.quantize
     const result = await placeExport(target, async temporary => {
       const written = await entry.write(opened.model, temporary, {
         ...feeding,
@@ -115,9 +122,13 @@ export async function runExport(
 function checkFlags(request: ExportRequest, table: ExportFormatTable): void {
   const { layout, pixels, quantize, calibrate } = request
   refuseFlags({ layout, pixels }, request.format, table, entry => entry.takesFeeding)
-  refuseFlags({ quantize, calibrate }, request.format, table, entry => entry.takesQuantization === true)
-  if (calibrate && !quantize) {
-    throw new UsageError(`export: --calibrate must come with --quantize, got ${calibrate.join(' ')} alone`)
+  if (quantize) {
+    const flags = { [`quantize ${quantize}`]: quantize }
+    refuseFlags(flags, request.format, table, entry => entry.quantizations?.includes(quantize) === true)
+  }
+  if (calibrate && quantize !== 'int8') {
+    const got = quantize ? `--quantize ${quantize}` : `${calibrate.join(' ')} alone`
+    throw new UsageError(`export: --calibrate must come with --quantize int8, got ${got}`)
   }
 }
 
@@ -225,7 +236,7 @@ function report(
   { model, directory }: OpenedModel,
   { format, out, json }: ExportRequest,
   { title, unit }: ExportFormatEntry,
-  { bytes, parts, inFloat }: Written,
+  { bytes, parts, inFloat, unquantizedBytes }: Written,
   checked: Verified | string,
 ): void {
   const total = Object.values(parts).reduce((sum, count) => sum + count, 0)
@@ -237,6 +248,7 @@ function report(
       format,
       out,
       bytes,
+      ...(unquantizedBytes !== undefined && { unquantizedBytes }),
       [unit]: parts,
       ...(inFloat && { inFloat }),
       ...verified,
@@ -245,16 +257,18 @@ function report(
     return
   }
   const kinds = Object.entries(parts).map(([name, count]) => `${count} ${name}`)
+  const before =
+    unquantizedBytes === undefined ? '' : ` (${unquantizedBytes.toLocaleString('en-US')} in float32)`
   const lines = [
-    `${model.name} (${directory}) as ${title}: ${out}, ${bytes.toLocaleString('en-US')} bytes, ${total} ${unit}`,
+    `${model.name} (${directory}) as ${title}: ${out}, ${bytes.toLocaleString('en-US')} bytes${before}, ${total} ${unit}`,
     `  ${kinds.join(', ')}`,
-    ...(inFloat ? [inFloatLine(inFloat)] : []),
+    ...(inFloat && inFloat.length > 0 ? [inFloatLine(inFloat)] : []),
     ...(typeof checked === 'string' ? [`Not run: ${checked}.`] : verifiedLines(checked)),
   ]
   process.stdout.write(`${lines.join('\n')}\n`)
 }
 
-/** Which layers still compute in float32. */
+/** What stays in float32. */
 function inFloatLine(inFloat: NonNullable<Written['inFloat']>): string {
   return `  in float32: ${inFloat.map(({ layer, why }) => `${layer} (${why})`).join(', ')}`
 }

@@ -14,7 +14,7 @@ export function withLoadedImages(
 /** Removes `oneLogit`, which many recipes have, where settings of the data give another number of classes than two. */
 export function fittedToClasses(run: PlannedRun, classes: number): PlannedRun {
   const { options } = run.model
-  if (classes === 2 || options.kind === 'init' || options.kind === 'sample-moe') return run
+  if (classes === 2 || !('oneLogit' in options)) return run
   const { oneLogit: _, ...network } = options
   return withNetwork(run, network)
 }

@@ -1,5 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageStream } from '../../src/data/image-stream.js'
+import { sampleExpertsModel } from '../../src/models/sample-experts.js'
 import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
@@ -30,7 +31,9 @@ export function buildNetwork(
     const { kind: _, oneLogit, ...network } = options
     return twoLayerPatchModel({ ...network, inputShape, numClasses: outputs(oneLogit, images), seed })
   }
-  return sampleMoEModel({ ...options, inputShape, numClasses: images.classNames.length, seed })
+  const numClasses = images.classNames.length
+  if (options.kind === 'sample-moe') return sampleMoEModel({ ...options, inputShape, numClasses, seed })
+  return sampleExpertsModel({ ...options, inputShape, numClasses, seed })
 }
 
 function outputs(oneLogit: boolean | undefined, { classNames }: Pick<ImageStream, 'classNames'>): number {

@@ -86,6 +86,7 @@ export function unreadableNotes(
 export function datasetOptions(request: DataRequest, seed: number): DatasetOptions {
   const { samples, testSamples, imageSize, crop, whiteLevel, maxUnreadable } = request
   const { gridSide, targets, distractors, setting, theory } = request
+  const { itemSide, items, same, strokes, background, task } = request
   const backgrounds = backgroundsOf(request)
   return {
     seed,
@@ -102,6 +103,12 @@ export function datasetOptions(request: DataRequest, seed: number): DatasetOptio
     ...(backgrounds && { backgrounds }),
     ...(setting && { setting }),
     ...(theory && { theory }),
+    ...(itemSide !== undefined && { itemSide }),
+    ...(items !== undefined && { items }),
+    ...(same !== undefined && { same }),
+    ...(strokes !== undefined && { strokes }),
+    ...(background && { background }),
+    ...(task && { task }),
   }
 }
 

@@ -43,3 +43,14 @@ export { type ImageRecords, loadRecords, recordsOf, streamRecords } from './imag
 export type { ImageBatch, ImageSet, PixelSet } from './image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './image-stream.js'
 export type { ImageValues } from './image-values.js'
+export { arraySource } from './regions/array-source.js'
+export {
+  type RegionRecords,
+  type RegionStreamOptions,
+  regionRecords,
+  regionStream,
+} from './regions/region-records.js'
+export type { RegionSource } from './regions/region-source.js'
+export type { RegionBatch, RegionObjects, RegionStream } from './regions/region-stream.js'
+export { type Shift, shifted } from './regions/shifted.js'
+export { type ReadAhead, viewStream, viewsAhead } from './regions/views.js'

@@ -10,6 +10,7 @@ const shapes = {
   wideResNetMixture: sectionShape(settings, 'wideResNetMixture'),
   twoLayer: sectionShape(settings, 'twoLayer'),
   sampleMoE: sectionShape(settings, 'sampleMoE'),
+  sampleNetworks: sectionShape(settings, 'sampleNetworks'),
   initial: sectionShape(settings, 'initial'),
   insertedMixture: sectionShape(settings, 'insertedMixture'),
 }
@@ -23,6 +24,8 @@ const wideResNet = z.strictObject({
 const twoLayer = z.strictObject({ kind: z.literal('two-layer'), ...shapes.twoLayer })
 
 const sampleMoE = z.strictObject({ kind: z.literal('sample-moe'), ...shapes.sampleMoE })
+
+const sampleNetworks = z.strictObject({ kind: z.literal('sample-networks'), ...shapes.sampleNetworks })
 
 /** The network of a run that starts from one trained before, as it is requested. */
 const plannedInitial = z.strictObject({
@@ -67,7 +70,7 @@ const plannedRunSchema = z.strictObject({
   dataset,
   model: z.strictObject({
     name,
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, plannedInitial]),
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, sampleNetworks, plannedInitial]),
   }),
   ...common,
 })
@@ -80,7 +83,7 @@ const runConfigSchema = z.strictObject({
   }),
   model: z.strictObject({
     name,
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, initial]),
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, sampleNetworks, initial]),
   }),
   ...common,
 })

@@ -66,6 +66,17 @@ export const seedNumber = numberValue(
   'an integer in [0, 2^32)',
 )
 
+/** Integers of at least 1: `1,8,32`. */
+export const positiveIntegers = {
+  schema: z.array(positiveInteger.schema).min(1),
+  form: 'integers of at least 1: 1,8,32',
+  read: (written: string) => {
+    const numbers = written.split(',').map(numberIn)
+    if (numbers.every(value => positiveInteger.schema.safeParse(value).success)) return numbers
+    throw refused('integers of at least 1: 1,8,32')
+  },
+} as const satisfies SettingValue
+
 /** A side or [height, width] in pixels: `4`, or `4x2`. */
 export const pixelSize = {
   schema: z.union([positiveInteger.schema, z.tuple([positiveInteger.schema, positiveInteger.schema])]),

@@ -3,7 +3,15 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import type { SampleRoutingLayer } from '../layers/moe/routing-layers.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
-import { checkFed, type FedBatch, type FedModel, feedOf, networkOf, type TrainingData } from './feed.js'
+import {
+  checkFed,
+  type FedBatch,
+  type FedModel,
+  feedOf,
+  isRegionModel,
+  networkOf,
+  type TrainingData,
+} from './feed.js'
 import { hostTurns } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
 import { addKept, type KeptCells, type KeptShares, keptShares } from './routing/kept-cells.js'
@@ -28,14 +36,29 @@ export interface EvaluateOptions extends LossOptions {
   readonly routingNoise?: boolean
   /** Seed of that noise; 0 unless given. */
   readonly seed?: number
+  /**
+   * Computes the logits in the place of the model, as `frozenClassifier` does it faster; not for a model that sends whole
+   * samples to experts, whose choices `evaluate` measures in its layers.
+   */
+  readonly frozen?: FrozenLogits | undefined
   /** Ends the evaluation after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
+}
+
+/** The logits of a model in inference mode, computed by something else than its layers. */
+export interface FrozenLogits {
+  /**
+   * @param x (B,H,W,C) float32
+   * @returns (B, outputs) float32, a new tensor
+   */
+  logits(x: tf.Tensor): tf.Tensor2D
 }
 
 const optionNames = {
   batchSize: true,
   routingNoise: true,
   seed: true,
+  frozen: true,
   signal: true,
   threshold: true,
   lossForm: true,
@@ -73,7 +96,7 @@ export interface Evaluation extends Scores {
  *
  * @param set images, or for a model that reads images in parts a stream of these
  * @throws RangeError when the set does not fit the model, the batch size is not a positive integer, or routing noise is asked
- *   of a model that does not send samples to experts
+ *   of a model that does not send samples to experts, or `frozen` given for one that does or that reads images in parts
  */
 export async function evaluate(
   fed: FedModel,
@@ -82,14 +105,15 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const model = networkOf(fed)
   checkOptionNames('evaluate', options, optionNames)
-  const { batchSize, signal, routingNoise = false, seed = 0, ...lossOptions } = options
+  const { batchSize, signal, routingNoise = false, seed = 0, frozen, ...lossOptions } = options
   checkBatchSize('evaluate', batchSize)
-  const classifier = lossOf(model, lossOptions)
+  const classifier = computedBy(frozen, lossOf(model, lossOptions))
   checkFed(fed, classifier.numClasses, set, 'evaluate: set')
   const layers = measuredLayers(model)
   if (routingNoise && layers.length === 0) {
     throw new RangeError('evaluate: routingNoise must be for a model that sends samples to experts, got none')
   }
+  if (frozen) checkFrozen(fed, layers)
   const pass = { fed, classifier, layers, batchSize, ...(signal && { signal }) }
   const { scores, routing, kept } = await evaluated(set, pass)
   const noisy = routingNoise ? await evaluated(set, { ...pass, seed }) : undefined
@@ -100,6 +124,21 @@ export async function evaluate(
     ...(kept && { kept: keptShares(kept) }),
     ...(noisy && { withNoise: noisy.scores }),
   }
+}
+
+function checkFrozen(fed: FedModel, layers: readonly SampleRoutingLayer[]): void {
+  const where = 'evaluate: frozen must be left out for a model'
+  const { name } = networkOf(fed)
+  if (isRegionModel(fed)) throw new RangeError(`${where} that reads images in parts, got one for ${name}`)
+  if (layers.length === 0) return
+  const names = layers.map(layer => layer.name).join(', ')
+  throw new RangeError(`${where} whose samples choose experts, got one for ${name} (${names})`)
+}
+
+/** A classifier whose logits something else computes in inference mode. */
+function computedBy(frozen: FrozenLogits | undefined, classifier: ClassifierLoss): ClassifierLoss {
+  if (!frozen) return classifier
+  return { ...classifier, logits: x => frozen.logits(Array.isArray(x) ? (x[0] as tf.Tensor) : x) }
 }
 
 /** One pass over a set. */
@@ -176,6 +215,12 @@ class Tally {
   }
 }
 
+/** How a model predicts. */
+export interface PredictionOptions extends Pick<EvaluateOptions, 'frozen'> {
+  /** Images computed at a time; 32 unless given. */
+  readonly batchSize?: number
+}
+
 /**
  * Probability of every class for each image.
  *
@@ -188,13 +233,13 @@ export async function predictProbabilities(
   model: tfl.LayersModel,
   images: ImageValues,
   shape: ImageShape,
-  { batchSize = 32 }: { readonly batchSize?: number } = {},
+  { batchSize = 32, frozen }: PredictionOptions = {},
 ): Promise<Float32Array[]> {
   const where = 'predictProbabilities'
   checkBatchSize(where, batchSize)
   checkImages(model, images, shape, `${where}: images`)
   const pixels = shape[0] * shape[1] * shape[2]
-  const classifier = lossOf(model)
+  const classifier = computedBy(frozen, lossOf(model))
   const turn = hostTurns()
   const rows: Float32Array[] = []
   for (let first = 0; first < images.length; first += batchSize * pixels) {

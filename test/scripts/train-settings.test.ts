@@ -25,10 +25,10 @@ describe('withFlags', () => {
       'train: --depth must be used with wrn, wrn-pmoe, got model two-layer',
     )
     expect(() => withFlags({}, 'wrn', { experts: 2 })).toThrow(
-      'train: --experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, init, got model wrn',
+      'train: --experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, sample-networks, init, got model wrn',
     )
     expect(() => withFlags({}, 'sample-single', { routingNoise: 0 })).toThrow(
-      'train: --routing-noise must be used with sample-moe, got model sample-single',
+      'train: --routing-noise must be used with sample-moe, sample-networks, got model sample-single',
     )
   })
 

@@ -87,6 +87,8 @@ export interface TrainingRecipe {
   readonly layerRates?: readonly { readonly pattern: string; readonly learningRate: number }[]
   /** L2 penalty, times the weights added to their gradients. */
   readonly l2?: number
+  /** Coefficient of the balance loss of experts that samples choose. */
+  readonly loadBalance?: number
   /**
    * Whether BatchNorm's population statistics are estimated anew before an evaluation, or its moving
    * averages used.

@@ -4,9 +4,12 @@ import type { DataSource } from '../data-source.js'
 import type { ImageCatalog } from '../image-catalog.js'
 import type { DecodeImage } from '../image-decoding.js'
 import type { ImageSet } from '../image-set.js'
+import type { RegionStream } from '../regions/region-stream.js'
 import type { UnreadableImage, UnreadableLimit } from '../unreadable-images.js'
 import type { ClusterSetting } from './cluster-samples.js'
 import type { DatasetRecipe } from './dataset-recipe.js'
+import type { CanvasGround } from './megapixel/canvas-images.js'
+import type { CanvasTask } from './megapixel/canvas-plan.js'
 import type { TheoryOptions } from './theory-patterns.js'
 
 /** How much of a dataset to load. */
@@ -38,6 +41,18 @@ export interface DatasetOptions {
   readonly setting?: ClusterSetting
   /** Geometry of drawn patterns, where it differs from the dataset's own. */
   readonly theory?: Partial<TheoryOptions>
+  /** Side in pixels that the small images of a pool get, where they are items on large ones. */
+  readonly itemSide?: number
+  /** Items on a large image. */
+  readonly items?: number
+  /** How many of the items show the class. */
+  readonly same?: number
+  /** Stroke patterns on a large image. */
+  readonly strokes?: number
+  /** What lies behind the items of a large image. */
+  readonly background?: CanvasGround
+  /** What names the class of a large image. */
+  readonly task?: CanvasTask
   /** Decodes the image files of datasets that have any. */
   readonly decode?: DecodeImage
   /** Images that may be unreadable and are then left out: a number, or a share of all; `'1%'` by default. */
@@ -58,6 +73,12 @@ export type DatasetSetting =
   | 'backgrounds'
   | 'setting'
   | 'theory'
+  | 'itemSide'
+  | 'items'
+  | 'same'
+  | 'strokes'
+  | 'background'
+  | 'task'
 
 /** What images are for: training; early stopping and choosing; the number that is reported. */
 export type HalfName = 'train' | 'validation' | 'test'
@@ -69,6 +90,18 @@ export interface Dataset {
   /** For early stopping and choosing, where the dataset has such a half besides the one that is reported. */
   readonly validation?: ImageSet
   readonly test: ImageSet
+  /** What was found, left out or changed, a sentence each. */
+  readonly notes?: readonly string[]
+  /** Images that were left out because they could not be read. */
+  readonly unreadable?: readonly UnreadableImage[]
+}
+
+/** A dataset of which images are read in parts. */
+export interface RegionDataset {
+  readonly name: string
+  readonly train: RegionStream
+  readonly validation?: RegionStream
+  readonly test: RegionStream
   /** What was found, left out or changed, a sentence each. */
   readonly notes?: readonly string[]
   /** Images that were left out because they could not be read. */
@@ -117,6 +150,12 @@ export interface ImageDataset {
    * @throws Error when a file is missing or damaged
    */
   load(source: DataSource, options: DatasetOptions): Promise<Dataset>
+  /**
+   * The images as ones that are read in parts, of any size, for datasets that have such.
+   *
+   * @throws as `load`
+   */
+  regions?(source: DataSource, options: DatasetOptions): Promise<RegionDataset>
 }
 
 /** One line of the table of datasets. */

@@ -11,6 +11,7 @@ import { fashionMnist } from './fashion-mnist.js'
 import { fashionNoise } from './fashion-noise.js'
 import { fashionQuadrants } from './fashion-quadrants.js'
 import { imageFolder } from './image-folder/image-folder.js'
+import { megapixelDigits, megapixelFashion } from './megapixel/megapixel.js'
 import { mnistPatches } from './mnist-patches.js'
 import { cifar10Rotated, fashionRotated } from './rotated.js'
 import { tfds } from './tfds.js'
@@ -44,6 +45,8 @@ export const datasets: readonly DatasetEntry[] = [
   celebaSpurious,
   celebaMulticlass,
   tfds,
+  megapixelDigits,
+  megapixelFashion,
   theoryPatches,
   theoryClusters,
 ]

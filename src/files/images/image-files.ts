@@ -8,7 +8,8 @@ import { type ImageShape, isPositiveInteger, type Size2D } from '../../shapes.js
 import { hostTurns } from '../../train/host-turn.js'
 import { readRegularFile, specialFile } from '../regular-file.js'
 import { type JpegDecoder, loadJpegDecoder } from './jpeg-turbo.js'
-import { asFloats, type SampleDepth, sampleDepth, scaledFloats } from './sample-depth.js'
+import { asPixels, asSamples, onWhite } from './pixel-steps.js'
+import { type SampleDepth, sampleDepth } from './sample-depth.js'
 
 /** Most pixels that an image may have before it is resized: more than a camera takes, less than fills the memory. */
 export const mostPixels = 200_000_000
@@ -58,7 +59,7 @@ async function decodeWhole(
 }
 
 /** A JPEG file with the end marker added; undefined for files that are no JPEG files or have the marker. */
-function withJpegEnd(bytes: Uint8Array): Uint8Array | undefined {
+export function withJpegEnd(bytes: Uint8Array): Uint8Array | undefined {
   const header = readJpegHeader(bytes)
   if (!header || hasJpegEnd(bytes, header.scan)) return undefined
   const ended = new Uint8Array(bytes.length + 2)
@@ -177,8 +178,7 @@ async function decodeWithSharp(
     )
   }
   for (const text of [...notesOf(about), ...(depth?.notes ?? [])]) note(text)
-  const rgb = depth?.kind === 'float' ? scaledFloats(data, depth.whiteLevel) : new Uint8Array(data)
-  return channels === 3 ? rgb : lumaOf(rgb)
+  return asPixels(data, depth, channels).slice()
 }
 
 /** What decoding drops or changes of an image, besides the depth of its samples. */
@@ -189,15 +189,6 @@ function notesOf({ format, pages = 1, space, hasAlpha }: Metadata): string[] {
     // Every GIF image is decoded with an alpha channel.
     ...(hasAlpha && format !== 'gif' ? ['has an alpha channel: laid on white'] : []),
   ]
-}
-
-/** The grey that JPEG files keep too: 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), here in 256ths. */
-function lumaOf(rgb: Uint8Array): Uint8Array {
-  const at = (byte: number): number => rgb[byte] as number
-  return Uint8Array.from(
-    { length: rgb.length / 3 },
-    (_, i) => (77 * at(3 * i) + 150 * at(3 * i + 1) + 29 * at(3 * i + 2) + 128) >> 8,
-  )
 }
 
 /** What sharp is to do; steps that change nothing are left out, since each costs time. */
@@ -212,11 +203,8 @@ function steps(
   let image = input
   if ((about.orientation ?? 1) > 1) image = image.autoOrient()
   if (cropSide !== undefined) image = image.extract(box)
-  if (about.hasAlpha) image = image.flatten({ background: '#ffffff' })
-  image = image.resize(width, height, { fit: 'fill', kernel: 'linear' })
-  if (depth?.kind === 'float') return asFloats(image, about)
-  if (depth && depth.whiteLevel !== 65_535) image = image.linear(65_535 / depth.whiteLevel, 0)
-  return image.toColourspace('srgb').raw({ depth: 'uchar' })
+  image = onWhite(image, about).resize(width, height, { fit: 'fill', kernel: 'linear' })
+  return asSamples(image, about, depth)
 }
 
 /** The square of `side` pixels in the middle, or all of the image. */
@@ -231,7 +219,7 @@ function cropBox([height, width]: Size2D, side: number | undefined, name: string
 }
 
 /** Throws an error that says what the file is; the decoder's message, which differs from run to run, is its cause. */
-function undecodable(bytes: Uint8Array, name: string): (cause: unknown) => never {
+export function undecodable(bytes: Uint8Array, name: string): (cause: unknown) => never {
   return cause => {
     throw new Error(`${name}: file must be an image that decodes to its end, got ${contentOf(bytes)}`, {
       cause,

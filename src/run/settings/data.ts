@@ -2,6 +2,8 @@ import * as z from 'zod'
 import { BALANCED_BY } from '../../data/balanced.js'
 import { CLUSTER_SETTINGS } from '../../data/datasets/cluster-samples.js'
 import { datasets } from '../../data/datasets/datasets.js'
+import { CANVAS_GROUNDS } from '../../data/datasets/megapixel/canvas-images.js'
+import { CANVAS_TASKS } from '../../data/datasets/megapixel/canvas-plan.js'
 import type { TheoryOptions } from '../../data/datasets/theory-patterns.js'
 import { CROPS } from '../../data/photo-decoding.js'
 import { optional, required, type Setting, type Settings } from '../setting.js'
@@ -16,6 +18,7 @@ import {
   positiveInteger,
   positiveNumber,
   text,
+  wholeNumber,
 } from '../setting-values.js'
 
 const inDataset = { dataset: optional } as const
@@ -112,6 +115,48 @@ export const imageSettings = {
     in: inDataset,
   },
   theory: theory(),
+  itemSide: {
+    flag: '--item-side <pixels>',
+    help: 'side of the items on large images',
+    byDefault: 'as they are',
+    value: positiveInteger,
+    in: inDataset,
+  },
+  items: {
+    flag: '--items <count>',
+    help: 'items on a large image',
+    byDefault: '5; 3 where one is to be found',
+    value: positiveInteger,
+    in: inDataset,
+  },
+  same: {
+    flag: '--same <count>',
+    help: 'items on a large image that show its class',
+    byDefault: 'more than half; 1 where one is to be found',
+    value: positiveInteger,
+    in: inDataset,
+  },
+  strokes: {
+    flag: '--strokes <count>',
+    help: 'stroke patterns on a large image, under the items',
+    byDefault: '20; 6 where an item is to be found',
+    value: wholeNumber,
+    in: inDataset,
+  },
+  background: {
+    flag: '--background <name>',
+    help: 'what lies behind the items of a large image',
+    byDefault: 'black; noise where an item is to be found',
+    value: choice(CANVAS_GROUNDS),
+    in: inDataset,
+  },
+  task: {
+    flag: '--task <name>',
+    help: 'name the item that a large image shows most often, or say whether one is present',
+    byDefault: 'majority',
+    value: choice(CANVAS_TASKS),
+    in: inDataset,
+  },
 } as const satisfies Settings
 
 /** How batches are drawn from the images, prepared or not. */

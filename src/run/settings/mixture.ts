@@ -19,6 +19,8 @@ import {
 
 /** The schema of the gates with which experts choose patches. */
 const gates = choice(GATES).schema
+/** The schema of the gates of experts that samples choose. */
+const sampleGates = choice(SAMPLE_GATES).schema
 /** The options of a two-layer CNN hold these settings too, but only those of the mixture have flags. */
 const twoLayerMixture = { ...required, models: ['two-layer-pmoe'] } as const
 const separateRouters = { training: { ...optional, models: ['two-layer-pmoe'] } } as const
@@ -37,6 +39,7 @@ export const mixtureSettings = {
       wideResNetMixture: required,
       twoLayer: twoLayerMixture,
       sampleMoE: sampleMixture,
+      sampleNetworks: required,
       insertedMixture: required,
     },
   },
@@ -51,7 +54,7 @@ export const mixtureSettings = {
     help: 'experts that each sample chooses',
     byDefault: '1',
     value: positiveInteger,
-    in: { sampleMoE: sampleNoise },
+    in: { sampleMoE: sampleNoise, sampleNetworks: optional },
   },
   patchSize: {
     flag: '--patch-size <pixels>',
@@ -61,6 +64,7 @@ export const mixtureSettings = {
       wideResNetMixture: required,
       twoLayer: { ...required, schema: positiveInteger.schema },
       sampleMoE: required,
+      sampleNetworks: required,
       insertedMixture: optional,
     },
   },
@@ -96,23 +100,24 @@ export const mixtureSettings = {
     in: {
       wideResNetMixture: { ...optional, schema: gates },
       twoLayer: { ...twoLayerMixture, schema: gates },
-      sampleMoE: { ...sampleMixture, schema: choice(SAMPLE_GATES).schema },
+      sampleMoE: { ...sampleMixture, schema: sampleGates },
+      sampleNetworks: { ...required, schema: sampleGates },
       insertedMixture: { ...optional, schema: gates },
     },
   },
   gateNoise: {
     flag: '--gate-noise <name>',
-    help: 'whether the routing noise of training is in the gates of sample-moe, or in the choice of experts alone',
-    byDefault: 'selection-only, with gate raw included',
+    help: 'whether the routing noise of training is in the gates of experts that samples choose, or in the choice alone',
+    byDefault: 'selection-only; included with gate raw, and in sample-networks with gate softmax',
     value: choice(GATE_NOISES),
-    in: { sampleMoE: sampleNoise },
+    in: { sampleMoE: sampleNoise, sampleNetworks: optional },
   },
   routingNoise: {
     flag: '--routing-noise <limit>',
-    help: 'noise of U[0, limit) that training adds to the scores of sample-moe',
+    help: 'noise of U[0, limit) that training adds to the scores by which samples choose experts',
     byDefault: '1',
     value: numberFromZero,
-    in: { sampleMoE: sampleNoise },
+    in: { sampleMoE: sampleNoise, sampleNetworks: optional },
   },
   gateScale: {
     flag: '--gate-scale <name>',
@@ -178,6 +183,8 @@ export const mixtureSettings = {
     flag: '--routing-metrics',
     help: 'measure after each epoch where the experts look on the test images, or which experts samples choose',
     value: given,
-    in: { training: { ...optional, models: ['wrn-pmoe', 'two-layer-pmoe', 'sample-moe'] } },
+    in: {
+      training: { ...optional, models: ['wrn-pmoe', 'two-layer-pmoe', 'sample-moe', 'sample-networks'] },
+    },
   },
 } as const satisfies Settings

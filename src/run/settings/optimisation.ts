@@ -77,7 +77,7 @@ export const optimisationSettings = {
     help: 'times the balance loss of experts that whole samples choose is added to the loss',
     byDefault: '0',
     value: numberFromZero,
-    in: { training: { ...optional, models: ['sample-moe', 'init'] } },
+    in: { training: { ...optional, models: ['sample-moe', 'sample-networks', 'init'] } },
   },
   freeze: {
     flag: '--freeze <layers>',

@@ -337,8 +337,8 @@ describe('the table', () => {
       new RangeError(
         'datasetEntry: name must be one of digits-patches, fashion-mnist, fashion-quadrants, fashion-noise, ' +
           'fashion-rotated, cifar10, cifar-vehicles, cifar10-noise, cifar10-rotated, cifar100, cifar100-coarse, ' +
-          'mnist-patches, image-folder, celeba-smiling, celeba-spurious, celeba-multiclass, tfds, theory-patches, ' +
-          'theory-clusters, got imagenet',
+          'mnist-patches, image-folder, celeba-smiling, celeba-spurious, celeba-multiclass, tfds, ' +
+          'megapixel-digits, megapixel-fashion, theory-patches, theory-clusters, got imagenet',
       ),
     )
   })

@@ -1,0 +1,125 @@
+import type { Size2D } from '../../shapes.js'
+import { checkScale, viewSize } from './block-means.js'
+import { meets, regionSize } from './region-boxes.js'
+import type { RegionSource } from './region-source.js'
+
+/** Where an image lies on a canvas of zeros; what lies outside of the canvas is cut off. */
+export interface Placement {
+  /** Height and width of the canvas, in pixels. */
+  readonly canvas: Size2D
+  /** Row of the canvas that the image's first row takes; may be negative. */
+  readonly top: number
+  readonly left: number
+}
+
+/**
+ * An image on a canvas of zeros.
+ *
+ * Its view is made of the image's own view, so that nothing more is decoded: `scale` has to divide `top` and `left`. A
+ * block that the lower or right edge of the canvas cuts shows the mean of the whole block; all others are exact, but
+ * for rounding twice where the image ends within a block.
+ *
+ * @param name of the image, for errors
+ */
+export function placedSource(
+  source: RegionSource,
+  { canvas, top, left }: Placement,
+  name = 'placedSource',
+): RegionSource {
+  const { channels } = source
+  const [height, width] = canvas
+  return {
+    height,
+    width,
+    channels,
+    async view(scale) {
+      checkScale(scale, name)
+      if (top % scale !== 0 || left % scale !== 0) {
+        throw new RangeError(`${name}: scale must divide the shift ${top}, ${left}, got ${scale}`)
+      }
+      const inner = await source.view(scale)
+      const rows = blockShares(source.height, height, top, scale)
+      const columns = blockShares(source.width, width, left, scale)
+      const [viewHeight, viewWidth] = viewSize(canvas, scale)
+      const [, innerWidth] = viewSize([source.height, source.width], scale)
+      const view = new Uint8Array(viewHeight * viewWidth * channels)
+      for (const { from, to, share: rowShare } of rows) {
+        for (const { from: fromColumn, to: toColumn, share } of columns) {
+          const start = (from * innerWidth + fromColumn) * channels
+          const target = (to * viewWidth + toColumn) * channels
+          for (let c = 0; c < channels; c++) {
+            view[target + c] = Math.floor((inner[start + c] as number) * rowShare * share + 0.5)
+          }
+        }
+      }
+      return view
+    },
+    async regions(boxes) {
+      const { count, height: boxHeight, width: boxWidth } = regionSize(boxes, canvas, name)
+      const image = [top, left, source.height, source.width] as const
+      const numbers = Array.from({ length: count }, (_, number) => number).filter(number =>
+        meets([boxes[4 * number]!, boxes[4 * number + 1]!, boxHeight, boxWidth], image),
+      )
+      const inner = Int32Array.from(
+        numbers.flatMap(number => [
+          boxes[4 * number]! - top,
+          boxes[4 * number + 1]! - left,
+          boxHeight,
+          boxWidth,
+        ]),
+      )
+      const boxBytes = boxHeight * boxWidth * channels
+      const pixels = new Uint8Array(count * boxBytes)
+      if (numbers.length === 0) return pixels
+      const read = await source.regions(inner)
+      numbers.forEach((number, i) => {
+        const region = pixels.subarray(number * boxBytes, (number + 1) * boxBytes)
+        region.set(read.subarray(i * boxBytes, (i + 1) * boxBytes))
+        clearOutside(region, [boxes[4 * number]!, boxes[4 * number + 1]!, boxHeight, boxWidth], canvas)
+      })
+      return pixels
+    },
+    ...(source.close && { close: () => source.close?.() ?? Promise.resolve() }),
+  }
+}
+
+/** A block of the image, the block of the canvas that it becomes, and the share of that block that it fills. */
+interface BlockShare {
+  readonly from: number
+  readonly to: number
+  readonly share: number
+}
+
+function blockShares(length: number, canvasLength: number, start: number, scale: number): BlockShare[] {
+  const shift = start / scale
+  const shares: BlockShare[] = []
+  for (let from = 0; from * scale < length; from++) {
+    const to = from + shift
+    if (to < 0 || to * scale >= canvasLength) continue
+    const has = Math.min(scale, length - from * scale)
+    const takes = Math.min(scale, canvasLength - to * scale)
+    shares.push({ from, to, share: Math.min(has, takes) / takes })
+  }
+  return shares
+}
+
+/** Sets the pixels of a region to 0 that lie outside of the canvas: the image may go on there. */
+function clearOutside(
+  region: Uint8Array,
+  [top, left, height, width]: readonly [number, number, number, number],
+  canvas: Size2D,
+): void {
+  const firstRow = Math.max(0, -top)
+  const endRow = Math.min(height, canvas[0] - top)
+  const firstColumn = Math.max(0, -left)
+  const endColumn = Math.min(width, canvas[1] - left)
+  if (firstRow === 0 && firstColumn === 0 && endRow === height && endColumn === width) return
+  const channels = region.length / (height * width)
+  const rowBytes = width * channels
+  region.fill(0, 0, firstRow * rowBytes)
+  region.fill(0, endRow * rowBytes)
+  for (let row = firstRow; row < endRow; row++) {
+    region.fill(0, row * rowBytes, row * rowBytes + firstColumn * channels)
+    region.fill(0, row * rowBytes + endColumn * channels, (row + 1) * rowBytes)
+  }
+}

@@ -1,0 +1,187 @@
+import type { ImageShape, Size2D } from '../../shapes.js'
+import { epochOrder } from '../batches.js'
+import { boxAt } from '../compose/object-box.js'
+import { checkedPass } from '../image-records.js'
+import type { PixelSet } from '../image-set.js'
+import type { StreamPass } from '../image-stream.js'
+import { arraySource } from './array-source.js'
+import { placedSource } from './placed-source.js'
+import { meets } from './region-boxes.js'
+import type { RegionSource } from './region-source.js'
+import type { RegionBatch, RegionObjects, RegionStream } from './region-stream.js'
+
+/** Labelled images of which any can be opened at any time, to be read in parts. */
+export interface RegionRecords {
+  readonly count: number
+  /** The size of the images; where they have several, the largest height and width. */
+  readonly shape: ImageShape
+  /** (count) class numbers. */
+  readonly labels: Int32Array
+  readonly classNames: readonly string[]
+  /** (count) group numbers. */
+  readonly groups?: Int32Array
+  readonly groupNames?: readonly string[]
+  /** Name of an image for people, as errors quote it. */
+  name(position: number): string
+  /**
+   * Opens an image.
+   *
+   * @throws Error naming the image that cannot be opened
+   */
+  open(position: number): Promise<RegionSource>
+  /** What is in an image, where that is known. */
+  objects?(position: number): RegionObjects
+}
+
+/** How images become a stream. */
+export interface RegionStreamOptions {
+  /** Height and width that all images get, by zeros to their right and below; without it they have to be of one size. */
+  readonly canvas?: Size2D
+}
+
+/** Images of a batch that are opened at a time. */
+const openedAtOnce = 8
+
+/**
+ * Labelled images that are read in parts, as a stream; a shuffled pass takes them in the order of `epochOrder`.
+ *
+ * @throws RangeError in a pass, naming the image that is larger than the canvas, or without a canvas of another size than
+ *   the others, has another number of channels, or of which a box lies outside
+ */
+export function regionStream(records: RegionRecords, { canvas }: RegionStreamOptions = {}): RegionStream {
+  const { count, shape, classNames, groupNames } = records
+  return {
+    count,
+    shape: canvas ? [canvas[0], canvas[1], shape[2]] : shape,
+    classNames,
+    ...(groupNames && { groupNames }),
+    batches: pass => openBatches(records, canvas, checkedPass(pass, count)),
+  }
+}
+
+async function* openBatches(
+  records: RegionRecords,
+  canvas: Size2D | undefined,
+  { batchSize, shuffle, start = 0, end = records.count }: StreamPass,
+): AsyncGenerator<RegionBatch, void, undefined> {
+  const { count } = records
+  const order = shuffle
+    ? epochOrder(count, shuffle.seed, shuffle.epoch)
+    : Int32Array.from({ length: count }, (_, position) => position)
+  for (let first = start; first < end; first += batchSize) {
+    yield openBatch(records, canvas, order.subarray(first, Math.min(end, first + batchSize)))
+  }
+}
+
+async function openBatch(
+  records: RegionRecords,
+  canvas: Size2D | undefined,
+  positions: Int32Array,
+): Promise<RegionBatch> {
+  const sources: RegionSource[] = []
+  for (let first = 0; first < positions.length; first += openedAtOnce) {
+    const some = positions.subarray(first, first + openedAtOnce)
+    sources.push(...(await Promise.all(Array.from(some, position => opened(records, canvas, position)))))
+  }
+  const { labels, groups } = records
+  return {
+    sources,
+    labels: positions.map(position => labels[position] as number),
+    ...(groups && { groups: positions.map(position => groups[position] as number) }),
+    count: positions.length,
+    ...(records.objects && { objects: Array.from(positions, position => checkedObjects(records, position)) }),
+  }
+}
+
+async function opened(
+  records: RegionRecords,
+  canvas: Size2D | undefined,
+  position: number,
+): Promise<RegionSource> {
+  const { shape } = records
+  const name = records.name(position)
+  const source = await records.open(position)
+  const { height, width, channels } = source
+  if (channels !== shape[2]) {
+    throw new RangeError(`${name}: image must have ${shape[2]} channels, as the others, got ${channels}`)
+  }
+  if (!canvas) {
+    if (height === shape[0] && width === shape[1]) return source
+    throw new RangeError(
+      `${name}: image must be ${shape[0]}x${shape[1]}, as the others, where no canvas is set, got ${height}x${width}`,
+    )
+  }
+  if (height > canvas[0] || width > canvas[1]) {
+    throw new RangeError(
+      `${name}: image must fit on the canvas of ${canvas[0]}x${canvas[1]}, got ${height}x${width}`,
+    )
+  }
+  if (height === canvas[0] && width === canvas[1]) return source
+  return placedSource(source, { canvas, top: 0, left: 0 }, name)
+}
+
+function checkedObjects(records: RegionRecords, position: number): RegionObjects {
+  const objects = records.objects?.(position) as RegionObjects
+  const { boxes, relevant } = objects
+  const [height, width] = records.shape
+  if (boxes.length !== 4 * relevant.length) {
+    throw new RangeError(
+      `${records.name(position)}: boxes must be four numbers for each of ${relevant.length} objects, got ${boxes.length}`,
+    )
+  }
+  for (let number = 0; number < relevant.length; number++) {
+    const box = boxAt(boxes, number)
+    if (box[2] >= 1 && box[3] >= 1 && meets(box, [0, 0, height, width])) continue
+    throw new RangeError(
+      `${records.name(position)}: boxes (top, left, height, width) must have a pixel in the image of ` +
+        `${height}x${width}, got ${box.join(', ')} (object ${number})`,
+    )
+  }
+  return objects
+}
+
+/**
+ * Images in memory as images that are read in parts. Where the set says which cell or which box of an image shows its class, that is
+ * its relevant object; the other cells are objects as well.
+ */
+export function regionRecords(set: PixelSet): RegionRecords {
+  const { images, labels, count, shape, classNames, groups, groupNames } = set
+  const imageBytes = shape[0] * shape[1] * shape[2]
+  const objects = objectsOf(set)
+  const name = (position: number): string => `image ${position}`
+  return {
+    count,
+    shape,
+    labels,
+    classNames,
+    ...(groups && { groups }),
+    ...(groupNames && { groupNames }),
+    name,
+    async open(position) {
+      const pixels = images.subarray(position * imageBytes, (position + 1) * imageBytes)
+      return arraySource(pixels, shape, name(position))
+    },
+    ...(objects && { objects }),
+  }
+}
+
+function objectsOf({ shape, cells, trueCell, objectBox }: PixelSet): RegionRecords['objects'] {
+  if (objectBox) {
+    return position => ({
+      boxes: objectBox.slice(4 * position, 4 * position + 4),
+      relevant: Uint8Array.of(1),
+    })
+  }
+  if (!cells || !trueCell) return undefined
+  const [height, width] = [shape[0] / cells[0], shape[1] / cells[1]]
+  const boxes = Array.from({ length: cells[0] * cells[1] }, (_, cell) => [
+    Math.floor(cell / cells[1]) * height,
+    (cell % cells[1]) * width,
+    height,
+    width,
+  ])
+  return position => ({
+    boxes: Int32Array.from(boxes.flat()),
+    relevant: Uint8Array.from(boxes, (_, cell) => Number(cell === trueCell[position])),
+  })
+}

@@ -1,0 +1,84 @@
+import type { ObjectBox } from '../../data/compose/object-box.js'
+import { BlockMeans, checkScale } from '../../data/regions/block-means.js'
+import { copyPart, emptyRegions, regionSize } from '../../data/regions/region-boxes.js'
+import type { RegionSource } from '../../data/regions/region-source.js'
+import type { Size2D } from '../../shapes.js'
+import { ImageFile, type RegionDecoding } from './image-file.js'
+import { seenPixels, storedBox } from './stored-turn.js'
+
+/**
+ * An image file (JPEG, PNG, WebP, GIF, AVIF, TIFF) as an image that is read in parts, in the threads of sharp.
+ *
+ * Such files are decoded from the top, so that all boxes that are asked for at once cost one decoding of the part of the
+ * image that they lie in, and three bytes a pixel of that part; all decodings together take 256 MiB, or one image. JPEG
+ * files whose sides are multiples of 2, 4 or 8 decode their views at that part of their size: such a view differs from block
+ * means by less than 2 of 255 on average where brightness changes slowly, by more at sharp edges. All other views are exact.
+ *
+ * Rotation, transparency, CMYK and depth are treated as by `decodeImage`.
+ *
+ * @throws RangeError and Error as `ImageFile.open`
+ */
+export async function sharpSource(path: string, decoding: RegionDecoding = {}): Promise<RegionSource> {
+  const file = await ImageFile.open(path, decoding)
+  return fileSource(file)
+}
+
+/** The source of an opened file. */
+export function fileSource(file: ImageFile): RegionSource {
+  const { path, channels, stored, turn } = file
+  const [height, width] = file.size
+  return {
+    height,
+    width,
+    channels,
+    async view(scale) {
+      checkScale(scale, path)
+      const shrink = shrinkOf(file, scale)
+      const size = [Math.ceil(stored[0] / shrink), Math.ceil(stored[1] / shrink)] as const
+      const blocks = scale / shrink
+      const missing = [
+        turn.rowsReversed ? missingOf(size[0], blocks) : 0,
+        turn.columnsReversed ? missingOf(size[1], blocks) : 0,
+      ] as const
+      const means = new BlockMeans([...size, channels], blocks, missing)
+      means.add(await file.decode({ shrink }))
+      const storedView = [Math.ceil(size[0] / blocks), Math.ceil(size[1] / blocks), channels] as const
+      return seenPixels(means.view, storedView, turn)
+    },
+    async regions(boxes) {
+      const size = regionSize(boxes, [height, width], path)
+      if (size.count === 0) return new Uint8Array()
+      const regions = emptyRegions(boxes, size, channels)
+      const storedBoxes = regions.parts.map(({ box }) => storedBox(box, stored, turn))
+      const box = boundingBox(storedBoxes, stored)
+      const decoded = { box, pixels: await file.decode({ box }) }
+      for (const [i, part] of storedBoxes.entries()) {
+        const pixels = new Uint8Array(part[2] * part[3] * channels)
+        copyPart(decoded, { box: part, pixels }, channels)
+        regions.parts[i]?.pixels.set(seenPixels(pixels, [part[2], part[3], channels], turn))
+      }
+      return regions.pixels
+    },
+  }
+}
+
+/** How far a JPEG file is decoded small for a view; of other sides sharp would move the blocks. */
+function shrinkOf({ about, stored }: ImageFile, scale: number): number {
+  if (about.format !== 'jpeg') return 1
+  const divides = (shrink: number): boolean => stored.every(side => side % shrink === 0)
+  return [8, 4, 2].find(shrink => scale % shrink === 0 && divides(shrink)) ?? 1
+}
+
+/** What the last block lacks. */
+function missingOf(length: number, scale: number): number {
+  return (scale - (length % scale)) % scale
+}
+
+/** The smallest box around boxes, within an image. */
+function boundingBox(boxes: readonly ObjectBox[], [height, width]: Size2D): ObjectBox {
+  const top = Math.max(0, Math.min(...boxes.map(box => box[0])))
+  const left = Math.max(0, Math.min(...boxes.map(box => box[1])))
+  const bottom = Math.min(height, Math.max(...boxes.map(box => box[0] + box[2])))
+  const right = Math.min(width, Math.max(...boxes.map(box => box[1] + box[3])))
+  return [top, left, bottom - top, right - left]
+}

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { type Product, product } from '../layers/moe/experts/expert.js'
 import { gateKind } from '../layers/moe/gates.js'
+import { PatchExperts } from '../layers/moe/patch-experts.js'
 import { PatchGate } from '../layers/moe/patch-gate.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { SampleExperts } from '../layers/moe/sample-experts.js'
@@ -28,6 +29,8 @@ export interface LayerCost {
   readonly multiplyAdds: MultiplyAdds
   /** For a mixture: what it would cost if every filter saw every patch, or every expert every sample, and nothing were routed. */
   readonly dense?: { readonly parameters: number; readonly multiplyAdds: MultiplyAdds }
+  /** For experts on patches of a large image: what they would cost on the whole of its small view. */
+  readonly view?: { readonly parameters: number; readonly multiplyAdds: MultiplyAdds }
 }
 
 /** What a model costs. */
@@ -60,7 +63,9 @@ export interface ModelCost {
  * all under 'softmax-all', not at all under 'uniform'. `PatchGate` likewise; the convolutions behind it see the whole map and count in full.
  * `TwoLayerExperts`: routers, hidden units on kept patches, and the frozen head. `SampleExperts`: the router, and for each
  * expert that a sample chooses the mean of the experts. `SampleMoE`: the router and the experts that a sample chooses; the
- * router, and linear experts, see the sum of the patches, and a single expert of gate 'uniform' needs no router.
+ * router, and linear experts, see the sum of the patches, and a single expert of gate 'uniform' needs no router. `PatchExperts`:
+ * the router on the view, and each expert, with the attention head, on its L patches; dense is each expert on as many patches as
+ * the image's area has, view the same on the view's area.
  *
  * @param model a model of fixed image size; models within it are entered
  * @throws Error for a model without shapes, or a layer that lacks the weight its class has; RangeError for a
@@ -147,7 +152,12 @@ function countApplication(
   const before = learned.some(Boolean)
   const parameters = countParameters(layer, tally)
   const { products = [], dense } = work ?? {}
-  const networks = layer instanceof SampleExperts ? networkCosts(layer, name, before, tally) : undefined
+  const networks =
+    layer instanceof SampleExperts
+      ? networkCosts(layer, name, before, tally)
+      : layer instanceof PatchExperts
+        ? patchNetworkCosts(layer, name, tally)
+        : undefined
   tally.layers.push({
     name,
     className: layer.getClassName(),
@@ -158,6 +168,7 @@ function countApplication(
       dense: { parameters: dense.parameters, multiplyAdds: multiplyAdds(dense.products, before) },
     }),
     ...(networks && { dense: networks.dense }),
+    ...(networks && 'view' in networks && { view: networks.view }),
   })
   return [before || layer.trainableWeights.length > 0]
 }
@@ -176,6 +187,44 @@ function networkCosts(layer: SampleExperts, name: string, before: boolean, tally
     chosen: { forward: all.forward * share, backward: all.backward * share },
     dense: { parameters: inner.total, multiplyAdds: all },
   }
+}
+
+/** What the networks of a layer cost an image: the router on its view, the experts on kept patches; and on all of it. */
+function patchNetworkCosts(layer: PatchExperts, name: string, tally: Tally) {
+  const { numExperts, patchesPerExpert, options, grid } = layer
+  const costOf = (network: string, learned: boolean) => {
+    const inner: Tally = { layers: [], uncounted: [], seen: new Set(), trainable: 0, total: 0 }
+    const model = layer.networks.get(network)
+    if (model) countModel(model, [learned], `${name}/${network}/`, inner)
+    tally.uncounted.push(...inner.uncounted)
+    const total = (part: keyof MultiplyAdds) =>
+      sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds[part]))
+    return {
+      parameters: inner.total,
+      multiplyAdds: { forward: total('forward'), backward: total('backward') },
+    }
+  }
+  const experts = [...layer.networks.keys()]
+    .filter(network => network.startsWith('expert'))
+    .map(network => costOf(network, false))
+  // With one network for all it is applied to the patches of each.
+  const perPatch = scaled(
+    experts.map(({ multiplyAdds }) => multiplyAdds).reduce(added),
+    options.shareExpert ? numExperts : 1,
+  )
+  const head = scaled(costOf('attention', true).multiplyAdds, numExperts)
+  const router = costOf('router', false).multiplyAdds
+  const parameters = sum(experts.map(expert => expert.parameters))
+  const patches = (grid.count * elements(grid.cell)) / elements(grid.patch)
+  return {
+    chosen: added(router, scaled(added(perPatch, head), patchesPerExpert)),
+    dense: { parameters, multiplyAdds: scaled(perPatch, patches) },
+    view: { parameters, multiplyAdds: scaled(perPatch, patches / options.viewScale ** 2) },
+  }
+}
+
+function scaled({ forward, backward }: MultiplyAdds, factor: number): MultiplyAdds {
+  return { forward: forward * factor, backward: backward * factor }
 }
 
 function added(a: MultiplyAdds, b: MultiplyAdds | undefined): MultiplyAdds {
@@ -299,6 +348,8 @@ function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
   if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
   if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
   if (layer instanceof SampleExperts) return { products: [sampleRouting(layer, shapes.input())] }
+  // All that it computes is in its networks.
+  if (layer instanceof PatchExperts) return noProducts(layer, shapes)
   if (layer instanceof SampleMoE) return sampleMoEWork(layer, shapes.input())
   const className = layer.getClassName()
   if (Object.hasOwn(workByClass, className)) return workByClass[className]?.(layer, shapes)

@@ -50,6 +50,7 @@ export {
   type RegionStreamOptions,
   regionRecords,
   regionStream,
+  storedRegions,
 } from './regions/region-records.js'
 export type { OpenRegions, RegionSource } from './regions/region-source.js'
 export type { RegionBatch, RegionObjects, RegionStream } from './regions/region-stream.js'

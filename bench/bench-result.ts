@@ -1,9 +1,26 @@
-import type { ChildReport } from './child-report.js'
-import type { Machine } from './machine.js'
+import type { ChildReport } from '../scripts/run/measuring/child-report.js'
+import type { Machine } from '../scripts/run/measuring/machine.js'
 import type { MeasuredTargets } from './targets.js'
 
 /** The workloads, by the letters that `--only` takes. */
-export const letters = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'p'] as const
+export const letters = [
+  'a',
+  'b',
+  'c',
+  'd',
+  'e',
+  'f',
+  'g',
+  'h',
+  'i',
+  'j',
+  'k',
+  'l',
+  'm',
+  'n',
+  'p',
+  'q',
+] as const
 
 /** A workload. */
 export type Letter = (typeof letters)[number]

@@ -1,6 +1,6 @@
+import type { RunChild } from '../scripts/run/measuring/child-process.js'
+import { describeMachine } from '../scripts/run/measuring/machine.js'
 import { type BenchResult, joinSections, type Letter, type SectionResult } from './bench-result.js'
-import type { RunChild } from './child-process.js'
-import { describeMachine } from './machine.js'
 import { type BenchOptions, commandText } from './options.js'
 import { peerPython } from './peers.js'
 import type { BenchContext } from './section.js'
@@ -10,6 +10,7 @@ import { measureEpochs } from './sections/data-epoch.js'
 import { measurePreparing } from './sections/data-memory.js'
 import { measureRecordFiles } from './sections/data-records.js'
 import { measureDecodings } from './sections/decoding.js'
+import { measureFrozen } from './sections/frozen.js'
 import { measureLayers } from './sections/layer.js'
 import { measurePipelines } from './sections/pipeline.js'
 import { measurePredictions } from './sections/prediction.js'
@@ -34,6 +35,7 @@ const sections: readonly {
   { serves: ['m'], measure: measureComposings },
   { serves: ['n'], measure: measureSampleMixtures },
   { serves: ['p'], measure: measurePrunings },
+  { serves: ['q'], measure: measureFrozen },
 ]
 
 /**
@@ -54,7 +56,7 @@ export async function bench(
     run,
     log,
     ...(repeats !== undefined && { repeats }),
-    ...(peers !== undefined && { python: peerPython(peers) }),
+    ...(peers !== undefined && { peers, python: peerPython(peers) }),
   }
   const machine = describeMachine()
   const results: SectionResult[] = []

@@ -1,10 +1,10 @@
 /** `npm run bench`: measures, and writes bench/RESULTS.md. */
 import { fileURLToPath } from 'node:url'
 import { CommanderError } from 'commander'
+import { runChild } from '../scripts/run/measuring/child-process.js'
 import { writeFileAtomic } from '../src/files/atomic.js'
 import { bench } from './bench.js'
 import { letters } from './bench-result.js'
-import { runChild } from './child-process.js'
 import { type BenchOptions, parseOptions } from './options.js'
 import { renderMarkdown } from './render.js'
 

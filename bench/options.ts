@@ -27,7 +27,11 @@ export function benchCommand(): Command {
         .choices(['auto', ...backendNames])
         .default('auto'),
     )
-    .option('--repeats <rounds>', 'rounds of the processes that take turns: b, c, e, g, h, n', parseRepeats)
+    .option(
+      '--repeats <rounds>',
+      'rounds of the processes that take turns: b, c, e, g, h, n, q',
+      parseRepeats,
+    )
     .option('--peers <folder>', 'measure the peers too: a folder made by bench/peers/setup.sh')
     .option('--quick', 'tiny sizes and few rounds: shows that everything runs, measures nothing', false)
     .option('--json <file>', 'write everything that was measured')

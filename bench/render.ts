@@ -1,6 +1,6 @@
+import type { Machine } from '../scripts/run/measuring/machine.js'
+import { bytesText, ratioText, shareText } from '../scripts/run/measuring/number-text.js'
 import type { BenchResult, Table } from './bench-result.js'
-import type { Machine } from './machine.js'
-import { bytesText, ratioText, shareText } from './number-text.js'
 import { type Measured, type MeasuredTargets, reaches, type Target, targets } from './targets.js'
 
 /** Writes the results as a Markdown page. */

@@ -1,7 +1,7 @@
+import type { RunChild } from '../scripts/run/measuring/child-process.js'
 import type { BackendName } from '../src/backend/choose.js'
 import type { Rounds } from './alternate.js'
 import type { Letter } from './bench-result.js'
-import type { RunChild } from './child-process.js'
 
 /** What every section is handed. */
 export interface BenchContext {
@@ -13,6 +13,8 @@ export interface BenchContext {
   readonly repeats?: number
   /** The interpreter of the peers' environment, where peers are to be measured. */
   readonly python?: string
+  /** The folder of the peers' environment, likewise. */
+  readonly peers?: string
   /** The workloads that are asked for. */
   readonly only: ReadonlySet<Letter>
   readonly run: RunChild

@@ -1,4 +1,4 @@
-import type { Summary } from './statistics.js'
+import type { Summary } from '../scripts/run/measuring/statistics.js'
 
 /** A number that a measurement is compared with. */
 export interface Target {
@@ -43,6 +43,10 @@ export type TargetId =
   | 'decode/pillow'
   | 'samples/torch'
   | 'pruned time/work'
+  | 'onnx time/work'
+  | 'native/onnx 1'
+  | 'native/onnx 32'
+  | 'wasm/onnxruntime-web'
 
 const step = '64x64, batch 16'
 
@@ -87,6 +91,26 @@ export const targets: readonly Target[] = [
     'pruned time/work',
     'WRN-pMoE pruned from 8 to 4 experts, 64x64, batch 64: share of time / share of work',
     1.15,
+  ),
+  below(
+    'onnx time/work',
+    'Exported ONNX, sparse / dense less the share of the work, the largest of three networks and batches of 1, 8, 32',
+    0.05,
+  ),
+  below(
+    'native/onnx 1',
+    'forInference on native TensorFlow / ONNX Runtime, batch 1, the largest of three networks',
+    3,
+  ),
+  below(
+    'wasm/onnxruntime-web',
+    'WRN-10-2, 32x32, sparse: forInference on wasm / onnxruntime-web, the largest of batches of 1, 8, 32',
+    1.2,
+  ),
+  below(
+    'native/onnx 32',
+    'forInference on native TensorFlow / ONNX Runtime, batch 32, the largest of three networks',
+    1.3,
   ),
 ]
 

@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander'
+import { benchCommand } from './commands/bench.js'
 import { boundCommand } from './commands/bound.js'
 import { dataCommand } from './commands/data.js'
 import { demoCommand } from './commands/demo.js'
@@ -35,6 +36,7 @@ export function program(): Command {
     exportCommand(),
     importCommand(),
     planCommand(),
+    benchCommand(),
     pruneCommand(),
     doctorCommand(),
     nativeCommand(),

@@ -15,6 +15,7 @@ export {
 export { patchField, type ReceptiveField, receptiveField } from './explain/receptive-field.js'
 export type { ExportedBytes } from './export/exported-bytes.js'
 export type { FeedingOptions } from './export/feeding.js'
+export { UnsupportedModelError } from './export/graph/graph.js'
 export { exportOnnx, type OnnxOptions } from './export/onnx/onnx.js'
 export {
   type ExportedSavedModel,
@@ -29,6 +30,7 @@ export {
   type InferenceOptions,
   type ModelRoute,
 } from './inference/for-inference.js'
+export { type FrozenClassifier, frozenClassifier } from './inference/frozen-classifier.js'
 export {
   BatchNormalization,
   type BatchNormalizationOptions,
@@ -39,15 +41,24 @@ export {
   type GlobalAveragePooling2DOptions,
   globalAveragePooling2d,
 } from './layers/global-average-pooling.js'
+export type { CellGrid } from './layers/moe/cells.js'
 export type { Border } from './layers/moe/experts/expert-convolution.js'
 export type { PreActivation } from './layers/moe/experts/pre-activation.js'
 export type { BankActivation } from './layers/moe/filter-banks.js'
 export type { Gate, GateScale } from './layers/moe/gates.js'
 export type { NetworkFactory } from './layers/moe/network-experts.js'
+export { PatchExperts, type PatchRoute, patchExperts } from './layers/moe/patch-experts.js'
+export type {
+  Aggregate,
+  PatchExpertsGate,
+  PatchExpertsOptions,
+  RouterFactory,
+} from './layers/moe/patch-experts-options.js'
 export { PatchGate, type PatchGateOptions, patchGate } from './layers/moe/patch-gate.js'
 export { PatchMoE, patchMoE } from './layers/moe/patch-moe.js'
 export type { PatchMoEOptions } from './layers/moe/patch-moe-options.js'
 export type { PatchGrid } from './layers/moe/patches.js'
+export { type Prior, type PriorFunction, registerPrior } from './layers/moe/priors.js'
 export type { Routing } from './layers/moe/routing.js'
 export {
   SampleExperts,
@@ -89,6 +100,12 @@ export {
   planPatchMoE,
 } from './models/plan-patch-moe.js'
 export { fineTuningRecipe, type ModelName, type Recipe, recipe } from './models/recipes.js'
+export {
+  RoutedModel,
+  type RoutedModelOptions,
+  routedModel,
+  type SourceRoute,
+} from './models/routed-model.js'
 export { type SampleExpertsModelOptions, sampleExpertsModel } from './models/sample-experts.js'
 export { type SampleMoEModelOptions, sampleMoEModel } from './models/sample-moe.js'
 export { type TwoLayerPatchModelOptions, twoLayerPatchModel } from './models/two-layer.js'
@@ -99,7 +116,14 @@ export type { PatchAnnealing } from './train/anneal.js'
 export { recomputeStatistics } from './train/bn-statistics.js'
 export { type CheckpointStore, memoryStore, readCheckpoint, type TrainState } from './train/checkpoint.js'
 export type { Computation } from './train/computation.js'
-export { type Evaluation, evaluate, predictProbabilities, type Scores } from './train/evaluate.js'
+export {
+  type Evaluation,
+  evaluate,
+  type PredictionOptions,
+  predictProbabilities,
+  type Scores,
+} from './train/evaluate.js'
+export type { FedModel, RegionModel, TrainingData } from './train/feed.js'
 export {
   DivergenceError,
   type EpochMetrics,
@@ -109,6 +133,7 @@ export {
 } from './train/loop.js'
 export type { LayerRate, OptimizerOptions, WeightGroup } from './train/optimizer-options.js'
 export { type DispatchMetrics, dispatchMetrics } from './train/routing/dispatch-metrics.js'
+export type { KeptShares } from './train/routing/kept-cells.js'
 export { type RouterTraining, trainRouters } from './train/routing/routers.js'
 export {
   type GateStatistics,

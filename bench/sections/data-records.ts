@@ -1,11 +1,11 @@
+import { type ChildReport, factOf, secondsOf } from '../../scripts/run/measuring/child-report.js'
+import { countText, ratioText, secondsText } from '../../scripts/run/measuring/number-text.js'
+import { sit } from '../../scripts/run/measuring/sitting.js'
+import { median, pairRatios } from '../../scripts/run/measuring/statistics.js'
 import type { SectionResult, Table } from '../bench-result.js'
-import { ownCommand } from '../child-process.js'
-import { type ChildReport, factOf, secondsOf } from '../child-report.js'
 import type { RecordsJob } from '../jobs.js'
-import { countText, ratioText, secondsText } from '../number-text.js'
+import { ownCommand } from '../own-command.js'
 import { type BenchContext, roundsOf } from '../section.js'
-import { sit } from '../sitting.js'
-import { median, pairRatios } from '../statistics.js'
 
 const who = 'records'
 

@@ -1,11 +1,18 @@
+import { type ChildReport, secondsOf } from '../../scripts/run/measuring/child-report.js'
+import { quartilesText, ratioText, secondsText } from '../../scripts/run/measuring/number-text.js'
+import { sit } from '../../scripts/run/measuring/sitting.js'
+import {
+  type Line,
+  lineFit,
+  median,
+  pairRatios,
+  type Summary,
+  summarize,
+} from '../../scripts/run/measuring/statistics.js'
 import type { SectionResult, Table } from '../bench-result.js'
-import { ownCommand } from '../child-process.js'
-import { type ChildReport, secondsOf } from '../child-report.js'
 import { type LayerJob, networkKernel } from '../jobs.js'
-import { quartilesText, ratioText, secondsText } from '../number-text.js'
+import { ownCommand } from '../own-command.js'
 import { type BenchContext, roundsOf } from '../section.js'
-import { sit } from '../sitting.js'
-import { type Line, lineFit, median, pairRatios, type Summary, summarize } from '../statistics.js'
 import { asMeasured, type MeasuredTargets } from '../targets.js'
 
 type LayerSize = Omit<LayerJob, 'workload' | 'backend' | 'warmUp' | 'rounds'>

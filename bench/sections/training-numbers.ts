@@ -1,8 +1,8 @@
-import { type ChildReport, factOf, secondsOf } from '../child-report.js'
+import { type ChildReport, factOf, secondsOf } from '../../scripts/run/measuring/child-report.js'
+import { median } from '../../scripts/run/measuring/statistics.js'
 import type { ComputeMode } from '../compute-mode.js'
 import type { NetworkKind, NetworkSize } from '../jobs.js'
 import type { Peer } from '../peers.js'
-import { median } from '../statistics.js'
 
 /** The networks, dense first. */
 export const networks: readonly NetworkKind[] = ['wrn', 'wrn-pmoe']

@@ -1,7 +1,4 @@
-import type { Table } from '../bench-result.js'
-import { type ChildReport, factOf } from '../child-report.js'
-import { type ComputeMode, modes } from '../compute-mode.js'
-import type { NetworkKind } from '../jobs.js'
+import { type ChildReport, factOf } from '../../scripts/run/measuring/child-report.js'
 import {
   bytesText,
   countText,
@@ -11,10 +8,13 @@ import {
   ratioText,
   secondsText,
   shareText,
-} from '../number-text.js'
+} from '../../scripts/run/measuring/number-text.js'
+import type { Sitting } from '../../scripts/run/measuring/sitting.js'
+import { median, type Summary, summarize } from '../../scripts/run/measuring/statistics.js'
+import type { Table } from '../bench-result.js'
+import { type ComputeMode, modes } from '../compute-mode.js'
+import type { NetworkKind } from '../jobs.js'
 import type { Peer } from '../peers.js'
-import type { Sitting } from '../sitting.js'
-import { median, type Summary, summarize } from '../statistics.js'
 import {
   convolutionRate,
   hasConvolutions,

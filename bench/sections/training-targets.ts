@@ -1,6 +1,6 @@
-import type { ChildReport } from '../child-report.js'
-import type { Sitting } from '../sitting.js'
-import { type Summary, summarize } from '../statistics.js'
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
+import type { Sitting } from '../../scripts/run/measuring/sitting.js'
+import { type Summary, summarize } from '../../scripts/run/measuring/statistics.js'
 import { asMeasured, type MeasuredTargets, type TargetId } from '../targets.js'
 import { hasConvolutions, nameOf, peakBytes, rateShare, stepSeconds } from './training-numbers.js'
 

@@ -1,10 +1,10 @@
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
 import { composeGrid } from '../../src/data/compose/compose.js'
 import { composeOnBackgrounds } from '../../src/data/compose/compose-backgrounds.js'
 import type { PixelSet } from '../../src/data/image-set.js'
 import { random } from '../../src/random.js'
 import type { ImageShape } from '../../src/shapes.js'
 import { alternate } from '../alternate.js'
-import type { ChildReport } from '../child-report.js'
 import type { ComposingJob } from '../jobs.js'
 
 /**

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
 import type { ImageDataset } from '../../src/data/datasets/dataset.js'
 import type { ImageBatch, ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
@@ -9,7 +10,6 @@ import { prepareDataset } from '../../src/files/prepared/prepare.js'
 import { openPrepared } from '../../src/files/prepared/prepared-set.js'
 import { random } from '../../src/random.js'
 import { alternate } from '../alternate.js'
-import type { ChildReport } from '../child-report.js'
 import type { EpochJob } from '../jobs.js'
 import {
   buildNetwork,

@@ -1,8 +1,8 @@
 import sharp from 'sharp'
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
 import { dataFolder, samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
 import { alternate } from '../alternate.js'
-import type { ChildReport } from '../child-report.js'
 import type { DecodingJob } from '../jobs.js'
 
 /** Where the faces lie in the folder of their samples. */

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
 import { patchGate } from '../../src/layers/moe/patch-gate.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { alternate, type Contestant } from '../alternate.js'
-import type { ChildReport } from '../child-report.js'
 import { type LayerJob, networkKernel } from '../jobs.js'
 
 /**

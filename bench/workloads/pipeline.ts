@@ -1,10 +1,10 @@
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
 import { batches, epochOrder } from '../../src/data/batches.js'
 import { fashionQuadrants } from '../../src/data/datasets/fashion-quadrants.js'
 import type { ImageBatch, ImageSet } from '../../src/data/image-set.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
 import { random } from '../../src/random.js'
 import { alternate } from '../alternate.js'
-import type { ChildReport } from '../child-report.js'
 import type { PipelineJob } from '../jobs.js'
 import { buildNetwork, disposeBatch, noiseBatch, trainingStep, uploaded } from '../network.js'
 

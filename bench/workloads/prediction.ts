@@ -1,8 +1,8 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
 import { modelCost } from '../../src/models/cost.js'
 import { alternate, type Contestant } from '../alternate.js'
-import type { ChildReport } from '../child-report.js'
 import type { NetworkKind, PredictionJob } from '../jobs.js'
 import { buildNetwork, noiseBatch } from '../network.js'
 

@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core'
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
 import { fixInput } from '../../src/layers/fixed-inputs.js'
 import { type MixtureForm, mixtureForm, sampleMixture } from '../../src/layers/moe/sample-mixture.js'
 import type { SampleMoE } from '../../src/layers/moe/sample-moe.js'
 import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { createOptimizer } from '../../src/train/optimizer.js'
 import { alternate, type Contestant } from '../alternate.js'
-import type { ChildReport } from '../child-report.js'
 import type { SamplesJob } from '../jobs.js'
 
 /** Outputs of every expert. */

@@ -1,13 +1,18 @@
 // A page that classifies an image in the browser and draws the patches that each expert kept.
 import * as tf from '@tensorflow/tfjs'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { checkedModel, explain } from 'patch-moe'
+import { checkedModel, explain, frozenClassifier, UnsupportedModelError } from 'patch-moe'
 
 const $ = id => document.getElementById(id)
 const asked = new URLSearchParams(location.search)
 if (asked.get('backend') === 'wasm') setWasmPaths('./wasm/')
 await tf.setBackend(asked.get('backend') ?? 'webgl')
 const model = await tf.loadLayersModel(checkedModel(tf.io.http(asked.get('model') ?? './model/model.json')))
+// Answers faster than the model; one with a layer that cannot be frozen answers itself.
+const frozen = await frozenClassifier(model, { routes: true }).catch(error => {
+  if (!(error instanceof UnsupportedModelError)) throw error
+  console.warn(`Not frozen: ${error.message}`)
+})
 const shape = model.inputs[0].shape.slice(1)
 const names = model.getUserDefinedMetadata()?.classNames ?? []
 $('verdict').textContent = `Ready, on ${tf.getBackend()}.`
@@ -59,7 +64,7 @@ async function show(file) {
   try {
     const picture = await createImageBitmap(file)
     const began = performance.now()
-    const { images, grid } = await explain(model, pixelsOf(picture), shape, { sensitivity: false })
+    const { images, grid } = await explain(model, pixelsOf(picture), shape, { sensitivity: false, frozen })
     const [{ probabilities, predicted, experts }] = images
     const milliseconds = (performance.now() - began).toFixed(0)
     const name = names[predicted] ?? `class ${predicted}`

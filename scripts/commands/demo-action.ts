@@ -12,7 +12,7 @@ import { lockedRun } from '../../src/run/run-folder.js'
 import { modelRouters } from '../../src/run/starting-routers.js'
 import { measureRouting } from '../../src/train/routing/routing-summary.js'
 import { buildNetwork } from '../run/network.js'
-import { newRun } from '../run/new-run.js'
+import { newWholeRun } from '../run/new-run.js'
 import { routedImages } from '../run/routed-images.js'
 import { trainRun } from '../run/training-run.js'
 import { type Interrupt, interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
@@ -87,7 +87,7 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
   for (const { model, name } of task.models) {
     const { request, folder, backend, interrupt } = context
     const flags = { ...(request.quick ? task.quickFlags : task.flags), seed: request.seed }
-    const { config, data } = await newRun({ dataset: task.dataset, model, flags }, backend)
+    const { config, data } = await newWholeRun({ dataset: task.dataset, model, flags }, backend)
     const network = buildNetwork(config.model.options, data.train, config.seed)
     const { run, lock } = await lockedRun(join(folder, `${task.dataset}-${model}`), config, {
       force: true,

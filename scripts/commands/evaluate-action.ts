@@ -1,8 +1,11 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { sampleRoutingLayers } from '../../src/layers/moe/routing-layers.js'
 import { modelCost } from '../../src/models/cost.js'
 import { openRun } from '../../src/run/run-folder.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { lossOf } from '../../src/train/loss.js'
+import { frozenWhereFaster } from '../run/frozen-model.js'
+import { keepPatches } from '../run/opened-model.js'
 import { noiseText, routingRecord, routingText } from '../run/routing-text.js'
 import { dataPath, loadData } from '../run/run-data.js'
 import { loadTrained } from '../run/trained-model.js'
@@ -12,6 +15,8 @@ import { percent } from '../terminal/training-log.js'
 /** The flags of `pmoe evaluate`. */
 export interface EvaluateRequest {
   readonly data?: string
+  /** L, in the place of that of training. */
+  readonly patchesPerExpert?: number
   readonly backend?: BackendName | 'auto'
   readonly routingNoise?: boolean
   readonly json?: boolean
@@ -23,12 +28,17 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
   const { config } = run
   const backend = await useBackend(request.backend ?? 'auto')
   const model = await loadTrained(run)
+  keepPatches(model, 'evaluate', request)
   const dataset =
     request.data === undefined ? config.dataset : { ...config.dataset, data: dataPath(request.data) }
   const { test } = await loadData(dataset, config.seed)
   const { batchSize, lossForm = 'cross-entropy' } = config.training
+  // What samples choose is measured in the layers.
+  const frozen =
+    sampleRoutingLayers(model).length > 0 ? undefined : await frozenWhereFaster(model, { images: test.count })
   const evaluation = await evaluate(model, test, {
     batchSize,
+    frozen,
     lossForm,
     ...(request.routingNoise && { routingNoise: true, seed: config.seed }),
   })

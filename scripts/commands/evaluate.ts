@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { keptPatchesOption } from '../terminal/option-values.js'
 import type { EvaluateRequest } from './evaluate-action.js'
 import { backendOption } from './train.js'
 
@@ -8,6 +9,7 @@ export function evaluateCommand(): Command {
     .description('evaluate the trained model of a run on its test images')
     .argument('<run>', 'folder of the run')
     .option('--data <folder>', "folder of your own files, where the run's has moved")
+    .addOption(keptPatchesOption())
     .addOption(backendOption())
     .option(
       '--routing-noise',

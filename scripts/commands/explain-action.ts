@@ -12,9 +12,10 @@ import { explanationPage } from '../../src/report/explanation-page.js'
 import type { ImageShape, Size2D } from '../../src/shapes.js'
 import { decodeFiles, refuseUnreadable } from '../run/decoded-images.js'
 import { type ExplainedImages, expertSheet, explainImages } from '../run/explained-images.js'
+import { frozenWhereFaster } from '../run/frozen-model.js'
 import { namedImages, outputNames } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
-import { openModel } from '../run/opened-model.js'
+import { keepPatches, openModel } from '../run/opened-model.js'
 import { noteText } from '../terminal/safe-output.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { percent } from '../terminal/training-log.js'
@@ -25,6 +26,8 @@ export interface ExplainRequest {
   readonly out: string
   readonly sensitivity: boolean
   readonly force?: boolean
+  /** L, in the place of that of training. */
+  readonly patchesPerExpert?: number
   readonly backend?: BackendName | 'auto'
   readonly json?: boolean
 }
@@ -49,11 +52,16 @@ export async function runExplain(
   checkOutputs(request, [...outputs.flatMap(name => [`${name}.png`, `${name}.html`]), ...commonFiles(common)])
   await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
+  keepPatches(opened.model, 'explain', request)
   const decoding = decodingOf(opened)
   const classNames = opened.config?.dataset.classNames ?? []
   const unreadable = [...missing]
   const imageNotes = new ImageNotes()
-  const settings = { classNames, sensitivity: request.sensitivity, nameOf: shortNames(files) }
+  // Where patches are removed, the model itself computes nearly all.
+  const frozen = request.sensitivity
+    ? undefined
+    : await frozenWhereFaster(opened.model, { images: files.length, routes: true })
+  const settings = { classNames, sensitivity: request.sensitivity, frozen, nameOf: shortNames(files) }
   const all: ExplainedImage[] = []
   const names: string[] = []
   let rest: Omit<ExplainedImages, 'images'> = {}

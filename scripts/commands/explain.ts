@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { keptPatchesOption } from '../terminal/option-values.js'
 import type { ExplainRequest } from './explain-action.js'
 import { backendOption } from './train.js'
 
@@ -11,6 +12,7 @@ export function explainCommand(): Command {
     .option('--out <folder>', 'where the pictures and pages go', 'explained')
     .option('--no-sensitivity', 'do not remove patches one by one')
     .option('--force', 'replace the pictures of the same names in --out')
+    .addOption(keptPatchesOption())
     .addOption(backendOption())
     .option('--json', 'write one JSON line an image')
     .addHelpText(

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { LAYOUTS, PIXELS } from '../../src/export/feeding.js'
+import { QUANTIZATIONS } from '../run/export-formats/export-format.js'
 import {
   type ExportFormatTable,
   exportFormat,
@@ -37,12 +38,16 @@ export function exportCommand(table: ExportFormatTable = exportFormats): Command
     .addOption(
       new Option(
         '--quantize <type>',
-        `compute with numbers of 8 bits, ${and(formatNames(table, entry => entry.takesQuantization === true))}`,
-      ).choices(['int8']),
+        `int8 computes with numbers of 8 bits, ${and(quantizing(table, 'int8'))}; float16 stores kernels in half the bytes, ${and(quantizing(table, 'float16'))}`,
+      ).choices(QUANTIZATIONS),
+    )
+    .option(
+      '--variable-patches',
+      `make the patches that each expert keeps an input of the network, ${and(formatNames(table, entry => entry.takesVariablePatches === true))}`,
     )
     .option(
       '--calibrate <images...>',
-      'images, or folders of them, that show --quantize how large numbers get (default: training images of the run)',
+      'images, or folders of them, that show --quantize int8 how large numbers get (default: training images of the run)',
     )
     .option('--class-names <names>', "names of the classes, by commas (default: the run's)")
     .addOption(backendOption())
@@ -52,8 +57,9 @@ export function exportCommand(table: ExportFormatTable = exportFormats): Command
     .addHelpText(
       'after',
       `
-The result takes its place once it has been run and answers as the model does, within 1e-4. With --quantize answers
-differ a little: the command tells by how much.
+The result takes its place once it has been run and answers as the model does,
+within 1e-4. With --quantize answers differ a little: the command tells by how
+much.
 
 To read it:
 ${readingLines(table)}
@@ -61,12 +67,19 @@ ${readingLines(table)}
 Examples:
   $ pmoe export runs/first --format onnx --pixels uint8 --layout nchw --out first.onnx
   $ pmoe export runs/first --format onnx --quantize int8 --out first-int8.onnx
+  $ pmoe export runs/first --format tfjs --quantize float16 --out page/model
+  $ pmoe export runs/first --format onnx --variable-patches --out first-any.onnx
   $ pmoe export runs/first --format savedmodel --out first-savedmodel`,
     )
     .action(async (model: string, request: ExportRequest) => {
       const { runExport } = await import('./export-action.js')
       await runExport(model, request, table)
     })
+}
+
+/** The formats that can hold such numbers. */
+function quantizing(table: ExportFormatTable, type: (typeof QUANTIZATIONS)[number]): string[] {
+  return formatNames(table, ({ quantizations }) => quantizations?.includes(type) === true)
 }
 
 /** `tfjs and savedmodel are folders, onnx and weights files` */

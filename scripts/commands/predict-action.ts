@@ -1,6 +1,7 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
 import { explain } from '../../src/explain/explain.js'
+import type { FrozenClassifier } from '../../src/inference/frozen-classifier.js'
 import { type ChosenExperts, chosenText } from '../../src/report/chosen-experts.js'
 import { printableName } from '../../src/report/escape.js'
 import { expertTitle } from '../../src/report/expert-title.js'
@@ -8,9 +9,10 @@ import type { KeptPatches } from '../../src/report/routing-figure.js'
 import { openRun } from '../../src/run/run-folder.js'
 import type { Size2D } from '../../src/shapes.js'
 import { type DecodedImage, decodeFiles, refuseUnreadable } from '../run/decoded-images.js'
+import { frozenWhereFaster } from '../run/frozen-model.js'
 import { namedImages } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
-import type { OpenedModel } from '../run/opened-model.js'
+import { keepPatches, type OpenedModel } from '../run/opened-model.js'
 import { loadTrained } from '../run/trained-model.js'
 import { csvLine } from '../terminal/csv.js'
 import { noteText } from '../terminal/safe-output.js'
@@ -18,6 +20,8 @@ import { percent } from '../terminal/training-log.js'
 
 /** The flags of `pmoe predict`. */
 export interface PredictRequest {
+  /** L, in the place of that of training. */
+  readonly patchesPerExpert?: number
   readonly backend?: BackendName | 'auto'
   readonly json?: boolean
   readonly csv?: boolean
@@ -52,14 +56,16 @@ export async function runPredict(
   const unreadable = [...missing]
   await useBackend(request.backend ?? 'auto')
   const opened = { model: await loadTrained(run), directory, config: run.config }
+  keepPatches(opened.model, 'predict', request)
   const { classNames } = run.config.dataset
   const decoding = decodingOf(opened)
+  const frozen = await frozenWhereFaster(opened.model, { images: paths.length, routes: true })
   const imageNotes = new ImageNotes()
   if (request.csv) process.stdout.write(`${csvHeader(classNames)}\n`)
   for (let first = 0; first < paths.length; first += BATCH) {
     const batchPaths = paths.slice(first, first + BATCH)
     const images = await decodeFiles(batchPaths, decoding, unreadable, imageNotes)
-    for (const prediction of await predict(opened, images, classNames)) {
+    for (const prediction of await predict(opened, images, frozen)) {
       process.stdout.write(`${lineOf(prediction, classNames, request)}\n`)
     }
   }
@@ -87,19 +93,23 @@ function csvRow(
   return csvLine([image, name, probability, ...classNames.map(className => probabilities[className] ?? '')])
 }
 
+type OpenedRun = OpenedModel & Required<Pick<OpenedModel, 'config'>>
+
 /** Images decoded and classified at a time. */
 const BATCH = 32
 
 async function predict(
-  opened: OpenedModel,
+  opened: OpenedRun,
   images: readonly DecodedImage[],
-  classNames: readonly string[],
+  frozen: FrozenClassifier | undefined,
 ): Promise<Prediction[]> {
   if (images.length === 0) return []
+  const { classNames } = opened.config.dataset
   const { shape } = decodingOf(opened)
   const pixels = new Uint8Array(Buffer.concat(images.map(image => image.pixels)))
   const { grid, images: explained } = await explain(opened.model, pixels, shape, {
     sensitivity: false,
+    frozen,
   })
   return explained.map(({ probabilities, predicted, experts, choices }, i) => ({
     image: images[i]?.path ?? '',

@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander'
+import { keptPatchesOption } from '../terminal/option-values.js'
 import type { PredictRequest } from './predict-action.js'
 import { backendOption } from './train.js'
 
@@ -11,6 +12,7 @@ export function predictCommand(): Command {
       '<image...>',
       'image files (JPEG, PNG, WebP, ...) or folders of them; stretched to the size that the model expects',
     )
+    .addOption(keptPatchesOption())
     .addOption(backendOption())
     .addOption(new Option('--json', 'write one JSON line an image').conflicts('csv'))
     .option('--csv', 'write a table of comma-separated values, one line an image, without the patches')
@@ -21,7 +23,8 @@ Images that cannot be read are named on the error stream, the others are classif
 
 Examples:
   $ pmoe predict runs/first photo.jpg another.png
-  $ pmoe predict runs/first photos --csv > classes.csv`,
+  $ pmoe predict runs/first photos --csv > classes.csv
+  $ pmoe predict runs/first photo.jpg --patches-per-expert 4`,
     )
     .action(async (run: string, images: string[], request: PredictRequest) => {
       const { runPredict } = await import('./predict-action.js')

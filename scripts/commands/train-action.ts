@@ -6,12 +6,13 @@ import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { configDifferences, mayChange, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
 import { modelRouters } from '../../src/run/starting-routers.js'
+import { type FedModel, networkOf } from '../../src/train/feed.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
-import { type InitialNetwork, imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
-import { buildNetwork } from '../run/network.js'
-import { newRun } from '../run/new-run.js'
+import { imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
+import { buildNetwork, buildRouted } from '../run/network.js'
+import { type NewRun, newRun } from '../run/new-run.js'
 import { type OpenedModel, openModel } from '../run/opened-model.js'
-import { dataPath, loadData, type RunData } from '../run/run-data.js'
+import { dataPath, loadData, loadRegions, type RunData } from '../run/run-data.js'
 import { type GivenFlags, withFlags } from '../run/train-settings.js'
 import { checkLayers, checkOptimizer, storedState, useComputeSettings } from '../run/training-run.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
@@ -64,11 +65,12 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
   asUsage(() => checkOptimizer(config))
   useComputeSettings(config)
   const network = await startingNetwork(config, data, opened)
-  asUsage(() => checkLayers(network.model, config))
+  const layers = networkOf(network.model)
+  asUsage(() => checkLayers(layers, config))
   const { run, lock } = await lockedRun(directory, config, {
     force: request.force === true,
-    routers: await modelRouters(network.model),
-    ...(opened && { initial: network.model }),
+    routers: await modelRouters(layers),
+    ...(opened && { initial: layers }),
   })
   return { run, lock, model: network.model, data, notes: network.notes }
 }
@@ -80,12 +82,18 @@ function openInitial(path: string, model: string): Promise<OpenedModel> {
 
 async function startingNetwork(
   config: RunConfig,
-  data: RunData,
+  data: NewRun['data'],
   opened: OpenedModel | undefined,
-): Promise<InitialNetwork> {
+): Promise<Pick<StartedRun, 'model' | 'notes'>> {
   const { options } = config.model
-  if (opened && options.kind === 'init') return initialNetwork(opened, options, data.train, config.seed)
-  return { model: asUsage(() => buildNetwork(options, data.train, config.seed)), notes: [] }
+  if (opened && options.kind === 'init') {
+    return initialNetwork(opened, options, (data as RunData).train, config.seed)
+  }
+  return { model: asUsage(() => newNetwork(config, data)), notes: [] }
+}
+
+function newNetwork({ model: { options }, seed }: RunConfig, { train }: NewRun['data']): FedModel {
+  return options.kind === 'routed' ? buildRouted(options, train, seed) : buildNetwork(options, train, seed)
 }
 
 async function resumeRun(request: TrainRequest): Promise<StartedRun> {
@@ -97,15 +105,25 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
     await useBackend(run.config.backend)
     useComputeSettings(run.config)
     const resume = await storedState(run)
-    const data = await loadData(run.config.dataset, run.config.seed)
+    const { dataset, seed } = run.config
     const { options } = run.config.model
-    const model =
-      options.kind === 'init' ? await storedInitial(run) : buildNetwork(options, data.train, run.config.seed)
+    const data = await (options.kind === 'routed' ? loadRegions : loadData)(dataset, seed)
+    checkImages(run, data.train)
+    const model = options.kind === 'init' ? await storedInitial(run) : newNetwork(run.config, data)
     return { run, lock, model, data, resume, notes: [] }
   } catch (error) {
     await lock.release()
     throw error
   }
+}
+
+/** Images that are read in parts have the size that they have; a folder that has changed may hold larger ones. */
+function checkImages({ directory, config }: RunFolder, { shape }: NewRun['data']['train']): void {
+  const { options } = config.model
+  if (options.kind !== 'routed' || options.imageShape.join() === shape.join()) return
+  throw new UsageError(
+    `train: images must be ${options.imageShape.join('x')}, as at the start of ${directory}, got ${shape.join('x')}`,
+  )
 }
 
 /**

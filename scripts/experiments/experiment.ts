@@ -165,8 +165,6 @@ export type Band = readonly [from: number, to: number]
 export interface ClustersVariant extends Pick<Variant, 'name' | 'model' | 'flags'> {
   /** The settings that it is trained on; all unless given. */
   readonly settings?: readonly string[]
-  /** The seeds, from 1 on, that it is run with; all unless given. */
-  readonly seeds?: number
   /** By setting: the published mean and standard deviation of the accuracy, in percent, and of the entropy, in nats. */
   readonly published?: Readonly<
     Record<string, { readonly accuracy: readonly number[]; readonly entropy?: readonly number[] }>
@@ -272,8 +270,12 @@ export interface PruningExperiment {
   readonly title: string
   readonly paper: string
   readonly claim: string
-  /** What the images are; a sentence. */
-  readonly data: string
+  /** What the images are, of each part; sentences. */
+  readonly patternSentence: string
+  readonly standInSentence: string
+  readonly paperSentence: string
+  /** Sizes of part 2 with CIFAR-100 and CIFAR-10 at full scale. */
+  readonly paperPhotographs: Partial<PhotographPruning>
   readonly scales: Readonly<Record<ScaleName, PruningScale>>
 }
 

@@ -47,7 +47,7 @@ async function* fileBatches(opened: OpenedModel, named: readonly string[]): Asyn
 async function* trainingBatches({ config, directory }: OpenedModel): AsyncGenerator<tf.Tensor4D> {
   if (!config) {
     throw new UsageError(
-      `export: --quantize must come with --calibrate for a model that is not a run's, got none (${directory})`,
+      `export: --quantize int8 must come with --calibrate for a model that is not a run's, got none (${directory})`,
     )
   }
   const { train } = await loadData(config.dataset, config.seed)

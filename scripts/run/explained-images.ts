@@ -3,6 +3,7 @@ import sharp, { type OverlayOptions } from 'sharp'
 import type { ImageDecoding } from '../../src/data/image-decoding.js'
 import { type Explanation, type Explanations, explain } from '../../src/explain/explain.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
+import type { FrozenClassifier } from '../../src/inference/frozen-classifier.js'
 import type { ExplainedImage } from '../../src/report/explanation-figure.js'
 import { cellRectangle } from '../../src/report/routing-figure.js'
 import type { Size2D } from '../../src/shapes.js'
@@ -27,10 +28,10 @@ export async function explainImages(
   { model }: OpenedModel,
   decoded: readonly DecodedImage[],
   decoding: ImageDecoding,
-  { classNames, sensitivity, nameOf }: ExplainSettings,
+  { classNames, sensitivity, frozen, nameOf }: ExplainSettings,
 ): Promise<ExplainedImages> {
   const pixels = new Uint8Array(Buffer.concat(decoded.map(image => image.pixels)))
-  const { images, ...rest } = await explain(model, pixels, decoding.shape, { sensitivity })
+  const { images, ...rest } = await explain(model, pixels, decoding.shape, { sensitivity, frozen })
   const shown = images.map(async (explanation, i): Promise<ExplainedImage> => {
     const path = decoded[i]?.path ?? ''
     const { uri, size } = await pictureOf(path, decoding)
@@ -60,6 +61,8 @@ export interface ExplainSettings {
   readonly classNames: readonly string[]
   /** Removes patches one by one. */
   readonly sensitivity: boolean
+  /** A copy of the model that answers in its place. */
+  readonly frozen?: FrozenClassifier | undefined
   nameOf(path: string): string
 }
 

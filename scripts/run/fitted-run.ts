@@ -1,11 +1,13 @@
+import type { ImageSet } from '../../src/data/image-set.js'
 import { type PlannedRun, withNetwork } from '../../src/run/run-config.js'
-import type { RunData } from './run-data.js'
+import { size2D } from '../../src/shapes.js'
+import type { RegionData, RunData } from './run-data.js'
 import type { GivenFlags } from './train-settings.js'
 
 /** Puts the number of images that were loaded, and the settings that they were prepared with, into a configuration. */
 export function withLoadedImages(
   run: PlannedRun,
-  { prepared }: Pick<RunData, 'prepared'>,
+  { prepared }: Pick<RunData | RegionData, 'prepared'>,
   samples: number | null,
 ): PlannedRun {
   return { ...run, dataset: { ...run.dataset, ...prepared, samples } }
@@ -14,7 +16,7 @@ export function withLoadedImages(
 /** Removes `oneLogit`, which many recipes have, where settings of the data give another number of classes than two. */
 export function fittedToClasses(run: PlannedRun, classes: number): PlannedRun {
   const { options } = run.model
-  if (classes === 2 || options.kind === 'init' || options.kind === 'sample-moe') return run
+  if (classes === 2 || !('oneLogit' in options)) return run
   const { oneLogit: _, ...network } = options
   return withNetwork(run, network)
 }
@@ -23,7 +25,7 @@ export function fittedToClasses(run: PlannedRun, classes: number): PlannedRun {
 export function fittedToPatches(
   run: PlannedRun,
   { patchSize: requestedPatchSize }: GivenFlags,
-  { shape: [height, width], cells }: Pick<RunData['train'], 'shape' | 'cells'>,
+  { shape: [height, width], cells }: Pick<ImageSet, 'shape' | 'cells'>,
 ): PlannedRun {
   const { name, options } = run.model
   if (options.kind !== 'two-layer') return run
@@ -34,4 +36,12 @@ export function fittedToPatches(
     patchSize,
     patchesPerExpert: name === 'two-layer' ? allPatches : options.patchesPerExpert,
   })
+}
+
+/** For models that read images in parts: training images are moved by up to half a cell, unless asked otherwise. */
+export function fittedToCells(run: PlannedRun): PlannedRun {
+  const { options } = run.model
+  if (options.kind !== 'routed' || run.dataset.maxShift !== undefined) return run
+  const cell = size2D(options.cellSize, 'train: cellSize')
+  return { ...run, dataset: { ...run.dataset, maxShift: Math.floor(Math.min(...cell) / 2) } }
 }

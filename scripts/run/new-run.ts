@@ -7,15 +7,23 @@ import type { RunModel } from '../../src/run/setting.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { fittedToInitial, type Initial, withAnnealing } from './fine-tuning.js'
-import { fittedToClasses, fittedToPatches, withLoadedImages } from './fitted-run.js'
-import { checkFolder, checkSettings, dataPath, loadData, type RunData } from './run-data.js'
+import { fittedToCells, fittedToClasses, fittedToPatches, withLoadedImages } from './fitted-run.js'
+import {
+  checkFolder,
+  checkSettings,
+  dataPath,
+  loadData,
+  loadRegions,
+  type RegionData,
+  type RunData,
+} from './run-data.js'
 import { withSeparateRouters } from './separate-routers.js'
 import { type GivenFlags, withFlags } from './train-settings.js'
 
 /** A run that has not begun: its configuration and its images. */
 export interface NewRun {
   readonly config: RunConfig
-  readonly data: RunData
+  readonly data: RunData | RegionData
 }
 
 /** What is requested of a new run. */
@@ -41,9 +49,25 @@ export async function newRun(request: RunRequest, backend: BackendChoice): Promi
   const { flags } = request
   const entry = checkedDataset(request)
   const planned = asUsage(() => wantedRun(request, entry, backend))
-  const { data, samples } = await loadUpTo(planned.dataset, planned.seed, flags.samples !== undefined)
+  const { data, samples } = await loadUpTo(planned, flags.samples !== undefined)
   const fitted = fittedToImages(withLoadedImages(planned, data, samples), flags, data.train)
   return { config: asUsage(() => completeConfig(fitted, data.train)), data }
+}
+
+/**
+ * A run as `newRun` puts it together, of a network that takes whole images.
+ *
+ * @throws UsageError for model `routed`; else as `newRun`
+ */
+export async function newWholeRun(
+  request: RunRequest,
+  backend: BackendChoice,
+): Promise<NewRun & { readonly data: RunData }> {
+  if (request.model === 'routed') {
+    throw new UsageError('train: model must take whole images here, got routed (pmoe train takes it)')
+  }
+  const { config, data } = await newRun(request, backend)
+  return { config, data: data as RunData }
 }
 
 function checkedDataset({ dataset, data }: RunRequest): DatasetEntry {
@@ -62,7 +86,7 @@ export function wantedRun(request: RunRequest, entry: DatasetEntry, backend: Bac
   const { model, flags, init } = request
   const flagged = plannedRun(withFlags(recipeRun(request, backend), model, flags), 'train')
   const initial = init ? fittedToInitial(flagged, init, entry) : flagged
-  const planned = withAnnealing(initial, flags)
+  const planned = fittedToCells(withAnnealing(initial, flags))
   checkSettings(entry, planned.dataset)
   return planned
 }
@@ -114,17 +138,17 @@ export function versionsOf({ tensorflow }: BackendChoice): RunConfig['versions']
 
 /** Loads the recipe's number of images, or all images where a user's folder holds fewer. */
 async function loadUpTo(
-  planned: PlannedRun['dataset'],
-  seed: number,
+  { model, dataset: planned, seed }: PlannedRun,
   isSamplesGiven: boolean,
-): Promise<{ data: RunData; samples: number | null }> {
+): Promise<{ data: NewRun['data']; samples: number | null }> {
+  const load = model.options.kind === 'routed' ? loadRegions : loadData
   try {
-    return { data: await loadData(planned, seed), samples: planned.samples }
+    return { data: await load(planned, seed), samples: planned.samples }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     if (planned.data === null) throw new UsageError(error.message, { cause: error })
     // Damaged files fail again here; where all images load, too many of them were asked for.
-    const allImages = await loadData({ ...planned, samples: null, testSamples: null }, seed)
+    const allImages = await load({ ...planned, samples: null, testSamples: null }, seed)
     if (isSamplesGiven || planned.testSamples !== null) {
       throw new UsageError(error.message, { cause: error })
     }
@@ -132,12 +156,16 @@ async function loadUpTo(
   }
 }
 
-function fittedToImages(run: PlannedRun, flags: GivenFlags, images: RunData['train']): PlannedRun {
+function fittedToImages(run: PlannedRun, flags: GivenFlags, images: NewRun['data']['train']): PlannedRun {
   const classes = images.classNames.length
   return withSeparateRouters(fittedToPatches(fittedToClasses(run, classes), flags, images), flags, classes)
 }
 
-function completeConfig(run: PlannedRun, { classNames, groupNames }: RunData['train']): RunConfig {
+function completeConfig(run: PlannedRun, images: NewRun['data']['train']): RunConfig {
+  const { classNames, groupNames, shape } = images
+  const { options } = run.model
   const dataset = { ...run.dataset, classNames, ...(groupNames && { groupNames }) }
-  return runConfig({ ...run, dataset }, 'train')
+  const model =
+    options.kind === 'routed' ? { ...run.model, options: { ...options, imageShape: shape } } : run.model
+  return runConfig({ ...run, model, dataset }, 'train')
 }

@@ -3,8 +3,10 @@ import { basename, dirname, join } from 'node:path'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { datasets } from '../../src/data/datasets/datasets.js'
 import { loadModelFolder } from '../../src/files/model-files.js'
+import { setPatchesPerExpert } from '../../src/layers/moe/routing-layers.js'
 import type { RunConfig } from '../../src/run/run-config.js'
 import { openRun } from '../../src/run/run-folder.js'
+import { UsageError } from '../terminal/usage-error.js'
 import { foreignWeights } from './foreign-weights.js'
 import { loadTrained } from './trained-model.js'
 
@@ -48,6 +50,24 @@ async function notOpened(path: string): Promise<Error> {
   return existsSync(path) && !foreign
     ? new Error(`${requirement}, got a file of weights (pmoe import puts them into a network)`)
     : new Error(`${requirement}, got neither config.json nor model.json`)
+}
+
+/**
+ * Has the experts of a model keep another number of patches than in training, where a command was asked for that.
+ *
+ * @throws UsageError when the model has no layers that keep patches, or one has fewer patches
+ */
+export function keepPatches(
+  model: tfl.LayersModel,
+  command: string,
+  { patchesPerExpert }: { readonly patchesPerExpert?: number },
+): void {
+  if (patchesPerExpert === undefined) return
+  try {
+    setPatchesPerExpert(model, patchesPerExpert, `${command}: --patches-per-expert`)
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(error.message) : error
+  }
 }
 
 /** Whether a model was trained on a dataset of floats, of which there are no image files. */

@@ -2,18 +2,21 @@ import { resolve } from 'node:path'
 import { type Augmentation, augmented } from '../../src/data/augmented.js'
 import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
-import type { DatasetOptions } from '../../src/data/datasets/dataset.js'
+import type { DatasetOptions, RegionDataset } from '../../src/data/datasets/dataset.js'
 import { type DatasetEntry, datasetEntry, datasets } from '../../src/data/datasets/datasets.js'
 import { counted } from '../../src/data/datasets/image-folder/folder-halves.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
 import { preparedHalves } from '../../src/data/prepared/manifest.js'
+import type { RegionStream } from '../../src/data/regions/region-stream.js'
+import { shifted } from '../../src/data/regions/shifted.js'
 import { type UnreadableImage, unreadableText } from '../../src/data/unreadable-images.js'
 import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
 import { isPrepared, openPrepared } from '../../src/files/prepared/prepared-set.js'
+import { deriveSeed } from '../../src/random.js'
 import type { PlannedRun } from '../../src/run/run-config.js'
-import { UsageError } from '../terminal/usage-error.js'
+import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { flagOf, trainSettings } from './train-settings.js'
 
 /** The dataset of a run, and the images of it that the run asks for. */
@@ -30,6 +33,14 @@ export interface RunData {
   readonly notes: readonly string[]
   /** For prepared images: the settings of the dataset that they were prepared with. */
   readonly prepared?: PreparedSettings
+}
+
+/** The images of a run that reads them in parts. */
+export interface RegionData extends Pick<RegionDataset, 'name' | 'train' | 'validation' | 'test'> {
+  /** What was found, left out or changed, a sentence each. */
+  readonly notes: readonly string[]
+  /** Images that are read in parts are not prepared. */
+  readonly prepared?: never
 }
 
 /** Settings of a dataset that a run keeps, so that other images are treated alike. */
@@ -69,6 +80,49 @@ export async function loadData(request: DataRequest, seed: number): Promise<RunD
     test,
     notes: [...notes, ...unreadableNotes(unreadable)],
   }
+}
+
+/**
+ * Opens the images of a run that reads them in parts.
+ *
+ * @throws UsageError when the dataset has none, or they were prepared; RangeError and Error as `loadData`
+ */
+export async function loadRegions(request: DataRequest, seed: number): Promise<RegionData> {
+  const { name, data } = request
+  const entry = datasetEntry(name)
+  if (!entry.regions) {
+    const others = datasets.filter(({ regions }) => regions).map(other => other.name)
+    throw new UsageError(
+      `train: --model routed must be used with a dataset whose images are read in parts, ${others.join(', ')}, got ${name}`,
+    )
+  }
+  if (data !== null && (await isPrepared(data))) {
+    throw new UsageError(
+      `train: --data must be the folder of the images themselves with --model routed, got ${data}, which pmoe data prepare wrote`,
+    )
+  }
+  const source = datasetSource(entry, data ?? undefined)
+  const {
+    notes = [],
+    unreadable = [],
+    ...halves
+  } = await entry.regions(source, datasetOptions(request, seed))
+  return { ...halves, notes: [...notes, ...unreadableNotes(unreadable)] }
+}
+
+/**
+ * The training images of a run as training sees them: moved at random by up to `maxShift` pixels.
+ *
+ * @param viewScale of the model
+ * @throws UsageError when they cannot be moved as far
+ */
+export function movedImages(
+  train: RegionStream,
+  { dataset, seed }: Pick<PlannedRun, 'dataset' | 'seed'>,
+  viewScale: number,
+): RegionStream {
+  const { maxShift = 0 } = dataset
+  return asUsage(() => shifted(train, { maxShift, multipleOf: viewScale, seed: deriveSeed(seed, 'shift') }))
 }
 
 /** Names the images that were left out because they could not be read: the first ten, and how many there are. */

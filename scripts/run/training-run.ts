@@ -6,7 +6,8 @@ import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
-import type { EpochMetrics } from '../../src/train/events.js'
+import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
+import { type FedModel, isRegionModel, networkOf } from '../../src/train/feed.js'
 import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
 import { createOptimizer, disposeOptimizer } from '../../src/train/optimizer.js'
@@ -15,8 +16,9 @@ import { stepFactors } from '../../src/train/parameter-groups.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
 import { auxiliaryCoefficients } from '../../src/train/step.js'
+import type { TrainOptions } from '../../src/train/train-options.js'
 import type { TrainingLog } from '../terminal/training-log.js'
-import type { RunData } from './run-data.js'
+import { movedImages, type RegionData, type RunData } from './run-data.js'
 
 /** How a training run ended. */
 export interface TrainingOutcome {
@@ -31,8 +33,9 @@ export interface TrainingOutcome {
 /** What a run trains, and the log that it reports to. */
 export interface TrainingParts {
   readonly run: RunFolder
-  readonly model: tfl.LayersModel
-  readonly data: RunData
+  readonly model: FedModel
+  /** For a model that reads images in parts, such images. */
+  readonly data: RunData | RegionData
   readonly log: TrainingLog
   readonly signal?: AbortSignal
   /** The state to go on from. */
@@ -53,13 +56,9 @@ export async function trainRun({
   resume,
 }: TrainingParts): Promise<TrainingOutcome> {
   const { config } = run
-  const routers = routersOf(config)
   await run.restart(resume?.history ?? [])
   let outcome: TrainingOutcome = { ended: 'complete', history: [], seconds: 0 }
   const options = {
-    train: data.train,
-    test: data.test,
-    ...(data.validation && { validation: data.validation }),
     ...trainOptions(config),
     optimizer: optimizerOf(config),
     configKey: configKey(config),
@@ -68,10 +67,11 @@ export async function trainRun({
     ...(resume && { resume }),
     threads: backendThreads(),
   }
-  const events = routers ? trainSeparately(model, { ...options, routers }) : train(model, options)
+  const events = trainingEvents({ model, data, config }, options)
   for await (const event of events) {
     log.event(event)
-    if (event.type === 'start' && event.remark !== undefined) log.note(event.remark)
+    if ((event.type === 'start' || event.type === 'remark') && event.remark !== undefined)
+      log.note(event.remark)
     if (event.type === 'epoch') {
       const { type: _, ...metrics } = event
       await run.recordEpoch(metrics)
@@ -81,8 +81,23 @@ export async function trainRun({
       outcome = { ...outcome, history: event.history, seconds: event.seconds }
     }
   }
-  if (outcome.ended !== 'aborted') await run.saveModel(model)
+  if (outcome.ended !== 'aborted') await run.saveModel(networkOf(model))
   return outcome
+}
+
+function trainingEvents(
+  { model, data, config }: Pick<TrainingParts, 'model' | 'data'> & { readonly config: RunConfig },
+  options: Omit<TrainOptions, 'train' | 'test' | 'validation'>,
+): AsyncGenerator<TrainEvent> {
+  if (isRegionModel(model)) {
+    const { train: images, test, validation } = data as RegionData
+    const halves = { test, ...(validation && { validation }) }
+    return train(model, { ...options, ...halves, train: movedImages(images, config, model.viewScale) })
+  }
+  const { train: images, test, validation } = data as RunData
+  const whole = { ...options, train: images, test, ...(validation && { validation }) }
+  const routers = routersOf(config)
+  return routers ? trainSeparately(model, { ...whole, routers }) : train(model, whole)
 }
 
 /** Applies the run's precision and memory settings to the chosen backend. */
@@ -155,7 +170,7 @@ export function routersOf({ training }: RunConfig): RouterTraining | undefined {
 
 /** The optimizer of a run. */
 export function optimizerOf({ training }: RunConfig): OptimizerOptions {
-  const { optimizer: name, learningRate, momentum, norm, l2, layerRates } = training
+  const { optimizer: name, learningRate, momentum, norm, l2, layerRates, schedule, clipNorm } = training
   return {
     name,
     learningRate,
@@ -163,5 +178,7 @@ export function optimizerOf({ training }: RunConfig): OptimizerOptions {
     ...(norm !== undefined && { norm }),
     ...(l2 !== undefined && { l2 }),
     ...(layerRates && { layerRates }),
+    ...(schedule && { schedule }),
+    ...(clipNorm !== undefined && { clipNorm }),
   }
 }

@@ -5,7 +5,7 @@ import { type RunConfig, runConfig } from '../../src/run/run-config.js'
 import type { TrainingExperiment, Variant } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
 import { buildNetwork } from '../run/network.js'
-import { newRun } from '../run/new-run.js'
+import { newWholeRun } from '../run/new-run.js'
 import { loadData, type RunData } from '../run/run-data.js'
 import type { Cell } from './cell.js'
 import type { TrainingGrid } from './grids/training-grid.js'
@@ -30,7 +30,7 @@ const defaultDeviation = 1e-4
 /**
  * Loads the images of a cell and builds its network.
  *
- * @throws UsageError, RangeError or Error as `newRun`, for what cannot be trained
+ * @throws UsageError, RangeError or Error as `newWholeRun`, for what cannot be trained
  */
 export async function prepareCell(
   study: TrainingStudy,
@@ -49,7 +49,7 @@ export async function prepareCell(
     ...(patchesPerExpert !== undefined && { patchesPerExpert }),
     ...(experts !== undefined && { experts }),
   }
-  const run = await newRun({ dataset, model: variant.model, data: folder, flags }, backend)
+  const run = await newWholeRun({ dataset, model: variant.model, data: folder, flags }, backend)
   const config = withMixture(run.config, variant.mixture)
   const data =
     study.sharedSubset && seed !== sharedSeed ? await loadData(config.dataset, sharedSeed) : run.data

@@ -8,10 +8,8 @@ import { type Grid, gridKind } from './grids/grids.js'
  * @param seeds repetitions, at least 1
  */
 export function cellsOf(grid: Grid, seeds: number): Cell[] {
-  const kind = gridKind(grid.kind)
-  return Array.from({ length: seeds }, (_, i) =>
-    kind.settings(grid, i + 1).map(cell => ({ ...cell, seed: i + 1 })),
-  )
+  const settings = gridKind(grid.kind).settings(grid)
+  return Array.from({ length: seeds }, (_, i) => settings.map(cell => ({ ...cell, seed: i + 1 })))
     .flat()
     .map((cell, index) => ({ index, ...cell }))
 }

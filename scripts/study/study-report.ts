@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import sharp from 'sharp'
 import { writeFilesAtomic } from '../../src/files/atomic.js'
 import { makeFolder } from '../../src/files/folders.js'
+import { figurePng } from '../../src/files/images/figure-png.js'
 import { chartSvg } from '../../src/report/charts.js'
 import type { RoutedImage } from '../../src/report/routing-figure.js'
 import { markdownTable, type StudyPage, studyPageHtml } from '../../src/report/study-page.js'
@@ -114,18 +114,6 @@ export async function writeStudyReport(
   const paths = files.map(([name, content]) => [join(directory, name), content] as const)
   await writeFilesAtomic(paths)
   return paths.map(([path]) => path)
-}
-
-/** Renders a figure as PNG at twice its size, on white, trimmed to a narrow margin. */
-async function figurePng(svg: string): Promise<Uint8Array> {
-  const background = '#ffffff'
-  const whole = await sharp(Buffer.from(svg), { density: 144 }).flatten({ background }).png().toBuffer()
-  const margin = 16
-  return sharp(whole)
-    .trim({ background })
-    .extend({ top: margin, bottom: margin, left: margin, right: margin, background })
-    .png({ palette: true })
-    .toBuffer()
 }
 
 /** Rounds to six significant digits: more carry no information and make files large. */

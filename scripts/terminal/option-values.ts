@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import * as values from '../../src/run/setting-values.js'
 
 /**
@@ -19,8 +19,19 @@ export function optionParser<Value>(value: { read(text: string): Value }): (text
 /** Parses an integer of at least 1. */
 export const positiveInteger = optionParser(values.positiveInteger)
 
+/** The option of L of a trained network, for commands that ask it. */
+export function keptPatchesOption(): Option {
+  return new Option(
+    '--patches-per-expert <count>',
+    'patches that each expert keeps: fewer are faster (default: as in training)',
+  ).argParser(positiveInteger)
+}
+
 /** Parses an integer of at least 0. */
 export const wholeNumber = optionParser(values.wholeNumber)
+
+/** Parses integers of at least 1, by commas. */
+export const positiveIntegers = optionParser(values.positiveIntegers)
 
 /** Parses a number above 0. */
 export const positiveNumber = optionParser(values.positiveNumber)

@@ -1,4 +1,5 @@
 import type { TrainEvent } from '../../src/train/events.js'
+import type { KeptShares } from '../../src/train/routing/kept-cells.js'
 import { type ProgressText, progressBar } from './progress-bar.js'
 
 /** Where the events of a training run are shown. */
@@ -121,13 +122,13 @@ class Progress {
     } else if (event.type === 'routers') {
       this.metrics = [routersText(event)]
     } else if (event.type === 'epoch') {
-      const { trainLoss, trainAccuracy, validationAccuracy, testAccuracy } = event
+      const { trainLoss, trainAccuracy, validationAccuracy, testAccuracy, kept } = event
       const accuracies = [
         ...(validationAccuracy === undefined ? [] : [`validation ${percent(validationAccuracy)}`]),
         ...(testAccuracy === undefined ? [] : [`test ${percent(testAccuracy)}`]),
       ]
       const measured = accuracies.length > 0 ? accuracies : [`accuracy ${percent(trainAccuracy)}`]
-      this.metrics = [`loss ${trainLoss.toFixed(3)}`, ...measured]
+      this.metrics = [`loss ${trainLoss.toFixed(3)}`, ...measured, ...(kept ? [keptText(kept)] : [])]
     }
   }
 
@@ -163,10 +164,12 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
   const { sampleRouting } = event
   const entropy = sampleRouting === undefined ? '' : `  entropy ${sampleRouting.testEntropy.toFixed(3)}`
   const worst = testWorstGroup === undefined ? '' : `  worst group ${percent(testWorstGroup)}`
+  const kept = event.evaluatedKept ?? event.kept
+  const found = kept === undefined ? '' : `  ${keptText(kept)}`
   const patches = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
   const floor = progress.lossFloor > 0 ? ` (at least ${progress.lossFloor.toFixed(4)})` : ''
   const balance = loadBalance === undefined ? '' : `  balance ${loadBalance.toFixed(4)}`
-  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${floor}${balance}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}${entropy}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${floor}${balance}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}${entropy}${found}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {
@@ -175,6 +178,11 @@ function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }):
 
 function stepText(event: TrainEvent & { type: 'step' }, progress: Progress): string {
   return `epoch ${event.epoch}/${progress.epochs}  step ${event.step}/${event.stepsPerEpoch}  loss ${event.loss.toFixed(4)}  ${event.examplesPerSecond.toFixed(0)} images/s  ${duration(progress.secondsLeft)} left`
+}
+
+/** How well kept patches are chosen, by the things that they hold where these are known: `recall 84.0%`, `blank 3.1%`. */
+export function keptText({ recall, blank }: KeptShares): string {
+  return recall === undefined ? `blank patches ${percent(blank)}` : `recall ${percent(recall)}`
 }
 
 /** A share as people read it: `93.2%`. */

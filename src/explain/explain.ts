@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { withIntercepted } from '../layers/intercept.js'
+import { placedLayers } from '../layers/layer-paths.js'
 import {
   expertOrigins,
   isSampleRouting,
@@ -52,6 +53,29 @@ export interface ExplainOptions {
   readonly sensitivity?: boolean
   /** Images computed at a time; 32 unless given. */
   readonly batchSize?: number
+  /**
+   * Predicts and routes in the place of the model, as `frozenClassifier(model, { routes: true })` does it faster. The model
+   * itself is needed for `sensitivity`.
+   */
+  readonly frozen?: FrozenRoutes | undefined
+}
+
+/** A frozen copy of a model that tells what its mixtures chose. */
+export interface FrozenRoutes {
+  /**
+   * @param x (B,H,W,C) float32
+   * @returns new tensors: (B, outputs) logits, and for each mixture, by its name after those of the models it is nested in,
+   *   indices and gates (B,K,L), or (B,k) and (B,M) scores where samples choose experts
+   */
+  logitsWithRoutes(x: tf.Tensor): {
+    readonly logits: tf.Tensor2D
+    readonly routes: readonly {
+      readonly layer: string
+      readonly indices: tf.Tensor
+      readonly gates: tf.Tensor
+      readonly scores?: tf.Tensor
+    }[]
+  }
 }
 
 const WHERE = 'explain'
@@ -59,6 +83,7 @@ const WHERE = 'explain'
 const optionNames = {
   sensitivity: true,
   batchSize: true,
+  frozen: true,
 } as const satisfies OptionNames<ExplainOptions>
 
 /**
@@ -80,7 +105,7 @@ export async function explain(
   options: ExplainOptions = {},
 ): Promise<Explanations> {
   checkOptionNames(WHERE, options, optionNames)
-  const { sensitivity = true, batchSize = 32 } = options
+  const { sensitivity = true, batchSize = 32, frozen } = options
   checkImages(model, images, shape, `${WHERE}: images`)
   if (!isPositiveInteger(batchSize)) {
     throw new RangeError(`${WHERE}: batchSize must be a positive integer, got ${batchSize}`)
@@ -90,7 +115,7 @@ export async function explain(
   const explained: Explanation[] = []
   for (let first = 0; first < images.length; first += batchSize * pixels) {
     const batch = images.subarray(first, first + batchSize * pixels)
-    explained.push(...(await explainBatch(model, batch, shape, routing)))
+    explained.push(...(await explainBatch(model, batch, shape, routing, frozen)))
   }
   if (routing && sensitivity) {
     for (const [i, explanation] of explained.entries()) {
@@ -107,12 +132,18 @@ export async function explain(
   }
 }
 
-async function explainBatch(
-  model: tfl.LayersModel,
-  images: ImageValues,
-  shape: ImageShape,
-  routing: RoutingLayers | undefined,
-): Promise<Explanation[]> {
+/** What one pass over a batch yields; tensors that the caller disposes. */
+interface Pass {
+  /** (B, classes). */
+  readonly probabilities: tf.Tensor2D
+  /** Indices and gates (B,K,L) of each routing layer in turn. */
+  readonly routes: readonly tf.Tensor[]
+  /** Indices and gates (B,k) and scores (B,M) of each layer whose samples choose experts. */
+  readonly chosen: readonly { readonly layer: SampleRoutingLayer; readonly tensors: readonly tf.Tensor[] }[]
+}
+
+/** The model itself, its layers asked for their routes. */
+function modelPass(model: tfl.LayersModel, x: () => tf.Tensor, routing: RoutingLayers | undefined): Pass {
   const classifier = lossOf(model)
   const routes: tf.Tensor[] = []
   const chosen: { readonly layer: SampleRoutingLayer; readonly tensors: readonly tf.Tensor[] }[] = []
@@ -134,10 +165,57 @@ async function explainBatch(
         }
         return compute(x)
       },
-      () => classifier.logits(upload(images, shape), false),
+      () => classifier.logits(x(), false),
     )
     return classifier.probabilities(logits)
   })
+  return { probabilities, routes, chosen }
+}
+
+/** A frozen copy of the model, which tells all routes at once. */
+function frozenPass(
+  model: tfl.LayersModel,
+  frozen: FrozenRoutes,
+  x: () => tf.Tensor,
+  routing: RoutingLayers | undefined,
+): Pass {
+  const images = tf.tidy(x)
+  const { logits, routes: told } = frozen.logitsWithRoutes(images)
+  const probabilities = lossOf(model).probabilities(logits)
+  const routesOf = (layer: tfl.layers.Layer) => {
+    const paths = placedLayers(model).flatMap(placed => (placed.layer === layer ? [placed.path] : []))
+    const ofLayer = told.filter(route => paths.includes(route.layer))
+    if (ofLayer.length > 0) return ofLayer
+    throw new RangeError(
+      `${WHERE}: frozen must be a copy of the model, got one without routes of layer ${layer.name}`,
+    )
+  }
+  const routes = (routing?.layers ?? []).flatMap(layer =>
+    routesOf(layer).flatMap(({ indices, gates }) => [indices, gates]),
+  )
+  const chosen = sampleRoutingLayers(model).flatMap(layer =>
+    routesOf(layer).map(({ indices, gates, scores }) => ({
+      layer,
+      tensors: [indices, gates, scores as tf.Tensor],
+    })),
+  )
+  const used = new Set([...routes, ...chosen.flatMap(({ tensors }) => tensors)])
+  const unused = told.flatMap(({ indices, gates, scores }) => [indices, gates, ...(scores ? [scores] : [])])
+  tf.dispose([images, logits, ...unused.filter(tensor => !used.has(tensor))])
+  return { probabilities, routes, chosen }
+}
+
+async function explainBatch(
+  model: tfl.LayersModel,
+  images: ImageValues,
+  shape: ImageShape,
+  routing: RoutingLayers | undefined,
+  frozen: FrozenRoutes | undefined,
+): Promise<Explanation[]> {
+  const x = () => upload(images, shape)
+  const { probabilities, routes, chosen } = frozen
+    ? frozenPass(model, frozen, x, routing)
+    : modelPass(model, x, routing)
   const arrays = (tensors: readonly tf.Tensor[]) => Promise.all(tensors.map(tensor => tensor.array()))
   const tables = await arrays([probabilities, ...routes])
   const choices = await Promise.all(

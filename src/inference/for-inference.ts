@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { Dimension, Graph } from '../export/graph/graph.js'
+import type { Dimension, RouteOutputs } from '../export/graph/graph.js'
 import { modelGraph } from '../export/graph/model-graph.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
+import { checkPatchesOfModel } from '../layers/moe/routing-layers.js'
 import { programOf } from './graph-programs.js'
 import { tfjsProgram } from './tfjs-program.js'
 
@@ -10,9 +11,11 @@ import { tfjsProgram } from './tfjs-program.js'
 export interface InferenceOptions {
   /** Whether {@link FrozenModel.predictWithRoutes} is wanted; false unless given. */
   readonly routes?: boolean
+  /** L of all layers that keep patches, from 1 to their number of patches; that of each layer unless given. */
+  readonly patchesPerExpert?: number
 }
 
-const optionNames = { routes: true } as const satisfies OptionNames<InferenceOptions>
+const optionNames = { routes: true, patchesPerExpert: true } as const satisfies OptionNames<InferenceOptions>
 
 /** What one mixture chose on a batch. */
 export interface ModelRoute {
@@ -22,6 +25,8 @@ export interface ModelRoute {
   readonly indices: tf.Tensor
   /** (B,K,L) float32, what multiplied the expert's outputs there. */
   readonly gates: tf.Tensor
+  /** For layers whose samples choose experts, (B,M) float32: the scores of all experts; indices and gates are (B,k) there. */
+  readonly scores?: tf.Tensor
 }
 
 /** A trained model as it was when it was frozen, for prediction alone. */
@@ -55,15 +60,18 @@ export interface FrozenModel {
  * the model does not change it.
  *
  * @param model of layers that can be exported, with inputs of fixed size but for the batch
- * @throws Error naming the layer and its position when one cannot be frozen; RangeError when a size is not fixed
+ * @throws UnsupportedModelError naming the layer and its position when one cannot be frozen, or a size that is not fixed;
+ *   RangeError when `patchesPerExpert` is not for this model
  */
 export async function forInference(
   model: tfl.LayersModel,
   options: InferenceOptions = {},
 ): Promise<FrozenModel> {
   checkOptionNames('forInference', options, optionNames)
-  const { routes = false } = options
-  const graph = await modelGraph(model, { routes })
+  const { routes = false, patchesPerExpert } = options
+  if (patchesPerExpert !== undefined)
+    checkPatchesOfModel(model, patchesPerExpert, 'forInference: patchesPerExpert')
+  const graph = await modelGraph(model, { routes, patchesPerExpert })
   const program = (await programOf(tf.getBackend(), graph)) ?? tfjsProgram(graph)
   const numOutputs = model.outputs.length
   const inputs = graph.inputs.map(({ name, value }) => ({ name, shape: value.shape }))
@@ -85,7 +93,10 @@ export async function forInference(
         throw new Error(`forInference: routes must be true for predictWithRoutes, got false (${model.name})`)
       }
       const [outputs, chosen] = halves(run(x), numOutputs)
-      return { outputs, routes: routesOf(chosen, graph.outputs.slice(numOutputs)) }
+      const byName = new Map(
+        graph.outputs.slice(numOutputs).map(({ name }, i) => [name, chosen[i] as tf.Tensor]),
+      )
+      return { outputs, routes: (graph.routes ?? []).map(route => routeOf(route, byName)) }
     },
     dispose: () => program.dispose(),
   }
@@ -95,13 +106,10 @@ function halves(tensors: tf.Tensor[], count: number): [tf.Tensor[], tf.Tensor[]]
   return [tensors.slice(0, count), tensors.slice(count)]
 }
 
-/** Indices and gates of one layer follow each other. */
-function routesOf(tensors: readonly tf.Tensor[], outputs: Graph['outputs']): ModelRoute[] {
-  return outputs.flatMap(({ name }, i) => {
-    if (i % 2 === 1) return []
-    const [indices, gates] = [tensors[i] as tf.Tensor, tensors[i + 1] as tf.Tensor]
-    return [{ layer: name.slice(0, name.lastIndexOf('/')), indices, gates }]
-  })
+function routeOf({ layer, ...names }: RouteOutputs, byName: ReadonlyMap<string, tf.Tensor>): ModelRoute {
+  const [indices, gates] = [byName.get(names.indices), byName.get(names.gates)] as [tf.Tensor, tf.Tensor]
+  const scores = names.scores === undefined ? undefined : byName.get(names.scores)
+  return { layer, indices, gates, ...(scores && { scores }) }
 }
 
 function checkInputs(fed: readonly tf.Tensor[], inputs: FrozenModel['inputs']): void {

@@ -166,9 +166,10 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     tensorOf =>
       tf.concat(inputs.map(tensorOf), axis),
 
-  reshape({ x, shape }) {
+  reshape({ x, shape, computed }) {
     const sides = shape.map(side => side ?? -1)
-    return tensorOf => tf.reshape(tensorOf(x), sides)
+    if (!computed) return tensorOf => tf.reshape(tensorOf(x), sides)
+    return tensorOf => tf.reshape(tensorOf(x), sides.with(computed.axis, numberIn(tensorOf(computed.length))))
   },
 
   transpose:
@@ -209,7 +210,8 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
   top:
     ({ x, count }) =>
     tensorOf => {
-      const { values, indices } = tf.topk(tensorOf(x), count, true)
+      const length = typeof count === 'number' ? count : numberIn(tensorOf(count))
+      const { values, indices } = tf.topk(tensorOf(x), length, true)
       return [values, indices]
     },
 
@@ -254,6 +256,11 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     atEnd(frozen.dispose)
     return tensorOf => frozen.convolve(tensorOf(windows) as tf.Tensor5D)
   },
+}
+
+/** The backend is waited for. */
+function numberIn(tensor: tf.Tensor): number {
+  return tensor.dataSync()[0] as number
 }
 
 function operandOf(operand: Operand, upload: Lifetime['upload']): (tensorOf: Lookup) => tf.Tensor {

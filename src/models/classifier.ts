@@ -1,12 +1,12 @@
 import * as tfl from '@tensorflow/tfjs-layers'
 
 /**
- * The model from an input to a class: its one logit, or through the softmax 'probabilities' the probabilities of several.
+ * The model from an input, or several, to a class: its one logit, or through the softmax 'probabilities' the probabilities of several.
  *
  * @param logits (B,outputs)
  */
 export function classifier(
-  input: tfl.SymbolicTensor,
+  input: tfl.SymbolicTensor | tfl.SymbolicTensor[],
   logits: tfl.SymbolicTensor,
   name: string,
 ): tfl.LayersModel {

@@ -56,9 +56,30 @@ export interface SampleMoERecipe {
   readonly initialScale: number
 }
 
+/** Options of `sampleExpertsModel` that a recipe fixes; the data give the rest. */
+export interface SampleNetworksRecipe {
+  readonly kind: 'sample-networks'
+  /** Side of the router's patches of the image, in pixels. */
+  readonly patchSize: number
+  readonly numExperts: number
+  /** Filters of the first convolution of an expert. */
+  readonly filters: number
+  readonly gate: SampleGate
+}
+
+/** Options of `routedModel` that a recipe fixes; the data give the rest. */
+export interface RoutedRecipe {
+  readonly kind: 'routed'
+  readonly cellSize: number
+  readonly viewScale: number
+  readonly margin?: number
+  readonly numExperts: number
+  readonly patchesPerExpert: number
+}
+
 /** A model and how it is trained. */
 export interface Recipe {
-  readonly model: WideResNetRecipe | TwoLayerRecipe | SampleMoERecipe
+  readonly model: WideResNetRecipe | TwoLayerRecipe | SampleMoERecipe | SampleNetworksRecipe | RoutedRecipe
   readonly training: TrainingRecipe
 }
 
@@ -106,13 +127,47 @@ const networks = {
     model: { kind: 'sample-moe', patchSize, numExperts: 1, ...single, activation: 'cubic', gate: 'uniform' },
     training,
   })),
+  'sample-networks': network('wide', ({ training }) => ({
+    model: {
+      kind: 'sample-networks',
+      patchSize: 4,
+      numExperts: 4,
+      filters: 8,
+      gate: 'softmax',
+    },
+    training: publishedSampleTraining(training),
+  })),
+  routed: network('routed', ({ training, ...sizes }) => ({
+    model: { kind: 'routed', ...sizes, numExperts: 1, patchesPerExpert: 10 },
+    training,
+  })),
 } as const satisfies Readonly<Record<string, Network>>
+
+/**
+ * The published training of networks that samples choose (Chen et al., NeurIPS 2022, on images), in batches and for as long
+ * as suits a machine of two cores: normalised gradients for the experts, plain ones at a small rate for the router.
+ */
+function publishedSampleTraining({ samples, epochs }: TrainingRecipe): TrainingRecipe {
+  return {
+    samples,
+    epochs,
+    batchSize: 32,
+    optimizer: 'normalized-gd',
+    learningRate: 1e-2,
+    momentum: 0.9,
+    layerRates: [{ pattern: 'experts/router*', learningRate: 1e-4 }],
+    l2: 5e-4,
+    loadBalance: 1e-2,
+    bnStatistics: 'moving',
+  }
+}
 
 /** The mixture of each kind of networks. */
 const mixtures = {
   wide: 'wrn-pmoe',
   twoLayer: 'two-layer-pmoe',
   sample: 'sample-moe',
+  routed: 'routed',
 } as const satisfies Readonly<Record<NetworkKind, keyof typeof networks>>
 
 /** The networks that the command line trains. */
@@ -175,7 +230,8 @@ export function fineTuningRecipe(dataset: string, table: readonly DatasetEntry[]
  *
  * @param dataset the name of one of the table
  * @param table the datasets among which it is
- * @returns options for `wideResNet`, `twoLayerPatchModel` or `sampleMoEModel` (`model.kind` says which) and for training
+ * @returns options for `wideResNet`, `twoLayerPatchModel`, `sampleMoEModel`, `sampleExpertsModel` or `routedModel` (`model.kind` says which)
+ *   and for training
  * @throws RangeError for a dataset that is not in the table, or a model without a recipe or that does not suit the
  *   dataset; the error lists the known names, or those that suit
  */

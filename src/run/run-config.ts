@@ -10,6 +10,8 @@ const shapes = {
   wideResNetMixture: sectionShape(settings, 'wideResNetMixture'),
   twoLayer: sectionShape(settings, 'twoLayer'),
   sampleMoE: sectionShape(settings, 'sampleMoE'),
+  sampleNetworks: sectionShape(settings, 'sampleNetworks'),
+  routed: sectionShape(settings, 'routed'),
   initial: sectionShape(settings, 'initial'),
   insertedMixture: sectionShape(settings, 'insertedMixture'),
 }
@@ -23,6 +25,19 @@ const wideResNet = z.strictObject({
 const twoLayer = z.strictObject({ kind: z.literal('two-layer'), ...shapes.twoLayer })
 
 const sampleMoE = z.strictObject({ kind: z.literal('sample-moe'), ...shapes.sampleMoE })
+
+const sampleNetworks = z.strictObject({ kind: z.literal('sample-networks'), ...shapes.sampleNetworks })
+
+/** The network of a run on images that are read in parts, as it is requested. */
+const plannedRouted = z.strictObject({ kind: z.literal('routed'), ...shapes.routed })
+
+const side = z.int().min(1)
+
+/** The network of a run on images that are read in parts, once their size is known. */
+const routed = plannedRouted.extend({
+  /** Height, width and channels that all images get. */
+  imageShape: z.tuple([side, side, side]),
+})
 
 /** The network of a run that starts from one trained before, as it is requested. */
 const plannedInitial = z.strictObject({
@@ -67,7 +82,14 @@ const plannedRunSchema = z.strictObject({
   dataset,
   model: z.strictObject({
     name,
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, plannedInitial]),
+    options: z.discriminatedUnion('kind', [
+      wideResNet,
+      twoLayer,
+      sampleMoE,
+      sampleNetworks,
+      plannedRouted,
+      plannedInitial,
+    ]),
   }),
   ...common,
 })
@@ -80,7 +102,7 @@ const runConfigSchema = z.strictObject({
   }),
   model: z.strictObject({
     name,
-    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, initial]),
+    options: z.discriminatedUnion('kind', [wideResNet, twoLayer, sampleMoE, sampleNetworks, routed, initial]),
   }),
   ...common,
 })

@@ -54,6 +54,9 @@ export const anyNumber = numberValue(z.number(), 'a number')
 /** A number in [0, 1). */
 export const share = numberValue(z.number().min(0).lt(1), 'a number in [0, 1)')
 
+/** A number in (0, 1]. */
+export const shareAboveZero = numberValue(z.number().positive().max(1), 'a number in (0, 1]')
+
 /** A number in (0, 1), as probabilities that something fails are. */
 export const openShare = numberValue(z.number().positive().lt(1), 'a number in (0, 1)')
 
@@ -65,6 +68,17 @@ export const seedNumber = numberValue(
     .max(2 ** 32 - 1),
   'an integer in [0, 2^32)',
 )
+
+/** Integers of at least 1: `1,8,32`. */
+export const positiveIntegers = {
+  schema: z.array(positiveInteger.schema).min(1),
+  form: 'integers of at least 1: 1,8,32',
+  read: (written: string) => {
+    const numbers = written.split(',').map(numberIn)
+    if (numbers.every(value => positiveInteger.schema.safeParse(value).success)) return numbers
+    throw refused('integers of at least 1: 1,8,32')
+  },
+} as const satisfies SettingValue
 
 /** A side or [height, width] in pixels: `4`, or `4x2`. */
 export const pixelSize = {

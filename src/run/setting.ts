@@ -23,6 +23,8 @@ export const sections = {
   wideResNetMixture: { path: ['model', 'options', 'pmoe'], models: ['wrn-pmoe'] },
   twoLayer: { path: ['model', 'options'], models: ['two-layer', 'two-layer-pmoe'] },
   sampleMoE: { path: ['model', 'options'], models: ['sample-moe', 'sample-single'] },
+  sampleNetworks: { path: ['model', 'options'], models: ['sample-networks'] },
+  routed: { path: ['model', 'options'], models: ['routed'] },
   initial: { path: ['model', 'options'], models: ['init'] },
   insertedMixture: { path: ['model', 'options', 'insert'], models: ['init'] },
 } as const satisfies Readonly<Record<string, Section>>

@@ -4,6 +4,7 @@ import { batchSettings, dataChoices, imageSettings } from './settings/data.js'
 import { mixtureSettings } from './settings/mixture.js'
 import { networkChoices, networkSettings } from './settings/network.js'
 import { optimisationSettings } from './settings/optimisation.js'
+import { patchSettings } from './settings/patches.js'
 
 /** Settings under one heading of help and documentation. */
 export interface SettingGroup {
@@ -20,6 +21,7 @@ export const settingGroups = {
   data: { heading: 'Data', settings: data },
   network: { heading: 'Network', settings: network },
   mixture: { heading: 'Mixture of experts', settings: mixtureSettings },
+  patches: { heading: 'Patches of large images (routed)', settings: patchSettings },
   optimisation: { heading: 'Optimisation', settings: optimisationSettings },
   run: { heading: 'Run', settings: run },
 } as const satisfies Readonly<Record<string, SettingGroup>>
@@ -29,6 +31,7 @@ export const settings = {
   ...data,
   ...network,
   ...mixtureSettings,
+  ...patchSettings,
   ...optimisationSettings,
   ...run,
 }

@@ -1,14 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageSet } from '../data/image-set.js'
-import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { allPlacedLayers } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
+import { type FedModel, feedOf, isRegionModel, networkOf, type TrainingData } from './feed.js'
 import { hostTurns } from './host-turn.js'
 import { stepSeeds } from './step-seeds.js'
-import { checkImageShape, upload } from './upload.js'
+import { checkImageShape } from './upload.js'
 
 /** The images from which the statistics are estimated. */
 export interface StatisticsOptions {
@@ -45,8 +44,8 @@ const optionNames = {
  * @throws RangeError when batch size or examples are not positive integers, the set is empty or does not fit the model
  */
 export async function recomputeStatistics(
-  model: tfl.LayersModel,
-  set: ImageSet | ImageStream,
+  fed: FedModel,
+  set: TrainingData,
   options: StatisticsOptions,
 ): Promise<number> {
   const where = 'recomputeStatistics'
@@ -59,7 +58,8 @@ export async function recomputeStatistics(
     throw new RangeError(`${where}: examples must be a positive integer, got ${examples}`)
   }
   if (set.count < 1) throw new RangeError(`${where}: set must hold at least 1 image, got ${set.count}`)
-  checkImageShape(model, set.shape, `${where}: set`)
+  const model = networkOf(fed)
+  if (!isRegionModel(fed)) checkImageShape(model, set.shape, `${where}: set`)
   const layers = statisticsLayers(model)
   if (layers.length === 0) return 0
 
@@ -70,12 +70,14 @@ export async function recomputeStatistics(
   let index = 0
   const averages = layers.map(averageOverCalls)
   try {
-    for await (const batch of streamOf(set).batches({ batchSize, shuffle, end: numImages })) {
+    for await (const batch of feedOf(fed, set).batches({ batchSize, shuffle, end: numImages })) {
       signal?.throwIfAborted()
       seeds.use(index)
+      const { tensors } = await batch.inputs()
       tf.tidy(() => {
-        model.apply(upload(batch.images, set.shape), { training: true })
+        model.apply(tensors.length === 1 ? (tensors[0] as tf.Tensor) : [...tensors], { training: true })
       })
+      tf.dispose([...tensors])
       index++
       await turn()
     }

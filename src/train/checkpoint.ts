@@ -7,7 +7,8 @@ import { type Computation, computationSchema } from './computation.js'
 import type { EpochMetrics } from './events.js'
 import { GRADIENT_NORMS } from './normalized-gradient-descent.js'
 import type { OptimizerSlots } from './optimizer.js'
-import { type OptimizerOptions, optimizerNames } from './optimizer-options.js'
+import { type OptimizerOptions, optimizerNames, SCHEDULES } from './optimizer-options.js'
+import { type KeptCells, keptCellsSchema, keptSharesSchema } from './routing/kept-cells.js'
 import { routingSummarySchema } from './routing/routing-summary.js'
 import { sampleRoutingSummarySchema } from './routing/sample-routing-metrics.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
@@ -34,6 +35,8 @@ export interface TrainState {
   readonly batchSize: number
   /** Images of the training set. */
   readonly examples: number
+  /** Epochs of the whole run, where its steps depend on them. */
+  readonly epochs?: number
   /** Metrics of the epochs that are done; the running epoch is the next one. */
   readonly history: readonly EpochMetrics[]
   /** What the running epoch has done so far. */
@@ -54,6 +57,8 @@ export interface RunningEpoch {
   readonly correct: number
   /** Sum over the images of the balance loss of their batch, where it has a coefficient. */
   readonly loadBalanceSum?: number
+  /** The patches that were kept, of images that are read in parts. */
+  readonly kept?: KeptCells
   readonly seconds: number
 }
 
@@ -72,6 +77,8 @@ export const epochMetricsShape = {
   testWorstGroup: z.number().exactOptional(),
   routing: routingSummarySchema.exactOptional(),
   sampleRouting: sampleRoutingSummarySchema.exactOptional(),
+  kept: keptSharesSchema.exactOptional(),
+  evaluatedKept: keptSharesSchema.exactOptional(),
   seconds: z.number(),
   learningRate: z.number(),
   patchesPerExpert: z.int().positive().exactOptional(),
@@ -88,17 +95,21 @@ const progressSchema = z.strictObject({
       .array(z.strictObject({ weights: z.array(z.string()), parts: z.int().positive() }))
       .exactOptional(),
     l2: z.number().exactOptional(),
+    schedule: z.enum(SCHEDULES).exactOptional(),
+    clipNorm: z.number().exactOptional(),
     layerRates: z.array(z.strictObject({ pattern: z.string(), learningRate: z.number() })).exactOptional(),
   }),
   seed: z.number(),
   batchSize: z.int().positive(),
   examples: z.int().positive(),
+  epochs: z.int().positive().exactOptional(),
   history: z.array(z.strictObject(epochMetricsShape)),
   running: z.strictObject({
     step: count,
     lossSum: z.number(),
     correct: count,
     loadBalanceSum: z.number().exactOptional(),
+    kept: keptCellsSchema.exactOptional(),
     seconds: z.number(),
   }),
   configKey: z.string().exactOptional(),
@@ -229,7 +240,10 @@ export function restoreWeights(model: tfl.LayersModel, weights: TrainState['weig
 }
 
 /** The settings that must be the same in a state and in the run that goes on from it. */
-export type RunIdentity = Pick<TrainState, 'optimizer' | 'seed' | 'batchSize' | 'examples' | 'configKey'>
+export type RunIdentity = Pick<
+  TrainState,
+  'optimizer' | 'seed' | 'batchSize' | 'examples' | 'epochs' | 'configKey'
+>
 
 /**
  * Checks that a state belongs to a run.
@@ -244,6 +258,7 @@ export function checkIdentity(state: RunIdentity, run: RunIdentity, where: strin
     seed: rest.seed,
     batchSize: rest.batchSize,
     examples: rest.examples,
+    epochs: rest.epochs,
   })
   const differing = [
     ...differences(configEntries(state.configKey), configEntries(run.configKey)),

@@ -1,9 +1,8 @@
-import type { ImageSet } from '../data/image-set.js'
-import type { ImageStream } from '../data/image-stream.js'
 import { recomputeStatistics } from './bn-statistics.js'
 import { shouldStop } from './early-stop.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { DivergenceError, type EpochMetrics } from './events.js'
+import { isRegionModel, type TrainingData, type WholeImages } from './feed.js'
 import { lossOptions } from './loss.js'
 import { measureRouting, summarizeRouting } from './routing/routing-summary.js'
 import { measureSampleRouting, summarizeSampleRouting } from './routing/sample-routing-metrics.js'
@@ -25,6 +24,7 @@ type EvaluationMetrics = Pick<
   | 'testWorstGroup'
   | 'routing'
   | 'sampleRouting'
+  | 'evaluatedKept'
 >
 
 /**
@@ -33,15 +33,16 @@ type EvaluationMetrics = Pick<
  */
 export async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
   const { train, test, validation, batchSize, seed, bnStatistics = 'recomputed', signal } = run.options
-  const { model } = run.parts
   const cancel = signal && { signal }
   return unlessAborted(run, async () => {
-    if (bnStatistics === 'recomputed') await recomputeStatistics(model, train, { batchSize, seed, ...cancel })
+    if (bnStatistics === 'recomputed')
+      await recomputeStatistics(run.fed, train, { batchSize, seed, ...cancel })
     const set = validation ?? test
     if (!set) return {}
     const evaluation = await evaluated(run, set, validation ? 'validation' : 'test')
     return {
       ...(validation ? ofValidation(evaluation) : ofTest(evaluation)),
+      ...(evaluation.kept && { evaluatedKept: evaluation.kept }),
       ...(await routingOf(run, set, evaluation)),
     }
   })
@@ -73,19 +74,23 @@ async function unlessAborted<T>(
 
 /** Where the experts look, and which experts samples choose, if this is to be measured. */
 async function routingOf(
-  { options, parts: { model } }: Run,
-  set: ImageSet | ImageStream,
+  { options, fed }: Run,
+  set: TrainingData,
   { routing: ofSamples }: Evaluation,
 ): Promise<EvaluationMetrics> {
   const { train, signal, routingMetrics } = options
-  if (!routingMetrics) return {}
+  // Of images that are read in parts every evaluation measures what was kept.
+  if (!routingMetrics || isRegionModel(fed)) return {}
   const cancel = signal && { signal }
-  const routing = await measureRouting(model, set, { ...cancel })
+  const routing = await measureRouting(fed, set as WholeImages, { ...cancel })
   return {
     ...(routing && { routing: summarizeRouting(routing) }),
     ...(ofSamples && {
       sampleRouting: summarizeSampleRouting(
-        await measureSampleRouting(model, train, { batchSize: atOnce(options.batchSize), ...cancel }),
+        await measureSampleRouting(fed, train as WholeImages, {
+          batchSize: atOnce(options.batchSize),
+          ...cancel,
+        }),
         ofSamples,
       ),
     }),
@@ -104,10 +109,10 @@ function ofTest({ loss, accuracy, worstGroup }: Evaluation): EvaluationMetrics {
   }
 }
 
-async function evaluated(run: Run, set: ImageSet | ImageStream, what: string): Promise<Evaluation> {
+async function evaluated(run: Run, set: TrainingData, what: string): Promise<Evaluation> {
   const { batchSize, signal } = run.options
-  const result = await evaluate(run.parts.model, set, {
-    batchSize: atOnce(batchSize),
+  const result = await evaluate(run.fed, set, {
+    batchSize: isRegionModel(run.fed) ? batchSize : atOnce(batchSize),
     ...lossOptions(run.options),
     ...(signal && { signal }),
   })

@@ -1,12 +1,20 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageBatch, ImageSet } from '../data/image-set.js'
-import { type ImageStream, streamOf } from '../data/image-stream.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import type { SampleRoutingLayer } from '../layers/moe/routing-layers.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
+import {
+  checkFed,
+  type FedBatch,
+  type FedModel,
+  feedOf,
+  isRegionModel,
+  networkOf,
+  type TrainingData,
+} from './feed.js'
 import { hostTurns } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
+import { addKept, type KeptCells, type KeptShares, keptShares } from './routing/kept-cells.js'
 import {
   type BatchNoise,
   type Choices,
@@ -15,7 +23,7 @@ import {
   withChoices,
 } from './routing/sample-choices.js'
 import { RoutingTally, type SampleRoutingMetrics } from './routing/sample-routing-metrics.js'
-import { checkFits, checkImages, type ImageValues, upload } from './upload.js'
+import { checkImages, type ImageValues, upload } from './upload.js'
 
 /** How a model is evaluated. */
 export interface EvaluateOptions extends LossOptions {
@@ -28,14 +36,29 @@ export interface EvaluateOptions extends LossOptions {
   readonly routingNoise?: boolean
   /** Seed of that noise; 0 unless given. */
   readonly seed?: number
+  /**
+   * Computes the logits in the place of the model, as `frozenClassifier` does it faster; not for a model that sends whole
+   * samples to experts, whose choices `evaluate` measures in its layers.
+   */
+  readonly frozen?: FrozenLogits | undefined
   /** Ends the evaluation after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
+}
+
+/** The logits of a model in inference mode, computed by something else than its layers. */
+export interface FrozenLogits {
+  /**
+   * @param x (B,H,W,C) float32
+   * @returns (B, outputs) float32, a new tensor
+   */
+  logits(x: tf.Tensor): tf.Tensor2D
 }
 
 const optionNames = {
   batchSize: true,
   routingNoise: true,
   seed: true,
+  frozen: true,
   signal: true,
   threshold: true,
   lossForm: true,
@@ -61,44 +84,66 @@ export interface Evaluation extends Scores {
   readonly count: number
   /** Which experts the samples chose, one entry for each layer that sends whole samples to one of several experts. */
   readonly routing?: readonly SampleRoutingMetrics[]
+  /** Which patches were kept, where images are read in parts. */
+  readonly kept?: KeptShares
   /** Loss and accuracy with the noise of training added to the scores of these layers, if requested. */
   readonly withNoise?: Scores
 }
 
 /**
  * Loss and accuracy of a model over a whole set, with the layers in inference mode; for a model that sends whole samples to
- * experts also which experts they choose.
+ * experts also which experts they choose, and for one that reads images in parts which parts.
  *
+ * @param set images, or for a model that reads images in parts a stream of these
  * @throws RangeError when the set does not fit the model, the batch size is not a positive integer, or routing noise is asked
- *   of a model that does not send samples to experts
+ *   of a model that does not send samples to experts, or `frozen` given for one that does or that reads images in parts
  */
 export async function evaluate(
-  model: tfl.LayersModel,
-  set: ImageSet | ImageStream,
+  fed: FedModel,
+  set: TrainingData,
   options: EvaluateOptions,
 ): Promise<Evaluation> {
+  const model = networkOf(fed)
   checkOptionNames('evaluate', options, optionNames)
-  const { batchSize, signal, routingNoise = false, seed = 0, ...lossOptions } = options
+  const { batchSize, signal, routingNoise = false, seed = 0, frozen, ...lossOptions } = options
   checkBatchSize('evaluate', batchSize)
-  const classifier = lossOf(model, lossOptions)
-  checkFits(model, classifier.numClasses, set, 'evaluate: set')
+  const classifier = computedBy(frozen, lossOf(model, lossOptions))
+  checkFed(fed, classifier.numClasses, set, 'evaluate: set')
   const layers = measuredLayers(model)
   if (routingNoise && layers.length === 0) {
     throw new RangeError('evaluate: routingNoise must be for a model that sends samples to experts, got none')
   }
-  const pass = { classifier, layers, batchSize, ...(signal && { signal }) }
-  const { scores, routing } = await evaluated(set, pass)
+  if (frozen) checkFrozen(fed, layers)
+  const pass = { fed, classifier, layers, batchSize, ...(signal && { signal }) }
+  const { scores, routing, kept } = await evaluated(set, pass)
   const noisy = routingNoise ? await evaluated(set, { ...pass, seed }) : undefined
   return {
     ...scores,
     count: set.count,
     ...(layers.length > 0 && { routing: routing.metrics(noisy?.routing) }),
+    ...(kept && { kept: keptShares(kept) }),
     ...(noisy && { withNoise: noisy.scores }),
   }
 }
 
+function checkFrozen(fed: FedModel, layers: readonly SampleRoutingLayer[]): void {
+  const where = 'evaluate: frozen must be left out for a model'
+  const { name } = networkOf(fed)
+  if (isRegionModel(fed)) throw new RangeError(`${where} that reads images in parts, got one for ${name}`)
+  if (layers.length === 0) return
+  const names = layers.map(layer => layer.name).join(', ')
+  throw new RangeError(`${where} whose samples choose experts, got one for ${name} (${names})`)
+}
+
+/** A classifier whose logits something else computes in inference mode. */
+function computedBy(frozen: FrozenLogits | undefined, classifier: ClassifierLoss): ClassifierLoss {
+  if (!frozen) return classifier
+  return { ...classifier, logits: x => frozen.logits(Array.isArray(x) ? (x[0] as tf.Tensor) : x) }
+}
+
 /** One pass over a set. */
 interface EvaluationPass {
+  readonly fed: FedModel
   readonly classifier: ClassifierLoss
   readonly layers: readonly SampleRoutingLayer[]
   readonly batchSize: number
@@ -108,23 +153,22 @@ interface EvaluationPass {
 }
 
 async function evaluated(
-  set: ImageSet | ImageStream,
-  { classifier, layers, batchSize, seed, signal }: EvaluationPass,
-): Promise<{ readonly scores: Scores; readonly routing: RoutingTally }> {
+  set: TrainingData,
+  { fed, classifier, layers, batchSize, seed, signal }: EvaluationPass,
+): Promise<{ readonly scores: Scores; readonly routing: RoutingTally; readonly kept?: KeptCells }> {
   const classes = new Tally(classifier.numClasses)
   const groups = set.groupNames && new Tally(set.groupNames.length)
   const routing = new RoutingTally(layers, set)
   let lossSum = 0
   let index = 0
+  let kept: KeptCells | undefined
   const turn = hostTurns()
-  for await (const batch of streamOf(set).batches({ batchSize })) {
+  for await (const batch of feedOf(fed, set).batches({ batchSize })) {
     signal?.throwIfAborted()
     const noise = seed === undefined ? undefined : { seed, batch: index++ }
-    const { loss, predictions, choices } = await evaluateBatch(
-      { classifier, layers, noise },
-      batch,
-      set.shape,
-    )
+    const result = await evaluateBatch({ classifier, layers, noise }, batch)
+    const { loss, predictions, choices } = result
+    kept = addKept(kept, result.kept)
     lossSum += loss * batch.count
     for (const [i, label] of batch.labels.entries()) {
       const isRight = predictions[i] === label
@@ -140,7 +184,7 @@ async function evaluated(
     perClass: classes.shares(),
     ...(groups && { perGroup: groups.shares(), worstGroup: groups.worst() }),
   }
-  return { scores, routing }
+  return { scores, routing, ...(kept && { kept }) }
 }
 
 /** Right predictions among the images of each class or group. */
@@ -171,6 +215,12 @@ class Tally {
   }
 }
 
+/** How a model predicts. */
+export interface PredictionOptions extends Pick<EvaluateOptions, 'frozen'> {
+  /** Images computed at a time; 32 unless given. */
+  readonly batchSize?: number
+}
+
 /**
  * Probability of every class for each image.
  *
@@ -183,13 +233,13 @@ export async function predictProbabilities(
   model: tfl.LayersModel,
   images: ImageValues,
   shape: ImageShape,
-  { batchSize = 32 }: { readonly batchSize?: number } = {},
+  { batchSize = 32, frozen }: PredictionOptions = {},
 ): Promise<Float32Array[]> {
   const where = 'predictProbabilities'
   checkBatchSize(where, batchSize)
   checkImages(model, images, shape, `${where}: images`)
   const pixels = shape[0] * shape[1] * shape[2]
-  const classifier = lossOf(model)
+  const classifier = computedBy(frozen, lossOf(model))
   const turn = hostTurns()
   const rows: Float32Array[] = []
   for (let first = 0; first < images.length; first += batchSize * pixels) {
@@ -209,25 +259,32 @@ async function evaluateBatch(
     layers,
     noise,
   }: Pick<EvaluationPass, 'classifier' | 'layers'> & { noise: BatchNoise | undefined },
-  { images, labels }: ImageBatch,
-  shape: ImageShape,
-): Promise<{ loss: number; predictions: Float32Array; choices: readonly ReadChoices[] }> {
+  batch: FedBatch,
+): Promise<{
+  loss: number
+  predictions: Float32Array
+  choices: readonly ReadChoices[]
+  kept: KeptCells | undefined
+}> {
+  const { labels } = batch
+  const { tensors, kept } = await batch.inputs()
   const sizes: number[] = []
-  const values = await read(() => {
-    const x = upload(images, shape)
+  const compute = () => {
+    const x = tensors.length === 1 ? (tensors[0] as tf.Tensor) : [...tensors]
     const { result: logits, choices } = withChoices(layers, noise, () => classifier.logits(x, false))
     const loss = classifier.loss(logits, tf.tensor1d(labels, 'int32'))
     const predictions = tf.cast(classifier.predictions(logits), 'float32')
     sizes.push(...choices.map(({ indices }) => indices.size))
     return tf.concat([tf.reshape(loss, [1]), predictions, ...choices.flatMap(inOneRow)])
-  })
+  }
+  const values = await read(compute).finally(() => tf.dispose([...tensors]))
   let offset = 1 + labels.length
   const next = (size: number) => {
     offset += size
     return values.subarray(offset - size, offset)
   }
   const choices = sizes.map(size => ({ indices: next(size), gates: next(size) }))
-  return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1, 1 + labels.length), choices }
+  return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1, 1 + labels.length), choices, kept }
 }
 
 /** Indices and gates as rows of floats. */

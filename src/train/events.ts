@@ -1,3 +1,4 @@
+import type { KeptShares } from './routing/kept-cells.js'
 import type { RoutingSummary } from './routing/routing-summary.js'
 import type { SampleRoutingSummary } from './routing/sample-routing-metrics.js'
 
@@ -33,8 +34,13 @@ export interface EpochMetrics {
   readonly routing?: RoutingSummary
   /** Which experts the samples chose; in evaluated epochs of models that send whole samples to experts, if requested. */
   readonly sampleRouting?: SampleRoutingSummary
+  /** The patches that were kept of the epoch's training images, where images are read in parts. */
+  readonly kept?: KeptShares
+  /** The same of the validation set, or without one of the test set; in evaluated epochs. */
+  readonly evaluatedKept?: KeptShares
   /** Time of the epoch with its evaluation; pauses between a stop and a resume do not count. */
   readonly seconds: number
+  /** That of the epoch's last step. */
   readonly learningRate: number
   /** L of this epoch, where it is annealed. */
   readonly patchesPerExpert?: number
@@ -65,6 +71,7 @@ export type TrainEvent =
   | RouterEvent
   | ({ readonly type: 'epoch' } & EpochMetrics)
   | CheckpointEvent
+  | RemarkEvent
   | {
       readonly type: 'stop'
       readonly reason: 'early-stop' | 'aborted'
@@ -104,6 +111,15 @@ export interface RouterEvent {
   /** Mean of eq. (6) over the epoch; it has no lower bound. */
   readonly loss: number
   readonly seconds: number
+}
+
+/** Something that a person should know before more time is spent; each is said once in a training. */
+export interface RemarkEvent {
+  readonly type: 'remark'
+  /** The epoch that showed it. */
+  readonly epoch: number
+  /** One or two sentences. */
+  readonly remark: string
 }
 
 /** The state of the run was stored. */

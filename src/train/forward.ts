@@ -22,12 +22,14 @@ const MASKING = new Set(['Masking', 'Embedding'])
  *
  * A BatchNorm whose output only a ReLU reads is asked to do both, in one pass where the backend can.
  *
- * Models that this does not cover (layers with several outputs, with call arguments, or with masks) are applied as tfjs
+ * Models that this does not cover (several inputs, layers with several outputs, with call arguments, or with masks) are applied as tfjs
  * does it; nested models count as one layer. Values and gradients are the same.
  *
  * @returns a function that applies the model; the caller disposes its result
  */
-export function frugalForward(model: tfl.LayersModel): (x: tf.Tensor, training: boolean) => tf.Tensor {
+export function frugalForward(
+  model: tfl.LayersModel,
+): (x: tf.Tensor | tf.Tensor[], training: boolean) => tf.Tensor {
   // A sequential model knows its layers' penalties only once it is built; tfjs would build it at its first use.
   if (model instanceof tfl.Sequential && !model.built) model.build()
   const [input, output] = [model.inputs[0], model.outputs[0]]
@@ -35,7 +37,11 @@ export function frugalForward(model: tfl.LayersModel): (x: tf.Tensor, training: 
   if (!input || !output || !steps) return (x, training) => model.apply(x, { training }) as tf.Tensor
   const joined = joinReLUs(steps, output.id)
   const readers = readersOf(joined)
-  return (x, training) => tf.tidy(() => run(joined, new Map([[input.id, x]]), readers, training, output.id))
+  return (x, training) => {
+    const [only] = Array.isArray(x) ? x : [x]
+    const inputs = new Map([[input.id, only as tf.Tensor]])
+    return tf.tidy(() => run(joined, inputs, readers, training, output.id))
+  }
 }
 
 /** How many steps read each tensor. */

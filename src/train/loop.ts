@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import type { RegionStream } from '../data/regions/region-stream.js'
 import { annealedPatches } from './anneal.js'
 import { latestCheckpoint, readWeights, type TrainState, writeCheckpoint } from './checkpoint.js'
 import { type Computation, computationRemark } from './computation.js'
@@ -12,11 +13,14 @@ import {
   type StepEvent,
   type TrainEvent,
 } from './events.js'
+import type { FedBatch, FedInputs, FedModel, RegionModel, TrainingData } from './feed.js'
+import { scheduledRate } from './learning-rate.js'
 import { type LossStop, stopsByLoss } from './loss-stop.js'
 import { disposeOptimizer, readSlots } from './optimizer.js'
-import { position, type Run } from './run.js'
-import { anneal, epochStart, startRun } from './start-run.js'
-import { type StepNumbers, takeStep, takeStepUnless } from './step.js'
+import { addKept, keptRemark, keptShares, REMARKED_EPOCH } from './routing/kept-cells.js'
+import { position, type Run, shareDone } from './run.js'
+import { anneal, epochStart, progress, startRun } from './start-run.js'
+import { type StepBatch, type StepNumbers, takeStep, takeStepUnless } from './step.js'
 import type { TrainOptions } from './train-options.js'
 
 export type { EpochMetrics, TrainEvent } from './events.js'
@@ -24,7 +28,7 @@ export { DivergenceError } from './events.js'
 export type { TrainOptions } from './train-options.js'
 
 /**
- * Trains a model on a set of images and yields events that report what happens.
+ * Trains a model on a set of images, or on images that are read in parts, and yields events that report what happens.
  *
  * Nothing is printed, and the model is trained in place. The same seed on the same backend with the same number of
  * threads gives the same numbers, bit by bit, also when the run was stopped and resumed. The loss is that of `lossOf`,
@@ -35,7 +39,12 @@ export type { TrainOptions } from './train-options.js'
  * @throws RangeError before the first step when options, sets, model or state do not fit together
  * @throws DivergenceError when the loss or a weight is no longer finite; the last stored state is then still good
  */
-export async function* train(model: tfl.LayersModel, options: TrainOptions): AsyncGenerator<TrainEvent> {
+export function train(model: tfl.LayersModel, options: TrainOptions): AsyncGenerator<TrainEvent>
+export function train(model: RegionModel, options: TrainOptions<RegionStream>): AsyncGenerator<TrainEvent>
+export async function* train(
+  model: FedModel,
+  options: TrainOptions<TrainingData>,
+): AsyncGenerator<TrainEvent> {
   const run = await startRun(model, options)
   try {
     yield startEvent(run)
@@ -82,15 +91,18 @@ async function* runWatchedStep(run: Run, stopWhen: LossStop): AsyncGenerator<Ste
   const epoch = run.history.length + 1
   if (aborted(run)) return
   anneal(run)
-  const start = Math.min(run.running.step * batchSize, run.stream.count)
+  const start = Math.min(run.running.step * batchSize, run.feed.count)
   const rate = rateFrom(start)
-  for await (const batch of run.stream.batches({ batchSize, shuffle: { seed, epoch: epoch - 1 }, start })) {
+  for await (const batch of run.feed.batches({ batchSize, shuffle: { seed, epoch: epoch - 1 }, start })) {
     run.seeds.use(epoch - 1)
-    const numbers = takeStepUnless(run.parts, batch, loss => {
-      run.stopped = stopsByLoss([...run.history, { epoch, trainLoss: loss }], stopWhen)
-      return run.stopped
-    })
-    const event = await settle(run, { step: 1, count: batch.count, numbers }, rate)
+    progress(run, 0)
+    const launched = await launch(batch, 1, stepBatch =>
+      takeStepUnless(run.parts, stepBatch, loss => {
+        run.stopped = stopsByLoss([...run.history, { epoch, trainLoss: loss }], stopWhen)
+        return run.stopped
+      }),
+    )
+    const event = await settle(run, launched, rate)
     await run.turn()
     if (!run.stopped) yield event
   }
@@ -100,7 +112,7 @@ async function* runWatchedStep(run: Run, stopWhen: LossStop): AsyncGenerator<Ste
 async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> {
   const { batchSize, seed, checkpointSteps } = run.options
   const epoch = run.history.length + 1
-  const start = Math.min(run.running.step * batchSize, run.stream.count)
+  const start = Math.min(run.running.step * batchSize, run.feed.count)
   const rate = rateFrom(run.running.step * batchSize)
   let step = run.running.step
   let pending: Launched | undefined
@@ -108,10 +120,11 @@ async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> 
   anneal(run)
   try {
     const shuffle = { seed, epoch: epoch - 1 }
-    for await (const batch of run.stream.batches({ batchSize, shuffle, start })) {
+    for await (const batch of run.feed.batches({ batchSize, shuffle, start })) {
       run.seeds.use((epoch - 1) * run.stepsPerEpoch + step)
+      progress(run, step)
       step++
-      const launched = { step, count: batch.count, numbers: takeStep(run.parts, batch) }
+      const launched = await launch(batch, step, stepBatch => takeStep(run.parts, stepBatch))
       const previous = pending
       pending = launched
       if (previous) yield await settle(run, previous, rate)
@@ -135,9 +148,25 @@ interface Launched {
   readonly step: number
   readonly count: number
   readonly numbers: Promise<StepNumbers>
+  readonly kept: FedInputs['kept']
 }
 
-async function settle(run: Run, { step, count, numbers }: Launched, rate: RateMeter): Promise<StepEvent> {
+/** Makes the inputs of a batch and hands its step to the backend, which then needs them no longer. */
+async function launch(
+  batch: FedBatch,
+  step: number,
+  take: (batch: StepBatch) => Promise<StepNumbers>,
+): Promise<Launched> {
+  const { tensors, kept } = await batch.inputs()
+  try {
+    return { step, count: batch.count, numbers: take({ inputs: tensors, labels: batch.labels }), kept }
+  } finally {
+    tf.dispose([...tensors])
+  }
+}
+
+async function settle(run: Run, launched: Launched, rate: RateMeter): Promise<StepEvent> {
+  const { step, count, numbers } = launched
   const { loss, correct, terms } = await numbers
   const loadBalance = terms.get('load-balance')
   const epoch = run.history.length + 1
@@ -145,6 +174,7 @@ async function settle(run: Run, { step, count, numbers }: Launched, rate: RateMe
     throw new DivergenceError(`loss must be finite, got ${loss}`, { epoch, step, loss }, run.lastCheckpoint)
   }
   run.lastLoss = loss
+  const kept = addKept(run.running.kept, launched.kept)
   run.running = {
     step,
     lossSum: run.running.lossSum + loss * count,
@@ -152,6 +182,7 @@ async function settle(run: Run, { step, count, numbers }: Launched, rate: RateMe
     ...(loadBalance !== undefined && {
       loadBalanceSum: (run.running.loadBalanceSum ?? 0) + loadBalance * count,
     }),
+    ...(kept && { kept }),
     seconds: elapsed(run),
   }
   const done = Math.min(step * run.options.batchSize, run.options.train.count)
@@ -171,13 +202,14 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const epoch = run.history.length + 1
   const { train, test, validation, epochs, evaluateEvery = 1, optimizer, annealPatches } = run.options
   await assertFinite(run)
+  if (!run.stopped) progress(run, run.stepsPerEpoch)
   const due = epoch % evaluateEvery === 0 || epoch === epochs || run.stopped
   if (due && (test || validation)) yield { type: 'evaluate', epoch }
   const evaluation = due ? await assess(run) : {}
   if (!evaluation) return
   const finalTest = due && validation ? await testAtEnd(run, evaluation) : {}
   if (!finalTest) return
-  const { lossSum, correct, loadBalanceSum } = run.running
+  const { lossSum, correct, loadBalanceSum, kept } = run.running
   const metrics: EpochMetrics = {
     epoch,
     trainLoss: lossSum / train.count,
@@ -185,8 +217,9 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
     ...(loadBalanceSum !== undefined && { loadBalance: loadBalanceSum / train.count }),
     ...evaluation,
     ...finalTest,
+    ...(kept && { kept: keptShares(kept) }),
     seconds: elapsed(run),
-    learningRate: optimizer.learningRate,
+    learningRate: scheduledRate(optimizer, shareDone(run, run.stepsPerEpoch - 1)),
     ...(annealPatches && { patchesPerExpert: annealedPatches(annealPatches, epoch) }),
     steps: epoch * run.stepsPerEpoch - (run.stopped ? 1 : 0),
   }
@@ -194,6 +227,8 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   run.running = epochStart
   run.epochBegan = performance.now()
   yield { type: 'epoch', ...metrics }
+  const remark = epoch === REMARKED_EPOCH && metrics.kept ? keptRemark(metrics.kept) : undefined
+  if (remark !== undefined) yield { type: 'remark', epoch, remark }
   yield* store(run)
 }
 
@@ -247,7 +282,7 @@ function aborted({ options }: Run): boolean {
 }
 
 /** What computes a run. */
-function computationOf({ threads }: TrainOptions): Computation {
+function computationOf({ threads }: Pick<TrainOptions, 'threads'>): Computation {
   return { backend: tf.getBackend(), ...(threads !== undefined && { threads }) }
 }
 

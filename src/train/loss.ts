@@ -34,14 +34,16 @@ export interface ClassifierLoss {
   readonly numClasses: number
   /** The least value of the loss, in nats. */
   readonly floor: number
+  /** What `logits` computes, for those who compute it in another way. */
+  readonly source: LogitSource
   /**
    * Applies the model up to its logits.
    *
-   * @param x (B, H, W, C) float32 in [0, 1]
+   * @param x (B, H, W, C) float32 in [0, 1]; the list of its inputs for a model of several
    * @param training whether layers act as in training (batch statistics, dropout)
    * @returns (B, outputs) float32
    */
-  logits(x: tf.Tensor, training: boolean): tf.Tensor2D
+  logits(x: tf.Tensor | tf.Tensor[], training: boolean): tf.Tensor2D
   /**
    * Mean loss over the batch, in nats: the cross-entropy in the form that was chosen.
    *
@@ -54,6 +56,16 @@ export interface ClassifierLoss {
   correct(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar
   /** Probability of every class, (B, numClasses) float32. */
   probabilities(logits: tf.Tensor2D): tf.Tensor2D
+}
+
+/** Where the logits of a model come from. */
+export interface LogitSource {
+  /** The model, or as much of it as comes before its last activation. */
+  readonly network: tfl.LayersModel
+  /** The weights that make logits of its output; the layer owns them. */
+  weights(): readonly tf.Tensor[]
+  /** Logits from the output of `network` and these weights. */
+  ofOutput(output: tf.Tensor, weights: readonly tf.Tensor[]): tf.Tensor2D
 }
 
 type Squash = 'none' | 'softmax' | 'sigmoid'
@@ -90,21 +102,22 @@ export function lossOf(
       `lossOf: the last activation must be linear or ${suitable} for ${numOutputs} output${numOutputs === 1 ? '' : 's'}, got ${squash}`,
     )
   }
-  const logits = squash === 'none' ? applied(model) : logitsBefore(model, output, squash)
-  if (numOutputs > 1) return categoricalLoss(logits, numOutputs, lossForm)
-  if (lossForm === 'cross-entropy') return binaryLoss(logits, threshold)
+  const source = squash === 'none' ? outputOf(model) : logitsBefore(model, output, squash)
+  if (numOutputs > 1) return categoricalLoss(source, numOutputs, lossForm)
+  if (lossForm === 'cross-entropy') return binaryLoss(source, threshold)
   throw new RangeError(
     `lossOf: lossForm must be cross-entropy for 1 output, got ${lossForm} (which needs a probability for each class)`,
   )
 }
 
-function binaryLoss(logits: Logits, threshold: number): ClassifierLoss {
+function binaryLoss(source: LogitSource, threshold: number): ClassifierLoss {
   const predictions = (z: tf.Tensor2D): tf.Tensor1D =>
     tf.tidy(() => tf.reshape(tf.cast(tf.greater(z, threshold), 'int32'), [-1]))
   return {
     numClasses: 2,
     floor: 0,
-    logits,
+    source,
+    logits: logitsOf(source),
     loss: (z, labels) =>
       tf.tidy(
         () => tf.losses.sigmoidCrossEntropy(tf.reshape(tf.cast(labels, 'float32'), [-1, 1]), z) as tf.Scalar,
@@ -115,14 +128,15 @@ function binaryLoss(logits: Logits, threshold: number): ClassifierLoss {
   }
 }
 
-function categoricalLoss(logits: Logits, numClasses: number, form: LossForm): ClassifierLoss {
+function categoricalLoss(source: LogitSource, numClasses: number, form: LossForm): ClassifierLoss {
   const isPlain = form === 'cross-entropy'
   const loss = isPlain ? crossEntropy : crossEntropyOfProbabilities
   const predictions = (z: tf.Tensor2D): tf.Tensor1D => tf.argMax(z, 1)
   return {
     numClasses,
     floor: isPlain ? 0 : floorOfProbabilities(numClasses),
-    logits,
+    source,
+    logits: logitsOf(source),
     loss: (z, labels) =>
       tf.tidy(() => loss(tf.cast(tf.oneHot(labels, numClasses), 'float32') as tf.Tensor2D, z)),
     predictions,
@@ -166,17 +180,25 @@ function activationName(layer: object): string | undefined {
 }
 
 /** The logits that enter the last softmax or sigmoid, or without access to them those computed from its output. */
-function logitsBefore(model: tfl.LayersModel, output: tfl.SymbolicTensor, squash: Squash): Logits {
+function logitsBefore(model: tfl.LayersModel, output: tfl.SymbolicTensor, squash: Squash): LogitSource {
   const layer = output.sourceLayer
   const [input] = layer.inboundNodes[output.nodeIndex]?.inputTensors ?? []
   const name = layer.getClassName()
-  if (input && (name === 'Activation' || name === 'Softmax')) return applied(upTo(model, input))
+  if (input && (name === 'Activation' || name === 'Softmax')) return outputOf(upTo(model, input))
   if (input?.shape.length === 2 && name === 'Dense') {
-    const features = applied(upTo(model, input))
-    return (x, training) => tf.tidy(() => affine(features(x, training), layer.getWeights()))
+    return { network: upTo(model, input), weights: () => layer.getWeights(), ofOutput: affine }
   }
-  const probabilities = applied(model)
-  return (x, training) => tf.tidy(() => logarithms(probabilities(x, training), squash))
+  return { network: model, weights: () => [], ofOutput: output => logarithms(output, squash) }
+}
+
+/** Logits as a model puts them out. */
+function outputOf(network: tfl.LayersModel): LogitSource {
+  return { network, weights: () => [], ofOutput: output => output as tf.Tensor2D }
+}
+
+function logitsOf({ network, weights, ofOutput }: LogitSource): Logits {
+  const forward = frugalForward(network)
+  return (x, training) => tf.tidy(() => ofOutput(forward(x, training), weights()))
 }
 
 /** A model that shares the layers and ends at `output`. */
@@ -184,16 +206,13 @@ function upTo(model: tfl.LayersModel, output: tfl.SymbolicTensor): tfl.LayersMod
   return tfl.model({ inputs: model.inputs, outputs: output, name: `${model.name}_logits` })
 }
 
-function applied(model: tfl.LayersModel): Logits {
-  return frugalForward(model) as Logits
-}
-
-function affine(features: tf.Tensor2D, [kernel, bias]: tf.Tensor[]): tf.Tensor2D {
-  const product = tf.matMul<tf.Tensor2D>(features, kernel as tf.Tensor2D)
+function affine(features: tf.Tensor, [kernel, bias]: readonly tf.Tensor[]): tf.Tensor2D {
+  const product = tf.matMul<tf.Tensor2D>(features as tf.Tensor2D, kernel as tf.Tensor2D)
   return bias ? tf.add<tf.Tensor2D>(product, bias) : product
 }
 
-function logarithms(probabilities: tf.Tensor2D, squash: Squash): tf.Tensor2D {
+function logarithms(probabilities: tf.Tensor, squash: Squash): tf.Tensor2D {
   const clipped = tf.clipByValue(probabilities, leastProbability, 1 - leastProbability)
-  return squash === 'sigmoid' ? tf.sub(tf.log(clipped), tf.log(tf.sub(1, clipped))) : tf.log(clipped)
+  const logs = tf.log(clipped) as tf.Tensor2D
+  return squash === 'sigmoid' ? tf.sub(logs, tf.log(tf.sub(1, clipped))) : logs
 }

@@ -185,7 +185,10 @@ export class NormalizedGradientDescent extends tf.Optimizer {
   }
 
   private rateOf(name: string): number {
-    return this.options.rates[name] ?? this.learningRate
+    const { rates, learningRate } = this.options
+    const rate = rates[name]
+    // Rates of their own follow the schedule of the learning rate.
+    return rate === undefined ? this.learningRate : rate * (this.learningRate / learningRate)
   }
 }
 

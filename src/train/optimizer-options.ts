@@ -24,6 +24,10 @@ export interface WeightGroup {
   readonly parts: number
 }
 
+/** How the learning rate changes during training. */
+export const SCHEDULES = ['constant', 'cosine'] as const
+export type Schedule = (typeof SCHEDULES)[number]
+
 /** The optimizers that are known by name. */
 export const optimizerNames = ['sgd', 'momentum', 'adam', 'normalized-gd'] as const
 
@@ -54,6 +58,16 @@ export interface OptimizerOptions {
    * `normalized-gd` to the normalised gradient. (PyTorch calls it `weight_decay`.) The reported loss does not contain it.
    */
   readonly l2?: number
+  /**
+   * How the learning rate changes from step to step, layer rates with it: `cosine` from the whole rate to almost 0 over the whole
+   * training, half a wave; `constant` unless given.
+   */
+  readonly schedule?: Schedule
+  /**
+   * The greatest norm, above 0, that the gradients of all weights have together as one vector, l2 penalty left out; larger ones are
+   * scaled down to it. Without it they are taken as they are. Not for `normalized-gd`.
+   */
+  readonly clipNorm?: number
 }
 
 const optionNames = {
@@ -64,6 +78,8 @@ const optionNames = {
   groups: true,
   layerRates: true,
   l2: true,
+  schedule: true,
+  clipNorm: true,
 } as const satisfies OptionNames<OptimizerOptions>
 
 const rateNames = {
@@ -101,8 +117,22 @@ export function checkOptimizerOptions(options: OptimizerOptions): void {
   if (!(l2 >= 0 && l2 < Infinity)) {
     throw new RangeError(`optimizer: l2 must be a number of at least 0, got ${l2}`)
   }
+  checkSchedule(options)
   checkNorm(name, norm)
   if (groups) checkGroupOptions(name, groups)
+}
+
+function checkSchedule({ name, schedule, clipNorm }: OptimizerOptions): void {
+  if (schedule !== undefined && !SCHEDULES.includes(schedule)) {
+    throw new RangeError(`optimizer: schedule must be ${SCHEDULES.join(' or ')}, got ${schedule as string}`)
+  }
+  if (clipNorm === undefined) return
+  if (name === 'normalized-gd') {
+    throw new RangeError(`optimizer: clipNorm must be left out for ${name}, got ${clipNorm}`)
+  }
+  if (!(clipNorm > 0 && clipNorm < Infinity)) {
+    throw new RangeError(`optimizer: clipNorm must be a number greater than 0, got ${clipNorm}`)
+  }
 }
 
 function checkNorm(name: OptimizerName, norm: GradientNorm | undefined): void {

@@ -1,7 +1,8 @@
-import type { ImageStream } from '../data/image-stream.js'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { PatchMoE } from '../layers/moe/patch-moe.js'
 import type { RunIdentity, RunningEpoch } from './checkpoint.js'
 import type { EpochMetrics } from './events.js'
+import type { FedModel, Feed, TrainingData } from './feed.js'
 import type { FrozenLayers } from './frozen-layers.js'
 import type { StepParts } from './step.js'
 import type { StepSeeds } from './step-seeds.js'
@@ -9,14 +10,18 @@ import type { TrainOptions } from './train-options.js'
 
 /** The moving parts of a run. */
 export interface Run {
-  readonly options: TrainOptions
-  readonly stream: ImageStream
+  readonly options: TrainOptions<TrainingData>
+  /** The model as it was given; its network is among the parts. */
+  readonly fed: FedModel
+  readonly feed: Feed
   readonly identity: RunIdentity
   readonly parts: StepParts
   readonly seeds: StepSeeds
   readonly frozen: FrozenLayers
   /** Mixtures whose L is annealed. */
   readonly annealed: readonly PatchMoE[]
+  /** Layers that are told how much of the training is done. */
+  readonly progressing: readonly ProgressLayer[]
   readonly stepsPerEpoch: number
   readonly turn: () => Promise<void>
   readonly history: EpochMetrics[]
@@ -27,6 +32,25 @@ export interface Run {
   /** Whether the loss of the running epoch, or of the last one, ended the run before its step. */
   stopped: boolean
   lastCheckpoint?: { epoch: number; step: number }
+}
+
+/** A layer that changes in the course of a training. */
+export interface ProgressLayer extends tfl.layers.Layer {
+  /** Whether what it does depends on how long the whole training is. */
+  readonly dependsOnProgress: boolean
+  /**
+   * @param share of the training that is done, in [0, 1]
+   */
+  useProgress(share: number): void
+}
+
+/**
+ * The share of the steps of the whole training that are done, in [0, 1].
+ *
+ * @param step steps of the running epoch that are done
+ */
+export function shareDone({ history, stepsPerEpoch, options: { epochs } }: Run, step: number): number {
+  return (history.length * stepsPerEpoch + step) / (epochs * stepsPerEpoch)
 }
 
 /** The epoch that a run is in, and the steps of it that are done. */

@@ -1,8 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { streamOf } from '../data/image-stream.js'
 import { untrainableOption } from '../layers/batch-norm.js'
-import { allPlacedLayers } from '../layers/layer-paths.js'
+import { allLayersWithin, allPlacedLayers } from '../layers/layer-paths.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
 import {
   checkIdentity,
@@ -12,16 +11,17 @@ import {
   restoreWeights,
   type TrainState,
 } from './checkpoint.js'
+import { checkFed, type FedModel, feedOf, networkOf, type TrainingData } from './feed.js'
 import { type FrozenLayers, freezeLayers } from './frozen-layers.js'
 import { hostTurns } from './host-turn.js'
+import { scheduledRate, setLearningRate } from './learning-rate.js'
 import { lossOf, lossOptions } from './loss.js'
 import { createOptimizer, disposeOptimizer, restoreSlots } from './optimizer.js'
 import { stepFactors, stepPenalty } from './parameter-groups.js'
-import { positionOf, type Run } from './run.js'
+import { type ProgressLayer, positionOf, type Run, shareDone } from './run.js'
 import { auxiliaryCoefficients } from './step.js'
 import { stepSeeds } from './step-seeds.js'
 import { checkOptions, type TrainOptions } from './train-options.js'
-import { checkFits } from './upload.js'
 
 /** The part of an epoch that is done when it begins. */
 export const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
@@ -31,11 +31,11 @@ export const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, secon
  *
  * @throws RangeError when options, sets, model or state do not fit together; the model is then as it was
  */
-export async function startRun(model: tfl.LayersModel, options: TrainOptions): Promise<Run> {
+export async function startRun(fed: FedModel, options: TrainOptions<TrainingData>): Promise<Run> {
   checkOptions(options)
-  const frozen = freezeLayers(model, options.freeze ?? [])
+  const frozen = freezeLayers(networkOf(fed), options.freeze ?? [])
   try {
-    return await preparedRun(model, options, frozen)
+    return await preparedRun(fed, options, frozen)
   } catch (error) {
     frozen.restore()
     throw error
@@ -59,25 +59,30 @@ function checkTrainable(model: tfl.LayersModel): void {
 }
 
 async function preparedRun(
-  model: tfl.LayersModel,
-  options: TrainOptions,
+  fed: FedModel,
+  options: TrainOptions<TrainingData>,
   frozen: FrozenLayers,
 ): Promise<Run> {
+  const model = networkOf(fed)
   const { train, test, validation, optimizer, seed, batchSize, configKey, resume, annealPatches } = options
   const classifier = lossOf(model, lossOptions(options))
-  checkFits(model, classifier.numClasses, train, 'train: training set')
-  if (test) checkFits(model, classifier.numClasses, test, 'train: test set')
-  if (validation) checkFits(model, classifier.numClasses, validation, 'train: validation set')
+  checkFed(fed, classifier.numClasses, train, 'train: training set')
+  if (test) checkFed(fed, classifier.numClasses, test, 'train: test set')
+  if (validation) checkFed(fed, classifier.numClasses, validation, 'train: validation set')
   checkTrainable(model)
   const coefficients = auxiliaryCoefficients(model, options.loadBalance)
   const factors = stepFactors(model, optimizer)
   const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
+  const progressing = allLayersWithin(model).filter(isProgressing)
+  const dependsOnEpochs =
+    optimizer.schedule === 'cosine' || progressing.some(({ dependsOnProgress }) => dependsOnProgress)
   const stepsPerEpoch = Math.ceil(train.count / batchSize)
   const identity: RunIdentity = {
     optimizer,
     seed,
     batchSize,
     examples: train.count,
+    ...(dependsOnEpochs && { epochs: options.epochs }),
     ...(configKey !== undefined && { configKey }),
   }
   if (resume) checkResume(resume, identity, stepsPerEpoch)
@@ -91,7 +96,8 @@ async function preparedRun(
   const running = resume?.running ?? epochStart
   const run: Run = {
     options,
-    stream: streamOf(train),
+    fed,
+    feed: feedOf(fed, train),
     identity,
     parts: {
       model,
@@ -100,11 +106,12 @@ async function preparedRun(
       stepFactors: factors,
       coefficients,
       l2: stepPenalty(optimizer),
-      shape: train.shape,
+      clipNorm: optimizer.clipNorm,
     },
     seeds: stepSeeds(model, seed, 'dropout'),
     frozen,
     annealed,
+    progressing,
     stepsPerEpoch,
     turn: hostTurns(),
     history: [...(resume?.history ?? [])],
@@ -115,7 +122,23 @@ async function preparedRun(
     ...(resume && { lastCheckpoint: positionOf(resume.history, running, stepsPerEpoch) }),
   }
   anneal(run)
+  progress(run, running.step)
   return run
+}
+
+function isProgressing(layer: tfl.layers.Layer): layer is ProgressLayer {
+  return 'useProgress' in layer && typeof layer.useProgress === 'function'
+}
+
+/**
+ * Sets what depends on how much of the training is done: the learning rate, and what layers do.
+ *
+ * @param step steps of the running epoch that are done
+ */
+export function progress(run: Run, step: number): void {
+  const share = shareDone(run, step)
+  if (share < 1) setLearningRate(run.parts.optimizer, scheduledRate(run.options.optimizer, share))
+  for (const layer of run.progressing) layer.useProgress(share)
 }
 
 /** Sets L of the annealed mixtures to that of the running epoch, or of the last one when all are done. */

@@ -1,12 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageBatch } from '../data/image-set.js'
 import { type AuxiliaryTerm, auxiliaryTermsOf, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
-import { fixInput } from '../layers/fixed-inputs.js'
-import type { ImageShape } from '../shapes.js'
 import { releaseEarly } from './early-release.js'
+import { clippedByNorm } from './learning-rate.js'
 import type { ClassifierLoss } from './loss.js'
-import { upload } from './upload.js'
 
 /** What one step needs. */
 export interface StepParts {
@@ -19,7 +16,16 @@ export interface StepParts {
   readonly coefficients?: ReadonlyMap<AuxiliaryTerm, number> | undefined
   /** Multiplied by the weights and added to their gradients; 0 unless given. */
   readonly l2?: number
-  readonly shape: ImageShape
+  /** The greatest norm of the gradients together; they are taken as they are unless given. */
+  readonly clipNorm?: number | undefined
+}
+
+/** What a step is taken on. */
+export interface StepBatch {
+  /** The inputs of the model, in its order. */
+  readonly inputs: readonly tf.Tensor[]
+  /** (count) class numbers. */
+  readonly labels: Int32Array
 }
 
 /**
@@ -57,7 +63,7 @@ export interface StepNumbers {
  *
  * @returns the numbers, once the backend has them; the step itself is handed to the backend at once
  */
-export function takeStep(parts: StepParts, batch: ImageBatch): Promise<StepNumbers> {
+export function takeStep(parts: StepParts, batch: StepBatch): Promise<StepNumbers> {
   const { coefficients = noCoefficients } = parts
   const numbers = tf.tidy(() => {
     const { gradients, measured } = differentiate(parts, coefficients, batch)
@@ -74,7 +80,7 @@ export function takeStep(parts: StepParts, batch: ImageBatch): Promise<StepNumbe
  */
 export async function takeStepUnless(
   parts: StepParts,
-  batch: ImageBatch,
+  batch: StepBatch,
   stops: (loss: number) => boolean,
 ): Promise<StepNumbers> {
   const { coefficients = noCoefficients } = parts
@@ -90,9 +96,10 @@ export async function takeStepUnless(
 
 /** Steps the trainable weights of a model down their gradients, and applies their constraints. */
 function applyStep(
-  { model, optimizer, stepFactors, l2 = 0 }: StepParts,
-  gradients: Readonly<Record<string, tf.Tensor>>,
+  { model, optimizer, stepFactors, l2 = 0, clipNorm }: StepParts,
+  raw: Readonly<Record<string, tf.Tensor>>,
 ): void {
+  const gradients = clippedByNorm(raw, clipNorm)
   const weights = model.trainableWeights
   const variables = weights.map(weight => weight.read() as tf.Variable)
   const starts =
@@ -114,12 +121,13 @@ const noCoefficients: ReadonlyMap<AuxiliaryTerm, number> = new Map()
 
 /** The gradients of the loss, and what the step measures in one tensor: the loss, the right predictions, the terms. */
 function differentiate(
-  { model, classifier, shape }: StepParts,
+  { model, classifier }: StepParts,
   coefficients: ReadonlyMap<AuxiliaryTerm, number>,
-  batch: ImageBatch,
+  batch: StepBatch,
 ): { readonly gradients: tf.NamedTensorMap; readonly measured: tf.Tensor1D } {
   const variables = model.trainableWeights.map(weight => weight.read() as tf.Variable)
-  const x = fixInput(upload(batch.images, shape))
+  const { inputs } = batch
+  const x = inputs.length === 1 ? (inputs[0] as tf.Tensor) : [...inputs]
   const labels = tf.tensor1d(batch.labels, 'int32')
   let noted: readonly tf.Scalar[] = []
   const { value, grads } = tf.variableGrads(() => {

@@ -1,10 +1,9 @@
-import type { ImageSet } from '../data/image-set.js'
-import type { ImageStream } from '../data/image-stream.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { isPositiveInteger } from '../shapes.js'
 import type { PatchAnnealing } from './anneal.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
+import type { TrainingData, WholeImages } from './feed.js'
 import type { LossOptions } from './loss.js'
 import { checkLossStop, type LossStop } from './loss-stop.js'
 import type { OptimizerOptions } from './optimizer-options.js'
@@ -17,15 +16,15 @@ export const BN_STATISTICS = ['recomputed', 'moving'] as const
 export type BnStatistics = (typeof BN_STATISTICS)[number]
 
 /** What is trained on, and how. */
-export interface TrainOptions extends LossOptions {
-  readonly train: ImageSet | ImageStream
+export interface TrainOptions<Data extends TrainingData = WholeImages> extends LossOptions {
+  readonly train: Data
   /** Evaluated as a whole; without it there is no test loss, and no early stop unless there is `validation`. */
-  readonly test?: ImageSet | ImageStream
+  readonly test?: Data
   /**
    * Evaluated instead of `test` during training, and read by an early stop; `test` is then evaluated once, when the run
    * ends.
    */
-  readonly validation?: ImageSet | ImageStream
+  readonly validation?: Data
   /** Epochs of the whole run, those before a resume included; at least 1. */
   readonly epochs: number
   /** Images a step; the last step of an epoch takes what is left. */
@@ -115,7 +114,7 @@ const optionalIntegers = ['checkpointSteps', 'evaluateEvery', 'threads'] as cons
  *
  * @throws RangeError when an option is unknown or out of range, or an early stop is given without a set to evaluate
  */
-export function checkOptions(options: TrainOptions): void {
+export function checkOptions(options: TrainOptions<TrainingData>): void {
   checkOptionNames('train', options, optionNames)
   for (const name of ['epochs', 'batchSize', ...optionalIntegers] as const) {
     const value = options[name]

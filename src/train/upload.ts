@@ -2,7 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../data/image-set.js'
 import type { ImageStream } from '../data/image-stream.js'
-import { checkValues, type ImageValues, valueDivisor } from '../data/image-values.js'
+import { checkValues, type ImageValues } from '../data/image-values.js'
+import { pixelTensor } from '../layers/pixels.js'
 import type { ImageShape } from '../shapes.js'
 
 export type { ImageValues } from '../data/image-values.js'
@@ -18,9 +19,8 @@ export function upload(images: ImageValues, shape: ImageShape): tf.Tensor4D {
   const [height, width, channels] = shape
   const count = images.length / (height * width * channels)
   const uploaded: [number, number, number, number] = [count, height, width, channels]
-  const divisor = valueDivisor(images)
-  if (divisor === 1) return tf.tensor4d(images, uploaded, 'float32')
-  return tf.tidy(() => tf.div(tf.cast(tf.tensor4d(images, uploaded, 'int32'), 'float32'), divisor))
+  if (images instanceof Float32Array) return tf.tensor4d(images, uploaded, 'float32')
+  return pixelTensor(images, uploaded) as tf.Tensor4D
 }
 
 /**
@@ -39,16 +39,10 @@ export function checkFits(
   set: ImageSet | ImageStream,
   where: string,
 ): void {
-  if (!Number.isInteger(set.count) || set.count < 1) {
-    throw new RangeError(`${where} must hold at least 1 image, got ${set.count}`)
-  }
+  checkCount(set, where)
   if ('images' in set) checkLengths(set, where)
   checkImageShape(model, set.shape, where)
-  if (set.classNames.length !== numClasses) {
-    throw new RangeError(
-      `${where} must have the model's ${numClasses} classes, got ${set.classNames.length} (${set.classNames.join(', ')})`,
-    )
-  }
+  checkClassNames(numClasses, set, where)
   // A stream checks values and labels as it reads them.
   if ('images' in set) checkValues(set.images, set.shape, where)
   if (!('labels' in set)) return
@@ -59,6 +53,37 @@ export function checkFits(
       )
     }
   }
+}
+
+/**
+ * Checks that there are images, and that a model tells their classes apart.
+ *
+ * @param where the caller and the name of the set, for errors
+ * @throws RangeError when there is no image, or the classes are not as many as the model's
+ */
+export function checkClasses(
+  numClasses: number,
+  set: Pick<ImageStream, 'count' | 'classNames'>,
+  where: string,
+): void {
+  checkCount(set, where)
+  checkClassNames(numClasses, set, where)
+}
+
+function checkCount({ count }: Pick<ImageStream, 'count'>, where: string): void {
+  if (Number.isInteger(count) && count >= 1) return
+  throw new RangeError(`${where} must hold at least 1 image, got ${count}`)
+}
+
+function checkClassNames(
+  numClasses: number,
+  { classNames }: Pick<ImageStream, 'classNames'>,
+  where: string,
+): void {
+  if (classNames.length === numClasses) return
+  throw new RangeError(
+    `${where} must have the model's ${numClasses} classes, got ${classNames.length} (${classNames.join(', ')})`,
+  )
 }
 
 /**

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { type BenchResult, joinSections } from '../../bench/bench-result.js'
-import { describeMachine } from '../../bench/machine.js'
 import { markdownTable, renderMarkdown } from '../../bench/render.js'
 import { reaches, targets } from '../../bench/targets.js'
+import { describeMachine } from '../../scripts/run/measuring/machine.js'
 
 const result: BenchResult = {
   command: 'npm run bench -- --peers DIR',

@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { bench } from '../../bench/bench.js'
 import type { Table } from '../../bench/bench-result.js'
-import type { ChildCommand } from '../../bench/child-process.js'
-import type { ChildReport } from '../../bench/child-report.js'
 import type { Job } from '../../bench/jobs.js'
 import { parseOptions } from '../../bench/options.js'
 import { backendTable } from '../../bench/sections/backends.js'
@@ -11,6 +9,7 @@ import { epochTable, epochTargets } from '../../bench/sections/data-epoch.js'
 import { memoryCurve } from '../../bench/sections/data-memory.js'
 import { recordsTable } from '../../bench/sections/data-records.js'
 import { decodingTable, decodingTargets } from '../../bench/sections/decoding.js'
+import { frozenTargets } from '../../bench/sections/frozen.js'
 import { layerTable, layerTargets } from '../../bench/sections/layer.js'
 import { pipelineTable, pipelineTargets } from '../../bench/sections/pipeline.js'
 import { predictionRow } from '../../bench/sections/prediction.js'
@@ -24,7 +23,9 @@ import {
 import { fullSettings } from '../../bench/sections/training-numbers.js'
 import { memoryTable, peerTable, rateTable, stepTable } from '../../bench/sections/training-tables.js'
 import { trainingTargets } from '../../bench/sections/training-targets.js'
-import { Sitting } from '../../bench/sitting.js'
+import type { ChildCommand } from '../../scripts/run/measuring/child-process.js'
+import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
+import { Sitting } from '../../scripts/run/measuring/sitting.js'
 
 const setting = fullSettings[0]!
 
@@ -407,5 +408,25 @@ describe('bench', () => {
     const running = bench(parseOptions(['--peers', '/nowhere']), pretend(ran), () => {})
     await expect(running).rejects.toThrow('got /nowhere (no /nowhere/bin/python)')
     expect(ran).toEqual([])
+  })
+})
+
+describe('frozen and exported networks', () => {
+  it('are judged by the worst of all: beyond the work in ONNX Runtime, and beside it on native TensorFlow', () => {
+    const row = { model: 'a', backend: 'tensorflow', threads: 1 } as const
+    const targets = frozenTargets([
+      { ...row, engine: 'onnx', batch: 1, over: { dense: 0.8 }, work: 0.75 },
+      { ...row, engine: 'onnx', batch: 8, over: { dense: 1 }, work: 0.75 },
+      { ...row, engine: 'layers', batch: 1, over: { dense: 9, onnx: 9 }, work: 0.75 },
+      { ...row, engine: 'forInference', batch: 1, over: { onnx: 2 } },
+      { ...row, engine: 'forInference', batch: 32, over: { onnx: 1.25 } },
+      { ...row, engine: 'forInference', batch: 32, over: { onnx: 1.5 } },
+      { ...row, engine: 'onnx', batch: 32, error: 'no' },
+    ])
+    expect(targets).toEqual({
+      'onnx time/work': { value: 0.25 },
+      'native/onnx 1': { value: 2 },
+      'native/onnx 32': { value: 1.5 },
+    })
   })
 })

@@ -1,8 +1,13 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { UnsupportedModelError } from '../../src/export/graph/graph.js'
 import { forInference } from '../../src/inference/for-inference.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
-import { routingLayers } from '../../src/layers/moe/routing-layers.js'
+import {
+  mostPatchesPerExpert,
+  routingLayers,
+  setPatchesPerExpert,
+} from '../../src/layers/moe/routing-layers.js'
 import { useTestBackend } from '../backend-under-test.js'
 import {
   damagedImages,
@@ -134,10 +139,40 @@ describe('a frozen model', () => {
     await expect(forInference(model, { route: true } as object)).rejects.toThrow('route')
   })
 
+  test.each(networkCases.slice(2, 7))('keeps as many patches as asked: $name', async ({ build }) => {
+    const model = trained(build())
+    const x = noise(model.inputs[0]!.shape, 3, 1)
+    const most = mostPatchesPerExpert(model, '')
+    const layers = routingLayers(model)!.layers
+    const ofTraining = layers[0]!.patchesPerExpert
+    for (const patchesPerExpert of [1, 7, most]) {
+      const frozen = await forInference(model, { patchesPerExpert })
+      expect(layers.map(layer => layer.patchesPerExpert)).toEqual(layers.map(() => ofTraining))
+      setPatchesPerExpert(model, patchesPerExpert, '')
+      const expected = model.predict(x, { batchSize: 3 }) as tf.Tensor
+      setPatchesPerExpert(model, ofTraining, '')
+      expect(difference(expected, frozen.predict(x)[0]?.dataSync() as Float32Array)).toBeLessThan(1e-5)
+      frozen.dispose()
+    }
+  })
+
+  test('refuses more patches than a layer has, and any where none are kept', async () => {
+    const model = networkCases[2]!.build()
+    await expect(forInference(model, { patchesPerExpert: 17 })).rejects.toThrow(
+      /^forInference: patchesPerExpert must be an integer in \[1, 16\], got 17 \(layer patch_moe\S* of wide_resnet_10_1_pmoe chooses from 16 patches\)$/,
+    )
+    await expect(forInference(model, { patchesPerExpert: 1.5 })).rejects.toThrow('[1, 16], got 1.5')
+    const dense = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })], name: 'plain' })
+    await expect(forInference(dense, { patchesPerExpert: 1 })).rejects.toThrow(
+      'forInference: patchesPerExpert must be for a model with layers that keep patches, got none in plain',
+    )
+  })
+
   test('a layer that cannot be frozen is named', async () => {
     const model = tf.sequential({
       layers: [tf.layers.lstm({ units: 2, inputShape: [4, 4], name: 'memory' })],
     })
     await expect(forInference(model)).rejects.toThrow('"memory" (1 of')
+    await expect(forInference(model)).rejects.toThrow(UnsupportedModelError)
   })
 })

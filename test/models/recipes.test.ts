@@ -7,6 +7,8 @@ import {
   recipe,
   suggestedMixture,
 } from '../../src/models/recipes.js'
+import { routedModel } from '../../src/models/routed-model.js'
+import { sampleExpertsModel } from '../../src/models/sample-experts.js'
 import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
@@ -87,6 +89,15 @@ describe('recipe', () => {
         sampleMoEModel({ ...model, inputShape: shape, numClasses: classes, seed: 1 }).dispose()
         continue
       }
+      if (model.kind === 'sample-networks') {
+        sampleExpertsModel({ ...model, inputShape: shape, numClasses: classes, seed: 1 }).dispose()
+        continue
+      }
+      if (model.kind === 'routed') {
+        const { kind: _, ...network } = model
+        routedModel({ ...network, imageShape: shape, numClasses: classes }).dispose()
+        continue
+      }
       twoLayerPatchModel({
         ...model,
         inputShape: shape,
@@ -107,7 +118,7 @@ describe('recipe', () => {
     )
     expect(() => recipe('toString', 'wrn')).toThrow(RangeError)
     expect(() => recipe('cifar10', 'vit' as ModelName)).toThrow(
-      'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe, sample-moe, sample-single, got "vit"',
+      'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe, sample-moe, sample-single, sample-networks, routed, got "vit"',
     )
   })
 
@@ -123,7 +134,7 @@ describe('recipe', () => {
     for (const model of ['sample-moe', 'sample-single'] as const) {
       expect(() => recipe('cifar10', model)).toThrow(
         new RangeError(
-          'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe for dataset cifar10, ' +
+          'recipe: model must be one of wrn, wrn-pmoe, two-layer, two-layer-pmoe, sample-networks for dataset cifar10, ' +
             `got ${model} (which is for theory-clusters)`,
         ),
       )
@@ -154,6 +165,25 @@ describe('recipe', () => {
       model: { numExperts: 1, filtersPerOutput: 40, gate: 'uniform', initialScale: 1 },
       training: { ...full, epochs: 801, optimizer: 'adam', learningRate: 1e-2, l2: 5e-4 },
     })
+  })
+
+  it('gives four networks and their published optimizer on images, as many and as long as suits the dataset', () => {
+    expect(recipe('fashion-rotated', 'sample-networks')).toEqual({
+      model: { kind: 'sample-networks', patchSize: 4, numExperts: 4, filters: 8, gate: 'softmax' },
+      training: {
+        samples: 2000,
+        epochs: 30,
+        batchSize: 32,
+        optimizer: 'normalized-gd',
+        learningRate: 1e-2,
+        momentum: 0.9,
+        layerRates: [{ pattern: 'experts/router*', learningRate: 1e-4 }],
+        l2: 5e-4,
+        loadBalance: 1e-2,
+        bnStatistics: 'moving',
+      },
+    })
+    expect(recipe('cifar10', 'sample-networks').training).toMatchObject({ samples: 10_000, epochs: 30 })
   })
 
   it('trains what was trained before as the suggested network of the dataset, without rates of its layers', () => {

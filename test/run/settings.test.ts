@@ -88,7 +88,7 @@ test('it is a row of the documentation', () => {
 })
 
 test('names that settings choose from are those of the modules that define them', () => {
-  expect(settings.gate.value.choices).toEqual([...GATES, 'softmax', 'raw'])
+  expect(settings.gate.value.choices).toEqual([...GATES, 'softmax', 'raw', 'product'])
   expect([...SAMPLE_GATES].filter(gate => !settings.gate.value.choices.includes(gate))).toEqual([])
   expect(settings.border.value.choices).toEqual(BORDERS)
   expect(settings.optimizer.value.choices).toEqual(optimizerNames)

@@ -171,7 +171,7 @@ describe('what cannot work ends with a message, without a stack', () => {
     ],
     [
       ['train', '--model', 'vit'],
-      "argument 'vit' is invalid. Allowed choices are wrn, wrn-pmoe, two-layer, two-layer-pmoe, sample-moe, sample-single, init.",
+      "argument 'vit' is invalid. Allowed choices are wrn, wrn-pmoe, two-layer, two-layer-pmoe, sample-moe, sample-single, sample-networks, routed, init.",
     ],
     [
       ['train', '--epochs', '0'],

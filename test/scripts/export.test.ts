@@ -80,19 +80,53 @@ describe('pmoe export --quantize int8', () => {
     const out = join(root, 'never.onnx')
     const bare = await runPmoe(exporting('--format', 'onnx', '--out', out, '--quantize', 'int8'))
     expect(bare).toMatchObject({ code: 2 })
-    expect(bare.err).toContain('export: --quantize must come with --calibrate for a model that is not')
+    expect(bare.err).toContain('export: --quantize int8 must come with --calibrate for a model that is not')
     const other = await runPmoe(exporting('--format', 'savedmodel', '--out', out, '--quantize', 'int8'))
     expect(other).toMatchObject({ code: 2 })
-    expect(other.err).toContain('export: --quantize must be used with onnx, got --format savedmodel')
+    expect(other.err).toContain('export: --quantize int8 must be used with onnx, got --format savedmodel')
     const alone = await runPmoe(exporting('--format', 'onnx', '--out', out, '--calibrate', 'faces'))
     expect(alone).toMatchObject({ code: 2 })
-    expect(alone.err).toContain('export: --calibrate must come with --quantize, got faces alone')
+    expect(alone.err).toContain('export: --calibrate must come with --quantize int8, got faces alone')
     const missing = await runPmoe(
       exporting('--format', 'onnx', '--out', out, '--quantize', 'int8', '--calibrate', join(root, 'nowhere')),
     )
     expect(missing).toMatchObject({ code: 1 })
     expect(missing.err).toContain('nothing there')
     await expect(readFile(out)).rejects.toThrow('ENOENT')
+  })
+})
+
+describe('pmoe export --quantize float16', () => {
+  test.each([
+    ['onnx', 'half.onnx'],
+    ['tfjs', 'half'],
+  ])('writes %s in about half the bytes, and runs it', async (format, name) => {
+    const out = join(root, name)
+    const words = ['--format', format, '--out', out, '--quantize', 'float16']
+    const { code, out: text, err } = await callPmoe(exporting(...words, '--json'))
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    const [told] = jsonLines(text) as [
+      { bytes: number; unquantizedBytes: number; inFloat: { layer: string }[] },
+    ]
+    expect(told.bytes).toBeLessThan(0.75 * told.unquantizedBytes)
+    expect(told).toMatchObject({ verified: true, parity: { samples: 16, otherClass: 0 } })
+    expect(told.inFloat.map(({ layer }) => layer)).toEqual([expect.stringMatching(/^patch_moe/)])
+    await useTestBackend()
+  })
+
+  test('is refused where a format has no such numbers, and with images', async () => {
+    const out = join(root, 'never')
+    expect(
+      await callPmoe(exporting('--format', 'weights', '--out', out, '--quantize', 'float16')),
+    ).toMatchObject({
+      code: 2,
+      err: 'pmoe: export: --quantize float16 must be used with tfjs or onnx, got --format weights\n',
+    })
+    const words = ['--format', 'tfjs', '--out', out, '--quantize', 'float16', '--calibrate', root]
+    expect(await callPmoe(exporting(...words))).toMatchObject({
+      code: 2,
+      err: 'pmoe: export: --calibrate must come with --quantize int8, got --quantize float16\n',
+    })
   })
 })
 

@@ -183,7 +183,7 @@ describe('theory-clusters', () => {
     ],
     [
       ['--model', 'sample-single', '--experts', '2'],
-      '--experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, init',
+      '--experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, sample-networks, routed, init',
     ],
     [['--model', 'sample-moe', '--pad-crop', '1'], 'augmented: padCrop must be an integer in [0, 0], got 1'],
   ])('refuses %j', async (words, message) => {

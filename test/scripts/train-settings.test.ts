@@ -25,10 +25,10 @@ describe('withFlags', () => {
       'train: --depth must be used with wrn, wrn-pmoe, got model two-layer',
     )
     expect(() => withFlags({}, 'wrn', { experts: 2 })).toThrow(
-      'train: --experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, init, got model wrn',
+      'train: --experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, sample-networks, routed, init, got model wrn',
     )
     expect(() => withFlags({}, 'sample-single', { routingNoise: 0 })).toThrow(
-      'train: --routing-noise must be used with sample-moe, got model sample-single',
+      'train: --routing-noise must be used with sample-moe, sample-networks, got model sample-single',
     )
   })
 
@@ -78,6 +78,13 @@ const samples: Readonly<Record<string, unknown>> = {
   routingMetrics: true,
   flip: true,
   balance: 'group',
+  background: 'noise',
+  task: 'present',
+  schedule: 'cosine',
+  prior: 'none',
+  priorUntil: 0.5,
+  shareExpert: true,
+  aggregate: 'sum',
   freeze: ['stem'],
   lrFor: [{ pattern: 'stem', learningRate: 0.1 }],
   annealPatches: { from: 8, to: 2, epochs: 1 },
@@ -95,7 +102,10 @@ test.each(modelNames)('every flag of %s leads to a setting that the configuratio
       testSamples: null,
       classNames: ['0', '1'],
     },
-    model: { name: model, options },
+    model: {
+      name: model,
+      options: options.kind === 'routed' ? { ...options, imageShape: [128, 128, 1] } : options,
+    },
     training: rest,
     seed: 1,
     backend: 'wasm',

@@ -6,11 +6,14 @@ import type { Ranges } from '../../../src/export/onnx/quantization.js'
 import type { ExportFolder } from '../../../src/files/export-output.js'
 import type { Runtime } from './model-runtime.js'
 
+/** What `--quantize` can ask for. */
+export const QUANTIZATIONS = ['int8', 'float16'] as const
+
 /** How a model is exported. */
 export interface ExportSettings extends FeedingOptions {
   readonly facts: ModelFacts
-  /** What a network computes with numbers of 8 bits: ranges as `calibrate` measures them. */
-  readonly quantize?: Ranges
+  /** What a network computes with numbers of 8 bits: ranges as `calibrate` measures them; or kernels of float16. */
+  readonly quantize?: Ranges | 'float16'
 }
 
 /** What was written. */
@@ -19,7 +22,9 @@ export interface Written {
   readonly bytes: number
   /** How many operations, layers or tensors of each kind there are. */
   readonly parts: Readonly<Record<string, number>>
-  /** With `quantize`: the layers whose products stay in float32, and why. */
+  /** With `quantize`: what all files would take without. */
+  readonly unquantizedBytes?: number
+  /** With `quantize`: the layers that stay in float32, and why. */
   readonly inFloat?: readonly { readonly layer: string; readonly why: string }[]
 }
 
@@ -43,8 +48,10 @@ export interface ExportFormatEntry {
   readonly unit: 'operations' | 'layers' | 'tensors'
   /** Whether the axes and the number type of its inputs can be chosen. */
   readonly takesFeeding: boolean
-  /** Whether it can hold numbers of 8 bits; false unless given. */
-  readonly takesQuantization?: boolean
+  /** The narrow numbers that it can hold; none unless given. */
+  readonly quantizations?: readonly (typeof QUANTIZATIONS)[number][]
+  /** Whether L can be an input of it; false unless given. */
+  readonly takesVariablePatches?: boolean
   /** How people read it, in one line: `onnxruntime.InferenceSession(path) in Python`. */
   readonly reading: string
   /** How a folder of this format is recognised; left out for formats of one file. */

@@ -5,7 +5,7 @@ import { type EpochMetrics, train } from '../../../src/train/loop.js'
 import type { BoundExperiment } from '../../experiments/experiment.js'
 import { type MarginLosses, measureBound } from '../../run/measured-bound.js'
 import { buildNetwork } from '../../run/network.js'
-import { newRun } from '../../run/new-run.js'
+import { newWholeRun } from '../../run/new-run.js'
 import { optimizerOf, trainOptions } from '../../run/training-run.js'
 import type { Cell } from '../cell.js'
 import type { Bounded } from '../cell-result.js'
@@ -24,7 +24,7 @@ export interface BoundWork {
 /**
  * Trains the mixture of a cell and evaluates its bound beside its losses.
  *
- * @throws UsageError, RangeError or Error as `newRun` and `measureBound`; DivergenceError when the loss or a weight is no
+ * @throws UsageError, RangeError or Error as `newWholeRun` and `measureBound`; DivergenceError when the loss or a weight is no
  *   longer finite; the reason of the signal when it was aborted
  */
 export async function boundOfCell(
@@ -32,7 +32,7 @@ export async function boundOfCell(
   cell: Cell,
   { experiment: { dataset, model: name }, backend, signal, keepConfig }: BoundWork,
 ): Promise<Bounded> {
-  const { config, data } = await newRun({ dataset, model: name, flags: flagsOf(grid, cell) }, backend)
+  const { config, data } = await newWholeRun({ dataset, model: name, flags: flagsOf(grid, cell) }, backend)
   await keepConfig(config)
   const model = buildNetwork(config.model.options, data.train, config.seed)
   try {

@@ -6,7 +6,7 @@ import { count, flags, variants } from './variants.js'
 /** Networks against the settings of a data model of clusters. */
 export interface ClustersGrid extends Omit<ClustersScale, 'seeds' | 'variants'> {
   readonly kind: 'clusters'
-  readonly variants: readonly Pick<ClustersVariant, 'name' | 'model' | 'flags' | 'settings' | 'seeds'>[]
+  readonly variants: readonly Pick<ClustersVariant, 'name' | 'model' | 'flags' | 'settings'>[]
 }
 
 /** Studies of clusters; variants are innermost. */
@@ -32,10 +32,9 @@ export const clustersGrid: GridKind<ClustersExperiment, ClustersGrid> = {
       seeds,
     }
   },
-  settings({ settings, variants: compared }, seed) {
+  settings({ settings, variants: compared }) {
     return settings.flatMap(setting =>
       compared
-        .filter(({ seeds = seed }) => seed <= seeds)
         .filter(variant => variant.settings?.includes(setting) ?? true)
         .map(({ name }) => ({ setting, variant: name })),
     )

@@ -18,12 +18,8 @@ export interface GridKind<OfExperiment extends Experiment, OfGrid extends { read
     scale: ScaleName,
     withPaperData: boolean,
   ): { readonly grid: OfGrid; readonly seeds: number }
-  /**
-   * What one seed runs, in its order. Those that are compared stand side by side, so that they run at about one time.
-   *
-   * @param seed from 1
-   */
-  settings(grid: OfGrid, seed: number): CellSetting[]
+  /** What each seed runs, in its order. Those that are compared stand side by side, so that they run at about one time. */
+  settings(grid: OfGrid): CellSetting[]
   /** At least the number of settings of a seed, computed without listing them. */
   mostSettings(grid: OfGrid): number
   /** Cells measure time: they would disturb each other, and run one at a time unless asked otherwise. */

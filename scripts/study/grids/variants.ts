@@ -38,7 +38,6 @@ const variant = z.strictObject({
   routerDeviation: z.number().positive().exactOptional(),
   sweeps: z.boolean().exactOptional(),
   settings: z.array(z.string().min(1)).min(1).exactOptional(),
-  seeds: count.exactOptional(),
   published: z.array(z.strictObject({ samples: count, accuracy: share })).exactOptional(),
 })
 

@@ -13,10 +13,12 @@ export interface DatasetRecipe {
   readonly twoLayer?: TwoLayerNetworkRecipe
   /** Networks of which each sample chooses an expert. */
   readonly sample?: SampleNetworkRecipe
+  /** Networks that read large images in parts; for datasets that have such. */
+  readonly routed?: RoutedNetworkRecipe
 }
 
 /** The kinds of networks that suit some datasets and others not. */
-export type NetworkKind = 'wide' | 'twoLayer' | 'sample'
+export type NetworkKind = 'wide' | 'twoLayer' | 'sample' | 'routed'
 
 /** A wide residual network for a dataset, and its mixture. */
 export interface WideNetworkRecipe {
@@ -70,6 +72,17 @@ export interface SampleFiltersRecipe {
   readonly training: TrainingRecipe
 }
 
+/** A network that reads only the patches that matter of a large image. */
+export interface RoutedNetworkRecipe {
+  /** Side of a cell in pixels: about that of the things that count. */
+  readonly cellSize: number
+  /** How many times smaller the view is in which cells are chosen. */
+  readonly viewScale: number
+  /** Pixels of a patch on each side of its cell; a quarter of a cell unless given. */
+  readonly margin?: number
+  readonly training: TrainingRecipe
+}
+
 /** How a model is trained. */
 export interface TrainingRecipe {
   /** Training images. */
@@ -87,6 +100,12 @@ export interface TrainingRecipe {
   readonly layerRates?: readonly { readonly pattern: string; readonly learningRate: number }[]
   /** L2 penalty, times the weights added to their gradients. */
   readonly l2?: number
+  /** How the learning rate changes in training: `cosine` from all of it to almost 0. */
+  readonly schedule?: 'constant' | 'cosine'
+  /** The greatest norm of all gradients together. */
+  readonly clipNorm?: number
+  /** Coefficient of the balance loss of experts that samples choose. */
+  readonly loadBalance?: number
   /**
    * Whether BatchNorm's population statistics are estimated anew before an evaluation, or its moving
    * averages used.
@@ -102,6 +121,20 @@ export function sgd(
   learningRate: number,
 ): TrainingRecipe {
   return { samples, epochs, batchSize, optimizer: 'sgd', learningRate, bnStatistics: 'recomputed' }
+}
+
+/** Adam with a rate that falls in a cosine, and gradients of norm 1 at most: for networks that learn where to look. */
+export function cosineAdam(samples: number, epochs: number): TrainingRecipe {
+  return {
+    samples,
+    epochs,
+    batchSize: 32,
+    optimizer: 'adam',
+    learningRate: 3e-3,
+    schedule: 'cosine',
+    clipNorm: 1,
+    bnStatistics: 'moving',
+  }
 }
 
 /** Four experts, each keeping 16 of the 64 positions of the last 8x8 map of a 32x32 image. */

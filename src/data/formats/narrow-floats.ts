@@ -30,3 +30,33 @@ function float32Bits(half: number): number {
   const shift = Math.clz32(fraction) - 21
   return sign | ((113 - shift) << 23) | (((fraction << shift) & 0x3ff) << 13)
 }
+
+/**
+ * Rounds float32 numbers to the nearest float16 (IEEE 754 binary16), of two equally near ones to the even one. What is too
+ * large, from 65520 on, becomes infinity; NaN stays NaN.
+ *
+ * @returns the 16 bits of each number
+ */
+export function narrowFloat16(values: Float32Array): Uint16Array {
+  return Uint16Array.from(new Uint32Array(values.buffer, values.byteOffset, values.length), float16Bits)
+}
+
+function float16Bits(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000
+  const exponent = ((bits >>> 23) & 0xff) - 112
+  const fraction = bits & 0x7fffff
+  if (exponent === 143) return sign | 0x7c00 | (fraction === 0 ? 0 : 0x200 | (fraction >> 13))
+  if (exponent >= 31) return sign | 0x7c00
+  // The bits that stay, with the leading 1 where the number is subnormal; a carry moves into the exponent as it must.
+  if (exponent > 0) return sign + roundedShift((exponent << 23) | fraction, 13)
+  if (exponent < -10) return sign
+  return sign + roundedShift(fraction | 0x800000, 14 - exponent)
+}
+
+/** A number without its last bits, rounded to the nearest, halves to the even one. */
+function roundedShift(bits: number, shift: number): number {
+  const half = 2 ** (shift - 1)
+  const rest = bits % (2 * half)
+  const whole = Math.floor(bits / (2 * half))
+  return whole + (rest > half || (rest === half && whole % 2 === 1) ? 1 : 0)
+}

@@ -2,14 +2,17 @@ import type { Size2D } from '../../shapes.js'
 import {
   type BinaryFunction,
   type Constant,
+  type Count,
   type Dimension,
   type ElementType,
+  type ExpertRows,
   type GraphNode,
   isConstant,
   type Operand,
   type Operation,
   type Sliding,
   type UnaryFunction,
+  UnsupportedModelError,
   type Value,
 } from './graph.js'
 
@@ -23,6 +26,8 @@ export interface Route {
   readonly indices: Value
   /** (B,K,L) float, gate scale included. */
   readonly gates: Value
+  /** (B,M) float, where samples choose experts: indices and gates are (B,k) there. */
+  readonly scores?: Value
 }
 
 const everyPixel: Sliding = { strides: [1, 1], padding: 'valid', dilations: [1, 1] }
@@ -34,6 +39,8 @@ export class GraphBuilder {
   layer = ''
   /** What mixtures choose, for callers that want to know it. */
   readonly routes: Route[] = []
+  /** What the experts of all mixtures keep, in the place of what their layers say. */
+  patchesPerExpert: Count | undefined
   private readonly names = new Map<string, number>()
 
   /** A value that comes from outside. */
@@ -137,14 +144,17 @@ export class GraphBuilder {
     return this.add({ kind: 'concat', inputs, axis }, shape)
   }
 
-  /** @param shape at most one null, for the side that takes the remaining elements */
-  reshape(x: Value, shape: Axes): Value {
-    if (shape.filter(side => side === null).length > 1) {
-      throw new RangeError(
+  /** @param sides at most one null, for the side that takes the remaining elements, and one that is computed */
+  reshape(x: Value, sides: readonly (Dimension | Value)[]): Value {
+    const axis = sides.findIndex(side => typeof side === 'object' && side !== null)
+    const shape = sides.map(side => (typeof side === 'object' ? null : side))
+    const computed = axis < 0 ? undefined : { axis, length: sides[axis] as Value }
+    if (sides.filter(side => side === null).length > 1) {
+      throw new UnsupportedModelError(
         `exportGraph: the shapes at ${this.layer} must be fixed but for the batch, got [${shape.join(', ')}]`,
       )
     }
-    return this.add({ kind: 'reshape', x, shape }, shape, x.type)
+    return this.add({ kind: 'reshape', x, shape, ...(computed && { computed }) }, shape, x.type)
   }
 
   transpose(x: Value, order: readonly number[]): Value {
@@ -174,8 +184,8 @@ export class GraphBuilder {
   }
 
   /** The `count` largest along the last axis, largest first. */
-  top(x: Value, count: number): { readonly values: Value; readonly indices: Value } {
-    const shape = [...x.shape.slice(0, -1), count]
+  top(x: Value, count: Count): { readonly values: Value; readonly indices: Value } {
+    const shape = [...x.shape.slice(0, -1), typeof count === 'number' ? count : null]
     const values = this.value(shape, 'float')
     const indices = this.value(shape, 'int')
     this.nodes.push({ name: this.layer, operation: { kind: 'top', x, count }, outputs: [values, indices] })
@@ -207,10 +217,7 @@ export class GraphBuilder {
     updates: Value,
     like: Value,
     rowsPerImage: number,
-    {
-      ofExperts,
-      spare = false,
-    }: { ofExperts?: { readonly experts: number; readonly rowsPerExpert: number }; spare?: boolean } = {},
+    { ofExperts, spare = false }: { ofExperts?: ExpertRows; spare?: boolean } = {},
   ): Value {
     const shape = [null, updates.shape[1] ?? null]
     return this.add(
@@ -264,7 +271,7 @@ export class GraphBuilder {
 
   private fixed(side: Dimension | undefined): number {
     if (typeof side === 'number') return side
-    throw new RangeError(
+    throw new UnsupportedModelError(
       `exportGraph: the map at ${this.layer} must have a fixed size, got ${side === null ? 'any' : 'none'}`,
     )
   }

@@ -12,6 +12,16 @@ export interface Graph {
   readonly outputs: readonly { readonly name: string; readonly value: Value }[]
   /** In an order in which they can be computed. */
   readonly nodes: readonly GraphNode[]
+  /** The outputs that say what mixtures chose, by the names of their layers, after those of the models they are nested in. */
+  readonly routes?: readonly RouteOutputs[]
+}
+
+/** Names of the outputs that say what one mixture chose. */
+export interface RouteOutputs {
+  readonly layer: string
+  readonly indices: string
+  readonly gates: string
+  readonly scores?: string
 }
 
 /** One input of a graph. */
@@ -46,6 +56,9 @@ export interface Constant {
 }
 
 export type Operand = Value | Constant
+
+/** How many there are of something: known when the graph is written, or an integer (of no axes) that is computed. */
+export type Count = number | Value
 
 /** One operation, with the layer that it comes from. */
 export interface GraphNode {
@@ -127,7 +140,13 @@ export type Operation =
     }
   | { readonly kind: 'concat'; readonly inputs: readonly Value[]; readonly axis: number }
   /** At most one null, for the side that takes the remaining elements. */
-  | { readonly kind: 'reshape'; readonly x: Value; readonly shape: readonly Dimension[] }
+  | {
+      readonly kind: 'reshape'
+      readonly x: Value
+      readonly shape: readonly Dimension[]
+      /** The length of one more axis that is null in `shape`. */
+      readonly computed?: { readonly axis: number; readonly length: Value }
+    }
   | { readonly kind: 'transpose'; readonly x: Value; readonly order: readonly number[] }
   /** Numbers before and after along each axis. */
   | { readonly kind: 'pad'; readonly x: Value; readonly amounts: readonly (readonly [number, number])[] }
@@ -141,7 +160,7 @@ export type Operation =
     }
   | { readonly kind: 'to-float'; readonly x: Value }
   /** Largest first along the last axis, equal ones in their order: values, then positions. */
-  | { readonly kind: 'top'; readonly x: Value; readonly count: number }
+  | { readonly kind: 'top'; readonly x: Value; readonly count: Count }
   /** Rows of a matrix. */
   | { readonly kind: 'gather'; readonly table: Operand; readonly rows: Value }
   /** Where a list x (n) of integers is `equals`, ascending: as many places as there are. */
@@ -167,8 +186,8 @@ export type Operation =
       readonly rowsPerImage: number
       /** Whether there may be one update where there are no rows, which does not count. */
       readonly spare?: boolean
-      /** Where the rows are those of experts: expert after expert, of each image after image this many. */
-      readonly ofExperts?: { readonly experts: number; readonly rowsPerExpert: number }
+      /** Where the rows are those of experts. */
+      readonly ofExperts?: ExpertRows
     }
   /** Every expert convolves its windows (K,M,height,width,C) by its F filters of (kh,kw,C,K F): (K,M,h,w,F). */
   | {
@@ -178,10 +197,19 @@ export type Operation =
       readonly padding: 'same' | 'valid'
     }
 
+/** Rows of experts: expert after expert, of each image after image this many. */
+export interface ExpertRows {
+  readonly experts: number
+  readonly rowsPerExpert: Count
+}
+
 /** Whether an operand is part of the graph rather than computed. */
 export function isConstant(operand: Operand): operand is Constant {
   return 'data' in operand
 }
+
+/** A model, or a part of it, cannot be written as a graph; the message names it. */
+export class UnsupportedModelError extends RangeError {}
 
 /** The computed values that an operation reads. */
 export function valuesRead(operation: Operation): Value[] {
@@ -196,6 +224,10 @@ export function valuesRead(operation: Operation): Value[] {
       return isConstant(operation.table) ? [operation.rows] : [operation.table, operation.rows]
     case 'batch-starts':
       return [operation.like]
+    case 'reshape':
+      return operation.computed ? [operation.x, operation.computed.length] : [operation.x]
+    case 'top':
+      return typeof operation.count === 'number' ? [operation.x] : [operation.x, operation.count]
     case 'scatter':
       return [operation.rows, operation.updates, operation.like]
     case 'expert-convolution':

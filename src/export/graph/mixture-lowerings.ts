@@ -10,7 +10,7 @@ import type { PatchMoE } from '../../layers/moe/patch-moe.js'
 import { type PatchGrid, patchGrid, type WindowTable, windowTable } from '../../layers/moe/patches.js'
 import type { RoutingRule } from '../../layers/moe/routing.js'
 import type { TwoLayerExperts } from '../../layers/moe/two-layer-experts.js'
-import type { Constant, Value } from './graph.js'
+import { type Constant, type Count, type Operand, UnsupportedModelError, type Value } from './graph.js'
 import { floats, type GraphBuilder, number } from './graph-builder.js'
 import { normalization, withActivation } from './layer-lowerings.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
@@ -19,6 +19,8 @@ import type { ExportedLayer, Lowering } from './lowering.js'
 interface ChosenPatches {
   readonly indices: Value
   readonly gates: Value
+  /** L. */
+  readonly count: Count
 }
 
 /**
@@ -31,7 +33,7 @@ const patchMoE: Lowering = (exported, [x], build) => {
   const chosen = choose(build, map, exported.weight('router'), layer, layer.grid)
   const windows = dispatch(build, map, chosen.indices, windowTable(layer.grid, layer.experts.reach))
   const outputs = expertLowering(layer.experts)(exported, layer.experts, build, windows) // (K, B L h w, F)
-  return putBack(build, map, weigh(build, outputs, chosen.gates, layer), chosen.indices, layer)
+  return putBack(build, map, weigh(build, outputs, chosen.gates, layer), chosen, layer)
 }
 
 /** Writes what experts do with their windows: (K, P, F) of their outputs. */
@@ -69,7 +71,7 @@ function expertLowering(experts: Expert): ExpertLowering {
   const lowering = Object.hasOwn(expertLowerings, experts.kind) && expertLowerings[experts.kind]
   if (lowering) return lowering
   const known = Object.keys(expertLowerings).join(', ')
-  throw new Error(
+  throw new UnsupportedModelError(
     `exportGraph: experts must be of a kind that can be written (${known}), got ${experts.kind}`,
   )
 }
@@ -88,13 +90,13 @@ function choose(
   // A patch whose score is NaN or infinite must not be left out silently: all of the expert's gates become NaN.
   const notFinite = build.notFinite(asComputed)
   const scores = build.binary('add', asComputed, notFinite)
-  const count = rule.patchesPerExpert
+  const count = build.patchesPerExpert ?? rule.patchesPerExpert
   const { values, indices } = build.top(scores, count)
   const { gates } = gateKind(rule.gate).forward<Value>(
     {
       kept: values,
       all: scores,
-      ones: () => build.binary('add', notFinite, floats(new Float32Array(count).fill(1), [1, 1, count])),
+      ones: () => build.binary('add', notFinite, onesLike(build, values, count)),
     },
     {
       softmax: x => build.softmax(x),
@@ -102,10 +104,36 @@ function choose(
       times: (x, factor) => build.binary('mul', x, number(factor)),
     },
   )
-  const factor = gateFactor(rule.gate, rule.gateScale, count, grid.count)
-  const scaled = factor === 1 ? gates : build.binary('mul', gates, number(factor))
+  const factor = gateFactorOf(build, rule, count, grid.count)
+  const scaled = factor === 1 ? gates : build.binary('mul', gates, operandOf(factor))
   build.routes.push({ layer: build.layer, indices, gates: scaled })
-  return { indices, gates: scaled }
+  return { indices, gates: scaled, count }
+}
+
+/** A number as an operand among floats. */
+function operandOf(factor: Count): Operand {
+  return typeof factor === 'number' ? number(factor) : factor
+}
+
+/** Ones in the shape of the kept scores, or in one that broadcasts to it. */
+function onesLike(build: GraphBuilder, kept: Value, count: Count): Operand {
+  return typeof count === 'number'
+    ? floats(new Float32Array(count).fill(1), [1, 1, count])
+    : build.clip(kept, 1, 1)
+}
+
+/** What gates are multiplied by; where L is computed, looked up in a table of all L unless it is the same for each. */
+function gateFactorOf(
+  build: GraphBuilder,
+  { gate, gateScale }: RoutingRule,
+  count: Count,
+  patches: number,
+): Count {
+  if (typeof count === 'number') return gateFactor(gate, gateScale, count, patches)
+  const factors = Array.from({ length: patches }, (_, i) => gateFactor(gate, gateScale, i + 1, patches))
+  const [first = 1] = factors
+  if (factors.every(factor => factor === first)) return first
+  return build.gather(floats([Number.NaN, ...factors], [patches + 1]), count)
 }
 
 /** (K, B L, window height, window width, C), zero outside the map; with `inside` where that can be. */
@@ -214,7 +242,13 @@ function weigh(build: GraphBuilder, outputs: Value, gates: Value, layer: PatchMo
 }
 
 /** Puts the experts' outputs where their patches lie: (B,H,W,K F), zero elsewhere. */
-function putBack(build: GraphBuilder, map: Value, outputs: Value, indices: Value, layer: PatchMoE): Value {
+function putBack(
+  build: GraphBuilder,
+  map: Value,
+  outputs: Value,
+  { indices, count }: ChosenPatches,
+  layer: PatchMoE,
+): Value {
   const { numExperts, filters, grid, placement } = layer
   const { slots, slotOf, size } = placement
   const pixels = windowTable(grid, [0, 0], 1)
@@ -226,11 +260,16 @@ function putBack(build: GraphBuilder, map: Value, outputs: Value, indices: Value
   const rows = build.reshape(build.binary('add', build.binary('add', within, starts), experts), [null])
   const updates = build.reshape(outputs, [null, size])
   // Where every slot has its expert, in their order, experts' rows make up the map without gaps.
-  const rowsPerExpert = layer.patchesPerExpert * pixels.rowsPerWindow
+  const rowsPerExpert = times(build, count, pixels.rowsPerWindow)
   const areInOrder = slots === numExperts && slotOf.every((slot, expert) => slot === expert)
   const ofExperts = areInOrder ? { experts: numExperts, rowsPerExpert } : undefined
   const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts && { ofExperts })
   return build.reshape(view, [null, ...grid.map, filters])
+}
+
+function times(build: GraphBuilder, count: Count, factor: number): Count {
+  if (typeof count === 'number') return count * factor
+  return factor === 1 ? count : build.binary('mul', count, { shape: [], data: Int32Array.of(factor) })
 }
 
 /** The masking gate of the published code: the gates in their places, times the map. */
@@ -256,16 +295,21 @@ const twoLayerExperts: Lowering = (exported, [x], build) => {
   const map = x as Value
   const { numExperts, patchesPerExpert, hiddenUnits, grid } = layer
   const rule = { patchesPerExpert, gate: layer.gate, gateScale: 'none' } as const
-  const { indices, gates } = choose(build, map, exported.weight('router'), rule, grid)
+  const { indices, gates, count } = choose(build, map, exported.weight('router'), rule, grid)
   const windows = dispatch(build, map, indices, windowTable(grid, layer.experts.reach))
   const active = expertLowering(layer.experts)(exported, layer.experts, build, windows)
   const perRow = build.reshape(build.transpose(gates, [1, 0, 2]), [numExperts, null, 1])
   const weighed = build.binary('mul', active, perRow)
   const own = hiddenUnits / numExperts
-  const summed = build.reduce(build.reshape(weighed, [numExperts, null, patchesPerExpert, own]), 'sum', [2])
+  const summed = build.reduce(build.reshape(weighed, [numExperts, null, count, own]), 'sum', [2])
   const hidden = build.reshape(build.transpose(summed, [1, 0, 2]), [null, hiddenUnits])
-  const divisor = layer.normalizer === 'selected' ? patchesPerExpert : grid.count
-  return build.dense(build.binary('div', hidden, number(divisor)), exported.weight('head'))
+  const divisor = layer.normalizer === 'selected' ? count : grid.count
+  const mean = build.binary(
+    'div',
+    hidden,
+    typeof divisor === 'number' ? number(divisor) : build.toFloat(divisor),
+  )
+  return build.dense(mean, exported.weight('head'))
 }
 
 /** The layers of this library that choose patches, by class name. */

@@ -1,9 +1,19 @@
 import * as tfl from '@tensorflow/tfjs-layers'
 import { isNetworkHolder } from '../../layers/layer-paths.js'
-import { type FeedingOptions, LAYOUTS, PIXELS } from '../feeding.js'
+import { mostPatchesPerExpert } from '../../layers/moe/routing-layers.js'
+import { type FeedingOptions, LAYOUTS, PATCHES_INPUT, PIXELS } from '../feeding.js'
 import { nameInLayer } from '../weights/weights.js'
-import type { Constant, Dimension, Graph, GraphInput, Layout, Value } from './graph.js'
-import { GraphBuilder, number } from './graph-builder.js'
+import {
+  type Constant,
+  type Dimension,
+  type Graph,
+  type GraphInput,
+  type Layout,
+  type RouteOutputs,
+  UnsupportedModelError,
+  type Value,
+} from './graph.js'
+import { GraphBuilder, number, type Route } from './graph-builder.js'
 import { layerLowerings } from './layer-lowerings.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
 import { mixtureLowerings } from './mixture-lowerings.js'
@@ -16,15 +26,22 @@ const lowerings: Readonly<Record<string, Lowering>> = {
   ...sampleLowerings,
 }
 
+/** What a graph of a model takes and gives. */
+export interface GraphOptions extends FeedingOptions {
+  /** Whether what mixtures choose are outputs, too, after the model's own: `LAYER/indices`, `LAYER/gates`. */
+  readonly routes?: boolean
+  /** L of all layers that keep patches, in the place of their own. */
+  readonly patchesPerExpert?: number | undefined
+}
+
 /**
  * Writes a tfjs model as a graph of simple operations, for inference: BatchNorm folded into the convolution before it or
  * one factor and offset a channel, dropout left out, mixtures as the sparse operations that they are. Nested models
  * are entered, shared layers are written as often as they are used.
  *
  * @param model with inputs of fixed size but for the batch
- * @param routes whether what mixtures choose are outputs, too: `LAYER/indices` and `LAYER/gates`, after the model's own
- * @throws Error naming the layer and its position when one cannot be exported; RangeError when a size is not fixed or
- *   an option has no such value
+ * @throws UnsupportedModelError naming the layer and its position when one cannot be exported, or a size that is not
+ *   fixed; RangeError when an option has no such value
  */
 export async function modelGraph(
   model: tfl.LayersModel,
@@ -32,30 +49,60 @@ export async function modelGraph(
     layout = 'nhwc',
     pixels = 'float32',
     routes = false,
-  }: FeedingOptions & { readonly routes?: boolean } = {},
+    variablePatches = false,
+    patchesPerExpert,
+  }: GraphOptions = {},
 ): Promise<Graph> {
   oneOf(LAYOUTS, layout, 'layout')
   oneOf(PIXELS, pixels, 'pixels')
   if (!model.outputs?.length) {
-    throw new Error(`exportGraph: model must have known shapes, got ${model.name} without outputs`)
+    throw new UnsupportedModelError(
+      `exportGraph: model must have known shapes, got ${model.name} without outputs`,
+    )
   }
   refuseUnknown(model, '')
+  const most = variablePatches ? mostPatchesPerExpert(model, 'exportGraph: variablePatches') : 0
   const build = new GraphBuilder()
   const weights = await readWeights(model)
   const inputs = model.inputs.map((input, i) =>
     graphInput(build, input, model.inputNames[i] ?? '', layout, pixels),
   )
   const fed = inputs.map(input => feed(build, input))
-  const values = new ModelWriter(build, weights).write(model, fed, '')
   const names = new Set<string>(inputs.map(({ name }) => name))
+  build.patchesPerExpert = patchesPerExpert
+  if (variablePatches) inputs.push(patchesInput(build, unused(PATCHES_INPUT, names), most))
+  const values = new ModelWriter(build, weights).write(model, fed, '')
   const outputs = values.map((value, i) => ({ name: unused(model.outputNames[i] ?? 'output', names), value }))
-  const chosen = routes
-    ? build.routes.flatMap(({ layer, indices, gates }) => [
-        { name: unused(`${layer}/indices`, names), value: indices },
-        { name: unused(`${layer}/gates`, names), value: gates },
-      ])
-    : []
-  return simplified({ name: model.name, inputs, outputs: [...outputs, ...chosen], nodes: build.nodes })
+  const chosen = routes ? build.routes.map(route => routeOutputs(route, names)) : []
+  return simplified({
+    name: model.name,
+    inputs,
+    outputs: [...outputs, ...chosen.flatMap(route => route.outputs)],
+    nodes: build.nodes,
+    ...(routes && { routes: chosen.map(({ route }) => route) }),
+  })
+}
+
+/** Adds an input for L and has all mixtures read it: any other number than 1 to `most` is an error where the graph runs. */
+function patchesInput(build: GraphBuilder, name: string, most: number): GraphInput {
+  const value = build.input(name, [], 'int')
+  build.layer = name
+  // What lies past the table cannot be looked up. Negative places may count from its end: the smaller of both stays negative.
+  const table = Int32Array.from({ length: most + 1 }, (_, count) => (count === 0 ? -1 : count))
+  build.patchesPerExpert = build.binary('min', build.gather({ shape: [most + 1], data: table }, value), value)
+  return { name, value, layout: 'nhwc' }
+}
+
+function routeOutputs({ layer, ...values }: Route, names: Set<string>) {
+  const outputs = (['indices', 'gates', 'scores'] as const).flatMap(kind => {
+    const value = values[kind]
+    return value ? [{ kind, name: unused(`${layer}/${kind}`, names), value }] : []
+  })
+  const route = {
+    layer,
+    ...Object.fromEntries(outputs.map(({ kind, name }) => [kind, name])),
+  } as RouteOutputs
+  return { outputs: outputs.map(({ name, value }) => ({ name, value })), route }
 }
 
 function oneOf(allowed: readonly string[], value: string, name: string): void {
@@ -70,7 +117,7 @@ function refuseUnknown(model: tfl.LayersModel, prefix: string): void {
     else if (isNetworkHolder(layer) && Object.hasOwn(lowerings, layer.getClassName())) {
       for (const [name, network] of layer.networks) refuseUnknown(network, `${prefix}${layer.name}/${name}/`)
     } else if (layer.getClassName() !== 'InputLayer' && !Object.hasOwn(lowerings, layer.getClassName())) {
-      throw new Error(
+      throw new UnsupportedModelError(
         `exportGraph: ${layerText(layer, model, prefix)} must be of a kind that can be exported, ` +
           `got ${layer.getClassName()} (these can: ${Object.keys(lowerings).sort().join(', ')})`,
       )
@@ -92,7 +139,7 @@ function graphInput(
 ): GraphInput {
   const [batch = null, ...sides] = input.shape
   if (sides.some(side => side === null)) {
-    throw new RangeError(
+    throw new UnsupportedModelError(
       `exportGraph: input ${name} must have a fixed size, got [${sides.map(side => side ?? 'any').join(', ')}]`,
     )
   }
@@ -179,7 +226,7 @@ class ModelWriter {
   ): ExportedLayer {
     const ownWeights = new Map(layer.weights.map(weight => [nameInLayer(weight), this.weights.get(weight)]))
     const refuse = (got: string): never => {
-      throw new Error(
+      throw new UnsupportedModelError(
         `exportGraph: ${description} must be one that can be exported, got ${layer.getClassName()} with ${got}`,
       )
     }

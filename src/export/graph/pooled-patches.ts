@@ -28,12 +28,15 @@ export function meanOfKeptPatches(build: GraphBuilder, x: Value): Value | undefi
   const sums = build.reshape(build.transpose(summed, [1, 0, 2]), [null, channels])
   const pixels = height * width
   const ofZero = steps.reduce(stepOfNumbers, new Float64Array(channels))
-  const shift = ofZero.map(value => (value * (pixels - rowsPerExpert)) / pixels)
-  return build.affine(
-    sums,
-    floats(new Float32Array(channels).fill(1 / pixels), [channels]),
-    floats(shift, [channels]),
-  )
+  const scale = floats(new Float32Array(channels).fill(1 / pixels), [channels])
+  if (typeof rowsPerExpert === 'number') {
+    const shift = ofZero.map(value => (value * (pixels - rowsPerExpert)) / pixels)
+    return build.affine(sums, scale, floats(shift, [channels]))
+  }
+  const ofEmptyMap = build.affine(sums, scale, floats(ofZero, [channels]))
+  const ofOneRow = ofZero.map(value => value / pixels)
+  const ofRows = build.binary('mul', build.toFloat(rowsPerExpert), floats(ofOneRow, [channels]))
+  return build.binary('sub', ofEmptyMap, ofRows)
 }
 
 /** The scatter that wrote a map, and the operations on each channel by itself that came after it. */

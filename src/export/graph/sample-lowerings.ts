@@ -111,7 +111,7 @@ function choose(build: GraphBuilder, sums: Value, router: Constant, choice: Choi
     raw: () => values,
     uniform: () => build.binary('add', notFinite, floats(new Float32Array(count).fill(1), [1, count])),
   }[gate]()
-  build.routes.push({ layer: build.layer, indices, gates })
+  build.routes.push({ layer: build.layer, indices, gates, scores })
   if (prunedExperts.length === 0) return { indices, gates }
   return { indices: build.gather(tableRows(numExperts, prunedExperts), indices), gates }
 }

@@ -54,7 +54,7 @@ export const onnxMessages: MessageRules = {
 }
 
 /** Numbers of element types. */
-export const onnxType = { float: 1, uint8: 2, int: 7, int8: 3, int32: 6 } as const
+export const onnxType = { float: 1, uint8: 2, int: 7, int8: 3, int32: 6, float16: 10 } as const
 
 /** Numbers of kinds of attributes. */
 const attributeType = { float: 1, int: 2, text: 3, tensor: 4, ints: 7 } as const
@@ -103,15 +103,24 @@ export function tensorMessage(
   return { ...named, dims, dataType: onnxType.int, rawData: littleEndian(wide) }
 }
 
-/** The message of a tensor of 8 bits, or of integers of 32 bits. */
+/** The message of a tensor of 8 bits, of integers of 32 bits, or of float16 numbers, of which the 16 bits are given. */
 export function narrowTensorMessage(
-  data: Int8Array | Uint8Array | Int32Array,
+  data: Int8Array | Uint8Array | Int32Array | Uint16Array,
   dims: readonly number[],
   name: string,
 ): OnnxTensor {
-  const dataType =
-    data instanceof Int8Array ? onnxType.int8 : data instanceof Uint8Array ? onnxType.uint8 : onnxType.int32
-  return { name, dims, dataType, rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength) }
+  return {
+    name,
+    dims,
+    dataType: narrowType(data),
+    rawData: new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+  }
+}
+
+function narrowType(data: Int8Array | Uint8Array | Int32Array | Uint16Array): number {
+  if (data instanceof Int8Array) return onnxType.int8
+  if (data instanceof Uint8Array) return onnxType.uint8
+  return data instanceof Uint16Array ? onnxType.float16 : onnxType.int32
 }
 
 /** The little-endian bytes of numbers, as the formats store them; every platform of tfjs is little-endian. */

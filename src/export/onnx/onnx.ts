@@ -8,23 +8,24 @@ import { factNames, type ModelFacts, metadataOf } from '../metadata.js'
 import { encodeMessage } from '../protobuf-messages.js'
 import { onnxMessages, onnxType } from './messages.js'
 import { writeOnnx } from './operations.js'
-import { quantizationPlan, type Ranges } from './quantization.js'
-import { OnnxWriter, type Quantization } from './writer.js'
+import { halfPlan, quantizationPlan, type Ranges } from './quantization.js'
+import { OnnxWriter } from './writer.js'
 
 /** How a model is written for ONNX. */
 export interface OnnxOptions extends FeedingOptions, ModelFacts {
   /**
-   * Ranges from `calibrate`: convolutions and dense layers then compute with numbers of 8 bits (QuantizeLinear and
-   * DequantizeLinear, weights with a scale for each output channel). Routers stay in float32, so that choices stay.
+   * Ranges from `calibrate`: convolutions, dense layers and experts then compute with numbers of 8 bits (QuantizeLinear
+   * and DequantizeLinear, weights with a scale for each output channel). Or `float16`: kernels are stored as float16 and
+   * widened when the file is loaded, for half the bytes. Routers stay in float32, so that choices stay.
    */
-  readonly quantize?: Ranges
+  readonly quantize?: Ranges | 'float16'
 }
 
 const ownNames = { quantize: true } as const
 
 /** An ONNX file. */
 export interface ExportedOnnx extends ExportedBytes {
-  /** With `quantize`: the layers whose products stay in float32, and why. */
+  /** With `quantize`: the layers that stay in float32, and why. */
   readonly inFloat?: readonly { readonly layer: string; readonly why: string }[]
 }
 
@@ -45,23 +46,25 @@ export async function exportOnnx(model: tfl.LayersModel, options: OnnxOptions = 
   checkOptionNames('exportOnnx', options, { ...feedingOptionNames, ...factNames, ...ownNames })
   checkSize('exportOnnx', model)
   const { quantize, ...feeding } = options
+  if (quantize && feeding.variablePatches) {
+    throw new RangeError('exportOnnx: variablePatches must be left out with quantize, got true')
+  }
   const graph = await modelGraph(model, feeding)
-  const quantization = quantize && { plan: quantizationPlan(graph), ranges: quantize }
-  const message = onnxModel(graph, metadataOf(graph, options), quantization)
+  const half = quantize === 'float16' ? halfPlan(graph) : undefined
+  const quantization =
+    quantize && quantize !== 'float16' ? { plan: quantizationPlan(graph), ranges: quantize } : undefined
+  const writer = new OnnxWriter(quantization, half?.kernels)
+  const message = onnxModel(graph, metadataOf(graph, options), writer)
+  const inFloat = half?.float ?? quantization?.plan.float
   const bytes = await encodeMessage(onnxMessages, 'ModelProto', message)
   return {
     bytes,
     operations: countKinds(message.graph.node.map(({ opType }) => opType)),
-    ...(quantization && { inFloat: quantization.plan.float }),
+    ...(inFloat && { inFloat }),
   }
 }
 
-function onnxModel(
-  graph: Graph,
-  metadata: Readonly<Record<string, string>>,
-  quantization: Quantization | undefined,
-) {
-  const writer = new OnnxWriter(quantization)
+function onnxModel(graph: Graph, metadata: Readonly<Record<string, string>>, writer: OnnxWriter) {
   for (const { name } of graph.outputs) writer.reserve(name)
   for (const { name, value } of graph.inputs) writer.define(value, writer.reserve(name))
   for (const { operation, outputs } of graph.nodes) writeOnnx(operation, outputs, writer)

@@ -11,7 +11,7 @@ import {
   valuesRead,
 } from '../graph/graph.js'
 import { onnxType, tensorMessage } from './messages.js'
-import { quantizedBias, quantizedWeights } from './quantization.js'
+import { quantizedBias, quantizedWeights, type Steps } from './quantization.js'
 import type { OnnxWriter } from './writer.js'
 
 type Kind = Operation['kind']
@@ -84,6 +84,8 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   'batched-product'({ x, matrices }, [y], writer) {
+    const steps = isConstant(matrices) ? writer.steps(x, y!) : undefined
+    if (steps) return writer.define(y!, roundedProducts(x, matrices as Constant, steps, y!, writer))
     const right = isConstant(matrices)
       ? writer.constant(matrices, `${y!.name}_matrices`)
       : writer.named(matrices)
@@ -166,9 +168,12 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     writer.define(y!, joined, layout)
   },
 
-  reshape({ x, shape }, [y], writer) {
+  reshape({ x, shape, computed }, [y], writer) {
     const sides = shape.map(side => side ?? -1)
-    const target = writer.integers(sides, `${y!.name}_shape`)
+    const hint = `${y!.name}_shape`
+    const target = computed
+      ? writer.emit('Concat', sidesWith(sides, computed, writer), hint, { axis: 0 })
+      : writer.integers(sides, hint)
     writer.define(y!, writer.emit('Reshape', [writer.named(x), target], y!.name))
   },
 
@@ -215,7 +220,8 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   top({ x, count }, [values, indices], writer) {
-    const inputs = [writer.named(x), writer.integers([count], 'count')]
+    const list = typeof count === 'number' ? writer.integers([count], 'count') : listOf(count, writer)
+    const inputs = [writer.named(x), list]
     const hints = [values!.name, indices!.name]
     const names = writer.emitAll('TopK', inputs, hints, { axis: -1, largest: 1, sorted: 1 })
     writer.define(values!, names[0] as string)
@@ -293,6 +299,23 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 }
 
+/** A computed number as a list of one. */
+function listOf(count: Value, writer: OnnxWriter): string {
+  return writer.emit('Reshape', [writer.named(count), writer.integers([1], 'list')], `${count.name}_list`)
+}
+
+/** The names of lists that together are the sides of a shape. */
+function sidesWith(
+  sides: readonly number[],
+  { axis, length }: { readonly axis: number; readonly length: Value },
+  writer: OnnxWriter,
+): string[] {
+  const parts = [sides.slice(0, axis), sides.slice(axis + 1)].map(part =>
+    part.length === 0 ? [] : [writer.integers(part, 'sides')],
+  )
+  return [...parts[0]!, listOf(length, writer), ...parts[1]!]
+}
+
 /**
  * The names of a product's kernel and bias, of 8 and 32 bits where it is computed with numbers of 8 bits.
  *
@@ -315,6 +338,23 @@ function weightsOf(
   if (!bias) return [weights]
   const { data, scales } = quantizedBias(bias, steps, rounded)
   return [weights, writer.roundedBias(data, scales, biasName)]
+}
+
+/**
+ * The product of each expert's rows (K,P,C) by its matrix of (K,C,F), of numbers of 8 bits with a scale for each column: the
+ * format has one list of scales a tensor, so that each expert is a product of its own.
+ */
+function roundedProducts(x: Value, matrices: Constant, steps: Steps, y: Value, writer: OnnxWriter): string {
+  const [experts = 1, rows = 1, columns = 1] = matrices.shape
+  const size = rows * columns
+  const parts = writer.roundedParts(writer.named(x), steps, `${y.name}_rows`, experts)
+  const products = parts.map((part, k) => {
+    const data = matrices.data.subarray(k * size, (k + 1) * size) as Float32Array
+    const rounded = quantizedWeights({ data, shape: [rows, columns] })
+    const weights = writer.roundedKernel(rounded, `${y.name}_matrix_${k}`, [0, 1])
+    return writer.emit('MatMul', [part, weights], `${y.name}_product_${k}`)
+  })
+  return experts === 1 ? (products[0] as string) : writer.emit('Concat', products, y.name, { axis: 0 })
 }
 
 /** The layout in which one of the maps has been computed already; other values have one layout only. */

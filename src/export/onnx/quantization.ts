@@ -1,4 +1,4 @@
-import type { Constant, Graph, Operation, Value } from '../graph/graph.js'
+import { type Constant, type Graph, isConstant, type Operation, type Value } from '../graph/graph.js'
 import { onlyRectifier, readersOf } from '../graph/readers.js'
 
 /** The smallest and the largest number of a value, over the images that a network was calibrated on. */
@@ -54,8 +54,8 @@ export function quantizationPlan(graph: Graph): QuantizationPlan {
     layers.push(name)
     const output = outputs[0] as Value
     products.add(output)
-    // Experts' convolutions turn their inputs and outputs, and round them in between.
-    if (operation.kind === 'expert-convolution') continue
+    // Experts' products turn their inputs or take them apart, and round them in between.
+    if (operation.kind === 'expert-convolution' || operation.kind === 'batched-product') continue
     values.add(operation.x)
     // A product and its ReLU are one operation.
     values.add(onlyRectifier(output, readers)?.outputs[0] ?? output)
@@ -72,8 +72,10 @@ function isProduct(operation: Operation): operation is Product {
   return 'kernel' in operation || 'matrices' in operation
 }
 
+const ROUTER = 'a router, whose choices must stay the same'
+
 function whyFloat(operation: Product): string | undefined {
-  if ('exact' in operation && operation.exact) return 'a router, whose choices must stay the same'
+  if ('exact' in operation && operation.exact) return ROUTER
   switch (operation.kind) {
     case 'convolution':
     case 'expert-convolution':
@@ -81,20 +83,65 @@ function whyFloat(operation: Product): string | undefined {
     case 'dense':
       return operation.x.shape.length === 2 ? undefined : 'a product of several axes'
     case 'batched-product':
-      return 'matrices of experts'
+      return isConstant(operation.matrices) && operation.x.shape.length === 3
+        ? undefined
+        : 'matrices that samples choose'
     case 'transposed-convolution':
       return 'a transposed convolution'
   }
 }
 
+/** What of a network is stored as float16, and what is not. */
+export interface HalfPlan {
+  /** The kernels that are. */
+  readonly kernels: ReadonlySet<Constant['data']>
+  /** The layers with kernels that stay float32, and why. */
+  readonly float: QuantizationPlan['float']
+}
+
+/** From here on numbers become infinite in float16. */
+const INFINITE_HALF = 65520
+
+/** Chooses which kernels of a graph are stored as float16: those of all products but routers, and tables of kernels. */
+export function halfPlan(graph: Graph): HalfPlan {
+  const kernels = new Set<Constant['data']>()
+  const float: { layer: string; why: string }[] = []
+  for (const { operation, name } of graph.nodes) {
+    const kernel = kernelOf(operation)
+    if (!kernel) continue
+    const why = whyNotHalf(operation, kernel)
+    if (why) float.push({ layer: name, why })
+    else kernels.add(kernel.data)
+  }
+  return { kernels, float }
+}
+
+/** The kernel of a product, or those of all experts, from which samples choose. */
+function kernelOf(operation: Operation): Constant | undefined {
+  if ('kernel' in operation) return operation.kernel
+  const numbers =
+    operation.kind === 'batched-product'
+      ? operation.matrices
+      : operation.kind === 'gather'
+        ? operation.table
+        : undefined
+  return numbers && isConstant(numbers) && numbers.data instanceof Float32Array ? numbers : undefined
+}
+
+function whyNotHalf(operation: Operation, { data }: Constant): string | undefined {
+  if ('exact' in operation && operation.exact) return ROUTER
+  const isTooLarge = (data as Float32Array).some(weight => !(Math.abs(weight) < INFINITE_HALF))
+  return isTooLarge ? 'weights beyond 65504, the largest number of float16' : undefined
+}
+
 /** The values whose ranges a plan needs. */
 export function calibratedValues(graph: Graph): readonly Value[] {
   const { values, products } = quantizationPlan(graph)
-  const ofExperts = graph.nodes.flatMap(({ operation, outputs }) =>
-    operation.kind === 'expert-convolution' && products.has(outputs[0] as Value)
-      ? [operation.windows, outputs[0] as Value]
-      : [],
-  )
+  const ofExperts = graph.nodes.flatMap(({ operation, outputs: [output] }) => {
+    if (!products.has(output as Value)) return []
+    if (operation.kind === 'expert-convolution') return [operation.windows, output as Value]
+    return operation.kind === 'batched-product' ? [operation.x] : []
+  })
   return [...new Set([...values, ...ofExperts])]
 }
 

@@ -1,3 +1,4 @@
+import { narrowFloat16 } from '../../data/formats/narrow-floats.js'
 import { type Constant, isConstant, type Layout, type Operand, type Value } from '../graph/graph.js'
 import { transposed } from '../graph/transposed.js'
 import {
@@ -6,6 +7,7 @@ import {
   type OnnxAttribute,
   type OnnxNode,
   type OnnxTensor,
+  onnxType,
   tensorMessage,
 } from './messages.js'
 import {
@@ -38,10 +40,15 @@ export class OnnxWriter {
   private readonly constants = new Map<Constant['data'], Map<string, string>>()
   private readonly names = new Set<string>()
   private readonly quantization: Quantization | undefined
+  private readonly halves: ReadonlySet<Constant['data']>
 
-  /** @param quantization what is written with numbers of 8 bits; nothing unless given */
-  constructor(quantization?: Quantization) {
+  /**
+   * @param quantization what is written with numbers of 8 bits; nothing unless given
+   * @param halves the constants that are stored as float16, and computed with in float32
+   */
+  constructor(quantization?: Quantization, halves: ReadonlySet<Constant['data']> = new Set()) {
     this.quantization = quantization
+    this.halves = halves
   }
 
   /**
@@ -55,6 +62,22 @@ export class OnnxWriter {
 
   private stepsWithin(value: Value): Steps {
     return stepsOf((this.quantization as Quantization).ranges, value)
+  }
+
+  /**
+   * Rounds a tensor of one matrix for each expert along its first axis to numbers of 8 bits, and takes it apart.
+   *
+   * @returns a tensor for each expert, its first axis of length 1
+   */
+  roundedParts(name: string, { scale, zeroPoint }: Steps, hint: string, count: number): string[] {
+    const parameters = [
+      this.float(scale, `${hint}_scale`),
+      this.narrow(Uint8Array.of(zeroPoint), [], `${hint}_zero`),
+    ]
+    const rounded = this.emit('QuantizeLinear', [name, ...parameters], `${hint}_rounded`)
+    const hints = Array.from({ length: count }, (_, k) => `${hint}_${k}`)
+    const parts = count === 1 ? [rounded] : this.emitAll('Split', [rounded], hints, { axis: 0 })
+    return parts.map(part => this.emit('DequantizeLinear', [part, ...parameters], `${part}_steps`))
   }
 
   /** Rounds a tensor to numbers of 8 bits; what reads it computes with them, where the runtime can. */
@@ -88,7 +111,11 @@ export class OnnxWriter {
     return this.emit('DequantizeLinear', inputs, `${hint}_steps`, { axis: 0 })
   }
 
-  private narrow(data: Int8Array | Uint8Array | Int32Array, shape: readonly number[], hint: string): string {
+  private narrow(
+    data: Int8Array | Uint8Array | Int32Array | Uint16Array,
+    shape: readonly number[],
+    hint: string,
+  ): string {
     const name = this.unique(hint)
     this.initializers.push(narrowTensorMessage(data, shape, name))
     return name
@@ -137,10 +164,23 @@ export class OnnxWriter {
     const existing = stored.get(key)
     if (existing !== undefined) return existing
     const turned = order ? transposed({ data, shape }, order) : { data, shape }
-    const name = this.unique(hint)
-    this.initializers.push(tensorMessage(turned.data, turned.shape, name))
+    const name = this.halves.has(data)
+      ? this.half(turned.data as Float32Array, turned.shape, hint)
+      : this.full(turned.data, turned.shape, hint)
     stored.set(key, name)
     return name
+  }
+
+  private full(data: Constant['data'], shape: readonly number[], hint: string): string {
+    const name = this.unique(hint)
+    this.initializers.push(tensorMessage(data, shape, name))
+    return name
+  }
+
+  /** Stored in half the bytes; runtimes widen it once, when the file is loaded. */
+  private half(data: Float32Array, shape: readonly number[], hint: string): string {
+    const stored = this.narrow(narrowFloat16(data), shape, `${hint}_half`)
+    return this.emit('Cast', [stored], hint, { to: onnxType.float })
   }
 
   /** The name of integers that an operation takes as an input. */

@@ -76,7 +76,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
       batchLength(x, writer, hint),
       ...y.shape.slice(1).map(side => scalar(side as number, writer)),
     ]
-    const shape = writer.emit('Pack', sides, `${hint}_shape`, { N: { i: 4 }, T: INT, axis: { i: 0 } })
+    const shape = packed(sides, `${hint}_shape`, writer)
     const inputs = [shape, writer.constant(kernel, `${hint}_kernel`), writer.named(x)]
     return writer.floats('Conv2DBackpropInput', inputs, hint, {
       strides: list([1, ...strides, 1]),
@@ -139,9 +139,18 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     return writer.floats('ConcatV2', names, hint, { N: { i: inputs.length }, Tidx: INT })
   },
 
-  reshape({ x, shape }, hint, writer) {
+  reshape({ x, shape, computed }, hint, writer) {
     const sides = shape.map(side => side ?? -1)
-    const inputs = [writer.named(x), writer.integers(sides, `${hint}_shape`)]
+    const target = computed
+      ? packed(
+          sides.map((side, axis) =>
+            axis === computed.axis ? writer.named(computed.length) : scalar(side, writer),
+          ),
+          `${hint}_shape`,
+          writer,
+        )
+      : writer.integers(sides, `${hint}_shape`)
+    const inputs = [writer.named(x), target]
     return writer.emit('Reshape', inputs, hint, { T: typeOf(x.type), Tshape: INT })
   },
 
@@ -192,7 +201,12 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     writer.emit('Cast', [writer.named(x)], hint, { SrcT: typeOf(x.type), DstT: FLOAT }),
 
   top: ({ x, count }, hint, writer) =>
-    writer.floats('TopKV2', [writer.named(x), scalar(count, writer)], hint, { sorted: { b: true } }),
+    writer.floats(
+      'TopKV2',
+      [writer.named(x), typeof count === 'number' ? scalar(count, writer) : writer.named(count)],
+      hint,
+      { sorted: { b: true } },
+    ),
 
   gather({ table, rows }, hint, writer) {
     const inputs = [writer.named(table), writer.named(rows), scalar(0, writer)]
@@ -232,7 +246,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     const inputs = [batchLength(like, writer, hint), scalar(rowsPerImage, writer)]
     const count = writer.emit('Mul', inputs, `${hint}_rows`, { T: INT })
     const sides = [count, scalar(updates.shape[1] as number, writer)]
-    const shape = writer.emit('Pack', sides, `${hint}_shape`, { N: { i: 2 }, T: INT, axis: { i: 0 } })
+    const shape = packed(sides, `${hint}_shape`, writer)
     const column = [writer.named(rows), scalar(1, writer)]
     const positions = writer.emit('ExpandDims', column, `${hint}_places`, { T: INT, Tdim: INT })
     const parts = [positions, spare ? firstRows(updates, rows, hint, writer) : writer.named(updates), shape]
@@ -272,7 +286,7 @@ function orZero(places: string, hint: string, writer: TensorFlowWriter): string 
 function firstRows(updates: Value, rows: Value, hint: string, writer: TensorFlowWriter): string {
   const count = writer.emit('Size', [writer.named(rows)], `${hint}_count`, { T: INT, out_type: INT })
   const sides = [count, scalar(updates.shape[1] as number, writer)]
-  const size = writer.emit('Pack', sides, `${hint}_size`, { N: { i: 2 }, T: INT, axis: { i: 0 } })
+  const size = packed(sides, `${hint}_size`, writer)
   const parts = [writer.named(updates), writer.integers([0, 0], `${hint}_begin`), size]
   return writer.emit('Slice', parts, `${hint}_updates`, { T: FLOAT, Index: INT })
 }
@@ -292,6 +306,11 @@ function slidingAttributes({ strides, padding, dilations }: Sliding) {
     dilations: list([1, ...dilations, 1]),
     padding: text(padding.toUpperCase()),
   }
+}
+
+/** Integers as a list. */
+function packed(scalars: readonly string[], hint: string, writer: TensorFlowWriter): string {
+  return writer.emit('Pack', scalars, hint, { N: { i: scalars.length }, T: INT, axis: { i: 0 } })
 }
 
 function scalar(value: number, writer: TensorFlowWriter): string {

@@ -73,10 +73,10 @@ export class PatchGate extends tfl.layers.Layer {
 
   readonly expertNames: readonly string[]
   readonly patchSize: Size2D
-  readonly patchesPerExpert: number
   readonly gate: Gate
   readonly gateScale: GateScale
 
+  private numKept: number
   private readonly routerOptions: ParsedConvolution
   private builtGrid: PatchGrid | undefined
   private router: tfl.LayerVariable | undefined
@@ -85,7 +85,7 @@ export class PatchGate extends tfl.layers.Layer {
     checkOptionNames(WHERE, options, optionNames)
     super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.expertNames = expertNamesOf(options.expertNames, 1, WHERE)
-    this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
+    this.numKept = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.gate = oneOf(gateNames(), options.gate ?? 'softmax-selected', `${WHERE}: gate`)
     this.gateScale = oneOf(GATE_SCALES, options.gateScale ?? 'none', `${WHERE}: gateScale`)
@@ -130,6 +130,21 @@ export class PatchGate extends tfl.layers.Layer {
       const { indices, gates } = routePatches(routerScores(x, router.read() as tf.Tensor4D, grid), this)
       return { indices, gates }
     })
+  }
+
+  /** L, the patches that it keeps; the configuration has the current number. */
+  get patchesPerExpert(): number {
+    return this.numKept
+  }
+
+  /**
+   * Changes how many patches it keeps, from the next call on. No weight depends on it.
+   *
+   * @throws RangeError when it is not an integer in [1, N]
+   */
+  set patchesPerExpert(count: number) {
+    if (this.builtGrid) checkPatchesPerExpert(count, this.builtGrid, WHERE)
+    this.numKept = positiveInteger(count, `${WHERE}: patchesPerExpert`)
   }
 
   override getConfig(): tf.serialization.ConfigDict {

@@ -1,13 +1,14 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { Size2D } from '../../shapes.js'
-import { layersWithin } from '../layer-paths.js'
+import { isPositiveInteger, type Size2D } from '../../shapes.js'
+import { allPlacedLayers, layersWithin } from '../layer-paths.js'
 import type { SampleRouting } from './sample-routing.js'
 
 /** A layer that keeps patches: PatchMoE, PatchGate or TwoLayerExperts. */
 export interface RoutingLayer extends tfl.layers.Layer {
   readonly patchSize: Size2D
-  readonly patchesPerExpert: number
+  /** L; may be set to any integer from 1 to N; no weight depends on it. */
+  patchesPerExpert: number
   /** (K) what its experts are called: their numbers from 0 unless it was pruned. */
   readonly expertNames?: readonly string[]
   route(x: tf.Tensor4D): { readonly indices: tf.Tensor3D; readonly gates: tf.Tensor3D }
@@ -36,6 +37,85 @@ export function routingLayers(model: tfl.LayersModel): RoutingLayers | undefined
     layers: layers.filter(layer => gridOf(layer).every((cells, axis) => cells === grid[axis])),
     grid,
     patchesPerExpert: first.patchesPerExpert,
+  }
+}
+
+/** A layer that keeps patches, its place and the patches that it chooses from. */
+interface KeepingLayer {
+  readonly path: string
+  readonly layer: RoutingLayer
+  /** N. */
+  readonly patches: number
+}
+
+function keepingLayers(model: tfl.LayersModel): readonly KeepingLayer[] {
+  return allPlacedLayers(model).flatMap(({ path, layer }) => {
+    if (!isRouting(layer)) return []
+    const [rows, columns] = gridOf(layer)
+    return [{ path, layer, patches: rows * columns }]
+  })
+}
+
+function fewestPatches(model: tfl.LayersModel, where: string): KeepingLayer {
+  const layers = keepingLayers(model)
+  const [first, ...others] = layers
+  if (!first) {
+    throw new RangeError(
+      `${where} must be for a model with layers that keep patches, got none in ${model.name}`,
+    )
+  }
+  return others.reduce((fewest, layer) => (layer.patches < fewest.patches ? layer : fewest), first)
+}
+
+/**
+ * The most patches that the experts of all layers of a model can keep: N of the layer with the fewest.
+ *
+ * @throws RangeError when no layer keeps patches
+ */
+export function mostPatchesPerExpert(model: tfl.LayersModel, where: string): number {
+  return fewestPatches(model, where).patches
+}
+
+/**
+ * Checks L against all layers of a model that keep patches.
+ *
+ * @param where the caller and its name of L, for errors: `forInference: patchesPerExpert`
+ * @throws RangeError when there are none, or L is not an integer in [1, N]
+ */
+export function checkPatchesOfModel(model: tfl.LayersModel, patchesPerExpert: number, where: string): void {
+  const { path, patches } = fewestPatches(model, where)
+  if (isPositiveInteger(patchesPerExpert) && patchesPerExpert <= patches) return
+  throw new RangeError(
+    `${where} must be an integer in [1, ${patches}], got ${patchesPerExpert} ` +
+      `(layer ${path} of ${model.name} chooses from ${patches} patches)`,
+  )
+}
+
+/**
+ * Changes how many patches each expert of a model keeps, in all its layers that keep patches; no weight depends on it.
+ *
+ * @throws RangeError as {@link checkPatchesOfModel}; nothing is changed then
+ */
+export function setPatchesPerExpert(model: tfl.LayersModel, patchesPerExpert: number, where: string): void {
+  checkPatchesOfModel(model, patchesPerExpert, where)
+  for (const { layer } of keepingLayers(model)) layer.patchesPerExpert = patchesPerExpert
+}
+
+/**
+ * L of the first layer of a model that keeps patches.
+ *
+ * @throws RangeError when there is none
+ */
+export function firstPatchesPerExpert(model: tfl.LayersModel): number {
+  fewestPatches(model, 'firstPatchesPerExpert: model')
+  return (keepingLayers(model)[0] as KeepingLayer).layer.patchesPerExpert
+}
+
+/** Notes L of every layer of a model, and returns what sets them so again. */
+export function restorePatchesPerExpert(model: tfl.LayersModel): () => void {
+  const noted = keepingLayers(model).map(({ layer }) => ({ layer, count: layer.patchesPerExpert }))
+  return () => {
+    for (const { layer, count } of noted) layer.patchesPerExpert = count
   }
 }
 

@@ -1,7 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { isPositiveInteger } from '../../shapes.js'
 import { inputGradient, kernelGradient } from '../convolution-gradients.js'
+import { handGradient } from '../hand-gradient.js'
 import { layerOps } from '../ops.js'
+import { gatherRows } from './dispatch.js'
 import { type Gate, type GateScale, gateFactor, gateKind, type ScoreGradient } from './gates.js'
 import type { PatchGrid } from './patches.js'
 
@@ -51,8 +53,7 @@ export function routerScores(x: tf.Tensor4D, router: tf.Tensor4D, grid: PatchGri
  */
 export function routePatches(scores: tf.Tensor3D, config: RoutingRule): RoutingWithState {
   const { patchesPerExpert, gate, gateScale } = config
-  const all = spreadNotFinite(scores)
-  const { values, indices } = tf.topk(all, patchesPerExpert, true)
+  const { all, values, indices } = topPatches(scores, patchesPerExpert)
   const factor = gateFactor(gate, gateScale, patchesPerExpert, scores.shape[2])
   const { gates, probabilities } = gateKind(gate).forward<tf.Tensor>(
     // The ones are NaN where the scores are.
@@ -70,12 +71,48 @@ export function routePatches(scores: tf.Tensor3D, config: RoutingRule): RoutingW
   }
 }
 
+/** The patches of the largest scores, best first; equal scores: the lower patch number first. Not differentiable. */
+export function topPatches(scores: tf.Tensor3D, patchesPerExpert: number) {
+  const all = spreadNotFinite(scores)
+  const { values, indices } = tf.topk(all, patchesPerExpert, true)
+  return { all, values: values as tf.Tensor3D, indices: indices as tf.Tensor3D }
+}
+
+/**
+ * The scores of kept patches, differentiable by all scores: 0 by those of the others.
+ *
+ * @param scores (B,K,N) float32
+ * @param indices (B,K,L) int32, different ones for each image and expert
+ * @returns (B,K,L)
+ */
+export function keptScores(scores: tf.Tensor3D, indices: tf.Tensor3D): tf.Tensor3D {
+  return handGradient([scores], () => {
+    const [batch, experts, patches] = scores.shape
+    const firsts = tf.mul(tf.range(0, batch * experts, 1, 'int32'), tf.scalar(patches, 'int32'))
+    const rows = tf.add(indices, tf.reshape(firsts, [batch, experts, 1]))
+    return {
+      value: tf.reshape(gatherRows(tf.reshape(scores, [-1, 1]), rows), indices.shape) as tf.Tensor3D,
+      saved: [rows],
+      gradient: (dKept, [keptRows]) => {
+        const places = tf.reshape(keptRows as tf.Tensor, [-1, 1])
+        const all = tf.scatterND(places, tf.reshape(dKept, [-1]), [batch * experts * patches])
+        return [tf.reshape(all, [batch, experts, patches])]
+      },
+    }
+  })
+}
+
 /**
  * Makes all of an expert's scores on an image NaN where one of them is NaN or infinite; finite scores stay as they are.
  * It also keeps top-k from comparing NaN with numbers, where its order would depend on the backend.
  */
 function spreadNotFinite(scores: tf.Tensor3D): tf.Tensor3D {
-  return tf.add(scores, tf.sum(tf.mul(scores, 0), 2, true))
+  return tf.add(scores, notFinite(scores))
+}
+
+/** (B,K,1): NaN where one of an expert's scores on an image is NaN or infinite, else 0. */
+export function notFinite(scores: tf.Tensor3D): tf.Tensor3D {
+  return tf.sum(tf.mul(scores, 0), 2, true)
 }
 
 /**

@@ -93,7 +93,6 @@ export class TwoLayerExperts extends tfl.layers.Layer {
 
   readonly numExperts: number
   readonly expertNames: readonly string[]
-  readonly patchesPerExpert: number
   readonly patchSize: Size2D
   readonly hiddenUnits: number
   readonly outputs: number
@@ -101,6 +100,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
   readonly normalizer: Normalizer
   readonly routerTrainable: boolean
 
+  private numKept: number
   private readonly routerOptions: ParsedConvolution
   /** What the experts compute. */
   readonly experts: NeuronExpert
@@ -121,7 +121,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     super(options as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
     this.expertNames = expertNamesOf(options.expertNames, this.numExperts, WHERE)
-    this.patchesPerExpert = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
+    this.numKept = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.outputs = positiveInteger(options.outputs, `${WHERE}: outputs`)
     this.hiddenUnits = positiveInteger(options.hiddenUnits, `${WHERE}: hiddenUnits`)
@@ -157,19 +157,14 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     const patch = [...this.patchSize, channels]
     const add = (name: string, shape: number[], options: ParsedConvolution, trainable: boolean) =>
       this.addWeight(name, shape, 'float32', options.initializer, undefined, trainable)
-    const { experts, gate, patchesPerExpert } = this
+    const { experts } = this
     const [{ shape }] = experts.weights(channels) as [ExpertWeight]
     const windows = windowTable(grid, experts.reach)
     this.builtParts = {
       router: add('router', [...patch, this.numExperts], this.routerOptions, this.routerTrainable),
       kernel: add('kernel', [...shape], this.kernelOptions, true),
       head: add('head', [this.hiddenUnits, this.outputs], this.headOptions, false),
-      mixture: {
-        routing: { patchesPerExpert, gate, gateScale: 'none' },
-        experts,
-        combination: sumOfExperts(this.normalizer === 'selected' ? patchesPerExpert : grid.count),
-        windows,
-      },
+      mixture: { experts, windows, ...this.keeping(grid) },
     }
     super.build(inputShape)
   }
@@ -219,6 +214,25 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     return this.parts().mixture.windows.grid
   }
 
+  /** L, the patches that each expert keeps; the configuration has the current number. */
+  get patchesPerExpert(): number {
+    return this.numKept
+  }
+
+  /**
+   * Changes how many patches each expert keeps, from the next call on; with normalizer 'selected' their sum is divided by
+   * the new number. No weight depends on it.
+   *
+   * @throws RangeError when it is not an integer in [1, N]
+   */
+  set patchesPerExpert(count: number) {
+    if (this.builtParts) checkPatchesPerExpert(count, this.grid, WHERE)
+    this.numKept = positiveInteger(count, `${WHERE}: patchesPerExpert`)
+    if (!this.builtParts) return
+    const { mixture } = this.builtParts
+    this.builtParts = { ...this.builtParts, mixture: { ...mixture, ...this.keeping(this.grid) } }
+  }
+
   /** Router, kernel and head in this order, trained or not. */
   override get weights(): tfl.LayerVariable[] {
     return this.builtParts ? [this.builtParts.router, this.builtParts.kernel, this.builtParts.head] : []
@@ -240,6 +254,15 @@ export class TwoLayerExperts extends tfl.layers.Layer {
       kernelInitializer: initializer(this.kernelOptions),
       headInitializer: initializer(this.headOptions),
       routerTrainable: this.routerTrainable,
+    }
+  }
+
+  /** The parts that depend on L. */
+  private keeping(grid: PatchGrid): Pick<MixtureParts<tf.Tensor2D>, 'routing' | 'combination'> {
+    const { patchesPerExpert, gate, normalizer } = this
+    return {
+      routing: { patchesPerExpert, gate, gateScale: 'none' },
+      combination: sumOfExperts(normalizer === 'selected' ? patchesPerExpert : grid.count),
     }
   }
 

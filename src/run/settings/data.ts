@@ -6,7 +6,7 @@ import { CANVAS_GROUNDS } from '../../data/datasets/megapixel/canvas-images.js'
 import { CANVAS_TASKS } from '../../data/datasets/megapixel/canvas-plan.js'
 import type { TheoryOptions } from '../../data/datasets/theory-patterns.js'
 import { CROPS } from '../../data/photo-decoding.js'
-import { optional, required, type Setting, type Settings } from '../setting.js'
+import { optional, required, runModels, type Setting, type Settings } from '../setting.js'
 import {
   choice,
   classNumbers,
@@ -22,6 +22,10 @@ import {
 } from '../setting-values.js'
 
 const inDataset = { dataset: optional } as const
+/** Settings of images that are read whole. */
+const inWholeImages = {
+  dataset: { ...optional, models: runModels.filter(model => model !== 'routed') },
+} as const
 /** Null stands for all images, or for the dataset's own number of them. */
 const countOrNull = { dataset: { ...required, schema: positiveInteger.schema.nullable() } } as const
 
@@ -165,19 +169,26 @@ export const batchSettings = {
     flag: '--flip',
     help: 'mirror training images at random',
     value: given,
-    in: inDataset,
+    in: inWholeImages,
   },
   padCrop: {
     flag: '--pad-crop <pixels>',
     help: 'pad training images by this much and cut a window at random',
     value: positiveInteger,
-    in: inDataset,
+    in: inWholeImages,
+  },
+  maxShift: {
+    flag: '--max-shift <pixels>',
+    help: 'move training images at random by up to this much, in steps of the view; 0 leaves them',
+    byDefault: 'half a cell',
+    value: wholeNumber,
+    in: { dataset: { ...optional, models: ['routed'] } },
   },
   balance: {
     flag: '--balance <by>',
     help: 'draw classes or groups equally often',
     value: choice(BALANCED_BY),
-    in: inDataset,
+    in: inWholeImages,
   },
 } as const satisfies Settings
 

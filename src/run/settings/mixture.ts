@@ -1,6 +1,7 @@
 import { BORDERS } from '../../layers/moe/experts/expert-convolution.js'
 import { PRE_ACTIVATIONS } from '../../layers/moe/experts/pre-activation.js'
 import { GATE_SCALES, GATES } from '../../layers/moe/gates.js'
+import { PATCH_GATES } from '../../layers/moe/patch-experts-options.js'
 import { GATE_NOISES, SAMPLE_GATES } from '../../layers/moe/sample-routing.js'
 import { NORMALIZERS } from '../../layers/moe/two-layer-experts.js'
 import { WIDE_RESNET_VARIANTS } from '../../models/wide-resnet.js'
@@ -19,6 +20,8 @@ import {
 
 /** The schema of the gates with which experts choose patches. */
 const gates = choice(GATES).schema
+/** The schema of the gates of experts that samples choose. */
+const sampleGates = choice(SAMPLE_GATES).schema
 /** The options of a two-layer CNN hold these settings too, but only those of the mixture have flags. */
 const twoLayerMixture = { ...required, models: ['two-layer-pmoe'] } as const
 const separateRouters = { training: { ...optional, models: ['two-layer-pmoe'] } } as const
@@ -37,6 +40,8 @@ export const mixtureSettings = {
       wideResNetMixture: required,
       twoLayer: twoLayerMixture,
       sampleMoE: sampleMixture,
+      sampleNetworks: required,
+      routed: required,
       insertedMixture: required,
     },
   },
@@ -44,14 +49,19 @@ export const mixtureSettings = {
     flag: '--patches-per-expert <count>',
     help: 'patches that each expert keeps',
     value: positiveInteger,
-    in: { wideResNetMixture: required, twoLayer: twoLayerMixture, insertedMixture: optional },
+    in: {
+      wideResNetMixture: required,
+      twoLayer: twoLayerMixture,
+      routed: required,
+      insertedMixture: optional,
+    },
   },
   expertsPerSample: {
     flag: '--experts-per-sample <count>',
     help: 'experts that each sample chooses',
     byDefault: '1',
     value: positiveInteger,
-    in: { sampleMoE: sampleNoise },
+    in: { sampleMoE: sampleNoise, sampleNetworks: optional },
   },
   patchSize: {
     flag: '--patch-size <pixels>',
@@ -61,6 +71,7 @@ export const mixtureSettings = {
       wideResNetMixture: required,
       twoLayer: { ...required, schema: positiveInteger.schema },
       sampleMoE: required,
+      sampleNetworks: required,
       insertedMixture: optional,
     },
   },
@@ -92,27 +103,29 @@ export const mixtureSettings = {
   gate: {
     flag: '--gate <name>',
     help: 'how gates follow from scores',
-    value: choice([...new Set([...GATES, ...SAMPLE_GATES])]),
+    value: choice([...new Set([...GATES, ...SAMPLE_GATES, ...PATCH_GATES])]),
     in: {
       wideResNetMixture: { ...optional, schema: gates },
       twoLayer: { ...twoLayerMixture, schema: gates },
-      sampleMoE: { ...sampleMixture, schema: choice(SAMPLE_GATES).schema },
+      sampleMoE: { ...sampleMixture, schema: sampleGates },
+      sampleNetworks: { ...required, schema: sampleGates },
+      routed: { ...optional, schema: choice(PATCH_GATES).schema },
       insertedMixture: { ...optional, schema: gates },
     },
   },
   gateNoise: {
     flag: '--gate-noise <name>',
-    help: 'whether the routing noise of training is in the gates of sample-moe, or in the choice of experts alone',
-    byDefault: 'selection-only, with gate raw included',
+    help: 'whether the routing noise of training is in the gates of experts that samples choose, or in the choice alone',
+    byDefault: 'selection-only; included with gate raw, and in sample-networks with gate softmax',
     value: choice(GATE_NOISES),
-    in: { sampleMoE: sampleNoise },
+    in: { sampleMoE: sampleNoise, sampleNetworks: optional },
   },
   routingNoise: {
     flag: '--routing-noise <limit>',
-    help: 'noise of U[0, limit) that training adds to the scores of sample-moe',
+    help: 'noise of U[0, limit) that training adds to the scores by which samples choose experts',
     byDefault: '1',
     value: numberFromZero,
-    in: { sampleMoE: sampleNoise },
+    in: { sampleMoE: sampleNoise, sampleNetworks: optional },
   },
   gateScale: {
     flag: '--gate-scale <name>',
@@ -178,6 +191,8 @@ export const mixtureSettings = {
     flag: '--routing-metrics',
     help: 'measure after each epoch where the experts look on the test images, or which experts samples choose',
     value: given,
-    in: { training: { ...optional, models: ['wrn-pmoe', 'two-layer-pmoe', 'sample-moe'] } },
+    in: {
+      training: { ...optional, models: ['wrn-pmoe', 'two-layer-pmoe', 'sample-moe', 'sample-networks'] },
+    },
   },
 } as const satisfies Settings

@@ -55,6 +55,12 @@ export const networkSettings = {
     value: positiveInteger,
     in: { sampleMoE: required },
   },
+  filters: {
+    flag: '--expert-filters <count>',
+    help: 'filters of the first of three convolutions of each expert of sample-networks; the next have twice and four times as many',
+    value: positiveInteger,
+    in: { sampleNetworks: required },
+  },
   activation: {
     flag: '--activation <name>',
     help: 'what these filters do to their inner products: z^3, z or max(z, 0)',

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { LOSS_FORMS } from '../../train/loss.js'
 import { GRADIENT_NORMS } from '../../train/normalized-gradient-descent.js'
-import { optimizerNames } from '../../train/optimizer-options.js'
+import { optimizerNames, SCHEDULES } from '../../train/optimizer-options.js'
 import { BN_STATISTICS } from '../../train/train-options.js'
 import { optional, required, type Settings } from '../setting.js'
 import {
@@ -50,6 +50,18 @@ export const optimisationSettings = {
     value: choice(optimizerNames),
     in: { training: required },
   },
+  schedule: {
+    flag: '--schedule <name>',
+    help: 'how the learning rate changes: cosine lets it fall to 0 over the whole training',
+    value: choice(SCHEDULES),
+    in: { training: optional },
+  },
+  clipNorm: {
+    flag: '--clip-norm <norm>',
+    help: 'the greatest norm of all gradients together; larger ones are scaled down to it',
+    value: positiveNumber,
+    in: { training: optional },
+  },
   momentum: {
     flag: '--momentum <share>',
     help: 'share of the previous step that --optimizer momentum or normalized-gd adds to each step',
@@ -77,7 +89,7 @@ export const optimisationSettings = {
     help: 'times the balance loss of experts that whole samples choose is added to the loss',
     byDefault: '0',
     value: numberFromZero,
-    in: { training: { ...optional, models: ['sample-moe', 'init'] } },
+    in: { training: { ...optional, models: ['sample-moe', 'sample-networks', 'init'] } },
   },
   freeze: {
     flag: '--freeze <layers>',

@@ -114,7 +114,7 @@ export class RoutingTally {
   }
 
   /** @param choices one entry a layer */
-  count({ labels, groups, count }: ImageBatch, choices: readonly ReadChoices[]): void {
+  count({ labels, groups, count }: Omit<ImageBatch, 'images'>, choices: readonly ReadChoices[]): void {
     const partOf = (this.parts === 'groups' ? groups : labels) ?? labels
     this.images += count
     for (const [i, tally] of this.ofLayers.entries()) {

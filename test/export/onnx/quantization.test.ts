@@ -2,16 +2,28 @@ import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { exportOnnx } from '../../../src/export/onnx/onnx.js'
 import { quantizedBias, quantizedWeights, stepsOf } from '../../../src/export/onnx/quantization.js'
+import { nameInLayer } from '../../../src/export/weights/weights.js'
 import { calibrate } from '../../../src/inference/calibration.js'
+import { patchMoE } from '../../../src/layers/moe/patch-moe.js'
 import { useTestBackend } from '../../backend-under-test.js'
 import { networkCases, noise, trained } from '../exported-models.js'
-import { decodeOnnx, difference, runOnnx } from '../run-onnx.js'
+import { type DecodedOnnx, decodeOnnx, difference, runOnnx } from '../run-onnx.js'
 
 beforeAll(async () => {
   await useTestBackend()
 })
 beforeEach(() => tf.engine().startScope())
 afterEach(() => tf.engine().endScope())
+
+/** The only output of a file, of the only input. */
+async function outputOf(
+  bytes: Uint8Array,
+  { inputNames }: tf.LayersModel,
+  x: tf.Tensor,
+): Promise<Float32Array> {
+  const outputs = await runOnnx(bytes, { [inputNames[0] as string]: x })
+  return (Object.values(outputs)[0] as { data: Float32Array }).data
+}
 
 const value = (name: string) => ({ name, shape: [null, 1], type: 'float' }) as const
 
@@ -77,7 +89,7 @@ describe('calibrate', () => {
 })
 
 describe('a network of numbers of 8 bits in ONNX Runtime', () => {
-  test.each([networkCases[0]!, networkCases[2]!, networkCases[3]!, networkCases[4]!])(
+  test.each([0, 2, 3, 4].map(i => networkCases[i]!))(
     'answers nearly as in tfjs, in a quarter of the bytes: $name',
     async ({ build }) => {
       const model = trained(build())
@@ -112,6 +124,39 @@ describe('a network of numbers of 8 bits in ONNX Runtime', () => {
     expect(data[0]).toBeCloseTo(1.8, 5)
   })
 
+  test('rounds the products of experts of one pixel, each column of each expert by its own scale', async () => {
+    const model = tf.sequential({
+      layers: [
+        patchMoE({
+          ...{ inputShape: [1, 2, 2], numExperts: 2, patchesPerExpert: 2, patchSize: 1, kernelSize: 1 },
+          ...{ filters: 2, preActivation: 'none', gate: 'uniform', gateScale: 'none', useBias: false },
+        }),
+        tf.layers.flatten(),
+        tf.layers.dense({ units: 4, useBias: false, kernelInitializer: 'identity' }),
+      ],
+    })
+    const layer = model.layers[0]!
+    const weights = layer.weights.map(variable => {
+      const zeros = tf.zeros(variable.shape as number[])
+      // Expert 0 multiplies the channels by 1.27 and 0.004, expert 1 by 0.012 and 2.54.
+      return nameInLayer(variable) === 'kernel'
+        ? tf.tensor4d([1.27, 0.012, 0.004, 2.54], [1, 1, 2, 2])
+        : zeros
+    })
+    layer.setWeights(weights)
+    const x = tf.tensor4d([1.004, 0.5, 2.55, 0.252], [1, 1, 2, 2])
+    const ranges = await calibrate(model, [[x]])
+    const { bytes, inFloat } = await exportOnnx(model, { quantize: ranges })
+    expect(inFloat?.map(({ layer }) => layer)).toEqual([layer.name, model.layers[2]!.name])
+    const data = await outputOf(bytes, model, x)
+    // Steps of 0.01 for what is read: 1.004 is 100 of them, and 0.252 is 25.
+    const [a, b, c, d] = [1, 0.5, 2.55, 0.25] as const
+    // Columns of 127 steps at most: 0.004 is 0 steps of 0.01, and 0.012 is 1 step of 0.02.
+    const columns = (p: number, q: number) => [1.27 * p, 0.02 * p + 2.54 * q]
+    for (const [i, value] of [...columns(a, b), ...columns(c, d)].entries())
+      expect(data[i]).toBeCloseTo(value, 4)
+  })
+
   test('is refused without ranges of its own values', async () => {
     const model = trained(networkCases[0]!.build())
     await expect(exportOnnx(model, { quantize: {} })).rejects.toThrow('for image, got none')
@@ -125,5 +170,51 @@ describe('a network of numbers of 8 bits in ONNX Runtime', () => {
     const kernel = graph.initializer.find(({ name }) => name === 'stem_kernel' || name?.startsWith('stem'))
     expect(kernel).toMatchObject({ dataType: 3 })
     expect(kernel?.rawData.length).toBe(3 * 3 * 3 * 16)
+  })
+})
+
+describe('a network with kernels of float16 in ONNX Runtime', () => {
+  test.each([0, 2, 3, 4, 6, 7, 8].map(i => networkCases[i]!))(
+    'answers nearly as in tfjs, in half of the bytes, routers as they are: $name',
+    async ({ build }) => {
+      const model = trained(build())
+      const x = noise(model.inputs[0]!.shape, 16, 1)
+      const { bytes, inFloat } = await exportOnnx(model, { quantize: 'float16' })
+      const plain = await exportOnnx(model)
+      const y = model.predict(x) as tf.Tensor
+      const data = await outputOf(bytes, model, x)
+      // Eleven bits keep about three digits of each weight.
+      expect(difference(y, data)).toBeLessThan(0.005)
+      expect(difference(y, data)).toBeGreaterThan(0)
+      const numbers = (type: number, { graph }: DecodedOnnx) =>
+        graph.initializer
+          .filter(tensor => (tensor as unknown as { dataType: number }).dataType === type)
+          .reduce(
+            (sum, { dims }) => sum + (dims ?? []).reduce((product, side) => product * Number(side), 1),
+            0,
+          )
+      const [own, before] = [await decodeOnnx(bytes), await decodeOnnx(plain.bytes)]
+      // Each number of a kernel takes two bytes less, and nothing else has changed.
+      expect(numbers(10, own) + numbers(1, own)).toBe(numbers(1, before))
+      expect(numbers(10, own)).toBeGreaterThan(numbers(1, own))
+      const routers = inFloat?.filter(({ why }) => why.includes('a router')) ?? []
+      expect(routers).toHaveLength(/dense/.test(model.name) || model.name === 'wide_resnet_10_1' ? 0 : 1)
+    },
+  )
+
+  test('leaves a layer in float32 whose weights are too large, and says so', async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.dense({ units: 2, inputShape: [3], name: 'large' }),
+        tf.layers.dense({ units: 1, name: 'small' }),
+      ],
+    })
+    model.layers[0]?.setWeights([tf.fill([3, 2], -65520), tf.zeros([2])])
+    const { bytes, inFloat } = await exportOnnx(model, { quantize: 'float16' })
+    expect(inFloat).toEqual([{ layer: 'large', why: 'weights beyond 65504, the largest number of float16' }])
+    const x = tf.tensor2d([[0.5, 0.25, 0.125]])
+    const data = await outputOf(bytes, model, x)
+    const y = model.predict(x) as tf.Tensor
+    expect(difference(y, data) / Math.abs(y.dataSync()[0]!)).toBeLessThan(1e-3)
   })
 })

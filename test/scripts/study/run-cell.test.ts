@@ -64,7 +64,8 @@ describe('runCell', () => {
     expect(await runCell(wrong, cell!, backend, never)).toMatchObject({
       status: 'failed',
       reason: 'error',
-      message: 'train: --experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, init, got model wrn',
+      message:
+        'train: --experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, sample-networks, routed, init, got model wrn',
     })
     expect(await wrong.result(0)).toMatchObject({ status: 'failed' })
   })

@@ -12,7 +12,7 @@ import {
   type FolderFormat,
   testSeed,
 } from '../dataset.js'
-import { sgd } from '../dataset-recipe.js'
+import { cosineAdam, type RoutedNetworkRecipe, sgd } from '../dataset-recipe.js'
 import { articles } from '../fashion.js'
 import { digitsIdx, fashionIdx } from '../folder-formats.js'
 import { type CanvasImagesOptions, canvasImages } from './canvas-images.js'
@@ -35,6 +35,8 @@ interface MegapixelKind {
   readonly itemClasses: readonly string[]
   /** Height and width of its images, in pixels. */
   readonly imageSize: Size2D
+  /** The cells in which networks look that read its images in parts, and the scale of their view. */
+  readonly cells: Pick<RoutedNetworkRecipe, 'cellSize' | 'margin' | 'viewScale'>
 }
 
 /** Handwritten digits, small, on an image on which most is empty or strokes: which comes most often, or is one there. */
@@ -48,6 +50,7 @@ export const megapixelDigits = megapixel({
   format: digitsIdx,
   itemClasses: Array.from({ length: 10 }, (_, digit) => String(digit)),
   imageSize: [128, 128],
+  cells: { cellSize: 8, margin: 4, viewScale: 2 },
 })
 
 /** Clothes of Fashion-MNIST on a large image: which comes most often, or is one there. */
@@ -61,6 +64,7 @@ export const megapixelFashion = megapixel({
   format: fashionIdx,
   itemClasses: articles,
   imageSize: [512, 512],
+  cells: { cellSize: 32, margin: 8, viewScale: 4 },
 })
 
 /**
@@ -68,7 +72,7 @@ export const megapixelFashion = megapixel({
  * seed and number when they are asked for. Training images show training items only.
  */
 function megapixel(kind: MegapixelKind): DatasetEntry & Required<Pick<DatasetEntry, 'regions'>> {
-  const { itemClasses: _, imageSize: __, ...described } = kind
+  const { itemClasses: _, imageSize: __, cells, ...described } = kind
   return {
     ...described,
     source: 'samples',
@@ -85,12 +89,13 @@ function megapixel(kind: MegapixelKind): DatasetEntry & Required<Pick<DatasetEnt
       'distractors',
     ],
     recipe: {
-      suggested: 'wide',
+      suggested: 'routed',
       wide: {
         widenFactor: 1,
         mixture: { numExperts: 4, patchesPerExpert: 64, patchSize: 1, kernelSize: 1 },
         training: sgd(defaultSamples, 30, 32, 0.05),
       },
+      routed: { ...cells, training: cosineAdam(defaultSamples, 30) },
     },
     async load(source, options) {
       const { train, test } = await halves(kind, source, options)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { factOf, parseChildReport, secondsOf } from '../../bench/child-report.js'
+import { factOf, parseChildReport, secondsOf } from '../../../scripts/run/measuring/child-report.js'
 
 const report = { software: 'PyTorch 2.13.0', seconds: { step: [1.5, 1.25] }, facts: { 'peak bytes': 2e9 } }
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import type { ChildCommand } from '../../bench/child-process.js'
-import { secondsOf } from '../../bench/child-report.js'
-import { sit } from '../../bench/sitting.js'
+import type { ChildCommand } from '../../../scripts/run/measuring/child-process.js'
+import { secondsOf } from '../../../scripts/run/measuring/child-report.js'
+import { sit } from '../../../scripts/run/measuring/sitting.js'
 
 const command = (who: string): ChildCommand => ({ who, program: who, arguments: [], environment: {} })
 const step = (report: Parameters<typeof secondsOf>[0]) => secondsOf(report, 'step')[0]!

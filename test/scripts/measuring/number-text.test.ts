@@ -8,8 +8,8 @@ import {
   ratioText,
   secondsText,
   shareText,
-} from '../../bench/number-text.js'
-import { summarize } from '../../bench/statistics.js'
+} from '../../../scripts/run/measuring/number-text.js'
+import { summarize } from '../../../scripts/run/measuring/statistics.js'
 
 it.each([
   [1.15234, '1.152 s'],

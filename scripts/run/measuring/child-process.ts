@@ -1,7 +1,5 @@
 import { spawn } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import { type ChildReport, parseChildReport } from './child-report.js'
-import type { Job } from './jobs.js'
 
 /** A process that measures and prints a report. */
 export interface ChildCommand {
@@ -16,30 +14,31 @@ export interface ChildCommand {
 /** Runs a measuring process to its end. */
 export type RunChild = (command: ChildCommand) => Promise<ChildReport>
 
-/** The measuring process of this library for a job, in the environment that a user's process has, with a quiet log. */
-export function ownCommand(who: string, job: Job): ChildCommand {
-  const loader = import.meta.resolve('tsx')
-  const entry = fileURLToPath(new URL('./child.ts', import.meta.url))
-  return {
-    who,
-    program: process.execPath,
-    arguments: ['--import', loader, entry, JSON.stringify(job)],
-    environment: { TF_CPP_MIN_LOG_LEVEL: '2' },
-  }
-}
-
 /**
  * Runs a measuring process; it is stopped when this process ends.
  *
  * @throws Error with the end of its error stream when it cannot start, fails, or prints no report
  */
-export const runChild: RunChild = async ({ who, program, arguments: args, environment }) => {
+export const runChild: RunChild = async command => parseChildReport(await childOutput(command), command.who)
+
+/**
+ * Runs a process and returns what it prints; it is stopped when this process ends.
+ *
+ * @param signal stops it, with its reason as the error
+ * @throws Error with the end of its error stream when it cannot start or fails
+ */
+export async function childOutput(
+  { who, program, arguments: args, environment }: ChildCommand,
+  signal?: AbortSignal,
+): Promise<string> {
+  signal?.throwIfAborted()
   const child = spawn(program, args, {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const stop = () => child.kill()
   process.once('exit', stop)
+  signal?.addEventListener('abort', stop)
   try {
     const [output, errorText, end] = await Promise.all([
       textOf(child.stdout),
@@ -51,14 +50,16 @@ export const runChild: RunChild = async ({ who, program, arguments: args, enviro
     ]).catch((cause: Error) => {
       throw new Error(`${who}: the measuring process must start, got: ${cause.message}`, { cause })
     })
+    signal?.throwIfAborted()
     if (end !== 'exit code 0') {
       throw new Error(
         `${who}: the measuring process must end with exit code 0, got ${end}: ${lastLines(errorText)}`,
       )
     }
-    return parseChildReport(output, who)
+    return output
   } finally {
     process.off('exit', stop)
+    signal?.removeEventListener('abort', stop)
   }
 }
 

@@ -1,6 +1,6 @@
-import { median, quantile } from '../src/statistics/descriptive.js'
+import { median, quantile } from '../../../src/statistics/descriptive.js'
 
-export { type Line, lineFit, median, quantile } from '../src/statistics/descriptive.js'
+export { type Line, lineFit, median, quantile } from '../../../src/statistics/descriptive.js'
 
 /** How repeated measurements of one thing are spread. */
 export interface Summary {

@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { lineFit, median, pairRatios, quantile, summarize } from '../../bench/statistics.js'
+import {
+  lineFit,
+  median,
+  pairRatios,
+  quantile,
+  summarize,
+} from '../../../scripts/run/measuring/statistics.js'
 
 const seconds = fc.double({ min: 1e-6, max: 1e3, noNaN: true })
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type ChildCommand, ownCommand, runChild } from '../../bench/child-process.js'
+import { ownCommand } from '../../../bench/own-command.js'
+import { type ChildCommand, runChild } from '../../../scripts/run/measuring/child-process.js'
 
 const node = (script: string): ChildCommand => ({
   who: 'peer wrn',

@@ -1,0 +1,502 @@
+import * as tf from '@tensorflow/tfjs-core'
+import * as tfl from '@tensorflow/tfjs-layers'
+import { deriveSeed } from '../../random.js'
+import type { ImageShape, Size2D } from '../../shapes.js'
+import { fixInput } from '../fixed-inputs.js'
+import { withoutGradient } from '../hand-gradient.js'
+import type { LayerOptions } from '../standard-options.js'
+import { checkOneTensorFlow } from '../validation.js'
+import { cellRouter } from './cell-router.js'
+import {
+  type CellGrid,
+  cellGrid,
+  cutPatches,
+  paddedTo,
+  patchBoxes,
+  viewCell,
+  viewOf,
+  viewSize,
+  wholeView,
+} from './cells.js'
+import { gatherRows } from './dispatch.js'
+import { gateKind } from './gates.js'
+import { NetworkLayer, storedNetwork, storedNetworks } from './network-experts.js'
+import {
+  type PatchExpertsOptions,
+  type PatchExpertsSettings,
+  patchExpertsSettings,
+  priorFunction,
+  WHERE,
+} from './patch-experts-options.js'
+import { standardised } from './priors.js'
+import { keptScores, notFinite, type Routing, topPatches } from './routing.js'
+import { dependingOn } from './sample-dispatch.js'
+
+/** Which patches experts keep of images, best first. */
+export interface PatchRoute extends Routing {
+  /** (B,K,L,4) int32: top, left, height and width of the kept patches in pixels; they may reach past the image. */
+  readonly boxes: tf.Tensor4D
+}
+
+/** Parts of the configuration that no caller gives. */
+interface StoredParts {
+  readonly frozenNetworks?: readonly number[]
+  readonly attention?: unknown
+  readonly trainingProgress?: number
+}
+
+/**
+ * Mixture of experts that are whole networks, each of which sees only the patches that it keeps of a large image. A router scores
+ * the N cells of a small view of the image; each expert keeps the patches around its L best cells and is applied to each of them,
+ *
+ *     g_k = router(view)_k + b z(prior(view)),   J_k = the L cells of the largest scores,
+ *     y_k = sum over j in J_k of G_{j,k} f_k(x^(j)),   for gate 'product' G_{.,k} = softmax over J_k of (g_{j,k} + a(f_k(x^(j))))
+ *
+ * with a the attention head, a network of D -> 16 (tanh) -> 1 that all experts share. Ties go to the lower cell.
+ *
+ * The input has three forms, float32 in [0, 1] but for the indices:
+ * - an image (B,H,W,C), of which the view is made by averaging
+ * - a view (B,h,w,C), h = ceil(H / viewScale), and the image
+ * - a view, patches (B,K,L,p,q,C) and indices (B,K,L) int32: what was cut elsewhere, so that no tensor of the image exists
+ *
+ * Output (B, K D), or (B, D) with aggregate 'sum'. Weights, as {@link NetworkLayer} orders them: `router`, then `expert_0`,
+ * `expert_1`, ... or the one `expert` of all, then `attention` for gate 'product'.
+ *
+ * The router has a gradient through the gates of kept patches, for 'softmax-all' of all; none passes through the choice, nor to the
+ * inputs. Batch normalization in an expert sees kept patches only.
+ */
+export class PatchExperts extends NetworkLayer {
+  /** @nocollapse */
+  static readonly className = 'PatchExperts'
+
+  private readonly settings: PatchExpertsSettings
+  private readonly stored: StoredParts
+  private builtGrid: CellGrid | undefined
+  private channels = 0
+  private outputs = 0
+  private progress: number
+
+  constructor(options: PatchExpertsOptions) {
+    const { frozenNetworks, attention, trainingProgress, ...own } = options as PatchExpertsOptions &
+      StoredParts
+    const settings = patchExpertsSettings(own)
+    super(own as LayerOptions as ConstructorParameters<typeof tfl.layers.Layer>[0])
+    this.settings = settings
+    this.stored = { ...(frozenNetworks && { frozenNetworks }), attention }
+    this.progress = trainingProgress ?? 1
+  }
+
+  /** K. */
+  get numExperts(): number {
+    return this.settings.numExperts
+  }
+
+  /** L. */
+  get patchesPerExpert(): number {
+    return this.settings.patchesPerExpert
+  }
+
+  /** Everything that the options say, with defaults. */
+  get options(): PatchExpertsSettings {
+    return this.settings
+  }
+
+  /** The cells of the images that the layer was built for. */
+  get grid(): CellGrid {
+    if (this.builtGrid) return this.builtGrid
+    throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)
+  }
+
+  /** Height, width and channels of a patch. */
+  get patchShape(): ImageShape {
+    return [...this.grid.patch, this.channels]
+  }
+
+  /**
+   * Checks that the layer can cut images of a size, before it is built.
+   *
+   * @throws RangeError when they are smaller than a patch, or have fewer cells than an expert keeps patches
+   */
+  checkImage(image: Size2D): CellGrid {
+    const { patchesPerExpert } = this.settings
+    const grid = cellGrid(image, this.settings, WHERE)
+    if (patchesPerExpert <= grid.count) return grid
+    throw new RangeError(
+      `${WHERE}: patchesPerExpert must be an integer in [1, ${grid.count}], got ${patchesPerExpert} ` +
+        `(${grid.count} cells: ${grid.cells[0]}x${grid.cells[1]} of ${grid.cell[0]}x${grid.cell[1]} pixels)`,
+    )
+  }
+
+  override build(inputShape: tfl.Shape | tfl.Shape[]): void {
+    const { image, channels } = inputSizes(inputShape, this.settings)
+    const { numExperts, shareExpert, expert, gate } = this.settings
+    const grid = this.checkImage(image)
+    this.builtGrid = grid
+    this.channels = channels
+    checkCut(inputShape, this)
+    this.holdRouter(grid)
+    let outputShape: readonly number[] | undefined
+    for (let k = 0; k < (shareExpert ? 1 : numExperts); k++) {
+      outputShape = this.holdExpert(
+        shareExpert ? 'expert' : `expert_${k}`,
+        expert(this.patchShape, k),
+        outputShape,
+      )
+    }
+    this.outputs = outputShape?.[0] ?? 0
+    if (gate === 'product') this.hold('attention', this.attentionHead(), { inputShape: [this.outputs] })
+    this.freezeNetworks(this.stored.frozenNetworks ?? [])
+    super.build(inputShape)
+  }
+
+  private holdRouter(grid: CellGrid): void {
+    const { router, numExperts, seed } = this.settings
+    const viewShape = [...wholeView(grid), this.channels]
+    const network = router
+      ? router(viewShape, numExperts)
+      : cellRouter(
+          viewShape,
+          viewCell(grid),
+          numExperts,
+          seed === undefined ? undefined : deriveSeed(seed, 'router'),
+        )
+    this.hold('router', network, { inputShape: viewShape })
+    const expected = [...grid.cells, numExperts].join(', ')
+    const own = (network.outputs[0]?.shape ?? []).slice(1).join(', ')
+    if (own === expected) return
+    throw new RangeError(
+      `${WHERE}: router must return a score for each cell and expert, of shape (${expected}), got (${own})`,
+    )
+  }
+
+  private holdExpert(
+    name: string,
+    network: tfl.LayersModel,
+    outputShape: readonly number[] | undefined,
+  ): readonly number[] {
+    this.hold(name, network, { inputShape: this.patchShape, outputShape })
+    const own = network.outputs[0]?.shape.slice(1).map(Number) ?? []
+    if (own.length === 1) return own
+    throw new RangeError(`${WHERE}: ${name} must return D numbers for each patch, got (${own.join(', ')})`)
+  }
+
+  private attentionHead(): tfl.LayersModel {
+    if (this.stored.attention) return storedNetworks([this.stored.attention], `${WHERE}: attention`)([], 0)
+    const { seed } = this.settings
+    const initializer = (name: string) =>
+      tfl.initializers.glorotUniform(
+        seed === undefined ? {} : { seed: deriveSeed(seed, `attention ${name}`) },
+      )
+    const input = tfl.input({ shape: [this.outputs], name: 'features' })
+    const hidden = tfl.layers.dense({
+      name: 'hidden',
+      units: 16,
+      activation: 'tanh',
+      kernelInitializer: initializer('hidden'),
+    })
+    const logit = tfl.layers.dense({ name: 'logit', units: 1, kernelInitializer: initializer('logit') })
+    const output = logit.apply(hidden.apply(input)) as tfl.SymbolicTensor
+    return tfl.model({ inputs: input, outputs: output, name: 'attention' })
+  }
+
+  override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
+    const { grid: _, settings, outputs } = this
+    const first = (Array.isArray(inputShape[0]) ? inputShape[0] : inputShape) as tfl.Shape
+    return [first[0] ?? null, settings.aggregate === 'sum' ? outputs : settings.numExperts * outputs]
+  }
+
+  override call(inputs: tf.Tensor | tf.Tensor[], kwargs: Record<string, unknown>): tf.Tensor {
+    const tensors = Array.isArray(inputs) ? inputs : [inputs]
+    for (const tensor of tensors) checkOneTensorFlow(tensor, WHERE)
+    return tf.tidy(() => {
+      this.invokeCallHook(inputs, kwargs)
+      const training = kwargs.training === true
+      const { view, patches, indices: given } = this.parts(tensors)
+      const scores = this.scores(view, training)
+      const indices = given ?? withoutGradient(() => topPatches(scores, this.patchesPerExpert).indices)
+      const features = this.features(patches(indices), training)
+      const gates = this.gates(scores, indices, this.attentionOn(features, training))
+      return this.summed(gates, features, training)
+    })
+  }
+
+  /** The view, and how its patches are had: cut out of the image, or given with their indices. */
+  private parts(tensors: readonly tf.Tensor[]) {
+    const [first, second, third] = tensors as readonly tf.Tensor[]
+    if (third) {
+      const patches = second as tf.Tensor
+      const indices = third.dtype === 'int32' ? third : tf.cast(third, 'int32')
+      return {
+        view: first as tf.Tensor4D,
+        indices: indices as tf.Tensor3D,
+        patches: () => (expert?: number) => this.givenPatches(patches, expert),
+      }
+    }
+    const image = (second ?? first) as tf.Tensor4D
+    return {
+      view: second ? (first as tf.Tensor4D) : withoutGradient(() => this.viewOf(image)),
+      indices: undefined,
+      patches: (indices: tf.Tensor3D) => (expert?: number) => this.cutPatches(image, indices, expert),
+    }
+  }
+
+  /** @returns (B L, p, q, C) of an expert, or (B K L, p, q, C) of all */
+  private givenPatches(patches: tf.Tensor, expert: number | undefined): tf.Tensor4D {
+    const { numExperts, patchShape } = this
+    return withoutGradient(() => {
+      if (expert === undefined || numExperts === 1)
+        return tf.reshape(patches, [-1, ...patchShape]) as tf.Tensor4D
+      const byExpert = tf.reshape(patches, [patches.shape[0] ?? -1, numExperts, -1])
+      const own = tf.slice(byExpert, [0, expert, 0], [-1, 1, -1])
+      return tf.reshape(own, [-1, ...patchShape]) as tf.Tensor4D
+    })
+  }
+
+  private cutPatches(image: tf.Tensor4D, indices: tf.Tensor3D, expert: number | undefined): tf.Tensor4D {
+    return withoutGradient(() => {
+      const [batch] = indices.shape
+      const own = expert === undefined ? indices : tf.slice(indices, [0, expert, 0], [-1, 1, -1])
+      return cutPatches(image, tf.reshape(own, [batch, -1]), this.grid)
+    })
+  }
+
+  /**
+   * (B,K,N) scores of all cells, prior included; all NaN for an expert and image where one is not finite.
+   */
+  private scores(view: tf.Tensor4D, training: boolean): tf.Tensor3D {
+    const { grid, numExperts } = this
+    const whole = withoutGradient(() => fixInput(tf.clone(paddedTo(view, wholeView(grid)))))
+    const map = (this.networks.get('router') as tfl.LayersModel).apply(whole, { training }) as tf.Tensor4D
+    const byCell = tf.reshape(map, [-1, grid.count, numExperts])
+    const learned =
+      numExperts === 1 ? tf.reshape(byCell, [-1, 1, grid.count]) : tf.transpose(byCell, [0, 2, 1])
+    const prior = this.priorOf(view)
+    const scores = (prior ? tf.add(learned, prior) : learned) as tf.Tensor3D
+    return tf.add(
+      scores,
+      withoutGradient(() => notFinite(scores)),
+    )
+  }
+
+  /** (B,1,N) what is added to the scores; undefined where there is no prior, or it has ended. */
+  private priorOf(view: tf.Tensor4D): tf.Tensor3D | undefined {
+    const { prior, priorWeight, priorUntil } = this.settings
+    const compute = priorFunction(prior)
+    if (!compute || priorWeight === 0) return undefined
+    if (priorUntil < 1 && this.progress >= priorUntil) return undefined
+    const { grid } = this
+    return withoutGradient(() => {
+      const values = compute(view, grid)
+      if (values.size !== view.shape[0] * grid.count) {
+        throw new RangeError(
+          `${WHERE}: prior must return a number for each cell, (${view.shape[0]}, ${grid.cells.join(', ')}), ` +
+            `got (${values.shape.join(', ')})`,
+        )
+      }
+      const ofCells: tf.Tensor2D = tf.reshape(values, [view.shape[0], grid.count])
+      return tf.mul(tf.expandDims(standardised(ofCells), 1), priorWeight)
+    })
+  }
+
+  /** (B,K,L,D) the experts' outputs on their kept patches. */
+  private features(patchesOf: (expert?: number) => tf.Tensor4D, training: boolean): tf.Tensor4D {
+    const { numExperts, patchesPerExpert, outputs } = this
+    const shape: [number, number, number, number] = [-1, numExperts, patchesPerExpert, outputs]
+    const apply = (name: string, patches: tf.Tensor4D) =>
+      (this.networks.get(name) as tfl.LayersModel).apply(fixInput(patches), { training }) as tf.Tensor
+    if (this.settings.shareExpert) return tf.reshape(apply('expert', patchesOf()), shape)
+    const own = Array.from({ length: numExperts }, (_, k) =>
+      tf.reshape(apply(`expert_${k}`, patchesOf(k)), [-1, patchesPerExpert, outputs]),
+    )
+    return tf.reshape(own.length === 1 ? (own[0] as tf.Tensor) : tf.stack(own, 1), shape)
+  }
+
+  /** (B,K,L) the experts' own attention logits, for gate 'product'. */
+  private attentionOn(features: tf.Tensor4D, training: boolean): tf.Tensor3D | undefined {
+    const head = this.networks.get('attention')
+    if (!head) return undefined
+    const rows = tf.reshape(features, [-1, this.outputs])
+    const logits = head.apply(rows, { training }) as tf.Tensor
+    return tf.reshape(logits, [-1, this.numExperts, this.patchesPerExpert])
+  }
+
+  /** (B,K,L); without `attention` those of the scores alone. */
+  private gates(scores: tf.Tensor3D, indices: tf.Tensor3D, attention: tf.Tensor3D | undefined): tf.Tensor3D {
+    const { gate, patchesPerExpert } = this.settings
+    const kind = gateKind(gate === 'product' ? 'softmax-selected' : gate)
+    const kept = keptScores(scores, indices)
+    const { gates } = kind.forward<tf.Tensor>(
+      {
+        kept: attention ? tf.add(kept, attention) : kept,
+        all: scores,
+        ones: () => tf.add(tf.mul(kept, 0), 1),
+      },
+      {
+        softmax: tf.softmax,
+        // The largest shares are those of the cells that are kept.
+        largest: shares => keptScores(shares as tf.Tensor3D, indices),
+        times: (tensor, by) => tf.mul(tensor, by),
+      },
+    )
+    return (kind.dependsOn === 'nothing' ? tf.div(gates, patchesPerExpert) : gates) as tf.Tensor3D
+  }
+
+  private summed(gates: tf.Tensor3D, features: tf.Tensor4D, training: boolean): tf.Tensor {
+    const { numExperts, patchesPerExpert, outputs } = this
+    const weighed = tf.matMul(
+      tf.reshape(gates, [-1, 1, patchesPerExpert]),
+      tf.reshape(features, [-1, patchesPerExpert, outputs]),
+    )
+    const result =
+      this.settings.aggregate === 'sum' && numExperts > 1
+        ? tf.sum(tf.reshape(weighed, [-1, numExperts, outputs]), 1)
+        : tf.reshape(weighed, [-1, numExperts * outputs])
+    const isWhole = !training || this.settings.gate !== 'uniform'
+    return isWhole
+      ? result
+      : dependingOn(
+          result,
+          this.trainableWeights.map(weight => weight.read()),
+        )
+  }
+
+  /**
+   * The view of images, as the layer makes it where it is given none.
+   *
+   * @param image (B,H,W,C) float32
+   * @returns (B, ceil(H / viewScale), ceil(W / viewScale), C)
+   */
+  viewOf(image: tf.Tensor4D): tf.Tensor4D {
+    return tf.tidy(() => tf.clone(viewOf(image, this.settings.viewScale)))
+  }
+
+  /**
+   * Which patches the experts keep, and with which gates, in inference.
+   *
+   * @param view (B,h,w,C) float32; the layer must be built
+   * @param patchesOf hands out the kept patches (B,K,L,p,q,C) where gates depend on them, as for 'product'; without it those gates
+   *   are the softmax over the router's scores alone
+   * @returns the caller disposes all tensors
+   */
+  route(view: tf.Tensor4D, patchesOf?: (indices: tf.Tensor3D) => tf.Tensor): PatchRoute {
+    return tf.tidy(() => {
+      const scores = this.scores(view, false)
+      const { indices } = topPatches(scores, this.patchesPerExpert)
+      const patches = this.settings.gate === 'product' ? patchesOf?.(indices) : undefined
+      const features = patches && this.features(k => this.givenPatches(patches, k), false)
+      const gates = this.gates(scores, indices, features && this.attentionOn(features, false))
+      const boxes = tf.tensor2d(patchBoxes(this.grid), [this.grid.count, 4], 'int32')
+      return { indices, gates, boxes: gatherRows(boxes, indices) as tf.Tensor4D }
+    })
+  }
+
+  /** Whether its prior ends before the training does. */
+  get dependsOnProgress(): boolean {
+    const { prior, priorUntil } = this.settings
+    return priorUntil < 1 && prior !== 'none'
+  }
+
+  /**
+   * Tells the layer which share of its training is done, in [0, 1]: from `priorUntil` on there is no prior. It is 1 until it is set,
+   * and saved with the layer.
+   */
+  useProgress(share: number): void {
+    this.progress = share
+  }
+
+  override getConfig(): tf.serialization.ConfigDict {
+    const { grid: _, networks, settings } = this
+    const { cell, expert: __, router: ___, prior, seed, ...rest } = settings
+    if (typeof prior === 'function') {
+      throw new Error(
+        `${WHERE}: prior must have a name to be saved, got a function (registerPrior gives it one)`,
+      )
+    }
+    const stored = [...networks].map(([name, network]) => [name, storedNetwork(network)] as const)
+    const attention = stored.find(([name]) => name === 'attention')?.[1]
+    return {
+      ...super.getConfig(),
+      ...rest,
+      cellSize: [...cell],
+      prior,
+      router: stored[0]?.[1] ?? null,
+      experts: stored.slice(1).flatMap(([name, network]) => (name === 'attention' ? [] : [network])),
+      ...(attention && { attention }),
+      ...(this.progress < settings.priorUntil &&
+        settings.priorUntil < 1 && { trainingProgress: this.progress }),
+      ...(seed !== undefined && { seed }),
+    }
+  }
+
+  /** @nocollapse */
+  static override fromConfig<T extends tf.serialization.Serializable>(
+    cls: tf.serialization.SerializableConstructor<T>,
+    { experts, router, ...config }: tf.serialization.ConfigDict,
+  ): T {
+    const expected = config.shareExpert === true ? 1 : config.numExperts
+    if (Array.isArray(experts) && experts.length !== expected) {
+      throw new RangeError(`${WHERE}: experts must be ${expected} networks, got ${experts.length}`)
+    }
+    return new cls({
+      ...config,
+      expert: storedNetworks(experts, `${WHERE}: experts`),
+      router: (shape: readonly number[]) => storedNetworks([router], `${WHERE}: router`)(shape, 0),
+    } as never)
+  }
+}
+tf.serialization.registerClass(PatchExperts as never)
+
+/** Creates a {@link PatchExperts} layer. */
+export function patchExperts(options: PatchExpertsOptions): PatchExperts {
+  return new PatchExperts(options)
+}
+
+/** The image that the shapes of a layer's inputs belong to: with a view alone, as many pixels as its pixels stand for. */
+function inputSizes(
+  inputShape: tfl.Shape | tfl.Shape[],
+  { viewScale }: PatchExpertsSettings,
+): { readonly image: Size2D; readonly channels: number } {
+  const shapes = (Array.isArray(inputShape[0]) ? inputShape : [inputShape]) as tfl.Shape[]
+  const [first, second] = shapes
+  if (shapes.length > 3) {
+    throw new TypeError(
+      `${WHERE}: input must be an image, a view and an image, or a view, patches and indices, got ${shapes.length} tensors`,
+    )
+  }
+  const [height, width, channels] = mapShape(first as tfl.Shape, shapes.length === 1 ? 'image' : 'view')
+  if (shapes.length === 1) return { image: [height, width], channels }
+  if (shapes.length === 3) return { image: [height * viewScale, width * viewScale], channels }
+  const image = mapShape(second as tfl.Shape, 'image')
+  const expected = [...viewSize([image[0], image[1]], viewScale), image[2]]
+  if (expected.some((side, axis) => side !== [height, width, channels][axis])) {
+    throw new RangeError(
+      `${WHERE}: view must be of shape (${expected.join(', ')}), that of the image at 1/${viewScale}, got (${height}, ${width}, ${channels}) ` +
+        `(image of ${image.join('x')})`,
+    )
+  }
+  return { image: [image[0], image[1]], channels }
+}
+
+function mapShape([, ...map]: tfl.Shape, what: string): [height: number, width: number, channels: number] {
+  if (map.length === 3 && map.every(side => Number.isInteger(side) && (side as number) >= 1)) {
+    return map as [number, number, number]
+  }
+  throw new RangeError(
+    `${WHERE}: ${what} must be of known height, width and channels, got shape (${['batch', ...map.map(side => side ?? 'null')].join(', ')})`,
+  )
+}
+
+/** Checks patches and indices that are given as inputs. */
+function checkCut(inputShape: tfl.Shape | tfl.Shape[], layer: PatchExperts): void {
+  if (!Array.isArray(inputShape[0]) || inputShape.length !== 3) return
+  const [, patches, indices] = inputShape as tfl.Shape[]
+  const { numExperts, patchesPerExpert, patchShape } = layer
+  const chosen = [numExperts, patchesPerExpert]
+  const expected = { patches: [...chosen, ...patchShape], indices: chosen }
+  for (const [name, shape] of Object.entries({ patches, indices })) {
+    const own = (shape ?? []).slice(1).join(', ')
+    const wanted = expected[name as keyof typeof expected].join(', ')
+    if (own === wanted) continue
+    throw new RangeError(`${WHERE}: ${name} must be of shape (batch, ${wanted}), got (batch, ${own})`)
+  }
+}

@@ -1,0 +1,69 @@
+import { AGGREGATES } from '../../layers/moe/patch-experts-options.js'
+import { type Prior, priorNames } from '../../layers/moe/priors.js'
+import { optional, required, type Settings } from '../setting.js'
+import {
+  choice,
+  given,
+  numberFromZero,
+  pixelSize,
+  positiveInteger,
+  shareAboveZero,
+  wholeNumber,
+} from '../setting-values.js'
+
+/** How a routed network looks at large images: in which patches, and how it chooses them. */
+export const patchSettings = {
+  cellSize: {
+    flag: '--cell-size <pixels>',
+    help: 'side of the cells that a large image is cut into, 32 or 32x48: about that of the things that count',
+    value: pixelSize,
+    in: { routed: required },
+  },
+  margin: {
+    flag: '--margin <pixels>',
+    help: 'what a patch has around its cell on each side, up to half a cell',
+    byDefault: 'a quarter of a cell',
+    value: wholeNumber,
+    in: { routed: optional },
+  },
+  viewScale: {
+    flag: '--view-scale <factor>',
+    help: 'how many times smaller the view is in which cells are chosen; divides the cell',
+    value: positiveInteger,
+    in: { routed: required },
+  },
+  prior: {
+    flag: '--prior <name>',
+    help: 'what is added to the scores of cells, so that training finds a beginning',
+    byDefault: 'contrast',
+    value: choice(priorNames() as readonly Prior[]),
+    in: { routed: optional },
+  },
+  priorWeight: {
+    flag: '--prior-weight <factor>',
+    help: 'times the prior is added',
+    byDefault: '1',
+    value: numberFromZero,
+    in: { routed: optional },
+  },
+  priorUntil: {
+    flag: '--prior-until <share>',
+    help: 'share of the training after which the prior is left out; 1 keeps it, also in predictions',
+    byDefault: '1',
+    value: shareAboveZero,
+    in: { routed: optional },
+  },
+  aggregate: {
+    flag: '--aggregate <name>',
+    help: 'whether the outputs of experts come side by side or are added up',
+    byDefault: 'concat',
+    value: choice(AGGREGATES),
+    in: { routed: optional },
+  },
+  shareExpert: {
+    flag: '--share-expert',
+    help: 'one network serves as all experts, which then differ in the patches that they keep',
+    value: given,
+    in: { routed: optional },
+  },
+} as const satisfies Settings

@@ -1,0 +1,182 @@
+import type * as tf from '@tensorflow/tfjs-core'
+import type * as tfl from '@tensorflow/tfjs-layers'
+import type { ImageSet } from '../data/image-set.js'
+import { type ImageStream, type StreamPass, streamOf } from '../data/image-stream.js'
+import type { RegionSource } from '../data/regions/region-source.js'
+import type { RegionBatch, RegionStream } from '../data/regions/region-stream.js'
+import { fixInput } from '../layers/fixed-inputs.js'
+import { checkOneTensorFlow } from '../layers/validation.js'
+import type { ImageShape } from '../shapes.js'
+import { countKept, type KeptCells, type KeptPatches } from './routing/kept-cells.js'
+import { checkClasses, checkFits, upload } from './upload.js'
+
+/** Labelled images that are read whole. */
+export type WholeImages = ImageSet | ImageStream
+
+/** What a model can be trained or evaluated on. */
+export type TrainingData = WholeImages | RegionStream
+
+/** A model for images that are read in parts, such as that of `routedModel`. */
+export interface RegionModel {
+  /** The network that is trained; its inputs are what `regionInputs` makes. */
+  readonly model: tfl.LayersModel
+  /** Height, width and channels of an image. */
+  readonly imageShape: ImageShape
+  /** Pixels of an image that one pixel of the view stands for, along each side. */
+  readonly viewScale: number
+  /**
+   * Chooses patches of images and cuts them out.
+   *
+   * @param views of each image, where they were read already
+   * @returns the inputs of the network, disposed by the caller, and which patches they hold
+   */
+  regionInputs(
+    sources: readonly RegionSource[],
+    views?: readonly Uint8Array[],
+  ): Promise<{ readonly tensors: readonly tf.Tensor[]; readonly kept: KeptPatches }>
+}
+
+/** What `train` and `evaluate` take. */
+export type FedModel = tfl.LayersModel | RegionModel
+
+/** The inputs of a network for one batch. */
+export interface FedInputs {
+  /** In the order of the network's inputs; disposed by the caller. */
+  readonly tensors: readonly tf.Tensor[]
+  /** The patches that were kept, of images that are read in parts. */
+  readonly kept?: KeptCells
+}
+
+/** One batch on its way into a network. */
+export interface FedBatch {
+  /** (count) class numbers. */
+  readonly labels: Int32Array
+  /** (count) group numbers, where the images have groups. */
+  readonly groups?: Int32Array
+  readonly count: number
+  /** Makes the inputs, with the network's weights of now. */
+  inputs(): FedInputs | Promise<FedInputs>
+}
+
+/** Data as a network takes them: how a batch becomes inputs is the only thing in which kinds of data differ. */
+export interface Feed {
+  readonly count: number
+  readonly classNames: readonly string[]
+  readonly groupNames?: readonly string[]
+  /** One pass over the data, as of an `ImageStream`. */
+  batches(pass: StreamPass): AsyncIterable<FedBatch>
+}
+
+/** Whether a model reads images in parts. */
+export function isRegionModel(model: FedModel): model is RegionModel {
+  return 'regionInputs' in model
+}
+
+/** The network of a model. */
+export function networkOf(model: FedModel): tfl.LayersModel {
+  return isRegionModel(model) ? model.model : model
+}
+
+/** Data as the network of a model takes them. */
+export function feedOf(model: FedModel, data: TrainingData): Feed {
+  return isRegionModel(model) ? regionFeed(model, data as RegionStream) : imageFeed(data as WholeImages)
+}
+
+/**
+ * Checks that a model can take data, and that it tells their classes apart.
+ *
+ * @param numClasses how many classes the model's outputs stand for
+ * @param where the caller and the name of the data, for errors: `train: test set`
+ * @throws RangeError, TypeError as `checkFits`; RangeError when images that are read in parts are of another shape than the model's
+ */
+export function checkFed(model: FedModel, numClasses: number, data: TrainingData, where: string): void {
+  if (!isRegionModel(model)) {
+    checkFits(model, numClasses, data as WholeImages, where)
+    return
+  }
+  checkOneTensorFlow(model.model.outputs[0], where)
+  if ('images' in data) {
+    throw new TypeError(
+      `${where} must be a stream of images that are read in parts, got a set of whole images`,
+    )
+  }
+  checkClasses(numClasses, data, where)
+  if (data.shape.join() === model.imageShape.join()) return
+  throw new RangeError(
+    `${where} must have images of the model's shape [${model.imageShape.join(', ')}], got [${data.shape.join(', ')}]`,
+  )
+}
+
+function imageFeed(data: WholeImages): Feed {
+  const { shape, count, classNames, groupNames } = data
+  const stream = streamOf(data)
+  return {
+    count,
+    classNames,
+    ...(groupNames && { groupNames }),
+    async *batches(pass) {
+      for await (const { images, ...batch } of stream.batches(pass)) {
+        yield { ...batch, inputs: () => ({ tensors: [fixInput(upload(images, shape))] }) }
+      }
+    },
+  }
+}
+
+/** The views of a batch are read while the one before it is computed; patches cannot be, they depend on the weights. */
+function regionFeed(model: RegionModel, stream: RegionStream): Feed {
+  const { count, classNames, groupNames } = stream
+  return {
+    count,
+    classNames,
+    ...(groupNames && { groupNames }),
+    async *batches(pass) {
+      const batches = stream.batches(pass)[Symbol.asyncIterator]()
+      let ahead = withViews(batches, model)
+      try {
+        for (let current = await ahead; current; current = await ahead) {
+          ahead = withViews(batches, model)
+          // What fails ahead is thrown when its turn comes.
+          ahead.catch(() => undefined)
+          yield fedRegions(model, current)
+        }
+      } finally {
+        await Promise.allSettled([ahead])
+        await batches.return?.()
+      }
+    },
+  }
+}
+
+interface ViewedBatch {
+  readonly batch: RegionBatch
+  readonly views: readonly Uint8Array[]
+}
+
+/** The next batch with its views; undefined at the end. */
+async function withViews(
+  batches: AsyncIterator<RegionBatch>,
+  { viewScale }: RegionModel,
+): Promise<ViewedBatch | undefined> {
+  const { done, value: batch } = await batches.next()
+  if (done) return undefined
+  if (!batch.sources)
+    throw new TypeError('train: stream must yield images that are read in parts, got whole images')
+  return { batch, views: await Promise.all(batch.sources.map(source => source.view(viewScale))) }
+}
+
+function fedRegions(model: RegionModel, { batch, views }: ViewedBatch): FedBatch {
+  const { sources, labels, groups, count, objects } = batch
+  return {
+    labels,
+    count,
+    ...(groups && { groups }),
+    inputs: async () => {
+      try {
+        const { tensors, kept } = await model.regionInputs(sources, views)
+        return { tensors, kept: countKept(kept, objects) }
+      } finally {
+        await Promise.all(sources.map(source => source.close?.()))
+      }
+    },
+  }
+}

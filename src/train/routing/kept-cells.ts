@@ -1,0 +1,110 @@
+import * as z from 'zod'
+import type { RegionObjects } from '../../data/regions/region-stream.js'
+
+/** The patches that were kept of some images, counted; sums of two such counts are counts. */
+export interface KeptCells {
+  /** Patches that were kept. */
+  readonly patches: number
+  /** Those of them whose pixels are all nearly the same. */
+  readonly blank: number
+  /** Things that decide a class, where their boxes are known. */
+  readonly relevant?: number
+  /** Those of them of which one patch holds enough. */
+  readonly found?: number
+}
+
+/** The stored form of {@link KeptCells}. */
+export const keptCellsSchema = z.strictObject({
+  patches: z.int().nonnegative(),
+  blank: z.int().nonnegative(),
+  relevant: z.int().nonnegative().exactOptional(),
+  found: z.int().nonnegative().exactOptional(),
+})
+
+/** How well the patches that a model keeps are chosen. */
+export interface KeptShares {
+  /** Share of the kept patches whose pixels are all nearly the same, in [0, 1]. */
+  readonly blank: number
+  /** Share of the things that decide a class of which 70 % lie in one kept patch, in [0, 1]; where their boxes are known. */
+  readonly recall?: number
+}
+
+/** The stored form of {@link KeptShares}. */
+export const keptSharesSchema = z.strictObject({
+  blank: z.number(),
+  recall: z.number().exactOptional(),
+})
+
+/** The patches that a model kept of the images of a batch. */
+export interface KeptPatches {
+  /** (count, patches, 4) int32: top, left, height and width in pixels. */
+  readonly boxes: Int32Array
+  /** How many of them are blank. */
+  readonly blank: number
+}
+
+/** A thing is found when a kept patch holds this share of its box. */
+const ENOUGH = 0.7
+
+/**
+ * Counts the kept patches of a batch.
+ *
+ * @param objects one entry an image, where it is known what is in them
+ */
+export function countKept({ boxes, blank }: KeptPatches, objects?: readonly RegionObjects[]): KeptCells {
+  const patches = boxes.length / 4
+  if (!objects) return { patches, blank }
+  const perImage = boxes.length / objects.length
+  let [relevant, found] = [0, 0]
+  for (const [image, things] of objects.entries()) {
+    const kept = boxes.subarray(image * perImage, (image + 1) * perImage)
+    for (const [thing, decides] of things.relevant.entries()) {
+      if (!decides) continue
+      relevant++
+      if (largestShare(things.boxes.subarray(4 * thing, 4 * thing + 4), kept) >= ENOUGH) found++
+    }
+  }
+  return { patches, blank, relevant, found }
+}
+
+/** The largest share of a box that lies in one of others. */
+function largestShare(box: Int32Array, others: Int32Array): number {
+  const [top = 0, left = 0, height = 0, width = 0] = box
+  let largest = 0
+  for (let i = 0; i < others.length; i += 4) {
+    const rows = overlap(top, height, others[i] as number, others[i + 2] as number)
+    const columns = overlap(left, width, others[i + 1] as number, others[i + 3] as number)
+    largest = Math.max(largest, rows * columns)
+  }
+  return largest / (height * width)
+}
+
+function overlap(first: number, length: number, otherFirst: number, otherLength: number): number {
+  return Math.max(0, Math.min(first + length, otherFirst + otherLength) - Math.max(first, otherFirst))
+}
+
+/** Both counts together. */
+export function addKept(a: KeptCells | undefined, b: KeptCells | undefined): KeptCells | undefined {
+  if (!a || !b) return a ?? b
+  const sum = { patches: a.patches + b.patches, blank: a.blank + b.blank }
+  if (a.relevant === undefined || b.relevant === undefined) return sum
+  return { ...sum, relevant: a.relevant + b.relevant, found: (a.found ?? 0) + (b.found ?? 0) }
+}
+
+/** Counts as shares; no recall where there is nothing to be found. */
+export function keptShares({ patches, blank, relevant, found }: KeptCells): KeptShares {
+  return { blank: blank / patches, ...(relevant && { recall: (found ?? 0) / relevant }) }
+}
+
+/** The epoch after which blank patches are remarked on. */
+export const REMARKED_EPOCH = 3
+
+/** What a person should know of the patches that an epoch kept; undefined where they look well. */
+export function keptRemark({ blank }: KeptShares): string | undefined {
+  if (blank <= 0.5) return undefined
+  return (
+    `${Math.round(100 * blank)} % of the kept patches are blank after ${REMARKED_EPOCH} epochs: the router does not find what ` +
+    "matters, and seldom starts to later. Give it the prior 'contrast', cells of about the size of the things, or keep fewer " +
+    'patches if images hold fewer things than are kept.'
+  )
+}

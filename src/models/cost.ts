@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { type Product, product } from '../layers/moe/experts/expert.js'
 import { gateKind } from '../layers/moe/gates.js'
+import { PatchExperts } from '../layers/moe/patch-experts.js'
 import { PatchGate } from '../layers/moe/patch-gate.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { SampleExperts } from '../layers/moe/sample-experts.js'
@@ -147,7 +148,12 @@ function countApplication(
   const before = learned.some(Boolean)
   const parameters = countParameters(layer, tally)
   const { products = [], dense } = work ?? {}
-  const networks = layer instanceof SampleExperts ? networkCosts(layer, name, before, tally) : undefined
+  const networks =
+    layer instanceof SampleExperts
+      ? networkCosts(layer, name, before, tally)
+      : layer instanceof PatchExperts
+        ? patchNetworkCosts(layer, name, before, tally)
+        : undefined
   tally.layers.push({
     name,
     className: layer.getClassName(),
@@ -176,6 +182,42 @@ function networkCosts(layer: SampleExperts, name: string, before: boolean, tally
     chosen: { forward: all.forward * share, backward: all.backward * share },
     dense: { parameters: inner.total, multiplyAdds: all },
   }
+}
+
+/**
+ * What the networks of a layer cost that reads images in parts: the router on the view, and each expert, with the attention head,
+ * on its kept patches. Dense: one expert on the whole image, as a convolution network that is as large as it.
+ */
+function patchNetworkCosts(layer: PatchExperts, name: string, before: boolean, tally: Tally) {
+  const { grid, numExperts, patchesPerExpert, options } = layer
+  const zero = { forward: 0, backward: 0 }
+  let [chosen, experts]: MultiplyAdds[] = [zero, zero]
+  let parameters = 0
+  for (const [network, model] of layer.networks) {
+    const inner: Tally = { layers: [], uncounted: [], seen: new Set(), trainable: 0, total: 0 }
+    countModel(model, [before], `${name}/${network}/`, inner)
+    tally.uncounted.push(...inner.uncounted)
+    const isExpert = network.startsWith('expert')
+    const perImage =
+      network === 'router' ? 1 : patchesPerExpert * (isExpert && !options.shareExpert ? 1 : numExperts)
+    const once = {
+      forward: sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds.forward)),
+      backward: sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds.backward)),
+    }
+    chosen = added(chosen as MultiplyAdds, scaled(once, perImage))
+    if (!isExpert) continue
+    parameters = inner.total
+    experts = once
+  }
+  const patches = (grid.count * elements(grid.cell)) / elements(grid.patch)
+  return {
+    chosen: chosen as MultiplyAdds,
+    dense: { parameters, multiplyAdds: scaled(experts as MultiplyAdds, patches) },
+  }
+}
+
+function scaled({ forward, backward }: MultiplyAdds, factor: number): MultiplyAdds {
+  return { forward: forward * factor, backward: backward * factor }
 }
 
 function added(a: MultiplyAdds, b: MultiplyAdds | undefined): MultiplyAdds {
@@ -299,6 +341,7 @@ function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
   if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
   if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
   if (layer instanceof SampleExperts) return { products: [sampleRouting(layer, shapes.input())] }
+  if (layer instanceof PatchExperts) return { products: [] }
   if (layer instanceof SampleMoE) return sampleMoEWork(layer, shapes.input())
   const className = layer.getClassName()
   if (Object.hasOwn(workByClass, className)) return workByClass[className]?.(layer, shapes)

@@ -14,7 +14,7 @@ import { frozenWhereFaster } from '../run/frozen-model.js'
 import { namedImages } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
 import { keepPatches, type OpenedModel } from '../run/opened-model.js'
-import { AnySizeModel, regionAnswers } from '../run/region-answers.js'
+import { AnySizeModel, imageFiles, regionAnswers } from '../run/region-answers.js'
 import { loadTrained } from '../run/trained-model.js'
 import { csvLine } from '../terminal/csv.js'
 import { noteText } from '../terminal/safe-output.js'
@@ -107,7 +107,8 @@ async function* predictions(
   const { options } = opened.config.model
   if (options.kind === 'routed') {
     const model = new AnySizeModel(opened, options, 'predict', request)
-    for await (const answer of regionAnswers(model, paths, opened.config.dataset, unreadable)) {
+    const images = imageFiles(model, paths, opened.config.dataset)
+    for await (const answer of regionAnswers(model, images, unreadable)) {
       const experts = answer.experts.map(({ crops: _, ...kept }) => kept)
       yield predictionOf(opened, answer.path, { ...answer, experts })
     }

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { placedSource } from '../../src/data/regions/placed-source.js'
 import type { RegionSource } from '../../src/data/regions/region-source.js'
+import type { RegionStream } from '../../src/data/regions/region-stream.js'
 import type { UnreadableImage } from '../../src/data/unreadable-images.js'
 import { openRegions } from '../../src/files/regions/open-regions.js'
 import type { RoutedModel } from '../../src/models/routed-model.js'
@@ -101,12 +102,12 @@ export class AnySizeModel {
     const { tensors, kept } = await model.regionInputs([placed])
     const [view, patches] = tensors
     const outputs = tf.tidy(() => {
-      const logits = model.model.predict([...tensors]) as tf.Tensor2D
+      const values = model.model.predict([...tensors]) as tf.Tensor2D
       const { gates } = model.layer.route(view, () => patches)
       const probabilities =
-        logits.shape[1] === 1
-          ? tf.concat([tf.sigmoid(tf.neg(logits)), tf.sigmoid(logits)], 1)
-          : tf.softmax(logits)
+        values.shape[1] === 1
+          ? tf.concat([tf.sigmoid(tf.neg(values)), tf.sigmoid(values)], 1)
+          : values
       return [probabilities, gates, tf.cast(tf.round(tf.mul(patches, 255)), 'int32')] as const
     })
     const indices = await tensors[2].data<'int32'>()
@@ -154,26 +155,57 @@ function keptBoxes({ layer }: RoutedModel, { indices, gates, boxes, bytes }: Kep
 /** Image files whose headers are read ahead of the one that is asked about. */
 const readAhead = 2
 
+/** An image that a person asks about. */
+export interface AskedImage {
+  /** Its path, or its name. */
+  readonly path: string
+  open(): Promise<RegionSource>
+}
+
 /**
- * Asks a model about image files, in their order; those that cannot be read are left out.
+ * Image files as a model is asked about them.
+ *
+ * @param decoding.whiteLevel see `ImageDecoding`
+ */
+export function imageFiles(
+  { canvas }: AnySizeModel,
+  paths: readonly string[],
+  { whiteLevel }: { readonly whiteLevel?: number },
+): readonly AskedImage[] {
+  const decoding = {
+    channels: canvas[2] === 1 ? 1 : 3,
+    ...(whiteLevel !== undefined && { whiteLevel }),
+  } as const
+  return paths.map(path => ({ path, open: () => openRegions(path, decoding) }))
+}
+
+/** The first images of a stream, as a model is asked about them. */
+export async function firstImages(
+  { count, batches }: RegionStream,
+  most: number,
+): Promise<readonly AskedImage[]> {
+  const images: AskedImage[] = []
+  for await (const { sources } of batches({ batchSize: most, end: Math.min(count, most) })) {
+    for (const source of sources) images.push({ path: `test-${images.length + 1}`, open: async () => source })
+  }
+  return images
+}
+
+/**
+ * Asks a model about images, in their order; those that cannot be read are left out.
  *
  * @param unreadable gets those that cannot
  */
 export async function* regionAnswers(
   model: AnySizeModel,
-  paths: readonly string[],
-  { whiteLevel }: { readonly whiteLevel?: number },
+  images: readonly AskedImage[],
   unreadable: UnreadableImage[],
 ): AsyncGenerator<RegionAnswer> {
-  const channels = model.canvas[2] === 1 ? 1 : 3
-  const open = async (path: string) =>
-    openRegions(path, { channels, ...(whiteLevel !== undefined && { whiteLevel }) }).catch(
-      (error: Error) => error,
-    )
-  const opened = paths.slice(0, readAhead).map(open)
-  for (const [i, path] of paths.entries()) {
+  const open = async (image: AskedImage) => image.open().catch((error: Error) => error)
+  const opened = images.slice(0, readAhead).map(open)
+  for (const [i, { path }] of images.entries()) {
     const source = await (opened[i] as ReturnType<typeof open>)
-    const next = paths[i + readAhead]
+    const next = images[i + readAhead]
     if (next !== undefined) opened.push(open(next))
     try {
       if (source instanceof Error) throw source

@@ -3,14 +3,16 @@ import { sampleRoutingLayers } from '../../src/layers/moe/routing-layers.js'
 import { modelCost } from '../../src/models/cost.js'
 import { openRun } from '../../src/run/run-folder.js'
 import { evaluate } from '../../src/train/evaluate.js'
+import { networkOf } from '../../src/train/feed.js'
 import { lossOf } from '../../src/train/loss.js'
 import { frozenWhereFaster } from '../run/frozen-model.js'
 import { keepPatches } from '../run/opened-model.js'
+import { AnySizeModel } from '../run/region-answers.js'
 import { noiseText, routingRecord, routingText } from '../run/routing-text.js'
-import { dataPath, loadData } from '../run/run-data.js'
+import { dataPath, loadData, loadRegions } from '../run/run-data.js'
 import { loadTrained } from '../run/trained-model.js'
 import { textTable } from '../terminal/text-table.js'
-import { percent } from '../terminal/training-log.js'
+import { keptText, percent } from '../terminal/training-log.js'
 
 /** The flags of `pmoe evaluate`. */
 export interface EvaluateRequest {
@@ -28,23 +30,28 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
   const { config } = run
   const backend = await useBackend(request.backend ?? 'auto')
   const model = await loadTrained(run)
-  keepPatches(model, 'evaluate', request)
   const dataset =
     request.data === undefined ? config.dataset : { ...config.dataset, data: dataPath(request.data) }
-  const { test } = await loadData(dataset, config.seed)
+  const { options } = config.model
+  const isRouted = options.kind === 'routed'
+  if (!isRouted) keepPatches(model, 'evaluate', request)
+  const { test } = await (isRouted ? loadRegions : loadData)(dataset, config.seed)
+  const fed = isRouted
+    ? new AnySizeModel({ model, directory, config }, options, 'evaluate', request).modelFor(test.shape)
+    : model
   const { batchSize, lossForm = 'cross-entropy' } = config.training
   // What samples choose is measured in the layers.
-  const frozen =
-    sampleRoutingLayers(model).length > 0 ? undefined : await frozenWhereFaster(model, { images: test.count })
-  const evaluation = await evaluate(model, test, {
+  const isFreezable = !isRouted && sampleRoutingLayers(model).length === 0
+  const frozen = isFreezable ? await frozenWhereFaster(model, { images: test.count }) : undefined
+  const evaluation = await evaluate(fed, test, {
     batchSize,
     frozen,
     lossForm,
     ...(request.routingNoise && { routingNoise: true, seed: config.seed }),
   })
-  const { loss, accuracy, perClass, perGroup, worstGroup, count, routing = [], withNoise } = evaluation
+  const { loss, accuracy, perClass, perGroup, worstGroup, count, routing = [], withNoise, kept } = evaluation
   const { floor } = lossOf(model, { lossForm })
-  const { parameters, multiplyAdds } = modelCost(model)
+  const { parameters, multiplyAdds } = modelCost(networkOf(fed))
   if (request.json) {
     const classes = Object.fromEntries(test.classNames.map((name, i) => [name, perClass[i]]))
     const groups = perGroup && {
@@ -53,7 +60,7 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
     }
     const cost = { parameters: parameters.total, multiplyAdds: multiplyAdds.forward }
     process.stdout.write(
-      `${JSON.stringify({ run: directory, backend: backend.name, accuracy, loss, count, perClass: classes, ...groups, ...cost, ...routingRecord(evaluation) })}\n`,
+      `${JSON.stringify({ run: directory, backend: backend.name, accuracy, loss, count, perClass: classes, ...groups, ...cost, ...(kept && { kept }), ...routingRecord(evaluation) })}\n`,
     )
     return
   }
@@ -66,7 +73,7 @@ export async function runEvaluate(directory: string, request: EvaluateRequest): 
 accuracy ${percent(accuracy)}, loss ${loss.toFixed(4)}${floor > 0 ? ` (at least ${floor.toFixed(4)})` : ''}, ${parameters.total.toLocaleString('en-US')} parameters, ${multiplyAdds.forward.toLocaleString('en-US')} multiply-adds a sample
 
 ${textTable(['class', 'accuracy'], rows)}
-${groups}${routing.map(routingText).join('')}${withNoise ? noiseText(withNoise) : ''}`)
+${groups}${kept ? `${keptText(kept)}\n` : ''}${routing.map(routingText).join('')}${withNoise ? noiseText(withNoise) : ''}`)
 }
 
 function shares(names: readonly string[], accuracies: readonly number[]): string[][] {

@@ -8,7 +8,10 @@ export function explainCommand(): Command {
   return new Command('explain')
     .description('show which patches of an image each expert kept, and how much each of them counts')
     .argument('<model>', 'folder of a run, or of a saved tfjs model')
-    .argument('<image...>', 'image files, or folders of them')
+    .argument(
+      '[image...]',
+      'image files, or folders of them; left out for model routed: six of the test images',
+    )
     .option('--out <folder>', 'where the pictures and pages go', 'explained')
     .option('--no-sensitivity', 'do not remove patches one by one')
     .option('--force', 'replace the pictures of the same names in --out')
@@ -19,7 +22,8 @@ export function explainCommand(): Command {
       'after',
       `
 For each image --out gets a picture and a page; for several, index.html and experts.png, a sheet of the strongest
-patches of each expert, as well.
+patches of each expert, as well. For model routed they show the image drawn small with a box around each patch that was
+read, and the patches beside it at full resolution.
 
 Example:
   $ pmoe explain runs/first photo.jpg --out explained`,

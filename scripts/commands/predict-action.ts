@@ -1,5 +1,6 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
+import type { UnreadableImage } from '../../src/data/unreadable-images.js'
 import { explain } from '../../src/explain/explain.js'
 import type { FrozenClassifier } from '../../src/inference/frozen-classifier.js'
 import { type ChosenExperts, chosenText } from '../../src/report/chosen-experts.js'
@@ -13,6 +14,7 @@ import { frozenWhereFaster } from '../run/frozen-model.js'
 import { namedImages } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
 import { keepPatches, type OpenedModel } from '../run/opened-model.js'
+import { AnySizeModel, imageFiles, regionAnswers } from '../run/region-answers.js'
 import { loadTrained } from '../run/trained-model.js'
 import { csvLine } from '../terminal/csv.js'
 import { noteText } from '../terminal/safe-output.js'
@@ -35,7 +37,10 @@ interface Prediction {
   readonly probabilities: Readonly<Record<string, number>>
   /** For a mixture: the grid of patches, [rows, columns], and what each expert kept, best first. */
   readonly grid?: Size2D
-  readonly experts?: readonly KeptPatches[]
+  readonly experts?: readonly (KeptPatches & {
+    /** Of images that are read in parts: top, left, height and width of each patch in pixels. */
+    readonly boxes?: readonly (readonly number[])[]
+  })[]
   /** For layers that send whole images to experts: which ones, their gates, and the scores of all. */
   readonly choices?: readonly ChosenExperts[]
 }
@@ -54,20 +59,14 @@ export async function runPredict(
   const run = await openRun(directory)
   const { paths, notes, unreadable: missing } = await namedImages(named)
   const unreadable = [...missing]
+  const imageNotes = new ImageNotes()
   await useBackend(request.backend ?? 'auto')
   const opened = { model: await loadTrained(run), directory, config: run.config }
-  keepPatches(opened.model, 'predict', request)
+  const answers = predictions(opened, paths, request, unreadable, imageNotes)
   const { classNames } = run.config.dataset
-  const decoding = decodingOf(opened)
-  const frozen = await frozenWhereFaster(opened.model, { images: paths.length, routes: true })
-  const imageNotes = new ImageNotes()
   if (request.csv) process.stdout.write(`${csvHeader(classNames)}\n`)
-  for (let first = 0; first < paths.length; first += BATCH) {
-    const batchPaths = paths.slice(first, first + BATCH)
-    const images = await decodeFiles(batchPaths, decoding, unreadable, imageNotes)
-    for (const prediction of await predict(opened, images, frozen)) {
-      process.stdout.write(`${lineOf(prediction, classNames, request)}\n`)
-    }
+  for await (const prediction of answers) {
+    process.stdout.write(`${lineOf(prediction, classNames, request)}\n`)
   }
   for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${noteText(note)}\n`)
   refuseUnreadable(unreadable, paths.length + missing.length)
@@ -98,29 +97,66 @@ type OpenedRun = OpenedModel & Required<Pick<OpenedModel, 'config'>>
 /** Images decoded and classified at a time. */
 const BATCH = 32
 
+async function* predictions(
+  opened: OpenedRun,
+  paths: readonly string[],
+  request: PredictRequest,
+  unreadable: UnreadableImage[],
+  notes: ImageNotes,
+): AsyncGenerator<Prediction> {
+  const { options } = opened.config.model
+  if (options.kind === 'routed') {
+    const model = new AnySizeModel(opened, options, 'predict', request)
+    const images = imageFiles(model, paths, opened.config.dataset)
+    for await (const answer of regionAnswers(model, images, unreadable)) {
+      const experts = answer.experts.map(({ crops: _, ...kept }) => kept)
+      yield predictionOf(opened, answer.path, { ...answer, experts })
+    }
+    return
+  }
+  keepPatches(opened.model, 'predict', request)
+  const decoding = decodingOf(opened)
+  const frozen = await frozenWhereFaster(opened.model, { images: paths.length, routes: true })
+  for (let first = 0; first < paths.length; first += BATCH) {
+    const images = await decodeFiles(paths.slice(first, first + BATCH), decoding, unreadable, notes)
+    yield* await predict(opened, images, frozen)
+  }
+}
+
 async function predict(
   opened: OpenedRun,
   images: readonly DecodedImage[],
   frozen: FrozenClassifier | undefined,
 ): Promise<Prediction[]> {
   if (images.length === 0) return []
-  const { classNames } = opened.config.dataset
   const { shape } = decodingOf(opened)
   const pixels = new Uint8Array(Buffer.concat(images.map(image => image.pixels)))
   const { grid, images: explained } = await explain(opened.model, pixels, shape, {
     sensitivity: false,
     frozen,
   })
-  return explained.map(({ probabilities, predicted, experts, choices }, i) => ({
-    image: images[i]?.path ?? '',
+  return explained.map(({ probabilities, experts, choices }, i) => ({
+    ...predictionOf(opened, images[i]?.path ?? '', { probabilities, ...(grid && { grid, experts }) }),
+    ...(choices && { choices }),
+  }))
+}
+
+function predictionOf(
+  { config }: OpenedRun,
+  image: string,
+  { probabilities, grid, experts }: Pick<Prediction, 'grid' | 'experts'> & { probabilities: Float32Array },
+): Prediction {
+  const { classNames } = config.dataset
+  const predicted = probabilities.indexOf(Math.max(...probabilities))
+  return {
+    image,
     class: classNames[predicted] ?? String(predicted),
     probability: probabilities[predicted] ?? Number.NaN,
     probabilities: Object.fromEntries(
       [...probabilities].map((value, label) => [classNames[label] ?? label, value]),
     ),
-    ...(grid && { grid, experts }),
-    ...(choices && { choices }),
-  }))
+    ...(grid && experts && { grid, experts }),
+  }
 }
 
 function predictionText({
@@ -134,10 +170,18 @@ function predictionText({
   const lines = [`${printableName(image)}: ${printableName(name)} ${percent(probability)}`]
   lines.push(...choices.map(choice => `  by ${printableName(chosenText(choice))}`))
   if (!grid || !experts) return lines.join('\n')
-  lines.push(`  of ${grid[0]}x${grid[1]} patches, numbered row by row from 0, with their gates:`)
+  const [, , height, width] = experts[0]?.boxes?.[0] ?? []
+  const how =
+    height === undefined
+      ? 'numbered row by row from 0'
+      : `of ${height}x${width} pixels, by the row and column where they begin`
+  lines.push(`  of ${grid[0]}x${grid[1]} patches, ${how}, with their gates:`)
   experts.forEach((expert, position) => {
-    const { patches, gates } = expert
-    const keptPatches = patches.map((patch, i) => `${patch} (${gates[i]!.toPrecision(2)})`)
+    const { patches, gates, boxes } = expert
+    const keptPatches = patches.map((patch, i) => {
+      const name = boxes ? boxes[i]?.slice(0, 2).join(':') : patch
+      return `${name} (${gates[i]!.toPrecision(2)})`
+    })
     lines.push(`  ${expertTitle(expert, position)} kept ${keptPatches.join(', ')}`)
   })
   return lines.join('\n')

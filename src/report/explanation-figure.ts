@@ -2,6 +2,7 @@ import type { Size2D } from '../shapes.js'
 import { type ChosenExperts, chosenTitle } from './chosen-experts.js'
 import { escapeHtml } from './escape.js'
 import { expertTitle } from './expert-title.js'
+import { type KeptRegions, type LookedAtImage, lookedAtFigure } from './region-figure.js'
 import { cellRectangle, checkKeptPatches, type KeptPatches } from './routing-figure.js'
 
 /** One image, a model's prediction for it, and the patches that the prediction is made from. */
@@ -17,6 +18,9 @@ export interface ExplainedImage {
   /** The grid of patches, [rows, columns]; absent for a model that keeps every patch. */
   readonly grid?: Size2D
   readonly experts: readonly KeptPatches[]
+  /** For a model that reads large images in parts: which parts, and the height and width of the image itself in pixels. */
+  readonly regions?: readonly KeptRegions[]
+  readonly pixels?: Size2D
   /** Which experts computed the image, for each layer that sends whole samples to experts. */
   readonly choices?: readonly ChosenExperts[]
   /** For each patch of the grid, how much of the predicted class's probability is lost without it. */
@@ -37,6 +41,7 @@ const maxColumns = 6
  * @throws RangeError when a patch is outside the grid, or patches and gates differ in number
  */
 export function explanationFigure(image: ExplainedImage, id: string): string {
+  if (isLookedAt(image)) return lookedAtFigure(image, `${image.name}: ${bestClass(image)}`)
   const size: Size2D = [Math.round((tileWidth * image.size[0]) / image.size[1]), tileWidth]
   const tiles = [
     tile(bestClass(image), '', size, id),
@@ -54,6 +59,11 @@ export function explanationFigure(image: ExplainedImage, id: string): string {
   const picture = `<defs><image id="${escapeHtml(id)}" href="${escapeHtml(image.uri)}" width="${size[1]}" height="${size[0]}" preserveAspectRatio="none"/></defs>`
   const label = `${image.name}: ${bestClass(image)}`
   return `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${escapeHtml(label)}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, DejaVu Sans, Arial, sans-serif" font-size="13"><rect width="${width}" height="${height}" fill="#fff"/>${picture}${placed.join('')}</svg>`
+}
+
+/** Whether a model read the image in parts. */
+export function isLookedAt(image: ExplainedImage): image is ExplainedImage & LookedAtImage {
+  return image.regions !== undefined && image.pixels !== undefined
 }
 
 /** The largest class and its probability, as people read them: `bag 93%`. */

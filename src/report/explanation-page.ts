@@ -1,8 +1,9 @@
 import type { Size2D } from '../shapes.js'
 import { type ChosenExperts, chosenTitle } from './chosen-experts.js'
 import { escapeHtml } from './escape.js'
-import { bestClass, type ExplainedImage, explanationFigure } from './explanation-figure.js'
+import { bestClass, type ExplainedImage, explanationFigure, isLookedAt } from './explanation-figure.js'
 import { pageHtml, provenanceHtml } from './page.js'
+import { type LookedAtImage, lookedAtHtml, lookedAtStyle } from './region-figure.js'
 
 /** Everything that a page of explained images shows. */
 export interface ExplanationPage {
@@ -38,11 +39,12 @@ export function explanationPage(page: ExplanationPage): string {
     title,
     summary: summary(page),
     sections: [...sheet, ...sections, provenanceHtml(settings, command)],
-    style: '.explained{overflow-x:auto}.explained svg{max-width:100%;height:auto}.sheet{max-width:100%}',
+    style: `.explained{overflow-x:auto}.explained svg{max-width:100%;height:auto}.sheet{max-width:100%}${images.some(isLookedAt) ? lookedAtStyle : ''}`,
   })
 }
 
 function summary({ images: [first], field, input }: ExplanationPage): string {
+  if (first && isLookedAt(first)) return lookedAtSummary(first)
   const choices = first?.choices ?? []
   const chosenSentence = choices
     .map(
@@ -60,6 +62,15 @@ function summary({ images: [first], field, input }: ExplanationPage): string {
   return chosenSentence ? `${patchSentence} ${chosenSentence}` : patchSentence
 }
 
+function lookedAtSummary({ regions }: Pick<LookedAtImage, 'regions'>): string {
+  const [, , height, width] = regions[0]?.boxes[0] ?? []
+  const who = regions.length === 1 ? 'The expert reads' : 'Each expert reads'
+  return (
+    `${who} ${regions[0]?.boxes.length ?? 0} patches of ${height}x${width} pixels at full resolution, and nothing else of an image; ` +
+    'a router chose them on a small view. They are numbered by their gates: the share that each has in the answer.'
+  )
+}
+
 function imageSection(image: ExplainedImage, id: string): string {
   const rows = image.classes.map(
     ({ name, probability }) =>
@@ -67,7 +78,7 @@ function imageSection(image: ExplainedImage, id: string): string {
   )
   return `<section>
 <h2>${escapeHtml(image.name)}: ${escapeHtml(bestClass(image))}</h2>
-<div class="explained">${explanationFigure(image, id)}</div>
+${isLookedAt(image) ? lookedAtHtml(image) : `<div class="explained">${explanationFigure(image, id)}</div>`}
 <div class="scroll"><table>
 <thead><tr><th scope="col">Class</th><th scope="col">Probability</th></tr></thead>
 <tbody>

@@ -54,6 +54,7 @@ function lineLog(title: string, out: NodeJS.WriteStream): TrainingLog {
       const text =
         epochText(event, progress) ||
         (event.type === 'step' && Date.now() > nextLine && stepText(event, progress)) ||
+        (event.type === 'remark' && event.remark) ||
         (event.type === 'routers' &&
           (event.epoch === event.epochs || Date.now() > nextLine) &&
           routersText(event))
@@ -75,6 +76,7 @@ function barLog(title: string, out: NodeJS.WriteStream): TrainingLog {
     event(event) {
       if (!open) return
       progress.follow(event)
+      if (event.type === 'remark') bar.note(event.remark)
       bar.update(progress.done / Math.max(1, progress.steps), barText(title, progress))
     },
     record: () => undefined,

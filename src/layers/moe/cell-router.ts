@@ -9,7 +9,7 @@ const CHANNELS = [8, 8, 16] as const
 /**
  * The router that cells have unless another is given: convolutions of 3x3 with ReLU, of 8, 8 and 16 channels, which make the view
  * smaller by 2 each until there is one pixel a cell, and a 1x1 convolution with weights of N(0, 0.01^2). The others start small,
- * U(-1, 1) / sqrt(fan-in): with larger ones the router runs ahead of experts that have learned nothing, and loses what matters.
+ * U(-1, 1) / sqrt(fan-in): in one seed on digits of 8x8, He's larger ones kept less of what matters (0.59 against 0.68).
  *
  * There are at least three of them: where cells are smaller than 8x8 pixels of the view, the last ones keep the size. A side that
  * is no power of 2 is divided by its prime factors, with kernels of at least their size.

@@ -56,7 +56,7 @@ export async function bench(
     run,
     log,
     ...(repeats !== undefined && { repeats }),
-    ...(peers !== undefined && { python: peerPython(peers) }),
+    ...(peers !== undefined && { peers, python: peerPython(peers) }),
   }
   const machine = describeMachine()
   const results: SectionResult[] = []

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ChildCommand } from '../scripts/run/measuring/child-process.js'
+import type { LatencyJob } from '../scripts/run/measuring/latency-jobs.js'
 import type { TrainingJob } from './jobs.js'
 
 /** The frameworks that this library is measured beside. */
@@ -22,6 +23,31 @@ export function peerPython(folder: string): string {
   throw new RangeError(
     `peerPython: --peers must be a folder made by bench/peers/setup.sh, got ${folder} (no ${python})`,
   )
+}
+
+/** What onnxruntime-web is told. */
+export interface WebPeerJob extends Pick<LatencyJob, 'batch' | 'warmUp' | 'runs' | 'seconds'> {
+  /** The ONNX file, of images of 3 channels. */
+  readonly path: string
+  /** Side of an image, in pixels. */
+  readonly size: number
+}
+
+/**
+ * The measuring process of onnxruntime-web.
+ *
+ * @param folder of the peers' environment
+ */
+export function webPeerCommand(who: string, folder: string, job: WebPeerJob): ChildCommand {
+  const { path, batch, size, warmUp, runs, seconds } = job
+  const script = fileURLToPath(new URL('./peers/onnxruntime_web.mjs', import.meta.url))
+  const numbers = [batch, size, size, warmUp, runs, seconds].map(String)
+  return {
+    who,
+    program: process.execPath,
+    arguments: [script, resolve(folder), path, ...numbers],
+    environment: {},
+  }
 }
 
 /** The measuring process of a peer: a script in bench/peers, run by the interpreter of its environment. */

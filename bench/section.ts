@@ -13,6 +13,8 @@ export interface BenchContext {
   readonly repeats?: number
   /** The interpreter of the peers' environment, where peers are to be measured. */
   readonly python?: string
+  /** The folder of the peers' environment, likewise. */
+  readonly peers?: string
   /** The workloads that are asked for. */
   readonly only: ReadonlySet<Letter>
   readonly run: RunChild

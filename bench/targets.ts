@@ -46,6 +46,7 @@ export type TargetId =
   | 'onnx time/work'
   | 'native/onnx 1'
   | 'native/onnx 32'
+  | 'wasm/onnxruntime-web'
 
 const step = '64x64, batch 16'
 
@@ -100,6 +101,11 @@ export const targets: readonly Target[] = [
     'native/onnx 1',
     'forInference on native TensorFlow / ONNX Runtime, batch 1, the largest of three networks',
     3,
+  ),
+  below(
+    'wasm/onnxruntime-web',
+    'WRN-10-2, 32x32, sparse: forInference on wasm / onnxruntime-web, the largest of batches of 1, 8, 32',
+    1.2,
   ),
   below(
     'native/onnx 32',

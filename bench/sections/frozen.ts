@@ -1,14 +1,20 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type ChildReport, secondsOf } from '../../scripts/run/measuring/child-report.js'
 import { type LatencySettings, latencyPlan, takeLatencies } from '../../scripts/run/measuring/latency-plan.js'
+import { workerCommand } from '../../scripts/run/measuring/latency-processes.js'
 import { type LatencyRow, latencyRows, latencyTable } from '../../scripts/run/measuring/latency-table.js'
+import { ratiosText, secondsText } from '../../scripts/run/measuring/number-text.js'
 import { type PreparedModel, preparedNetwork } from '../../scripts/run/measuring/prepared-model.js'
+import { sit } from '../../scripts/run/measuring/sitting.js'
+import { median } from '../../scripts/run/measuring/statistics.js'
 import { useBackend } from '../../src/backend/choose.js'
 import { fileSystem } from '../../src/files/model-files.js'
-import type { SectionResult } from '../bench-result.js'
+import { joinSections, type SectionResult } from '../bench-result.js'
 import type { NetworkSize } from '../jobs.js'
 import { buildNetwork } from '../network.js'
+import { webPeerCommand } from '../peers.js'
 import { type BenchContext, turnsOf } from '../section.js'
 import type { MeasuredTargets } from '../targets.js'
 
@@ -31,7 +37,7 @@ export async function measureFrozen(context: BenchContext): Promise<SectionResul
     threads: quick ? [1] : [1, 2],
     backends: quick ? ['onnxruntime'] : ['tensorflow', 'onnxruntime'],
     rounds: turnsOf(context, 3),
-    ...(quick ? { warmUp: 1, runs: 2, seconds: 1 } : { warmUp: 3, runs: 20, seconds: 3 }),
+    ...(quick ? { warmUp: 1, runs: 2, seconds: 1 } : { warmUp: 20, runs: 20, seconds: 2 }),
   }
   const folder = await mkdtemp(join(tmpdir(), 'bench-frozen-'))
   try {
@@ -47,15 +53,71 @@ export async function measureFrozen(context: BenchContext): Promise<SectionResul
       sentence: 'Compares prediction of mixtures with that of dense networks, untrained, on noise.',
       ...{ head, rows: cells },
     } as const
-    return {
-      tables: [table],
-      measured: frozenTargets(rows),
-      reports: Object.fromEntries(sitting.reports),
-      failures,
-    }
+    const measured = { measured: frozenTargets(rows), reports: Object.fromEntries(sitting.reports) }
+    const web = await measureWeb(context, models, settings)
+    return joinSections([{ tables: [table], ...measured, failures }, ...web])
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** WebAssembly beside that of onnxruntime-web, where the peers are to be measured: the smallest mixture. */
+async function measureWeb(
+  context: BenchContext,
+  models: readonly PreparedModel[],
+  { batches, rounds, ...pace }: LatencySettings,
+): Promise<SectionResult[]> {
+  const model = models.findLast(({ denseOf }) => denseOf === undefined)
+  if (context.peers === undefined || model?.onnx === undefined || model.tfjs === undefined) return []
+  const { onnx, inputs, tfjs, name } = model
+  const { runs, seconds } = pace
+  // Code of WebAssembly is compiled to fast code only after many predictions.
+  const warmUp = context.quick ? pace.warmUp : 200
+  const commands = batches.flatMap(batch => {
+    const job = { batch, warmUp, runs, seconds }
+    const own = {
+      ...job,
+      kind: 'latency',
+      engine: 'forInference',
+      backend: 'wasm',
+      threads: 1,
+      inputs,
+    } as const
+    return [
+      workerCommand(`ours ${batch}`, { ...own, path: tfjs }),
+      webPeerCommand(`web ${batch}`, context.peers as string, {
+        ...job,
+        path: onnx,
+        size: inputs[0]?.shape[0] as number,
+      }),
+    ]
+  })
+  const sitting = await sit('(q)', commands, rounds, context)
+  const time = (report: ChildReport) => median(secondsOf(report, 'predict'))
+  const measured = batches.flatMap(batch => {
+    const ratio = sitting.ratio(`ours ${batch}`, `web ${batch}`, time)
+    if (!ratio) return []
+    const [ours, web] = [`ours ${batch}`, `web ${batch}`].map(who => sitting.numbers(who, time) ?? [])
+    const cells = [ours, web].map(times => secondsText(median(times as number[])))
+    return [{ value: ratio.median, row: [`${batch}`, ...cells, ratiosText(ratio)] }]
+  })
+  const table = {
+    letter: 'q',
+    title: `WebAssembly, ${name}`,
+    sentence:
+      'Compares the frozen mixture on wasm with its exported file in onnxruntime-web, one thread each, in Node.js.',
+    head: ['batch', 'forInference on wasm', 'onnxruntime-web', 'ours / theirs'],
+    rows: measured.map(({ row }) => row),
+  } as const
+  const worst = { 'wasm/onnxruntime-web': { value: Math.max(...measured.map(({ value }) => value)) } }
+  return [
+    {
+      tables: measured.length > 0 ? [table] : [],
+      measured: measured.length > 0 ? worst : {},
+      reports: Object.fromEntries(sitting.reports),
+      failures: sitting.failures,
+    },
+  ]
 }
 
 /** Saves and exports each mixture and its dense network. */

@@ -53,8 +53,9 @@ export function exportCommand(table: ExportFormatTable = exportFormats): Command
     .addHelpText(
       'after',
       `
-The result takes its place once it has been run and answers as the model does, within 1e-4. With --quantize answers
-differ a little: the command tells by how much.
+The result takes its place once it has been run and answers as the model does,
+within 1e-4. With --quantize answers differ a little: the command tells by how
+much.
 
 To read it:
 ${readingLines(table)}

@@ -270,8 +270,12 @@ export interface PruningExperiment {
   readonly title: string
   readonly paper: string
   readonly claim: string
-  /** What the images are; a sentence. */
-  readonly data: string
+  /** What the images are, of each part; sentences. */
+  readonly patternSentence: string
+  readonly standInSentence: string
+  readonly paperSentence: string
+  /** Sizes of part 2 with CIFAR-100 and CIFAR-10 at full scale. */
+  readonly paperPhotographs: Partial<PhotographPruning>
   readonly scales: Readonly<Record<ScaleName, PruningScale>>
 }
 

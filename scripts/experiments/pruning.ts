@@ -25,7 +25,17 @@ export const pruning: PruningExperiment = {
     'The criterion of Chowdhury, Wang, El Maghraoui, Wang, Chen, Carothers, A Provably Effective Method for Pruning Experts in Fine-tuned Sparse Mixture-of-Experts (ICML 2024), against others',
   claim:
     'Experts whose routers grew least in fine-tuning can go without loss, as long as those stay that learned what the new task needs.',
-  data: 'Part 1: drawn patterns of the theory, eight classes first, then two of them. Part 2: a stand-in for CIFAR-100 and CIFAR-10, the part of Fashion-MNIST in the package at 16x16 pixels; six classes of clothes first, then four of accessories.',
+  patternSentence: 'Part 1: drawn patterns of the theory, eight classes first, then two of them.',
+  standInSentence:
+    'Part 2: a stand-in for CIFAR-100 and CIFAR-10, the part of Fashion-MNIST in the package at 16x16 pixels; six classes of clothes first, then four of accessories.',
+  paperSentence: 'Part 2: CIFAR-100 first, then CIFAR-10.',
+  paperPhotographs: {
+    widen: 10,
+    pretraining: { samples: 50_000, epochs: 60, batchSize: 128, learningRate: 0.1 },
+    fineTuning: { samples: 50_000, epochs: 20, batchSize: 128, learningRate: 0.05 },
+    afterwards: { samples: 50_000, epochs: 5, batchSize: 128, learningRate: 0.005 },
+    testSamples: 10_000,
+  },
   scales: {
     full: {
       seeds: 5,

@@ -29,6 +29,8 @@ export interface LayerCost {
   readonly multiplyAdds: MultiplyAdds
   /** For a mixture: what it would cost if every filter saw every patch, or every expert every sample, and nothing were routed. */
   readonly dense?: { readonly parameters: number; readonly multiplyAdds: MultiplyAdds }
+  /** For experts on patches of a large image: what they would cost on the whole of its small view. */
+  readonly view?: { readonly parameters: number; readonly multiplyAdds: MultiplyAdds }
 }
 
 /** What a model costs. */
@@ -61,7 +63,9 @@ export interface ModelCost {
  * all under 'softmax-all', not at all under 'uniform'. `PatchGate` likewise; the convolutions behind it see the whole map and count in full.
  * `TwoLayerExperts`: routers, hidden units on kept patches, and the frozen head. `SampleExperts`: the router, and for each
  * expert that a sample chooses the mean of the experts. `SampleMoE`: the router and the experts that a sample chooses; the
- * router, and linear experts, see the sum of the patches, and a single expert of gate 'uniform' needs no router.
+ * router, and linear experts, see the sum of the patches, and a single expert of gate 'uniform' needs no router. `PatchExperts`:
+ * the router on the view, and each expert, with the attention head, on its L patches; dense is each expert on as many patches as
+ * the image's area has, view the same on the view's area.
  *
  * @param model a model of fixed image size; models within it are entered
  * @throws Error for a model without shapes, or a layer that lacks the weight its class has; RangeError for a
@@ -152,7 +156,7 @@ function countApplication(
     layer instanceof SampleExperts
       ? networkCosts(layer, name, before, tally)
       : layer instanceof PatchExperts
-        ? patchNetworkCosts(layer, name, before, tally)
+        ? patchNetworkCosts(layer, name, tally)
         : undefined
   tally.layers.push({
     name,
@@ -164,6 +168,7 @@ function countApplication(
       dense: { parameters: dense.parameters, multiplyAdds: multiplyAdds(dense.products, before) },
     }),
     ...(networks && { dense: networks.dense }),
+    ...(networks && 'view' in networks && { view: networks.view }),
   })
   return [before || layer.trainableWeights.length > 0]
 }
@@ -184,35 +189,37 @@ function networkCosts(layer: SampleExperts, name: string, before: boolean, tally
   }
 }
 
-/**
- * What the networks of a layer cost that reads images in parts: the router on the view, and each expert, with the attention head,
- * on its kept patches. Dense: one expert on the whole image, as a convolution network that is as large as it.
- */
-function patchNetworkCosts(layer: PatchExperts, name: string, before: boolean, tally: Tally) {
-  const { grid, numExperts, patchesPerExpert, options } = layer
-  const zero = { forward: 0, backward: 0 }
-  let [chosen, experts]: MultiplyAdds[] = [zero, zero]
-  let parameters = 0
-  for (const [network, model] of layer.networks) {
+/** What the networks of a layer cost an image: the router on its view, the experts on kept patches; and on all of it. */
+function patchNetworkCosts(layer: PatchExperts, name: string, tally: Tally) {
+  const { numExperts, patchesPerExpert, options, grid } = layer
+  const costOf = (network: string, learned: boolean) => {
     const inner: Tally = { layers: [], uncounted: [], seen: new Set(), trainable: 0, total: 0 }
-    countModel(model, [before], `${name}/${network}/`, inner)
+    const model = layer.networks.get(network)
+    if (model) countModel(model, [learned], `${name}/${network}/`, inner)
     tally.uncounted.push(...inner.uncounted)
-    const isExpert = network.startsWith('expert')
-    const perImage =
-      network === 'router' ? 1 : patchesPerExpert * (isExpert && !options.shareExpert ? 1 : numExperts)
-    const once = {
-      forward: sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds.forward)),
-      backward: sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds.backward)),
+    const total = (part: keyof MultiplyAdds) =>
+      sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds[part]))
+    return {
+      parameters: inner.total,
+      multiplyAdds: { forward: total('forward'), backward: total('backward') },
     }
-    chosen = added(chosen as MultiplyAdds, scaled(once, perImage))
-    if (!isExpert) continue
-    parameters = inner.total
-    experts = once
   }
+  const experts = [...layer.networks.keys()]
+    .filter(network => network.startsWith('expert'))
+    .map(network => costOf(network, false))
+  // With one network for all it is applied to the patches of each.
+  const perPatch = scaled(
+    experts.map(({ multiplyAdds }) => multiplyAdds).reduce(added),
+    options.shareExpert ? numExperts : 1,
+  )
+  const head = scaled(costOf('attention', true).multiplyAdds, numExperts)
+  const router = costOf('router', false).multiplyAdds
+  const parameters = sum(experts.map(expert => expert.parameters))
   const patches = (grid.count * elements(grid.cell)) / elements(grid.patch)
   return {
-    chosen: chosen as MultiplyAdds,
-    dense: { parameters, multiplyAdds: scaled(experts as MultiplyAdds, patches) },
+    chosen: added(router, scaled(added(perPatch, head), patchesPerExpert)),
+    dense: { parameters, multiplyAdds: scaled(perPatch, patches) },
+    view: { parameters, multiplyAdds: scaled(perPatch, patches / options.viewScale ** 2) },
   }
 }
 
@@ -341,7 +348,8 @@ function workOf(layer: tfl.layers.Layer, shapes: Shapes): Work | undefined {
   if (layer instanceof PatchGate) return { products: [routing(layer, 1, shapes.input())] }
   if (layer instanceof TwoLayerExperts) return twoLayerWork(layer, shapes.input())
   if (layer instanceof SampleExperts) return { products: [sampleRouting(layer, shapes.input())] }
-  if (layer instanceof PatchExperts) return { products: [] }
+  // All that it computes is in its networks.
+  if (layer instanceof PatchExperts) return noProducts(layer, shapes)
   if (layer instanceof SampleMoE) return sampleMoEWork(layer, shapes.input())
   const className = layer.getClassName()
   if (Object.hasOwn(workByClass, className)) return workByClass[className]?.(layer, shapes)

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { BatchNormalization, untrainableOption } from '../layers/batch-norm.js'
-import { allPlacedLayers, isNestedModel, placedLayers } from '../layers/layer-paths.js'
+import { allPlacedLayers, isNestedModel, isNetworkHolder, placedLayers } from '../layers/layer-paths.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 
 /** A layer as tfjs serializes it. */
@@ -210,7 +210,7 @@ function copyState(
     const target = to.getLayer(layer.name)
     const path = prefix + layer.name
     if (isNestedModel(layer)) copyState(layer, target as tfl.LayersModel, `${path}/`, changes)
-    else copyWeights(layer, target, changes.has(path) ? sameNameAndShape : sameFullNameOrIndex)
+    else copyWeights(layer, target, counterpartIn(layer, changes.has(path)))
   }
 }
 
@@ -239,6 +239,15 @@ const sameNameAndShape: Counterpart = (weight, _, layer) =>
   layer.weights.find(
     other => ownName(other) === ownName(weight) && other.shape.join() === weight.shape.join(),
   )
+
+/** Networks in one layer have weights of the same name each, so that only full names tell them apart. */
+const sameFullNameAndShape: Counterpart = ({ originalName, shape }, _, layer) =>
+  layer.weights.find(other => other.originalName === originalName && other.shape.join() === shape.join())
+
+function counterpartIn(layer: tfl.layers.Layer, isChanged: boolean): Counterpart {
+  if (!isChanged) return sameFullNameOrIndex
+  return isNetworkHolder(layer) ? sameFullNameAndShape : sameNameAndShape
+}
 
 function ownName({ originalName }: tfl.LayerVariable): string {
   return originalName.slice(originalName.lastIndexOf('/') + 1)

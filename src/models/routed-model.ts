@@ -155,6 +155,30 @@ export class RoutedModel {
     }
   }
 
+  /**
+   * The same network from whole images, with the same weights: for images that fit into memory, and for export, where only the kept
+   * patches are computed as well.
+   *
+   * @returns a model from (B,H,W,C) float32 in [0, 1] to classes
+   */
+  imageModel(): tfl.LayersModel {
+    const image = tfl.input({ shape: [...this.imageShape], name: 'image' })
+    const known = new Map<number, tfl.SymbolicTensor>()
+    const again = (tensor: tfl.SymbolicTensor): tfl.SymbolicTensor => {
+      const earlier = known.get(tensor.id)
+      if (earlier) return earlier
+      const isExperts = tensor.sourceLayer === this.layer
+      const inputs = isExperts ? [image] : tensor.inputs.map(again)
+      const output = tensor.sourceLayer.apply(
+        inputs.length === 1 ? (inputs[0] as tfl.SymbolicTensor) : inputs,
+      )
+      known.set(tensor.id, output as tfl.SymbolicTensor)
+      return output as tfl.SymbolicTensor
+    }
+    const outputs = this.model.outputs.map(again)
+    return tfl.model({ inputs: image, outputs, name: this.model.name })
+  }
+
   private checkSource({ height, width, channels }: RegionSource): void {
     if ([height, width, channels].join() === this.imageShape.join()) return
     throw new RangeError(

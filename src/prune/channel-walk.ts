@@ -3,12 +3,14 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { isNestedModel } from '../layers/layer-paths.js'
 import { PatchGate } from '../layers/moe/patch-gate.js'
 import { PatchMoE } from '../layers/moe/patch-moe.js'
+import { SampleExperts } from '../layers/moe/sample-experts.js'
 import { SampleMoE } from '../layers/moe/sample-moe.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
 import { channelRules, type LayerUse, type Treatment, type WeightCut } from './channel-rules.js'
 import { type Channels, sameChannels } from './channels.js'
 import type { Cut, Mixture } from './mixtures/mixture.js'
 import { patchMoETreatment } from './mixtures/patch-moe.js'
+import { sampleNetworksTreatment } from './mixtures/sample-networks.js'
 import { sampleTreatment } from './mixtures/samples.js'
 import { twoLayerTreatment } from './mixtures/two-layer.js'
 
@@ -199,6 +201,7 @@ function treated(use: LayerUse): Treatment | string {
   if (layer instanceof PatchMoE) return patchMoETreatment(use)
   if (layer instanceof TwoLayerExperts) return twoLayerTreatment(use)
   if (layer instanceof SampleMoE) return sampleTreatment(use)
+  if (layer instanceof SampleExperts) return sampleNetworksTreatment(use)
   if (layer instanceof PatchGate) return patchGateTreatment(use)
   const className = layer.getClassName()
   const rule = Object.hasOwn(channelRules, className) ? channelRules[className] : undefined

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { placedLayers } from '../layers/layer-paths.js'
+import { allPlacedLayers, isNetworkHolder, placedLayers } from '../layers/layer-paths.js'
 import { type LayerChange, rebuildModel } from '../models/rebuild.js'
 import { ownName } from './channel-rules.js'
 import type { ChangedLayer, MixtureCut } from './channel-walk.js'
@@ -44,7 +44,7 @@ function changing(settings: tf.serialization.ConfigDict): LayerChange {
 
 /** Every weight that was cut gets what is left of its values, and whether it is trained. */
 function writeCutWeights({ layer, cuts }: ChangedLayer, target: tfl.layers.Layer): void {
-  for (const weight of layer.weights) {
+  for (const weight of weightsOfItsOwn(layer)) {
     const own = cuts.filter(cut => cut.weight === ownName(weight))
     if (own.length === 0) continue
     const counterpart = target.weights.find(other => ownName(other) === ownName(weight)) as tfl.LayerVariable
@@ -79,11 +79,18 @@ interface WeightShape {
 
 function shapesOf(model: tfl.LayersModel): ReadonlyMap<string, WeightShape> {
   return new Map(
-    placedLayers(model).flatMap(({ path, layer }) =>
-      layer.weights.map(variable => {
+    allPlacedLayers(model).flatMap(({ path, layer }) =>
+      weightsOfItsOwn(layer).map(variable => {
         const weight = ownName(variable)
         return [`${path}/${weight}`, { path, weight, shape: variable.shape.map(Number) }] as const
       }),
     ),
   )
+}
+
+/** Those of networks that a layer holds belong to their own layers. */
+function weightsOfItsOwn(layer: tfl.layers.Layer): readonly tfl.LayerVariable[] {
+  if (!isNetworkHolder(layer)) return layer.weights
+  const held = new Set([...layer.networks.values()].flatMap(network => network.weights))
+  return layer.weights.filter(weight => !held.has(weight))
 }

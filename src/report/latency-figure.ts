@@ -52,7 +52,7 @@ export function latencyFigureSpec(
     yOffset: { field: 'model', type: 'nominal', sort: models },
     color,
   } as const
-  const x = { type: 'quantitative', title: 'ms', scale: { type: 'log' }, axis: { tickCount: 5 } } as const
+  const x = millisecondAxis(points.map(rowOf).flatMap(({ median, upper }) => [median, upper]))
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: 'transparent',
@@ -81,4 +81,18 @@ export function latencyFigureSpec(
 /** Times in milliseconds. */
 function rowOf({ model, computedBy, median, percentile95 }: LatencyPoint) {
   return { model, computedBy, median: 1000 * median, upper: 1000 * percentile95 }
+}
+
+/** One axis for all panels, with ticks at 1, 10, 100 and, where these are few, at 2 and 5 between them. */
+function millisecondAxis(times: readonly number[]) {
+  const domain = [Math.min(...times) * 0.9, Math.max(...times) * 1.1] as [number, number]
+  const isInside = (tick: number) => tick >= domain[0] && tick <= domain[1]
+  const ticks = (digits: readonly number[]) => {
+    const powers = Array.from({ length: 16 }, (_, i) => 10 ** (i - 6))
+    return powers.flatMap(power => digits.map(digit => digit * power)).filter(isInside)
+  }
+  const few = ticks([1])
+  const values = few.length >= 3 ? few : ticks([1, 2, 5])
+  const axis = { format: '~r', ...(values.length > 1 && { values }) }
+  return { type: 'quantitative', title: 'ms', scale: { type: 'log', domain, nice: false }, axis } as const
 }

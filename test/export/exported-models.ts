@@ -2,6 +2,8 @@ import * as tf from '@tensorflow/tfjs'
 import { nameInLayer } from '../../src/export/weights/weights.js'
 import { BANK_ACTIVATIONS } from '../../src/layers/moe/filter-banks.js'
 import { GATE_SCALES, GATES } from '../../src/layers/moe/gates.js'
+import { patchExperts } from '../../src/layers/moe/patch-experts.js'
+import type { PatchExpertsOptions } from '../../src/layers/moe/patch-experts-options.js'
 import { patchGate } from '../../src/layers/moe/patch-gate.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import type { PatchMoEOptions } from '../../src/layers/moe/patch-moe-options.js'
@@ -189,7 +191,40 @@ export const mixtureCases: readonly ModelCase[] = [
   // More experts than samples: some compute none.
   networksCase('nine experts', { numExperts: 9 }),
   networksCase('one expert', { numExperts: 1 }),
+  ...(['product', ...GATES] as const).flatMap(gate => [
+    patchesCase(gate, { gate }),
+    patchesCase(`${gate}, two experts`, { gate, numExperts: 2 }),
+  ]),
+  patchesCase('one network for three experts, added up', {
+    ...{ numExperts: 3, shareExpert: true, aggregate: 'sum', margin: 0 },
+  }),
+  patchesCase('without a prior', { prior: 'none', margin: 2, patchesPerExpert: 6 }),
 ]
+
+/** Images whose sides are no whole cells. */
+function patchesCase(name: string, options: Partial<PatchExpertsOptions>): ModelCase {
+  const settings = {
+    cellSize: 4,
+    margin: 1,
+    viewScale: 2,
+    patchesPerExpert: 2,
+    expert: patchNetwork,
+    ...options,
+  }
+  return { name: `PatchExperts, ${name}`, build: () => single([9, 10, 3], patchExperts(settings)) }
+}
+
+function patchNetwork(patchShape: readonly number[]): tf.LayersModel {
+  return tf.sequential({
+    layers: [
+      tf.layers.conv2d({
+        ...{ inputShape: [...patchShape], filters: 4, kernelSize: 3, strides: 2 },
+        ...{ padding: 'same', activation: 'relu', name: 'conv' },
+      }),
+      tf.layers.globalAveragePooling2d({ name: 'mean' }),
+    ],
+  })
+}
 
 function networksCase(name: string, options: Partial<SampleExpertsOptions>): ModelCase {
   const settings = { numExperts: 3, expert: expertNetwork, patchSize: 2, ...options }

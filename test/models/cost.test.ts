@@ -4,6 +4,7 @@ import { patchGate } from '../../src/layers/moe/patch-gate.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import type { PatchMoEOptions } from '../../src/layers/moe/patch-moe-options.js'
 import { modelCost } from '../../src/models/cost.js'
+import { type RoutedModelOptions, routedModel } from '../../src/models/routed-model.js'
 import { sampleMoEModel } from '../../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../../src/models/two-layer.js'
 import { type WideResNetOptions, wideResNet } from '../../src/models/wide-resnet.js'
@@ -379,5 +380,40 @@ describe('sample-level mixtures', () => {
       backward: 4 * 50 * 80,
       training: 2 * 4 * 50 * 80,
     })
+  })
+})
+
+describe('experts on patches of a large image', () => {
+  it('cost the router on the view and the kept patches, whatever the size of the image', () => {
+    const cost = (size: number) => {
+      const { model } = routedModel({
+        ...{ imageShape: [size, size, 1] as const, numClasses: 10, cellSize: 32, patchesPerExpert: 10 },
+        ...{ gate: 'softmax-selected' as const },
+      })
+      return costOf(model, 'experts')
+    }
+    // A patch of 48x48: 24^2 9 12 + 12^2 9 12 24 + 6^2 9 24 48; convolutions of the view, and one score a cell.
+    const patch = 24 ** 2 * 9 * 12 + 12 ** 2 * 9 * 12 * 24 + 6 ** 2 * 9 * 24 * 48
+    const router = (cells: number) =>
+      (4 * cells) ** 2 * 9 * 8 + (2 * cells) ** 2 * 9 * 64 + cells ** 2 * 9 * 128 + cells ** 2 * 16
+    expect(cost(512).multiplyAdds.forward).toBe(router(16) + 10 * patch)
+    expect(cost(1504).multiplyAdds.forward).toBe(router(47) + 10 * patch)
+    const { dense, view } = cost(512)
+    expect(dense?.multiplyAdds.forward).toBeCloseTo((512 / 48) ** 2 * patch, 0)
+    expect(view?.multiplyAdds.forward).toBeCloseTo((128 / 48) ** 2 * patch, 0)
+  })
+
+  it('count one network as often as it is applied, and the attention head', () => {
+    const options = { imageShape: [64, 64, 1] as const, numClasses: 2, cellSize: 16, patchesPerExpert: 3 }
+    const experts = (own: Partial<RoutedModelOptions>) => {
+      const { model } = routedModel({ ...options, ...own })
+      expect(modelCost(model).uncounted).toEqual([])
+      return costOf(model, 'experts').multiplyAdds.forward
+    }
+    const gate = 'softmax-selected' as const
+    const apart = experts({ numExperts: 2, gate })
+    expect(experts({ numExperts: 2, gate, shareExpert: true })).toBe(apart)
+    // D -> 16 -> 1 for each kept patch.
+    expect(experts({ numExperts: 2 }) - apart).toBe(2 * 3 * (48 * 16 + 16))
   })
 })

@@ -21,6 +21,16 @@ describe('latencyFigureSpec', () => {
     expect(svg).toContain('ms: 100; computedBy: wasm; upper: 300; model: b')
   })
 
+  test('has ticks that can be read, however far times lie apart', async () => {
+    const ticksOf = async (...medians: number[]) => {
+      const points = medians.map(median => ({ ...point, median, percentile95: median }))
+      const svg = await chartSvg(latencyFigureSpec(points, { title }))
+      return [...new Set([...svg.matchAll(/>([\d.]+)</g)].map(([, text]) => text))]
+    }
+    expect(await ticksOf(0.0005, 0.2)).toEqual(['1', '10', '100'])
+    expect(await ticksOf(0.0015, 0.012)).toEqual(['2', '5', '10'])
+  })
+
   test('refuses no points, and times that have no place on the scale', () => {
     expect(() => latencyFigureSpec([], { title })).toThrow(
       new RangeError('latencyFigureSpec: points must hold at least 1 point, got 0'),

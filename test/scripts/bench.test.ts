@@ -51,7 +51,7 @@ describe('pmoe bench', () => {
     const { code, out: text, err } = await runPmoe(words)
     expect(code).toBe(1)
     const reason = `${missing}: must be a run, a saved model, an ONNX file or a SavedModel, got nothing there`
-    expect(err).toContain(`pmoe: bench: 1 of 2 measurements failed:\n  [1] ${reason}`)
+    expect(err).toContain('pmoe: bench: 1 of 2 measurements failed (their lines say why)\n')
     const { rows, machine } = JSON.parse(text) as LatencyResults
     expect(rows[0]).toMatchObject({
       model: onnx,
@@ -114,7 +114,10 @@ describe('a model that is made ready', () => {
 
   test('is exported, counted and measured by each engine', async () => {
     const folder = await mkdtemp(join(root, 'ready-'))
-    const { models } = await prepareModel({ ...job, path: model, folder })
+    const { models, notes } = await prepareModel({ ...job, path: model, folder })
+    expect(notes).toEqual([
+      `${model}: a mixture without a dense network to compare it with; the run of a wide or two-layer one has it`,
+    ])
     const [ready] = models
     expect(models).toHaveLength(1)
     expect(ready).toMatchObject({ name: model, tfjs: model, inputs: [{ shape: [16, 16, 3] }] })
@@ -129,6 +132,9 @@ describe('a model that is made ready', () => {
     }
     const file = { ...latency, engine: 'onnx', path: ready!.onnx!, backend: 'onnxruntime', inputs } as const
     expect((await measureLatency({ ...file, seconds: 0 })).seconds.predict).toHaveLength(1)
+    await expect(measureLatency({ ...file, batch: 1e8 })).rejects.toThrow(
+      'a batch of 100000000 must fit into memory, got: Invalid typed array length: 76800000000',
+    )
     await expect(measureLatency({ ...file, engine: 'layers', path: model })).rejects.toThrow(
       'measureLatency: backend must be one of tfjs for layers, got onnxruntime',
     )
@@ -141,7 +147,8 @@ describe('a model that is made ready', () => {
     const training = ['--test-samples', '8', '--epochs', '1', '--backend', 'wasm', '--out', run]
     expect(await callPmoe([...words, ...training])).toMatchObject({ code: 0 })
     const folder = await mkdtemp(join(root, 'ready-'))
-    const { models } = await prepareModel({ ...job, path: run, folder })
+    const { models, notes } = await prepareModel({ ...job, path: run, folder })
+    expect(notes).toEqual([])
     expect(models.map(({ name, denseOf }) => [name, denseOf])).toEqual([
       [run, undefined],
       [`${run}, dense`, run],

@@ -28,6 +28,7 @@ describe('the configuration of a pruned run', () => {
       freeze: ['stem', 'expert3_*'],
       layerRates: [
         { pattern: 'logits', learningRate: 0.5 },
+        { pattern: 'logits/bias', learningRate: 0.3 },
         { pattern: 'expert3_gate', learningRate: 0.2 },
       ],
       earlyStop: 2,
@@ -49,7 +50,10 @@ describe('the configuration of a pruned run', () => {
       bnStatistics: 'recomputed',
       earlyStop: 2,
       freeze: ['stem'],
-      layerRates: [{ pattern: 'logits', learningRate: 0.05 }],
+      layerRates: [
+        { pattern: 'logits', learningRate: 0.05 },
+        { pattern: 'logits/bias', learningRate: 0.03 },
+      ],
     })
     disposeModel(model)
   })

@@ -110,9 +110,9 @@ export function engineText({ engine, backend }: Partial<MeasuredCase>): string {
   return `${engine}, ${backend}`
 }
 
-/** The results as a table of texts; columns that would be empty are left out, failures are numbered notes below it. */
+/** The results as a table of texts; columns that would be empty are left out, failures are notes below it, numbered. */
 export function latencyTable(rows: readonly LatencyRow[]) {
-  const failures = rows.flatMap(({ error }) => error ?? [])
+  const failures = [...new Set(rows.flatMap(({ error }) => error ?? []))]
   const over = (name: keyof NonNullable<LatencyRow['over']>) => (row: LatencyRow) =>
     row.over?.[name] === undefined ? '' : ratioText(row.over[name])
   const columns: readonly (readonly [string, (row: LatencyRow) => string])[] = [

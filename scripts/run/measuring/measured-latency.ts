@@ -26,7 +26,9 @@ import type { FedInput, LatencyJob } from './latency-jobs.js'
  */
 export async function measureLatency(job: LatencyJob, now = () => performance.now()): Promise<ChildReport> {
   const { runtime, software } = await openEngine(job)
-  const inputs = await inputsOf(job)
+  const inputs = await inputsOf(job).catch((cause: Error) => {
+    throw new Error(`a batch of ${job.batch} must fit into memory, got: ${cause.message}`, { cause })
+  })
   const predict = () => runtime.run(inputs)
   await timed(predict, job.warmUp, job.seconds, now)
   const seconds = await timed(predict, job.runs, job.seconds, now)

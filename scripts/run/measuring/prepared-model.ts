@@ -66,7 +66,9 @@ export async function prepareModel(job: PreparationJob): Promise<Preparation> {
     const twin = await preparedNetwork(`${path}, dense`, dense, join(job.folder, 'dense.onnx'))
     models.push({ ...twin, tfjs: folder, denseOf: path, ...images })
   }
-  return { models, notes: notes.lines }
+  const isAlone = !dense && modelCost(model).layers.some(layer => layer.dense !== undefined)
+  const alone = `${path}: a mixture without a dense network to compare it with; the run of a wide or two-layer one has it`
+  return { models, notes: [...notes.lines, ...(isAlone ? [alone] : [])] }
 }
 
 /** Counts a network's work and writes it as ONNX, where it can be. */

@@ -6,7 +6,7 @@ import type { PruningReceipt } from '../../../src/prune/index.js'
 import { type RunConfig, runConfig } from '../../../src/run/run-config.js'
 import type { RunFolder } from '../../../src/run/run-folder.js'
 import type { Routers } from '../../../src/run/starting-routers.js'
-import { matchingLayers } from '../../../src/train/layer-patterns.js'
+import { matchingLayers, matchingWeights } from '../../../src/train/layer-patterns.js'
 import { versionsOf } from '../new-run.js'
 
 /** Epochs that a pruned network is trained for, where nothing else is asked for. */
@@ -23,7 +23,7 @@ export interface PrunedRunSettings {
 /**
  * The configuration of the run that a pruned network begins: as of a run that starts from a network trained before, with
  * the settings of the unpruned one at a tenth of its rates. What belonged to the routers' own training is left out, and so
- * are patterns of layers that went with the experts.
+ * are patterns of layers and weights that went with the experts.
  *
  * @param model the pruned network
  */
@@ -60,9 +60,9 @@ function furtherTraining(
     layerRates = [],
     ...rest
   } = training
-  const frozen = freeze.filter(pattern => matches(model, pattern))
+  const frozen = freeze.filter(pattern => isThere(() => matchingLayers(model, pattern, 'prune')))
   const rates = layerRates
-    .filter(({ pattern }) => matches(model, pattern))
+    .filter(({ pattern }) => isThere(() => matchingWeights(model, pattern, 'prune')))
     .map(({ pattern, learningRate }) => ({ pattern, learningRate: learningRate / 10 }))
   return {
     ...rest,
@@ -73,9 +73,10 @@ function furtherTraining(
   }
 }
 
-function matches(model: tfl.LayersModel, pattern: string): boolean {
+/** Whether what a pattern names is still in the model. */
+function isThere(matching: () => readonly unknown[]): boolean {
   try {
-    return matchingLayers(model, pattern, 'prune').length > 0
+    return matching().length > 0
   } catch (error) {
     if (error instanceof RangeError) return false
     throw error

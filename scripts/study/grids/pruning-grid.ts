@@ -50,9 +50,13 @@ export const pruningGrid: GridKind<PruningExperiment, PruningGrid> = {
     }),
     latencyRounds: count,
   }),
-  gridOf({ scales }, scale) {
-    const { seeds, ...grid } = scales[scale]
-    return { grid: { kind: 'pruning', ...grid }, seeds }
+  gridOf({ scales, paperPhotographs }, scale, withPaperData) {
+    const { seeds, photographs, ...grid } = scales[scale]
+    const isWhole = withPaperData && scale === 'full'
+    return {
+      grid: { kind: 'pruning', ...grid, photographs: { ...photographs, ...(isWhole && paperPhotographs) } },
+      seeds,
+    }
   },
   settings({ photographs: { kept, experts } }) {
     // With all experts from the start it is the network that was not pruned.

@@ -8,7 +8,7 @@ import type { PhotographPruning } from '../../experiments/experiment.js'
 import type { PhotographPruned, Pruned } from '../cell-result.js'
 import { photographNetwork } from './networks.js'
 import { type StageRun, testAccuracy, trainStage } from './stage-training.js'
-import { photographTasks, type Task, type Tasks } from './tasks.js'
+import { type PhotographRun, photographTasks, type Task, type Tasks } from './tasks.js'
 
 /** A network that has learned the first task and then the second one. */
 interface TunedNetwork {
@@ -47,15 +47,15 @@ interface Choice {
 }
 
 /**
- * Part 2: a wide mixture learns clothes and then accessories; every criterion prunes it to every number of experts, and
+ * Part 2: a wide mixture learns one task and then another; every criterion prunes it to every number of experts, and
  * what is left is trained on.
  */
 export async function prunePhotographs(
   sizes: PhotographPruning,
   criteria: readonly Criterion[],
-  run: StageRun,
+  run: PhotographRun,
 ): Promise<PhotographPruned> {
-  const tasks = await photographTasks(sizes, run.seed)
+  const tasks = await photographTasks(sizes, run)
   const network = await tunedNetwork(initialNetwork(sizes, tasks, run), sizes, tasks, run)
   const choices = criteria.flatMap((criterion): Choice[] =>
     criterion === 'random'
@@ -144,9 +144,9 @@ async function trainedOn(
 export async function trainFromStart(
   sizes: PhotographPruning,
   experts: number,
-  run: StageRun,
+  run: PhotographRun,
 ): Promise<NonNullable<Pruned['fromStart']>> {
-  const tasks = await photographTasks(sizes, run.seed)
+  const tasks = await photographTasks(sizes, run)
   const whole = initialNetwork(sizes, tasks, run)
   const { model } = await pruneExperts(whole, { criterion: 'router-magnitude', keep: experts })
   disposeModel(whole)

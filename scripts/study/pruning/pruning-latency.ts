@@ -6,7 +6,7 @@ import { median } from '../../../src/statistics/descriptive.js'
 import type { PhotographPruning } from '../../experiments/experiment.js'
 import type { Pruned } from '../cell-result.js'
 import { photographNetwork } from './networks.js'
-import { photographTasks } from './tasks.js'
+import { type PhotographRun, photographTasks } from './tasks.js'
 
 const batches = [1, 64] as const
 
@@ -19,9 +19,9 @@ const batches = [1, 64] as const
 export async function measureLatencies(
   sizes: PhotographPruning,
   rounds: number,
-  { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
+  { data, seed, signal }: PhotographRun,
 ): Promise<NonNullable<Pruned['latencies']>> {
-  const { second } = await photographTasks(sizes, seed)
+  const { second } = await photographTasks(sizes, { data, seed })
   const { shape, classNames } = second.train
   const whole = photographNetwork(sizes, shape, { numClasses: classNames.length, seed })
   const models: tfl.LayersModel[] = []

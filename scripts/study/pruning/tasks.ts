@@ -1,12 +1,21 @@
 import { subset } from '../../../src/data/batches.js'
+import { cifar100Format } from '../../../src/data/datasets/cifar100.js'
 import { testSeed } from '../../../src/data/datasets/dataset.js'
 import { fashionRoles, loadSmallFashion } from '../../../src/data/datasets/fashion.js'
 import { theoryImages } from '../../../src/data/datasets/theory-patches.js'
 import { theoryDefaults, theoryPatterns } from '../../../src/data/datasets/theory-patterns.js'
+import { cifar10Format, loadCifar } from '../../../src/data/formats/cifar.js'
 import type { ImageSet } from '../../../src/data/image-set.js'
-import { samplesFolder } from '../../../src/files/data-folder.js'
+import { dataFolder, samplesFolder } from '../../../src/files/data-folder.js'
 import { deriveSeed } from '../../../src/random.js'
 import type { PatternPruning, PhotographPruning } from '../../experiments/experiment.js'
+import type { StageRun } from './stage-training.js'
+
+/** One seed of part 2. */
+export interface PhotographRun extends StageRun {
+  /** Folder of CIFAR-100 and CIFAR-10; null for the stand-in. */
+  readonly data: string | null
+}
 
 /** Images of a task. */
 export interface Task {
@@ -70,8 +79,35 @@ export function patternTasks(sizes: PatternPruning, seed: number): Tasks {
   }
 }
 
-/** Clothes of Fashion-MNIST first, then accessories. */
-export async function photographTasks(sizes: PhotographPruning, seed: number): Promise<Tasks> {
+/**
+ * CIFAR-100 first and then CIFAR-10; without their files the stand-in: clothes of Fashion-MNIST, then accessories.
+ *
+ * @param data folder that holds the binary versions of both, each in the folder that its archive unpacks to
+ * @throws Error, RangeError when files are missing or damaged, or hold fewer images than the sizes ask for
+ */
+export async function photographTasks(
+  sizes: PhotographPruning,
+  { data, seed }: Pick<PhotographRun, 'data' | 'seed'>,
+): Promise<Tasks> {
+  return data === null ? fashionTasks(sizes, seed) : cifarTasks(sizes, data, seed)
+}
+
+async function cifarTasks(sizes: PhotographPruning, data: string, seed: number): Promise<Tasks> {
+  const source = dataFolder(data)
+  const task = async (format: typeof cifar10Format, samples: number): Promise<Task> => {
+    const { train, test } = await loadCifar(source, format)
+    return {
+      train: subset(train, samples, seed),
+      test: subset(test, Math.min(sizes.testSamples, test.count), testSeed),
+    }
+  }
+  return {
+    first: await task(cifar100Format, sizes.pretraining.samples),
+    second: await task(cifar10Format, sizes.fineTuning.samples),
+  }
+}
+
+async function fashionTasks(sizes: PhotographPruning, seed: number): Promise<Tasks> {
   const source = samplesFolder('fashion-mini')
   const [train, test] = await Promise.all([
     loadSmallFashion('fashion-mnist', source, 'train'),

@@ -38,8 +38,10 @@ export async function savedModelInputs(
   }
   return Object.entries(signature.inputs).map(([name, { shape, tfDtype }]) => ({
     name,
-    // Each axis is a message of its own, its length the first field.
-    shape: shape.map(({ array: [length] }) => (typeof length === 'number' && length >= 0 ? length : null)),
+    shape: shape.map(axis => {
+      const length = axis.getSize()
+      return length < 0 ? null : length
+    }),
     type: tfDtype,
   }))
 }
@@ -49,10 +51,7 @@ interface MetaGraph {
   readonly signatureDefs: {
     readonly serving_default?: {
       readonly inputs: Readonly<
-        Record<
-          string,
-          { readonly shape: readonly { readonly array: readonly unknown[] }[]; readonly tfDtype: string }
-        >
+        Record<string, { readonly shape: readonly { getSize(): number }[]; readonly tfDtype: string }>
       >
     }
   }

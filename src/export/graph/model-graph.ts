@@ -17,6 +17,7 @@ import { GraphBuilder, number, type Route } from './graph-builder.js'
 import { layerLowerings } from './layer-lowerings.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
 import { mixtureLowerings } from './mixture-lowerings.js'
+import { patchExpertsLowering } from './patch-experts-lowering.js'
 import { sampleLowerings } from './sample-lowerings.js'
 import { simplified } from './simplified.js'
 
@@ -24,6 +25,7 @@ const lowerings: Readonly<Record<string, Lowering>> = {
   ...layerLowerings,
   ...mixtureLowerings,
   ...sampleLowerings,
+  ...patchExpertsLowering,
 }
 
 /** What a graph of a model takes and gives. */

@@ -1,13 +1,15 @@
 import * as tfl from '@tensorflow/tfjs-layers'
 import { deriveSeed } from '../../random.js'
 import type { Size2D } from '../../shapes.js'
+import { fanInUniform } from '../standard-options.js'
 
 /** Channels of the convolutions of a router, first to last; more convolutions than these have as many as the last. */
 const CHANNELS = [8, 8, 16] as const
 
 /**
  * The router that cells have unless another is given: convolutions of 3x3 with ReLU, of 8, 8 and 16 channels, which make the view
- * smaller by 2 each until there is one pixel a cell, and a 1x1 convolution with weights of N(0, 0.01^2).
+ * smaller by 2 each until there is one pixel a cell, and a 1x1 convolution with weights of N(0, 0.01^2). The others start small,
+ * U(-1, 1) / sqrt(fan-in): with larger ones the router runs ahead of experts that have learned nothing, and loses what matters.
  *
  * There are at least three of them: where cells are smaller than 8x8 pixels of the view, the last ones keep the size. A side that
  * is no power of 2 is divided by its prime factors, with kernels of at least their size.
@@ -22,20 +24,24 @@ export function cellRouter(
   numExperts: number,
   seed: number | undefined,
 ): tfl.LayersModel {
-  const initializer = (name: string) =>
-    tfl.initializers.heNormal(seed === undefined ? {} : { seed: deriveSeed(seed, name) })
   const input = tfl.input({ shape: [...viewShape], name: 'view' })
-  const convolutions = stridesTo(cell).map((strides, i) =>
-    tfl.layers.conv2d({
-      name: `conv${i + 1}`,
-      filters: CHANNELS[Math.min(i, CHANNELS.length - 1)] as number,
-      kernelSize: [Math.max(3, strides[0]), Math.max(3, strides[1])],
+  const convolutions = stridesTo(cell).map((strides, i) => {
+    const kernelSize = [Math.max(3, strides[0]), Math.max(3, strides[1])] as const
+    const fanIn = kernelSize[0] * kernelSize[1] * (i === 0 ? (viewShape[2] as number) : channelsOf(i - 1))
+    const name = `conv${i + 1}`
+    const initializer = (weight: string) =>
+      fanInUniform(1, fanIn, seed === undefined ? undefined : deriveSeed(seed, `${name} ${weight}`))
+    return tfl.layers.conv2d({
+      name,
+      filters: channelsOf(i),
+      kernelSize: [...kernelSize],
       strides: [...strides],
       padding: 'same',
       activation: 'relu',
-      kernelInitializer: initializer(`conv${i + 1}`),
-    }),
-  )
+      kernelInitializer: initializer('kernel'),
+      biasInitializer: initializer('bias'),
+    })
+  })
   const scores = tfl.layers.conv2d({
     name: 'scores',
     filters: numExperts,
@@ -48,6 +54,10 @@ export function cellRouter(
   })
   const output = [...convolutions, scores].reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input)
   return tfl.model({ inputs: input, outputs: output, name: 'router' })
+}
+
+function channelsOf(convolution: number): number {
+  return CHANNELS[Math.min(convolution, CHANNELS.length - 1)] as number
 }
 
 /** Strides of at least three convolutions whose products are the sides of a cell. */

@@ -280,10 +280,9 @@ export class PatchExperts extends NetworkLayer {
 
   /** (B,1,N) what is added to the scores; undefined where there is no prior, or it has ended. */
   private priorOf(view: tf.Tensor4D): tf.Tensor3D | undefined {
-    const { prior, priorWeight, priorUntil } = this.settings
+    const { prior, priorWeight } = this.settings
     const compute = priorFunction(prior)
-    if (!compute || priorWeight === 0) return undefined
-    if (priorUntil < 1 && this.progress >= priorUntil) return undefined
+    if (!compute || !this.usesPrior) return undefined
     const { grid } = this
     return withoutGradient(() => {
       const values = compute(view, grid)
@@ -388,6 +387,13 @@ export class PatchExperts extends NetworkLayer {
       const boxes = tf.tensor2d(patchBoxes(this.grid), [this.grid.count, 4], 'int32')
       return { indices, gates, boxes: gatherRows(boxes, indices) as tf.Tensor4D }
     })
+  }
+
+  /** Whether a prior is added to the scores now: there is one, and it has not ended. */
+  get usesPrior(): boolean {
+    const { prior, priorWeight, priorUntil } = this.settings
+    if (prior === 'none' || priorWeight === 0) return false
+    return priorUntil === 1 || this.progress < priorUntil
   }
 
   /** Whether its prior ends before the training does. */

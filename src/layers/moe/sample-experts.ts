@@ -200,14 +200,22 @@ export class SampleExperts extends NetworkLayer {
       const given = kwargs.noise as tf.Tensor2D | undefined
       const routing = this.routed(x, given ?? (training ? this.drawnNoise(x.shape[0]) : undefined))
       if (training) addAuxiliaryTerm('load-balance', () => this.balanceOf(routing))
-      const outputs = this.expertOutputs(x, perChoice(routing.indices), training) // (B,k,D)
-      const gated = tf.sum(tf.mul(outputs, tf.expandDims(perChoice(routing.gates), 2)), 1)
+      const gated = this.mix(x, routing, training)
       if (!training) return gated
       return dependingOn(
         gated,
         this.trainableWeights.map(weight => weight.read()),
       )
     })
+  }
+
+  private mix(
+    x: tf.Tensor4D,
+    { indices, gates }: Pick<SampleRouting, 'indices' | 'gates'>,
+    training: boolean,
+  ): tf.Tensor2D {
+    const outputs = this.expertOutputs(x, perChoice(indices), training) // (B,k,D)
+    return tf.sum(tf.mul(outputs, tf.expandDims(perChoice(gates), 2)), 1)
   }
 
   private expertOutputs(x: tf.Tensor4D, chosen: tf.Tensor2D, training: boolean): tf.Tensor {
@@ -227,6 +235,18 @@ export class SampleExperts extends NetworkLayer {
    */
   route(x: tf.Tensor4D, { noise }: SampleRouteOptions = {}): SampleRouting {
     return tf.tidy(() => ({ ...this.routed(x, noise) }))
+  }
+
+  /**
+   * The layer's output in inference for other choices than its own: the outputs of the chosen experts times their gates,
+   * summed.
+   *
+   * @param x (B,H,W,C) float32, the layer's input; the layer must be built
+   * @param routing indices (B,k) int32 and gates (B,k) float32; or (B) each
+   * @returns (B,D)
+   */
+  outputFor(x: tf.Tensor4D, routing: Pick<SampleRouting, 'indices' | 'gates'>): tf.Tensor2D {
+    return tf.tidy(() => this.mix(x, routing, false))
   }
 
   /**

@@ -1,11 +1,13 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { placedLayers } from '../../layers/layer-paths.js'
 import { PatchMoE } from '../../layers/moe/patch-moe.js'
+import { SampleExperts } from '../../layers/moe/sample-experts.js'
 import { SampleMoE } from '../../layers/moe/sample-moe.js'
 import { TwoLayerExperts } from '../../layers/moe/two-layer-experts.js'
 import { branchMixture } from './branches.js'
 import type { Mixture } from './mixture.js'
 import { patchMoEMixture } from './patch-moe.js'
+import { sampleNetworksMixture } from './sample-networks.js'
 import { sampleMixture } from './samples.js'
 import { twoLayerMixture } from './two-layer.js'
 
@@ -24,6 +26,7 @@ function mixtureAt(path: string, layer: tfl.layers.Layer): Mixture | undefined {
   if (layer instanceof PatchMoE) return patchMoEMixture(path, layer)
   if (layer instanceof TwoLayerExperts) return twoLayerMixture(path, layer)
   if (layer instanceof SampleMoE) return sampleMixture(path, layer)
+  if (layer instanceof SampleExperts) return sampleNetworksMixture(path, layer)
   return branchMixture(layer, path.slice(0, path.length - layer.name.length))
 }
 

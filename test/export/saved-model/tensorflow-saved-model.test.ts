@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type BackendChoice, useBackend } from '../../../src/backend/choose.js'
-import { loadSavedModel } from '../../../src/backend/tensorflow/saved-model.js'
+import { loadSavedModel, savedModelInputs } from '../../../src/backend/tensorflow/saved-model.js'
 import { exportSavedModel, type SavedModelOptions } from '../../../src/export/saved-model/saved-model.js'
 import {
   damagedImages,
@@ -102,4 +102,19 @@ test('a folder without a SavedModel is refused', async () => {
   const empty = await mkdtemp(join(tmpdir(), 'no-model-'))
   await expect(loadSavedModel(backend.tensorflow!, empty)).rejects.toThrow(/saved_model\.pb/i)
   await rm(empty, { recursive: true })
+})
+
+test('the inputs of a signature are known without loading the graph', async () => {
+  const model = trained(networkCases[0]!.build())
+  const { bytes } = await exportSavedModel(model, { layout: 'nchw', pixels: 'uint8' })
+  await writeFile(join(folder, 'saved_model.pb'), bytes)
+  expect(await savedModelInputs(backend.tensorflow!, folder)).toEqual([
+    { name: model.inputNames[0], shape: [null, 3, 32, 32], type: 'DT_UINT8' },
+  ])
+  // The same model under another signature: names in protobuf are bytes of their length.
+  const renamed = Buffer.from(bytes).toString('latin1').replaceAll('serving_default', 'serving_another')
+  await writeFile(join(folder, 'saved_model.pb'), Buffer.from(renamed, 'latin1'))
+  await expect(savedModelInputs(backend.tensorflow!, folder)).rejects.toThrow(
+    `savedModelInputs: ${folder} must have a signature serving_default, got none`,
+  )
 })

@@ -29,6 +29,10 @@ export {
   type PreparedRequest,
 } from './files/prepared/prepared-set.js'
 export { type Verification, type VerifiedFile, verifyFolder } from './files/prepared/verify.js'
+export type { RegionDecoding } from './files/regions/image-file.js'
+export { openRegions, regionsIn } from './files/regions/open-regions.js'
+export { deepZoomSource, iiifSource } from './files/regions/pyramid-source.js'
+export { sharpSource } from './files/regions/sharp-source.js'
 export { type ZipLimits, zipSource } from './files/zip/zip-source.js'
 export * from './index.js'
 export { kerasModel, loadKerasWeights } from './run/keras-networks.js'

@@ -45,7 +45,7 @@ export async function measureFrozen(context: BenchContext): Promise<SectionResul
     const plan = latencyPlan(models, settings)
     const progress = (done: number, total: number, who: string) => log(`(q), ${done + 1} of ${total}: ${who}`)
     const sitting = await takeLatencies(plan, settings, { progress })
-    const rows = latencyRows(plan, sitting)
+    const rows = latencyRows(plan, sitting, { overFirst: false })
     const { head, rows: cells, failures } = latencyTable(rows)
     const table = {
       letter: 'q',

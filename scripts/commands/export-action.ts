@@ -4,6 +4,12 @@ import type { ImageStream } from '../../src/data/image-stream.js'
 import type { FeedingOptions } from '../../src/export/feeding.js'
 import { checkPlace, placeExport } from '../../src/files/export-output.js'
 import { calibrate } from '../../src/inference/calibration.js'
+import {
+  firstPatchesPerExpert,
+  mostPatchesPerExpert,
+  restorePatchesPerExpert,
+  setPatchesPerExpert,
+} from '../../src/layers/moe/routing-layers.js'
 import type { RunConfig } from '../../src/run/run-config.js'
 import { calibrationBatches } from '../run/calibration-images.js'
 import { type ExportAccuracy, exportAccuracy } from '../run/export-accuracy.js'
@@ -19,7 +25,7 @@ import {
   exportFormats,
   formatNames,
 } from '../run/export-formats/export-formats.js'
-import { modelRuntime } from '../run/export-formats/model-runtime.js'
+import { modelRuntime, type Numbers, type Runtime } from '../run/export-formats/model-runtime.js'
 import { type Latency, latency } from '../run/export-latency.js'
 import { compare, comparisonBytes, comparisonFloats, type Parity, TOLERANCE } from '../run/export-parity.js'
 import { isTrainedOnFloats, type OpenedModel, openModel } from '../run/opened-model.js'
@@ -78,8 +84,13 @@ export async function runExport(
   const opened = await openModel(path)
   checkPixels(opened, request)
   const facts = factsOf(opened, request)
-  const { layout, pixels } = request
-  const feeding = { ...(layout && { layout }), ...(pixels && { pixels }) }
+  const { layout, pixels, variablePatches } = request
+  const feeding = {
+    ...(layout && { layout }),
+    ...(pixels && { pixels }),
+    ...(variablePatches && { variablePatches }),
+  }
+  if (variablePatches) checkVariablePatches(opened.model)
   const interrupt = onInterrupt(() => process.stderr.write('Stopping; nothing is written ...\n'))
   try {
     const quantize =
@@ -120,7 +131,16 @@ export async function runExport(
 }
 
 function checkFlags(request: ExportRequest, table: ExportFormatTable): void {
-  const { layout, pixels, quantize, calibrate } = request
+  const { layout, pixels, quantize, calibrate, variablePatches } = request
+  if (variablePatches && quantize) {
+    throw new UsageError('export: --variable-patches must be without --quantize, got --quantize int8')
+  }
+  refuseFlags(
+    { 'variable-patches': variablePatches },
+    request.format,
+    table,
+    entry => entry.takesVariablePatches === true,
+  )
   refuseFlags({ layout, pixels }, request.format, table, entry => entry.takesFeeding)
   if (quantize) {
     const flags = { [`quantize ${quantize}`]: quantize }
@@ -129,6 +149,14 @@ function checkFlags(request: ExportRequest, table: ExportFormatTable): void {
   if (calibrate && quantize !== 'int8') {
     const got = quantize ? `--quantize ${quantize}` : `${calibrate.join(' ')} alone`
     throw new UsageError(`export: --calibrate must come with --quantize int8, got ${got}`)
+  }
+}
+
+function checkVariablePatches(model: OpenedModel['model']): void {
+  try {
+    mostPatchesPerExpert(model, 'export: --variable-patches')
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(error.message) : error
   }
 }
 
@@ -207,11 +235,12 @@ async function verify({
   signal,
 }: Verification): Promise<Verified | string> {
   const original = modelRuntime(model, location.backend)
-  const exported = await entry.load({ model, ...location })
-  if (typeof exported === 'string') return exported
+  const loaded = await entry.load({ model, ...location })
+  if (typeof loaded === 'string') return loaded
+  const exported = feeding.variablePatches ? withKeptPatches(loaded, model) : loaded
   try {
     const inputs = await (values === 'floats' ? comparisonFloats(model) : comparisonBytes(model))
-    const parity = await compare(original, exported, inputs, feeding)
+    const parity = await parityOf(original, exported, inputs, feeding, model)
     signal.throwIfAborted()
     const isEqual = parity.otherClass === 0 || tolerance === Infinity
     if (!(parity.difference <= tolerance) || !isEqual) {
@@ -229,6 +258,42 @@ async function verify({
     return { runtime: exported.name, parity, ...(accuracy && { accuracy }), latency: times }
   } finally {
     await exported.dispose()
+  }
+}
+
+/** Of an export with L as an input, over the L of training, the fewest and the most: the worst of all. */
+async function parityOf(
+  original: Runtime,
+  exported: Runtime,
+  inputs: readonly Numbers[],
+  feeding: FeedingOptions,
+  model: OpenedModel['model'],
+): Promise<Parity> {
+  if (!feeding.variablePatches) return compare(original, exported, inputs, feeding)
+  const restore = restorePatchesPerExpert(model)
+  const parities: Parity[] = []
+  try {
+    const most = mostPatchesPerExpert(model, 'export')
+    for (const count of new Set([1, firstPatchesPerExpert(model), most])) {
+      setPatchesPerExpert(model, count, 'export')
+      parities.push(await compare(original, exported, inputs, feeding))
+    }
+  } finally {
+    restore()
+  }
+  return {
+    samples: parities.reduce((sum, { samples }) => sum + samples, 0),
+    difference: Math.max(...parities.map(({ difference }) => difference)),
+    otherClass: parities.reduce((sum, { otherClass }) => sum + otherClass, 0),
+  }
+}
+
+/** An export that takes L as its last input, asked with the L that the model has. */
+function withKeptPatches(exported: Runtime, model: OpenedModel['model']): Runtime {
+  return {
+    ...exported,
+    run: inputs =>
+      exported.run([...inputs, { shape: [], data: Int32Array.of(firstPatchesPerExpert(model)) }]),
   }
 }
 

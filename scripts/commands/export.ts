@@ -42,6 +42,10 @@ export function exportCommand(table: ExportFormatTable = exportFormats): Command
       ).choices(QUANTIZATIONS),
     )
     .option(
+      '--variable-patches',
+      `make the patches that each expert keeps an input of the network, ${and(formatNames(table, entry => entry.takesVariablePatches === true))}`,
+    )
+    .option(
       '--calibrate <images...>',
       'images, or folders of them, that show --quantize int8 how large numbers get (default: training images of the run)',
     )
@@ -64,6 +68,7 @@ Examples:
   $ pmoe export runs/first --format onnx --pixels uint8 --layout nchw --out first.onnx
   $ pmoe export runs/first --format onnx --quantize int8 --out first-int8.onnx
   $ pmoe export runs/first --format tfjs --quantize float16 --out page/model
+  $ pmoe export runs/first --format onnx --variable-patches --out first-any.onnx
   $ pmoe export runs/first --format savedmodel --out first-savedmodel`,
     )
     .action(async (model: string, request: ExportRequest) => {

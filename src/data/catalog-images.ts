@@ -112,7 +112,7 @@ export async function decodeReadable(
 }
 
 /** A class whose images are all unreadable would be trained, or tested, on nothing. */
-function checkClasses(
+export function checkClasses(
   name: string,
   classNames: readonly string[],
   [before, after]: readonly [before: Int32Array, after: Int32Array],

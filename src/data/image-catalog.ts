@@ -26,6 +26,8 @@ export interface CatalogHalf {
   readonly groups?: Int32Array
   /** Name of an image for people, as errors quote it. */
   name(position: number): string
+  /** Path of an image file relative to the dataset's source, where each image is a file of its own. */
+  path?(position: number): string
   /** The bytes of an image file, not yet decoded. */
   encoded(position: number): Promise<Uint8Array>
 }

@@ -23,6 +23,7 @@ export {
   datasetEntry,
   datasets,
   type ImageDataset,
+  type RegionDataset,
 } from './datasets/datasets.js'
 export { type PublishedDataset, type PublishedFile, publishedDatasets } from './datasets/downloads.js'
 export { theoryImages } from './datasets/theory-patches.js'
@@ -49,8 +50,9 @@ export {
   type RegionStreamOptions,
   regionRecords,
   regionStream,
+  storedRegions,
 } from './regions/region-records.js'
-export type { RegionSource } from './regions/region-source.js'
+export type { OpenRegions, RegionSource } from './regions/region-source.js'
 export type { RegionBatch, RegionObjects, RegionStream } from './regions/region-stream.js'
 export { type Shift, shifted } from './regions/shifted.js'
 export { type ReadAhead, viewStream, viewsAhead } from './regions/views.js'

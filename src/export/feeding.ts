@@ -15,10 +15,20 @@ export interface FeedingOptions {
    * or `uint8`, 0..255, which the exported network divides by 255 itself. Default 'float32'.
    */
   readonly pixels?: (typeof PIXELS)[number]
+  /**
+   * Whether L, the patches that each expert keeps, is one more input, {@link PATCHES_INPUT}: an integer without axes, from 1
+   * to the patches of the layer that has the fewest; any other is an error where the network runs. Default false: L is that
+   * of each layer.
+   */
+  readonly variablePatches?: boolean
 }
+
+/** The name of the input that says how many patches each expert keeps. */
+export const PATCHES_INPUT = 'patches_per_expert'
 
 /** The names of the options of {@link FeedingOptions}. */
 export const feedingOptionNames = {
   layout: true,
   pixels: true,
+  variablePatches: true,
 } as const satisfies OptionNames<FeedingOptions>

@@ -25,6 +25,12 @@ export const factNames = {
  */
 export function metadataOf(graph: Graph, facts: ModelFacts): Record<string, string> {
   const inputs = graph.inputs.map(({ name, value, layout }) => {
+    if (value.type === 'int') {
+      return [
+        name,
+        { axes: '', dtype: 'int', meaning: 'patches that each expert keeps, at least 1' },
+      ] as const
+    }
     const isMap = value.shape.length === 4
     const bytes = value.type === 'uint8'
     return [

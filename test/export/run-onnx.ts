@@ -12,6 +12,9 @@ export async function runOnnx(
   try {
     const feeds = Object.entries(inputs).map(([name, tensor]) => {
       const values = tensor.dataSync()
+      if (tensor.rank === 0) {
+        return [name, new Tensor('int64', BigInt64Array.from([...values], BigInt), [])] as const
+      }
       const fed = values instanceof Int32Array ? Uint8Array.from(values) : (values as Float32Array)
       return [name, new Tensor(fed instanceof Uint8Array ? 'uint8' : 'float32', fed, tensor.shape)] as const
     })

@@ -50,6 +50,8 @@ export interface ExportFormatEntry {
   readonly takesFeeding: boolean
   /** The narrow numbers that it can hold; none unless given. */
   readonly quantizations?: readonly (typeof QUANTIZATIONS)[number][]
+  /** Whether L can be an input of it; false unless given. */
+  readonly takesVariablePatches?: boolean
   /** How people read it, in one line: `onnxruntime.InferenceSession(path) in Python`. */
   readonly reading: string
   /** How a folder of this format is recognised; left out for formats of one file. */

@@ -8,11 +8,14 @@ export interface Numbers {
   readonly data: Float32Array | Uint8Array
 }
 
+/** What something that computes is given: images or numbers, or integers that are no pixels. */
+export type RuntimeInput = Numbers | { readonly shape: readonly number[]; readonly data: Int32Array }
+
 /** Something that computes what a model computes. */
 export interface Runtime {
   readonly name: string
   /** From inputs to outputs, in the model's order. */
-  run(inputs: readonly Numbers[]): Promise<readonly Float32Array[]>
+  run(inputs: readonly RuntimeInput[]): Promise<readonly Float32Array[]>
   dispose(): Promise<void>
 }
 
@@ -36,9 +39,9 @@ export function ownedRuntime(model: tfl.LayersModel, backend: Pick<BackendChoice
   return { ...modelRuntime(model, backend), dispose: async () => void model.dispose() }
 }
 
-/** A float32 tensor of float32 numbers, an int32 tensor of bytes. */
-export function tensorOf({ data, shape }: Numbers): tf.Tensor {
-  return tf.tensor(data, [...shape], data instanceof Uint8Array ? 'int32' : 'float32')
+/** A float32 tensor of float32 numbers, an int32 tensor of bytes and integers. */
+export function tensorOf({ data, shape }: RuntimeInput): tf.Tensor {
+  return tf.tensor(data, [...shape], data instanceof Float32Array ? 'float32' : 'int32')
 }
 
 /** The numbers of tensors, which are disposed. */

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import type { InferenceSession } from 'onnxruntime-node'
 import type { ExportFormatEntry } from './export-format.js'
-import type { Numbers, Runtime } from './model-runtime.js'
+import type { Runtime, RuntimeInput } from './model-runtime.js'
 
 /** ONNX, run by ONNX Runtime. */
 export const onnx: ExportFormatEntry = {
@@ -9,6 +9,7 @@ export const onnx: ExportFormatEntry = {
   unit: 'operations',
   takesFeeding: true,
   quantizations: ['int8', 'float16'],
+  takesVariablePatches: true,
   reading: 'onnxruntime.InferenceSession(path) in Python',
   async write(model, path, { facts, quantize, ...feeding }) {
     const { exportOnnx } = await import('../../../src/export/onnx/onnx.js')
@@ -48,7 +49,10 @@ export async function onnxRuntime(path: string, threads?: number): Promise<Runti
     name: 'ONNX Runtime',
     run: async inputs => {
       const feeds = session.inputNames.map((name, i) => {
-        const { data, shape } = inputs[i] as Numbers
+        const { data, shape } = inputs[i] as RuntimeInput
+        if (data instanceof Int32Array) {
+          return [name, new ort.Tensor('int64', BigInt64Array.from(data, BigInt), [...shape])]
+        }
         return [name, new ort.Tensor(data instanceof Uint8Array ? 'uint8' : 'float32', data, [...shape])]
       })
       const outputs = await session.run(Object.fromEntries(feeds))

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { PATCHES_INPUT } from '../../../src/export/feeding.js'
 import type { ExportFolder } from '../../../src/files/export-output.js'
 import type { ExportedModel, ExportFormatEntry, ExportSettings, Written } from './export-format.js'
 import type { Runtime } from './model-runtime.js'
@@ -11,6 +12,7 @@ export const savedModel: ExportFormatEntry = {
   title: 'TensorFlow SavedModel',
   unit: 'operations',
   takesFeeding: true,
+  takesVariablePatches: true,
   reading: 'tf.saved_model.load(path) in Python',
   folder: async () => savedModelFolder,
   write,
@@ -62,7 +64,8 @@ async function load({ path, model, backend }: ExportedModel): Promise<Runtime | 
     name: `TensorFlow ${tensorflow.version}`,
     run: inputs => {
       // The binding passes int32 tensors on as the type that the signature asks for.
-      const feeds = model.inputNames.map((name, i) => [name, tensorOf(inputs[i]!)] as const)
+      const names = [...model.inputNames, PATCHES_INPUT].slice(0, inputs.length)
+      const feeds = names.map((name, i) => [name, tensorOf(inputs[i]!)] as const)
       const outputs = loaded.predict(Object.fromEntries(feeds))
       for (const [, tensor] of feeds) tensor.dispose()
       return numbersOf(model.outputNames.map(name => outputs[name] as tf.Tensor))

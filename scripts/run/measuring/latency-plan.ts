@@ -1,6 +1,6 @@
 import type { LatencyJob, MeasuredBackend } from './latency-jobs.js'
 import { measureInProcess, workerCommand } from './latency-processes.js'
-import type { PlannedMeasurement } from './latency-table.js'
+import type { MeasuredCase, PlannedMeasurement } from './latency-table.js'
 import type { PreparedModel } from './prepared-model.js'
 import { type Sitting, sit } from './sitting.js'
 
@@ -51,7 +51,7 @@ export function takeLatencies(
     progress,
   }: { readonly signal?: AbortSignal; progress(done: number, total: number, who: string): void },
 ): Promise<Sitting> {
-  const commands = plan.flatMap(({ who, full }) => (full ? [workerCommand(who, full)] : []))
+  const commands = inTurn(plan).flatMap(({ who, full }) => (full ? [workerCommand(who, full)] : []))
   let begun = 0
   return sit('latency', commands, rounds, {
     ...(signal && { signal }),
@@ -61,6 +61,24 @@ export function takeLatencies(
       return measureInProcess(command, signal)
     },
   })
+}
+
+/** The order in which measurements are taken: those that are compared with each other are close to each other. */
+export function inTurn(plan: readonly Measured[]): readonly Measured[] {
+  const computers = plan.map(({ job }) => computerOf(job))
+  const keyOf = ({ job }: Measured) => [
+    job?.batch ?? 0,
+    job?.threads ?? 0,
+    computers.indexOf(computerOf(job)),
+  ]
+  return plan.toSorted((a, b) => {
+    const [left, right] = [keyOf(a), keyOf(b)]
+    return left.map((key, i) => key - (right[i] ?? 0)).find(difference => difference !== 0) ?? 0
+  })
+}
+
+function computerOf(job: MeasuredCase | undefined): string {
+  return `${job?.engine} ${job?.backend}`
 }
 
 function ofModel(model: PreparedModel, settings: LatencySettings): Measured[] {

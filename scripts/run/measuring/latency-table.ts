@@ -43,15 +43,25 @@ export interface LatencyRow extends Partial<MeasuredCase> {
   readonly error?: string
 }
 
-/** The lines of what was measured, in the order in which it was planned. */
-export function latencyRows(planned: readonly PlannedMeasurement[], sitting: Sitting): LatencyRow[] {
-  return planned.map(measurement => rowOf(measurement, planned, sitting))
+/**
+ * The lines of what was measured, in the order in which it was planned.
+ *
+ * @param options.overFirst whether every model is compared with the first one
+ */
+export function latencyRows(
+  planned: readonly PlannedMeasurement[],
+  sitting: Sitting,
+  { overFirst = true }: { readonly overFirst?: boolean } = {},
+): LatencyRow[] {
+  const first = overFirst ? planned[0]?.model.name : undefined
+  return planned.map(measurement => rowOf(measurement, planned, sitting, first))
 }
 
 function rowOf(
   measurement: PlannedMeasurement,
   planned: readonly PlannedMeasurement[],
   sitting: Sitting,
+  first: string | undefined,
 ): LatencyRow {
   const { model, job, who, impossible } = measurement
   const known = { model: model.name, ...job }
@@ -68,7 +78,7 @@ function rowOf(
     seconds: { median: middle, percentile95: quantile(seconds, 0.95), count: seconds.length },
     samplesPerSecond: job.batch / middle,
     peakBytes: Math.max(...reports.map(report => factOf(report, 'peakBytes'))),
-    over: ratiosOf({ ...measurement, job }, planned, sitting),
+    over: ratiosOf({ ...measurement, job }, planned, sitting, first),
     ...(work && { work }),
   }
 }
@@ -78,6 +88,7 @@ function ratiosOf(
   { model, job, who }: PlannedMeasurement & { readonly job: MeasuredCase },
   planned: readonly PlannedMeasurement[],
   sitting: Sitting,
+  first: string | undefined,
 ): NonNullable<LatencyRow['over']> {
   const over = (
     isOther: (other: PlannedMeasurement['model']) => boolean,
@@ -89,7 +100,6 @@ function ratiosOf(
     if (!other || other.who === who) return undefined
     return sitting.ratio(who, other.who, report => median(secondsOf(report, 'predict')))?.median
   }
-  const first = planned[0]?.model.name
   const ratios = {
     dense: over(other => other.denseOf === model.name),
     first: model.denseOf === undefined ? over(other => other.name === first) : undefined,

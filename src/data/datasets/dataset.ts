@@ -4,6 +4,7 @@ import type { DataSource } from '../data-source.js'
 import type { ImageCatalog } from '../image-catalog.js'
 import type { DecodeImage } from '../image-decoding.js'
 import type { ImageSet } from '../image-set.js'
+import type { OpenRegions } from '../regions/region-source.js'
 import type { RegionStream } from '../regions/region-stream.js'
 import type { UnreadableImage, UnreadableLimit } from '../unreadable-images.js'
 import type { ClusterSetting } from './cluster-samples.js'
@@ -53,6 +54,8 @@ export interface DatasetOptions {
   readonly background?: CanvasGround
   /** What names the class of a large image. */
   readonly task?: CanvasTask
+  /** Opens image files to be read in parts, for datasets that have any. */
+  readonly openRegions?: OpenRegions
   /** Decodes the image files of datasets that have any. */
   readonly decode?: DecodeImage
   /** Images that may be unreadable and are then left out: a number, or a share of all; `'1%'` by default. */

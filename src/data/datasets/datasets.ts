@@ -19,7 +19,7 @@ import { theoryClusters } from './theory-clusters.js'
 import { theoryPatches } from './theory-patches.js'
 
 export type { DataSource } from '../data-source.js'
-export type { Dataset, DatasetEntry, DatasetOptions, ImageDataset } from './dataset.js'
+export type { Dataset, DatasetEntry, DatasetOptions, ImageDataset, RegionDataset } from './dataset.js'
 
 /**
  * Every named dataset. A new one is one file and one line here.

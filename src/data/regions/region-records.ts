@@ -1,7 +1,8 @@
 import type { ImageShape, Size2D } from '../../shapes.js'
 import { epochOrder } from '../batches.js'
+import { checkPixels } from '../compose/composing.js'
 import { boxAt } from '../compose/object-box.js'
-import { checkedPass } from '../image-records.js'
+import { checkedPass, type ImageRecords } from '../image-records.js'
 import type { PixelSet } from '../image-set.js'
 import type { StreamPass } from '../image-stream.js'
 import { arraySource } from './array-source.js'
@@ -141,6 +142,49 @@ function checkedObjects(records: RegionRecords, position: number): RegionObjects
 }
 
 /**
+ * Images of which any can be read at any time, as those of a prepared folder, as images that are read in parts: an image is
+ * read whole when it is first looked at, and held until it is closed.
+ */
+export function storedRegions(records: ImageRecords): RegionRecords {
+  const { labels, count, shape, classNames, groups, groupNames } = records
+  const objects = objectsOf(records)
+  const name = (position: number): string => `image ${position}`
+  return {
+    count,
+    shape,
+    labels,
+    classNames,
+    ...(groups && { groups }),
+    ...(groupNames && { groupNames }),
+    name,
+    open: async position => {
+      let reading: Promise<RegionSource> | undefined
+      const source = (): Promise<RegionSource> => {
+        reading ??= readSource(records, position, name(position))
+        return reading
+      }
+      return {
+        height: shape[0],
+        width: shape[1],
+        channels: shape[2],
+        view: async scale => (await source()).view(scale),
+        regions: async boxes => (await source()).regions(boxes),
+        async close() {
+          reading = undefined
+        },
+      }
+    },
+    ...(objects && { objects }),
+  }
+}
+
+async function readSource(records: ImageRecords, position: number, name: string): Promise<RegionSource> {
+  const { images } = await records.read(Int32Array.of(position))
+  checkPixels(name, { images })
+  return arraySource(images as Uint8Array, records.shape, name)
+}
+
+/**
  * Images in memory as images that are read in parts. Where the set says which cell or which box of an image shows its class, that is
  * its relevant object; the other cells are objects as well.
  */
@@ -165,7 +209,12 @@ export function regionRecords(set: PixelSet): RegionRecords {
   }
 }
 
-function objectsOf({ shape, cells, trueCell, objectBox }: PixelSet): RegionRecords['objects'] {
+function objectsOf({
+  shape,
+  cells,
+  trueCell,
+  objectBox,
+}: Omit<PixelSet, 'images'>): RegionRecords['objects'] {
   if (objectBox) {
     return position => ({
       boxes: objectBox.slice(4 * position, 4 * position + 4),

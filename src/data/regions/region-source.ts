@@ -30,3 +30,11 @@ export interface RegionSource {
   /** Lets go of what was kept open or decoded; reading after it opens again. */
   close?(): Promise<void>
 }
+
+/**
+ * Opens an image file of a dataset to be read in parts.
+ *
+ * @param path relative to the dataset's source
+ * @throws Error naming the file when it is not there or no image
+ */
+export type OpenRegions = (path: string) => Promise<RegionSource>

@@ -1,7 +1,7 @@
 import * as tfl from '@tensorflow/tfjs-layers'
 import { isNetworkHolder } from '../../layers/layer-paths.js'
-import { checkPatchesOfModel, mostPatchesPerExpert } from '../../layers/moe/routing-layers.js'
-import { type FeedingOptions, LAYOUTS, PIXELS } from '../feeding.js'
+import { mostPatchesPerExpert } from '../../layers/moe/routing-layers.js'
+import { type FeedingOptions, LAYOUTS, PATCHES_INPUT, PIXELS } from '../feeding.js'
 import { nameInLayer } from '../weights/weights.js'
 import {
   type Constant,
@@ -32,15 +32,9 @@ const lowerings: Readonly<Record<string, Lowering>> = {
 export interface GraphOptions extends FeedingOptions {
   /** Whether what mixtures choose are outputs, too, after the model's own: `LAYER/indices`, `LAYER/gates`. */
   readonly routes?: boolean
-  /**
-   * L of all layers that keep patches, in the place of their own; `input` makes it one more input, `patches_per_expert`,
-   * an integer without axes.
-   */
-  readonly patchesPerExpert?: number | 'input' | undefined
+  /** L of all layers that keep patches, in the place of their own. */
+  readonly patchesPerExpert?: number | undefined
 }
-
-/** The name of the input that says how many patches each expert keeps. */
-export const PATCHES_INPUT = 'patches_per_expert'
 
 /**
  * Writes a tfjs model as a graph of simple operations, for inference: BatchNorm folded into the convolution before it or
@@ -53,7 +47,13 @@ export const PATCHES_INPUT = 'patches_per_expert'
  */
 export async function modelGraph(
   model: tfl.LayersModel,
-  { layout = 'nhwc', pixels = 'float32', routes = false, patchesPerExpert }: GraphOptions = {},
+  {
+    layout = 'nhwc',
+    pixels = 'float32',
+    routes = false,
+    variablePatches = false,
+    patchesPerExpert,
+  }: GraphOptions = {},
 ): Promise<Graph> {
   oneOf(LAYOUTS, layout, 'layout')
   oneOf(PIXELS, pixels, 'pixels')
@@ -63,10 +63,7 @@ export async function modelGraph(
     )
   }
   refuseUnknown(model, '')
-  const most =
-    patchesPerExpert === undefined ? 0 : mostPatchesPerExpert(model, 'exportGraph: patchesPerExpert')
-  if (typeof patchesPerExpert === 'number')
-    checkPatchesOfModel(model, patchesPerExpert, 'exportGraph: patchesPerExpert')
+  const most = variablePatches ? mostPatchesPerExpert(model, 'exportGraph: variablePatches') : 0
   const build = new GraphBuilder()
   const weights = await readWeights(model)
   const inputs = model.inputs.map((input, i) =>
@@ -74,8 +71,8 @@ export async function modelGraph(
   )
   const fed = inputs.map(input => feed(build, input))
   const names = new Set<string>(inputs.map(({ name }) => name))
-  if (patchesPerExpert === 'input') inputs.push(patchesInput(build, unused(PATCHES_INPUT, names), most))
-  else build.patchesPerExpert = patchesPerExpert
+  build.patchesPerExpert = patchesPerExpert
+  if (variablePatches) inputs.push(patchesInput(build, unused(PATCHES_INPUT, names), most))
   const values = new ModelWriter(build, weights).write(model, fed, '')
   const outputs = values.map((value, i) => ({ name: unused(model.outputNames[i] ?? 'output', names), value }))
   const chosen = routes ? build.routes.map(route => routeOutputs(route, names)) : []

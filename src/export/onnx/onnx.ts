@@ -46,6 +46,9 @@ export async function exportOnnx(model: tfl.LayersModel, options: OnnxOptions = 
   checkOptionNames('exportOnnx', options, { ...feedingOptionNames, ...factNames, ...ownNames })
   checkSize('exportOnnx', model)
   const { quantize, ...feeding } = options
+  if (quantize && feeding.variablePatches) {
+    throw new RangeError('exportOnnx: variablePatches must be left out with quantize, got true')
+  }
   const graph = await modelGraph(model, feeding)
   const half = quantize === 'float16' ? halfPlan(graph) : undefined
   const quantization =

@@ -1,10 +1,19 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { RegionSource } from '../../data/regions/region-source.js'
+import type { OpenRegions, RegionSource } from '../../data/regions/region-source.js'
 import { ImageFile, type RegionDecoding } from './image-file.js'
 import { deepZoomSource, iiifSource } from './pyramid-source.js'
 import { fileSource } from './sharp-source.js'
 import { tiffSource } from './tiff-source.js'
+
+/**
+ * Opens the image files of a folder to be read in parts, by their paths in it: what `openRegions` of a dataset's options is.
+ *
+ * @param directory the folder of the dataset
+ */
+export function regionsIn(directory: string, decoding: RegionDecoding = {}): OpenRegions {
+  return path => openRegions(join(directory, path), decoding)
+}
 
 /**
  * Opens an image on the disk to be read in parts, by what it is: a Deep Zoom image (`.dzi`), an IIIF image (its

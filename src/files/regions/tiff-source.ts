@@ -48,6 +48,10 @@ function levelOf(
     ...level,
     factor,
     boxOf: (row, column) => tileBox(level, row, column),
+    readRow: row => {
+      const [top, , rows] = tileBox(level, row, 0)
+      return file.decode({ box: [top, 0, rows, size[1]], page, random: true })
+    },
     read: (row, column) => file.decode({ box: tileBox(level, row, column), page, random: true }),
   }
 }

@@ -39,6 +39,7 @@ function described({ size, mtime }: { readonly size: number; readonly mtime: Dat
 }
 
 function reason(cause: unknown): string {
-  if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return 'nothing there'
+  if (cause instanceof Error && 'code' in cause && ['ENOENT', 'ENOTDIR'].includes(String(cause.code)))
+    return 'nothing there'
   return cause instanceof Error ? cause.message : String(cause)
 }

@@ -101,6 +101,24 @@ export function setPatchesPerExpert(model: tfl.LayersModel, patchesPerExpert: nu
   for (const { layer } of keepingLayers(model)) layer.patchesPerExpert = patchesPerExpert
 }
 
+/**
+ * L of the first layer of a model that keeps patches.
+ *
+ * @throws RangeError when there is none
+ */
+export function firstPatchesPerExpert(model: tfl.LayersModel): number {
+  fewestPatches(model, 'firstPatchesPerExpert: model')
+  return (keepingLayers(model)[0] as KeepingLayer).layer.patchesPerExpert
+}
+
+/** Notes L of every layer of a model, and returns what sets them so again. */
+export function restorePatchesPerExpert(model: tfl.LayersModel): () => void {
+  const noted = keepingLayers(model).map(({ layer }) => ({ layer, count: layer.patchesPerExpert }))
+  return () => {
+    for (const { layer, count } of noted) layer.patchesPerExpert = count
+  }
+}
+
 /** Which expert of a network one is, where experts of that network were pruned. */
 export interface ExpertOrigin {
   /** What it was called before: its number from 0, or a name of its own. */

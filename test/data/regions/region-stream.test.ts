@@ -1,10 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { epochOrder } from '../../../src/data/batches.js'
 import { composeGrid } from '../../../src/data/compose/compose.js'
+import { recordsOf } from '../../../src/data/image-records.js'
 import type { PixelSet } from '../../../src/data/image-set.js'
 import { streamOf } from '../../../src/data/image-stream.js'
 import { arraySource } from '../../../src/data/regions/array-source.js'
-import { type RegionRecords, regionRecords, regionStream } from '../../../src/data/regions/region-records.js'
+import {
+  type RegionRecords,
+  regionRecords,
+  regionStream,
+  storedRegions,
+} from '../../../src/data/regions/region-records.js'
 import type { RegionSource } from '../../../src/data/regions/region-source.js'
 import type { RegionBatch, RegionStream } from '../../../src/data/regions/region-stream.js'
 import { shifted } from '../../../src/data/regions/shifted.js'
@@ -53,6 +59,34 @@ describe('regionStream', () => {
       classNames: ['a', 'b', 'c'],
       groupNames: ['left', 'right'],
     })
+  })
+
+  it('reads stored images when they are first looked at, and again after they were closed', async () => {
+    const reads: number[] = []
+    const records = recordsOf(set)
+    const read: typeof records.read = async positions => {
+      reads.push(...positions)
+      return records.read(positions)
+    }
+    const [batch] = await collect(regionStream(storedRegions({ ...records, read })).batches({ batchSize: 7 }))
+    expect(reads).toEqual([])
+    expect((await wholeImages(batch as RegionBatch)).flat()).toEqual([...set.images])
+    expect(await batch?.sources[3]?.regions(Int32Array.of(0, 0, 8, 12))).toEqual(
+      set.images.slice(3 * imageBytes, 4 * imageBytes),
+    )
+    expect(reads).toEqual([0, 1, 2, 3, 4, 5, 6])
+    await batch?.sources[3]?.close?.()
+    await batch?.sources[3]?.view(2)
+    expect(reads).toEqual([0, 1, 2, 3, 4, 5, 6, 3])
+    expect(batch?.objects?.[5]?.boxes).toEqual(Int32Array.of(1, 5, 2, 3))
+    const floats = {
+      ...records,
+      read: async () => ({ images: new Float32Array(96), labels: set.labels, count: 1 }),
+    }
+    const source = await storedRegions(floats).open(2)
+    await expect(source.view(1)).rejects.toThrow(
+      new TypeError('image 2 must hold pixels in a Uint8Array, got Float32Array'),
+    )
   })
 
   it('says where objects are: of boxes, and of cells', async () => {

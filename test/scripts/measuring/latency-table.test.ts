@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type LatencySettings, latencyPlan } from '../../../scripts/run/measuring/latency-plan.js'
+import { inTurn, type LatencySettings, latencyPlan } from '../../../scripts/run/measuring/latency-plan.js'
 import { latencyRows, latencyTable } from '../../../scripts/run/measuring/latency-table.js'
 import type { PreparedModel } from '../../../scripts/run/measuring/prepared-model.js'
 import { Sitting } from '../../../scripts/run/measuring/sitting.js'
@@ -38,6 +38,18 @@ describe('a plan', () => {
       ...{ kind: 'latency', engine: 'onnx', path: 'a.onnx', backend: 'onnxruntime', threads: 2, batch: 8 },
       ...{ inputs, warmUp: 1, runs: 3, seconds: 1 },
     })
+  })
+
+  it('is taken so that what is compared follows each other', () => {
+    const plan = latencyPlan([mixture, { ...mixture, name: 'b' }], { ...settings, threads: [1] })
+    expect(inTurn(plan).map(({ who }) => who.replace(', 1 thread, batch', ''))).toEqual([
+      ...['a, layers on wasm 1', 'b, layers on wasm 1'],
+      ...['a, forInference on wasm 1', 'b, forInference on wasm 1'],
+      ...['a, ONNX Runtime 1', 'b, ONNX Runtime 1'],
+      ...['a, layers on wasm 8', 'b, layers on wasm 8'],
+      ...['a, forInference on wasm 8', 'b, forInference on wasm 8'],
+      ...['a, ONNX Runtime 8', 'b, ONNX Runtime 8'],
+    ])
   })
 
   it('measures a file that was named with what runs it, whatever backends are asked for', () => {
@@ -112,5 +124,7 @@ describe('rows', () => {
       ]),
     )
     expect(latencyRows(plan, sitting).map(({ over }) => over)).toEqual([{}, { first: 1.5 }])
+    const alone = latencyRows(plan, sitting, { overFirst: false })
+    expect(alone.map(({ over }) => over)).toEqual([{}, {}])
   })
 })

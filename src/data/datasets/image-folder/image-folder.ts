@@ -3,6 +3,7 @@ import type { DataSource } from '../../data-source.js'
 import type { CatalogHalf } from '../../image-catalog.js'
 import { nestedOrder } from '../../nested-order.js'
 import { photoDecoding } from '../../photo-decoding.js'
+import { catalogRegions } from '../../regions/catalog-regions.js'
 import { checkSamples, type DatasetEntry, testSeed } from '../dataset.js'
 import { positionExperts, sgd, type TrainingRecipe } from '../dataset-recipe.js'
 import { findClasses, hasImageFolders, sameClasses } from './folder-classes.js'
@@ -22,7 +23,7 @@ const training: TrainingRecipe = { ...sgd(1_000_000, 30, 32, 0.02), optimizer: '
  * not count. Without a test half, a fifth of the images of each class is kept for it: always the same ones, whatever
  * the seed of the training. Classes are numbered in the order of their names' UTF-16 code units.
  */
-export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog'>> = {
+export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog' | 'regions'>> = {
   name: 'image-folder',
   title: 'Your images',
   source: 'folder',
@@ -53,6 +54,15 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog'>>
   async load(source, options) {
     const catalog = await imageFolder.catalog(source, options)
     return loadCatalog(imageFolder.name, catalog, options)
+  },
+  async regions(source, options) {
+    if ((options.crop ?? 'none') !== 'none') {
+      throw new RangeError(
+        `image-folder: crop must be none for images that are read in parts, got ${options.crop}`,
+      )
+    }
+    const catalog = await imageFolder.catalog(source, options)
+    return catalogRegions(imageFolder.name, catalog, options)
   },
 }
 
@@ -163,6 +173,7 @@ function half(
     count: order.length,
     labels: order.map(index => labels[index] as number),
     name: position => source.describe(path(position)),
+    path,
     encoded: position => source.read(path(position)),
   }
 }

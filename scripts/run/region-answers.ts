@@ -105,9 +105,7 @@ export class AnySizeModel {
       const values = model.model.predict([...tensors]) as tf.Tensor2D
       const { gates } = model.layer.route(view, () => patches)
       const probabilities =
-        values.shape[1] === 1
-          ? tf.concat([tf.sigmoid(tf.neg(values)), tf.sigmoid(values)], 1)
-          : values
+        values.shape[1] === 1 ? tf.concat([tf.sigmoid(tf.neg(values)), tf.sigmoid(values)], 1) : values
       return [probabilities, gates, tf.cast(tf.round(tf.mul(patches, 255)), 'int32')] as const
     })
     const indices = await tensors[2].data<'int32'>()

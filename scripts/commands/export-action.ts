@@ -28,7 +28,7 @@ import {
 import { modelRuntime, type Numbers, type Runtime } from '../run/export-formats/model-runtime.js'
 import { type Latency, latency } from '../run/export-latency.js'
 import { compare, comparisonBytes, comparisonFloats, type Parity, TOLERANCE } from '../run/export-parity.js'
-import { isTrainedOnFloats, type OpenedModel, openModel } from '../run/opened-model.js'
+import { isTrainedOnFloats, type OpenedModel, openModel, takingWholeImages } from '../run/opened-model.js'
 import { loadData } from '../run/run-data.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { packageVersion } from '../terminal/package-version.js'
@@ -81,7 +81,12 @@ export async function runExport(
   }
   await checkPlace(target)
   const backend = await useBackend(request.backend ?? 'auto')
-  const opened = await openModel(path)
+  const opened = takingWholeImages(await openModel(path))
+  if (request.quantize && opened.config?.model.options.kind === 'routed') {
+    throw new UsageError(
+      `export: --quantize must be left out for a run of model routed, got ${request.quantize} (its images are read in parts)`,
+    )
+  }
   checkPixels(opened, request)
   const facts = factsOf(opened, request)
   const { layout, pixels, variablePatches } = request

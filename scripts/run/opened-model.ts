@@ -4,6 +4,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { datasets } from '../../src/data/datasets/datasets.js'
 import { loadModelFolder } from '../../src/files/model-files.js'
 import { setPatchesPerExpert } from '../../src/layers/moe/routing-layers.js'
+import { RoutedModel } from '../../src/models/routed-model.js'
 import type { RunConfig } from '../../src/run/run-config.js'
 import { openRun } from '../../src/run/run-folder.js'
 import { UsageError } from '../terminal/usage-error.js'
@@ -39,6 +40,16 @@ export async function openModel(path: string): Promise<OpenedModel> {
   const model = await loadModelFolder(directory)
   const classNames = storedClassNames(model)
   return { model, directory, ...(classNames && { classNames }) }
+}
+
+/**
+ * A model as one that takes whole images, where it is one that reads them in parts: the same network, of which no more is
+ * computed.
+ */
+export function takingWholeImages(opened: OpenedModel): OpenedModel {
+  const options = opened.config?.model.options
+  if (options?.kind !== 'routed') return opened
+  return { ...opened, model: new RoutedModel(opened.model, options.imageShape).imageModel() }
 }
 
 async function notOpened(path: string): Promise<Error> {

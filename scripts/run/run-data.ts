@@ -14,6 +14,7 @@ import { type UnreadableImage, unreadableText } from '../../src/data/unreadable-
 import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
 import { isPrepared, openPrepared } from '../../src/files/prepared/prepared-set.js'
+import { regionsIn } from '../../src/files/regions/open-regions.js'
 import { deriveSeed } from '../../src/random.js'
 import type { PlannedRun } from '../../src/run/run-config.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
@@ -102,11 +103,14 @@ export async function loadRegions(request: DataRequest, seed: number): Promise<R
     )
   }
   const source = datasetSource(entry, data ?? undefined)
-  const {
-    notes = [],
-    unreadable = [],
-    ...halves
-  } = await entry.regions(source, datasetOptions(request, seed))
+  const { whiteLevel } = request
+  const options = {
+    ...datasetOptions(request, seed),
+    ...(data !== null && {
+      openRegions: regionsIn(data, { ...(whiteLevel !== undefined && { whiteLevel }) }),
+    }),
+  }
+  const { notes = [], unreadable = [], ...halves } = await entry.regions(source, options)
   return { ...halves, notes: [...notes, ...unreadableNotes(unreadable)] }
 }
 

@@ -55,7 +55,7 @@ function drawing({ uri, pixels, regions }: LookedAtImage, [height, width]: Size2
       .map(([top = 0, left = 0, boxHeight = 0, boxWidth = 0], i) => {
         const [x, y] = [left * across, top * down]
         const colour = colourOf(expert)
-        const opacity = (0.35 + 0.65 * ((region.gates[i] ?? 0) / strongest)).toFixed(2)
+        const opacity = (0.55 + 0.45 * ((region.gates[i] ?? 0) / strongest)).toFixed(2)
         const label = `<text x="${(x + boxWidth * across + 2).toFixed(1)}" y="${(y + 9).toFixed(1)}" font-size="11" font-weight="700" fill="${colour}" stroke="#10161d" stroke-width="2.5" paint-order="stroke">${i + 1}</text>`
         return `<g opacity="${opacity}"><rect x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${(boxWidth * across).toFixed(1)}" height="${(boxHeight * down).toFixed(1)}" fill="none" stroke="${colour}" stroke-width="2"/>${label}</g>`
       })

@@ -5,7 +5,7 @@ import { nestedOrder } from '../../nested-order.js'
 import { photoDecoding } from '../../photo-decoding.js'
 import { catalogRegions } from '../../regions/catalog-regions.js'
 import { checkSamples, type DatasetEntry, testSeed } from '../dataset.js'
-import { positionExperts, sgd, type TrainingRecipe } from '../dataset-recipe.js'
+import { cosineAdam, positionExperts, sgd, type TrainingRecipe } from '../dataset-recipe.js'
 import { findClasses, hasImageFolders, sameClasses } from './folder-classes.js'
 import { counted, findLayout } from './folder-halves.js'
 import { joined, listImages } from './image-listing.js'
@@ -37,6 +37,7 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog' |
     suggested: 'wide',
     wide: { widenFactor: 2, mixture: { ...positionExperts, patchesPerExpert: 64 }, training },
     twoLayer: { patchSize: 8, patches: 64, patchesPerExpert: 16, training: { ...training, batchSize: 20 } },
+    routed: { cellSize: 64, viewScale: 8, training: cosineAdam(1_000_000, 30) },
   },
   async catalog(source, options) {
     checkSamples(imageFolder.name, options)

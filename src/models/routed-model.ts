@@ -2,11 +2,14 @@ import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import type { RegionSource } from '../data/regions/region-source.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
+import { convolution } from '../layers/convolution.js'
+import { globalAveragePooling2d } from '../layers/global-average-pooling.js'
 import { patchBoxes, viewSize } from '../layers/moe/cells.js'
 import type { NetworkFactory } from '../layers/moe/network-experts.js'
 import { PatchExperts, patchExperts } from '../layers/moe/patch-experts.js'
 import type { PatchExpertsOptions } from '../layers/moe/patch-experts-options.js'
 import { pixelTensor } from '../layers/pixels.js'
+import { relu } from '../layers/relu.js'
 import { positiveInteger } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
 import type { ImageShape } from '../shapes.js'
@@ -307,19 +310,19 @@ function denseHead(features: tfl.SymbolicTensor, units: number, seed: number): t
 /** Three convolutions of 3x3 and stride 2, of 12, 24 and 48 channels with ReLU, and the mean over the map. */
 function smallExpert(patchShape: readonly number[], seed: number): tfl.LayersModel {
   const input = tfl.input({ shape: [...patchShape], name: 'patch' })
-  const layers = [12, 24, 48].map((filters, i) =>
-    tfl.layers.conv2d({
+  const layers = [12, 24, 48].flatMap((filters, i) => [
+    convolution({
       name: `conv${i + 1}`,
       filters,
       kernelSize: 3,
       strides: 2,
       padding: 'same',
-      activation: 'relu',
       kernelInitializer: tfl.initializers.heNormal({ seed: deriveSeed(seed, `conv${i + 1}`) }),
     }),
-  )
+    relu({ name: `relu${i + 1}` }),
+  ])
   const map = layers.reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input)
-  const features = tfl.layers.globalAveragePooling2d({ name: 'mean' }).apply(map) as tfl.SymbolicTensor
+  const features = globalAveragePooling2d({ name: 'mean' }).apply(map) as tfl.SymbolicTensor
   return tfl.model({ inputs: input, outputs: features, name: 'expert' })
 }
 

@@ -1,6 +1,8 @@
 import * as tfl from '@tensorflow/tfjs-layers'
 import { deriveSeed } from '../../random.js'
 import type { Size2D } from '../../shapes.js'
+import { convolution } from '../convolution.js'
+import { relu } from '../relu.js'
 import { fanInUniform } from '../standard-options.js'
 
 /** Channels of the convolutions of a router, first to last; more convolutions than these have as many as the last. */
@@ -25,22 +27,22 @@ export function cellRouter(
   seed: number | undefined,
 ): tfl.LayersModel {
   const input = tfl.input({ shape: [...viewShape], name: 'view' })
-  const convolutions = stridesTo(cell).map((strides, i) => {
+  const convolutions = stridesTo(cell).flatMap((strides, i) => {
     const kernelSize = [Math.max(3, strides[0]), Math.max(3, strides[1])] as const
     const fanIn = kernelSize[0] * kernelSize[1] * (i === 0 ? (viewShape[2] as number) : channelsOf(i - 1))
     const name = `conv${i + 1}`
     const initializer = (weight: string) =>
       fanInUniform(1, fanIn, seed === undefined ? undefined : deriveSeed(seed, `${name} ${weight}`))
-    return tfl.layers.conv2d({
+    const layer = convolution({
       name,
       filters: channelsOf(i),
       kernelSize: [...kernelSize],
       strides: [...strides],
       padding: 'same',
-      activation: 'relu',
       kernelInitializer: initializer('kernel'),
       biasInitializer: initializer('bias'),
     })
+    return [layer, relu({ name: `relu${i + 1}` })]
   })
   const scores = tfl.layers.conv2d({
     name: 'scores',

@@ -10,36 +10,53 @@ import {
 } from '../../src/models/plan-patch-moe.js'
 import { chartSvg } from '../../src/report/charts.js'
 import { patchesChartSpec } from '../../src/report/patches-chart.js'
+import type { Size2D } from '../../src/shapes.js'
 import { measurePatches, type PatchesCurve } from '../run/measuring/measured-patches.js'
 import { type OpenedModel, openModel } from '../run/opened-model.js'
+import { regionPlan, regionPlanText } from '../run/region-plan.js'
 import { loadData } from '../run/run-data.js'
+import { flagOf } from '../run/train-settings.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { textTable } from '../terminal/text-table.js'
 import { percent } from '../terminal/training-log.js'
-import { UsageError } from '../terminal/usage-error.js'
+import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { wrappedText } from '../terminal/wrapped-text.js'
 
 /** The flags of `pmoe plan`. */
 export interface PlanRequest {
-  readonly experts: number
+  readonly experts?: number
   readonly patchesPerExpert?: number
-  readonly patchSize: number | [number, number]
+  readonly patchSize?: number | [number, number]
   /** Measure the network as it is, instead of planning another. */
   readonly measure?: boolean
   readonly picture?: string
+  /** In the place of a model: one that reads images of `imageSize` in parts. */
+  readonly model?: 'routed'
+  readonly imageSize?: Size2D
+  readonly cellSize?: number | [number, number]
+  readonly viewScale?: number
+  readonly margin?: number
   readonly backend?: BackendName | 'auto'
   readonly json?: boolean
 }
 
 /** Lists the convolutions of a model and writes what a mixture in the place of each would cost. */
-export async function runPlan(path: string, request: PlanRequest): Promise<void> {
+export async function runPlan(path: string | undefined, request: PlanRequest): Promise<void> {
   checkPicture(request)
+  if (request.model === 'routed') return runRegionPlan(path, request)
+  if (path === undefined) {
+    throw new UsageError('plan: model must be named, got none (--model routed plans one for large images)')
+  }
+  for (const name of ['imageSize', 'cellSize', 'viewScale', 'margin'] as const) {
+    if (request[name] === undefined) continue
+    throw new UsageError(`plan: ${flagOf(name)} must be used with --model routed, got ${path}`)
+  }
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
   if (request.measure) return measure(opened, backend.name, request)
   const { model, directory } = opened
-  const { experts: numExperts, patchSize, patchesPerExpert } = request
+  const { experts: numExperts = 4, patchSize = 1, patchesPerExpert } = request
   const plan = planPatchMoE(model, {
     numExperts,
     patchSize,
@@ -50,7 +67,32 @@ export async function runPlan(path: string, request: PlanRequest): Promise<void>
     return
   }
   const columns = process.stdout.isTTY ? process.stdout.columns : Infinity
-  process.stdout.write(`${planText(directory, plan, request.experts, columns)}\n`)
+  process.stdout.write(`${planText(directory, plan, numExperts, columns)}\n`)
+}
+
+/** Writes what a network costs that reads large images in parts. */
+async function runRegionPlan(path: string | undefined, request: PlanRequest): Promise<void> {
+  const { imageSize, patchSize, margin } = request
+  if (request.measure)
+    throw new UsageError('plan: --measure must be for the folder of a run, got --model routed')
+  if (path !== undefined) throw new UsageError(`plan: --model routed must come without a model, got ${path}`)
+  if (patchSize !== undefined) {
+    throw new UsageError(
+      `plan: --patch-size must be left out with --model routed, which has ${flagOf('cellSize')}, got ${patchSize}`,
+    )
+  }
+  if (!imageSize) throw new UsageError('plan: --model routed must come with --image-size, got none')
+  await useBackend(request.backend ?? 'auto')
+  const wanted = {
+    imageSize,
+    cellSize: request.cellSize ?? 64,
+    viewScale: request.viewScale ?? 8,
+    numExperts: request.experts ?? 1,
+    patchesPerExpert: request.patchesPerExpert ?? 10,
+    ...(margin !== undefined && { margin }),
+  }
+  const plan = asUsage(() => regionPlan(wanted))
+  process.stdout.write(`${request.json ? JSON.stringify(plan) : regionPlanText(plan, wanted)}\n`)
 }
 
 function checkPicture({ measure: isMeasured, picture }: PlanRequest): void {

@@ -88,7 +88,7 @@ export class AnySizeModel {
       ? [height, width]
       : [Math.max(source.height, cellHeight), Math.max(source.width, cellWidth)]
     if (canvas[0] === source.height && canvas[1] === source.width) return source
-    return placedSource(source, { canvas, top: 0, left: 0 }, name)
+    return placedSource(source, { canvas, top: 0, left: 0, surround: 'edges' }, name)
   }
 
   /**

@@ -126,7 +126,13 @@ export function movedImages(
   viewScale: number,
 ): RegionStream {
   const { maxShift = 0 } = dataset
-  return asUsage(() => shifted(train, { maxShift, multipleOf: viewScale, seed: deriveSeed(seed, 'shift') }))
+  const shift = {
+    maxShift,
+    multipleOf: viewScale,
+    seed: deriveSeed(seed, 'shift'),
+    surround: 'edges',
+  } as const
+  return asUsage(() => shifted(train, shift))
 }
 
 /** Names the images that were left out because they could not be read: the first ten, and how many there are. */

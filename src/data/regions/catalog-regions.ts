@@ -63,6 +63,8 @@ export async function catalogRegions(
       recordsOf(catalog, half, openRegions, [canvas[0] as number, canvas[1] as number, channels]),
       {
         canvas: [canvas[0] as number, canvas[1] as number],
+        // The edge of a photograph would stand out against zeros, and draw the patches that are kept.
+        surround: 'edges',
       },
     ),
   )

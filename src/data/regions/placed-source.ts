@@ -1,4 +1,4 @@
-import type { Size2D } from '../../shapes.js'
+import type { ImageShape, Size2D } from '../../shapes.js'
 import { checkScale, viewSize } from './block-means.js'
 import { meets, regionSize } from './region-boxes.js'
 import type { RegionSource } from './region-source.js'
@@ -10,7 +10,15 @@ export interface Placement {
   /** Row of the canvas that the image's first row takes; may be negative. */
   readonly top: number
   readonly left: number
+  /**
+   * What the view shows outside of the image: zeros unless given, or its outermost pixels once more, so that the edge of an image
+   * that is not black does not stand out. Regions are 0 there all the same.
+   */
+  readonly surround?: Surround
 }
+
+/** What a view shows outside of an image. */
+export type Surround = 'zeros' | 'edges'
 
 /**
  * An image on a canvas of zeros.
@@ -23,7 +31,7 @@ export interface Placement {
  */
 export function placedSource(
   source: RegionSource,
-  { canvas, top, left }: Placement,
+  { canvas, top, left, surround = 'zeros' }: Placement,
   name = 'placedSource',
 ): RegionSource {
   const { channels } = source
@@ -42,6 +50,11 @@ export function placedSource(
       const columns = blockShares(source.width, width, left, scale)
       const [viewHeight, viewWidth] = viewSize(canvas, scale)
       const [, innerWidth] = viewSize([source.height, source.width], scale)
+      if (surround === 'edges') {
+        const [innerHeight] = viewSize([source.height, source.width], scale)
+        const shift = [top / scale, left / scale] as const
+        return extended(inner, [innerHeight, innerWidth, channels], [viewHeight, viewWidth], shift)
+      }
       const view = new Uint8Array(viewHeight * viewWidth * channels)
       for (const { from, to, share: rowShare } of rows) {
         for (const { from: fromColumn, to: toColumn, share } of columns) {
@@ -81,6 +94,26 @@ export function placedSource(
     },
     ...(source.close && { close: () => source.close?.() ?? Promise.resolve() }),
   }
+}
+
+/** A view that is moved by whole pixels, with its outermost pixels around it. */
+function extended(
+  inner: Uint8Array,
+  [innerHeight, innerWidth, channels]: ImageShape,
+  [height, width]: Size2D,
+  [down, right]: Size2D,
+): Uint8Array {
+  const view = new Uint8Array(height * width * channels)
+  const nearest = (value: number, length: number): number => Math.min(Math.max(value, 0), length - 1)
+  let target = 0
+  for (let y = 0; y < height; y++) {
+    const row = nearest(y - down, innerHeight) * innerWidth
+    for (let x = 0; x < width; x++) {
+      const from = (row + nearest(x - right, innerWidth)) * channels
+      for (let c = 0; c < channels; c++) view[target++] = inner[from + c] as number
+    }
+  }
+  return view
 }
 
 /** A block of the image, the block of the canvas that it becomes, and the share of that block that it fills. */

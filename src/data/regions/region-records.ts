@@ -6,7 +6,7 @@ import { checkedPass, type ImageRecords } from '../image-records.js'
 import type { PixelSet } from '../image-set.js'
 import type { StreamPass } from '../image-stream.js'
 import { arraySource } from './array-source.js'
-import { placedSource } from './placed-source.js'
+import { placedSource, type Surround } from './placed-source.js'
 import { meets } from './region-boxes.js'
 import type { RegionSource } from './region-source.js'
 import type { RegionBatch, RegionObjects, RegionStream } from './region-stream.js'
@@ -38,6 +38,8 @@ export interface RegionRecords {
 export interface RegionStreamOptions {
   /** Height and width that all images get, by zeros to their right and below; without it they have to be of one size. */
   readonly canvas?: Size2D
+  /** What views show of the canvas where there is no image; see `Placement`. */
+  readonly surround?: Surround
 }
 
 /** Images of a batch that are opened at a time. */
@@ -49,20 +51,21 @@ const openedAtOnce = 8
  * @throws RangeError in a pass, naming the image that is larger than the canvas, or without a canvas of another size than
  *   the others, has another number of channels, or of which a box lies outside
  */
-export function regionStream(records: RegionRecords, { canvas }: RegionStreamOptions = {}): RegionStream {
+export function regionStream(records: RegionRecords, options: RegionStreamOptions = {}): RegionStream {
+  const { canvas } = options
   const { count, shape, classNames, groupNames } = records
   return {
     count,
     shape: canvas ? [canvas[0], canvas[1], shape[2]] : shape,
     classNames,
     ...(groupNames && { groupNames }),
-    batches: pass => openBatches(records, canvas, checkedPass(pass, count)),
+    batches: pass => openBatches(records, options, checkedPass(pass, count)),
   }
 }
 
 async function* openBatches(
   records: RegionRecords,
-  canvas: Size2D | undefined,
+  options: RegionStreamOptions,
   { batchSize, shuffle, start = 0, end = records.count }: StreamPass,
 ): AsyncGenerator<RegionBatch, void, undefined> {
   const { count } = records
@@ -70,19 +73,19 @@ async function* openBatches(
     ? epochOrder(count, shuffle.seed, shuffle.epoch)
     : Int32Array.from({ length: count }, (_, position) => position)
   for (let first = start; first < end; first += batchSize) {
-    yield openBatch(records, canvas, order.subarray(first, Math.min(end, first + batchSize)))
+    yield openBatch(records, options, order.subarray(first, Math.min(end, first + batchSize)))
   }
 }
 
 async function openBatch(
   records: RegionRecords,
-  canvas: Size2D | undefined,
+  options: RegionStreamOptions,
   positions: Int32Array,
 ): Promise<RegionBatch> {
   const sources: RegionSource[] = []
   for (let first = 0; first < positions.length; first += openedAtOnce) {
     const some = positions.subarray(first, first + openedAtOnce)
-    sources.push(...(await Promise.all(Array.from(some, position => opened(records, canvas, position)))))
+    sources.push(...(await Promise.all(Array.from(some, position => opened(records, options, position)))))
   }
   const { labels, groups } = records
   return {
@@ -96,7 +99,7 @@ async function openBatch(
 
 async function opened(
   records: RegionRecords,
-  canvas: Size2D | undefined,
+  { canvas, surround = 'zeros' }: RegionStreamOptions,
   position: number,
 ): Promise<RegionSource> {
   const { shape } = records
@@ -118,7 +121,7 @@ async function opened(
     )
   }
   if (height === canvas[0] && width === canvas[1]) return source
-  return placedSource(source, { canvas, top: 0, left: 0 }, name)
+  return placedSource(source, { canvas, top: 0, left: 0, surround }, name)
 }
 
 function checkedObjects(records: RegionRecords, position: number): RegionObjects {

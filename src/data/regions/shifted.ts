@@ -1,6 +1,6 @@
 import { deriveSeed, random } from '../../random.js'
 import { isPositiveInteger } from '../../shapes.js'
-import { placedSource } from './placed-source.js'
+import { placedSource, type Surround } from './placed-source.js'
 import type { RegionBatch, RegionObjects, RegionStream } from './region-stream.js'
 
 /** How far training images are moved. */
@@ -11,6 +11,8 @@ export interface Shift {
   readonly multipleOf: number
   /** Decides, together with the epoch and the image's place in the epoch's order, how each image is moved. */
   readonly seed: number
+  /** What comes into the view; see `Placement`. */
+  readonly surround?: Surround
 }
 
 /**
@@ -22,7 +24,10 @@ export interface Shift {
  *
  * @throws RangeError when `maxShift` is not an integer in [0, shorter side), or `multipleOf` no positive integer
  */
-export function shifted(stream: RegionStream, { maxShift, multipleOf, seed }: Shift): RegionStream {
+export function shifted(
+  stream: RegionStream,
+  { maxShift, multipleOf, seed, surround = 'zeros' }: Shift,
+): RegionStream {
   const most = Math.min(stream.shape[0], stream.shape[1]) - 1
   if (!Number.isInteger(maxShift) || maxShift < 0 || maxShift > most) {
     throw new RangeError(`shifted: maxShift must be an integer in [0, ${most}], got ${maxShift}`)
@@ -41,7 +46,7 @@ export function shifted(stream: RegionStream, { maxShift, multipleOf, seed }: Sh
     return {
       ...batch,
       sources: batch.sources.map((source, i) =>
-        placedSource(source, { canvas: [source.height, source.width], ...(shifts[i] as Offset) }),
+        placedSource(source, { canvas: [source.height, source.width], ...(shifts[i] as Offset), surround }),
       ),
       ...(batch.objects && {
         objects: batch.objects.map((objects, i) => movedObjects(objects, shifts[i] as Offset)),

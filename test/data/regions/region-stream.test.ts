@@ -5,6 +5,7 @@ import { recordsOf } from '../../../src/data/image-records.js'
 import type { PixelSet } from '../../../src/data/image-set.js'
 import { streamOf } from '../../../src/data/image-stream.js'
 import { arraySource } from '../../../src/data/regions/array-source.js'
+import { placedSource } from '../../../src/data/regions/placed-source.js'
 import {
   type RegionRecords,
   regionRecords,
@@ -276,4 +277,13 @@ describe('viewStream', () => {
       new RangeError('viewStream: scale must be a positive integer, got -1'),
     )
   })
+})
+
+it('a view goes on with the outermost pixels of an image, where that is asked for; regions stay 0', async () => {
+  const image = arraySource(Uint8Array.of(10, 20, 30, 40, 50, 60), [2, 3, 1])
+  const placed = placedSource(image, { canvas: [3, 5], top: 0, left: 1, surround: 'edges' })
+  expect([...(await placed.view(1))]).toEqual([10, 10, 20, 30, 30, 40, 40, 50, 60, 60, 40, 40, 50, 60, 60])
+  expect([...(await placed.regions(Int32Array.of(0, 0, 3, 5)))]).toEqual([
+    0, 10, 20, 30, 0, 0, 40, 50, 60, 0, 0, 0, 0, 0, 0,
+  ])
 })

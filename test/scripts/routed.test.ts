@@ -1,0 +1,190 @@
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { callPmoe, jsonLines } from './run-pmoe.js'
+
+let root: string
+const at = (name: string) => join(root, name)
+const wasm = ['--backend', 'wasm']
+const small = [
+  '--dataset',
+  'megapixel-digits',
+  '--model',
+  'routed',
+  '--samples',
+  '40',
+  '--test-samples',
+  '10',
+]
+const sizes = ['--image-size', '64x48', '--strokes', '3', '--patches-per-expert', '4', '--batch-size', '20']
+
+async function pmoe(...words: string[]): Promise<string> {
+  const { code, out, err } = await callPmoe(words)
+  expect({ code, err }).toEqual({ code: 0, err: '' })
+  return out
+}
+
+/** Two grey squares of different brightness on a picture. */
+async function photograph(path: string, height: number, width: number, colour: string): Promise<void> {
+  const square = `<rect x="${width / 2}" y="${height / 3}" width="20" height="20" fill="${colour}"/>`
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><rect width="100%" height="100%" fill="#345"/>${square}</svg>`
+  await sharp(Buffer.from(svg)).jpeg().toFile(path)
+}
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'pmoe-'))
+  await pmoe('train', ...small, ...sizes, '--epochs', '1', ...wasm, '--out', at('run'))
+})
+
+afterAll(() => rm(root, { recursive: true, force: true }))
+
+test('a network that reads images in parts is trained by its recipe, and recall is measured', async () => {
+  const config = JSON.parse(await readFile(join(at('run'), 'config.json'), 'utf8'))
+  expect(config.dataset).toMatchObject({ maxShift: 4 })
+  expect(config.model).toEqual({
+    name: 'routed',
+    options: {
+      kind: 'routed',
+      numExperts: 1,
+      patchesPerExpert: 4,
+      cellSize: 8,
+      margin: 4,
+      viewScale: 2,
+      imageShape: [64, 48, 1],
+    },
+  })
+  expect(config.training).toMatchObject({
+    optimizer: 'adam',
+    learningRate: 3e-3,
+    schedule: 'cosine',
+    clipNorm: 1,
+  })
+  const [epoch] = jsonLines(await readFile(join(at('run'), 'metrics.jsonl'), 'utf8'))
+  expect(epoch).toHaveProperty('evaluatedKept.recall')
+})
+
+test('a resumed run computes what an uninterrupted one does, moved images included', async () => {
+  const constant = ['--schedule', 'constant', ...wasm]
+  await pmoe('train', ...small, ...sizes, '--epochs', '1', ...constant, '--out', at('part'))
+  await pmoe('train', ...small, ...sizes, '--epochs', '2', ...constant, '--out', at('whole'))
+  await pmoe('train', '--resume', '--epochs', '2', '--out', at('part'))
+  const [resumed, whole] = await Promise.all(
+    ['part', 'whole'].map(async name => jsonLines(await readFile(join(at(name), 'metrics.jsonl'), 'utf8'))),
+  )
+  const numbers = (epochs: typeof resumed) =>
+    epochs?.map(({ trainLoss, testLoss, kept }) => ({ trainLoss, testLoss, kept }))
+  expect(resumed).toHaveLength(2)
+  expect(numbers(resumed)).toEqual(numbers(whole))
+})
+
+describe('a trained run', () => {
+  test('is evaluated with recall and the cost of kept patches alone', async () => {
+    const record = JSON.parse(await pmoe('evaluate', at('run'), ...wasm, '--json'))
+    expect(record).toMatchObject({ count: 10, kept: { recall: expect.any(Number) } })
+    const fewer = await pmoe('evaluate', at('run'), ...wasm, '--json', '--patches-per-expert', '2')
+    expect(JSON.parse(fewer).multiplyAdds).toBeLessThan(record.multiplyAdds)
+  })
+
+  test('predicts images of any size, on its own canvas or a larger grid', async () => {
+    await photograph(at('small.jpg'), 40, 30, '#fff')
+    await photograph(at('large.jpg'), 100, 200, '#fff')
+    const out = await pmoe('predict', at('run'), at('small.jpg'), at('large.jpg'), ...wasm, '--json')
+    const [first, second] = jsonLines(out) as unknown as [Answer, Answer]
+    expect([first.grid, second.grid]).toEqual([
+      [8, 6],
+      [13, 25],
+    ])
+    for (const { probabilities, experts } of [first, second]) {
+      expect(Object.values(probabilities).reduce((sum, value) => sum + value)).toBeCloseTo(1, 5)
+      expect(experts[0]?.gates.reduce((sum, value) => sum + value)).toBeCloseTo(1, 5)
+      expect(experts[0]?.boxes).toHaveLength(4)
+    }
+    // The only thing on the photograph begins at row 33, column 100.
+    const touches = second.experts[0]?.boxes.filter(
+      ([top = 0, left = 0]) => top < 53 && top + 16 > 33 && left < 120 && left + 16 > 100,
+    )
+    expect(touches).toHaveLength(4)
+  })
+
+  test('is explained by boxes and crops, of test images where none are named', async () => {
+    const out = await pmoe('explain', at('run'), ...wasm, '--out', at('explained'))
+    expect(out).toContain('test-6')
+    const page = await readFile(join(at('explained'), 'test-1.html'), 'utf8')
+    expect(page.match(/alt="patch \d+"/g)).toHaveLength(4)
+    expect(page).toContain('reads 4 patches of 16x16 pixels at full resolution')
+    const { width = 0 } = await sharp(join(at('explained'), 'experts.png')).metadata()
+    expect(width).toBeGreaterThan(500)
+  })
+
+  test('is exported as a network of whole images', async () => {
+    const onnx = await pmoe('export', at('run'), '--format', 'onnx', ...wasm, '--out', at('model.onnx'))
+    expect(onnx).toContain('the largest is the same in all')
+    const words = ['--format', 'onnx', '--quantize', 'int8', ...wasm, '--out', at('small.onnx')]
+    const { code, err } = await callPmoe(['export', at('run'), ...words])
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('--quantize must be left out') })
+  })
+})
+
+interface Answer {
+  readonly grid: readonly [number, number]
+  readonly probabilities: Readonly<Record<string, number>>
+  readonly experts: readonly { readonly gates: number[]; readonly boxes: (readonly number[])[] }[]
+}
+
+test('a folder of photographs of several sizes is trained on and predicted', async () => {
+  for (const [name, colour] of [
+    ['bright', '#fff'],
+    ['dark', '#000'],
+  ] as const) {
+    await mkdir(join(at('photos'), name), { recursive: true })
+    for (let i = 0; i < 5; i++) {
+      await photograph(join(at('photos'), name, `${i}.jpg`), 90 + 10 * i, 120, colour)
+    }
+  }
+  const cells = ['--cell-size', '16', '--view-scale', '4', '--patches-per-expert', '2', '--epochs', '1']
+  const flags = ['--dataset', 'image-folder', '--data', at('photos'), '--model', 'routed', ...cells, ...wasm]
+  await pmoe('train', ...flags, '--out', at('photo-run'))
+  const { model } = JSON.parse(await readFile(join(at('photo-run'), 'config.json'), 'utf8'))
+  expect(model.options.imageShape).toEqual([130, 120, 3])
+  const out = await pmoe('predict', at('photo-run'), join(at('photos'), 'dark', '1.jpg'), ...wasm)
+  expect(out).toContain('of 9x8 patches, of 24x24 pixels')
+})
+
+test('plan counts an image of any size', async () => {
+  const out = await pmoe('plan', '--model', 'routed', '--image-size', '300x400', ...wasm, '--json')
+  const { cells, multiplyAdds } = JSON.parse(out)
+  expect(cells).toEqual([5, 7])
+  expect(multiplyAdds.routed).toBeLessThan(multiplyAdds.dense)
+})
+
+describe('what cannot be done', () => {
+  test.each([
+    [['--cell-size', '10', '--view-scale', '4'], 'viewScale must divide cellSize, got 4'],
+    [['--margin', '9'], 'margin must be an integer in [0, 4], half a cell, got 9'],
+    [['--patches-per-expert', '1000'], 'patchesPerExpert must be an integer in [1, 256], got 1000'],
+    [
+      ['--gate', 'raw'],
+      '--gate must be one of product, softmax-selected, softmax-all, uniform with model routed',
+    ],
+    [['--flip'], 'train: --flip must be used with wrn, wrn-pmoe'],
+    [['--max-shift', '128'], 'maxShift must be an integer in [0, 127], got 128'],
+    [['--optimizer', 'normalized-gd'], 'clipNorm must be left out for normalized-gd, got 1'],
+  ])('exit 2: %j', async (words, message) => {
+    const { code, err } = await callPmoe(['train', ...small, ...words, ...wasm, '--out', at('never')])
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) })
+  })
+
+  test('other networks have no cells, other datasets no parts', async () => {
+    const wide = ['--dataset', 'megapixel-digits', '--model', 'wrn', '--cell-size', '8']
+    const cifar = ['--dataset', 'fashion-quadrants', '--model', 'routed']
+    for (const [words, message] of [
+      [wide, 'train: --cell-size must be used with routed, got model wrn'],
+      [cifar, '(which is for image-folder, megapixel-digits, megapixel-fashion)'],
+    ] as const) {
+      const { code, err } = await callPmoe(['train', ...words, ...wasm, '--out', at('never')])
+      expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) })
+    }
+  })
+})

@@ -45,3 +45,8 @@ export function size2D(size: number | readonly number[], where: string): Size2D 
 export function isPositiveInteger(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1
 }
+
+/** Height and width of the small view of an image, each of whose pixels stands for a square block of the image. */
+export function viewSize([height, width]: Size2D, scale: number): Size2D {
+  return [Math.ceil(height / scale), Math.ceil(width / scale)]
+}

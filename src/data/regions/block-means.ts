@@ -1,4 +1,4 @@
-import { type ImageShape, isPositiveInteger, type Size2D } from '../../shapes.js'
+import { type ImageShape, isPositiveInteger, type Size2D, viewSize } from '../../shapes.js'
 
 /**
  * Checks the scale of a view.
@@ -9,11 +9,6 @@ import { type ImageShape, isPositiveInteger, type Size2D } from '../../shapes.js
 export function checkScale(scale: number, where: string): void {
   if (isPositiveInteger(scale)) return
   throw new RangeError(`${where}: scale must be a positive integer, got ${scale}`)
-}
-
-/** Height and width of the view of an image. */
-export function viewSize([height, width]: Size2D, scale: number): Size2D {
-  return [Math.ceil(height / scale), Math.ceil(width / scale)]
 }
 
 /**

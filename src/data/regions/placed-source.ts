@@ -1,5 +1,5 @@
-import type { ImageShape, Size2D } from '../../shapes.js'
-import { checkScale, viewSize } from './block-means.js'
+import { type ImageShape, type Size2D, viewSize } from '../../shapes.js'
+import { checkScale } from './block-means.js'
 import { meets, regionSize } from './region-boxes.js'
 import type { RegionSource } from './region-source.js'
 

@@ -1,6 +1,7 @@
+import { viewSize } from '../../shapes.js'
 import { eachInParallel } from '../each-in-parallel.js'
 import type { ImageStream } from '../image-stream.js'
-import { checkScale, viewSize } from './block-means.js'
+import { checkScale } from './block-means.js'
 import type { RegionSource } from './region-source.js'
 import type { RegionBatch, RegionStream } from './region-stream.js'
 

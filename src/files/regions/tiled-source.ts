@@ -1,9 +1,9 @@
 import type { ObjectBox } from '../../data/compose/object-box.js'
 import { eachInParallel } from '../../data/each-in-parallel.js'
-import { BlockMeans, checkScale, viewSize } from '../../data/regions/block-means.js'
+import { BlockMeans, checkScale } from '../../data/regions/block-means.js'
 import { copyPart, emptyRegions, type ImagePart, regionSize } from '../../data/regions/region-boxes.js'
 import type { RegionSource } from '../../data/regions/region-source.js'
-import type { Size2D } from '../../shapes.js'
+import { type Size2D, viewSize } from '../../shapes.js'
 
 /** An image of one size, in tiles. */
 export interface TiledLevel {

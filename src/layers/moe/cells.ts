@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { isPositiveInteger, type Size2D } from '../../shapes.js'
+import { isPositiveInteger, type Size2D, viewSize } from '../../shapes.js'
 import { gatherRows } from './dispatch.js'
 
 /**
@@ -41,11 +41,6 @@ export function cellGrid(image: Size2D, { cell, margin, viewScale }: CellSizes, 
   }
   const cells: Size2D = [Math.ceil(image[0] / cell[0]), Math.ceil(image[1] / cell[1])]
   return { cell, margin, patch, viewScale, cells, count: cells[0] * cells[1] }
-}
-
-/** Height and width of the view of an image: ceil(H / viewScale), ceil(W / viewScale). */
-export function viewSize([height, width]: Size2D, viewScale: number): Size2D {
-  return [Math.ceil(height / viewScale), Math.ceil(width / viewScale)]
 }
 
 /** Pixels of the view that a cell takes along each side. */

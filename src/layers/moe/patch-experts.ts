@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { deriveSeed } from '../../random.js'
-import type { ImageShape, Size2D } from '../../shapes.js'
+import { type ImageShape, type Size2D, viewSize } from '../../shapes.js'
 import { fixInput } from '../fixed-inputs.js'
 import { withoutGradient } from '../hand-gradient.js'
 import type { LayerOptions } from '../standard-options.js'
@@ -15,7 +15,6 @@ import {
   patchBoxes,
   viewCell,
   viewOf,
-  viewSize,
   wholeView,
 } from './cells.js'
 import { gatherRows } from './dispatch.js'

@@ -7,7 +7,7 @@ import {
 } from '../../src/models/plan-patch-moe.js'
 import type { Size2D } from '../../src/shapes.js'
 import { openModel } from '../run/opened-model.js'
-import { regionPlan, regionPlanText } from '../run/region-plan.js'
+import { regionPlan, regionPlanText } from '../run/regions/region-plan.js'
 import { flagOf } from '../run/train-settings.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { textTable } from '../terminal/text-table.js'

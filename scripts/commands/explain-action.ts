@@ -13,19 +13,19 @@ import { explanationPage } from '../../src/report/explanation-page.js'
 import type { Size2D } from '../../src/shapes.js'
 import { decodeFiles, refuseUnreadable } from '../run/decoded-images.js'
 import { type ExplainedImages, expertSheet, explainImages } from '../run/explained-images.js'
-import { explainedRegions, regionSheet } from '../run/explained-regions.js'
 import { frozenWhereFaster } from '../run/frozen-model.js'
 import { namedImages, outputNames } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
 import type { RoutedOptions } from '../run/network.js'
 import { keepPatches, type OpenedModel, openModel } from '../run/opened-model.js'
+import { explainedRegions, regionSheet } from '../run/regions/explained-regions.js'
 import {
   AnySizeModel,
   firstImages,
   imageFiles,
   type KeptBoxes,
   regionAnswers,
-} from '../run/region-answers.js'
+} from '../run/regions/region-answers.js'
 import { loadRegions } from '../run/run-data.js'
 import { noteText } from '../terminal/safe-output.js'
 import { shellCommand } from '../terminal/shell-command.js'

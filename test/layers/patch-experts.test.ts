@@ -60,6 +60,13 @@ function built(options: Partial<PatchExpertsOptions> = {}, image: readonly numbe
   return { layer, model }
 }
 
+/** Makes the router's scores differ by more than small steps of its weights change. */
+function spreadScores({ weights }: { readonly weights: tf.LayerVariable[] }): void {
+  const scores = weights.find(({ originalName }) => originalName.endsWith('router/scores/kernel'))
+  if (!scores) throw new Error('the default router must have scores')
+  scores.write(tf.mul(scores.read(), 50))
+}
+
 /** Images of [0, 1]. */
 function images(count: number, seed: number, image: readonly number[] = IMAGE): tf.Tensor4D {
   return tf.sigmoid(drawTensor<tf.Tensor4D>([count, ...image], seed))
@@ -223,6 +230,7 @@ describe('PatchExperts', () => {
 
   it.each(CASES)('has the gradients that finite differences give: %o', options => {
     const { layer, model } = built(options)
+    spreadScores(layer)
     const x = images(2, 3)
     const cotangent = drawTensor([2, model.outputs[0]?.shape[1] as number], 4)
     const loss = () => tf.sum(tf.mul(model.apply(x, { training: true }) as tf.Tensor, cotangent)) as tf.Scalar

@@ -1,8 +1,8 @@
-import { modelCost } from '../../src/models/cost.js'
-import { routedModel } from '../../src/models/routed-model.js'
-import type { Size2D } from '../../src/shapes.js'
-import { textTable } from '../terminal/text-table.js'
-import { percent } from '../terminal/training-log.js'
+import { modelCost } from '../../../src/models/cost.js'
+import { routedModel } from '../../../src/models/routed-model.js'
+import type { Size2D } from '../../../src/shapes.js'
+import { textTable } from '../../terminal/text-table.js'
+import { percent } from '../../terminal/training-log.js'
 
 /** A network that reads images in parts, and the images. */
 export interface RegionPlanRequest {

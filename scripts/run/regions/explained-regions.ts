@@ -1,7 +1,7 @@
 import sharp, { type OverlayOptions } from 'sharp'
-import type { RegionSource } from '../../src/data/regions/region-source.js'
-import type { ExplainedImage } from '../../src/report/explanation-figure.js'
-import type { ImageShape, Size2D } from '../../src/shapes.js'
+import type { RegionSource } from '../../../src/data/regions/region-source.js'
+import type { ExplainedImage } from '../../../src/report/explanation-figure.js'
+import type { ImageShape, Size2D } from '../../../src/shapes.js'
 import type { KeptBoxes, RegionAnswer } from './region-answers.js'
 
 /** Longest side of the pictures that boxes are drawn on, in pixels; smaller images are enlarged to half of it. */

@@ -1,4 +1,5 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import type { ImageDecoding } from '../../src/data/image-decoding.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
 import type { UnreadableImage } from '../../src/data/unreadable-images.js'
 import { explain } from '../../src/explain/explain.js'
@@ -97,7 +98,8 @@ type OpenedRun = OpenedModel & Required<Pick<OpenedModel, 'config'>>
 /** Images decoded and classified at a time. */
 const BATCH = 32
 
-async function* predictions(
+/** What is refused is refused before the first answer is asked for. */
+function predictions(
   opened: OpenedRun,
   paths: readonly string[],
   request: PredictRequest,
@@ -107,15 +109,32 @@ async function* predictions(
   const { options } = opened.config.model
   if (options.kind === 'routed') {
     const model = new AnySizeModel(opened, options, 'predict', request)
-    const images = imageFiles(model, paths, opened.config.dataset)
-    for await (const answer of regionAnswers(model, images, unreadable)) {
-      const experts = answer.experts.map(({ crops: _, ...kept }) => kept)
-      yield predictionOf(opened, answer.path, { ...answer, experts })
-    }
-    return
+    return predictionsInParts(opened, model, paths, unreadable)
   }
   keepPatches(opened.model, 'predict', request)
-  const decoding = decodingOf(opened)
+  return predictionsOfWhole(opened, decodingOf(opened), paths, unreadable, notes)
+}
+
+async function* predictionsInParts(
+  opened: OpenedRun,
+  model: AnySizeModel,
+  paths: readonly string[],
+  unreadable: UnreadableImage[],
+): AsyncGenerator<Prediction> {
+  const images = imageFiles(model, paths, opened.config.dataset)
+  for await (const answer of regionAnswers(model, images, unreadable)) {
+    const experts = answer.experts.map(({ crops: _, ...kept }) => kept)
+    yield predictionOf(opened, answer.path, { ...answer, experts })
+  }
+}
+
+async function* predictionsOfWhole(
+  opened: OpenedRun,
+  decoding: ImageDecoding,
+  paths: readonly string[],
+  unreadable: UnreadableImage[],
+  notes: ImageNotes,
+): AsyncGenerator<Prediction> {
   const frozen = await frozenWhereFaster(opened.model, { images: paths.length, routes: true })
   for (let first = 0; first < paths.length; first += BATCH) {
     const images = await decodeFiles(paths.slice(first, first + BATCH), decoding, unreadable, notes)

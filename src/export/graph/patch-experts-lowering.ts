@@ -61,7 +61,7 @@ function viewOf(build: GraphBuilder, image: Value, scale: number): Value {
   return shares ? build.binary('div', means, floats(shares, [1, h, w, 1])) : means
 }
 
-/** (B,K,N), all NaN for an expert where one is not finite. */
+/** (B,K,N), all NaN for an expert where one is not finite, or a number of the view: ReLUs of a backend may lose NaN. */
 function scoresOf(exported: ExportedLayer, layer: PatchExperts, build: GraphBuilder, view: Value): Value {
   const { grid, numExperts, networks } = layer
   const router = networks.get('router')
@@ -72,7 +72,12 @@ function scoresOf(exported: ExportedLayer, layer: PatchExperts, build: GraphBuil
   const scores = layer.usesPrior
     ? build.binary('add', learned, priorOf(exported, layer, build, view))
     : learned
-  return build.binary('add', scores, build.notFinite(scores))
+  const pixels = build.reshape(view, [
+    null,
+    1,
+    view.shape.slice(1).reduce((size: number, side) => size * (side as number), 1),
+  ])
+  return build.binary('add', build.binary('add', scores, build.notFinite(scores)), build.notFinite(pixels))
 }
 
 /** (B,1,N) */

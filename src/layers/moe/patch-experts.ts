@@ -260,7 +260,8 @@ export class PatchExperts extends NetworkLayer {
   }
 
   /**
-   * (B,K,N) scores of all cells, prior included; all NaN for an expert and image where one is not finite.
+   * (B,K,N) scores of all cells, prior included; all NaN for an expert and image where one is not finite, or a number of the view:
+   * ReLUs of a backend may lose NaN.
    */
   private scores(view: tf.Tensor4D, training: boolean): tf.Tensor3D {
     const { grid, numExperts } = this
@@ -273,7 +274,7 @@ export class PatchExperts extends NetworkLayer {
     const scores = (prior ? tf.add(learned, prior) : learned) as tf.Tensor3D
     return tf.add(
       scores,
-      withoutGradient(() => notFinite(scores)),
+      withoutGradient(() => tf.add(notFinite(scores), notFinite(tf.reshape(view, [view.shape[0], 1, -1])))),
     )
   }
 

@@ -164,7 +164,7 @@ describe('a frozen model', () => {
     await expect(forInference(model, { patchesPerExpert: 1.5 })).rejects.toThrow('[1, 16], got 1.5')
     const dense = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })], name: 'plain' })
     await expect(forInference(dense, { patchesPerExpert: 1 })).rejects.toThrow(
-      'forInference: patchesPerExpert must be for a model with layers that keep patches, got none in plain',
+      'forInference: patchesPerExpert must be for a model with layers that keep patches of a map, got none in plain',
     )
   })
 

@@ -61,7 +61,7 @@ function fewestPatches(model: tfl.LayersModel, where: string): KeepingLayer {
   const [first, ...others] = layers
   if (!first) {
     throw new RangeError(
-      `${where} must be for a model with layers that keep patches, got none in ${model.name}`,
+      `${where} must be for a model with layers that keep patches of a map, got none in ${model.name}`,
     )
   }
   return others.reduce((fewest, layer) => (layer.patches < fewest.patches ? layer : fewest), first)

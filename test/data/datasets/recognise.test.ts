@@ -37,8 +37,8 @@ describe('recognise', () => {
     const names = ['train-images-idx3', 'train-labels-idx1', 't10k-images-idx3', 't10k-labels-idx1']
     const source = memorySource(Object.fromEntries(names.map(name => [`${name}-ubyte`, nothing])))
     expect((await recognise(source)).map(format => format.datasets)).toEqual([
-      ['mnist-patches', 'digits-patches'],
-      ['fashion-mnist', 'fashion-quadrants', 'fashion-noise', 'fashion-rotated'],
+      ['mnist-patches', 'digits-patches', 'megapixel-digits'],
+      ['fashion-mnist', 'fashion-quadrants', 'fashion-noise', 'fashion-rotated', 'megapixel-fashion'],
     ])
   })
 

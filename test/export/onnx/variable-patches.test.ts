@@ -10,7 +10,9 @@ beforeAll(async () => {
   await useTestBackend()
 })
 
-const ofPatches = [...networkCases.slice(2, 7), ...mixtureCases].filter(({ name }) => !/sample/i.test(name))
+const ofPatches = [...networkCases.slice(2, 7), ...mixtureCases].filter(
+  ({ name }) => !/sample|PatchExperts/i.test(name),
+)
 
 function answer(bytes: Uint8Array, model: tf.LayersModel, x: tf.Tensor, count: number) {
   const inputs = { [model.inputNames[0] as string]: x, patches_per_expert: tf.scalar(count, 'int32') }
@@ -54,10 +56,17 @@ test('the file says what its input is, and has none unless asked', async () => {
   expect(plain.graph.input).toHaveLength(1)
 })
 
+test('L cannot be an input where experts are networks on patches', async () => {
+  const { build } = mixtureCases.find(({ name }) => name === 'PatchExperts, product')!
+  await expect(exportOnnx(build(), { variablePatches: true })).rejects.toThrow(
+    'exportGraph: variablePatches must be for a model with layers that keep patches of a map, got none in ',
+  )
+})
+
 test('L cannot be an input of a network without patches, or of one of 8 bits', async () => {
   const dense = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })], name: 'plain' })
   await expect(exportOnnx(dense, { variablePatches: true })).rejects.toThrow(
-    'exportGraph: variablePatches must be for a model with layers that keep patches, got none in plain',
+    'exportGraph: variablePatches must be for a model with layers that keep patches of a map, got none in plain',
   )
   await expect(exportOnnx(dense, { variablePatches: true, quantize: {} })).rejects.toThrow(
     'exportOnnx: variablePatches must be left out with quantize, got true',

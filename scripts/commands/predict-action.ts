@@ -9,7 +9,7 @@ import { printableName } from '../../src/report/escape.js'
 import { expertTitle } from '../../src/report/expert-title.js'
 import type { KeptPatches } from '../../src/report/routing-figure.js'
 import { openRun } from '../../src/run/run-folder.js'
-import type { Size2D } from '../../src/shapes.js'
+import type { ImageShape, Size2D } from '../../src/shapes.js'
 import { type DecodedImage, decodeFiles, refuseUnreadable } from '../run/decoded-images.js'
 import { frozenWhereFaster } from '../run/frozen-model.js'
 import { namedImages } from '../run/image-paths.js'
@@ -138,17 +138,17 @@ async function* predictionsOfWhole(
   const frozen = await frozenWhereFaster(opened.model, { images: paths.length, routes: true })
   for (let first = 0; first < paths.length; first += BATCH) {
     const images = await decodeFiles(paths.slice(first, first + BATCH), decoding, unreadable, notes)
-    yield* await predict(opened, images, frozen)
+    yield* await predict(opened, images, decoding.shape, frozen)
   }
 }
 
 async function predict(
   opened: OpenedRun,
   images: readonly DecodedImage[],
+  shape: ImageShape,
   frozen: FrozenClassifier | undefined,
 ): Promise<Prediction[]> {
   if (images.length === 0) return []
-  const { shape } = decodingOf(opened)
   const pixels = new Uint8Array(Buffer.concat(images.map(image => image.pixels)))
   const { grid, images: explained } = await explain(opened.model, pixels, shape, {
     sensitivity: false,

@@ -1,4 +1,5 @@
 import type { FeedingOptions } from '../../src/export/feeding.js'
+import { median } from '../../src/statistics/descriptive.js'
 import type { Numbers, Runtime } from './export-formats/model-runtime.js'
 import { asFloats, fed, repeated } from './export-parity.js'
 
@@ -44,11 +45,4 @@ export async function latency(
   }
   const [originalMs = 0, exportedMs = 0] = sides.map(({ times }) => median(times))
   return { batch, original: originalMs, exported: exportedMs }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const upper = sorted[middle] ?? Number.NaN
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }

@@ -80,8 +80,7 @@ export function modelCost(model: tfl.LayersModel): ModelCost {
     '',
     tally,
   )
-  const forward = sum(tally.layers.map(layer => layer.multiplyAdds.forward))
-  const backward = sum(tally.layers.map(layer => layer.multiplyAdds.backward))
+  const { forward, backward } = totalOf(tally.layers)
   return {
     layers: tally.layers,
     parameters: { trainable: tally.trainable, total: tally.total },
@@ -164,42 +163,40 @@ function countApplication(
       dense: { parameters: dense.parameters, multiplyAdds: multiplyAdds(dense.products, before) },
     }),
     ...(networks && { dense: networks.dense }),
-    ...(networks && 'view' in networks && { view: networks.view }),
+    ...(networks?.view && { view: networks.view }),
   })
   return [before || layer.trainableWeights.length > 0]
 }
 
+/** What the networks that a layer holds cost: those of a sample's choice, and as in `LayerCost`. */
+interface NetworkCosts extends Required<Pick<LayerCost, 'dense'>>, Pick<LayerCost, 'view'> {
+  readonly chosen: MultiplyAdds
+}
+
+/** What a network within a layer costs, counted apart from the rest of the model. */
+function networkCost(model: tfl.LayersModel | undefined, learned: boolean, prefix: string, tally: Tally) {
+  const inner: Tally = { layers: [], uncounted: tally.uncounted, seen: new Set(), trainable: 0, total: 0 }
+  if (model) countModel(model, [learned], prefix, inner)
+  return { parameters: inner.total, multiplyAdds: totalOf(inner.layers) }
+}
+
 /** What the experts of a layer cost a sample: those that it chooses, taken as the mean of all, and all of them. */
-function networkCosts(layer: SampleExperts, name: string, before: boolean, tally: Tally) {
-  const inner: Tally = { layers: [], uncounted: [], seen: new Set(), trainable: 0, total: 0 }
-  for (const [network, model] of layer.networks) countModel(model, [before], `${name}/${network}/`, inner)
-  tally.uncounted.push(...inner.uncounted)
-  const all = {
-    forward: sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds.forward)),
-    backward: sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds.backward)),
-  }
-  const share = layer.expertsPerSample / layer.numExperts
+function networkCosts(layer: SampleExperts, name: string, before: boolean, tally: Tally): NetworkCosts {
+  const experts = [...layer.networks].map(([network, model]) =>
+    networkCost(model, before, `${name}/${network}/`, tally),
+  )
+  const all = experts.map(({ multiplyAdds }) => multiplyAdds).reduce(added)
   return {
-    chosen: { forward: all.forward * share, backward: all.backward * share },
-    dense: { parameters: inner.total, multiplyAdds: all },
+    chosen: scaled(all, layer.expertsPerSample / layer.numExperts),
+    dense: { parameters: sum(experts.map(({ parameters }) => parameters)), multiplyAdds: all },
   }
 }
 
 /** What the networks of a layer cost an image: the router on its view, the experts on kept patches; and on all of it. */
-function patchNetworkCosts(layer: PatchExperts, name: string, tally: Tally) {
+function patchNetworkCosts(layer: PatchExperts, name: string, tally: Tally): NetworkCosts {
   const { numExperts, patchesPerExpert, options, grid } = layer
-  const costOf = (network: string, learned: boolean) => {
-    const inner: Tally = { layers: [], uncounted: [], seen: new Set(), trainable: 0, total: 0 }
-    const model = layer.networks.get(network)
-    if (model) countModel(model, [learned], `${name}/${network}/`, inner)
-    tally.uncounted.push(...inner.uncounted)
-    const total = (part: keyof MultiplyAdds) =>
-      sum(inner.layers.map(({ multiplyAdds }) => multiplyAdds[part]))
-    return {
-      parameters: inner.total,
-      multiplyAdds: { forward: total('forward'), backward: total('backward') },
-    }
-  }
+  const costOf = (network: string, learned: boolean) =>
+    networkCost(layer.networks.get(network), learned, `${name}/${network}/`, tally)
   const experts = [...layer.networks.keys()]
     .filter(network => network.startsWith('expert'))
     .map(network => costOf(network, false))
@@ -216,6 +213,13 @@ function patchNetworkCosts(layer: PatchExperts, name: string, tally: Tally) {
     chosen: added(router, scaled(added(perPatch, head), patchesPerExpert)),
     dense: { parameters, multiplyAdds: scaled(perPatch, patches) },
     view: { parameters, multiplyAdds: scaled(perPatch, patches / options.viewScale ** 2) },
+  }
+}
+
+function totalOf(layers: readonly LayerCost[]): MultiplyAdds {
+  return {
+    forward: sum(layers.map(({ multiplyAdds }) => multiplyAdds.forward)),
+    backward: sum(layers.map(({ multiplyAdds }) => multiplyAdds.backward)),
   }
 }
 

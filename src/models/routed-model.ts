@@ -7,31 +7,17 @@ import { globalAveragePooling2d } from '../layers/global-average-pooling.js'
 import { patchBoxes } from '../layers/moe/cells.js'
 import type { NetworkFactory } from '../layers/moe/network-experts.js'
 import { PatchExperts, patchExperts } from '../layers/moe/patch-experts.js'
-import type { PatchExpertsOptions } from '../layers/moe/patch-experts-options.js'
+import { type PatchExpertsOptions, patchRoutingOptions } from '../layers/moe/patch-experts-options.js'
 import { pixelTensor } from '../layers/pixels.js'
 import { relu } from '../layers/relu.js'
 import { positiveInteger } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
 import { type ImageShape, viewSize } from '../shapes.js'
 import { classifier } from './classifier.js'
+import { elements } from './layer-work.js'
 
 /** Options of {@link routedModel}; see `PatchExperts` for those it passes on. */
-export interface RoutedModelOptions
-  extends Pick<
-    PatchExpertsOptions,
-    | 'cellSize'
-    | 'margin'
-    | 'viewScale'
-    | 'numExperts'
-    | 'patchesPerExpert'
-    | 'shareExpert'
-    | 'router'
-    | 'prior'
-    | 'priorWeight'
-    | 'priorUntil'
-    | 'gate'
-    | 'aggregate'
-  > {
+export interface RoutedModelOptions extends Pick<PatchExpertsOptions, keyof typeof patchRoutingOptions> {
   /** Height, width and channels of an image. */
   readonly imageShape: ImageShape
   /** 1 gives one logit (its sign is the class), more a softmax. */
@@ -52,18 +38,7 @@ const optionNames = {
   expert: true,
   head: true,
   seed: true,
-  cellSize: true,
-  margin: true,
-  viewScale: true,
-  numExperts: true,
-  patchesPerExpert: true,
-  shareExpert: true,
-  router: true,
-  prior: true,
-  priorWeight: true,
-  priorUntil: true,
-  gate: true,
-  aggregate: true,
+  ...patchRoutingOptions,
 } as const satisfies OptionNames<RoutedModelOptions>
 
 /** Which patches a model keeps of images, copied to memory; best first. */
@@ -362,8 +337,4 @@ function isBlank(patch: Uint8Array, channels: number): boolean {
     }
   }
   return true
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1)
 }

@@ -149,27 +149,19 @@ function checkedObjects(records: RegionRecords, position: number): RegionObjects
  * read whole when it is first looked at, and held until it is closed.
  */
 export function storedRegions(records: ImageRecords): RegionRecords {
-  const { labels, count, shape, classNames, groups, groupNames } = records
-  const objects = objectsOf(records)
-  const name = (position: number): string => `image ${position}`
+  const [height, width, channels] = records.shape
   return {
-    count,
-    shape,
-    labels,
-    classNames,
-    ...(groups && { groups }),
-    ...(groupNames && { groupNames }),
-    name,
+    ...described(records),
     open: async position => {
       let reading: Promise<RegionSource> | undefined
       const source = (): Promise<RegionSource> => {
-        reading ??= readSource(records, position, name(position))
+        reading ??= readSource(records, position, numbered(position))
         return reading
       }
       return {
-        height: shape[0],
-        width: shape[1],
-        channels: shape[2],
+        height,
+        width,
+        channels,
         view: async scale => (await source()).view(scale),
         regions: async boxes => (await source()).regions(boxes),
         async close() {
@@ -177,7 +169,6 @@ export function storedRegions(records: ImageRecords): RegionRecords {
         },
       }
     },
-    ...(objects && { objects }),
   }
 }
 
@@ -192,10 +183,26 @@ async function readSource(records: ImageRecords, position: number, name: string)
  * its relevant object; the other cells are objects as well.
  */
 export function regionRecords(set: PixelSet): RegionRecords {
-  const { images, labels, count, shape, classNames, groups, groupNames } = set
+  const { images, shape } = set
   const imageBytes = shape[0] * shape[1] * shape[2]
+  return {
+    ...described(set),
+    async open(position) {
+      const pixels = images.subarray(position * imageBytes, (position + 1) * imageBytes)
+      return arraySource(pixels, shape, numbered(position))
+    },
+  }
+}
+
+/** The name of an image that has none of its own. */
+function numbered(position: number): string {
+  return `image ${position}`
+}
+
+/** What records say of their images, without opening them. */
+function described(set: Omit<PixelSet, 'images'>): Omit<RegionRecords, 'open'> {
+  const { labels, count, shape, classNames, groups, groupNames } = set
   const objects = objectsOf(set)
-  const name = (position: number): string => `image ${position}`
   return {
     count,
     shape,
@@ -203,11 +210,7 @@ export function regionRecords(set: PixelSet): RegionRecords {
     classNames,
     ...(groups && { groups }),
     ...(groupNames && { groupNames }),
-    name,
-    async open(position) {
-      const pixels = images.subarray(position * imageBytes, (position + 1) * imageBytes)
-      return arraySource(pixels, shape, name(position))
-    },
+    name: numbered,
     ...(objects && { objects }),
   }
 }

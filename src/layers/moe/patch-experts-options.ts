@@ -64,14 +64,13 @@ export interface PatchExpertsOptions extends LayerOptions {
 /** The class name, for errors. */
 export const WHERE = 'PatchExperts'
 
-const optionNames = {
-  ...layerOptionNames,
+/** What is said of the routing and of how outputs come together; also of a whole model. */
+export const patchRoutingOptions = {
   cellSize: true,
   margin: true,
   viewScale: true,
   numExperts: true,
   patchesPerExpert: true,
-  expert: true,
   shareExpert: true,
   router: true,
   prior: true,
@@ -79,6 +78,12 @@ const optionNames = {
   priorUntil: true,
   gate: true,
   aggregate: true,
+} as const satisfies Partial<OptionNames<PatchExpertsOptions>>
+
+const optionNames = {
+  ...layerOptionNames,
+  ...patchRoutingOptions,
+  expert: true,
   seed: true,
 } as const satisfies OptionNames<PatchExpertsOptions>
 

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import * as tfl from '@tensorflow/tfjs-layers'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { deriveSeed } from '../../random.js'
-import { type ImageShape, type Size2D, viewSize } from '../../shapes.js'
+import type { ImageShape, Size2D } from '../../shapes.js'
 import { fixInput } from '../fixed-inputs.js'
 import { withoutGradient } from '../hand-gradient.js'
 import type { LayerOptions } from '../standard-options.js'
@@ -18,8 +18,9 @@ import {
   wholeView,
 } from './cells.js'
 import { gatherRows } from './dispatch.js'
-import { gateKind } from './gates.js'
 import { NetworkLayer, storedNetwork, storedNetworks } from './network-experts.js'
+import { attentionHead, gatesOf, weighedSum } from './patch-experts-gates.js'
+import { checkCut, givenPatches, inputSizes } from './patch-experts-inputs.js'
 import {
   type PatchExpertsOptions,
   type PatchExpertsSettings,
@@ -27,8 +28,8 @@ import {
   priorFunction,
   WHERE,
 } from './patch-experts-options.js'
-import { standardised } from './priors.js'
-import { keptScores, notFinite, type Routing, topPatches } from './routing.js'
+import { priorOfCells } from './priors.js'
+import { notFinite, type Routing, topPatches } from './routing.js'
 import { dependingOn } from './sample-dispatch.js'
 
 /** Which patches experts keep of images, best first. */
@@ -181,21 +182,7 @@ export class PatchExperts extends NetworkLayer {
 
   private attentionHead(): tfl.LayersModel {
     if (this.stored.attention) return storedNetworks([this.stored.attention], `${WHERE}: attention`)([], 0)
-    const { seed } = this.settings
-    const initializer = (name: string) =>
-      tfl.initializers.glorotUniform(
-        seed === undefined ? {} : { seed: deriveSeed(seed, `attention ${name}`) },
-      )
-    const input = tfl.input({ shape: [this.outputs], name: 'features' })
-    const hidden = tfl.layers.dense({
-      name: 'hidden',
-      units: 16,
-      activation: 'tanh',
-      kernelInitializer: initializer('hidden'),
-    })
-    const logit = tfl.layers.dense({ name: 'logit', units: 1, kernelInitializer: initializer('logit') })
-    const output = logit.apply(hidden.apply(input)) as tfl.SymbolicTensor
-    return tfl.model({ inputs: input, outputs: output, name: 'attention' })
+    return attentionHead(this.outputs, this.settings.seed)
   }
 
   override computeOutputShape(inputShape: tfl.Shape | tfl.Shape[]): tfl.Shape {
@@ -214,7 +201,7 @@ export class PatchExperts extends NetworkLayer {
       const scores = this.scores(view, training)
       const indices = given ?? withoutGradient(() => topPatches(scores, this.patchesPerExpert).indices)
       const features = this.features(patches(indices), training)
-      const gates = this.gates(scores, indices, this.attentionOn(features, training))
+      const gates = gatesOf(this.settings, scores, indices, this.attentionOn(features, training))
       return this.summed(gates, features, training)
     })
   }
@@ -228,7 +215,7 @@ export class PatchExperts extends NetworkLayer {
       return {
         view: first as tf.Tensor4D,
         indices: indices as tf.Tensor3D,
-        patches: () => (expert?: number) => this.givenPatches(patches, expert),
+        patches: () => (expert?: number) => givenPatches(patches, this, expert),
       }
     }
     const image = (second ?? first) as tf.Tensor4D
@@ -237,18 +224,6 @@ export class PatchExperts extends NetworkLayer {
       indices: undefined,
       patches: (indices: tf.Tensor3D) => (expert?: number) => this.cutPatches(image, indices, expert),
     }
-  }
-
-  /** @returns (B L, p, q, C) of an expert, or (B K L, p, q, C) of all */
-  private givenPatches(patches: tf.Tensor, expert: number | undefined): tf.Tensor4D {
-    const { numExperts, patchShape } = this
-    return withoutGradient(() => {
-      if (expert === undefined || numExperts === 1)
-        return tf.reshape(patches, [-1, ...patchShape]) as tf.Tensor4D
-      const byExpert = tf.reshape(patches, [patches.shape[0] ?? -1, numExperts, -1])
-      const own = tf.slice(byExpert, [0, expert, 0], [-1, 1, -1])
-      return tf.reshape(own, [-1, ...patchShape]) as tf.Tensor4D
-    })
   }
 
   private cutPatches(image: tf.Tensor4D, indices: tf.Tensor3D, expert: number | undefined): tf.Tensor4D {
@@ -283,18 +258,7 @@ export class PatchExperts extends NetworkLayer {
     const { prior, priorWeight } = this.settings
     const compute = priorFunction(prior)
     if (!compute || !this.usesPrior) return undefined
-    const { grid } = this
-    return withoutGradient(() => {
-      const values = compute(view, grid)
-      if (values.size !== view.shape[0] * grid.count) {
-        throw new RangeError(
-          `${WHERE}: prior must return a number for each cell, (${view.shape[0]}, ${grid.cells.join(', ')}), ` +
-            `got (${values.shape.join(', ')})`,
-        )
-      }
-      const ofCells: tf.Tensor2D = tf.reshape(values, [view.shape[0], grid.count])
-      return tf.mul(tf.expandDims(standardised(ofCells), 1), priorWeight)
-    })
+    return withoutGradient(() => tf.mul(priorOfCells(compute, view, this.grid, WHERE), priorWeight))
   }
 
   /** (B,K,L,D) the experts' outputs on their kept patches. */
@@ -319,37 +283,8 @@ export class PatchExperts extends NetworkLayer {
     return tf.reshape(logits, [-1, this.numExperts, this.patchesPerExpert])
   }
 
-  /** (B,K,L); without `attention` those of the scores alone. */
-  private gates(scores: tf.Tensor3D, indices: tf.Tensor3D, attention: tf.Tensor3D | undefined): tf.Tensor3D {
-    const { gate, patchesPerExpert } = this.settings
-    const kind = gateKind(gate === 'product' ? 'softmax-selected' : gate)
-    const kept = keptScores(scores, indices)
-    const { gates } = kind.forward<tf.Tensor>(
-      {
-        kept: attention ? tf.add(kept, attention) : kept,
-        all: scores,
-        ones: () => tf.add(tf.mul(kept, 0), 1),
-      },
-      {
-        softmax: tf.softmax,
-        // The largest shares are those of the cells that are kept.
-        largest: shares => keptScores(shares as tf.Tensor3D, indices),
-        times: (tensor, by) => tf.mul(tensor, by),
-      },
-    )
-    return (kind.dependsOn === 'nothing' ? tf.div(gates, patchesPerExpert) : gates) as tf.Tensor3D
-  }
-
   private summed(gates: tf.Tensor3D, features: tf.Tensor4D, training: boolean): tf.Tensor {
-    const { numExperts, patchesPerExpert, outputs } = this
-    const weighed = tf.matMul(
-      tf.reshape(gates, [-1, 1, patchesPerExpert]),
-      tf.reshape(features, [-1, patchesPerExpert, outputs]),
-    )
-    const result =
-      this.settings.aggregate === 'sum' && numExperts > 1
-        ? tf.sum(tf.reshape(weighed, [-1, numExperts, outputs]), 1)
-        : tf.reshape(weighed, [-1, numExperts * outputs])
+    const result = weighedSum(this.settings, gates, features)
     const isWhole = !training || this.settings.gate !== 'uniform'
     return isWhole
       ? result
@@ -382,8 +317,8 @@ export class PatchExperts extends NetworkLayer {
       const scores = this.scores(view, false)
       const { indices } = topPatches(scores, this.patchesPerExpert)
       const patches = this.settings.gate === 'product' ? patchesOf?.(indices) : undefined
-      const features = patches && this.features(k => this.givenPatches(patches, k), false)
-      const gates = this.gates(scores, indices, features && this.attentionOn(features, false))
+      const features = patches && this.features(k => givenPatches(patches, this, k), false)
+      const gates = gatesOf(this.settings, scores, indices, features && this.attentionOn(features, false))
       const boxes = tf.tensor2d(patchBoxes(this.grid), [this.grid.count, 4], 'int32')
       return { indices, gates, boxes: gatherRows(boxes, indices) as tf.Tensor4D }
     })
@@ -455,54 +390,4 @@ tf.serialization.registerClass(PatchExperts as never)
 /** Creates a {@link PatchExperts} layer. */
 export function patchExperts(options: PatchExpertsOptions): PatchExperts {
   return new PatchExperts(options)
-}
-
-/** The image that the shapes of a layer's inputs belong to: with a view alone, as many pixels as its pixels stand for. */
-function inputSizes(
-  inputShape: tfl.Shape | tfl.Shape[],
-  { viewScale }: PatchExpertsSettings,
-): { readonly image: Size2D; readonly channels: number } {
-  const shapes = (Array.isArray(inputShape[0]) ? inputShape : [inputShape]) as tfl.Shape[]
-  const [first, second] = shapes
-  if (shapes.length > 3) {
-    throw new TypeError(
-      `${WHERE}: input must be an image, a view and an image, or a view, patches and indices, got ${shapes.length} tensors`,
-    )
-  }
-  const [height, width, channels] = mapShape(first as tfl.Shape, shapes.length === 1 ? 'image' : 'view')
-  if (shapes.length === 1) return { image: [height, width], channels }
-  if (shapes.length === 3) return { image: [height * viewScale, width * viewScale], channels }
-  const image = mapShape(second as tfl.Shape, 'image')
-  const expected = [...viewSize([image[0], image[1]], viewScale), image[2]]
-  if (expected.some((side, axis) => side !== [height, width, channels][axis])) {
-    throw new RangeError(
-      `${WHERE}: view must be of shape (${expected.join(', ')}), that of the image at 1/${viewScale}, got (${height}, ${width}, ${channels}) ` +
-        `(image of ${image.join('x')})`,
-    )
-  }
-  return { image: [image[0], image[1]], channels }
-}
-
-function mapShape([, ...map]: tfl.Shape, what: string): [height: number, width: number, channels: number] {
-  if (map.length === 3 && map.every(side => Number.isInteger(side) && (side as number) >= 1)) {
-    return map as [number, number, number]
-  }
-  throw new RangeError(
-    `${WHERE}: ${what} must be of known height, width and channels, got shape (${['batch', ...map.map(side => side ?? 'null')].join(', ')})`,
-  )
-}
-
-/** Checks patches and indices that are given as inputs. */
-function checkCut(inputShape: tfl.Shape | tfl.Shape[], layer: PatchExperts): void {
-  if (!Array.isArray(inputShape[0]) || inputShape.length !== 3) return
-  const [, patches, indices] = inputShape as tfl.Shape[]
-  const { numExperts, patchesPerExpert, patchShape } = layer
-  const chosen = [numExperts, patchesPerExpert]
-  const expected = { patches: [...chosen, ...patchShape], indices: chosen }
-  for (const [name, shape] of Object.entries({ patches, indices })) {
-    const own = (shape ?? []).slice(1).join(', ')
-    const wanted = expected[name as keyof typeof expected].join(', ')
-    if (own === wanted) continue
-    throw new RangeError(`${WHERE}: ${name} must be of shape (batch, ${wanted}), got (batch, ${own})`)
-  }
 }

@@ -89,3 +89,25 @@ export function standardised(values: tf.Tensor2D): tf.Tensor2D {
   const deviation = tf.sqrt(tf.mean(tf.square(centred), 1, true))
   return tf.div(centred, tf.add(deviation, LEAST_DEVIATION))
 }
+
+/**
+ * (B,1,N) the standardised numbers of a prior, for all experts.
+ *
+ * @param where the caller's name, for errors
+ * @throws RangeError when the prior returns another count of numbers
+ */
+export function priorOfCells(
+  prior: PriorFunction,
+  view: tf.Tensor4D,
+  grid: CellGrid,
+  where: string,
+): tf.Tensor3D {
+  const values = prior(view, grid)
+  if (values.size !== view.shape[0] * grid.count) {
+    throw new RangeError(
+      `${where}: prior must return a number for each cell, (${view.shape[0]}, ${grid.cells.join(', ')}), ` +
+        `got (${values.shape.join(', ')})`,
+    )
+  }
+  return tf.expandDims(standardised(tf.reshape(values, [view.shape[0], grid.count])), 1)
+}

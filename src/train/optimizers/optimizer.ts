@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../../data/formats/safetensors.js'
 import { restoreTensor, storeTensor } from '../stored-tensors.js'
+import { JointAdam } from './joint-adam.js'
 import { isNormalized, NormalizedGradientDescent } from './normalized-gradient-descent.js'
 import { checkOptimizerOptions, type OptimizerOptions } from './optimizer-options.js'
 import { variableGroups, variableRates } from './parameter-groups.js'
@@ -32,7 +33,7 @@ export function createOptimizer(options: OptimizerOptions, model?: tfl.LayersMod
     case 'momentum':
       return tf.train.momentum(learningRate, momentum ?? 0.9)
     case 'adam':
-      return tf.train.adam(learningRate)
+      return new JointAdam(learningRate, 0.9, 0.999)
     case 'normalized-gd':
       return normalizedGradientDescent(options, model)
   }

@@ -129,6 +129,7 @@ function resultsJson(
   results: ReadonlyMap<number, CellResult>,
 ): string {
   const { data, standIn, ...settings } = config
+  const planned = studyCells(config).length
   const whole = {
     title: experiment.title,
     paper: experiment.paper,
@@ -140,6 +141,8 @@ function resultsJson(
     brief,
     // Paths of this machine mean nothing on another one.
     settings: { ...settings, data: data !== null, standIn: standIn !== null },
+    // Where some have not ended yet.
+    ...(results.size < planned && { planned }),
     summary,
   }
   const cells = [...results.values()].map(result => JSON.stringify(result, rounded))

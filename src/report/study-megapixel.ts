@@ -33,8 +33,9 @@ export interface MegapixelNumbers {
   }[]
 }
 
-/** Between panels that stand side by side. */
+/** Between panels that stand side by side, and between those that have an axis each. */
 const gap = 18
+const axisGap = 58
 
 /**
  * The vega-lite specification of three rows of panels: accuracy against training images, recall against training, and cost against
@@ -92,7 +93,12 @@ interface Look {
 }
 
 /** Panels side by side, one for each of the values' own. */
-function panels(values: readonly { readonly panel: string }[], width: number, spec: object) {
+function panels(
+  values: readonly { readonly panel: string }[],
+  width: number,
+  spec: object,
+  spacing: number = gap,
+) {
   const names = [...new Set(values.map(({ panel }) => panel))]
   return {
     data: { values: [...values] },
@@ -105,8 +111,8 @@ function panels(values: readonly { readonly panel: string }[], width: number, sp
         header: { labelFontSize: 12, labelFont: chartConfig.font },
       },
     },
-    spacing: gap,
-    spec: { width: (width - gap * (names.length - 1)) / names.length, height: 190, ...spec },
+    spacing,
+    spec: { width: (width - spacing * (names.length - 1)) / names.length, height: 190, ...spec },
   }
 }
 
@@ -173,7 +179,8 @@ function recallPanels(
 }
 
 function costPanels(costs: MegapixelNumbers['costs'], { color, width }: Look) {
-  const panel = panels(costs, width, {
+  const powers = Array.from({ length: 13 }, (_, i) => 10 ** (i - 3))
+  const spec = {
     mark: { type: 'line', strokeWidth: 1.8, point: { size: 34, filled: true } },
     encoding: {
       x: {
@@ -187,10 +194,10 @@ function costPanels(costs: MegapixelNumbers['costs'], { color, width }: Look) {
         type: 'quantitative',
         title: null,
         scale: { type: 'log' },
-        axis: { format: '~g', tickCount: 5 },
+        axis: { format: '~g', values: powers },
       },
       color,
     },
-  })
-  return { ...panel, resolve: { scale: { y: 'independent' } } }
+  }
+  return { ...panels(costs, width, spec, axisGap), resolve: { scale: { y: 'independent' } } }
 }

@@ -66,7 +66,7 @@ function panel(
     type: 'nominal',
     sort: bars.map(({ method }) => method),
     title: null,
-    axis: { labelLimit: 200 },
+    axis: { labelLimit: 0 },
   }
   const x = {
     type: 'quantitative',

@@ -1,9 +1,10 @@
 import { checkClasses } from '../catalog-images.js'
 import type { DatasetOptions, RegionDataset } from '../datasets/dataset.js'
 import { eachInParallel } from '../each-in-parallel.js'
+import type { BoxTable } from '../formats/box-table.js'
 import type { CatalogHalf, ImageCatalog } from '../image-catalog.js'
 import { UnreadableImages } from '../unreadable-images.js'
-import { type RegionRecords, regionStream } from './region-records.js'
+import { type RegionRecords, regionStream, someRegions } from './region-records.js'
 import type { OpenRegions, RegionSource } from './region-source.js'
 
 /** The images of a half that can be opened, and their sizes. */
@@ -24,6 +25,7 @@ interface OpenedHalf {
  * @param name of the dataset
  * @param options.openRegions opens the files; the command line brings it
  * @param options.imageSize the size instead
+ * @param boxes of things on training images, by the paths of the images
  * @throws TypeError without `openRegions`, or for images that are no files; Error naming the images when too many are
  *   unreadable, or the class of which no image can be opened
  */
@@ -35,6 +37,7 @@ export async function catalogRegions(
     imageSize,
     maxUnreadable,
   }: Pick<DatasetOptions, 'openRegions' | 'imageSize' | 'maxUnreadable'>,
+  boxes?: BoxTable,
 ): Promise<RegionDataset> {
   if (!openRegions) throw new TypeError(`${name}: openRegions must open image files, got none`)
   const { train, validation, test, classNames } = catalog
@@ -58,21 +61,18 @@ export async function catalogRegions(
     Math.max(...opened.map(({ width }) => width)),
   ]
   const channels = Math.max(...opened.map(half => half.channels))
-  const [trainStream, testStream, validationStream] = opened.map(half =>
-    regionStream(
-      recordsOf(catalog, half, openRegions, [canvas[0] as number, canvas[1] as number, channels]),
-      {
-        canvas: [canvas[0] as number, canvas[1] as number],
-        // The edge of a photograph would stand out against zeros, and draw the patches that are kept.
-        surround: 'edges',
-      },
-    ),
-  )
+  // The edge of a photograph would stand out against zeros, and draw the patches that are kept.
+  const placement = { canvas: [canvas[0] as number, canvas[1] as number], surround: 'edges' } as const
+  const [trainRecords, testRecords, validationRecords] = opened.map(half =>
+    recordsOf(catalog, half, openRegions, [...placement.canvas, channels]),
+  ) as [RegionRecords, RegionRecords, RegionRecords?]
+  const boxed = boxes && boxedRecords(name, trainRecords, opened[0] as OpenedHalf, boxes)
   return {
     name,
-    train: trainStream as RegionDataset['train'],
-    ...(validationStream && { validation: validationStream }),
-    test: testStream as RegionDataset['test'],
+    train: regionStream(trainRecords, placement),
+    ...(boxed && { boxed: regionStream(boxed, placement) }),
+    ...(validationRecords && { validation: regionStream(validationRecords, placement) }),
+    test: regionStream(testRecords, placement),
     notes: catalog.notes ?? [],
     unreadable: unreadable.images,
   }
@@ -104,6 +104,28 @@ async function openedHalf(
     width: images.reduce((most, { width }) => Math.max(most, width), 0),
     channels: images.reduce((most, { channels }) => Math.max(most, channels), 0),
   }
+}
+
+/** The training images that a table has boxes of; all of their things count. */
+function boxedRecords(
+  name: string,
+  records: RegionRecords,
+  { half, positions }: OpenedHalf,
+  boxes: BoxTable,
+): RegionRecords {
+  const boxesOf = (position: number) => boxes.get(half.path?.(positions[position] as number) ?? '')
+  const boxed = Int32Array.from({ length: records.count }, (_, position) => position).filter(boxesOf)
+  if (boxed.length === 0) {
+    const [first] = boxes.keys()
+    throw new RangeError(
+      `${name}: boxes must be of training images, named as in ${records.name(0)}, got none among ${boxes.size}, ` +
+        `of which the first is ${JSON.stringify(first)}`,
+    )
+  }
+  return someRegions(records, boxed, position => {
+    const own = boxesOf(position) as Int32Array
+    return { boxes: own, relevant: new Uint8Array(own.length / 4).fill(1) }
+  })
 }
 
 function recordsOf(

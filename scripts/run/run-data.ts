@@ -37,7 +37,7 @@ export interface RunData {
 }
 
 /** The images of a run that reads them in parts. */
-export interface RegionData extends Pick<RegionDataset, 'name' | 'train' | 'validation' | 'test'> {
+export interface RegionData extends Pick<RegionDataset, 'name' | 'train' | 'boxed' | 'validation' | 'test'> {
   /** What was found, left out or changed, a sentence each. */
   readonly notes: readonly string[]
   /** Images that are read in parts are not prepared. */
@@ -150,7 +150,7 @@ export function unreadableNotes(
 export function datasetOptions(request: DataRequest, seed: number): DatasetOptions {
   const { samples, testSamples, imageSize, crop, whiteLevel, maxUnreadable } = request
   const { gridSide, targets, distractors, setting, theory } = request
-  const { itemSide, items, same, strokes, background, task } = request
+  const { itemSide, items, same, strokes, background, task, boxedImages, boxes } = request
   const backgrounds = backgroundsOf(request)
   return {
     seed,
@@ -173,6 +173,8 @@ export function datasetOptions(request: DataRequest, seed: number): DatasetOptio
     ...(strokes !== undefined && { strokes }),
     ...(background && { background }),
     ...(task && { task }),
+    ...(boxedImages !== undefined && { boxedImages }),
+    ...(boxes !== undefined && { boxes }),
   }
 }
 

@@ -20,6 +20,33 @@ const [height, width] = [75, 110]
 const shape = [height, width, 3] as const
 const boxes = boxesAcross(height, width)
 const pattern = (): Sharp => patternImage(shape)
+/** A little-endian TIFF file of several pages, the further ones of which are put below the first (SubIFDs, tag 330). */
+function withPagesBelow(file: Buffer): Uint8Array {
+  const nextOf = (start: number) => start + 2 + 12 * file.readUInt16LE(start)
+  const starts: number[] = []
+  for (let start = file.readUInt32LE(4); start !== 0; start = file.readUInt32LE(nextOf(start)))
+    starts.push(start)
+  const [first = 0, ...below] = starts
+  const entries = Array.from({ length: file.readUInt16LE(first) }, (_, i) =>
+    file.subarray(first + 2 + 12 * i, first + 14 + 12 * i),
+  )
+  // A value of four bytes stands in its entry.
+  const offsets = Buffer.alloc(4 * below.length)
+  for (const [i, start] of below.entries()) offsets.writeUInt32LE(start, 4 * i)
+  const entry = Buffer.alloc(12)
+  entry.writeUInt16LE(330, 0)
+  entry.writeUInt16LE(13, 2)
+  entry.writeUInt32LE(below.length, 4)
+  entry.writeUInt32LE(below.length === 1 ? (below[0] as number) : file.length, 8)
+  const sorted = [...entries, entry].sort((a, b) => a.readUInt16LE(0) - b.readUInt16LE(0))
+  const count = Buffer.alloc(2)
+  count.writeUInt16LE(sorted.length)
+  const whole = Buffer.concat([file, offsets, count, ...sorted, Buffer.alloc(4)])
+  whole.writeUInt32LE(file.length + offsets.length, 4)
+  for (const start of below) whole.writeUInt32LE(0, nextOf(start))
+  return new Uint8Array(whole)
+}
+
 const tiled = { tile: true, tileWidth: 32, tileHeight: 16 } as const
 
 describe('a tiled TIFF file', () => {
@@ -60,6 +87,21 @@ describe('a tiled TIFF file', () => {
       const difference = (await source.view(scale)).map((value, i) => Math.abs(value - (means[i] as number)))
       expect(difference.reduce((sum, value) => sum + value, 0) / means.length).toBeLessThan(4)
     }
+  })
+
+  it('makes views of the smaller versions below its first page, as OME-TIFF has them', async () => {
+    const [pages, below] = [join(folder, 'pages.tif'), join(folder, 'below.ome.tif')]
+    await patternImage(shape, true)
+      .tiff({ ...tiled, compression: 'lzw', pyramid: true })
+      .toFile(pages)
+    await writeFile(below, withPagesBelow(await readFile(pages)))
+    expect(await sharp(below).metadata()).toMatchObject({ pages: 1, subifds: 3 })
+    const [source, expected] = [await openRegions(below), await openRegions(pages)]
+    const box = Int32Array.from(boxes)
+    expect(await source.regions(box)).toEqual(await expected.regions(box))
+    for (const scale of [1, 2, 3, 4, 8]) expect(await source.view(scale)).toEqual(await expected.view(scale))
+    // The views of smaller versions are not those of the image itself.
+    expect(await source.view(2)).not.toEqual(blockMeansOf(patternPixels(shape, true), shape, 2))
   })
 
   it('names a file whose directories are cut off', async () => {

@@ -9,6 +9,8 @@ export interface TiffDirectory {
   readonly tile?: Size2D
   /** Whether it is a smaller version of another image of the file. */
   readonly isReduced: boolean
+  /** The beginning of what it says of itself, up to 64 characters. */
+  readonly description?: string
   /** The directories below it (SubIFDs), where OME-TIFF has the smaller versions of a page. */
   readonly below?: readonly TiffDirectory[]
 }
@@ -27,11 +29,13 @@ const tags = {
   tileWidth: 322,
   tileHeight: 323,
   below: 330,
+  description: 270,
 }
-/** Bytes of a value by its type: 3 SHORT, 4 LONG, 13 IFD, 16 LONG8, 18 IFD8. */
-const valueBytes: Readonly<Record<number, number>> = { 3: 2, 4: 4, 13: 4, 16: 8, 18: 8 }
+/** Bytes of a value by its type: 2 ASCII, 3 SHORT, 4 LONG, 13 IFD, 16 LONG8, 18 IFD8. */
+const valueBytes: Readonly<Record<number, number>> = { 2: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8 }
 const mostDirectories = 256
 const mostEntries = 4096
+const mostCharacters = 64
 
 /**
  * Reads the directories of a TIFF or BigTIFF file, in the order of its pages.
@@ -104,10 +108,12 @@ async function readDirectory(
   const offsets = isBelow ? [] : await integersOf(source, view, found.get(tags.below), layout, name)
   const below: TiffDirectory[] = []
   for (const start of offsets) below.push((await readDirectory(source, start, layout, name, true)).directory)
+  const description = await textOf(source, view, found.get(tags.description), layout)
   const directory: TiffDirectory = {
     size: [one(tags.height), one(tags.width)],
     ...(tile[0] > 0 && tile[1] > 0 && { tile }),
     isReduced: (one(tags.subfileType) & 1) === 1,
+    ...(description !== '' && { description }),
     ...(below.length > 0 && { below }),
   }
   return { directory, next: integerAt(view, entries * entryBytes, offsetBytes, little) }
@@ -139,6 +145,21 @@ async function integersOf(
     : await readView(source, integerAt(view, at, offsetBytes, little), count * bytes, name)
   const first = isInside ? at : 0
   return Array.from({ length: count }, (_, i) => integerAt(values, first + i * bytes, bytes, little))
+}
+
+/** The beginning of a text; nothing where it is not in the file. */
+async function textOf(
+  source: ByteSource,
+  view: DataView,
+  entry: Entry | undefined,
+  { little, offsetBytes }: Layout,
+): Promise<string> {
+  if (entry?.bytes !== 1) return ''
+  const { at, count } = entry
+  const start = integerAt(view, at, offsetBytes, little)
+  if (count <= offsetBytes || start + count > source.length) return ''
+  const bytes = await source.slice(start, start + Math.min(count, mostCharacters))
+  return new TextDecoder('latin1').decode(bytes).replace(/\0.*$/s, '')
 }
 
 function integerAt(view: DataView, at: number, bytes: number, little: boolean): number {

@@ -8,7 +8,8 @@ import { factorOf, type TiledLevel, tileBox, tiledSource } from './tiled-source.
 
 /**
  * The source of a tiled TIFF file: only the tiles that are hit are read. Where the file has smaller versions of its image, as further
- * pages or, as in OME-TIFF, below its first one, views are made of those.
+ * pages or, as in OME-TIFF, below its first one, views are made of those. Files of Aperio (`.svs`) do not mark such pages as smaller
+ * versions: there it is their size that tells.
  *
  * @returns undefined for other files, and where the image is stored turned
  * @throws Error naming the file where its directories are damaged
@@ -22,7 +23,8 @@ export async function tiffSource(file: ImageFile): Promise<RegionSource | undefi
   if (!first?.tile) return undefined
   const below = (first.below ?? []).map((directory, subifd) => ({ directory, place: { page: 0, subifd } }))
   const pages = directories.map((directory, page) => ({ directory, place: { page } }))
-  const levels = [...pages, ...below].flatMap(each => levelOf(file, first.size, each) ?? [])
+  const isMarked = !first.description?.startsWith('Aperio')
+  const levels = [...pages, ...below].flatMap(each => levelOf(file, first.size, each, isMarked) ?? [])
   const [largest, ...smaller] = levels
   if (!largest) return undefined
   return tiledSource({ name: path, channels, levels: [largest, ...smaller] })
@@ -47,9 +49,10 @@ function levelOf(
   file: ImageFile,
   largest: Size2D,
   { directory: { size, tile, isReduced }, place }: PlacedDirectory,
+  isMarked: boolean,
 ): TiledLevel | undefined {
   const isFirst = place.page === 0 && place.subifd === undefined
-  const factor = isFirst ? 1 : isReduced ? factorOf(size, largest) : undefined
+  const factor = isFirst ? 1 : isReduced || !isMarked ? factorOf(size, largest) : undefined
   if (factor === undefined || !tile) return undefined
   const level = { size, tile }
   const part = { ...place, random: true }

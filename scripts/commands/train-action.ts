@@ -6,6 +6,7 @@ import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { configDifferences, mayChange, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
 import { modelRouters } from '../../src/run/starting-routers.js'
+import { checkEpochs, type TrainState } from '../../src/train/checkpoint.js'
 import { type FedModel, networkOf } from '../../src/train/feed.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
 import { imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
@@ -101,10 +102,10 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
     throw new UsageError('train: --resume must come with --out, the folder of the run')
   const { run: before, lock } = await openLockedRun(request.out)
   try {
-    const run = await continuedRun(before, request)
+    const resume = await storedState(before)
+    const run = await continuedRun(before, request, resume)
     await useBackend(run.config.backend)
     useComputeSettings(run.config)
-    const resume = await storedState(run)
     const { dataset, seed } = run.config
     const { options } = run.config.model
     const data = await (options.kind === 'routed' ? loadRegions : loadData)(dataset, seed)
@@ -128,9 +129,13 @@ function checkImages({ directory, config }: RunFolder, { shape }: NewRun['data']
 
 /**
  * A run is resumed with its own settings: flags may repeat them, ask for more epochs and say where its files are now,
- * but change nothing else.
+ * but change nothing else. Its configuration is written anew only where its state can go on with it.
  */
-async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunFolder> {
+async function continuedRun(
+  run: RunFolder,
+  request: TrainRequest,
+  state: TrainState | undefined,
+): Promise<RunFolder> {
   const config = requestedConfig(run.config, request)
   const differences = [...changedChoices(run.config, request), ...configDifferences(run.config, config)]
   const refused = differences.filter(difference => !mayChange(difference))
@@ -142,7 +147,12 @@ async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunF
       `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
     )
   }
-  return differences.length === 0 ? run : continueRun(run, config)
+  if (differences.length === 0) return run
+  asUsage(() => {
+    checkOptimizer(config)
+    if (state) checkEpochs(state, config.training.epochs, 'train')
+  })
+  return continueRun(run, config)
 }
 
 /** The model and the initial network that the flags ask for, where they differ from those of the run. */

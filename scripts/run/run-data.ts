@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { type Augmentation, augmented } from '../../src/data/augmented.js'
+import { type Augmentation, augmented } from '../../src/data/augmentation/augmented.js'
 import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
 import type { DatasetOptions, RegionDataset } from '../../src/data/datasets/dataset.js'

@@ -1,7 +1,7 @@
 /**
  * Datasets and their formats as typed arrays, in a browser and in Node: what `train` is given.
  */
-export { type Augmentation, augmented } from './augmented.js'
+export { type Augmentation, augmented } from './augmentation/augmented.js'
 export { type BalancedBy, type BalanceOptions, balanced } from './balanced.js'
 export { batches, epochOrder, subset } from './batches.js'
 export { composeGrid, type GridOptions } from './compose/compose.js'

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { augmented } from '../../src/data/augmented.js'
-import type { ImageSet } from '../../src/data/image-set.js'
-import { type ImageStream, type StreamPass, streamOf } from '../../src/data/image-stream.js'
+import { augmented } from '../../../src/data/augmentation/augmented.js'
+import type { ImageSet } from '../../../src/data/image-set.js'
+import { type ImageStream, type StreamPass, streamOf } from '../../../src/data/image-stream.js'
 
 /** Images of one shape whose bytes are all different within an image, and none of them 0. */
 function images(count: number, [height, width, channels]: ImageSet['shape']): ImageSet {

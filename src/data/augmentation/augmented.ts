@@ -1,8 +1,8 @@
-import { deriveSeed, random } from '../random.js'
-import type { ImageShape } from '../shapes.js'
-import type { ImageBatch } from './image-set.js'
-import type { ImageStream } from './image-stream.js'
-import { type ImageValues, zerosLike } from './image-values.js'
+import { deriveSeed, random } from '../../random.js'
+import type { ImageShape } from '../../shapes.js'
+import type { ImageBatch } from '../image-set.js'
+import type { ImageStream } from '../image-stream.js'
+import { type ImageValues, zerosLike } from '../image-values.js'
 
 /** How training images are varied. */
 export interface Augmentation {

@@ -19,6 +19,8 @@ export interface ImageSet<Values extends ImageValues = ImageValues> {
   readonly groupNames?: readonly string[]
   /** Group of each image, (count), integers in [0, groupNames.length). */
   readonly groups?: Int32Array
+  /** (count) name of each image, for people, such as the path of its file; absent where they have none. */
+  readonly names?: readonly string[]
   /** For composed images: the grid of cells that each image was composed of, [rows, columns]. */
   readonly cells?: Size2D
   /** For composed images: the number of the cell that shows the labelled class, (count), row by row. */

@@ -70,7 +70,7 @@ export interface Feed {
 }
 
 /** Whether a model reads images in parts. */
-export function isRegionModel(model: FedModel): model is RegionModel {
+export function isRegionModel<Model extends RegionModel>(model: tfl.LayersModel | Model): model is Model {
   return 'regionInputs' in model
 }
 

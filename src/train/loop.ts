@@ -14,9 +14,9 @@ import {
   type TrainEvent,
 } from './events.js'
 import type { FedBatch, FedInputs, FedModel, RegionModel, TrainingData } from './feed.js'
-import { scheduledRate } from './learning-rate.js'
 import { type LossStop, stopsByLoss } from './loss-stop.js'
-import { disposeOptimizer, readSlots } from './optimizer.js'
+import { scheduledRate } from './optimizers/learning-rate.js'
+import { disposeOptimizer, readSlots } from './optimizers/optimizer.js'
 import { addKept, keptRemark, keptShares, REMARKED_EPOCH } from './routing/kept-cells.js'
 import { position, type Run, shareDone } from './run.js'
 import { anneal, epochStart, progress, startRun } from './start-run.js'

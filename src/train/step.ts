@@ -2,8 +2,8 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type AuxiliaryTerm, auxiliaryTermsOf, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
 import { releaseEarly } from './early-release.js'
-import { clippedByNorm } from './learning-rate.js'
 import type { ClassifierLoss } from './loss.js'
+import { clippedByNorm } from './optimizers/learning-rate.js'
 
 /** What one step needs. */
 export interface StepParts {

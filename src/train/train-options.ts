@@ -6,7 +6,7 @@ import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { TrainingData, WholeImages } from './feed.js'
 import type { LossOptions } from './loss.js'
 import { checkLossStop, type LossStop } from './loss-stop.js'
-import type { OptimizerOptions } from './optimizer-options.js'
+import type { OptimizerOptions } from './optimizers/optimizer-options.js'
 
 /**
  * What normalization layers use outside training: statistics estimated anew on training images before each evaluation

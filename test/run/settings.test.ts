@@ -10,7 +10,7 @@ import { SAMPLE_GATES } from '../../src/layers/moe/sample-routing.js'
 import { optional, required, type Settings, sectionShape } from '../../src/run/setting.js'
 import { choice, share } from '../../src/run/setting-values.js'
 import { settingGroups, settings } from '../../src/run/settings.js'
-import { optimizerNames } from '../../src/train/optimizer-options.js'
+import { optimizerNames } from '../../src/train/optimizers/optimizer-options.js'
 import { settingsPage } from '../../tools/settings-page.js'
 
 /** Two settings that there are not: each is one entry. */

@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { LOSS_FORMS } from '../../train/loss.js'
-import { GRADIENT_NORMS } from '../../train/normalized-gradient-descent.js'
-import { optimizerNames, SCHEDULES } from '../../train/optimizer-options.js'
+import { GRADIENT_NORMS } from '../../train/optimizers/normalized-gradient-descent.js'
+import { optimizerNames, SCHEDULES } from '../../train/optimizers/optimizer-options.js'
 import { BN_STATISTICS } from '../../train/train-options.js'
 import { optional, required, type Settings } from '../setting.js'
 import {

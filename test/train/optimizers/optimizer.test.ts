@@ -1,8 +1,13 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from '../../src/train/optimizer.js'
-import type { OptimizerName, OptimizerOptions } from '../../src/train/optimizer-options.js'
-import { useTestBackend } from '../backend-under-test.js'
+import {
+  createOptimizer,
+  disposeOptimizer,
+  readSlots,
+  restoreSlots,
+} from '../../../src/train/optimizers/optimizer.js'
+import type { OptimizerName, OptimizerOptions } from '../../../src/train/optimizers/optimizer-options.js'
+import { useTestBackend } from '../../backend-under-test.js'
 
 beforeAll(() => useTestBackend())
 

@@ -1,12 +1,12 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { clippedByNorm, scheduledRate, setLearningRate } from '../../src/train/learning-rate.js'
-import { train } from '../../src/train/loop.js'
-import { createOptimizer } from '../../src/train/optimizer.js'
-import { checkOptimizerOptions, optimizerNames } from '../../src/train/optimizer-options.js'
-import { expectAllClose } from '../all-close.js'
-import { useTestBackend } from '../backend-under-test.js'
-import { brightRows, denseModel, historyOf } from './tasks.js'
+import { train } from '../../../src/train/loop.js'
+import { clippedByNorm, scheduledRate, setLearningRate } from '../../../src/train/optimizers/learning-rate.js'
+import { createOptimizer } from '../../../src/train/optimizers/optimizer.js'
+import { checkOptimizerOptions, optimizerNames } from '../../../src/train/optimizers/optimizer-options.js'
+import { expectAllClose } from '../../all-close.js'
+import { useTestBackend } from '../../backend-under-test.js'
+import { brightRows, denseModel, historyOf } from '../tasks.js'
 
 beforeAll(() => useTestBackend())
 

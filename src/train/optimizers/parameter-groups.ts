@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { allLayersWithin } from '../layers/layer-paths.js'
-import { matchingWeights } from './layer-patterns.js'
+import { allLayersWithin } from '../../layers/layer-paths.js'
+import { matchingWeights } from '../layer-patterns.js'
 import type { VariableGroup } from './normalized-gradient-descent.js'
 import type { LayerRate, OptimizerOptions, WeightGroup } from './optimizer-options.js'
 

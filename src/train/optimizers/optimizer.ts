@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { StoredTensor } from '../data/formats/safetensors.js'
+import type { StoredTensor } from '../../data/formats/safetensors.js'
+import { restoreTensor, storeTensor } from '../stored-tensors.js'
 import { isNormalized, NormalizedGradientDescent } from './normalized-gradient-descent.js'
 import { checkOptimizerOptions, type OptimizerOptions } from './optimizer-options.js'
 import { variableGroups, variableRates } from './parameter-groups.js'
-import { restoreTensor, storeTensor } from './stored-tensors.js'
 
 /** Named tensors of an optimizer: its counter, and its state for every trainable weight. */
 export type OptimizerSlots = readonly (readonly [name: string, tensor: StoredTensor])[]

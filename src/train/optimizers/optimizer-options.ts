@@ -1,5 +1,5 @@
-import { checkOptionNames, type OptionNames } from '../known-options.js'
-import { isPositiveInteger } from '../shapes.js'
+import { checkOptionNames, type OptionNames } from '../../known-options.js'
+import { isPositiveInteger } from '../../shapes.js'
 import { GRADIENT_NORMS, type GradientNorm } from './normalized-gradient-descent.js'
 
 /** A learning rate of some weights. */

@@ -131,7 +131,7 @@ export {
   type TrainOptions,
   train,
 } from './train/loop.js'
-export type { LayerRate, OptimizerOptions, WeightGroup } from './train/optimizer-options.js'
+export type { LayerRate, OptimizerOptions, WeightGroup } from './train/optimizers/optimizer-options.js'
 export { type DispatchMetrics, dispatchMetrics } from './train/routing/dispatch-metrics.js'
 export type { KeptShares } from './train/routing/kept-cells.js'
 export { type RouterTraining, trainRouters } from './train/routing/routers.js'
@@ -151,3 +151,4 @@ export {
   type SampleRoutingSummary,
 } from './train/routing/sample-routing-metrics.js'
 export { type SeparateTrainOptions, trainSeparately } from './train/routing/separate.js'
+export { type RouterTeaching, type TaughtTrainOptions, trainTaught } from './train/routing/teach.js'

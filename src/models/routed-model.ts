@@ -283,7 +283,12 @@ export function denseHead(features: tfl.SymbolicTensor, units: number, seed: num
   return tfl.layers.dense({ name: 'logits', units, kernelInitializer }).apply(features) as tfl.SymbolicTensor
 }
 
-/** Three convolutions of 3x3 and stride 2, of 12, 24 and 48 channels with ReLU, and the mean over the map. */
+/**
+ * The expert that a `routedModel` has unless another is given: three convolutions of 3x3 and stride 2, of 12, 24 and 48 channels with
+ * ReLU, and the mean over the map.
+ *
+ * @param patchShape height, width and channels
+ */
 export function smallExpert(patchShape: readonly number[], seed: number): tfl.LayersModel {
   const input = tfl.input({ shape: [...patchShape], name: 'patch' })
   const layers = [12, 24, 48].flatMap((filters, i) => [

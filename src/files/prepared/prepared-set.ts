@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { augmented } from '../../data/augmented.js'
+import { augmented } from '../../data/augmentation/augmented.js'
 import { balanced } from '../../data/balanced.js'
 import type { DataSource } from '../../data/data-source.js'
 import { type ImageRecords, loadRecords, streamRecords } from '../../data/image-records.js'

@@ -4,7 +4,7 @@ import { resizePixels } from '../../compose/resize.js'
 import type { DataSource } from '../../data-source.js'
 import { loadIdx } from '../../formats/idx.js'
 import type { PixelSet } from '../../image-set.js'
-import { type RegionRecords, regionStream } from '../../regions/region-records.js'
+import { type RegionRecords, regionStream, someRegions } from '../../regions/region-records.js'
 import {
   checkSamples,
   type DatasetEntry,
@@ -85,6 +85,7 @@ function megapixel(kind: MegapixelKind): DatasetEntry & Required<Pick<DatasetEnt
       'strokes',
       'background',
       'task',
+      'boxedImages',
       'targets',
       'distractors',
     ],
@@ -103,9 +104,30 @@ function megapixel(kind: MegapixelKind): DatasetEntry & Required<Pick<DatasetEnt
     },
     async regions(source, options) {
       const { train, test } = await halves(kind, source, options)
-      return { name: kind.name, train: regionStream(train), test: regionStream(test) }
+      const { boxedImages } = options
+      checkBoxedImages(kind.name, boxedImages, train.count)
+      return {
+        name: kind.name,
+        train: regionStream(train),
+        ...(boxedImages !== undefined && {
+          boxed: regionStream(
+            someRegions(
+              train,
+              Int32Array.from({ length: boxedImages }, (_, i) => i),
+            ),
+          ),
+        }),
+        test: regionStream(test),
+      }
     },
   }
+}
+
+function checkBoxedImages(name: string, boxedImages: number | undefined, count: number): void {
+  if (boxedImages === undefined || (isPositiveInteger(boxedImages) && boxedImages <= count)) return
+  throw new RangeError(
+    `${name}: boxedImages must be an integer in [1, ${count}], the training images, got ${boxedImages}`,
+  )
 }
 
 async function halves(

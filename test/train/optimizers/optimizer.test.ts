@@ -1,8 +1,13 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from '../../src/train/optimizer.js'
-import type { OptimizerName, OptimizerOptions } from '../../src/train/optimizer-options.js'
-import { useTestBackend } from '../backend-under-test.js'
+import {
+  createOptimizer,
+  disposeOptimizer,
+  readSlots,
+  restoreSlots,
+} from '../../../src/train/optimizers/optimizer.js'
+import type { OptimizerName, OptimizerOptions } from '../../../src/train/optimizers/optimizer-options.js'
+import { useTestBackend } from '../../backend-under-test.js'
 
 beforeAll(() => useTestBackend())
 
@@ -50,7 +55,7 @@ describe('createOptimizer', () => {
       'optimizer: momentum must be left out for adam, got 0.9',
     )
     expect(() => createOptimizer({ name: 'lion' as OptimizerName, learningRate: 1 })).toThrow(
-      'optimizer: name must be sgd, momentum, adam, normalized-gd, got lion',
+      'optimizer: name must be sgd, momentum, adam, adamw, normalized-gd, got lion',
     )
   })
 })

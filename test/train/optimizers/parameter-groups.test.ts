@@ -1,11 +1,11 @@
 import type * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { train } from '../../src/train/loop.js'
-import type { OptimizerOptions } from '../../src/train/optimizer-options.js'
-import { stepFactors } from '../../src/train/parameter-groups.js'
-import { expectAllClose } from '../all-close.js'
-import { useTestBackend } from '../backend-under-test.js'
-import { brightRows, denseModel, historyOf, weightsOf } from './tasks.js'
+import { train } from '../../../src/train/loop.js'
+import type { OptimizerOptions } from '../../../src/train/optimizers/optimizer-options.js'
+import { stepFactors } from '../../../src/train/optimizers/parameter-groups.js'
+import { expectAllClose } from '../../all-close.js'
+import { useTestBackend } from '../../backend-under-test.js'
+import { brightRows, denseModel, historyOf, weightsOf } from '../tasks.js'
 
 beforeAll(() => useTestBackend())
 

@@ -2,16 +2,21 @@ import { readFile } from 'node:fs/promises'
 import * as tf from '@tensorflow/tfjs'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { readSafetensors } from '../../src/data/formats/safetensors.js'
-import { type SampleMoE, sampleMoE } from '../../src/layers/moe/sample-moe.js'
-import { latestCheckpoint, memoryStore, readCheckpoint } from '../../src/train/checkpoint.js'
-import { crossEntropy } from '../../src/train/cross-entropy.js'
-import { train } from '../../src/train/loop.js'
-import { createOptimizer, disposeOptimizer, readSlots, restoreSlots } from '../../src/train/optimizer.js'
-import type { OptimizerOptions } from '../../src/train/optimizer-options.js'
-import { expectAllClose } from '../all-close.js'
-import { useTestBackend } from '../backend-under-test.js'
-import { brightRows, denseModel, historyOf, weightsOf, withoutClock } from './tasks.js'
+import { readSafetensors } from '../../../src/data/formats/safetensors.js'
+import { type SampleMoE, sampleMoE } from '../../../src/layers/moe/sample-moe.js'
+import { latestCheckpoint, memoryStore, readCheckpoint } from '../../../src/train/checkpoint.js'
+import { crossEntropy } from '../../../src/train/cross-entropy.js'
+import { train } from '../../../src/train/loop.js'
+import {
+  createOptimizer,
+  disposeOptimizer,
+  readSlots,
+  restoreSlots,
+} from '../../../src/train/optimizers/optimizer.js'
+import type { OptimizerOptions } from '../../../src/train/optimizers/optimizer-options.js'
+import { expectAllClose } from '../../all-close.js'
+import { useTestBackend } from '../../backend-under-test.js'
+import { brightRows, denseModel, historyOf, weightsOf, withoutClock } from '../tasks.js'
 
 beforeAll(() => useTestBackend())
 
@@ -377,7 +382,7 @@ describe.each([
   'three steps on the mixture %s %s of the golden values',
   (gate, kind, certain) => {
     it.each(['frobenius', 'sum'] as const)('with norm %s', async norm => {
-      const file = new URL(`../goldens/sample_moe_${gate}_${kind}.safetensors`, import.meta.url)
+      const file = new URL(`../../goldens/sample_moe_${gate}_${kind}.safetensors`, import.meta.url)
       const { tensors } = readSafetensors(new Uint8Array(await readFile(file)), 'golden')
       const golden = (name: string): tf.Tensor => {
         const stored = tensors.get(name)

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
-import { type Augmentation, augmented } from '../../src/data/augmentation/augmented.js'
+import type { Augmentation } from '../../src/data/augmentation/augmentation.js'
+import { augmented } from '../../src/data/augmentation/augmented.js'
 import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
 import type { DatasetOptions, RegionDataset } from '../../src/data/datasets/dataset.js'

@@ -14,6 +14,7 @@ import { train } from '../../src/train/loop.js'
 import { createOptimizer, disposeOptimizer } from '../../src/train/optimizers/optimizer.js'
 import { checkOptimizerOptions, type OptimizerOptions } from '../../src/train/optimizers/optimizer-options.js'
 import { stepFactors } from '../../src/train/optimizers/parameter-groups.js'
+import { checkScheduleFits } from '../../src/train/optimizers/schedules.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
 import { trainTaught } from '../../src/train/routing/teach.js'
@@ -133,12 +134,15 @@ export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
 }
 
 /**
- * Checks what the configuration says of the optimizer, before anything is written.
+ * Checks what the configuration says of the optimizer and its schedule, before anything is written.
  *
  * @throws RangeError for settings that do not fit together
  */
 export function checkOptimizer(config: RunConfig): void {
-  checkOptimizerOptions(optimizerOf(config))
+  const optimizer = optimizerOf(config)
+  checkOptimizerOptions(optimizer)
+  // A run has test images.
+  checkScheduleFits(optimizer, { epochs: config.training.epochs, isEvaluated: true })
 }
 
 /** The options of `train` for a run, besides its images and its optimizer. */
@@ -176,15 +180,32 @@ export function routersOf({ training }: RunConfig): RouterTraining | undefined {
 
 /** The optimizer of a run. */
 export function optimizerOf({ training }: RunConfig): OptimizerOptions {
-  const { optimizer: name, learningRate, momentum, norm, l2, layerRates, schedule, clipNorm } = training
+  const {
+    optimizer: name,
+    learningRate,
+    momentum,
+    norm,
+    l2,
+    weightDecay,
+    epsilon,
+    layerRates,
+    clipNorm,
+  } = training
+  const { schedule, warmupEpochs, decayEpochs, decayRate, patienceEpochs } = training
   return {
     name,
     learningRate,
     ...(momentum !== undefined && { momentum }),
     ...(norm !== undefined && { norm }),
     ...(l2 !== undefined && { l2 }),
+    ...(weightDecay !== undefined && { weightDecay }),
+    ...(epsilon !== undefined && { epsilon }),
     ...(layerRates && { layerRates }),
     ...(schedule && { schedule }),
+    ...(warmupEpochs !== undefined && { warmupEpochs }),
+    ...(decayEpochs !== undefined && { decayEpochs }),
+    ...(decayRate !== undefined && { decayRate }),
+    ...(patienceEpochs !== undefined && { patienceEpochs }),
     ...(clipNorm !== undefined && { clipNorm }),
   }
 }

@@ -1,3 +1,5 @@
+import { RankedScores } from './ranked-scores.js'
+
 /**
  * The area under the ROC curve: how probable it is that a score of the first group is above one of the second, ties
  * counting half (Mann and Whitney 1947). 1 where the scores separate the groups, 1/2 where they say nothing.
@@ -6,11 +8,21 @@
  * @throws RangeError when a score is not finite
  */
 export function areaUnderCurve(above: readonly number[], below: readonly number[]): number {
-  const wrong = [...above, ...below].find(score => !Number.isFinite(score))
-  if (wrong !== undefined) throw new RangeError(`areaUnderCurve: scores must be finite, got ${wrong}`)
-  const wins = above.reduce(
-    (sum, high) => sum + below.reduce((row, low) => row + (high > low ? 1 : high === low ? 0.5 : 0), 0),
-    0,
-  )
-  return wins / (above.length * below.length)
+  const isAbove = (item: number) => item < above.length
+  return rocArea(new RankedScores([...above, ...below], isAbove, 'areaUnderCurve'))
+}
+
+/**
+ * As {@link areaUnderCurve}, the positive items above the others.
+ *
+ * @param weights how often each item counts; once unless given
+ */
+export function rocArea(ranked: RankedScores, weights?: ArrayLike<number>): number {
+  let [above, below, wins] = [0, 0, 0]
+  ranked.forEachScore((_, positives, negatives) => {
+    wins += negatives * (above + positives / 2)
+    above += positives
+    below += negatives
+  }, weights)
+  return wins / (above * below)
 }

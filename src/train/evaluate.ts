@@ -41,6 +41,8 @@ export interface EvaluateOptions extends LossOptions {
    * samples to experts, whose choices `evaluate` measures in its layers.
    */
   readonly frozen?: FrozenLogits | undefined
+  /** Whether to keep what the model says of every image; false unless given. */
+  readonly predictions?: boolean
   /** Ends the evaluation after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
 }
@@ -59,6 +61,7 @@ const optionNames = {
   routingNoise: true,
   seed: true,
   frozen: true,
+  predictions: true,
   signal: true,
   threshold: true,
   lossForm: true,
@@ -78,6 +81,17 @@ export interface Scores {
   readonly worstGroup?: number
 }
 
+/** What a model says of the images of a set, in their order. */
+export interface ImagePredictions {
+  /** (count) the classes that the images have. */
+  readonly labels: Int32Array
+  /** (count) the classes that the model predicts. */
+  readonly predicted: Int32Array
+  /** (count, numClasses) natural logarithms of the probabilities, row by row; NaN where the model's outputs are. */
+  readonly logProbabilities: Float32Array
+  readonly numClasses: number
+}
+
 /** What was measured of a model over a whole set. */
 export interface Evaluation extends Scores {
   /** Images in the set. */
@@ -88,6 +102,8 @@ export interface Evaluation extends Scores {
   readonly kept?: KeptShares
   /** Loss and accuracy with the noise of training added to the scores of these layers, if requested. */
   readonly withNoise?: Scores
+  /** What the model says of every image, if requested. */
+  readonly predictions?: ImagePredictions
 }
 
 /**
@@ -105,7 +121,7 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const model = networkOf(fed)
   checkOptionNames('evaluate', options, optionNames)
-  const { batchSize, signal, routingNoise = false, seed = 0, frozen, ...lossOptions } = options
+  const { batchSize, signal, routingNoise = false, seed = 0, frozen, predictions, ...lossOptions } = options
   checkBatchSize('evaluate', batchSize)
   const classifier = computedBy(frozen, lossOf(model, lossOptions))
   checkFed(fed, classifier.numClasses, set, 'evaluate: set')
@@ -115,7 +131,8 @@ export async function evaluate(
   }
   if (frozen) checkFrozen(fed, layers)
   const pass = { fed, classifier, layers, batchSize, ...(signal && { signal }) }
-  const { scores, routing, kept } = await evaluated(set, pass)
+  const record = predictions ? new PredictionRecord(set.count, classifier.numClasses) : undefined
+  const { scores, routing, kept } = await evaluated(set, { ...pass, ...(record && { record }) })
   const noisy = routingNoise ? await evaluated(set, { ...pass, seed }) : undefined
   return {
     ...scores,
@@ -123,6 +140,7 @@ export async function evaluate(
     ...(layers.length > 0 && { routing: routing.metrics(noisy?.routing) }),
     ...(kept && { kept: keptShares(kept) }),
     ...(noisy && { withNoise: noisy.scores }),
+    ...(record && { predictions: record.predictions }),
   }
 }
 
@@ -149,12 +167,38 @@ interface EvaluationPass {
   readonly batchSize: number
   /** Of the noise that is added to the scores of `layers`; none unless given. */
   readonly seed?: number
+  /** Gets what the model says of every image. */
+  readonly record?: PredictionRecord
   readonly signal?: AbortSignal
+}
+
+/** What a model says of the images of a set, batch by batch. */
+class PredictionRecord {
+  readonly predictions: ImagePredictions
+  private recorded = 0
+
+  constructor(count: number, numClasses: number) {
+    const [labels, predicted] = [new Int32Array(count), new Int32Array(count)]
+    this.predictions = {
+      labels,
+      predicted,
+      logProbabilities: new Float32Array(count * numClasses),
+      numClasses,
+    }
+  }
+
+  add(labels: Int32Array, predicted: Float32Array, logProbabilities: Float32Array): void {
+    const { predictions, recorded } = this
+    predictions.labels.set(labels, recorded)
+    predictions.predicted.set(predicted, recorded)
+    predictions.logProbabilities.set(logProbabilities, recorded * predictions.numClasses)
+    this.recorded += labels.length
+  }
 }
 
 async function evaluated(
   set: TrainingData,
-  { fed, classifier, layers, batchSize, seed, signal }: EvaluationPass,
+  { fed, classifier, layers, batchSize, seed, record, signal }: EvaluationPass,
 ): Promise<{ readonly scores: Scores; readonly routing: RoutingTally; readonly kept?: KeptCells }> {
   const classes = new Tally(classifier.numClasses)
   const groups = set.groupNames && new Tally(set.groupNames.length)
@@ -166,8 +210,9 @@ async function evaluated(
   for await (const batch of feedOf(fed, set).batches({ batchSize })) {
     signal?.throwIfAborted()
     const noise = seed === undefined ? undefined : { seed, batch: index++ }
-    const result = await evaluateBatch({ classifier, layers, noise }, batch)
+    const result = await evaluateBatch({ classifier, layers, noise, isRecorded: record !== undefined }, batch)
     const { loss, predictions, choices } = result
+    record?.add(batch.labels, predictions, result.logProbabilities)
     kept = addKept(kept, result.kept)
     lossSum += loss * batch.count
     for (const [i, label] of batch.labels.entries()) {
@@ -258,11 +303,14 @@ async function evaluateBatch(
     classifier,
     layers,
     noise,
-  }: Pick<EvaluationPass, 'classifier' | 'layers'> & { noise: BatchNoise | undefined },
+    isRecorded,
+  }: Pick<EvaluationPass, 'classifier' | 'layers'> & { noise: BatchNoise | undefined; isRecorded: boolean },
   batch: FedBatch,
 ): Promise<{
   loss: number
   predictions: Float32Array
+  /** Empty unless recorded. */
+  logProbabilities: Float32Array
   choices: readonly ReadChoices[]
   kept: KeptCells | undefined
 }> {
@@ -275,7 +323,8 @@ async function evaluateBatch(
     const loss = classifier.loss(logits, tf.tensor1d(labels, 'int32'))
     const predictions = tf.cast(classifier.predictions(logits), 'float32')
     sizes.push(...choices.map(({ indices }) => indices.size))
-    return tf.concat([tf.reshape(loss, [1]), predictions, ...choices.flatMap(inOneRow)])
+    const logs = isRecorded ? [tf.reshape(classifier.logProbabilities(logits), [-1])] : []
+    return tf.concat([tf.reshape(loss, [1]), predictions, ...choices.flatMap(inOneRow), ...logs])
   }
   const values = await read(compute).finally(() => tf.dispose([...tensors]))
   let offset = 1 + labels.length
@@ -284,7 +333,13 @@ async function evaluateBatch(
     return values.subarray(offset - size, offset)
   }
   const choices = sizes.map(size => ({ indices: next(size), gates: next(size) }))
-  return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1, 1 + labels.length), choices, kept }
+  return {
+    loss: values[0] ?? Number.NaN,
+    predictions: values.subarray(1, 1 + labels.length),
+    logProbabilities: values.subarray(offset),
+    choices,
+    kept,
+  }
 }
 
 /** Indices and gates as rows of floats. */

@@ -56,6 +56,8 @@ export interface ClassifierLoss {
   correct(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar
   /** Probability of every class, (B, numClasses) float32. */
   probabilities(logits: tf.Tensor2D): tf.Tensor2D
+  /** Natural logarithms of these, (B, numClasses) float32, which stay finite where a probability rounds to 0. */
+  logProbabilities(logits: tf.Tensor2D): tf.Tensor2D
 }
 
 /** Where the logits of a model come from. */
@@ -125,6 +127,7 @@ function binaryLoss(source: LogitSource, threshold: number): ClassifierLoss {
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
     probabilities: z => tf.tidy(() => tf.concat2d([tf.sigmoid(tf.neg(z)), tf.sigmoid(z)], 1)),
+    logProbabilities: z => tf.tidy(() => tf.concat2d([tf.logSigmoid(tf.neg(z)), tf.logSigmoid(z)], 1)),
   }
 }
 
@@ -142,6 +145,7 @@ function categoricalLoss(source: LogitSource, numClasses: number, form: LossForm
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
     probabilities: z => tf.softmax(z, 1),
+    logProbabilities: z => tf.tidy(() => tf.logSoftmax(z, 1)),
   }
 }
 

@@ -1,11 +1,13 @@
+import type { ImageShape } from '../../shapes.js'
 import { checkClasses } from '../catalog-images.js'
 import type { DatasetOptions, RegionDataset } from '../datasets/dataset.js'
 import { eachInParallel } from '../each-in-parallel.js'
 import type { BoxTable } from '../formats/box-table.js'
-import type { CatalogHalf, ImageCatalog } from '../image-catalog.js'
+import { type CatalogHalf, type ImageCatalog, imageName } from '../image-catalog.js'
 import { UnreadableImages } from '../unreadable-images.js'
 import { type RegionRecords, regionStream, someRegions } from './region-records.js'
 import type { OpenRegions, RegionSource } from './region-source.js'
+import type { RegionStream } from './region-stream.js'
 
 /** The images of a half that can be opened, and their sizes. */
 interface OpenedHalf {
@@ -43,46 +45,84 @@ export async function catalogRegions(
   const { train, validation, test, classNames } = catalog
   const total = train.count + (validation?.count ?? 0) + test.count
   const unreadable = new UnreadableImages(name, total, maxUnreadable)
-  const open = (half: CatalogHalf): OpenRegions => {
-    if (half.path) return openRegions
-    throw new TypeError(
-      `${name}: images must be files of their own to be read in parts, got some that are not`,
-    )
-  }
   const opened: OpenedHalf[] = []
   for (const half of [train, test, ...(validation ? [validation] : [])]) {
-    const examined = await openedHalf(half, open(half), unreadable)
-    const labels = examined.positions.map(position => half.labels[position] as number)
-    checkClasses(name, classNames, [half.labels, labels], unreadable)
-    opened.push(examined)
+    opened.push(await openedHalf(name, half, classNames, openRegions, unreadable))
   }
-  const canvas = imageSize ?? [
-    Math.max(...opened.map(({ height }) => height)),
-    Math.max(...opened.map(({ width }) => width)),
-  ]
+  const height = imageSize?.[0] ?? Math.max(...opened.map(half => half.height))
+  const width = imageSize?.[1] ?? Math.max(...opened.map(half => half.width))
   const channels = Math.max(...opened.map(half => half.channels))
-  // The edge of a photograph would stand out against zeros, and draw the patches that are kept.
-  const placement = { canvas: [canvas[0] as number, canvas[1] as number], surround: 'edges' } as const
-  const [trainRecords, testRecords, validationRecords] = opened.map(half =>
-    recordsOf(catalog, half, openRegions, [...placement.canvas, channels]),
-  ) as [RegionRecords, RegionRecords, RegionRecords?]
-  const boxed = boxes && boxedRecords(name, trainRecords, opened[0] as OpenedHalf, boxes)
+  const shape = [height, width, channels] as const
+  const [trainStream, testStream, validationStream] = opened.map(half =>
+    streamOfHalf(catalog, half, openRegions, shape),
+  )
+  const trainHalf = opened[0] as OpenedHalf
+  const boxed =
+    boxes && boxedRecords(name, recordsOf(catalog, trainHalf, openRegions, shape), trainHalf, boxes)
   return {
     name,
-    train: regionStream(trainRecords, placement),
-    ...(boxed && { boxed: regionStream(boxed, placement) }),
-    ...(validationRecords && { validation: regionStream(validationRecords, placement) }),
-    test: regionStream(testRecords, placement),
+    train: trainStream as RegionDataset['train'],
+    ...(boxed && { boxed: placed(boxed) }),
+    ...(validationStream && { validation: validationStream }),
+    test: testStream as RegionDataset['test'],
     notes: catalog.notes ?? [],
     unreadable: unreadable.images,
   }
 }
 
-async function openedHalf(
+/**
+ * The image files of one half of a catalog as images that are read in parts, on a canvas of at least a given size.
+ *
+ * @param name of the dataset
+ * @param least height, width and channels of the images, where none is larger
+ * @param unreadable gets the files that cannot be opened
+ * @throws as {@link catalogRegions}
+ */
+export async function halfRegions(
+  name: string,
+  catalog: Pick<ImageCatalog, 'classNames' | 'groupNames'>,
   half: CatalogHalf,
+  least: ImageShape,
+  openRegions: OpenRegions,
+  unreadable: UnreadableImages,
+): Promise<RegionStream> {
+  const opened = await openedHalf(name, half, catalog.classNames, openRegions, unreadable)
+  return streamOfHalf(catalog, opened, openRegions, [
+    Math.max(least[0], opened.height),
+    Math.max(least[1], opened.width),
+    least[2],
+  ])
+}
+
+function streamOfHalf(
+  catalog: Pick<ImageCatalog, 'classNames' | 'groupNames'>,
+  opened: OpenedHalf,
+  openRegions: OpenRegions,
+  shape: ImageShape,
+): RegionStream {
+  const { half, positions } = opened
+  const stream = placed(recordsOf(catalog, opened, openRegions, shape))
+  return { ...stream, names: Array.from(positions, position => imageName(half, position)) }
+}
+
+/** Images on a canvas of their records' shape, continued by their edges, which would stand out against zeros and draw the kept patches. */
+function placed(records: RegionRecords): RegionStream {
+  const [height, width] = records.shape
+  return regionStream(records, { canvas: [height, width], surround: 'edges' })
+}
+
+async function openedHalf(
+  name: string,
+  half: CatalogHalf,
+  classNames: readonly string[],
   open: OpenRegions,
   unreadable: UnreadableImages,
 ): Promise<OpenedHalf> {
+  if (!half.path) {
+    throw new TypeError(
+      `${name}: images must be files of their own to be read in parts, got some that are not`,
+    )
+  }
   const sources = new Map<number, RegionSource>()
   const failures = new Map<number, unknown>()
   await eachInParallel(half.count, async position => {
@@ -97,9 +137,12 @@ async function openedHalf(
   }
   unreadable.check()
   const images = [...sources.values()]
+  const positions = Int32Array.from(sources.keys()).sort()
+  const labels = positions.map(position => half.labels[position] as number)
+  checkClasses(name, classNames, [half.labels, labels], unreadable)
   return {
     half,
-    positions: Int32Array.from(sources.keys()).sort(),
+    positions,
     height: images.reduce((most, { height }) => Math.max(most, height), 0),
     width: images.reduce((most, { width }) => Math.max(most, width), 0),
     channels: images.reduce((most, { channels }) => Math.max(most, channels), 0),
@@ -129,10 +172,10 @@ function boxedRecords(
 }
 
 function recordsOf(
-  { classNames, groupNames }: ImageCatalog,
+  { classNames, groupNames }: Pick<ImageCatalog, 'classNames' | 'groupNames'>,
   { half, positions }: OpenedHalf,
   open: OpenRegions,
-  shape: readonly [number, number, number],
+  shape: ImageShape,
 ): RegionRecords {
   const { labels, groups } = half
   const stored = (position: number): number => positions[position] as number

@@ -83,9 +83,7 @@ function whyFloat(operation: Product): string | undefined {
     case 'dense':
       return operation.x.shape.length === 2 ? undefined : 'a product of several axes'
     case 'batched-product':
-      return isConstant(operation.matrices) && operation.x.shape.length === 3
-        ? undefined
-        : 'matrices that samples choose'
+      return isConstant(operation.matrices) ? undefined : 'matrices that samples choose'
     case 'transposed-convolution':
       return 'a transposed convolution'
   }

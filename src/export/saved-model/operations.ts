@@ -1,4 +1,5 @@
 import {
+  type Count,
   type ElementType,
   isConstant,
   type Operand,
@@ -140,37 +141,26 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   reshape({ x, shape, computed }, hint, writer) {
-    const sides = shape.map(side => side ?? -1)
-    const target = computed
-      ? packed(
-          sides.map((side, axis) =>
-            axis === computed.axis ? writer.named(computed.length) : scalar(side, writer),
-          ),
-          `${hint}_shape`,
-          writer,
-        )
-      : writer.integers(sides, `${hint}_shape`)
+    const sides = shape.map((side, axis): Count => (axis === computed?.axis ? computed.length : (side ?? -1)))
+    const target = shapeOf(sides, `${hint}_shape`, writer)
     const inputs = [writer.named(x), target]
     return writer.emit('Reshape', inputs, hint, { T: typeOf(x.type), Tshape: INT })
   },
 
-  /**
-   * Integers whose first two axes change places are taken apart and stacked: for a transpose of 32 bits oneDNN prints an
-   * error on some processors, although TensorFlow computes it.
-   */
   transpose({ x, order }, hint, writer) {
-    const [first, second, ...others] = order
-    const swapped = first === 1 && second === 0 && others.every((axis, i) => axis === i + 2)
-    if (x.type === 'int' && swapped) {
-      const count = x.shape[1] as number
-      const parts = writer.emit('Unpack', [writer.named(x)], `${hint}_parts`, {
-        ...{ T: INT, num: { i: count }, axis: { i: 1 } },
-      })
-      const names = Array.from({ length: count }, (_, i) => `${parts}:${i}`)
-      return writer.emit('Pack', names, hint, { T: INT, N: { i: count }, axis: { i: 0 } })
-    }
     const inputs = [writer.named(x), writer.integers(order, `${hint}_order`)]
     return writer.emit('Transpose', inputs, hint, { T: typeOf(x.type), Tperm: INT })
+  },
+
+  'channel-rows'({ x }, hint, writer, y) {
+    const [, channels, pixels] = y.shape as number[]
+    const sides = writer.integers([-1, pixels as number, channels as number], `${hint}_shape`)
+    const rows = writer.emit('Reshape', [writer.named(x), sides], `${hint}_rows`, {
+      ...{ T: FLOAT, Tshape: INT },
+    })
+    return writer.floats('Transpose', [rows, writer.integers([0, 2, 1], `${hint}_order`)], hint, {
+      Tperm: INT,
+    })
   },
 
   pad({ x, amounts }, hint, writer) {
@@ -214,6 +204,12 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     return writer.emit('GatherV2', inputs, hint, attributes)
   },
 
+  'gather-by-image'({ table, rows }, hint, writer) {
+    const inputs = [writer.named(table), writer.named(rows), scalar(1, writer)]
+    const attributes = { Tparams: FLOAT, Tindices: INT, Taxis: INT, batch_dims: { i: 1 } }
+    return writer.emit('GatherV2', inputs, hint, attributes)
+  },
+
   places({ x, equals, orFirst }, hint, writer) {
     const inputs = [writer.named(x), scalar(equals, writer)]
     const isEqual = writer.emit('Equal', inputs, `${hint}_equal`, { T: INT })
@@ -254,17 +250,23 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   /** Expert by expert: not every version of TensorFlow convolves in groups on a CPU. */
-  'expert-convolution'({ windows, kernel, padding }, hint, writer) {
-    const experts = windows.shape[0] as number
-    const unpack = { num: { i: experts }, axis: { i: 0 } }
+  'expert-convolution'({ windows, kernel, padding, count }, hint, writer, y) {
+    const [, experts = 1, , ...window] = windows.shape as number[]
+    const unpack = { num: { i: experts }, axis: { i: 1 } }
     const maps = writer.floats('Unpack', [writer.named(windows)], `${hint}_windows`, unpack)
+    const reshape = { T: FLOAT, Tshape: INT }
+    const windowSides = writer.integers([-1, ...window], `${hint}_window`)
+    const outputSides = shapeOf([-1, count, ...(y.shape.slice(3) as number[])], `${hint}_output`, writer)
     const split = [scalar(3, writer), writer.constant(kernel, `${hint}_kernel`)]
     const kernels = writer.floats('Split', split, `${hint}_kernels`, { num_split: { i: experts } })
     const slide = slidingAttributes({ strides: [1, 1], padding, dilations: [1, 1] })
-    const outputs = Array.from({ length: experts }, (_, s) =>
-      writer.floats('Conv2D', [`${maps}:${s}`, `${kernels}:${s}`], `${hint}_expert${s + 1}`, slide),
-    )
-    return writer.floats('Pack', outputs, hint, { N: { i: experts }, axis: { i: 0 } })
+    const outputs = Array.from({ length: experts }, (_, s) => {
+      const own = `${hint}_expert${s + 1}`
+      const patches = writer.emit('Reshape', [`${maps}:${s}`, windowSides], `${own}_windows`, reshape)
+      const product = writer.floats('Conv2D', [patches, `${kernels}:${s}`], `${own}_product`, slide)
+      return writer.emit('Reshape', [product, outputSides], own, reshape)
+    })
+    return writer.floats('Pack', outputs, hint, { N: { i: experts }, axis: { i: 1 } })
   },
 }
 
@@ -306,6 +308,13 @@ function slidingAttributes({ strides, padding, dilations }: Sliding) {
     dilations: list([1, ...dilations, 1]),
     padding: text(padding.toUpperCase()),
   }
+}
+
+/** A shape, of which sides may be computed. */
+function shapeOf(sides: readonly Count[], hint: string, writer: TensorFlowWriter): string {
+  if (sides.every(side => typeof side === 'number')) return writer.integers(sides, hint)
+  const scalars = sides.map(side => (typeof side === 'number' ? scalar(side, writer) : writer.named(side)))
+  return packed(scalars, hint, writer)
 }
 
 /** Integers as a list. */

@@ -14,7 +14,9 @@ import { checkFed, type RegionModel } from '../feed.js'
 import { hostTurns } from '../host-turn.js'
 import { train } from '../loop.js'
 import { lossOf } from '../loss.js'
-import { clippedByNorm, scheduledRate, setLearningRate } from '../optimizers/learning-rate.js'
+import { clippedByNorm, setLearningRate } from '../optimizers/learning-rate.js'
+import { createOptimizer } from '../optimizers/optimizer.js'
+import { scheduledRate } from '../optimizers/schedules.js'
 import { checkOptions, type TrainOptions } from '../train-options.js'
 import { ENOUGH, sharedWithEach } from './kept-cells.js'
 
@@ -126,18 +128,18 @@ class Lesson {
   private readonly viewScale: number
   private readonly teaching: RouterTeaching
   private readonly optimizer: tf.Optimizer
-  private readonly steps: number
+  private readonly stepsPerEpoch: number
   private done = 0
   private lossSum = 0
   private taught = 0
 
   constructor(layer: PatchExperts, { viewScale }: RegionModel, teaching: RouterTeaching) {
-    const { images, epochs, batchSize = defaultBatch, learningRate } = teaching
+    const { images, batchSize = defaultBatch, learningRate } = teaching
     this.layer = layer
     this.viewScale = viewScale
     this.teaching = teaching
-    this.optimizer = tf.train.adam(learningRate)
-    this.steps = epochs * Math.ceil(images.count / batchSize)
+    this.optimizer = createOptimizer({ name: 'adam', learningRate })
+    this.stepsPerEpoch = Math.ceil(images.count / batchSize)
   }
 
   async step({ sources, objects, count }: RegionBatch, epoch: number): Promise<void> {
@@ -146,7 +148,13 @@ class Lesson {
     }
     const { layer, viewScale, teaching } = this
     const rate = { name: 'adam', learningRate: teaching.learningRate, schedule: 'cosine' } as const
-    setLearningRate(this.optimizer, scheduledRate(rate, this.done++ / this.steps))
+    const point = {
+      step: this.done++,
+      stepsPerEpoch: this.stepsPerEpoch,
+      epochs: teaching.epochs,
+      history: [],
+    }
+    setLearningRate(this.optimizer, scheduledRate(rate, point))
     const shares = objects.map(things => cellShares(layer.grid, things))
     const taught = shares.flatMap((own, i) => (own ? [i] : []))
     try {

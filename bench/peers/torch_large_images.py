@@ -1,4 +1,4 @@
-"""Peers of routed networks on large images, in PyTorch, trained on files that `large_images.ts` wrote.
+"""Peers of routed networks on large images, in PyTorch, trained on the files of a run.
 
 `sampling`: attention sampling (Katharopoulos and Fleuret, Processing megapixel images with deep attention-sampling models, 2019).
     A network of three 3x3 convolutions (8, 8, 1 channels, tanh) on the view gives a distribution over its pixels. L of them are
@@ -10,6 +10,8 @@
 
 Both have the expert, head, optimizer (Adam, cosine, gradients clipped at norm 1), shifts and steps of the study's own networks.
 Prints one JSON line, as `peers.jsonl` of a study takes them.
+
+The files are those of scripts/study/large-images/task-files.ts; bench/large-images.ts writes them and runs this program.
 
 usage: torch_large_images.py IMAGES {sampling,scored} [--threads 1]
 """
@@ -45,7 +47,7 @@ class Half:
     def __init__(self, name):
         shape, things = run[name]["shape"], run[name]["things"]
         read = lambda kind, dtype: np.fromfile(a.images / f"{name}.{kind}", dtype)
-        self.images = torch.from_numpy(read("images", np.uint8).reshape(shape))
+        self.images = torch.from_numpy(read("images", np.uint8).reshape(shape[:3]))
         self.labels = torch.from_numpy(read("labels", np.int32)).long()
         self.objects = torch.from_numpy(read("objects", np.int32).reshape(shape[0], things, 5)).long()
 
@@ -226,7 +228,7 @@ for epoch in range(run["epochs"]):
     seconds += time.perf_counter() - start
     recalls.append(hits / things)
 accuracy, recall = test(model, held_out)
-height, width = run["train"]["shape"][1:]
+height, width = run["train"]["shape"][1:3]
 print(
     json.dumps(
         {

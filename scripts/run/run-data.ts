@@ -151,7 +151,7 @@ export function unreadableNotes(
 export function datasetOptions(request: DataRequest, seed: number): DatasetOptions {
   const { samples, testSamples, imageSize, crop, whiteLevel, maxUnreadable } = request
   const { gridSide, targets, distractors, setting, theory } = request
-  const { itemSide, items, same, strokes, background, task, boxedImages, boxes } = request
+  const { itemSide, itemBrightness, items, same, strokes, background, task, boxedImages, boxes } = request
   const backgrounds = backgroundsOf(request)
   return {
     seed,
@@ -169,6 +169,7 @@ export function datasetOptions(request: DataRequest, seed: number): DatasetOptio
     ...(setting && { setting }),
     ...(theory && { theory }),
     ...(itemSide !== undefined && { itemSide }),
+    ...(itemBrightness !== undefined && { itemBrightness }),
     ...(items !== undefined && { items }),
     ...(same !== undefined && { same }),
     ...(strokes !== undefined && { strokes }),

@@ -137,6 +137,12 @@ export class StudyFolder {
     return text === undefined ? [] : parsePeerResults(text, path)
   }
 
+  /** Adds what another program reached. */
+  async keepPeer(result: PeerResult): Promise<void> {
+    const lines = [...(await this.peers()), result].map(line => JSON.stringify(line))
+    await writeFileAtomic(join(this.directory, PEERS), `${lines.join('\n')}\n`)
+  }
+
   /**
    * Keeps other processes from running a cell.
    *

@@ -44,6 +44,8 @@ export interface DatasetOptions {
   readonly theory?: Partial<TheoryOptions>
   /** Side in pixels that the small images of a pool get, where they are items on large ones. */
   readonly itemSide?: number
+  /** What the values of items on a large image are multiplied by, in (0, 1]; strokes keep theirs. 1 by default. */
+  readonly itemBrightness?: number
   /** Items on a large image. */
   readonly items?: number
   /** How many of the items show the class. */
@@ -81,6 +83,7 @@ export type DatasetSetting =
   | 'setting'
   | 'theory'
   | 'itemSide'
+  | 'itemBrightness'
   | 'items'
   | 'same'
   | 'strokes'

@@ -1,6 +1,11 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Cell } from '../../../scripts/study/cell.js'
+import type { MegapixelGrid } from '../../../scripts/study/grids/large-images-grid.js'
+import { writeTaskFiles } from '../../../scripts/study/large-images/task-files.js'
+import { taskRun } from '../../../scripts/study/large-images/task-run.js'
 import { runCell } from '../../../scripts/study/run-cell.js'
 import { gridOf, type StudyConfig, studyCells } from '../../../scripts/study/study-config.js'
 import { type StudyFolder, startStudy } from '../../../scripts/study/study-folder.js'
@@ -87,6 +92,35 @@ describe('a cell of the study of large images', () => {
       'routed, K = 4',
     ])
     for (const { milliseconds } of largeImageTimes!) expect(milliseconds).toBeGreaterThan(0)
+  })
+
+  it('writes its images as files for other programs', async () => {
+    const folder = await startStudy(await newFolder(), fewImages('megapixel'))
+    const cell = cellOf(folder, 'routed, K = 4')
+    const run = await taskRun(folder.config.grid as MegapixelGrid, cell, backend)
+    const out = await newFolder()
+    await writeTaskFiles(run, cell, out)
+    const description = JSON.parse(await readFile(join(out, 'run.json'), 'utf8'))
+    expect(description).toMatchObject({
+      ...{ setting: 'small', samples: 8, seed: 1, epochs: 1, batchSize: 4, classes: 10, cell: 8, margin: 4 },
+      ...{ viewScale: 2, maxShift: 4, patches: 5 },
+      train: { shape: [8, 48, 48, 1], things: 5 },
+      test: { shape: [6, 48, 48, 1], things: 5 },
+    })
+    const [images, labels, objects] = await Promise.all(
+      ['images', 'labels', 'objects'].map(kind => readFile(join(out, `train.${kind}`))),
+    )
+    expect([images?.length, labels?.length, objects?.length]).toEqual([8 * 48 * 48, 8 * 4, 8 * 5 * 5 * 4])
+    // The third image: its pixels, its class and its first thing, which decides the class.
+    let image = 0
+    for await (const { sources, labels: own, objects: things } of run.train.batches({ batchSize: 1 })) {
+      if (image++ !== 2) continue
+      expect(images!.subarray(2 * 48 * 48, 3 * 48 * 48)).toEqual(Buffer.from(await sources[0]!.view(1)))
+      expect(labels!.readInt32LE(8)).toBe(own[0])
+      const [top, left] = things![0]!.boxes
+      const at = (place: number) => objects!.readInt32LE(4 * (2 * 25 + place))
+      expect([at(0), at(1), at(2), at(3), at(4)]).toEqual([top, left, 8, 8, 1])
+    }
   })
 
   it('judges where the networks look that another study has trained', async () => {

@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
+import { frugalForward } from '../layers/frugal-forward.js'
 import { crossEntropy, crossEntropyOfProbabilities, floorOfProbabilities } from './cross-entropy.js'
-import { frugalForward } from './forward.js'
 
 /**
  * The losses of classifiers of several outputs:

@@ -52,7 +52,11 @@ function refuseTeaching({
   dataset: { boxedImages, boxes },
   training: { teachBy, teachEpochs },
 }: PlannedRun): void {
-  if (boxedImages !== undefined || boxes !== undefined) return
+  const given = boxes === undefined ? boxedImages && '--boxed-images' : '--boxes'
+  if (given && teachBy === 'labels') {
+    throw new UsageError(`train: --teach-by labels must come without ${given}, got both`)
+  }
+  if (given) return
   if (teachBy === 'boxes') {
     throw new UsageError('train: --teach-by boxes must come with --boxes or --boxed-images, got neither')
   }

@@ -194,6 +194,9 @@ test('a router is taught by boxes, and by nothing without them', () => {
   expect(() => run('routed', { teachBy: 'boxes' }, 'megapixel-digits')).toThrow(
     'train: --teach-by boxes must come with --boxes or --boxed-images, got neither',
   )
+  expect(() => run('routed', { teachBy: 'labels', boxedImages: 9 }, 'megapixel-digits')).toThrow(
+    'train: --teach-by labels must come without --boxed-images, got both',
+  )
   expect(run('routed', { teachBy: 'labels', teachEpochs: 3 }, 'megapixel-digits').training).toMatchObject({
     teachBy: 'labels',
     teachEpochs: 3,

@@ -55,6 +55,7 @@ const preparedSettings = [
   'targets',
   'distractors',
   'itemSide',
+  'itemBrightness',
   'items',
   'same',
   'strokes',

@@ -366,7 +366,8 @@ describe('prepared images', () => {
 test('plan counts an image of any size', async () => {
   const out = await pmoe('plan', '--model', 'routed', '--image-size', '300x400', ...wasm, '--json')
   const { cells, multiplyAdds } = JSON.parse(out)
-  expect(cells).toEqual([5, 7])
+  // Cells of 16 pixels: there are about 32 along the longer side.
+  expect(cells).toEqual([19, 25])
   expect(multiplyAdds.routed).toBeLessThan(multiplyAdds.dense)
 })
 
@@ -389,16 +390,22 @@ describe('what cannot be done', () => {
 
   test.each([
     [[], '--model routed must come with --image-size, got none'],
-    [['--image-size', '30x400'], 'image must be at least as large as a patch, 96x96 pixels, got 30x400'],
     [
-      ['--image-size', '300x400', '--patches-per-expert', '36'],
+      ['--image-size', '30x400', '--cell-size', '64'],
+      'image must be at least as large as a patch, 96x96 pixels, got 30x400',
+    ],
+    [
+      ['--image-size', '300x400', '--cell-size', '64', '--patches-per-expert', '36'],
       'patchesPerExpert must be an integer in [1, 35], got 36',
     ],
     [
-      ['--image-size', '300x400', '--margin', '33'],
+      ['--image-size', '300x400', '--cell-size', '64', '--margin', '33'],
       'margin must be an integer in [0, 32], half a cell, got 33',
     ],
-    [['--image-size', '300x400', '--view-scale', '7'], 'viewScale must divide cellSize, got 7'],
+    [
+      ['--image-size', '300x400', '--cell-size', '64', '--view-scale', '7'],
+      'viewScale must divide cellSize, got 7',
+    ],
     [
       ['--image-size', '300x400', '--patch-size', '3'],
       '--patch-size must be left out with --model routed, which has --cell-size, got 3',

@@ -1,6 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { usePrecision } from '../../src/backend/precision.js'
 import { backendThreads } from '../../src/backend/threads.js'
+import type { RegionStream } from '../../src/data/regions/region-stream.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
@@ -16,6 +17,7 @@ import { stepFactors } from '../../src/train/optimizers/parameter-groups.js'
 import { checkScheduleFits } from '../../src/train/optimizers/schedules.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
+import { trainTaught } from '../../src/train/routing/teach.js'
 import { auxiliaryCoefficients } from '../../src/train/step.js'
 import { type TargetOptions, targetRule } from '../../src/train/targets.js'
 import type { TrainOptions } from '../../src/train/train-options.js'
@@ -92,9 +94,13 @@ function trainingEvents(
   options: Omit<TrainOptions, 'train' | 'test' | 'validation'>,
 ): AsyncGenerator<TrainEvent> {
   if (isRegionModel(model)) {
-    const { train: images, test, validation } = data as RegionData
-    const halves = { test, ...(validation && { validation }) }
-    return train(model, { ...options, ...halves, train: movedImages(images, config, model.viewScale) })
+    const { train: images, boxed, test, validation } = data as RegionData
+    const moved = (stream: RegionStream): RegionStream => movedImages(stream, config, model.viewScale)
+    const regions = { ...options, train: moved(images), test, ...(validation && { validation }) }
+    if (!boxed) return train(model, regions)
+    const { teachEpochs = 40, learningRate } = config.training
+    const teaching = { images: moved(boxed), epochs: teachEpochs, learningRate }
+    return trainTaught(model, { ...regions, teaching })
   }
   const { train: images, test, validation } = data as RunData
   const whole = { ...options, train: images, test, ...(validation && { validation }) }

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../../data/formats/safetensors.js'
 import { restoreTensor, storeTensor } from '../stored-tensors.js'
+import { JointAdam } from './joint-adam.js'
 import { isNormalized, NormalizedGradientDescent } from './normalized-gradient-descent.js'
 import { checkOptimizerOptions, type OptimizerOptions } from './optimizer-options.js'
 import { variableGroups, variableRates } from './parameter-groups.js'
@@ -35,7 +36,7 @@ export function createOptimizer(options: OptimizerOptions, model?: tfl.LayersMod
     case 'adam':
     case 'adamw':
       // Without a value tfjs takes one of the backend's, which differs from backend to backend.
-      return tf.train.adam(learningRate, 0.9, 0.999, options.epsilon ?? 1e-7)
+      return new JointAdam(learningRate, 0.9, 0.999, options.epsilon ?? 1e-7)
     case 'normalized-gd':
       return normalizedGradientDescent(options, model)
   }

@@ -277,7 +277,8 @@ function cutInputs(layer: PatchExperts, [height, width, channels]: ImageShape) {
   ] as const
 }
 
-function denseHead(features: tfl.SymbolicTensor, units: number, seed: number): tfl.SymbolicTensor {
+/** The logits of a routed model, unless it is given another head. */
+export function denseHead(features: tfl.SymbolicTensor, units: number, seed: number): tfl.SymbolicTensor {
   const kernelInitializer = tfl.initializers.glorotUniform({ seed })
   return tfl.layers.dense({ name: 'logits', units, kernelInitializer }).apply(features) as tfl.SymbolicTensor
 }

@@ -239,7 +239,7 @@ export class PatchExperts extends NetworkLayer {
    * (B,K,N) scores of all cells, prior included; all NaN for an expert and image where one is not finite, or a number of the view:
    * ReLUs of a backend may lose NaN.
    */
-  private scores(view: tf.Tensor4D, training: boolean): tf.Tensor3D {
+  scores(view: tf.Tensor4D, training: boolean): tf.Tensor3D {
     const { grid, numExperts } = this
     const whole = withoutGradient(() => fixInput(tf.clone(paddedTo(view, wholeView(grid)))))
     const map = (this.networks.get('router') as tfl.LayersModel).apply(whole, { training }) as tf.Tensor4D

@@ -3,6 +3,7 @@ import { openRun } from '../../src/run/run-folder.js'
 import { mixturesOf } from '../../src/theory/mixtures.js'
 import { boundJson, boundText } from '../run/bound-report.js'
 import { measureBound } from '../run/measured-bound.js'
+import { refuseRouted } from '../run/opened-model.js'
 import { dataPath, loadData } from '../run/run-data.js'
 import { loadTrained } from '../run/trained-model.js'
 
@@ -19,6 +20,7 @@ export interface BoundRequest {
 export async function runBound(directory: string, request: BoundRequest): Promise<void> {
   const run = await openRun(directory)
   const { config } = run
+  refuseRouted(run, 'bound: the bound must be of a mixture in a network of whole images')
   const backend = await useBackend(request.backend ?? 'auto')
   const model = await loadTrained(run)
   if (mixturesOf(model).length === 0) {

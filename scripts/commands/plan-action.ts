@@ -12,7 +12,7 @@ import { chartSvg } from '../../src/report/charts.js'
 import { patchesChartSpec } from '../../src/report/patches-chart.js'
 import type { Size2D } from '../../src/shapes.js'
 import { measurePatches, type PatchesCurve } from '../run/measuring/measured-patches.js'
-import { type OpenedModel, openModel } from '../run/opened-model.js'
+import { type OpenedModel, openModel, refuseRouted } from '../run/opened-model.js'
 import { regionPlan, regionPlanText } from '../run/regions/region-plan.js'
 import { loadData } from '../run/run-data.js'
 import { flagOf } from '../run/train-settings.js'
@@ -54,6 +54,12 @@ export async function runPlan(path: string | undefined, request: PlanRequest): P
   }
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
+  refuseRouted(
+    opened,
+    request.measure
+      ? 'plan: --measure must be for a network of whole images'
+      : 'plan: network must take whole images (--model routed --image-size plans the others)',
+  )
   if (request.measure) return measure(opened, backend.name, request)
   const { model, directory } = opened
   const { experts: numExperts = 4, patchSize = 1, patchesPerExpert } = request

@@ -6,12 +6,13 @@ import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { configDifferences, mayChange, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
 import { modelRouters } from '../../src/run/starting-routers.js'
+import type { TrainState } from '../../src/train/checkpoint.js'
 import { type FedModel, networkOf } from '../../src/train/feed.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
 import { imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
 import { buildNetwork, buildRouted } from '../run/network.js'
 import { type NewRun, newRun } from '../run/new-run.js'
-import { type OpenedModel, openModel } from '../run/opened-model.js'
+import { type OpenedModel, openModel, refuseRouted } from '../run/opened-model.js'
 import { dataPath, loadData, loadRegions, type RunData } from '../run/run-data.js'
 import { type GivenFlags, withFlags } from '../run/train-settings.js'
 import { checkLayers, checkOptimizer, storedState, useComputeSettings } from '../run/training-run.js'
@@ -75,8 +76,12 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
   return { run, lock, model: network.model, data, notes: network.notes }
 }
 
-function openInitial(path: string, model: string): Promise<OpenedModel> {
-  if (model === 'init') return openModel(path)
+async function openInitial(path: string, model: string): Promise<OpenedModel> {
+  if (model === 'init') {
+    const opened = await openModel(path)
+    refuseRouted(opened, 'train: --init must be a network of whole images')
+    return opened
+  }
   throw new UsageError(`train: --model must be init or left out with --init, got ${model}`)
 }
 
@@ -101,15 +106,18 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
     throw new UsageError('train: --resume must come with --out, the folder of the run')
   const { run: before, lock } = await openLockedRun(request.out)
   try {
-    const run = await continuedRun(before, request)
-    await useBackend(run.config.backend)
-    useComputeSettings(run.config)
-    const resume = await storedState(run)
-    const { dataset, seed } = run.config
-    const { options } = run.config.model
+    const config = continuedConfig(before, request)
+    await useBackend(config.backend)
+    useComputeSettings(config)
+    const resume = await storedState(before)
+    checkLength(before, config, resume)
+    const { dataset, seed } = config
+    const { options } = config.model
     const data = await (options.kind === 'routed' ? loadRegions : loadData)(dataset, seed)
-    checkImages(run, data.train)
-    const model = options.kind === 'init' ? await storedInitial(run) : newNetwork(run.config, data)
+    checkImages(before, data.train, resume)
+    const model = options.kind === 'init' ? await storedInitial(before) : newNetwork(config, data)
+    // What was asked for is written once nothing of it can fail: a run with settings that do not work could not be resumed.
+    const run = config === before.config ? before : await continueRun(before, config)
     return { run, lock, model, data, resume, notes: [] }
   } catch (error) {
     await lock.release()
@@ -117,9 +125,34 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
   }
 }
 
-/** Images that are read in parts have the size that they have; a folder that has changed may hold larger ones. */
-function checkImages({ directory, config }: RunFolder, { shape }: NewRun['data']['train']): void {
+/** What follows the whole length of a training, such as a falling learning rate, would be another in a longer one. */
+function checkLength(
+  { directory }: RunFolder,
+  { training: { epochs } }: RunConfig,
+  state: TrainState | undefined,
+): void {
+  if (state?.epochs === undefined || state.epochs === epochs) return
+  throw new UsageError(
+    `train: --epochs must stay ${state.epochs} for ${directory}, whose learning rate or prior follows the length of the training, ` +
+      `got ${epochs} (--schedule constant in a new run leaves it open)`,
+  )
+}
+
+/**
+ * Checks that the images are as many as before, and those that are read in parts as large: a folder that has changed may hold
+ * others.
+ */
+function checkImages(
+  { directory, config }: RunFolder,
+  { shape, count }: NewRun['data']['train'],
+  state: TrainState | undefined,
+): void {
   const { options } = config.model
+  if (state && state.examples !== count) {
+    throw new UsageError(
+      `train: training images must be ${state.examples}, as at the start of ${directory}, got ${count}`,
+    )
+  }
   if (options.kind !== 'routed' || options.imageShape.join() === shape.join()) return
   throw new UsageError(
     `train: images must be ${options.imageShape.join('x')}, as at the start of ${directory}, got ${shape.join('x')}`,
@@ -130,7 +163,7 @@ function checkImages({ directory, config }: RunFolder, { shape }: NewRun['data']
  * A run is resumed with its own settings: flags may repeat them, ask for more epochs and say where its files are now,
  * but change nothing else.
  */
-async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunFolder> {
+function continuedConfig(run: RunFolder, request: TrainRequest): RunConfig {
   const config = requestedConfig(run.config, request)
   const differences = [...changedChoices(run.config, request), ...configDifferences(run.config, config)]
   const refused = differences.filter(difference => !mayChange(difference))
@@ -142,7 +175,7 @@ async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunF
       `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
     )
   }
-  return differences.length === 0 ? run : continueRun(run, config)
+  return differences.length === 0 ? run.config : config
 }
 
 /** The model and the initial network that the flags ask for, where they differ from those of the run. */

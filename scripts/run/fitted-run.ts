@@ -1,6 +1,7 @@
 import type { ImageSet } from '../../src/data/image-set.js'
 import { type PlannedRun, withNetwork } from '../../src/run/run-config.js'
 import { size2D } from '../../src/shapes.js'
+import { UsageError } from '../terminal/usage-error.js'
 import type { RegionData, RunData } from './run-data.js'
 import type { GivenFlags } from './train-settings.js'
 
@@ -41,7 +42,13 @@ export function fittedToPatches(
 /** For models that read images in parts: training images are moved by up to half a cell, unless asked otherwise. */
 export function fittedToCells(run: PlannedRun): PlannedRun {
   const { options } = run.model
+  refuseTeaching(run)
   if (options.kind !== 'routed' || run.dataset.maxShift !== undefined) return run
   const cell = size2D(options.cellSize, 'train: cellSize')
   return { ...run, dataset: { ...run.dataset, maxShift: Math.floor(Math.min(...cell) / 2) } }
+}
+
+function refuseTeaching({ dataset: { boxedImages, boxes }, training: { teachEpochs } }: PlannedRun): void {
+  if (teachEpochs === undefined || boxedImages !== undefined || boxes !== undefined) return
+  throw new UsageError(`train: --teach-epochs must come with --boxes or --boxed-images, got neither`)
 }

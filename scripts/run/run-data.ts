@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
-import { type Augmentation, augmented } from '../../src/data/augmentation/augmented.js'
+import type { Augmentation } from '../../src/data/augmentation/augmentation.js'
+import { augmented } from '../../src/data/augmentation/augmented.js'
 import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
 import type { DatasetOptions, RegionDataset } from '../../src/data/datasets/dataset.js'
@@ -37,7 +38,7 @@ export interface RunData {
 }
 
 /** The images of a run that reads them in parts. */
-export interface RegionData extends Pick<RegionDataset, 'name' | 'train' | 'validation' | 'test'> {
+export interface RegionData extends Pick<RegionDataset, 'name' | 'train' | 'boxed' | 'validation' | 'test'> {
   /** What was found, left out or changed, a sentence each. */
   readonly notes: readonly string[]
   /** Images that are read in parts are not prepared. */
@@ -150,7 +151,7 @@ export function unreadableNotes(
 export function datasetOptions(request: DataRequest, seed: number): DatasetOptions {
   const { samples, testSamples, imageSize, crop, whiteLevel, maxUnreadable } = request
   const { gridSide, targets, distractors, setting, theory } = request
-  const { itemSide, items, same, strokes, background, task } = request
+  const { itemSide, itemBrightness, items, same, strokes, background, task, boxedImages, boxes } = request
   const backgrounds = backgroundsOf(request)
   return {
     seed,
@@ -168,11 +169,14 @@ export function datasetOptions(request: DataRequest, seed: number): DatasetOptio
     ...(setting && { setting }),
     ...(theory && { theory }),
     ...(itemSide !== undefined && { itemSide }),
+    ...(itemBrightness !== undefined && { itemBrightness }),
     ...(items !== undefined && { items }),
     ...(same !== undefined && { same }),
     ...(strokes !== undefined && { strokes }),
     ...(background && { background }),
     ...(task && { task }),
+    ...(boxedImages !== undefined && { boxedImages }),
+    ...(boxes !== undefined && { boxes }),
   }
 }
 

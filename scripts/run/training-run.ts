@@ -1,6 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { usePrecision } from '../../src/backend/precision.js'
 import { backendThreads } from '../../src/backend/threads.js'
+import type { RegionStream } from '../../src/data/regions/region-stream.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
@@ -13,8 +14,10 @@ import { train } from '../../src/train/loop.js'
 import { createOptimizer, disposeOptimizer } from '../../src/train/optimizers/optimizer.js'
 import { checkOptimizerOptions, type OptimizerOptions } from '../../src/train/optimizers/optimizer-options.js'
 import { stepFactors } from '../../src/train/optimizers/parameter-groups.js'
+import { checkScheduleFits } from '../../src/train/optimizers/schedules.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
+import { trainTaught } from '../../src/train/routing/teach.js'
 import { auxiliaryCoefficients } from '../../src/train/step.js'
 import type { TrainOptions } from '../../src/train/train-options.js'
 import type { TrainingLog } from '../terminal/training-log.js'
@@ -90,9 +93,13 @@ function trainingEvents(
   options: Omit<TrainOptions, 'train' | 'test' | 'validation'>,
 ): AsyncGenerator<TrainEvent> {
   if (isRegionModel(model)) {
-    const { train: images, test, validation } = data as RegionData
-    const halves = { test, ...(validation && { validation }) }
-    return train(model, { ...options, ...halves, train: movedImages(images, config, model.viewScale) })
+    const { train: images, boxed, test, validation } = data as RegionData
+    const moved = (stream: RegionStream): RegionStream => movedImages(stream, config, model.viewScale)
+    const regions = { ...options, train: moved(images), test, ...(validation && { validation }) }
+    if (!boxed) return train(model, regions)
+    const { teachEpochs = 40, learningRate } = config.training
+    const teaching = { images: moved(boxed), epochs: teachEpochs, learningRate }
+    return trainTaught(model, { ...regions, teaching })
   }
   const { train: images, test, validation } = data as RunData
   const whole = { ...options, train: images, test, ...(validation && { validation }) }
@@ -127,12 +134,15 @@ export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
 }
 
 /**
- * Checks what the configuration says of the optimizer, before anything is written.
+ * Checks what the configuration says of the optimizer and its schedule, before anything is written.
  *
  * @throws RangeError for settings that do not fit together
  */
 export function checkOptimizer(config: RunConfig): void {
-  checkOptimizerOptions(optimizerOf(config))
+  const optimizer = optimizerOf(config)
+  checkOptimizerOptions(optimizer)
+  // A run has test images.
+  checkScheduleFits(optimizer, { epochs: config.training.epochs, isEvaluated: true })
 }
 
 /** The options of `train` for a run, besides its images and its optimizer. */
@@ -170,15 +180,32 @@ export function routersOf({ training }: RunConfig): RouterTraining | undefined {
 
 /** The optimizer of a run. */
 export function optimizerOf({ training }: RunConfig): OptimizerOptions {
-  const { optimizer: name, learningRate, momentum, norm, l2, layerRates, schedule, clipNorm } = training
+  const {
+    optimizer: name,
+    learningRate,
+    momentum,
+    norm,
+    l2,
+    weightDecay,
+    epsilon,
+    layerRates,
+    clipNorm,
+  } = training
+  const { schedule, warmupEpochs, decayEpochs, decayRate, patienceEpochs } = training
   return {
     name,
     learningRate,
     ...(momentum !== undefined && { momentum }),
     ...(norm !== undefined && { norm }),
     ...(l2 !== undefined && { l2 }),
+    ...(weightDecay !== undefined && { weightDecay }),
+    ...(epsilon !== undefined && { epsilon }),
     ...(layerRates && { layerRates }),
     ...(schedule && { schedule }),
+    ...(warmupEpochs !== undefined && { warmupEpochs }),
+    ...(decayEpochs !== undefined && { decayEpochs }),
+    ...(decayRate !== undefined && { decayRate }),
+    ...(patienceEpochs !== undefined && { patienceEpochs }),
     ...(clipNorm !== undefined && { clipNorm }),
   }
 }

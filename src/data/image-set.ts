@@ -40,7 +40,17 @@ export interface ImageBatch {
   readonly labels: Int32Array
   /** (count) group numbers, where the images have groups. */
   readonly groups?: Int32Array
+  /** Where images are mixed with others: whose labels they have besides their own. */
+  readonly mixed?: MixedLabels
   readonly count: number
+}
+
+/** The other labels of images that are mixed: image i is `shares[i]` of its own label and the rest of `labels[i]`. */
+export interface MixedLabels {
+  /** (count) class numbers. */
+  readonly labels: Int32Array
+  /** (count) shares of the images' own labels, in (0, 1]. */
+  readonly shares: Float32Array
 }
 
 /** The positions of the images of one class in the set, ascending. */

@@ -117,7 +117,8 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
 
   'batched-product'({ x, matrices }, { upload }) {
     const matricesOf = operandOf(matrices, upload)
-    return tensorOf => tf.matMul(tensorOf(x), matricesOf(tensorOf))
+    if (!isConstant(matrices)) return tensorOf => tf.matMul(tensorOf(x), matricesOf(tensorOf))
+    return tensorOf => expertByExpert(tensorOf(x), rows => tf.matMul(rows, matricesOf(tensorOf)))
   },
 
   affine({ x, scale, shift }, { upload }) {
@@ -177,6 +178,14 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     tensorOf =>
       tf.transpose(tensorOf(x), [...order]),
 
+  'channel-rows':
+    ({ x }) =>
+    tensorOf => {
+      const map = tensorOf(x) as tf.Tensor4D
+      const [batch, height, width, channels] = map.shape
+      return tf.transpose(tf.reshape(map, [batch, height * width, channels]), [0, 2, 1])
+    },
+
   pad({ x, amounts }) {
     const paddings = amounts.map(([before, after]): [number, number] => [before, after])
     return tensorOf => tf.pad(tensorOf(x), paddings)
@@ -220,6 +229,17 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     return tensorOf => gatherRows(rowsOf(tensorOf) as tf.Tensor2D, tensorOf(rows))
   },
 
+  'gather-by-image':
+    ({ table, rows }) =>
+    tensorOf => {
+      const [matrices, places] = [tensorOf(table), tensorOf(rows)]
+      const [batch, length, width] = matrices.shape as [number, number, number]
+      const starts = tf.mul(tf.range(0, batch, 1, 'int32'), tf.scalar(length, 'int32'))
+      const ones = places.shape.slice(1).map(() => 1)
+      const flat: tf.Tensor2D = tf.reshape(matrices, [batch * length, width])
+      return gatherRows(flat, tf.add(places, tf.reshape(starts, [batch, ...ones])))
+    },
+
   // Where the numbers are is known on the host alone: the backend is waited for.
   places:
     ({ x, equals }) =>
@@ -251,11 +271,27 @@ const operations: { readonly [K in Kind]: Prepare<K> } = {
     },
 
   'expert-convolution'({ windows, kernel, padding }, { upload, atEnd }) {
-    const experts = windows.shape[0] as number
+    const experts = windows.shape[1] as number
     const frozen = frozenExpertConvolution(upload(kernel) as tf.Tensor4D, experts, padding)
     atEnd(frozen.dispose)
-    return tensorOf => frozen.convolve(tensorOf(windows) as tf.Tensor5D)
+    return tensorOf => expertByExpert(tensorOf(windows), rows => frozen.convolve(rows as tf.Tensor5D))
   },
+}
+
+/** What experts make of (B,K,L,...), computed on (K, B L, ...). */
+function expertByExpert(x: tf.Tensor, compute: (rows: tf.Tensor) => tf.Tensor): tf.Tensor {
+  const [batch, experts, count, ...sides] = x.shape as [number, number, number]
+  const rows = tf.reshape(withFirstAxesSwapped(x), [experts, batch * count, ...sides])
+  const outputs = compute(rows)
+  return withFirstAxesSwapped(tf.reshape(outputs, [experts, batch, count, ...outputs.shape.slice(2)]))
+}
+
+/** (A,B,...) -> (B,A,...), which moves nothing where one of both is 1. */
+function withFirstAxesSwapped(x: tf.Tensor): tf.Tensor {
+  const [first, second, ...sides] = x.shape as [number, number]
+  const shape = [second, first, ...sides]
+  if (first === 1 || second === 1) return tf.reshape(x, shape)
+  return tf.reshape(tf.transpose(tf.reshape(x, [first, second, -1]), [1, 0, 2]), shape)
 }
 
 /** The backend is waited for. */

@@ -277,13 +277,19 @@ function cutInputs(layer: PatchExperts, [height, width, channels]: ImageShape) {
   ] as const
 }
 
-function denseHead(features: tfl.SymbolicTensor, units: number, seed: number): tfl.SymbolicTensor {
+/** The logits of a routed model, unless it is given another head. */
+export function denseHead(features: tfl.SymbolicTensor, units: number, seed: number): tfl.SymbolicTensor {
   const kernelInitializer = tfl.initializers.glorotUniform({ seed })
   return tfl.layers.dense({ name: 'logits', units, kernelInitializer }).apply(features) as tfl.SymbolicTensor
 }
 
-/** Three convolutions of 3x3 and stride 2, of 12, 24 and 48 channels with ReLU, and the mean over the map. */
-function smallExpert(patchShape: readonly number[], seed: number): tfl.LayersModel {
+/**
+ * The expert that a `routedModel` has unless another is given: three convolutions of 3x3 and stride 2, of 12, 24 and 48 channels with
+ * ReLU, and the mean over the map.
+ *
+ * @param patchShape height, width and channels
+ */
+export function smallExpert(patchShape: readonly number[], seed: number): tfl.LayersModel {
   const input = tfl.input({ shape: [...patchShape], name: 'patch' })
   const layers = [12, 24, 48].flatMap((filters, i) => [
     convolution({

@@ -7,7 +7,8 @@ import { type Computation, computationSchema } from './computation.js'
 import type { EpochMetrics } from './events.js'
 import { GRADIENT_NORMS } from './optimizers/normalized-gradient-descent.js'
 import type { OptimizerSlots } from './optimizers/optimizer.js'
-import { type OptimizerOptions, optimizerNames, SCHEDULES } from './optimizers/optimizer-options.js'
+import { type OptimizerOptions, optimizerNames } from './optimizers/optimizer-options.js'
+import { dependsOnEpochs, SCHEDULES } from './optimizers/schedules.js'
 import { type KeptCells, keptCellsSchema, keptSharesSchema } from './routing/kept-cells.js'
 import { routingSummarySchema } from './routing/routing-summary.js'
 import { sampleRoutingSummarySchema } from './routing/sample-routing-metrics.js'
@@ -95,7 +96,13 @@ const progressSchema = z.strictObject({
       .array(z.strictObject({ weights: z.array(z.string()), parts: z.int().positive() }))
       .exactOptional(),
     l2: z.number().exactOptional(),
+    weightDecay: z.number().exactOptional(),
+    epsilon: z.number().exactOptional(),
     schedule: z.enum(SCHEDULES).exactOptional(),
+    warmupEpochs: z.number().exactOptional(),
+    decayEpochs: z.int().positive().exactOptional(),
+    decayRate: z.number().exactOptional(),
+    patienceEpochs: z.int().positive().exactOptional(),
     clipNorm: z.number().exactOptional(),
     layerRates: z.array(z.strictObject({ pattern: z.string(), learningRate: z.number() })).exactOptional(),
   }),
@@ -267,6 +274,22 @@ export function checkIdentity(state: RunIdentity, run: RunIdentity, where: strin
   if (differing.length > 0) {
     throw new RangeError(`${where}: checkpoint must be of this configuration, got ${differing.join('; ')}`)
   }
+}
+
+/**
+ * Checks that a run may go on with this number of epochs.
+ *
+ * @throws RangeError when what the run did so far depends on another number
+ */
+export function checkEpochs({ epochs, optimizer }: TrainState, asked: number, where: string): void {
+  if (epochs === undefined || epochs === asked) return
+  const reason = dependsOnEpochs(optimizer)
+    ? `schedule ${optimizer.schedule}`
+    : 'layers that change with the share of the training that is done'
+  throw new RangeError(
+    `${where}: epochs must stay ${epochs} for a run that goes on with ${reason}, got ${asked} ` +
+      '(its steps so far follow from them)',
+  )
 }
 
 function configEntries(key: string | undefined): Record<string, unknown> {

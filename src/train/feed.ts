@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageSet } from '../data/image-set.js'
+import type { ImageSet, MixedLabels } from '../data/image-set.js'
 import { type ImageStream, type StreamPass, streamOf } from '../data/image-stream.js'
 import type { RegionSource } from '../data/regions/region-source.js'
 import type { RegionBatch, RegionStream } from '../data/regions/region-stream.js'
@@ -53,6 +53,8 @@ export interface FedBatch {
   readonly labels: Int32Array
   /** (count) group numbers, where the images have groups. */
   readonly groups?: Int32Array
+  /** Where images are mixed with others: whose labels they have besides their own. */
+  readonly mixed?: MixedLabels
   readonly count: number
   /** Makes the inputs, with the network's weights of now. */
   inputs(): FedInputs | Promise<FedInputs>
@@ -68,7 +70,7 @@ export interface Feed {
 }
 
 /** Whether a model reads images in parts. */
-export function isRegionModel(model: FedModel): model is RegionModel {
+export function isRegionModel<Model extends RegionModel>(model: tfl.LayersModel | Model): model is Model {
   return 'regionInputs' in model
 }
 

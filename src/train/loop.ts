@@ -15,10 +15,9 @@ import {
 } from './events.js'
 import type { FedBatch, FedInputs, FedModel, RegionModel, TrainingData } from './feed.js'
 import { type LossStop, stopsByLoss } from './loss-stop.js'
-import { scheduledRate } from './optimizers/learning-rate.js'
 import { disposeOptimizer, readSlots } from './optimizers/optimizer.js'
 import { addKept, keptRemark, keptShares, REMARKED_EPOCH } from './routing/kept-cells.js'
-import { position, type Run, shareDone } from './run.js'
+import { position, type Run, rateAfter } from './run.js'
 import { anneal, epochStart, progress, startRun } from './start-run.js'
 import { type StepBatch, type StepNumbers, takeStep, takeStepUnless } from './step.js'
 import type { TrainOptions } from './train-options.js'
@@ -200,7 +199,7 @@ async function settle(run: Run, launched: Launched, rate: RateMeter): Promise<St
 /** Evaluates, reports and stores an epoch whose steps are done; an abort meanwhile leaves it unfinished. */
 async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const epoch = run.history.length + 1
-  const { train, test, validation, epochs, evaluateEvery = 1, optimizer, annealPatches } = run.options
+  const { train, test, validation, epochs, evaluateEvery = 1, annealPatches } = run.options
   await assertFinite(run)
   if (!run.stopped) progress(run, run.stepsPerEpoch)
   const due = epoch % evaluateEvery === 0 || epoch === epochs || run.stopped
@@ -219,7 +218,7 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
     ...finalTest,
     ...(kept && { kept: keptShares(kept) }),
     seconds: elapsed(run),
-    learningRate: scheduledRate(optimizer, shareDone(run, run.stepsPerEpoch - 1)),
+    learningRate: rateAfter(run, run.stepsPerEpoch - 1),
     ...(annealPatches && { patchesPerExpert: annealedPatches(annealPatches, epoch) }),
     steps: epoch * run.stepsPerEpoch - (run.stopped ? 1 : 0),
   }

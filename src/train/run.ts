@@ -4,6 +4,7 @@ import type { RunIdentity, RunningEpoch } from './checkpoint.js'
 import type { EpochMetrics } from './events.js'
 import type { FedModel, Feed, TrainingData } from './feed.js'
 import type { FrozenLayers } from './frozen-layers.js'
+import { scheduledRate } from './optimizers/schedules.js'
 import type { StepParts } from './step.js'
 import type { StepSeeds } from './step-seeds.js'
 import type { TrainOptions } from './train-options.js'
@@ -51,6 +52,21 @@ export interface ProgressLayer extends tfl.layers.Layer {
  */
 export function shareDone({ history, stepsPerEpoch, options: { epochs } }: Run, step: number): number {
   return (history.length * stepsPerEpoch + step) / (epochs * stepsPerEpoch)
+}
+
+/**
+ * The learning rate of the step after so many of the running epoch.
+ *
+ * @param step steps of the running epoch that are done
+ */
+export function rateAfter({ history, stepsPerEpoch, options }: Run, step: number): number {
+  const { epochs, optimizer } = options
+  return scheduledRate(optimizer, {
+    step: history.length * stepsPerEpoch + step,
+    stepsPerEpoch,
+    epochs,
+    history,
+  })
 }
 
 /** The epoch that a run is in, and the steps of it that are done. */

@@ -4,6 +4,7 @@ import { untrainableOption } from '../layers/batch-norm.js'
 import { allLayersWithin, allPlacedLayers } from '../layers/layer-paths.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
 import {
+  checkEpochs,
   checkIdentity,
   checkWeights,
   type RunIdentity,
@@ -15,10 +16,11 @@ import { checkFed, type FedModel, feedOf, networkOf, type TrainingData } from '.
 import { type FrozenLayers, freezeLayers } from './frozen-layers.js'
 import { hostTurns } from './host-turn.js'
 import { lossOf, lossOptions } from './loss.js'
-import { scheduledRate, setLearningRate } from './optimizers/learning-rate.js'
+import { setLearningRate } from './optimizers/learning-rate.js'
 import { createOptimizer, disposeOptimizer, restoreSlots } from './optimizers/optimizer.js'
-import { stepFactors, stepPenalty } from './optimizers/parameter-groups.js'
-import { type ProgressLayer, positionOf, type Run, shareDone } from './run.js'
+import { stepFactors, stepPenalty, weightDecays } from './optimizers/parameter-groups.js'
+import { dependsOnEpochs } from './optimizers/schedules.js'
+import { type ProgressLayer, positionOf, type Run, rateAfter, shareDone } from './run.js'
 import { auxiliaryCoefficients } from './step.js'
 import { stepSeeds } from './step-seeds.js'
 import { checkOptions, type TrainOptions } from './train-options.js'
@@ -74,15 +76,15 @@ async function preparedRun(
   const factors = stepFactors(model, optimizer)
   const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
   const progressing = allLayersWithin(model).filter(isProgressing)
-  const dependsOnEpochs =
-    optimizer.schedule === 'cosine' || progressing.some(({ dependsOnProgress }) => dependsOnProgress)
+  const isEpochsPart =
+    dependsOnEpochs(optimizer) || progressing.some(({ dependsOnProgress }) => dependsOnProgress)
   const stepsPerEpoch = Math.ceil(train.count / batchSize)
   const identity: RunIdentity = {
     optimizer,
     seed,
     batchSize,
     examples: train.count,
-    ...(dependsOnEpochs && { epochs: options.epochs }),
+    ...(isEpochsPart && { epochs: options.epochs }),
     ...(configKey !== undefined && { configKey }),
   }
   if (resume) checkResume(resume, identity, stepsPerEpoch)
@@ -106,6 +108,7 @@ async function preparedRun(
       stepFactors: factors,
       coefficients,
       l2: stepPenalty(optimizer),
+      weightDecays: weightDecays(model, optimizer),
       clipNorm: optimizer.clipNorm,
     },
     seeds: stepSeeds(model, seed, 'dropout'),
@@ -137,7 +140,7 @@ function isProgressing(layer: tfl.layers.Layer): layer is ProgressLayer {
  */
 export function progress(run: Run, step: number): void {
   const share = shareDone(run, step)
-  if (share < 1) setLearningRate(run.parts.optimizer, scheduledRate(run.options.optimizer, share))
+  if (share < 1) setLearningRate(run.parts.optimizer, rateAfter(run, step))
   for (const layer of run.progressing) layer.useProgress(share)
 }
 
@@ -156,6 +159,7 @@ async function restore(model: tfl.LayersModel, optimizer: tf.Optimizer, state: T
 }
 
 function checkResume(state: TrainState, identity: RunIdentity, stepsPerEpoch: number): void {
+  if (identity.epochs !== undefined) checkEpochs(state, identity.epochs, 'train')
   checkIdentity(state, identity, 'train')
   const { step } = state.running
   if (step > stepsPerEpoch) {

@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { type AuxiliaryTerm, auxiliaryTermsOf, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
 import { releaseEarly } from './early-release.js'
 import type { ClassifierLoss } from './loss.js'
-import { clippedByNorm } from './optimizers/learning-rate.js'
+import { clippedByNorm, learningRateOf } from './optimizers/learning-rate.js'
 
 /** What one step needs. */
 export interface StepParts {
@@ -16,6 +16,8 @@ export interface StepParts {
   readonly coefficients?: ReadonlyMap<AuxiliaryTerm, number> | undefined
   /** Multiplied by the weights and added to their gradients; 0 unless given. */
   readonly l2?: number
+  /** For each trainable weight the share of it, times the learning rate, that it loses before the step; none unless given. */
+  readonly weightDecays?: readonly number[] | undefined
   /** The greatest norm of the gradients together; they are taken as they are unless given. */
   readonly clipNorm?: number | undefined
 }
@@ -96,7 +98,7 @@ export async function takeStepUnless(
 
 /** Steps the trainable weights of a model down their gradients, and applies their constraints. */
 function applyStep(
-  { model, optimizer, stepFactors, l2 = 0, clipNorm }: StepParts,
+  { model, optimizer, stepFactors, l2 = 0, weightDecays, clipNorm }: StepParts,
   raw: Readonly<Record<string, tf.Tensor>>,
 ): void {
   const gradients = clippedByNorm(raw, clipNorm)
@@ -104,12 +106,15 @@ function applyStep(
   const variables = weights.map(weight => weight.read() as tf.Variable)
   const starts =
     stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
+  // The penalty is that of the weights before they decay.
+  const penalizedGradients = variables.map(variable => penalized(gradients[variable.name], variable, l2))
+  const rate = learningRateOf(optimizer)
+  for (const [i, share] of (weightDecays ?? []).entries()) {
+    if (share > 0 && penalizedGradients[i]) decay(variables[i] as tf.Variable, rate * share)
+  }
   // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are skipped.
   optimizer.applyGradients(
-    variables.map(variable => ({
-      name: variable.name,
-      tensor: penalized(gradients[variable.name], variable, l2) as tf.Tensor,
-    })),
+    variables.map(({ name }, i) => ({ name, tensor: penalizedGradients[i] as tf.Tensor })),
   )
   for (const [i, start] of (starts ?? []).entries()) {
     if (start) lengthenStep(variables[i] as tf.Variable, start, stepFactors?.[i] ?? 1)
@@ -181,6 +186,10 @@ function penalized(
   l2: number,
 ): tf.Tensor | undefined {
   return l2 > 0 && gradient ? tf.add(gradient, tf.mul(variable, l2)) : gradient
+}
+
+function decay(variable: tf.Variable, share: number): void {
+  variable.assign(tf.mul(variable, 1 - share))
 }
 
 function lengthenStep(variable: tf.Variable, start: tf.Tensor, factor: number): void {

@@ -6,7 +6,8 @@ import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { TrainingData, WholeImages } from './feed.js'
 import type { LossOptions } from './loss.js'
 import { checkLossStop, type LossStop } from './loss-stop.js'
-import type { OptimizerOptions } from './optimizers/optimizer-options.js'
+import { checkOptimizerOptions, type OptimizerOptions } from './optimizers/optimizer-options.js'
+import { checkScheduleFits } from './optimizers/schedules.js'
 
 /**
  * What normalization layers use outside training: statistics estimated anew on training images before each evaluation
@@ -131,7 +132,9 @@ export function checkOptions(options: TrainOptions<TrainingData>): void {
   if (!BN_STATISTICS.includes(statistics)) {
     throw new RangeError(`train: bnStatistics must be ${BN_STATISTICS.join(' or ')}, got ${statistics}`)
   }
+  checkOptimizerOptions(options.optimizer)
   const evaluated = options.test ?? options.validation
+  checkScheduleFits(options.optimizer, { epochs: options.epochs, isEvaluated: evaluated !== undefined })
   if (options.routingMetrics && !evaluated) {
     throw new RangeError('train: routingMetrics must come with a test set, got none')
   }

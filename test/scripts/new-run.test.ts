@@ -180,3 +180,18 @@ describe('separate routers', () => {
     expect(withSeparateRouters(joint, {}, 3)).toBe(joint)
   })
 })
+
+test('a router is taught by boxes, and by nothing without them', () => {
+  const { dataset, training } = run(
+    'routed',
+    { boxedImages: 20, teachEpochs: 5, prior: 'none' },
+    'megapixel-digits',
+  )
+  expect([dataset.boxedImages, training.teachEpochs]).toEqual([20, 5])
+  expect(() => run('routed', { teachEpochs: 5 }, 'megapixel-digits')).toThrow(
+    'train: --teach-epochs must come with --boxes or --boxed-images, got neither',
+  )
+  expect(() => run('routed', { boxes: 'boxes.csv' }, 'megapixel-digits')).toThrow(
+    '--boxes must be used with image-folder, got dataset megapixel-digits',
+  )
+})

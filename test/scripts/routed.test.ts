@@ -108,6 +108,41 @@ describe('a trained run', () => {
     expect(touches).toHaveLength(4)
   })
 
+  test('takes an image that is high or wide alone on a canvas no smaller than its own, so that there are cells enough', async () => {
+    for (const [height, width] of [
+      [1, 100],
+      [1, 1],
+      [5, 5],
+      [90, 2],
+    ] as const) {
+      const path = at(`${height}x${width}.png`)
+      const pixels = Uint8Array.from({ length: 3 * height * width }, (_, i) => (37 * i) % 256)
+      await sharp(pixels, { raw: { width, height, channels: 3 } })
+        .png()
+        .toFile(path)
+      const out = await pmoe('predict', at('run'), path, ...wasm, '--json', '--patches-per-expert', '48')
+      const [{ grid, experts }] = jsonLines(out) as unknown as [Answer]
+      expect(grid).toEqual([Math.max(8, Math.ceil(height / 8)), Math.max(6, Math.ceil(width / 8))])
+      expect(experts[0]?.boxes).toHaveLength(48)
+    }
+  })
+
+  test('predicts the tiles of a pyramid as the one image that they are, and names a tile that is missing', async () => {
+    const pixels = sharp({ create: { width: 100, height: 70, channels: 3, background: '#357' } })
+    await pixels.tile({ size: 32, layout: 'iiif3', id: 'here' }).toFile(at('tiles'))
+    const out = await pmoe('predict', at('run'), at('tiles'), ...wasm, '--json')
+    const answers = jsonLines(out) as unknown as (Answer & { image: string })[]
+    expect(answers.map(({ image, grid }) => [image, grid])).toEqual([
+      [join(at('tiles'), 'info.json'), [9, 13]],
+    ])
+    await rm(join(at('tiles'), '0,0,64,64'), { recursive: true })
+    const { code, out: nothing, err } = await callPmoe(['predict', at('run'), at('tiles'), ...wasm])
+    expect({ code, nothing }).toEqual({ code: 1, nothing: '' })
+    expect(err).toMatch(
+      /0,0,64,64.*: file must be there, got nothing there \(tile of row 0, column 0 at 1\/2\)/,
+    )
+  })
+
   test('is explained by boxes and crops, of test images where none are named', async () => {
     const out = await pmoe('explain', at('run'), ...wasm, '--out', at('explained'))
     expect(out).toContain('test-6')
@@ -124,6 +159,76 @@ describe('a trained run', () => {
     const words = ['--format', 'onnx', '--quantize', 'int8', ...wasm, '--out', at('small.onnx')]
     const { code, err } = await callPmoe(['export', at('run'), ...words])
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining('--quantize must be left out') })
+  })
+})
+
+describe('a run of model routed', () => {
+  test.each([
+    [['bound'], 'bound: the bound must be of a mixture in a network of whole images'],
+    [
+      ['prune', '--criterion', 'all'],
+      'prune: experts must be those of a mixture in a network of whole images',
+    ],
+    [
+      ['prune', '--criterion', 'random', '--keep', '1', '--out', 'never'],
+      'prune: experts must be those of a mixture in a network of whole images',
+    ],
+    [['plan'], 'plan: network must take whole images (--model routed --image-size plans the others)'],
+    [['plan', '--measure'], 'plan: --measure must be for a network of whole images'],
+  ])('is refused by %j, which says what takes it', async ([command = '', ...flags], message) => {
+    const { code, out, err } = await callPmoe([command, at('run'), ...flags, ...wasm])
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toBe(
+      `pmoe: ${message}, got ${at('run')} of model routed, which reads images in parts ` +
+        '(evaluate, predict, explain, export and train --resume take it)\n',
+    )
+  })
+
+  test('is no beginning for a network of whole images', async () => {
+    const words = ['train', '--init', at('run'), '--dataset', 'digits-patches', ...wasm, '--out', at('never')]
+    const { code, err } = await callPmoe(words)
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: expect.stringContaining('train: --init must be a network of whole images, got'),
+    })
+  })
+
+  test('is measured by bench once it is exported', async () => {
+    const { code, err } = await callPmoe([
+      'bench',
+      at('run'),
+      '--backend',
+      'wasm',
+      '--runs',
+      '1',
+      '--rounds',
+      '1',
+    ])
+    expect(code).toBe(1)
+    expect(err).toContain('1 of 1 measurements failed')
+  })
+
+  test('gets weights by import as a network of whole images, which can be exported', async () => {
+    const [weights, imported, onnx] = [at('weights.safetensors'), at('imported'), at('imported.onnx')]
+    await pmoe('export', at('run'), '--format', 'weights', ...wasm, '--out', weights)
+    await pmoe('import', weights, '--into', at('run'), ...wasm, '--out', imported)
+    expect(await pmoe('export', imported, '--format', 'onnx', ...wasm, '--out', onnx)).toContain(
+      'the largest is the same in all',
+    )
+  })
+
+  test('goes on for more epochs only where nothing follows their number, and a refusal changes nothing', async () => {
+    const config = () => readFile(join(at('run'), 'config.json'), 'utf8')
+    const before = await config()
+    const { code, err } = await callPmoe(['train', '--resume', '--out', at('run'), '--epochs', '4'])
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: expect.stringContaining(
+        `train: --epochs must stay 1 for ${at('run')}, whose learning rate or prior follows the length of the training, got 4`,
+      ),
+    })
+    expect(await config()).toBe(before)
+    expect(await pmoe('train', '--resume', '--out', at('run'))).toContain('Done')
   })
 })
 
@@ -152,6 +257,31 @@ test('a folder of photographs of several sizes is trained on and predicted', asy
   expect(out).toContain('of 9x8 patches, of 24x24 pixels')
 })
 
+test('a folder whose photographs have changed does not go on, and can once they are back', async () => {
+  const photos = at('photos')
+  const config = () => readFile(join(at('photo-run'), 'config.json'), 'utf8')
+  const before = await config()
+  const resume = ['train', '--resume', '--out', at('photo-run'), '--epochs', '1']
+  await photograph(join(photos, 'bright', '5.jpg'), 90, 120, '#fff')
+  const more = await callPmoe(resume)
+  expect({ code: more.code, err: more.err }).toEqual({
+    code: 2,
+    err: expect.stringContaining(`training images must be 8, as at the start of ${at('photo-run')}, got 9`),
+  })
+  await rm(join(photos, 'bright', '5.jpg'))
+  await photograph(join(photos, 'dark', '4.jpg'), 150, 120, '#000')
+  const larger = await callPmoe(resume)
+  expect({ code: larger.code, err: larger.err }).toEqual({
+    code: 2,
+    err: expect.stringContaining(
+      `images must be 130x120x3, as at the start of ${at('photo-run')}, got 150x120x3`,
+    ),
+  })
+  await photograph(join(photos, 'dark', '4.jpg'), 130, 120, '#000')
+  expect(await config()).toBe(before)
+  expect(await pmoe(...resume)).toContain('Done')
+})
+
 test('plan counts an image of any size', async () => {
   const out = await pmoe('plan', '--model', 'routed', '--image-size', '300x400', ...wasm, '--json')
   const { cells, multiplyAdds } = JSON.parse(out)
@@ -175,6 +305,48 @@ describe('what cannot be done', () => {
     const { code, err } = await callPmoe(['train', ...small, ...words, ...wasm, '--out', at('never')])
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) })
   })
+
+  test.each([
+    [[], '--model routed must come with --image-size, got none'],
+    [['--image-size', '30x400'], 'image must be at least as large as a patch, 96x96 pixels, got 30x400'],
+    [
+      ['--image-size', '300x400', '--patches-per-expert', '36'],
+      'patchesPerExpert must be an integer in [1, 35], got 36',
+    ],
+    [
+      ['--image-size', '300x400', '--margin', '33'],
+      'margin must be an integer in [0, 32], half a cell, got 33',
+    ],
+    [['--image-size', '300x400', '--view-scale', '7'], 'viewScale must divide cellSize, got 7'],
+    [
+      ['--image-size', '300x400', '--patch-size', '3'],
+      '--patch-size must be left out with --model routed, which has --cell-size, got 3',
+    ],
+    [
+      ['--image-size', '300x400', '--measure'],
+      '--measure must be for the folder of a run, got --model routed',
+    ],
+    [
+      ['--image-size', '300x400', '--picture', 'a.svg'],
+      '--picture must come with --measure, got a.svg alone',
+    ],
+    [['--image-size', '300x400', 'some/run'], '--model routed must come without a model, got some/run'],
+  ])('exit 2: plan --model routed %j', async (words, message) => {
+    const { code, out, err } = await callPmoe(['plan', '--model', 'routed', ...words, ...wasm])
+    expect({ code, out, err }).toEqual({ code: 2, out: '', err: expect.stringContaining(message) })
+  })
+
+  test.each(['--image-size=9x9', '--cell-size=8', '--view-scale=2', '--margin=1'])(
+    'exit 2: plan of a model with %s',
+    async flag => {
+      const { code, err } = await callPmoe(['plan', at('run'), flag, ...wasm])
+      const [name] = flag.split('=')
+      expect({ code, err }).toEqual({
+        code: 2,
+        err: expect.stringContaining(`plan: ${name} must be used with --model routed, got ${at('run')}`),
+      })
+    },
+  )
 
   test('other networks have no cells, other datasets no parts', async () => {
     const wide = ['--dataset', 'megapixel-digits', '--model', 'wrn', '--cell-size', '8']

@@ -4,7 +4,7 @@ import { type BatchNormInputs, type LayerOps, layerOps, registerLayerOps } from 
 import { registerConvolutionGradients } from './convolution-gradients.js'
 import { kernelAndBiasGradient, kernelGradient } from './kernel-gradient.js'
 import { biasedConvolution, hasOneDnn, oneDnnLabel, rectifiedNormName } from './onednn.js'
-import { type Attribute, nativeBackend } from './operations.js'
+import { type Attribute, nativeBackend, type OutputMetadata } from './operations.js'
 import { patchConvolution } from './patch-convolution.js'
 
 let registered = false
@@ -39,7 +39,7 @@ export function registerTensorFlowKernels(avoided: ReadonlySet<string> = new Set
       'tensorflow',
       Object.fromEntries(Object.entries(ops).filter(([name]) => !avoided.has(name))),
     )
-  register({ batchNorm, reluGradient, channelSums, patchConvolution })
+  register({ batchNorm, reluGradient, channelSums, patchConvolution, pixels })
   // On a GPU TensorFlow's own operation is the fastest.
   if (!nativeBackend().isUsingGpuDevice) {
     registerConvolutionGradients({
@@ -112,6 +112,28 @@ function reluGradient<T extends tf.Tensor>(dy: T, output: T): T {
 function channelSums(x: tf.Tensor): tf.Tensor1D {
   const format = { name: 'data_format', type: nativeBackend().binding.TF_ATTR_STRING, value: 'NHWC' }
   return run('BiasAddGrad', [floats('T'), format], [x], 1)[0] as tf.Tensor1D
+}
+
+/** The bytes go to TensorFlow as they are: a quarter of the memory of the numbers that tfjs would make of them. */
+function pixels(bytes: Uint8Array, shape: readonly number[]): tf.Tensor {
+  const backend = nativeBackend()
+  const { binding } = backend
+  const uploaded = binding.createTensor([...shape], binding.TF_UINT8, bytes)
+  try {
+    const [numbers] = binding.executeOp(
+      'Cast',
+      [
+        { name: 'SrcT', type: binding.TF_ATTR_TYPE, value: binding.TF_UINT8 },
+        { name: 'DstT', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT },
+        { name: 'Truncate', type: binding.TF_ATTR_BOOL, value: false },
+      ],
+      [uploaded],
+      1,
+    )
+    return tf.tidy(() => tf.div(backend.createOutputTensor(numbers as OutputMetadata), 255))
+  } finally {
+    binding.deleteTensor(uploaded)
+  }
 }
 
 function fused(

@@ -92,7 +92,7 @@ export interface TrainingRecipe {
   readonly epochs: number
   /** Images a step. */
   readonly batchSize: number
-  readonly optimizer: 'sgd' | 'momentum' | 'adam' | 'normalized-gd'
+  readonly optimizer: 'sgd' | 'momentum' | 'adam' | 'adamw' | 'normalized-gd'
   readonly learningRate: number
   /** Share of the previous update that optimizer 'momentum' keeps, in [0, 1). */
   readonly momentum?: number

@@ -2,9 +2,10 @@ import type { ImageShape } from '../../shapes.js'
 import { checkClasses } from '../catalog-images.js'
 import type { DatasetOptions, RegionDataset } from '../datasets/dataset.js'
 import { eachInParallel } from '../each-in-parallel.js'
+import type { BoxTable } from '../formats/box-table.js'
 import { type CatalogHalf, type ImageCatalog, imageName } from '../image-catalog.js'
 import { UnreadableImages } from '../unreadable-images.js'
-import { type RegionRecords, regionStream } from './region-records.js'
+import { type RegionRecords, regionStream, someRegions } from './region-records.js'
 import type { OpenRegions, RegionSource } from './region-source.js'
 import type { RegionStream } from './region-stream.js'
 
@@ -26,6 +27,7 @@ interface OpenedHalf {
  * @param name of the dataset
  * @param options.openRegions opens the files; the command line brings it
  * @param options.imageSize the size instead
+ * @param boxes of things on training images, by the paths of the images
  * @throws TypeError without `openRegions`, or for images that are no files; Error naming the images when too many are
  *   unreadable, or the class of which no image can be opened
  */
@@ -37,6 +39,7 @@ export async function catalogRegions(
     imageSize,
     maxUnreadable,
   }: Pick<DatasetOptions, 'openRegions' | 'imageSize' | 'maxUnreadable'>,
+  boxes?: BoxTable,
 ): Promise<RegionDataset> {
   if (!openRegions) throw new TypeError(`${name}: openRegions must open image files, got none`)
   const { train, validation, test, classNames } = catalog
@@ -49,12 +52,17 @@ export async function catalogRegions(
   const height = imageSize?.[0] ?? Math.max(...opened.map(half => half.height))
   const width = imageSize?.[1] ?? Math.max(...opened.map(half => half.width))
   const channels = Math.max(...opened.map(half => half.channels))
+  const shape = [height, width, channels] as const
   const [trainStream, testStream, validationStream] = opened.map(half =>
-    streamOfHalf(catalog, half, openRegions, [height, width, channels]),
+    streamOfHalf(catalog, half, openRegions, shape),
   )
+  const trainHalf = opened[0] as OpenedHalf
+  const boxed =
+    boxes && boxedRecords(name, recordsOf(catalog, trainHalf, openRegions, shape), trainHalf, boxes)
   return {
     name,
     train: trainStream as RegionDataset['train'],
+    ...(boxed && { boxed: placed(boxed) }),
     ...(validationStream && { validation: validationStream }),
     test: testStream as RegionDataset['test'],
     notes: catalog.notes ?? [],
@@ -93,12 +101,14 @@ function streamOfHalf(
   shape: ImageShape,
 ): RegionStream {
   const { half, positions } = opened
-  const stream = regionStream(recordsOf(catalog, opened, openRegions, shape), {
-    canvas: [shape[0], shape[1]],
-    // The edge of a photograph would stand out against zeros, and draw the patches that are kept.
-    surround: 'edges',
-  })
+  const stream = placed(recordsOf(catalog, opened, openRegions, shape))
   return { ...stream, names: Array.from(positions, position => imageName(half, position)) }
+}
+
+/** Images on a canvas of their records' shape, continued by their edges, which would stand out against zeros and draw the kept patches. */
+function placed(records: RegionRecords): RegionStream {
+  const [height, width] = records.shape
+  return regionStream(records, { canvas: [height, width], surround: 'edges' })
 }
 
 async function openedHalf(
@@ -137,6 +147,28 @@ async function openedHalf(
     width: images.reduce((most, { width }) => Math.max(most, width), 0),
     channels: images.reduce((most, { channels }) => Math.max(most, channels), 0),
   }
+}
+
+/** The training images that a table has boxes of; all of their things count. */
+function boxedRecords(
+  name: string,
+  records: RegionRecords,
+  { half, positions }: OpenedHalf,
+  boxes: BoxTable,
+): RegionRecords {
+  const boxesOf = (position: number) => boxes.get(half.path?.(positions[position] as number) ?? '')
+  const boxed = Int32Array.from({ length: records.count }, (_, position) => position).filter(boxesOf)
+  if (boxed.length === 0) {
+    const [first] = boxes.keys()
+    throw new RangeError(
+      `${name}: boxes must be of training images, named as in ${records.name(0)}, got none among ${boxes.size}, ` +
+        `of which the first is ${JSON.stringify(first)}`,
+    )
+  }
+  return someRegions(records, boxed, position => {
+    const own = boxesOf(position) as Int32Array
+    return { boxes: own, relevant: new Uint8Array(own.length / 4).fill(1) }
+  })
 }
 
 function recordsOf(

@@ -165,6 +165,11 @@ export class GraphBuilder {
     )
   }
 
+  channelRows(x: Value): Value {
+    const [batch = null, height, width, channels = null] = x.shape
+    return this.add({ kind: 'channel-rows', x }, [batch, channels, this.fixed(height) * this.fixed(width)])
+  }
+
   pad(x: Value, amounts: readonly (readonly [number, number])[]): Value {
     return this.add({ kind: 'pad', x, amounts }, this.grown(x, amounts, 1))
   }
@@ -195,6 +200,11 @@ export class GraphBuilder {
   gather(table: Operand, rows: Value): Value {
     const type = isConstant(table) ? (table.data instanceof Int32Array ? 'int' : 'float') : table.type
     return this.add({ kind: 'gather', table, rows }, [...rows.shape, ...table.shape.slice(1)], type)
+  }
+
+  /** @param table (B,N,C), @param rows (B,...) int */
+  gatherByImage(table: Value, rows: Value): Value {
+    return this.add({ kind: 'gather-by-image', table, rows }, [...rows.shape, table.shape[2] ?? null])
   }
 
   /** @param x (n) int */
@@ -239,18 +249,19 @@ export class GraphBuilder {
     return this.nodes.find(({ outputs }) => outputs.includes(value))?.operation
   }
 
-  expertConvolution(windows: Value, kernel: Constant, padding: 'same' | 'valid'): Value {
-    const [experts = 1, count = null, height, width] = windows.shape
+  expertConvolution(windows: Value, kernel: Constant, padding: 'same' | 'valid', count: Count): Value {
+    const [batch = null, experts = 1, patches = null, height, width] = windows.shape
     const [kernelHeight = 1, kernelWidth = 1, , filters = 1] = kernel.shape
     const lost = padding === 'same' ? [0, 0] : [kernelHeight - 1, kernelWidth - 1]
     const shape = [
+      batch,
       experts,
-      count,
+      patches,
       this.fixed(height) - (lost[0] ?? 0),
       this.fixed(width) - (lost[1] ?? 0),
       filters / (experts ?? 1),
     ]
-    return this.add({ kind: 'expert-convolution', windows, kernel, padding }, shape)
+    return this.add({ kind: 'expert-convolution', windows, count, kernel, padding }, shape)
   }
 
   private add(operation: Operation, shape: Axes, type: ElementType = 'float'): Value {

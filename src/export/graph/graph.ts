@@ -148,6 +148,8 @@ export type Operation =
       readonly computed?: { readonly axis: number; readonly length: Value }
     }
   | { readonly kind: 'transpose'; readonly x: Value; readonly order: readonly number[] }
+  /** Each channel of a map by itself: (B,H,W,C) -> (B,C,H W). */
+  | { readonly kind: 'channel-rows'; readonly x: Value }
   /** Numbers before and after along each axis. */
   | { readonly kind: 'pad'; readonly x: Value; readonly amounts: readonly (readonly [number, number])[] }
   /** Leaves out numbers before and after along each axis. */
@@ -163,6 +165,8 @@ export type Operation =
   | { readonly kind: 'top'; readonly x: Value; readonly count: Count }
   /** Rows of a matrix. */
   | { readonly kind: 'gather'; readonly table: Operand; readonly rows: Value }
+  /** Of each image's own matrix the rows that are named for it: table (B,N,C) rows (B,...) -> (B,...,C). */
+  | { readonly kind: 'gather-by-image'; readonly table: Value; readonly rows: Value }
   /** Where a list x (n) of integers is `equals`, ascending: as many places as there are. */
   | {
       readonly kind: 'places'
@@ -189,15 +193,17 @@ export type Operation =
       /** Where the rows are those of experts. */
       readonly ofExperts?: ExpertRows
     }
-  /** Every expert convolves its windows (K,M,height,width,C) by its F filters of (kh,kw,C,K F): (K,M,h,w,F). */
+  /** Every expert convolves its L windows (B,K,L,height,width,C) by its F filters of (kh,kw,C,K F): (B,K,L,h,w,F). */
   | {
       readonly kind: 'expert-convolution'
       readonly windows: Value
+      /** L. */
+      readonly count: Count
       readonly kernel: Constant
       readonly padding: 'same' | 'valid'
     }
 
-/** Rows of experts: expert after expert, of each image after image this many. */
+/** Rows of experts: image after image, of each expert after expert this many. */
 export interface ExpertRows {
   readonly experts: number
   readonly rowsPerExpert: Count
@@ -230,8 +236,10 @@ export function valuesRead(operation: Operation): Value[] {
       return typeof operation.count === 'number' ? [operation.x] : [operation.x, operation.count]
     case 'scatter':
       return [operation.rows, operation.updates, operation.like]
+    case 'gather-by-image':
+      return [operation.table, operation.rows]
     case 'expert-convolution':
-      return [operation.windows]
+      return typeof operation.count === 'number' ? [operation.windows] : [operation.windows, operation.count]
     default:
       return [operation.x]
   }

@@ -31,12 +31,12 @@ const patchMoE: Lowering = (exported, [x], build) => {
   const layer = exported.layer as PatchMoE
   const map = x as Value
   const chosen = choose(build, map, exported.weight('router'), layer, layer.grid)
-  const windows = dispatch(build, map, chosen.indices, windowTable(layer.grid, layer.experts.reach))
-  const outputs = expertLowering(layer.experts)(exported, layer.experts, build, windows) // (K, B L h w, F)
-  return putBack(build, map, weigh(build, outputs, chosen.gates, layer), chosen, layer)
+  const windows = dispatch(build, map, chosen, windowTable(layer.grid, layer.experts.reach))
+  const outputs = expertLowering(layer.experts)(exported, layer.experts, build, windows) // (B, K, L h w, F)
+  return putBack(build, weigh(build, outputs, chosen, layer), chosen, layer)
 }
 
-/** Writes what experts do with their windows: (K, P, F) of their outputs. */
+/** Writes what experts do with their windows: (B, K, P, F) of their outputs. */
 type ExpertLowering = (
   exported: ExportedLayer,
   experts: Expert,
@@ -50,20 +50,20 @@ const expertLowerings: Readonly<Record<string, ExpertLowering>> = {
     const { options, size } = experts as ConvolutionExpert
     const kernel = exported.weight('kernel')
     // A 1x1 kernel takes pixels one by one, whatever window they lie in.
-    const pixels = isPointwise(options) ? pixelRows(build, options.numExperts, windows) : windows
+    const pixels = isPointwise(options) ? pixelRows(build, windows) : windows
     const active = preActivate(exported, options, build, pixels)
-    const convolved = convolve(kernel, options, build, active)
+    const convolved = convolve(kernel, options, build, active, windows.count)
     const bias = exported.optionalWeight('bias')
     const shifted = bias
       ? build.binary('add', convolved, floats(bias.data, [options.numExperts, 1, size]))
       : convolved
     return withActivation(exported, build, shifted)
   },
-  neurons: (exported, experts, build, { windows }) => {
+  neurons: (exported, experts, build, { windows, count }) => {
     const { numExperts } = (experts as NeuronExpert).options
     const neurons = matrixPerExpert(exported.weight('kernel'), numExperts) // (K, hwC, m/K)
-    const patches = build.reshape(windows, [numExperts, null, neurons.shape[1] as number])
-    return build.unary(build.batchedProduct(patches, neurons), 'relu') // (K, B L, m/K)
+    const patches = build.reshape(windows, [null, numExperts, count, neurons.shape[1] as number])
+    return build.unary(build.batchedProduct(patches, neurons), 'relu') // (B, K, L, m/K)
   },
 }
 
@@ -84,9 +84,8 @@ function choose(
   rule: RoutingRule,
   grid: PatchGrid,
 ): ChosenPatches {
-  const experts = router.shape[3] as number
   const scored = build.convolution(map, router, { strides: grid.patch, exact: true }) // (B, H/h, W/w, K)
-  const asComputed = build.transpose(build.reshape(scored, [null, grid.count, experts]), [0, 2, 1])
+  const asComputed = build.channelRows(scored)
   // A patch whose score is NaN or infinite must not be left out silently: all of the expert's gates become NaN.
   const notFinite = build.notFinite(asComputed)
   const scores = build.binary('add', asComputed, notFinite)
@@ -136,37 +135,37 @@ function gateFactorOf(
   return build.gather(floats([Number.NaN, ...factors], [patches + 1]), count)
 }
 
-/** (K, B L, window height, window width, C), zero outside the map; with `inside` where that can be. */
+/** (B, K, L, window height, window width, C), zero outside the map; with `inside` where that can be. */
 interface Dispatched {
   readonly windows: Value
   readonly inside?: Value
+  /** L. */
+  readonly count: Count
 }
 
-function dispatch(build: GraphBuilder, map: Value, indices: Value, table: WindowTable): Dispatched {
+function dispatch(
+  build: GraphBuilder,
+  map: Value,
+  { indices, count }: ChosenPatches,
+  table: WindowTable,
+): Dispatched {
   const channels = map.shape[3] as number
   const experts = indices.shape[1] as number
-  const rows = build.reshape(windowRows(build, map, indices, table), [null])
-  const view = build.reshape(map, [null, table.unit * channels])
-  const shape = [experts, null, ...table.window]
-  const windows = build.reshape(build.gather(view, rows), [...shape, channels])
-  if (!table.inside) return { windows }
+  const view = build.reshape(map, [null, table.rowsPerImage, table.unit * channels])
+  const shape = [null, experts, count, ...table.window]
+  const gathered = build.gatherByImage(view, windowRows(build, indices, table))
+  const windows = build.reshape(gathered, [...shape, channels])
+  if (!table.inside) return { windows, count }
   const known = floats(table.inside, [table.grid.count, table.rowsPerWindow])
-  const inside = build.gather(known, build.transpose(indices, [1, 0, 2]))
-  const mask = build.reshape(inside, [...shape, 1])
-  return { windows: build.binary('mul', windows, mask), inside: mask }
+  const mask = build.reshape(build.gather(known, indices), [...shape, 1])
+  return { windows: build.binary('mul', windows, mask), inside: mask, count }
 }
 
-/** (K,B,L,R), or (K,B,L) where R is 1: rows of the map, in the whole batch, that the kept patches take. */
-function windowRows(build: GraphBuilder, map: Value, indices: Value, table: WindowTable): Value {
-  const patches = build.transpose(indices, [1, 0, 2]) // (K,B,L)
-  const starts = build.batchStarts(map, table.rowsPerImage)
+/** (B,K,L,R), or (B,K,L) where R is 1: rows of an image's map that the kept patches take. */
+function windowRows(build: GraphBuilder, indices: Value, table: WindowTable): Value {
   // Where patches are rows, their numbers are those of the rows.
-  if (table.rows.every((row, patch) => row === patch)) {
-    return build.binary('add', patches, build.reshape(starts, [null, 1]))
-  }
-  const lookup: Constant = { shape: [table.grid.count, table.rowsPerWindow], data: table.rows }
-  const within = build.gather(lookup, patches)
-  return build.binary('add', within, build.reshape(starts, [null, 1, 1]))
+  if (table.rows.every((row, patch) => row === patch)) return indices
+  return build.gather({ shape: [table.grid.count, table.rowsPerWindow], data: table.rows }, indices)
 }
 
 function preActivate(
@@ -184,7 +183,7 @@ function preActivate(
     variance: exported.weight('moving_variance'),
   }
   const { scale, shift } = normalization(weights, exported)
-  const ones = windows.shape.slice(1, -1).map(() => 1)
+  const ones = windows.shape.slice(2, -1).map(() => 1)
   const shape = [layer.numExperts, ...ones, weights.mean.shape[1] as number]
   const scaled = build.binary('mul', windows, floats(scale.data, shape))
   const active = build.unary(build.binary('add', scaled, floats(shift.data, shape)), 'relu')
@@ -195,27 +194,33 @@ function isPointwise({ kernelSize }: ConvolutionExpertOptions): boolean {
   return kernelSize.every(side => side === 1)
 }
 
-/** (K, B L h w, C). */
-function pixelRows(build: GraphBuilder, experts: number, { windows, inside }: Dispatched): Dispatched {
-  const channels = windows.shape.at(-1) as number
+/** (B, K, L h w, C). */
+function pixelRows(build: GraphBuilder, { windows, inside, count }: Dispatched): Dispatched {
+  const [, experts, , height, width, channels] = windows.shape as number[]
+  const sides = [null, experts as number, times(build, count, (height as number) * (width as number))]
   return {
-    windows: build.reshape(windows, [experts, null, channels]),
-    ...(inside && { inside: build.reshape(inside, [experts, null, 1]) }),
+    windows: build.reshape(windows, [...sides, channels as number]),
+    ...(inside && { inside: build.reshape(inside, [...sides, 1]) }),
+    count,
   }
 }
 
-/** (K, B L h w, F). */
+/** (B, K, L h w, F). */
 function convolve(
   kernel: Constant,
   layer: ConvolutionExpertOptions,
   build: GraphBuilder,
   windows: Value,
+  count: Count,
 ): Value {
   const { numExperts } = layer
   const own = layer.filters / numExperts
   if (isPointwise(layer)) return build.batchedProduct(windows, matrixPerExpert(kernel, numExperts))
-  const outputs = build.expertConvolution(windows, kernel, layer.border === 'halo' ? 'valid' : 'same')
-  return build.reshape(outputs, [numExperts, null, own])
+  const padding = layer.border === 'halo' ? 'valid' : 'same'
+  const outputs = build.expertConvolution(windows, kernel, padding, count)
+  const [, , , height, width] = outputs.shape as number[]
+  const pixels = times(build, count, (height as number) * (width as number))
+  return build.reshape(outputs, [null, numExperts, pixels, own])
 }
 
 /** (...,K F) -> (K, all the rest, F). */
@@ -231,20 +236,18 @@ function matrixPerExpert({ data, shape }: Constant, experts: number): Constant {
   return { shape: [experts, rows, own], data: sorted }
 }
 
-/** Outputs (K, B L h w, F) times the gate (B,K,L) of the patch that each row belongs to. */
-function weigh(build: GraphBuilder, outputs: Value, gates: Value, layer: PatchMoE): Value {
-  const own = layer.placement.size
-  const pixels = layer.patchSize[0] * layer.patchSize[1]
-  const sorted = build.transpose(gates, [1, 0, 2]) // (K,B,L)
-  if (pixels === 1) return build.binary('mul', outputs, build.reshape(sorted, [layer.numExperts, null, 1]))
-  const patches = build.reshape(outputs, [layer.numExperts, null, pixels, own])
-  return build.binary('mul', patches, build.reshape(sorted, [layer.numExperts, null, 1, 1]))
+/** Outputs (B, K, L h w, F) times the gate (B,K,L) of the patch that each row belongs to. */
+function weigh(build: GraphBuilder, outputs: Value, { gates, count }: ChosenPatches, layer: PatchMoE): Value {
+  const { numExperts, patchSize, placement } = layer
+  const pixels = patchSize[0] * patchSize[1]
+  if (pixels === 1) return build.binary('mul', outputs, build.reshape(gates, [null, numExperts, count, 1]))
+  const patches = build.reshape(outputs, [null, numExperts, count, pixels, placement.size])
+  return build.binary('mul', patches, build.reshape(gates, [null, numExperts, count, 1, 1]))
 }
 
 /** Puts the experts' outputs where their patches lie: (B,H,W,K F), zero elsewhere. */
 function putBack(
   build: GraphBuilder,
-  map: Value,
   outputs: Value,
   { indices, count }: ChosenPatches,
   layer: PatchMoE,
@@ -253,17 +256,17 @@ function putBack(
   const { slots, slotOf, size } = placement
   const pixels = windowTable(grid, [0, 0], 1)
   const lookup = { shape: [grid.count, pixels.rowsPerWindow], data: pixels.rows.map(row => row * slots) }
-  const within = build.gather(lookup, build.transpose(indices, [1, 0, 2])) // (K,B,L,hw)
+  const within = build.gather(lookup, indices) // (B,K,L,hw)
   const rowsPerImage = pixels.rowsPerImage * slots
-  const starts = build.reshape(build.batchStarts(map, rowsPerImage), [1, null, 1, 1])
-  const experts = { shape: [numExperts, 1, 1, 1], data: Int32Array.from(slotOf) }
+  const starts = build.reshape(build.batchStarts(indices, rowsPerImage), [null, 1, 1, 1])
+  const experts = { shape: [numExperts, 1, 1], data: Int32Array.from(slotOf) }
   const rows = build.reshape(build.binary('add', build.binary('add', within, starts), experts), [null])
   const updates = build.reshape(outputs, [null, size])
   // Where every slot has its expert, in their order, experts' rows make up the map without gaps.
   const rowsPerExpert = times(build, count, pixels.rowsPerWindow)
   const areInOrder = slots === numExperts && slotOf.every((slot, expert) => slot === expert)
   const ofExperts = areInOrder ? { experts: numExperts, rowsPerExpert } : undefined
-  const view = build.scatter(rows, updates, map, rowsPerImage, ofExperts && { ofExperts })
+  const view = build.scatter(rows, updates, indices, rowsPerImage, ofExperts && { ofExperts })
   return build.reshape(view, [null, ...grid.map, filters])
 }
 
@@ -280,10 +283,10 @@ const patchGate: Lowering = (exported, [x], build) => {
   const grid = patchGrid([height, width], layer.patchSize, 'exportGraph')
   const { cells, patch, count } = grid
   const { indices, gates } = choose(build, map, exported.weight('router'), layer, grid) // (B,1,L)
-  const starts = build.reshape(build.batchStarts(map, count), [null, 1, 1])
+  const starts = build.reshape(build.batchStarts(indices, count), [null, 1, 1])
   const rows = build.reshape(build.binary('add', indices, starts), [null])
   const strengths = build.reshape(gates, [null, 1])
-  const mask = build.scatter(rows, strengths, map, count)
+  const mask = build.scatter(rows, strengths, indices, count)
   const bands = build.reshape(map, [null, patch[0], cells[1], patch[1] * channels])
   const weighed = build.binary('mul', bands, build.reshape(mask, [null, 1, cells[1], 1]))
   return build.reshape(weighed, map.shape)
@@ -295,14 +298,12 @@ const twoLayerExperts: Lowering = (exported, [x], build) => {
   const map = x as Value
   const { numExperts, patchesPerExpert, hiddenUnits, grid } = layer
   const rule = { patchesPerExpert, gate: layer.gate, gateScale: 'none' } as const
-  const { indices, gates, count } = choose(build, map, exported.weight('router'), rule, grid)
-  const windows = dispatch(build, map, indices, windowTable(grid, layer.experts.reach))
-  const active = expertLowering(layer.experts)(exported, layer.experts, build, windows)
-  const perRow = build.reshape(build.transpose(gates, [1, 0, 2]), [numExperts, null, 1])
-  const weighed = build.binary('mul', active, perRow)
-  const own = hiddenUnits / numExperts
-  const summed = build.reduce(build.reshape(weighed, [numExperts, null, count, own]), 'sum', [2])
-  const hidden = build.reshape(build.transpose(summed, [1, 0, 2]), [null, hiddenUnits])
+  const chosen = choose(build, map, exported.weight('router'), rule, grid)
+  const windows = dispatch(build, map, chosen, windowTable(grid, layer.experts.reach))
+  const active = expertLowering(layer.experts)(exported, layer.experts, build, windows) // (B, K, L, m/K)
+  const { gates, count } = chosen
+  const weighed = build.binary('mul', active, build.reshape(gates, [null, numExperts, count, 1]))
+  const hidden = build.reshape(build.reduce(weighed, 'sum', [2]), [null, hiddenUnits])
   const divisor = layer.normalizer === 'selected' ? count : grid.count
   const mean = build.binary(
     'div',

@@ -22,19 +22,18 @@ export function meanOfKeptPatches(build: GraphBuilder, x: Value): Value | undefi
   const { experts, rowsPerExpert } = scatter.ofExperts
   const [height, width, channels] = x.shape.slice(1) as [number, number, number]
   const own = channels / experts
-  const patches = build.reshape(scatter.updates, [experts, null, rowsPerExpert, own])
-  const perExpert = steps.reduce((value, step) => appliedTo(build, step, value), patches)
-  const summed = build.reduce(perExpert, 'sum', [2]) // (K,B,F)
-  const sums = build.reshape(build.transpose(summed, [1, 0, 2]), [null, channels])
+  const patches = build.reshape(scatter.updates, [null, experts, rowsPerExpert, own])
+  const { value: perExpert, missing } = appliedSteps(build, steps, patches)
+  const sums = build.reshape(build.reduce(perExpert, 'sum', [2]), [null, channels])
   const pixels = height * width
   const ofZero = steps.reduce(stepOfNumbers, new Float64Array(channels))
   const scale = floats(new Float32Array(channels).fill(1 / pixels), [channels])
   if (typeof rowsPerExpert === 'number') {
-    const shift = ofZero.map(value => (value * (pixels - rowsPerExpert)) / pixels)
+    const shift = ofZero.map((value, c) => value - ((value - missing(c)) * rowsPerExpert) / pixels)
     return build.affine(sums, scale, floats(shift, [channels]))
   }
   const ofEmptyMap = build.affine(sums, scale, floats(ofZero, [channels]))
-  const ofOneRow = ofZero.map(value => value / pixels)
+  const ofOneRow = ofZero.map((value, c) => (value - missing(c)) / pixels)
   const ofRows = build.binary('mul', build.toFloat(rowsPerExpert), floats(ofOneRow, [channels]))
   return build.binary('sub', ofEmptyMap, ofRows)
 }
@@ -58,14 +57,44 @@ function isElementwise(operation: Operation): operation is Elementwise {
   return kind === 'affine' || kind === 'clip' || kind === 'leaky-relu'
 }
 
-/** The operation on (K,B,R,F) instead of (B,H,W,K F). */
+/**
+ * The operations on (B,K,R,F) instead of (B,H,W,K F). The ReLU of a sum with a constant t at their end is max(x, -t), one
+ * operation, where t is missing.
+ */
+function appliedSteps(
+  build: GraphBuilder,
+  steps: readonly Elementwise[],
+  patches: Value,
+): { readonly value: Value; readonly missing: (channel: number) => number } {
+  const [beforeLast, last] = steps.slice(-2)
+  if (beforeLast?.kind !== 'affine' || last?.kind !== 'unary') {
+    const value = steps.reduce((value, step) => appliedTo(build, step, value), patches)
+    return { value, missing: () => 0 }
+  }
+  const x = steps.slice(0, -2).reduce((value, step) => appliedTo(build, step, value), patches)
+  const { data } = beforeLast.shift
+  const scaled = build.binary('mul', x, perExpert(beforeLast.scale, x))
+  const negative = perExpert(
+    floats(
+      data.map(value => -value),
+      [data.length],
+    ),
+    x,
+  )
+  return { value: build.binary('max', scaled, negative), missing: channel => data[channel] as number }
+}
+
+/** Numbers of the channels of (B,K,R,F) as (K,1,F). */
+function perExpert({ data }: Constant, { shape }: Value): Constant {
+  return floats(data, [shape[1] as number, 1, shape[3] as number])
+}
+
+/** The operation on (B,K,R,F) instead of (B,H,W,K F). */
 function appliedTo(build: GraphBuilder, step: Elementwise, x: Value): Value {
   switch (step.kind) {
     case 'affine': {
-      const [experts, , , own] = x.shape as number[]
-      const perExpert = ({ data }: Constant) => floats(data, [experts as number, 1, 1, own as number])
-      const scaled = build.binary('mul', x, perExpert(step.scale))
-      return build.binary('add', scaled, perExpert(step.shift))
+      const scaled = build.binary('mul', x, perExpert(step.scale, x))
+      return build.binary('add', scaled, perExpert(step.shift, x))
     }
     case 'unary':
       return build.unary(x, step.function)

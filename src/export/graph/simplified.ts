@@ -1,14 +1,16 @@
 import { foldAffine } from './fold-affine.js'
+import { foldScales } from './fold-scales.js'
 import { type Graph, type GraphNode, type Operation, type Value, valuesRead } from './graph.js'
+import { readersOf } from './readers.js'
 
 type Reshape = Extract<Operation, { kind: 'reshape' }>
 
 /**
- * The same graph with less work: factors and offsets folded into the products beside them, reshapes of reshapes made one,
- * and operations left out whose values nothing reads.
+ * The same graph with less work: factors and offsets folded into the products beside them, factors of experts' outputs into
+ * their kernels, reshapes of reshapes made one, and operations left out that change nothing or whose values nothing reads.
  */
 export function simplified(graph: Graph): Graph {
-  return withoutUnread(joinReshapes(foldAffine(withoutUnread(graph))))
+  return withoutIdleReshapes(withoutUnread(joinReshapes(foldScales(foldAffine(withoutUnread(graph))))))
 }
 
 /** Elements keep their order in a reshape: only the last of several counts. */
@@ -22,6 +24,22 @@ function joinReshapes(graph: Graph): Graph {
     return { ...node, operation: joined }
   })
   return { ...graph, nodes }
+}
+
+/** A reshape to the shape that there is goes, where nothing else reads what it reads: that is named as the reshape was. */
+function withoutIdleReshapes(graph: Graph): Graph {
+  const readers = readersOf(graph)
+  const namedAs = new Map<Value, Value>()
+  const nodes = graph.nodes.filter(({ operation, outputs }) => {
+    if (operation.kind !== 'reshape' || operation.computed) return true
+    const { x, shape } = operation
+    const isIdle = shape.length === x.shape.length && shape.every((side, axis) => side === x.shape[axis])
+    if (!isIdle || readers.get(x)?.length !== 1 || graph.inputs.some(({ value }) => value === x)) return true
+    namedAs.set(x, outputs[0] as Value)
+    return false
+  })
+  const renamed = (value: Value): Value => namedAs.get(value) ?? value
+  return { ...graph, nodes: nodes.map(node => ({ ...node, outputs: node.outputs.map(renamed) })) }
 }
 
 /** Readers come after what they read, so that one pass from the end sees every reader first. */

@@ -1,6 +1,7 @@
 import type { Size2D } from '../../shapes.js'
 import {
   type Constant,
+  type Count,
   isConstant,
   type Layout,
   type Operation,
@@ -94,6 +95,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
 
   affine({ x, scale, shift }, [y], writer) {
     const layout = computedLayout([x], writer)
+    if (layout === 'nchw') return writer.define(y!, normalized(x, scale, shift, y!, writer), layout)
     const rank = x.shape.length
     const factor = writer.operand(scale, layout, rank)
     const product = writer.emit('Mul', [writer.named(x, layout), factor], `${y!.name}_scaled`)
@@ -169,11 +171,8 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   reshape({ x, shape, computed }, [y], writer) {
-    const sides = shape.map(side => side ?? -1)
-    const hint = `${y!.name}_shape`
-    const target = computed
-      ? writer.emit('Concat', sidesWith(sides, computed, writer), hint, { axis: 0 })
-      : writer.integers(sides, hint)
+    const sides = shape.map((side, axis): Count => (axis === computed?.axis ? computed.length : (side ?? -1)))
+    const target = shapeOf(sides, `${y!.name}_shape`, writer)
     writer.define(y!, writer.emit('Reshape', [writer.named(x), target], y!.name))
   },
 
@@ -181,6 +180,11 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     const turnsMap = x.shape.length === 4
     if (turnsMap && order.join() === '0,2,3,1') return writer.define(y!, writer.named(x), 'nchw')
     writer.define(y!, writer.emit('Transpose', [writer.named(x)], y!.name, { perm: [...order] }))
+  },
+
+  'channel-rows'({ x }, [y], writer) {
+    const sides = writer.integers([-1, ...(y!.shape.slice(1) as number[])], `${y!.name}_shape`)
+    writer.define(y!, writer.emit('Reshape', [writer.named(x, 'nchw'), sides], y!.name))
   },
 
   pad({ x, amounts }, [y], writer) {
@@ -233,6 +237,13 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     writer.define(y!, writer.emit('Gather', inputs, y!.name, { axis: 0 }))
   },
 
+  'gather-by-image'({ table, rows }, [y], writer) {
+    const axes = writer.integers([-1], 'axes')
+    const places = writer.emit('Unsqueeze', [writer.named(rows), axes], `${y!.name}_places`)
+    const inputs = [writer.named(table), places]
+    writer.define(y!, writer.emit('GatherND', inputs, y!.name, { batch_dims: 1 }))
+  },
+
   places({ x, equals }, [y], writer) {
     const inputs = [writer.named(x), writer.integers([equals], 'equals')]
     const isEqual = writer.emit('Equal', inputs, `${y!.name}_equal`)
@@ -247,11 +258,11 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     writer.define(y!, writer.emit('Range', [start, end, writer.integers([step], 'step', [])], y!.name))
   },
 
-  /** The sum s of the N, minus itself: infinity less infinity is NaN. */
+  /** A product with zeros, one operation: infinity times 0 is NaN. */
   'not-finite'({ x }, [y], writer) {
-    const inputs = [writer.named(x), writer.integers([-1], 'axes')]
-    const sum = writer.emit('ReduceSum', inputs, `${y!.name}_sum`, { keepdims: 1 })
-    writer.define(y!, writer.emit('Sub', [sum, sum], y!.name))
+    const length = x.shape.at(-1) as number
+    const zeros = writer.constant({ data: new Float32Array(length), shape: [length, 1] }, `${y!.name}_zeros`)
+    writer.define(y!, writer.emit('MatMul', [writer.named(x), zeros], y!.name))
   },
 
   scatter({ rows, updates, like, rowsPerImage }, [y], writer) {
@@ -271,16 +282,16 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     writer.define(y!, writer.emit('ScatterND', [zeros, positions, writer.named(updates)], y!.name))
   },
 
-  /** All experts in one grouped convolution: (M, K C, height, width) to (M, K F, h, w). */
-  'expert-convolution'({ windows, kernel, padding }, [y], writer) {
-    const [experts = 1, , height, width, channels] = windows.shape as number[]
-    const [, , outHeight, outWidth, filters] = y!.shape as number[]
+  /** All experts in one grouped convolution: (B L, K C, height, width) to (B L, K F, h, w). */
+  'expert-convolution'({ windows, kernel, padding, count }, [y], writer) {
+    const [, experts = 1, , height, width, channels] = windows.shape as number[]
+    const [, , , outHeight, outWidth, filters] = y!.shape as number[]
     const [kernelHeight = 1, kernelWidth = 1] = kernel.shape
     const side = (reach: number) => (padding === 'same' ? (reach - 1) / 2 : 0)
     const reshaped = (name: string, sides: readonly (number | undefined)[], hint: string) =>
       writer.emit('Reshape', [name, writer.integers(sides as number[], 'shape')], `${y!.name}_${hint}`)
     const sorted = writer.emit('Transpose', [writer.named(windows)], `${y!.name}_sorted`, {
-      perm: [1, 0, 4, 2, 3],
+      perm: [0, 2, 1, 5, 3, 4],
     })
     const stacked = reshaped(sorted, [-1, experts * (channels ?? 1), height, width], 'stacked')
     const [steps, outputSteps] = [writer.steps(windows, y!), writer.steps(y!, y!)]
@@ -294,8 +305,13 @@ const writers: { readonly [K in Kind]: Write<K> } = {
       group: experts,
     })
     const convolved = outputSteps ? writer.rounded(product, outputSteps, `${y!.name}_experts`) : product
-    const apart = reshaped(convolved, [-1, experts, filters, outHeight, outWidth], 'apart')
-    writer.define(y!, writer.emit('Transpose', [apart], y!.name, { perm: [1, 0, 3, 4, 2] }))
+    const sides = [-1, count, experts, filters, outHeight, outWidth]
+    const apart = writer.emit(
+      'Reshape',
+      [convolved, shapeOf(sides as Count[], `${y!.name}_shape`, writer)],
+      `${y!.name}_apart`,
+    )
+    writer.define(y!, writer.emit('Transpose', [apart], y!.name, { perm: [0, 2, 1, 4, 5, 3] }))
   },
 }
 
@@ -304,16 +320,32 @@ function listOf(count: Value, writer: OnnxWriter): string {
   return writer.emit('Reshape', [writer.named(count), writer.integers([1], 'list')], `${count.name}_list`)
 }
 
-/** The names of lists that together are the sides of a shape. */
-function sidesWith(
-  sides: readonly number[],
-  { axis, length }: { readonly axis: number; readonly length: Value },
-  writer: OnnxWriter,
-): string[] {
+/** The name of a shape, of which one side at most is computed. */
+function shapeOf(sides: readonly Count[], hint: string, writer: OnnxWriter): string {
+  const axis = sides.findIndex(side => typeof side !== 'number')
+  if (axis < 0) return writer.integers(sides as number[], hint)
   const parts = [sides.slice(0, axis), sides.slice(axis + 1)].map(part =>
-    part.length === 0 ? [] : [writer.integers(part, 'sides')],
+    part.length === 0 ? [] : [writer.integers(part as number[], 'sides')],
   )
-  return [...parts[0]!, listOf(length, writer), ...parts[1]!]
+  const lists = [...parts[0]!, listOf(sides[axis] as Value, writer), ...parts[1]!]
+  return writer.emit('Concat', lists, hint, { axis: 0 })
+}
+
+/** ONNX Runtime keeps this in the order of channels that its convolutions like, with the ReLU that follows. */
+function normalized(x: Value, scale: Constant, shift: Constant, y: Value, writer: OnnxWriter): string {
+  const channels = scale.data.length
+  const fixed = (value: number, hint: string) =>
+    writer.constant({ data: new Float32Array(channels).fill(value), shape: [channels] }, `${y.name}_${hint}`)
+  const ofChannels = ({ data }: Constant, hint: string) =>
+    writer.constant({ data, shape: [channels] }, `${y.name}_${hint}`)
+  const inputs = [
+    writer.named(x, 'nchw'),
+    ofChannels(scale, 'scale'),
+    ofChannels(shift, 'shift'),
+    fixed(0, 'mean'),
+    fixed(1, 'variance'),
+  ]
+  return writer.emit('BatchNormalization', inputs, y.name, { epsilon: { float: 0 } })
 }
 
 /**
@@ -341,7 +373,7 @@ function weightsOf(
 }
 
 /**
- * The product of each expert's rows (K,P,C) by its matrix of (K,C,F), of numbers of 8 bits with a scale for each column: the
+ * The product of each expert's rows (B,K,P,C) by its matrix of (K,C,F), of numbers of 8 bits with a scale for each column: the
  * format has one list of scales a tensor, so that each expert is a product of its own.
  */
 function roundedProducts(x: Value, matrices: Constant, steps: Steps, y: Value, writer: OnnxWriter): string {
@@ -354,7 +386,7 @@ function roundedProducts(x: Value, matrices: Constant, steps: Steps, y: Value, w
     const weights = writer.roundedKernel(rounded, `${y.name}_matrix_${k}`, [0, 1])
     return writer.emit('MatMul', [part, weights], `${y.name}_product_${k}`)
   })
-  return experts === 1 ? (products[0] as string) : writer.emit('Concat', products, y.name, { axis: 0 })
+  return experts === 1 ? (products[0] as string) : writer.emit('Concat', products, y.name, { axis: 1 })
 }
 
 /** The layout in which one of the maps has been computed already; other values have one layout only. */

@@ -65,9 +65,9 @@ export class OnnxWriter {
   }
 
   /**
-   * Rounds a tensor of one matrix for each expert along its first axis to numbers of 8 bits, and takes it apart.
+   * Rounds a tensor of matrices for each expert along its second axis to numbers of 8 bits, and takes it apart.
    *
-   * @returns a tensor for each expert, its first axis of length 1
+   * @returns a tensor for each expert, its second axis of length 1
    */
   roundedParts(name: string, { scale, zeroPoint }: Steps, hint: string, count: number): string[] {
     const parameters = [
@@ -76,7 +76,7 @@ export class OnnxWriter {
     ]
     const rounded = this.emit('QuantizeLinear', [name, ...parameters], `${hint}_rounded`)
     const hints = Array.from({ length: count }, (_, k) => `${hint}_${k}`)
-    const parts = count === 1 ? [rounded] : this.emitAll('Split', [rounded], hints, { axis: 0 })
+    const parts = count === 1 ? [rounded] : this.emitAll('Split', [rounded], hints, { axis: 1 })
     return parts.map(part => this.emit('DequantizeLinear', [part, ...parameters], `${part}_steps`))
   }
 

@@ -1,4 +1,5 @@
 import {
+  type Count,
   type ElementType,
   isConstant,
   type Operand,
@@ -107,7 +108,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   unary: ({ x, function: name }, hint, writer) => writer.floats(unaryNames[name], [writer.named(x)], hint),
 
   binary: ({ a, b, function: name }, hint, writer, y) =>
-    writer.emit(binaryNames[name], [writer.named(a), writer.named(b)], hint, { T: typeOf(y.type) }),
+    writer.emit(binaryNames[name], [writer.named(a), writer.named(b)], hint, { T: typeAttribute(y.type) }),
 
   clip({ x, low, high }, hint, writer) {
     const limits = [low, high].map(limit =>
@@ -140,37 +141,26 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   reshape({ x, shape, computed }, hint, writer) {
-    const sides = shape.map(side => side ?? -1)
-    const target = computed
-      ? packed(
-          sides.map((side, axis) =>
-            axis === computed.axis ? writer.named(computed.length) : scalar(side, writer),
-          ),
-          `${hint}_shape`,
-          writer,
-        )
-      : writer.integers(sides, `${hint}_shape`)
+    const sides = shape.map((side, axis): Count => (axis === computed?.axis ? computed.length : (side ?? -1)))
+    const target = shapeOf(sides, `${hint}_shape`, writer)
     const inputs = [writer.named(x), target]
-    return writer.emit('Reshape', inputs, hint, { T: typeOf(x.type), Tshape: INT })
+    return writer.emit('Reshape', inputs, hint, { T: typeAttribute(x.type), Tshape: INT })
   },
 
-  /**
-   * Integers whose first two axes change places are taken apart and stacked: for a transpose of 32 bits oneDNN prints an
-   * error on some processors, although TensorFlow computes it.
-   */
   transpose({ x, order }, hint, writer) {
-    const [first, second, ...others] = order
-    const swapped = first === 1 && second === 0 && others.every((axis, i) => axis === i + 2)
-    if (x.type === 'int' && swapped) {
-      const count = x.shape[1] as number
-      const parts = writer.emit('Unpack', [writer.named(x)], `${hint}_parts`, {
-        ...{ T: INT, num: { i: count }, axis: { i: 1 } },
-      })
-      const names = Array.from({ length: count }, (_, i) => `${parts}:${i}`)
-      return writer.emit('Pack', names, hint, { T: INT, N: { i: count }, axis: { i: 0 } })
-    }
     const inputs = [writer.named(x), writer.integers(order, `${hint}_order`)]
-    return writer.emit('Transpose', inputs, hint, { T: typeOf(x.type), Tperm: INT })
+    return writer.emit('Transpose', inputs, hint, { T: typeAttribute(x.type), Tperm: INT })
+  },
+
+  'channel-rows'({ x }, hint, writer, y) {
+    const [, channels, pixels] = y.shape as number[]
+    const sides = writer.integers([-1, pixels as number, channels as number], `${hint}_shape`)
+    const rows = writer.emit('Reshape', [writer.named(x), sides], `${hint}_rows`, {
+      ...{ T: FLOAT, Tshape: INT },
+    })
+    return writer.floats('Transpose', [rows, writer.integers([0, 2, 1], `${hint}_order`)], hint, {
+      Tperm: INT,
+    })
   },
 
   pad({ x, amounts }, hint, writer) {
@@ -198,7 +188,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   'to-float': ({ x }, hint, writer) =>
-    writer.emit('Cast', [writer.named(x)], hint, { SrcT: typeOf(x.type), DstT: FLOAT }),
+    writer.emit('Cast', [writer.named(x)], hint, { SrcT: typeAttribute(x.type), DstT: FLOAT }),
 
   top: ({ x, count }, hint, writer) =>
     writer.floats(
@@ -210,7 +200,13 @@ const writers: { readonly [K in Kind]: Write<K> } = {
 
   gather({ table, rows }, hint, writer) {
     const inputs = [writer.named(table), writer.named(rows), scalar(0, writer)]
-    const attributes = { Tparams: typeOf(elementType(table)), Tindices: INT, Taxis: INT }
+    const attributes = { Tparams: typeAttribute(elementType(table)), Tindices: INT, Taxis: INT }
+    return writer.emit('GatherV2', inputs, hint, attributes)
+  },
+
+  'gather-by-image'({ table, rows }, hint, writer) {
+    const inputs = [writer.named(table), writer.named(rows), scalar(1, writer)]
+    const attributes = { Tparams: FLOAT, Tindices: INT, Taxis: INT, batch_dims: { i: 1 } }
     return writer.emit('GatherV2', inputs, hint, attributes)
   },
 
@@ -254,17 +250,23 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   /** Expert by expert: not every version of TensorFlow convolves in groups on a CPU. */
-  'expert-convolution'({ windows, kernel, padding }, hint, writer) {
-    const experts = windows.shape[0] as number
-    const unpack = { num: { i: experts }, axis: { i: 0 } }
+  'expert-convolution'({ windows, kernel, padding, count }, hint, writer, y) {
+    const [, experts = 1, , ...window] = windows.shape as number[]
+    const unpack = { num: { i: experts }, axis: { i: 1 } }
     const maps = writer.floats('Unpack', [writer.named(windows)], `${hint}_windows`, unpack)
+    const reshape = { T: FLOAT, Tshape: INT }
+    const windowSides = writer.integers([-1, ...window], `${hint}_window`)
+    const outputSides = shapeOf([-1, count, ...(y.shape.slice(3) as number[])], `${hint}_output`, writer)
     const split = [scalar(3, writer), writer.constant(kernel, `${hint}_kernel`)]
     const kernels = writer.floats('Split', split, `${hint}_kernels`, { num_split: { i: experts } })
     const slide = slidingAttributes({ strides: [1, 1], padding, dilations: [1, 1] })
-    const outputs = Array.from({ length: experts }, (_, s) =>
-      writer.floats('Conv2D', [`${maps}:${s}`, `${kernels}:${s}`], `${hint}_expert${s + 1}`, slide),
-    )
-    return writer.floats('Pack', outputs, hint, { N: { i: experts }, axis: { i: 0 } })
+    const outputs = Array.from({ length: experts }, (_, s) => {
+      const own = `${hint}_expert${s + 1}`
+      const patches = writer.emit('Reshape', [`${maps}:${s}`, windowSides], `${own}_windows`, reshape)
+      const product = writer.floats('Conv2D', [patches, `${kernels}:${s}`], `${own}_product`, slide)
+      return writer.emit('Reshape', [product, outputSides], own, reshape)
+    })
+    return writer.floats('Pack', outputs, hint, { N: { i: experts }, axis: { i: 1 } })
   },
 }
 
@@ -291,7 +293,7 @@ function firstRows(updates: Value, rows: Value, hint: string, writer: TensorFlow
   return writer.emit('Slice', parts, `${hint}_updates`, { T: FLOAT, Index: INT })
 }
 
-function typeOf(type: ElementType) {
+function typeAttribute(type: ElementType) {
   return { type: tensorflowType[type] }
 }
 
@@ -308,6 +310,13 @@ function slidingAttributes({ strides, padding, dilations }: Sliding) {
   }
 }
 
+/** A shape, of which sides may be computed. */
+function shapeOf(sides: readonly Count[], hint: string, writer: TensorFlowWriter): string {
+  if (sides.every(side => typeof side === 'number')) return writer.integers(sides, hint)
+  const scalars = sides.map(side => (typeof side === 'number' ? scalar(side, writer) : writer.named(side)))
+  return packed(scalars, hint, writer)
+}
+
 /** Integers as a list. */
 function packed(scalars: readonly string[], hint: string, writer: TensorFlowWriter): string {
   return writer.emit('Pack', scalars, hint, { N: { i: scalars.length }, T: INT, axis: { i: 0 } })
@@ -319,7 +328,7 @@ function scalar(value: number, writer: TensorFlowWriter): string {
 
 /** The number of images, as a scalar. */
 function batchLength(like: Value, writer: TensorFlowWriter, hint: string): string {
-  const attributes = { T: typeOf(like.type), out_type: INT }
+  const attributes = { T: typeAttribute(like.type), out_type: INT }
   const sides = writer.emit('Shape', [writer.named(like)], `${hint}_sides`, attributes)
   const gather = { Tparams: INT, Tindices: INT, Taxis: INT }
   return writer.emit('GatherV2', [sides, scalar(0, writer), scalar(0, writer)], `${hint}_images`, gather)

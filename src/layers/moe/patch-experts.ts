@@ -4,6 +4,7 @@ import { deriveSeed } from '../../random.js'
 import type { ImageShape, Size2D } from '../../shapes.js'
 import { fixInput } from '../fixed-inputs.js'
 import { withoutGradient } from '../hand-gradient.js'
+import { isPixelTensor } from '../pixels.js'
 import type { LayerOptions } from '../standard-options.js'
 import { checkOneTensorFlow } from '../validation.js'
 import { cellRouter } from './cell-router.js'
@@ -238,7 +239,7 @@ export class PatchExperts extends NetworkLayer {
    * (B,K,N) scores of all cells, prior included; all NaN for an expert and image where one is not finite, or a number of the view:
    * ReLUs of a backend may lose NaN.
    */
-  private scores(view: tf.Tensor4D, training: boolean): tf.Tensor3D {
+  scores(view: tf.Tensor4D, training: boolean): tf.Tensor3D {
     const { grid, numExperts } = this
     const whole = withoutGradient(() => fixInput(tf.clone(paddedTo(view, wholeView(grid)))))
     const map = (this.networks.get('router') as tfl.LayersModel).apply(whole, { training }) as tf.Tensor4D
@@ -247,9 +248,13 @@ export class PatchExperts extends NetworkLayer {
       numExperts === 1 ? tf.reshape(byCell, [-1, 1, grid.count]) : tf.transpose(byCell, [0, 2, 1])
     const prior = this.priorOf(view)
     const scores = (prior ? tf.add(learned, prior) : learned) as tf.Tensor3D
+    // What is made of bytes is finite, and need not be read once more.
+    const ofView = isPixelTensor(view)
+      ? 0
+      : withoutGradient(() => notFinite(tf.reshape(view, [view.shape[0], 1, -1])))
     return tf.add(
       scores,
-      withoutGradient(() => tf.add(notFinite(scores), notFinite(tf.reshape(view, [view.shape[0], 1, -1])))),
+      withoutGradient(() => tf.add(notFinite(scores), ofView)),
     )
   }
 

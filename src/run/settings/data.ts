@@ -17,6 +17,7 @@ import {
   numbersByName,
   positiveInteger,
   positiveNumber,
+  shareAboveZero,
   text,
   wholeNumber,
 } from '../setting-values.js'
@@ -124,6 +125,13 @@ export const imageSettings = {
     help: 'side of the items on large images',
     byDefault: 'as they are',
     value: positiveInteger,
+    in: inDataset,
+  },
+  itemBrightness: {
+    flag: '--item-brightness <share>',
+    help: 'how bright items on large images are, beside strokes of the same brightness as ever',
+    byDefault: '1',
+    value: shareAboveZero,
     in: inDataset,
   },
   items: {

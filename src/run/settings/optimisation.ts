@@ -1,7 +1,8 @@
 import * as z from 'zod'
 import { LOSS_FORMS } from '../../train/loss.js'
 import { GRADIENT_NORMS } from '../../train/optimizers/normalized-gradient-descent.js'
-import { optimizerNames, SCHEDULES } from '../../train/optimizers/optimizer-options.js'
+import { optimizerNames } from '../../train/optimizers/optimizer-options.js'
+import { SCHEDULES } from '../../train/optimizers/schedules.js'
 import { BN_STATISTICS } from '../../train/train-options.js'
 import { optional, required, type Settings } from '../setting.js'
 import {
@@ -10,6 +11,7 @@ import {
   layerRates,
   numberFromZero,
   numbersByName,
+  openShare,
   positiveInteger,
   positiveNumber,
   share,
@@ -52,8 +54,39 @@ export const optimisationSettings = {
   },
   schedule: {
     flag: '--schedule <name>',
-    help: 'how the learning rate changes: cosine lets it fall to 0 over the whole training',
+    help:
+      'how the learning rate changes: cosine lets it fall to 0 over the whole training, step falls every --decay-epochs, ' +
+      'one-cycle rises and falls once, plateau falls when the validation or test loss no longer does',
+    byDefault: 'constant, or the recipe',
     value: choice(SCHEDULES),
+    in: { training: optional },
+  },
+  warmupEpochs: {
+    flag: '--warmup-epochs <epochs>',
+    help: 'epochs, also a part of one, in which the learning rate rises to where the schedule begins',
+    byDefault: '0',
+    value: numberFromZero,
+    in: { training: optional },
+  },
+  decayEpochs: {
+    flag: '--decay-epochs <count>',
+    help: 'epochs between two falls of --schedule step',
+    byDefault: 'a third of the epochs',
+    value: positiveInteger,
+    in: { training: optional },
+  },
+  decayRate: {
+    flag: '--decay-rate <share>',
+    help: 'what the learning rate is multiplied by when --schedule step or plateau lets it fall',
+    byDefault: '0.1',
+    value: openShare,
+    in: { training: optional },
+  },
+  patienceEpochs: {
+    flag: '--patience-epochs <count>',
+    help: 'epochs without a lower loss after which --schedule plateau lets the learning rate fall',
+    byDefault: '5',
+    value: positiveInteger,
     in: { training: optional },
   },
   clipNorm: {
@@ -75,6 +108,22 @@ export const optimisationSettings = {
       'or the sum of the norms of each',
     byDefault: 'frobenius',
     value: choice(GRADIENT_NORMS),
+    in: { training: optional },
+  },
+  weightDecay: {
+    flag: '--weight-decay <share>',
+    help:
+      'share of itself, times the learning rate, that a weight loses before each step (decoupled, as in AdamW); ' +
+      'biases and normalizations lose nothing',
+    byDefault: '0.01 for adamw, else 0',
+    value: numberFromZero,
+    in: { training: optional },
+  },
+  epsilon: {
+    flag: '--epsilon <number>',
+    help: 'what --optimizer adam and adamw add to the root of the second moment',
+    byDefault: '1e-7',
+    value: positiveNumber,
     in: { training: optional },
   },
   l2: {

@@ -8,6 +8,7 @@ import {
   pixelSize,
   positiveInteger,
   shareAboveZero,
+  text,
   wholeNumber,
 } from '../setting-values.js'
 
@@ -52,6 +53,27 @@ export const patchSettings = {
     byDefault: '1',
     value: shareAboveZero,
     in: { routed: optional },
+  },
+  boxedImages: {
+    flag: '--boxed-images <count>',
+    help: 'training images whose boxes teach the router where to look, before it is trained with the experts',
+    byDefault: 'none',
+    value: positiveInteger,
+    in: { dataset: { ...optional, models: ['routed'] } },
+  },
+  boxes: {
+    flag: '--boxes <file>',
+    help: 'table within --data of boxes that teach the router where to look: image,top,left,height,width',
+    byDefault: 'none',
+    value: text,
+    in: { dataset: { ...optional, models: ['routed'] } },
+  },
+  teachEpochs: {
+    flag: '--teach-epochs <count>',
+    help: 'passes over the images with boxes',
+    byDefault: '40',
+    value: positiveInteger,
+    in: { training: { ...optional, models: ['routed'] } },
   },
   aggregate: {
     flag: '--aggregate <name>',

@@ -1,15 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { isNormalized } from './normalized-gradient-descent.js'
-import type { OptimizerOptions } from './optimizer-options.js'
 
-/**
- * The learning rate of a step. `cosine`: rate (1 + cos(pi share)) / 2, from the whole rate in the first step to almost 0 in the last
- * (Loshchilov and Hutter 2017, without restarts); without a schedule it stays the same.
- *
- * @param share of the steps of the whole training that are done, in [0, 1)
- */
-export function scheduledRate({ learningRate, schedule }: OptimizerOptions, share: number): number {
-  return schedule === 'cosine' ? (learningRate * (1 + Math.cos(Math.PI * share))) / 2 : learningRate
+/** The learning rate that an optimizer steps with. */
+export function learningRateOf(optimizer: tf.Optimizer): number {
+  return (optimizer as unknown as { readonly learningRate: number }).learningRate
 }
 
 /** Gives an optimizer another learning rate, with what it has gathered so far. */

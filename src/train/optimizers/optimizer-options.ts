@@ -1,6 +1,7 @@
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { isPositiveInteger } from '../../shapes.js'
 import { GRADIENT_NORMS, type GradientNorm } from './normalized-gradient-descent.js'
+import { checkScheduleOptions, type ScheduleOptions } from './schedules.js'
 
 /** A learning rate of some weights. */
 export interface LayerRate {
@@ -24,18 +25,14 @@ export interface WeightGroup {
   readonly parts: number
 }
 
-/** How the learning rate changes during training. */
-export const SCHEDULES = ['constant', 'cosine'] as const
-export type Schedule = (typeof SCHEDULES)[number]
-
 /** The optimizers that are known by name. */
-export const optimizerNames = ['sgd', 'momentum', 'adam', 'normalized-gd'] as const
+export const optimizerNames = ['sgd', 'momentum', 'adam', 'adamw', 'normalized-gd'] as const
 
 /** Name of an optimizer. */
 export type OptimizerName = (typeof optimizerNames)[number]
 
 /** An optimizer and its settings, as data. */
-export interface OptimizerOptions {
+export interface OptimizerOptions extends ScheduleOptions {
   readonly name: OptimizerName
   /** Step length, greater than 0. */
   readonly learningRate: number
@@ -55,14 +52,21 @@ export interface OptimizerOptions {
   readonly layerRates?: readonly LayerRate[]
   /**
    * L2 penalty, >= 0; 0 unless given. l2 times the weights is added to the gradient of every trainable weight, for
-   * `normalized-gd` to the normalised gradient. (PyTorch calls it `weight_decay`.) The reported loss does not contain it.
+   * `normalized-gd` to the normalised gradient. (PyTorch's SGD and Adam call it `weight_decay`.) The reported loss does not
+   * contain it.
    */
   readonly l2?: number
   /**
-   * How the learning rate changes from step to step, layer rates with it: `cosine` from the whole rate to almost 0 over the whole
-   * training, half a wave; `constant` unless given.
+   * Decoupled weight decay, >= 0 (Loshchilov and Hutter 2019): before each step a weight loses its learning rate times this share
+   * of itself, which the gradient and what the optimizer gathers do not see. 0.01 for `adamw`, 0 for the others unless given; not
+   * for `normalized-gd`, whose l2 is apart from the gradient's length already. Biases and the weights of normalizations do not
+   * decay, nor does a weight that the loss does not depend on.
    */
-  readonly schedule?: Schedule
+  readonly weightDecay?: number
+  /**
+   * What `adam` and `adamw` add to the root of the second moment, > 0; 1e-7 unless given, on every backend. (PyTorch has 1e-8.)
+   */
+  readonly epsilon?: number
   /**
    * The greatest norm, above 0, that the gradients of all weights have together as one vector, l2 penalty left out; larger ones are
    * scaled down to it. Without it they are taken as they are. Not for `normalized-gd`.
@@ -78,7 +82,13 @@ const optionNames = {
   groups: true,
   layerRates: true,
   l2: true,
+  weightDecay: true,
+  epsilon: true,
   schedule: true,
+  warmupEpochs: true,
+  decayEpochs: true,
+  decayRate: true,
+  patienceEpochs: true,
   clipNorm: true,
 } as const satisfies OptionNames<OptimizerOptions>
 
@@ -117,15 +127,37 @@ export function checkOptimizerOptions(options: OptimizerOptions): void {
   if (!(l2 >= 0 && l2 < Infinity)) {
     throw new RangeError(`optimizer: l2 must be a number of at least 0, got ${l2}`)
   }
-  checkSchedule(options)
+  checkDecay(options)
+  checkEpsilon(options)
+  checkScheduleOptions(options)
+  checkClipNorm(options)
   checkNorm(name, norm)
   if (groups) checkGroupOptions(name, groups)
 }
 
-function checkSchedule({ name, schedule, clipNorm }: OptimizerOptions): void {
-  if (schedule !== undefined && !SCHEDULES.includes(schedule)) {
-    throw new RangeError(`optimizer: schedule must be ${SCHEDULES.join(' or ')}, got ${schedule as string}`)
+function checkDecay({ name, weightDecay }: OptimizerOptions): void {
+  if (weightDecay === undefined) return
+  if (name === 'normalized-gd') {
+    throw new RangeError(
+      `optimizer: weightDecay must be left out for ${name}, got ${weightDecay} (it has l2)`,
+    )
   }
+  if (!(weightDecay >= 0 && weightDecay < Infinity)) {
+    throw new RangeError(`optimizer: weightDecay must be a number of at least 0, got ${weightDecay}`)
+  }
+}
+
+function checkEpsilon({ name, epsilon }: OptimizerOptions): void {
+  if (epsilon === undefined) return
+  if (name !== 'adam' && name !== 'adamw') {
+    throw new RangeError(`optimizer: epsilon must be left out for ${name}, got ${epsilon}`)
+  }
+  if (!(epsilon > 0 && epsilon < Infinity)) {
+    throw new RangeError(`optimizer: epsilon must be a number greater than 0, got ${epsilon}`)
+  }
+}
+
+function checkClipNorm({ name, clipNorm }: OptimizerOptions): void {
   if (clipNorm === undefined) return
   if (name === 'normalized-gd') {
     throw new RangeError(`optimizer: clipNorm must be left out for ${name}, got ${clipNorm}`)

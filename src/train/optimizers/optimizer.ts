@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../../data/formats/safetensors.js'
 import { restoreTensor, storeTensor } from '../stored-tensors.js'
+import { JointAdam } from './joint-adam.js'
 import { isNormalized, NormalizedGradientDescent } from './normalized-gradient-descent.js'
 import { checkOptimizerOptions, type OptimizerOptions } from './optimizer-options.js'
 import { variableGroups, variableRates } from './parameter-groups.js'
@@ -15,8 +16,9 @@ export type OptimizerSlots = readonly (readonly [name: string, tensor: StoredTen
  * - `sgd`: w <- w - rate g
  * - `momentum`: a <- momentum a + g, w <- w - rate a
  * - `adam`: Kingma and Ba 2015, with decays 0.9 and 0.999
+ * - `adamw`: the same; what makes it Loshchilov and Hutter's (2019) is its weight decay
  * - `normalized-gd`: {@link NormalizedGradientDescent}; the only one that takes `layerRates` and `l2` into account itself,
- *   for the others `train` does
+ *   for the others `train` does, as it does weight decay, clipping and schedules
  *
  * @param model for `normalized-gd`: the model whose weights it steps; its trainable weights must not change afterwards.
  *   Without it, groups name variables instead of weights of layers.
@@ -32,7 +34,9 @@ export function createOptimizer(options: OptimizerOptions, model?: tfl.LayersMod
     case 'momentum':
       return tf.train.momentum(learningRate, momentum ?? 0.9)
     case 'adam':
-      return tf.train.adam(learningRate)
+    case 'adamw':
+      // Without a value tfjs takes one of the backend's, which differs from backend to backend.
+      return new JointAdam(learningRate, 0.9, 0.999, options.epsilon ?? 1e-7)
     case 'normalized-gd':
       return normalizedGradientDescent(options, model)
   }

@@ -1,7 +1,7 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { allLayersWithin } from '../../layers/layer-paths.js'
-import { matchingWeights } from '../layer-patterns.js'
+import { matchingWeights, weightName } from '../layer-patterns.js'
 import type { VariableGroup } from './normalized-gradient-descent.js'
 import type { LayerRate, OptimizerOptions, WeightGroup } from './optimizer-options.js'
 
@@ -16,7 +16,7 @@ export interface NormalizedLayer extends tfl.layers.Layer {
 
 /**
  * The factor by which the optimizer's step is multiplied for each trainable weight, so that the weight is trained at its
- * own rate: this rate divided by the learning rate. The steps of `sgd`, `momentum` and `adam` are proportional to the
+ * own rate: this rate divided by the learning rate. The steps of `sgd`, `momentum`, `adam` and `adamw` are proportional to the
  * learning rate. `normalized-gd` steps each weight at its own rate itself and needs no factors.
  *
  * @returns one factor for each of the model's trainable weights, the last matching rate's; undefined where all are 1
@@ -30,6 +30,27 @@ export function stepFactors(
   if (name === 'normalized-gd') return undefined
   const ofWeights = model.trainableWeights.map(weight => (rates.get(weight) ?? learningRate) / learningRate)
   return ofWeights.every(factor => factor === 1) ? undefined : ofWeights
+}
+
+/** Weight decay of `adamw` unless given, as in PyTorch. */
+const adamwDecay = 0.01
+
+/**
+ * The share of itself, times the learning rate, that each trainable weight loses in a step: the weight decay, or 0 for biases and
+ * for weights of one value a channel or fewer, as those of normalizations are.
+ *
+ * @returns one number for each of the model's trainable weights; undefined where none decays
+ */
+export function weightDecays(
+  model: tfl.LayersModel,
+  { name, weightDecay = name === 'adamw' ? adamwDecay : 0 }: OptimizerOptions,
+): readonly number[] | undefined {
+  if (weightDecay === 0) return undefined
+  return model.trainableWeights.map(weight => (decays(weight) ? weightDecay : 0))
+}
+
+function decays(weight: tfl.LayerVariable): boolean {
+  return weight.shape.length > 1 && !/(^|_)(bias|gamma|beta|alpha)$/.test(weightName(weight))
 }
 
 /** The l2 that a step adds to the gradients; `normalized-gd` adds it itself, to the normalised gradient. */

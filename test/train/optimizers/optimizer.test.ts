@@ -55,7 +55,7 @@ describe('createOptimizer', () => {
       'optimizer: momentum must be left out for adam, got 0.9',
     )
     expect(() => createOptimizer({ name: 'lion' as OptimizerName, learningRate: 1 })).toThrow(
-      'optimizer: name must be sgd, momentum, adam, normalized-gd, got lion',
+      'optimizer: name must be sgd, momentum, adam, adamw, normalized-gd, got lion',
     )
   })
 })

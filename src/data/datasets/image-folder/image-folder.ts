@@ -1,5 +1,6 @@
 import { loadCatalog } from '../../catalog-images.js'
 import type { DataSource } from '../../data-source.js'
+import { parseBoxTable } from '../../formats/box-table.js'
 import type { CatalogHalf } from '../../image-catalog.js'
 import { nestedOrder } from '../../nested-order.js'
 import { photoDecoding } from '../../photo-decoding.js'
@@ -31,7 +32,7 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog' |
     'Your own images: one folder a class, or train/, val/ and test/ with such folders; RGB, 64x64 by default.',
   licence: 'yours',
   homepage: 'README.md, "Your own data"',
-  settings: ['imageSize', 'crop', 'whiteLevel'],
+  settings: ['imageSize', 'crop', 'whiteLevel', 'boxes'],
   format: { title: 'folders of images, one a class', isIn: hasImageFolders },
   recipe: {
     suggested: 'wide',
@@ -63,7 +64,10 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog' |
       )
     }
     const catalog = await imageFolder.catalog(source, options)
-    return catalogRegions(imageFolder.name, catalog, options)
+    const { boxes } = options
+    const table =
+      boxes === undefined ? undefined : parseBoxTable(await source.read(boxes), source.describe(boxes))
+    return catalogRegions(imageFolder.name, catalog, options, table)
   },
 }
 

@@ -109,8 +109,7 @@ export function classificationReport(
     for (const position of drawn) weights[order[position]!]! += 1
     const drawnClasses = classScores(labels, predicted, numClasses, weights).map((score, k) => ({
       ...score,
-      rocArea: ranked ? rocArea(ranked[k]!, weights) : Number.NaN,
-      averagePrecision: ranked ? precisionArea(ranked[k]!, weights) : Number.NaN,
+      ...(ranked ? areas(ranked[k]!, weights) : { rocArea: Number.NaN, averagePrecision: Number.NaN }),
     }))
     return [
       weightedMean(losses, weights),
@@ -142,11 +141,18 @@ function reportedClass(score: ClassScore, ranked: RankedScores): ReportedClass {
   const recallInterval = wilsonInterval(right, count)
   return {
     ...score,
-    rocArea: rocArea(ranked),
-    averagePrecision: precisionArea(ranked),
+    ...areas(ranked),
     ...(precisionInterval && { precisionInterval }),
     ...(recallInterval && { recallInterval }),
   }
+}
+
+function areas(
+  ranked: RankedScores,
+  weights?: ArrayLike<number>,
+): Pick<ReportedClass, 'rocArea' | 'averagePrecision'> {
+  const counts = ranked.counts(weights)
+  return { rocArea: rocArea(counts), averagePrecision: precisionArea(counts) }
 }
 
 /** The averages of each of {@link AVERAGED}. */

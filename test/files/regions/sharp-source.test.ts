@@ -2,8 +2,10 @@ import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp, { type Sharp } from 'sharp'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { readImage } from '../../../src/files/images/image-files.js'
+import { HeldPixels } from '../../../src/files/regions/held-pixels.js'
+import { ImageFile, type RegionDecoding } from '../../../src/files/regions/image-file.js'
 import { sharpSource } from '../../../src/files/regions/sharp-source.js'
 import { blockMeansOf, regionsOf } from '../../data/regions/brute-force.js'
 import { boxesAcross, patternImage } from './pattern-image.js'
@@ -71,12 +73,17 @@ const sides = Array.from({ length: 8 }, (_, i) =>
 ).flat()
 
 /** Writes an image, and reads it whole as the project reads images. */
-async function written([name, make]: readonly [string, () => Sharp], channels: 1 | 3 = 3) {
+async function written(
+  [name, make]: readonly [string, () => Sharp],
+  channels: 1 | 3 = 3,
+  decoding: RegionDecoding = {},
+) {
   const path = join(folder, name)
   await make().toFile(path)
   const { autoOrient } = await sharp(path).metadata()
   const shape = [autoOrient.height, autoOrient.width, channels] as const
-  return { path, shape, whole: await readImage(path, shape), source: await sharpSource(path, { channels }) }
+  const source = await sharpSource(path, { channels, ...decoding })
+  return { path, shape, whole: await readImage(path, shape), source }
 }
 
 describe('sharpSource', () => {
@@ -108,12 +115,48 @@ describe('sharpSource', () => {
         patternImage([...sizes, 3], true)
           .withMetadata({ orientation })
           .jpeg({ quality: 95 })
-      const { shape, whole, source } = await written([`${name}-${orientation}.jpg`, make])
+      const small = { decodedWhole: 0 }
+      const { shape, whole, source } = await written([`${name}-${orientation}.jpg`, make], 3, small)
       for (const scale of [2, 3, 4, 8, 12, 16]) {
         distance(await source.view(scale), blockMeansOf(whole, shape, scale), 2)
       }
     },
   )
+
+  it('decodes a file once for view and regions, until it is closed', async () => {
+    const decode = vi.spyOn(ImageFile.prototype, 'decode')
+    onTestFinished(() => decode.mockRestore())
+    const image = ['once.jpg', () => patternImage([40, 64, 3], true).jpeg()] as const
+    const { shape, source } = await written(image)
+    const decoded = await source.view(1)
+    const boxes = boxesAcross(40, 64)
+    const expected = regionsOf(decoded, shape, boxes)
+    expect(await source.view(8)).toEqual(blockMeansOf(decoded, shape, 8))
+    expect(await source.regions(Int32Array.from(boxes))).toEqual(expected)
+    expect(decode).toHaveBeenCalledTimes(1)
+    await source.close?.()
+    expect(await source.regions(Int32Array.from(boxes))).toEqual(expected)
+    expect(decode).toHaveBeenCalledTimes(2)
+    // Decoded small, a view holds nothing that regions could be cut from.
+    const small = await sharpSource(join(folder, 'once.jpg'), { decodedWhole: 40 * 64 * 3 - 1 })
+    await small.view(8)
+    expect(await small.regions(Int32Array.from(boxes))).toEqual(expected)
+    expect(decode).toHaveBeenCalledTimes(4)
+  })
+
+  it('holds no more than 256 MiB of pixels', async () => {
+    const files = Array.from({ length: 3 }, () => new HeldPixels(100 * 2 ** 20, async () => Uint8Array.of(1)))
+    for (const file of files) await file.whole()
+    expect(files.map(({ held }) => held !== undefined)).toEqual([true, true, false])
+    files[0]?.release()
+    files[0]?.release()
+    await files[2]?.whole()
+    expect(files.map(({ held }) => held !== undefined)).toEqual([false, true, true])
+    const failing = new HeldPixels(1, () => Promise.reject(new Error('damaged')))
+    for (const file of files) file.release()
+    await expect(failing.whole()).rejects.toThrow('damaged')
+    expect(failing.held).toBeUndefined()
+  })
 
   it('reads grey from colours, and colours from grey', async () => {
     const grey = await written(['to-grey.png', () => rgb().png()], 1)

@@ -26,8 +26,8 @@ import {
   formatNames,
 } from '../run/export-formats/export-formats.js'
 import { modelRuntime, type Numbers, type Runtime } from '../run/export-formats/model-runtime.js'
-import { type Latency, latency } from '../run/export-latency.js'
 import { compare, comparisonBytes, comparisonFloats, type Parity, TOLERANCE } from '../run/export-parity.js'
+import { type Latency, latency } from '../run/measuring/export-latency.js'
 import { isTrainedOnFloats, type OpenedModel, openModel, takingWholeImages } from '../run/opened-model.js'
 import { loadData } from '../run/run-data.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
@@ -100,7 +100,9 @@ export async function runExport(
   try {
     const quantize =
       request.quantize === 'int8'
-        ? await calibrate(opened.model, calibrationBatches(opened, request.calibrate))
+        ? await calibrate(opened.model, calibrationBatches(opened, request.calibrate), {
+            ...(variablePatches && { variablePatches }),
+          })
         : request.quantize
     const result = await placeExport(target, async temporary => {
       const written = await entry.write(opened.model, temporary, {
@@ -137,9 +139,6 @@ export async function runExport(
 
 function checkFlags(request: ExportRequest, table: ExportFormatTable): void {
   const { layout, pixels, quantize, calibrate, variablePatches } = request
-  if (variablePatches && quantize) {
-    throw new UsageError('export: --variable-patches must be without --quantize, got --quantize int8')
-  }
   refuseFlags(
     { 'variable-patches': variablePatches },
     request.format,

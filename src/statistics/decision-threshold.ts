@@ -10,8 +10,8 @@ export interface DecisionThreshold extends ClassScore {
 }
 
 /**
- * Chooses from which score on an item counts as positive. Thresholds are scores of items; of those that are equally good the
- * highest is taken.
+ * Chooses from which score on an item counts as positive: halfway between the lowest score that is to count and the next
+ * lower one, so that items between the two are not all on one side. Of thresholds that are equally good the highest is taken.
  *
  * @param scores (n) finite numbers, such as probabilities of the class
  * @param isPositive whether the item of a position is of the class
@@ -26,23 +26,31 @@ export function chooseThreshold(
   if (goal !== 'best-f1' && !(goal.precision > 0 && goal.precision <= 1)) {
     throw new RangeError(`chooseThreshold: precision must be in (0, 1], got ${goal.precision}`)
   }
-  const ranked = new RankedScores(scores, isPositive, 'chooseThreshold')
-  const points: { threshold: number; predicted: number; right: number }[] = []
+  const counts = new RankedScores(scores, isPositive, 'chooseThreshold').counts()
   let [right, predicted] = [0, 0]
-  ranked.forEachScore((threshold, positives, negatives) => {
-    right += positives
-    predicted += positives + negatives
-    points.push({ threshold, predicted, right })
+  const points = Array.from(counts.scores, (score, i) => {
+    right += counts.positives[i]!
+    predicted += counts.positives[i]! + counts.negatives[i]!
+    return { score, predicted, right }
   })
   const count = right
   const candidates = points
-    .map(({ threshold, predicted, right }) => ({ threshold, ...classScore(count, predicted, right) }))
+    .map(({ score, predicted, right }, i) => ({
+      threshold: halfway(score, points[i + 1]?.score ?? score),
+      ...classScore(count, predicted, right),
+    }))
     .filter(({ right, precision }) => right > 0 && (goal === 'best-f1' || precision >= goal.precision))
   const value = ({ f1, recall }: ClassScore) => (goal === 'best-f1' ? f1 : recall)
   return candidates.reduce<DecisionThreshold | undefined>(
     (best, each) => (best === undefined || value(each) > value(best) ? each : best),
     undefined,
   )
+}
+
+/** Between two scores; above the lower one also where nothing lies between. */
+function halfway(score: number, lower: number): number {
+  const middle = lower + (score - lower) / 2
+  return middle > lower ? middle : score
 }
 
 /** Precision, recall and F1 where items that score at least `threshold` count as positive. */

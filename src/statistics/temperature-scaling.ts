@@ -13,10 +13,11 @@ const STEPS = 34
  * In 1/T the likelihood is convex, so its slope has one zero, which is found by halving.
  *
  * @param predictions of items that were not trained on
- * @returns in [0.05, 20]; an end of this range where nothing within it is best, as where all predictions are right
+ * @returns in (0.05, 20); undefined where nothing within this range is best, as where all predictions are right
  */
-export function fitTemperature(predictions: Predictions): number {
+export function fitTemperature(predictions: Predictions): number | undefined {
   let [low, high] = [Math.log(LOWEST), Math.log(HIGHEST)]
+  if (!(slope(predictions, 1 / LOWEST) > 0 && slope(predictions, 1 / HIGHEST) < 0)) return undefined
   for (let step = 0; step < STEPS; step++) {
     const middle = (low + high) / 2
     // A positive slope in 1/T means that 1/T is too large, T too low.

@@ -4,15 +4,15 @@ import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { Runtime } from '../../scripts/run/export-formats/model-runtime.js'
-import { latency } from '../../scripts/run/export-latency.js'
 import { compare, comparisonBytes, comparisonFloats, fed, repeated } from '../../scripts/run/export-parity.js'
+import { latency } from '../../scripts/run/measuring/export-latency.js'
 import { openModel } from '../../scripts/run/opened-model.js'
 import { readSafetensors } from '../../src/data/formats/safetensors.js'
 import { samplesFolder } from '../../src/files/data-folder.js'
 import { fileSystem } from '../../src/files/model-files.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { useTestBackend } from '../backend-under-test.js'
-import { trained } from '../export/exported-models.js'
+import { mixtureCases, trained } from '../export/exported-models.js'
 import { decodeOnnx } from '../export/run-onnx.js'
 import { callPmoe, jsonLines, runPmoe } from './run-pmoe.js'
 
@@ -120,13 +120,55 @@ describe('pmoe export --quantize float16', () => {
       await callPmoe(exporting('--format', 'weights', '--out', out, '--quantize', 'float16')),
     ).toMatchObject({
       code: 2,
-      err: 'pmoe: export: --quantize float16 must be used with tfjs or onnx, got --format weights\n',
+      err: 'pmoe: export: --quantize float16 must be used with tfjs, onnx or savedmodel, got --format weights\n',
     })
     const words = ['--format', 'tfjs', '--out', out, '--quantize', 'float16', '--calibrate', root]
     expect(await callPmoe(exporting(...words))).toMatchObject({
       code: 2,
       err: 'pmoe: export: --calibrate must come with --quantize int8, got --quantize float16\n',
     })
+  })
+})
+
+describe('pmoe export --variable-patches', () => {
+  test('of 8 bits, or in float16, is calibrated and run with several L', async () => {
+    const faces = samplesFolder('drawn-faces-celeba').describe('img_align_celeba')
+    for (const narrow of [['int8', '--calibrate', faces], ['float16']]) {
+      const out = join(root, `any-${narrow[0]}.onnx`)
+      const words = ['--format', 'onnx', '--out', out, '--variable-patches', '--quantize', ...narrow]
+      const { code, out: text, err } = await callPmoe(exporting(...words, '--json'))
+      expect({ code, err }).toEqual({ code: 0, err: '' })
+      // 16 samples with each of 1, 3 and 16 patches.
+      expect(jsonLines(text)[0]).toMatchObject({ verified: true, parity: { samples: 48 } })
+      await useTestBackend()
+    }
+  })
+
+  test('is refused in formats without inputs of their own, and for experts that read patches of images', async () => {
+    const out = join(root, 'never')
+    expect(await callPmoe(exporting('--format', 'tfjs', '--out', out, '--variable-patches'))).toMatchObject({
+      code: 2,
+      err: 'pmoe: export: --variable-patches must be used with onnx or savedmodel, got --format tfjs\n',
+    })
+    const routed = join(root, 'routed')
+    await mixtureCases
+      .find(({ name }) => name === 'PatchExperts, product')!
+      .build()
+      .save(fileSystem(routed))
+    const refused = await callPmoe([
+      'export',
+      routed,
+      '--format',
+      'onnx',
+      '--out',
+      out,
+      '--variable-patches',
+      ...wasm,
+    ])
+    expect(refused.code).toBe(2)
+    expect(refused.err).toMatch(
+      /^pmoe: export: --variable-patches must be for a model with layers that keep patches of a map, got none in \S+ \(layer \S+, a PatchExperts, keeps as many as in training\)\n$/,
+    )
   })
 })
 

@@ -10,7 +10,7 @@ describe('chooseThreshold', () => {
   it('takes the score of the best F1', () => {
     // From 0.9 down F1 is 2/4, 2/5, 4/6, 6/7, 6/8.
     expect(chooseThreshold(scores, isPositive, 'best-f1')).toMatchObject({
-      threshold: 0.6,
+      threshold: expect.closeTo(0.45, 12),
       precision: 3 / 4,
       recall: 1,
       f1: 6 / 7,
@@ -19,11 +19,11 @@ describe('chooseThreshold', () => {
 
   it('takes the most recall of those with the precision', () => {
     expect(chooseThreshold(scores, isPositive, { precision: 0.75 })).toMatchObject({
-      threshold: 0.6,
+      threshold: expect.closeTo(0.45, 12),
       recall: 1,
     })
     expect(chooseThreshold(scores, isPositive, { precision: 0.8 })).toMatchObject({
-      threshold: 0.9,
+      threshold: expect.closeTo(0.85, 12),
       precision: 1,
       recall: 1 / 3,
     })
@@ -32,6 +32,15 @@ describe('chooseThreshold', () => {
   it('is not there without positive items, or where no threshold has the precision', () => {
     expect(chooseThreshold(scores, () => false, 'best-f1')).toBeUndefined()
     expect(chooseThreshold([0.5, 0.5], item => item === 0, { precision: 0.6 })).toBeUndefined()
+  })
+
+  it('is the lowest score itself where all count, and above a score that is next to it', () => {
+    expect(chooseThreshold([0.7, 0.2], () => true, 'best-f1')?.threshold).toBe(0.2)
+    const next = 0.5 + Number.EPSILON / 2
+    expect(chooseThreshold([next, 0.5], item => item === 0, 'best-f1')).toMatchObject({
+      threshold: next,
+      f1: 1,
+    })
   })
 
   it('is no worse than any other score, and what it says holds', () => {

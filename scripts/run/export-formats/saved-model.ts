@@ -12,6 +12,7 @@ export const savedModel: ExportFormatEntry = {
   title: 'TensorFlow SavedModel',
   unit: 'operations',
   takesFeeding: true,
+  quantizations: ['float16'],
   takesVariablePatches: true,
   reading: 'tf.saved_model.load(path) in Python',
   folder: async () => savedModelFolder,
@@ -35,19 +36,29 @@ const savedModelFolder: ExportFolder = {
 async function write(
   model: tfl.LayersModel,
   path: string,
-  { facts, ...feeding }: ExportSettings,
+  { facts, quantize, ...feeding }: ExportSettings,
 ): Promise<Written> {
   const [{ exportSavedModel }, { writeFileAtomic }, { makeFolder }] = await Promise.all([
     import('../../../src/export/saved-model/saved-model.js'),
     import('../../../src/files/atomic.js'),
     import('../../../src/files/folders.js'),
   ])
-  const { bytes, operations, metadata } = await exportSavedModel(model, { ...feeding, ...facts })
+  const options = { ...feeding, ...facts }
+  const { bytes, operations, metadata, inFloat } = await exportSavedModel(model, {
+    ...options,
+    ...(quantize && { quantize: 'float16' }),
+  })
   const described = `${JSON.stringify(metadata, null, 2)}\n`
   await makeFolder(dirname(join(path, description)))
   await writeFileAtomic(join(path, description), described)
   await writeFileAtomic(join(path, marker), bytes)
-  return { bytes: bytes.length + described.length, parts: operations }
+  const plain = quantize && (await exportSavedModel(model, options)).bytes.length + described.length
+  return {
+    bytes: bytes.length + described.length,
+    parts: operations,
+    ...(plain && { unquantizedBytes: plain }),
+    ...(inFloat && { inFloat }),
+  }
 }
 
 async function load({ path, model, backend }: ExportedModel): Promise<Runtime | string> {

@@ -1,5 +1,6 @@
 import { deriveSeed } from '../../random.js'
 import { isPositiveInteger, type Size2D } from '../../shapes.js'
+import type { TaskBound } from '../augmentation/presets.js'
 import type { DataSource } from '../data-source.js'
 import type { ImageCatalog } from '../image-catalog.js'
 import type { DecodeImage } from '../image-decoding.js'
@@ -44,6 +45,8 @@ export interface DatasetOptions {
   readonly theory?: Partial<TheoryOptions>
   /** Side in pixels that the small images of a pool get, where they are items on large ones. */
   readonly itemSide?: number
+  /** What the values of items on a large image are multiplied by, in (0, 1]; strokes keep theirs. 1 by default. */
+  readonly itemBrightness?: number
   /** Items on a large image. */
   readonly items?: number
   /** How many of the items show the class. */
@@ -81,6 +84,7 @@ export type DatasetSetting =
   | 'setting'
   | 'theory'
   | 'itemSide'
+  | 'itemBrightness'
   | 'items'
   | 'same'
   | 'strokes'
@@ -142,6 +146,8 @@ export interface ImageDataset {
   readonly sampleBackgrounds?: string
   /** What its images hold: pixels unless given, or floats, which networks see as they are. */
   readonly values?: 'pixels' | 'floats'
+  /** What varied training images would no longer show their class by. */
+  readonly taskForbids?: readonly TaskBound[]
   /** One sentence. */
   readonly description: string
   readonly licence: string

@@ -124,6 +124,6 @@ function narrowType(data: Int8Array | Uint8Array | Int32Array | Uint16Array): nu
 }
 
 /** The little-endian bytes of numbers, as the formats store them; every platform of tfjs is little-endian. */
-export function littleEndian(data: Float32Array | Int32Array | BigInt64Array): Uint8Array {
+export function littleEndian(data: Float32Array | Int32Array | Uint16Array | BigInt64Array): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }

@@ -3,18 +3,19 @@ import { checkOptionNames } from '../../known-options.js'
 import { checkSize, countKinds, type ExportedBytes } from '../exported-bytes.js'
 import { type FeedingOptions, feedingOptionNames } from '../feeding.js'
 import type { Dimension, Graph, Value } from '../graph/graph.js'
+import { halfPlan } from '../graph/half-plan.js'
 import { modelGraph } from '../graph/model-graph.js'
 import { factNames, type ModelFacts, metadataOf } from '../metadata.js'
 import { encodeMessage } from '../protobuf-messages.js'
 import { onnxMessages, onnxType } from './messages.js'
 import { writeOnnx } from './operations.js'
-import { halfPlan, quantizationPlan, type Ranges } from './quantization.js'
+import { quantizationPlan, type Ranges } from './quantization.js'
 import { OnnxWriter } from './writer.js'
 
 /** How a model is written for ONNX. */
 export interface OnnxOptions extends FeedingOptions, ModelFacts {
   /**
-   * Ranges from `calibrate`: convolutions, dense layers and experts then compute with numbers of 8 bits (QuantizeLinear
+   * Ranges from `calibrate`, measured with the same `variablePatches`: convolutions, dense layers and experts then compute with numbers of 8 bits (QuantizeLinear
    * and DequantizeLinear, weights with a scale for each output channel). Or `float16`: kernels are stored as float16 and
    * widened when the file is loaded, for half the bytes. Routers stay in float32, so that choices stay.
    */
@@ -46,9 +47,6 @@ export async function exportOnnx(model: tfl.LayersModel, options: OnnxOptions = 
   checkOptionNames('exportOnnx', options, { ...feedingOptionNames, ...factNames, ...ownNames })
   checkSize('exportOnnx', model)
   const { quantize, ...feeding } = options
-  if (quantize && feeding.variablePatches) {
-    throw new RangeError('exportOnnx: variablePatches must be left out with quantize, got true')
-  }
   const graph = await modelGraph(model, feeding)
   const half = quantize === 'float16' ? halfPlan(graph) : undefined
   const quantization =

@@ -1,4 +1,5 @@
 import { type Constant, type Graph, isConstant, type Operation, type Value } from '../graph/graph.js'
+import { ROUTER } from '../graph/half-plan.js'
 import { onlyRectifier, readersOf } from '../graph/readers.js'
 
 /** The smallest and the largest number of a value, over the images that a network was calibrated on. */
@@ -72,8 +73,6 @@ function isProduct(operation: Operation): operation is Product {
   return 'kernel' in operation || 'matrices' in operation
 }
 
-const ROUTER = 'a router, whose choices must stay the same'
-
 function whyFloat(operation: Product): string | undefined {
   if ('exact' in operation && operation.exact) return ROUTER
   switch (operation.kind) {
@@ -87,49 +86,6 @@ function whyFloat(operation: Product): string | undefined {
     case 'transposed-convolution':
       return 'a transposed convolution'
   }
-}
-
-/** What of a network is stored as float16, and what is not. */
-export interface HalfPlan {
-  /** The kernels that are. */
-  readonly kernels: ReadonlySet<Constant['data']>
-  /** The layers with kernels that stay float32, and why. */
-  readonly float: QuantizationPlan['float']
-}
-
-/** From here on numbers become infinite in float16. */
-const INFINITE_HALF = 65520
-
-/** Chooses which kernels of a graph are stored as float16: those of all products but routers, and tables of kernels. */
-export function halfPlan(graph: Graph): HalfPlan {
-  const kernels = new Set<Constant['data']>()
-  const float: { layer: string; why: string }[] = []
-  for (const { operation, name } of graph.nodes) {
-    const kernel = kernelOf(operation)
-    if (!kernel) continue
-    const why = whyNotHalf(operation, kernel)
-    if (why) float.push({ layer: name, why })
-    else kernels.add(kernel.data)
-  }
-  return { kernels, float }
-}
-
-/** The kernel of a product, or those of all experts, from which samples choose. */
-function kernelOf(operation: Operation): Constant | undefined {
-  if ('kernel' in operation) return operation.kernel
-  const numbers =
-    operation.kind === 'batched-product'
-      ? operation.matrices
-      : operation.kind === 'gather'
-        ? operation.table
-        : undefined
-  return numbers && isConstant(numbers) && numbers.data instanceof Float32Array ? numbers : undefined
-}
-
-function whyNotHalf(operation: Operation, { data }: Constant): string | undefined {
-  if ('exact' in operation && operation.exact) return ROUTER
-  const isTooLarge = (data as Float32Array).some(weight => !(Math.abs(weight) < INFINITE_HALF))
-  return isTooLarge ? 'weights beyond 65504, the largest number of float16' : undefined
 }
 
 /** The values whose ranges a plan needs. */

@@ -49,7 +49,7 @@ export const tensorflowMessages: MessageRules = {
 }
 
 /** Numbers of element types. */
-export const tensorflowType = { float: 1, int: 3, uint8: 4, long: 9, bool: 10 } as const
+export const tensorflowType = { float: 1, int: 3, uint8: 4, long: 9, bool: 10, half: 19 } as const
 
 /** A value of an attribute, as its message holds it. */
 export type TensorFlowAttribute =
@@ -85,8 +85,18 @@ export function shapeMessage(shape: readonly (number | null)[]): object {
   return { dim: shape.map(side => ({ size: side ?? -1 })) }
 }
 
-/** An attribute that is a tensor of floats or of 32-bit integers. */
-export function tensor(data: Float32Array | Int32Array, shape: readonly number[]): TensorFlowAttribute {
-  const dtype = data instanceof Float32Array ? tensorflowType.float : tensorflowType.int
-  return { tensor: { dtype, tensorShape: shapeMessage(shape), tensorContent: littleEndian(data) } }
+/** An attribute that is a tensor of floats, of 32-bit integers, or of float16 numbers, of which the 16 bits are given. */
+export function tensor(
+  data: Float32Array | Int32Array | Uint16Array,
+  shape: readonly number[],
+): TensorFlowAttribute {
+  return {
+    tensor: { dtype: typeOf(data), tensorShape: shapeMessage(shape), tensorContent: littleEndian(data) },
+  }
+}
+
+/** TensorFlow's number of the type of such numbers. */
+export function typeOf(data: Float32Array | Int32Array | Uint16Array): number {
+  if (data instanceof Float32Array) return tensorflowType.float
+  return data instanceof Int32Array ? tensorflowType.int : tensorflowType.half
 }

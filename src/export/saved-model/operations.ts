@@ -108,7 +108,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   unary: ({ x, function: name }, hint, writer) => writer.floats(unaryNames[name], [writer.named(x)], hint),
 
   binary: ({ a, b, function: name }, hint, writer, y) =>
-    writer.emit(binaryNames[name], [writer.named(a), writer.named(b)], hint, { T: typeOf(y.type) }),
+    writer.emit(binaryNames[name], [writer.named(a), writer.named(b)], hint, { T: typeAttribute(y.type) }),
 
   clip({ x, low, high }, hint, writer) {
     const limits = [low, high].map(limit =>
@@ -144,12 +144,12 @@ const writers: { readonly [K in Kind]: Write<K> } = {
     const sides = shape.map((side, axis): Count => (axis === computed?.axis ? computed.length : (side ?? -1)))
     const target = shapeOf(sides, `${hint}_shape`, writer)
     const inputs = [writer.named(x), target]
-    return writer.emit('Reshape', inputs, hint, { T: typeOf(x.type), Tshape: INT })
+    return writer.emit('Reshape', inputs, hint, { T: typeAttribute(x.type), Tshape: INT })
   },
 
   transpose({ x, order }, hint, writer) {
     const inputs = [writer.named(x), writer.integers(order, `${hint}_order`)]
-    return writer.emit('Transpose', inputs, hint, { T: typeOf(x.type), Tperm: INT })
+    return writer.emit('Transpose', inputs, hint, { T: typeAttribute(x.type), Tperm: INT })
   },
 
   'channel-rows'({ x }, hint, writer, y) {
@@ -188,7 +188,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   'to-float': ({ x }, hint, writer) =>
-    writer.emit('Cast', [writer.named(x)], hint, { SrcT: typeOf(x.type), DstT: FLOAT }),
+    writer.emit('Cast', [writer.named(x)], hint, { SrcT: typeAttribute(x.type), DstT: FLOAT }),
 
   top: ({ x, count }, hint, writer) =>
     writer.floats(
@@ -200,7 +200,7 @@ const writers: { readonly [K in Kind]: Write<K> } = {
 
   gather({ table, rows }, hint, writer) {
     const inputs = [writer.named(table), writer.named(rows), scalar(0, writer)]
-    const attributes = { Tparams: typeOf(elementType(table)), Tindices: INT, Taxis: INT }
+    const attributes = { Tparams: typeAttribute(elementType(table)), Tindices: INT, Taxis: INT }
     return writer.emit('GatherV2', inputs, hint, attributes)
   },
 
@@ -293,7 +293,7 @@ function firstRows(updates: Value, rows: Value, hint: string, writer: TensorFlow
   return writer.emit('Slice', parts, `${hint}_updates`, { T: FLOAT, Index: INT })
 }
 
-function typeOf(type: ElementType) {
+function typeAttribute(type: ElementType) {
   return { type: tensorflowType[type] }
 }
 
@@ -328,7 +328,7 @@ function scalar(value: number, writer: TensorFlowWriter): string {
 
 /** The number of images, as a scalar. */
 function batchLength(like: Value, writer: TensorFlowWriter, hint: string): string {
-  const attributes = { T: typeOf(like.type), out_type: INT }
+  const attributes = { T: typeAttribute(like.type), out_type: INT }
   const sides = writer.emit('Shape', [writer.named(like)], `${hint}_sides`, attributes)
   const gather = { Tparams: INT, Tindices: INT, Taxis: INT }
   return writer.emit('GatherV2', [sides, scalar(0, writer), scalar(0, writer)], `${hint}_images`, gather)

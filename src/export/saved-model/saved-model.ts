@@ -2,7 +2,8 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames } from '../../known-options.js'
 import { checkSize, countKinds, type ExportedBytes } from '../exported-bytes.js'
 import { type FeedingOptions, feedingOptionNames } from '../feeding.js'
-import type { Graph, Value } from '../graph/graph.js'
+import type { Constant, Graph, Value } from '../graph/graph.js'
+import { type HalfPlan, halfPlan } from '../graph/half-plan.js'
 import { modelGraph } from '../graph/model-graph.js'
 import { factNames, type ModelFacts, metadataOf } from '../metadata.js'
 import { encodeMessage } from '../protobuf-messages.js'
@@ -11,12 +12,17 @@ import { writeTensorFlow } from './operations.js'
 import { TensorFlowWriter } from './writer.js'
 
 /** How a model is written for TensorFlow. */
-export interface SavedModelOptions extends FeedingOptions, ModelFacts {}
+export interface SavedModelOptions extends FeedingOptions, ModelFacts {
+  /** Kernels but those of routers are stored as float16 and widened when the model is loaded, for half the bytes. */
+  readonly quantize?: 'float16'
+}
 
 /** A SavedModel: its graph, and what it says of itself. */
 export interface ExportedSavedModel extends ExportedBytes {
   /** The texts of `metadataOf`; a SavedModel cannot hold them, so they belong into a file beside it. */
   readonly metadata: Readonly<Record<string, string>>
+  /** With `quantize`: the layers that stay in float32, and why. */
+  readonly inFloat?: HalfPlan['float']
 }
 
 /** The version of TensorFlow's graphs since which these operations have not changed: that of TensorFlow 2.3. */
@@ -35,15 +41,28 @@ export async function exportSavedModel(
   model: tfl.LayersModel,
   options: SavedModelOptions = {},
 ): Promise<ExportedSavedModel> {
-  checkOptionNames('exportSavedModel', options, { ...feedingOptionNames, ...factNames })
+  checkOptionNames('exportSavedModel', options, { ...feedingOptionNames, ...factNames, quantize: true })
+  const { quantize, ...feeding } = options
+  if (quantize !== undefined && quantize !== 'float16') {
+    throw new RangeError(`exportSavedModel: quantize must be float16, got ${typeof quantize}`)
+  }
   checkSize('exportSavedModel', model)
-  const graph = await modelGraph(model, options)
-  return { ...(await savedModelOfGraph(graph)), metadata: metadataOf(graph, options) }
+  const graph = await modelGraph(model, feeding)
+  const half = quantize && halfPlan(graph)
+  const written = await savedModelOfGraph(graph, half?.kernels)
+  return { ...written, metadata: metadataOf(graph, options), ...(half && { inFloat: half.float }) }
 }
 
-/** Writes a graph as the file `saved_model.pb`. */
-export async function savedModelOfGraph(graph: Graph): Promise<ExportedBytes> {
-  const writer = new TensorFlowWriter()
+/**
+ * Writes a graph as the file `saved_model.pb`.
+ *
+ * @param halves the constants that are stored as float16; none unless given
+ */
+export async function savedModelOfGraph(
+  graph: Graph,
+  halves?: ReadonlySet<Constant['data']>,
+): Promise<ExportedBytes> {
+  const writer = new TensorFlowWriter(halves)
   const message = savedModel(graph, writer)
   const bytes = await encodeMessage(tensorflowMessages, 'SavedModel', message)
   const computed = writer.nodes.map(({ op }) => op).filter(op => op !== 'Const' && op !== 'Placeholder')

@@ -1,5 +1,6 @@
+import { narrowFloat16 } from '../../data/formats/narrow-floats.js'
 import { type Constant, isConstant, type Operand, type Value } from '../graph/graph.js'
-import { type TensorFlowAttribute, type TensorFlowNode, tensor, tensorflowType } from './messages.js'
+import { type TensorFlowAttribute, type TensorFlowNode, tensor, tensorflowType, typeOf } from './messages.js'
 
 /** The operations and constants of a TensorFlow graph in the making. */
 export class TensorFlowWriter {
@@ -7,6 +8,12 @@ export class TensorFlowWriter {
   private readonly valueNames = new Map<Value, string>()
   private readonly constants = new Map<Constant['data'], Map<string, string>>()
   private readonly names = new Set<string>()
+  private readonly halves: ReadonlySet<Constant['data']>
+
+  /** @param halves the constants that are stored as float16, and computed with in float32 */
+  constructor(halves: ReadonlySet<Constant['data']> = new Set()) {
+    this.halves = halves
+  }
 
   /** Records the name of a value. */
   define(value: Value, name: string): void {
@@ -25,10 +32,22 @@ export class TensorFlowWriter {
     const key = shape.join()
     const existing = stored.get(key)
     if (existing !== undefined) return existing
-    const dtype = data instanceof Float32Array ? tensorflowType.float : tensorflowType.int
-    const name = this.emit('Const', [], hint, { dtype: { type: dtype }, value: tensor(data, shape) })
+    const name = this.halves.has(data)
+      ? this.half(data as Float32Array, shape, hint)
+      : this.stored(data, shape, hint)
     stored.set(key, name)
     return name
+  }
+
+  private stored(data: Constant['data'] | Uint16Array, shape: readonly number[], hint: string): string {
+    return this.emit('Const', [], hint, { dtype: { type: typeOf(data) }, value: tensor(data, shape) })
+  }
+
+  /** Stored in half the bytes; TensorFlow widens it once, when the graph is loaded. */
+  private half(data: Float32Array, shape: readonly number[], hint: string): string {
+    const halves = this.stored(narrowFloat16(data), shape, `${hint}_half`)
+    const types = { SrcT: { type: tensorflowType.half }, DstT: { type: tensorflowType.float } }
+    return this.emit('Cast', [halves], hint, types)
   }
 
   /** The name of integers that an operation takes as an input. */

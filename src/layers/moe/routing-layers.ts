@@ -60,8 +60,10 @@ function fewestPatches(model: tfl.LayersModel, where: string): KeepingLayer {
   const layers = keepingLayers(model)
   const [first, ...others] = layers
   if (!first) {
+    const fixed = allPlacedLayers(model).find(({ layer }) => layer.getClassName() === 'PatchExperts')
     throw new RangeError(
-      `${where} must be for a model with layers that keep patches of a map, got none in ${model.name}`,
+      `${where} must be for a model with layers that keep patches of a map, got none in ${model.name}` +
+        (fixed ? ` (layer ${fixed.path}, a PatchExperts, keeps as many as in training)` : ''),
     )
   }
   return others.reduce((fewest, layer) => (layer.patches < fewest.patches ? layer : fewest), first)

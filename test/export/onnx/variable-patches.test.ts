@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { exportOnnx } from '../../../src/export/onnx/onnx.js'
+import { type CalibrationOptions, calibrate } from '../../../src/inference/calibration.js'
+import { patchMoE } from '../../../src/layers/moe/patch-moe.js'
 import { mostPatchesPerExpert, setPatchesPerExpert } from '../../../src/layers/moe/routing-layers.js'
 import { useTestBackend } from '../../backend-under-test.js'
 import { mixtureCases, networkCases, noise, trained } from '../exported-models.js'
@@ -57,18 +59,67 @@ test('the file says what its input is, and has none unless asked', async () => {
 })
 
 test('L cannot be an input where experts are networks on patches', async () => {
-  const { build } = mixtureCases.find(({ name }) => name === 'PatchExperts, product')!
-  await expect(exportOnnx(build(), { variablePatches: true })).rejects.toThrow(
-    'exportGraph: variablePatches must be for a model with layers that keep patches of a map, got none in ',
+  const model = mixtureCases.find(({ name }) => name === 'PatchExperts, product')!.build()
+  const [experts] = model.layers.filter(layer => layer.getClassName() === 'PatchExperts')
+  await expect(exportOnnx(model, { variablePatches: true })).rejects.toThrow(
+    'exportGraph: variablePatches must be for a model with layers that keep patches of a map, got none in ' +
+      `${model.name} (layer ${experts?.name}, a PatchExperts, keeps as many as in training)`,
   )
 })
 
-test('L cannot be an input of a network without patches, or of one of 8 bits', async () => {
+describe.each([networkCases[2]!, networkCases[4]!])('of narrow numbers: $name', ({ build }) => {
+  const largest = async (bytes: Uint8Array, model: tf.LayersModel, x: tf.Tensor) => {
+    const most = mostPatchesPerExpert(model, '')
+    const differences: number[] = []
+    for (const count of [1, 2, most]) {
+      setPatchesPerExpert(model, count, '')
+      const y = model.predict(x, { batchSize: 8 }) as tf.Tensor
+      differences.push(difference(y, await answer(bytes, model, x, count)))
+    }
+    return Math.max(...differences)
+  }
+
+  test('int8, calibrated over all L, answers nearly as the layers do', async () => {
+    const model = trained(build())
+    const x = noise(model.inputs[0]!.shape, 8, 1)
+    const quantize = await calibrate(model, [[x]], { variablePatches: true })
+    const { bytes } = await exportOnnx(model, { variablePatches: true, quantize })
+    expect(await largest(bytes, model, x)).toBeLessThan(0.02)
+  })
+
+  test('float16, too', async () => {
+    const model = trained(build())
+    const x = noise(model.inputs[0]!.shape, 8, 1)
+    const { bytes } = await exportOnnx(model, { variablePatches: true, quantize: 'float16' })
+    expect(await largest(bytes, model, x)).toBeLessThan(0.005)
+  })
+})
+
+test('calibration over all L sees what experts of more patches are given', async () => {
+  const options = { numExperts: 1, patchesPerExpert: 1, patchSize: 1, filters: 1, kernelSize: 1 } as const
+  const layer = patchMoE({ ...options, gate: 'uniform', preActivation: 'none', name: 'mixture' })
+  const input = tf.input({ shape: [1, 2, 1], name: 'x' })
+  const flat = tf.layers.flatten().apply(layer.apply(input)) as tf.SymbolicTensor
+  const outputs = tf.layers.dense({ units: 1 }).apply(flat) as tf.SymbolicTensor
+  const model = tf.model({ inputs: input, outputs, name: 'two_pixels' })
+  model.setWeights([tf.ones([1, 1, 1, 1]), tf.ones([1, 1, 1, 1]), tf.ones([2, 1]), tf.zeros([1])])
+  const batches = [[tf.tensor4d([-1, 5], [1, 1, 2, 1])]]
+  const ofExperts = async (options: CalibrationOptions) =>
+    Object.entries(await calibrate(model, batches, options)).flatMap(([name, range]) =>
+      name.startsWith('mixture') ? [range] : [],
+    )
+  // The larger pixel alone, then both.
+  expect(await ofExperts({})).toEqual([[0, 5]])
+  expect(await ofExperts({ variablePatches: true })).toEqual([[-1, 5]])
+  const dense = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })], name: 'plain' })
+  await expect(calibrate(dense, [], { variablePatches: true })).rejects.toThrow(
+    'exportGraph: variablePatches must be for a model with layers that keep patches of a map, got none in plain',
+  )
+})
+
+test('L cannot be an input of a network without patches', async () => {
   const dense = tf.sequential({ layers: [tf.layers.dense({ units: 1, inputShape: [1] })], name: 'plain' })
   await expect(exportOnnx(dense, { variablePatches: true })).rejects.toThrow(
     'exportGraph: variablePatches must be for a model with layers that keep patches of a map, got none in plain',
-  )
-  await expect(exportOnnx(dense, { variablePatches: true, quantize: {} })).rejects.toThrow(
-    'exportOnnx: variablePatches must be left out with quantize, got true',
   )
 })

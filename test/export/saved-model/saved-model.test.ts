@@ -80,6 +80,14 @@ test('where only the mean of a mixture is read, kept patches are summed and no m
   expect(operations).not.toHaveProperty('ScatterNd')
 })
 
+test('narrow numbers other than float16 are refused', async () => {
+  const model = networkCases[0]!.build()
+  const ranges = { image: [0, 1] } as unknown as 'float16'
+  await expect(exportSavedModel(model, { quantize: ranges })).rejects.toThrow(
+    'exportSavedModel: quantize must be float16, got object',
+  )
+})
+
 test('too many weights are refused', async () => {
   const huge = { name: 'huge', countParams: () => 6e8 } as unknown as tf.LayersModel
   await expect(exportSavedModel(huge)).rejects.toThrow(

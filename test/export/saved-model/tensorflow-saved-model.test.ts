@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type BackendChoice, useBackend } from '../../../src/backend/choose.js'
 import { loadSavedModel, savedModelInputs } from '../../../src/backend/tensorflow/saved-model.js'
 import { exportSavedModel, type SavedModelOptions } from '../../../src/export/saved-model/saved-model.js'
+import { mostPatchesPerExpert, setPatchesPerExpert } from '../../../src/layers/moe/routing-layers.js'
 import {
   damagedImages,
   hasNaN,
@@ -95,6 +96,68 @@ describe('a SavedModel in TensorFlow answers as in tfjs', () => {
     const outputs = await answers(model, { left, right })
     expect(farthest(outputs.sum!, sum)).toBeLessThan(1e-5)
     expect(farthest(outputs.joined!, joined)).toBeLessThan(1e-5)
+  })
+})
+
+describe('L as an input', () => {
+  const ofPatches = [...networkCases.slice(2, 7), ...mixtureCases].filter(
+    ({ name }) => !/sample|PatchExperts/i.test(name),
+  )
+
+  test.each(ofPatches)('answers as the layers do with any L: $name', async ({ build }) => {
+    const model = trained(build())
+    const [input, output] = [model.inputNames[0] as string, model.outputNames[0] as string]
+    const most = mostPatchesPerExpert(model, '')
+    const x = noise(model.inputs[0]?.shape ?? [], 3, 1)
+    for (const count of new Set([1, Math.min(3, most), most])) {
+      setPatchesPerExpert(model, count, '')
+      const y = model.predict(x, { batchSize: 3 }) as tf.Tensor
+      const inputs = { [input]: x, patches_per_expert: tf.scalar(count, 'int32') }
+      const outputs = await answers(model, inputs, { variablePatches: true })
+      expect(farthest(outputs[output]!, y)).toBeLessThan(1e-5)
+    }
+  })
+
+  test('above the patches, 0 or below is an error of TensorFlow', async () => {
+    const model = trained(networkCases[2]!.build())
+    const x = noise(model.inputs[0]?.shape ?? [], 1, 1)
+    for (const [count, message] of [
+      [17, /17 is not in \[0, 17\)/],
+      [0, /-1 is not in \[0, 17\)|k >= 0/],
+      [-3, /-3 is not in \[0, 17\)|k >= 0/],
+    ] as const) {
+      const inputs = { image: x, patches_per_expert: tf.scalar(count, 'int32') }
+      await expect(answers(model, inputs, { variablePatches: true })).rejects.toThrow(message)
+    }
+  })
+})
+
+describe('kernels of float16', () => {
+  test.each([0, 2, 3, 4].map(i => networkCases[i]!))(
+    'answer nearly as in tfjs, in half of the bytes: $name',
+    async ({ build }) => {
+      const model = trained(build())
+      const [input, output] = [model.inputNames[0] as string, model.outputNames[0] as string]
+      const x = noise(model.inputs[0]?.shape ?? [], 8, 1)
+      const y = model.predict(x, { batchSize: 8 }) as tf.Tensor
+      const half = (await answers(model, { [input]: x }, { quantize: 'float16' }))[output]!
+      expect(farthest(half, y)).toBeLessThan(0.005)
+      expect(farthest(half, y)).toBeGreaterThan(0)
+      const { bytes, inFloat } = await exportSavedModel(model, { quantize: 'float16' })
+      expect(bytes.length).toBeLessThan(0.75 * (await exportSavedModel(model)).bytes.length)
+      const routers = inFloat?.filter(({ why }) => why === 'a router, whose choices must stay the same')
+      expect(inFloat).toEqual(routers)
+    },
+  )
+
+  test('with L as an input', async () => {
+    const model = trained(networkCases[4]!.build())
+    const x = noise(model.inputs[0]?.shape ?? [], 2, 1)
+    setPatchesPerExpert(model, 2, '')
+    const y = model.predict(x) as tf.Tensor
+    const inputs = { [model.inputNames[0] as string]: x, patches_per_expert: tf.scalar(2, 'int32') }
+    const outputs = await answers(model, inputs, { variablePatches: true, quantize: 'float16' })
+    expect(farthest(outputs[model.outputNames[0] as string]!, y)).toBeLessThan(0.005)
   })
 })
 

@@ -80,6 +80,7 @@ function megapixel(kind: MegapixelKind): DatasetEntry & Required<Pick<DatasetEnt
     settings: [
       'imageSize',
       'itemSide',
+      'itemBrightness',
       'items',
       'same',
       'strokes',
@@ -166,6 +167,10 @@ function contentsOf(
   if (!Number.isInteger(strokes) || strokes < 0) {
     throw new RangeError(`${name}: strokes must be an integer of at least 0, got ${strokes}`)
   }
+  const { itemBrightness = 1 } = options
+  if (!(itemBrightness > 0 && itemBrightness <= 1)) {
+    throw new RangeError(`${name}: itemBrightness must be in (0, 1], got ${itemBrightness}`)
+  }
   if (same > items) {
     throw new RangeError(`${name}: same must be at most the ${items} items, got ${same}`)
   }
@@ -178,7 +183,7 @@ function contentsOf(
   }
   checkClasses(`${name}: targets`, targets, pool)
   if (items > same || !isMajority) checkClasses(`${name}: distractors`, distractors, pool)
-  const contents = { task, size, items, same, strokes, background, targets, distractors }
+  const contents = { task, size, items, same, strokes, background, itemBrightness, targets, distractors }
   checkOthers(name, contents)
   return { ...contents, pool: resized(pool, itemSide) }
 }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
@@ -250,7 +250,22 @@ test('a folder of photographs of several sizes is trained on and predicted', asy
   }
   const cells = ['--cell-size', '16', '--view-scale', '4', '--patches-per-expert', '2', '--epochs', '1']
   const flags = ['--dataset', 'image-folder', '--data', at('photos'), '--model', 'routed', ...cells, ...wasm]
-  await pmoe('train', ...flags, '--out', at('photo-run'))
+  // A click on each of the squares: they are in the middle, a third of the height down.
+  const clicks = ['dark', 'bright'].flatMap(name =>
+    [1, 2, 3, 4].map(i => `${name}/${i}.jpg,${Math.round((90 + 10 * i) / 3) + 5},65,1,1`),
+  )
+  await writeFile(join(at('photos'), 'clicks.csv'), ['image,top,left,height,width', ...clicks].join('\n'))
+  const log = await pmoe(
+    'train',
+    ...flags,
+    '--boxes',
+    'clicks.csv',
+    '--teach-epochs',
+    '2',
+    '--out',
+    at('photo-run'),
+  )
+  expect(log).toContain('routers 2/2')
   const { model } = JSON.parse(await readFile(join(at('photo-run'), 'config.json'), 'utf8'))
   expect(model.options.imageShape).toEqual([130, 120, 3])
   const out = await pmoe('predict', at('photo-run'), join(at('photos'), 'dark', '1.jpg'), ...wasm)

@@ -8,7 +8,7 @@ import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
 import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
-import { type FedModel, isRegionModel, networkOf } from '../../src/train/feed.js'
+import { type FedModel, isRegionModel, networkOf, type TrainingData } from '../../src/train/feed.js'
 import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
 import { createOptimizer, disposeOptimizer } from '../../src/train/optimizers/optimizer.js'
@@ -19,6 +19,7 @@ import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
 import { type RouterTeaching, trainTaught } from '../../src/train/routing/teach.js'
 import { auxiliaryCoefficients } from '../../src/train/step.js'
+import { type TargetOptions, targetRule } from '../../src/train/targets.js'
 import type { TrainOptions } from '../../src/train/train-options.js'
 import type { TrainingLog } from '../terminal/training-log.js'
 import { movedImages, type RegionData, type RunData } from './run-data.js'
@@ -156,10 +157,19 @@ export function checkOptimizer(config: RunConfig): void {
   checkScheduleFits(optimizer, { epochs: config.training.epochs, isEvaluated: true })
 }
 
+/**
+ * Checks what the configuration says of classes, before anything is written.
+ *
+ * @throws RangeError for weights of a class that there is not, or balanced ones where one has no training images
+ */
+export async function checkTargets({ training }: RunConfig, images: TrainingData): Promise<void> {
+  await targetRule(targetOptionsOf(training), images)
+}
+
 /** The options of `train` for a run, besides its images and its optimizer. */
 export function trainOptions({ training, seed }: RunConfig) {
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
-  const { freeze, annealPatches, loadBalance, lossForm, stopWhen } = training
+  const { freeze, annealPatches, loadBalance, lossForm, stopWhen, emaDecay } = training
   return {
     epochs,
     batchSize,
@@ -170,9 +180,18 @@ export function trainOptions({ training, seed }: RunConfig) {
     ...(routingMetrics && { routingMetrics }),
     ...(loadBalance !== undefined && { loadBalance }),
     ...(lossForm && { lossForm }),
+    ...targetOptionsOf(training),
+    ...(emaDecay !== undefined && { emaDecay }),
     ...(stopWhen && { stopWhen }),
     ...(freeze && { freeze }),
     ...(annealPatches && { annealPatches }),
+  }
+}
+
+function targetOptionsOf({ labelSmoothing, classWeights }: RunConfig['training']): TargetOptions {
+  return {
+    ...(labelSmoothing !== undefined && { labelSmoothing }),
+    ...(classWeights !== undefined && { classWeights }),
   }
 }
 

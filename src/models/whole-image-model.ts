@@ -2,7 +2,8 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import { deriveSeed } from '../random.js'
 import type { ImageShape } from '../shapes.js'
 import { classifier } from './classifier.js'
-import { denseHead, smallExpert } from './routed-model.js'
+import { denseHead } from './routed-model.js'
+import { smallExpert } from './small-expert.js'
 
 /** Options of {@link wholeImageModel}. */
 export interface WholeImageModelOptions {

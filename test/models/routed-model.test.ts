@@ -157,7 +157,7 @@ describe('routedModel', () => {
     expect(weightsOf(resumed.model)).toEqual(weightsOf(uninterrupted.model))
     const longer = allEvents(train(routedModel(settings), { ...options, epochs: 5, resume }))
     await expect(longer).rejects.toThrow(
-      'epochs must stay 4 for a run that goes on with schedule cosine, got 5 ',
+      'train: epochs must stay 4 for a run that goes on with schedule cosine, got 5',
     )
   })
 

@@ -72,7 +72,21 @@ export function fittedToRegions(
   return fittedToCells({ ...fitted, dataset })
 }
 
-function refuseTeaching({ dataset: { boxedImages, boxes }, training: { teachEpochs } }: PlannedRun): void {
-  if (teachEpochs === undefined || boxedImages !== undefined || boxes !== undefined) return
-  throw new UsageError(`train: --teach-epochs must come with --boxes or --boxed-images, got neither`)
+function refuseTeaching({
+  dataset: { boxedImages, boxes },
+  training: { teachBy, teachEpochs },
+}: PlannedRun): void {
+  const given = boxes === undefined ? boxedImages && '--boxed-images' : '--boxes'
+  if (given && teachBy === 'labels') {
+    throw new UsageError(`train: --teach-by labels must come without ${given}, got both`)
+  }
+  if (given) return
+  if (teachBy === 'boxes') {
+    throw new UsageError('train: --teach-by boxes must come with --boxes or --boxed-images, got neither')
+  }
+  if (teachEpochs !== undefined && teachBy === undefined) {
+    throw new UsageError(
+      'train: --teach-epochs must come with --teach-by, --boxes or --boxed-images, got none',
+    )
+  }
 }

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
 import type { Augmentation } from '../../src/data/augmentation/augmentation.js'
-import { augmented } from '../../src/data/augmentation/augmented.js'
 import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
 import type { DatasetOptions, RegionDataset } from '../../src/data/datasets/dataset.js'
@@ -12,14 +11,21 @@ import { type PreparedManifest, preparedHalves } from '../../src/data/prepared/m
 import type { RegionStream } from '../../src/data/regions/region-stream.js'
 import { shifted } from '../../src/data/regions/shifted.js'
 import { type UnreadableImage, unreadableText } from '../../src/data/unreadable-images.js'
+import { augmentedAhead } from '../../src/files/augmentation/augmented-ahead.js'
 import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
-import { isPrepared, openPrepared, openPreparedRegions } from '../../src/files/prepared/prepared-set.js'
+import {
+  isPrepared,
+  openPrepared,
+  openPreparedRegions,
+  readManifest,
+} from '../../src/files/prepared/prepared-set.js'
 import { regionsIn } from '../../src/files/regions/open-regions.js'
 import { deriveSeed } from '../../src/random.js'
 import type { PlannedRun } from '../../src/run/run-config.js'
 import type { imageSettings } from '../../src/run/settings/data.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
+import { askedAugmentation } from './augmentation/asked-augmentation.js'
 import { flagOf, trainSettings } from './train-settings.js'
 
 /** The dataset of a run, and the images of it that the run asks for. */
@@ -87,15 +93,16 @@ export async function loadData(request: DataRequest, seed: number): Promise<RunD
     notes = [],
     unreadable = [],
   } = await entry.load(source, datasetOptions(request, seed))
-  const { balance } = request
-  const augment = augmentation(request, seed)
+  const { balance, workers } = request
+  const { augment, notes: augmentNotes } = augmentation(request, entry, train.classNames, seed)
   const balancedImages = balance ? balanced(train, { by: balance }) : train
+  const threads = workers === undefined ? {} : { workers }
   return {
     name,
-    train: augment ? augmented(streamOf(balancedImages), augment) : balancedImages,
+    train: augment ? augmentedAhead(streamOf(balancedImages), augment, threads) : balancedImages,
     ...(validation && { validation }),
     test,
-    notes: [...notes, ...unreadableNotes(unreadable)],
+    notes: [...notes, ...augmentNotes, ...unreadableNotes(unreadable)],
   }
 }
 
@@ -202,14 +209,17 @@ function backgroundsOf({ name, backgrounds }: DataRequest): DataSource | undefin
 }
 
 async function openPreparedData(folder: string, request: DataRequest, seed: number): Promise<RunData> {
-  const { balance } = request
-  const augment = augmentation(request, seed)
+  const { name, balance, workers } = request
+  const { classNames } = await readManifest(folder)
+  const { augment, notes: augmentNotes } = augmentation(request, datasetEntry(name), classNames, seed)
   const { manifest, ...halves } = await openPrepared(folder, {
     ...halvesOf(request),
     ...(balance && { balance }),
     ...(augment && { augment }),
+    ...(workers !== undefined && { workers }),
   })
-  return { name: request.name, ...halves, ...preparedWith(manifest, folder, request) }
+  const { prepared, notes } = preparedWith(manifest, folder, request)
+  return { name, ...halves, prepared, notes: [...augmentNotes, ...notes] }
 }
 
 /** Which images of a prepared folder are asked for. */
@@ -246,16 +256,25 @@ function preparedWith(
   return { prepared: Object.fromEntries(givenSettings), notes: unreadableNotes(unreadable) }
 }
 
-function augmentation({ flip = false, padCrop = 0 }: DataRequest, seed: number): Augmentation | undefined {
-  return flip || padCrop > 0 ? { flip, padCrop, seed } : undefined
+/** How the training images are varied, if they are, and what the user should know of it. */
+function augmentation(
+  request: DataRequest,
+  entry: DatasetEntry,
+  classNames: readonly string[],
+  seed: number,
+): { readonly augment?: Augmentation; readonly notes: readonly string[] } {
+  const { variations, notes } = askedAugmentation(request, entry, classNames)
+  return Object.keys(variations).length > 0 ? { augment: { ...variations, seed }, notes } : { notes }
 }
 
 /**
- * Checks that a dataset has the settings that it is given; settings that no dataset lists are allowed for all.
+ * Checks that a dataset has the settings that it is given, and can be varied as asked; settings that no dataset lists are
+ * allowed for all.
  *
- * @throws RangeError naming the flag and the datasets that have it
+ * @throws RangeError naming the flag, and the datasets that have it or the flags that can be used
  */
 export function checkSettings(entry: DatasetEntry, request: DataRequest): void {
+  askedAugmentation(request, entry)
   for (const { name, option } of trainSettings) {
     if (Reflect.get(request, name) === undefined) continue
     const takers = datasets.filter(({ settings = [] }) => settings.some(each => each === name))

@@ -118,7 +118,7 @@ export class RoutedModel {
     const size = [...viewSize([height, width], viewScale), channels] as const
     const view = pixelTensor(joined(bytes, elements(size), 'view'), [sources.length, ...size]) as tf.Tensor4D
     try {
-      const indices = await this.chosen(view)
+      const indices = await layer.choose(view)
       const boxes = this.boxesOf(indices)
       const perImage = boxes.length / sources.length
       const cut = await Promise.all(
@@ -166,15 +166,6 @@ export class RoutedModel {
     throw new RangeError(
       `${WHERE}: images must be of shape [${this.imageShape.join(', ')}], got [${height}, ${width}, ${channels}]`,
     )
-  }
-
-  private async chosen(view: tf.Tensor4D): Promise<Int32Array> {
-    const indices = tf.tidy(() => this.layer.route(view).indices)
-    try {
-      return (await indices.data<'int32'>()).slice()
-    } finally {
-      indices.dispose()
-    }
   }
 
   /** (count, 4) of cells. */

@@ -12,6 +12,7 @@ import { preparedRecords } from '../../data/prepared/records.js'
 import { preparedRegions } from '../../data/prepared/regions.js'
 import { regionStream } from '../../data/regions/region-records.js'
 import type { RegionStream } from '../../data/regions/region-stream.js'
+import { augmentedAhead } from '../augmentation/augmented-ahead.js'
 import { dataFolder } from '../data-folder.js'
 import { isMissing } from '../folders.js'
 import { readRegularFile, readTextFile } from '../regular-file.js'
@@ -31,6 +32,8 @@ export interface PreparedRequest extends PreparedReading {
   readonly memoryLimit?: number
   /** Batches that a worker thread reads ahead of a training stream, 4 by default; 0 reads them when they are asked for. */
   readonly prefetch?: number
+  /** Threads that vary images ahead of their use, where `augment` varies them; 1 by default. */
+  readonly workers?: number
 }
 
 /** An opened prepared folder. */
@@ -182,21 +185,30 @@ async function openTraining(
   request: PreparedRequest,
   fits: boolean,
 ): Promise<ImageSet | ImageStream> {
-  const { samples, shuffleWindow, balance, augment, prefetch = defaultPrefetch } = request
+  const { samples, shuffleWindow, balance, augment, prefetch = defaultPrefetch, workers = 1 } = request
+  // One thread reads and varies images; more than one only vary what it reads.
+  const isVariedWhenRead = prefetch === 0 || workers === 1
   const reading: PreparedReading = {
     ...(shuffleWindow !== undefined && { shuffleWindow }),
     ...(balance && { balance }),
-    ...(augment && { augment }),
+    ...(augment && isVariedWhenRead && { augment }),
   }
+  const varied = (stream: ImageStream): ImageStream =>
+    augment
+      ? augmentedAhead(stream, augment, {
+          workers: prefetch === 0 ? 0 : workers,
+          ahead: Math.max(prefetch, 1),
+        })
+      : stream
   if (!fits) {
     const stream = trainingStream(records, reading)
     if (prefetch === 0) return stream
-    return prefetched(stream, directory, { ...reading, ...(samples && { samples }) }, prefetch)
+    const ahead = prefetched(stream, directory, { ...reading, ...(samples && { samples }) }, prefetch)
+    return isVariedWhenRead ? ahead : varied(ahead)
   }
   const set = await loadRecords(records)
   const stream = balance ? balanced(set, { by: balance }) : streamOf(set)
-  if (augment) return augmented(stream, augment)
-  return balance ? stream : set
+  return augment || balance ? varied(stream) : set
 }
 
 function trainingStream(
@@ -213,13 +225,18 @@ function checkLimits({
   testSamples = 1,
   memoryLimit = 0,
   prefetch = defaultPrefetch,
+  workers = 1,
 }: PreparedRequest): void {
   const limits = {
     samples: [samples, 1],
     testSamples: [testSamples, 1],
     memoryLimit: [memoryLimit, 0],
   } as const
-  for (const [option, [value, least]] of Object.entries({ ...limits, prefetch: [prefetch, 0] as const })) {
+  for (const [option, [value, least]] of Object.entries({
+    ...limits,
+    prefetch: [prefetch, 0] as const,
+    workers: [workers, 0] as const,
+  })) {
     const isValid = Number.isInteger(value) || (option === 'memoryLimit' && value === Infinity)
     if (isValid && value >= least) continue
     throw new RangeError(`openPrepared: ${option} must be an integer of at least ${least}, got ${value}`)

@@ -1,6 +1,7 @@
 import { AGGREGATES } from '../../layers/moe/patch-experts-options.js'
 import { type Prior, priorNames } from '../../layers/moe/priors.js'
 import { EXPERT_PIXELS } from '../../models/small-expert.js'
+import { TEACHERS } from '../../train/routing/lesson.js'
 import { optional, required, type Settings } from '../setting.js'
 import {
   choice,
@@ -69,10 +70,17 @@ export const patchSettings = {
     value: text,
     in: { dataset: { ...optional, models: ['routed'] } },
   },
+  teachBy: {
+    flag: '--teach-by <what>',
+    help: 'what teaches the router before it is trained with the experts: boxes, or the classes of the images alone',
+    byDefault: 'boxes where there are any, else nothing',
+    value: choice(TEACHERS),
+    in: { training: { ...optional, models: ['routed'] } },
+  },
   teachEpochs: {
     flag: '--teach-epochs <count>',
-    help: 'passes over the images with boxes',
-    byDefault: '40',
+    help: 'passes of this teaching over the images with boxes, or all images',
+    byDefault: '40 by boxes, 15 by labels',
     value: positiveInteger,
     in: { training: { ...optional, models: ['routed'] } },
   },

@@ -213,7 +213,10 @@ function settingsOf(
     ['model', path],
     ['images', images.description],
     ['backend', backend],
-    ['intervals', '95%: Wilson for shares, 1,000 bootstrap draws of the images for the others'],
+    [
+      'intervals',
+      '95%: Wilson for shares, 1,000 bootstrap draws from the images of each class for the others',
+    ],
     [
       'calibration',
       `${report.calibration.bins.length} bins of equal width by the probability of the predicted class`,

@@ -17,7 +17,7 @@ import { stepFactors } from '../../src/train/optimizers/parameter-groups.js'
 import { checkScheduleFits } from '../../src/train/optimizers/schedules.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
-import { trainTaught } from '../../src/train/routing/teach.js'
+import { type RouterTeaching, trainTaught } from '../../src/train/routing/teach.js'
 import { auxiliaryCoefficients } from '../../src/train/step.js'
 import { type TargetOptions, targetRule } from '../../src/train/targets.js'
 import type { TrainOptions } from '../../src/train/train-options.js'
@@ -97,15 +97,26 @@ function trainingEvents(
     const { train: images, boxed, test, validation } = data as RegionData
     const moved = (stream: RegionStream): RegionStream => movedImages(stream, config, model.viewScale)
     const regions = { ...options, train: moved(images), test, ...(validation && { validation }) }
-    if (!boxed) return train(model, regions)
-    const { teachEpochs = 40, learningRate } = config.training
-    const teaching = { images: moved(boxed), epochs: teachEpochs, learningRate }
-    return trainTaught(model, { ...regions, teaching })
+    const teaching = teachingOf(config, { train: images, ...(boxed && { boxed }) }, moved)
+    return teaching ? trainTaught(model, { ...regions, teaching }) : train(model, regions)
   }
   const { train: images, test, validation } = data as RunData
   const whole = { ...options, train: images, test, ...(validation && { validation }) }
   const routers = routersOf(config)
   return routers ? trainSeparately(model, { ...whole, routers }) : train(model, whole)
+}
+
+/** How the router of a run is taught; undefined where it is not. */
+function teachingOf(
+  { training }: RunConfig,
+  { train: images, boxed }: Pick<RegionData, 'train' | 'boxed'>,
+  moved: (stream: RegionStream) => RegionStream,
+): RouterTeaching | undefined {
+  const { teachBy = boxed && 'boxes', teachEpochs, learningRate, batchSize } = training
+  if (teachBy === 'labels') {
+    return { by: teachBy, images: moved(images), epochs: teachEpochs ?? 15, learningRate, batchSize }
+  }
+  return boxed && { by: 'boxes', images: moved(boxed), epochs: teachEpochs ?? 40, learningRate }
 }
 
 /** Applies the run's precision and memory settings to the chosen backend. */

@@ -111,7 +111,7 @@ export interface RouterEvent {
   /** Epoch of the routers, from 1, and how many there are. */
   readonly epoch: number
   readonly epochs: number
-  /** Mean of eq. (6) over the epoch; it has no lower bound. */
+  /** Mean over the epoch of eq. (6), which has no lower bound, or of what a lesson minimises. */
   readonly loss: number
   readonly seconds: number
 }

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
+import { frugalForward } from '../layers/frugal-forward.js'
 import {
   crossEntropy,
   crossEntropyOfProbabilities,
@@ -7,7 +8,6 @@ import {
   softCrossEntropy,
   softLogisticCrossEntropy,
 } from './cross-entropy.js'
-import { frugalForward } from './forward.js'
 
 /**
  * The losses of classifiers of several outputs:

@@ -7,17 +7,23 @@ import { type DatasetEntry, datasetEntry, datasets } from '../../src/data/datase
 import { counted } from '../../src/data/datasets/image-folder/folder-halves.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
-import { preparedHalves } from '../../src/data/prepared/manifest.js'
+import { type PreparedManifest, preparedHalves } from '../../src/data/prepared/manifest.js'
 import type { RegionStream } from '../../src/data/regions/region-stream.js'
 import { shifted } from '../../src/data/regions/shifted.js'
 import { type UnreadableImage, unreadableText } from '../../src/data/unreadable-images.js'
 import { augmentedAhead } from '../../src/files/augmentation/augmented-ahead.js'
 import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
-import { isPrepared, openPrepared, readManifest } from '../../src/files/prepared/prepared-set.js'
+import {
+  isPrepared,
+  openPrepared,
+  openPreparedRegions,
+  readManifest,
+} from '../../src/files/prepared/prepared-set.js'
 import { regionsIn } from '../../src/files/regions/open-regions.js'
 import { deriveSeed } from '../../src/random.js'
 import type { PlannedRun } from '../../src/run/run-config.js'
+import type { imageSettings } from '../../src/run/settings/data.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { askedAugmentation } from './augmentation/asked-augmentation.js'
 import { flagOf, trainSettings } from './train-settings.js'
@@ -42,15 +48,29 @@ export interface RunData {
 export interface RegionData extends Pick<RegionDataset, 'name' | 'train' | 'boxed' | 'validation' | 'test'> {
   /** What was found, left out or changed, a sentence each. */
   readonly notes: readonly string[]
-  /** Images that are read in parts are not prepared. */
-  readonly prepared?: never
+  /** For prepared images: the settings of the dataset that they were prepared with. */
+  readonly prepared?: PreparedSettings
 }
 
+/** Settings of a dataset that decide what its images show: those of prepared images cannot be changed. */
+const preparedSettings = [
+  'imageSize',
+  'crop',
+  'whiteLevel',
+  'gridSide',
+  'targets',
+  'distractors',
+  'itemSide',
+  'itemBrightness',
+  'items',
+  'same',
+  'strokes',
+  'background',
+  'task',
+] as const satisfies readonly (keyof typeof imageSettings)[]
+
 /** Settings of a dataset that a run keeps, so that other images are treated alike. */
-export type PreparedSettings = Pick<
-  DataRequest,
-  'imageSize' | 'crop' | 'whiteLevel' | 'gridSide' | 'targets' | 'distractors'
->
+export type PreparedSettings = Pick<DataRequest, (typeof preparedSettings)[number]>
 
 /**
  * Loads the images of a run: from a folder that `pmoe data prepare` wrote, or from the dataset's own files.
@@ -89,7 +109,7 @@ export async function loadData(request: DataRequest, seed: number): Promise<RunD
 /**
  * Opens the images of a run that reads them in parts.
  *
- * @throws UsageError when the dataset has none, or they were prepared; RangeError and Error as `loadData`
+ * @throws UsageError when the dataset has none; RangeError and Error as `loadData`
  */
 export async function loadRegions(request: DataRequest, seed: number): Promise<RegionData> {
   const { name, data } = request
@@ -101,9 +121,8 @@ export async function loadRegions(request: DataRequest, seed: number): Promise<R
     )
   }
   if (data !== null && (await isPrepared(data))) {
-    throw new UsageError(
-      `train: --data must be the folder of the images themselves with --model routed, got ${data}, which pmoe data prepare wrote`,
-    )
+    const { manifest, ...halves } = await openPreparedRegions(data, halvesOf(request))
+    return { name, ...halves, ...preparedWith(manifest, data, request) }
   }
   const source = datasetSource(entry, data ?? undefined)
   const { whiteLevel } = request
@@ -190,37 +209,51 @@ function backgroundsOf({ name, backgrounds }: DataRequest): DataSource | undefin
 }
 
 async function openPreparedData(folder: string, request: DataRequest, seed: number): Promise<RunData> {
-  const { name, samples, testSamples, balance, workers } = request
+  const { name, balance, workers } = request
   const { classNames } = await readManifest(folder)
-  const { augment, notes } = augmentation(request, datasetEntry(name), classNames, seed)
-  const { train, validation, test, manifest } = await openPrepared(folder, {
-    dataset: name,
-    ...(samples !== null && { samples }),
-    ...(testSamples !== null && { testSamples }),
+  const { augment, notes: augmentNotes } = augmentation(request, datasetEntry(name), classNames, seed)
+  const { manifest, ...halves } = await openPrepared(folder, {
+    ...halvesOf(request),
     ...(balance && { balance }),
     ...(augment && { augment }),
     ...(workers !== undefined && { workers }),
   })
-  const { imageSize, crop, whiteLevel, gridSide, targets, distractors } = manifest.options
-  const settings = { imageSize, crop, whiteLevel, gridSide, targets, distractors }
-  for (const [key, value] of Object.entries(settings) as [keyof PreparedSettings, unknown][]) {
+  const { prepared, notes } = preparedWith(manifest, folder, request)
+  return { name, ...halves, prepared, notes: [...augmentNotes, ...notes] }
+}
+
+/** Which images of a prepared folder are asked for. */
+function halvesOf({ name, samples, testSamples }: DataRequest) {
+  return {
+    dataset: name,
+    ...(samples !== null && { samples }),
+    ...(testSamples !== null && { testSamples }),
+  }
+}
+
+/**
+ * The settings that images were prepared with, and what was left out.
+ *
+ * @throws UsageError when other settings are asked for
+ */
+function preparedWith(
+  manifest: PreparedManifest,
+  folder: string,
+  request: DataRequest,
+): Required<Pick<RunData, 'prepared' | 'notes'>> {
+  const { options } = manifest
+  const settings = preparedSettings.map(key => [key, options[key]] as const)
+  for (const [key, value] of settings) {
     const requested = request[key]
     if (requested === undefined || JSON.stringify(requested) === JSON.stringify(value)) continue
-    throw new RangeError(
+    throw new UsageError(
       `${folder}: ${key} must be what the images were prepared with, ${JSON.stringify(value) ?? 'the default'}, ` +
         `got ${JSON.stringify(requested)} (pmoe data prepare takes ${flagOf(key)})`,
     )
   }
-  const givenSettings = Object.entries(settings).filter(([, value]) => value !== undefined)
+  const givenSettings = settings.filter(([, value]) => value !== undefined)
   const unreadable = preparedHalves(manifest).flatMap(([, half]) => half.unreadable)
-  return {
-    name,
-    train,
-    ...(validation && { validation }),
-    test,
-    prepared: Object.fromEntries(givenSettings),
-    notes: [...notes, ...unreadableNotes(unreadable)],
-  }
+  return { prepared: Object.fromEntries(givenSettings), notes: unreadableNotes(unreadable) }
 }
 
 /** How the training images are varied, if they are, and what the user should know of it. */

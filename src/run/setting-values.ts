@@ -263,6 +263,27 @@ export function numbersByName<Shape extends Readonly<Record<string, z.ZodType>>>
   }
 }
 
+const classWeightsForm = 'balanced, or NAME=NUMBER,... above 0: cat=2,dog=0.5'
+
+const weightsByName = z.record(z.string().min(1), positiveNumber.schema)
+
+/** Weights of classes, `balanced` or `cat=2,dog=0.5`. */
+export const classWeights = {
+  schema: z.union([z.literal('balanced'), weightsByName]),
+  form: classWeightsForm,
+  read: (written: string) => {
+    if (written === 'balanced') return written
+    const pairs = written.split(',').map((part): [string, number] => {
+      const separator = part.lastIndexOf('=')
+      return [part.slice(0, Math.max(separator, 0)).trim(), numberIn(part.slice(separator + 1))]
+    })
+    const isOnce = new Set(pairs.map(([name]) => name)).size === pairs.length
+    const { data } = weightsByName.safeParse(Object.fromEntries(pairs))
+    if (data && isOnce) return data
+    throw refused(classWeightsForm)
+  },
+} as const satisfies SettingValue
+
 function numberValue<Schema extends z.ZodType<number>>(schema: Schema, form: string) {
   return {
     schema,

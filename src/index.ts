@@ -152,4 +152,10 @@ export {
   type SampleRoutingSummary,
 } from './train/routing/sample-routing-metrics.js'
 export { type SeparateTrainOptions, trainSeparately } from './train/routing/separate.js'
-export { type RouterTeaching, type TaughtTrainOptions, trainTaught } from './train/routing/teach.js'
+export {
+  type RouterTeaching,
+  type TaughtTrainOptions,
+  type TeachRouterOptions,
+  teachRouter,
+  trainTaught,
+} from './train/routing/teach.js'

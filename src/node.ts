@@ -26,7 +26,9 @@ export { type PrepareProgress, type PrepareRequest, prepareDataset } from './fil
 export {
   isPrepared,
   openPrepared,
+  openPreparedRegions,
   type PreparedData,
+  type PreparedRegionData,
   type PreparedRequest,
 } from './files/prepared/prepared-set.js'
 export { type Verification, type VerifiedFile, verifyFolder } from './files/prepared/verify.js'

@@ -6,13 +6,14 @@ import { arraySource } from '../../src/data/regions/array-source.js'
 import type { RegionStream } from '../../src/data/regions/region-stream.js'
 import { classifier } from '../../src/models/classifier.js'
 import { modelCost } from '../../src/models/cost.js'
-import { type RoutedModel, routedModel, smallExpert } from '../../src/models/routed-model.js'
+import { type RoutedModel, routedModel } from '../../src/models/routed-model.js'
+import { smallExpert } from '../../src/models/small-expert.js'
 import { random } from '../../src/random.js'
 import type { ImageShape } from '../../src/shapes.js'
 import { feedOf, networkOf } from '../../src/train/feed.js'
 import { lossOf } from '../../src/train/loss.js'
 import { createOptimizer } from '../../src/train/optimizers/optimizer.js'
-import { takeStep } from '../../src/train/step.js'
+import { type StepParts, takeStep } from '../../src/train/step.js'
 import { alternate } from '../alternate.js'
 import type { RoutedJob } from '../jobs.js'
 
@@ -27,11 +28,7 @@ export async function measureRouted(job: RoutedJob): Promise<Omit<ChildReport, '
   const model = job.network === 'routed' ? routedNetwork(job) : denseNetwork(job)
   const network = networkOf(model)
   const labels = Int32Array.from({ length: job.batch }, (_, i) => i % job.classes)
-  const parts = {
-    model: network,
-    classifier: lossOf(network),
-    optimizer: createOptimizer({ name: 'adam', learningRate: 3e-3 }, network),
-  }
+  const parts = adamSteps(network)
   const batches = feedOf(model, endless(job, labels))
     .batches({ batchSize: job.batch })
     [Symbol.asyncIterator]()
@@ -60,6 +57,14 @@ export async function measureRouted(job: RoutedJob): Promise<Omit<ChildReport, '
 
 function shapeOf({ size }: Pick<RoutedJob, 'size'>): ImageShape {
   return [size, size, 3]
+}
+
+/** How these networks are trained: by Adam, on the labels as they are. */
+export function adamSteps(model: tfl.LayersModel): StepParts {
+  const classifier = lossOf(model)
+  const targets = { numClasses: classifier.numClasses, labelSmoothing: 0, classWeights: undefined }
+  const optimizer = createOptimizer({ name: 'adam', learningRate: 3e-3 }, model)
+  return { model, classifier, targets, optimizer }
 }
 
 /** The routed model of a job, with product gates and the contrast prior. */

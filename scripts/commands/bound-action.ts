@@ -1,6 +1,7 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { openRun } from '../../src/run/run-folder.js'
 import { mixturesOf } from '../../src/theory/mixtures.js'
+import { withoutAugmentation } from '../run/augmentation/asked-augmentation.js'
 import { boundJson, boundText } from '../run/bound-report.js'
 import { measureBound } from '../run/measured-bound.js'
 import { refuseRouted } from '../run/opened-model.js'
@@ -30,7 +31,7 @@ export async function runBound(directory: string, request: BoundRequest): Promis
   }
   const { delta, margin } = request
   // The losses and norms are those of the images themselves.
-  const plain = { ...config.dataset, flip: false, padCrop: 0 }
+  const plain = withoutAugmentation(config.dataset)
   const dataset = request.data === undefined ? plain : { ...plain, data: dataPath(request.data) }
   const measured = await measureBound(model, await loadData(dataset, config.seed), { delta, margin })
   const judged = { directory, model: config.model.name, backend: backend.name, delta, margin, measured }

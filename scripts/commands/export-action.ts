@@ -26,8 +26,8 @@ import {
   formatNames,
 } from '../run/export-formats/export-formats.js'
 import { modelRuntime, type Numbers, type Runtime } from '../run/export-formats/model-runtime.js'
-import { type Latency, latency } from '../run/export-latency.js'
 import { compare, comparisonBytes, comparisonFloats, type Parity, TOLERANCE } from '../run/export-parity.js'
+import { type Latency, latency } from '../run/measuring/export-latency.js'
 import { isTrainedOnFloats, type OpenedModel, openModel, takingWholeImages } from '../run/opened-model.js'
 import { loadData } from '../run/run-data.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'

@@ -14,6 +14,7 @@ import type { Size2D } from '../../src/shapes.js'
 import { measurePatches, type PatchesCurve } from '../run/measuring/measured-patches.js'
 import { type OpenedModel, openModel, refuseRouted } from '../run/opened-model.js'
 import { regionPlan, regionPlanText } from '../run/regions/region-plan.js'
+import { sizesFor } from '../run/regions/region-sizes.js'
 import { loadData } from '../run/run-data.js'
 import { flagOf } from '../run/train-settings.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
@@ -89,10 +90,13 @@ async function runRegionPlan(path: string | undefined, request: PlanRequest): Pr
   }
   if (!imageSize) throw new UsageError('plan: --model routed must come with --image-size, got none')
   await useBackend(request.backend ?? 'auto')
+  const { cellSize, viewScale } = request
   const wanted = {
     imageSize,
-    cellSize: request.cellSize ?? 64,
-    viewScale: request.viewScale ?? 8,
+    ...sizesFor([...imageSize, 3], {
+      ...(cellSize !== undefined && { cellSize }),
+      ...(viewScale !== undefined && { viewScale }),
+    }),
     numExperts: request.experts ?? 1,
     patchesPerExpert: request.patchesPerExpert ?? 10,
     ...(margin !== undefined && { margin }),

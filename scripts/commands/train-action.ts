@@ -15,8 +15,14 @@ import { type NewRun, newRun } from '../run/new-run.js'
 import { type OpenedModel, openModel, refuseRouted } from '../run/opened-model.js'
 import { dataPath, loadData, loadRegions, type RunData } from '../run/run-data.js'
 import { type GivenFlags, withFlags } from '../run/train-settings.js'
-import { checkLayers, checkOptimizer, storedState, useComputeSettings } from '../run/training-run.js'
-import { asUsage, UsageError } from '../terminal/usage-error.js'
+import {
+  checkLayers,
+  checkOptimizer,
+  checkTargets,
+  storedState,
+  useComputeSettings,
+} from '../run/training-run.js'
+import { asUsage, asUsageLater, UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe train`, as commander hands them over; those of `trainSettings` are among them. */
 export interface TrainRequest extends GivenFlags {
@@ -64,6 +70,7 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
     backend,
   )
   asUsage(() => checkOptimizer(config))
+  await asUsageLater(() => checkTargets(config, data.train))
   useComputeSettings(config)
   const network = await startingNetwork(config, data, opened)
   const layers = networkOf(network.model)

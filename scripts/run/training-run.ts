@@ -8,7 +8,7 @@ import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
 import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
-import { type FedModel, isRegionModel, networkOf } from '../../src/train/feed.js'
+import { type FedModel, isRegionModel, networkOf, type TrainingData } from '../../src/train/feed.js'
 import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
 import { createOptimizer, disposeOptimizer } from '../../src/train/optimizers/optimizer.js'
@@ -17,8 +17,9 @@ import { stepFactors } from '../../src/train/optimizers/parameter-groups.js'
 import { checkScheduleFits } from '../../src/train/optimizers/schedules.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
-import { trainTaught } from '../../src/train/routing/teach.js'
+import { type RouterTeaching, trainTaught } from '../../src/train/routing/teach.js'
 import { auxiliaryCoefficients } from '../../src/train/step.js'
+import { type TargetOptions, targetRule } from '../../src/train/targets.js'
 import type { TrainOptions } from '../../src/train/train-options.js'
 import type { TrainingLog } from '../terminal/training-log.js'
 import { movedImages, type RegionData, type RunData } from './run-data.js'
@@ -96,15 +97,26 @@ function trainingEvents(
     const { train: images, boxed, test, validation } = data as RegionData
     const moved = (stream: RegionStream): RegionStream => movedImages(stream, config, model.viewScale)
     const regions = { ...options, train: moved(images), test, ...(validation && { validation }) }
-    if (!boxed) return train(model, regions)
-    const { teachEpochs = 40, learningRate } = config.training
-    const teaching = { images: moved(boxed), epochs: teachEpochs, learningRate }
-    return trainTaught(model, { ...regions, teaching })
+    const teaching = teachingOf(config, { train: images, ...(boxed && { boxed }) }, moved)
+    return teaching ? trainTaught(model, { ...regions, teaching }) : train(model, regions)
   }
   const { train: images, test, validation } = data as RunData
   const whole = { ...options, train: images, test, ...(validation && { validation }) }
   const routers = routersOf(config)
   return routers ? trainSeparately(model, { ...whole, routers }) : train(model, whole)
+}
+
+/** How the router of a run is taught; undefined where it is not. */
+function teachingOf(
+  { training }: RunConfig,
+  { train: images, boxed }: Pick<RegionData, 'train' | 'boxed'>,
+  moved: (stream: RegionStream) => RegionStream,
+): RouterTeaching | undefined {
+  const { teachBy = boxed && 'boxes', teachEpochs, learningRate, batchSize } = training
+  if (teachBy === 'labels') {
+    return { by: teachBy, images: moved(images), epochs: teachEpochs ?? 15, learningRate, batchSize }
+  }
+  return boxed && { by: 'boxes', images: moved(boxed), epochs: teachEpochs ?? 40, learningRate }
 }
 
 /** Applies the run's precision and memory settings to the chosen backend. */
@@ -145,10 +157,19 @@ export function checkOptimizer(config: RunConfig): void {
   checkScheduleFits(optimizer, { epochs: config.training.epochs, isEvaluated: true })
 }
 
+/**
+ * Checks what the configuration says of classes, before anything is written.
+ *
+ * @throws RangeError for weights of a class that there is not, or balanced ones where one has no training images
+ */
+export async function checkTargets({ training }: RunConfig, images: TrainingData): Promise<void> {
+  await targetRule(targetOptionsOf(training), images)
+}
+
 /** The options of `train` for a run, besides its images and its optimizer. */
 export function trainOptions({ training, seed }: RunConfig) {
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
-  const { freeze, annealPatches, loadBalance, lossForm, stopWhen } = training
+  const { freeze, annealPatches, loadBalance, lossForm, stopWhen, emaDecay } = training
   return {
     epochs,
     batchSize,
@@ -159,9 +180,18 @@ export function trainOptions({ training, seed }: RunConfig) {
     ...(routingMetrics && { routingMetrics }),
     ...(loadBalance !== undefined && { loadBalance }),
     ...(lossForm && { lossForm }),
+    ...targetOptionsOf(training),
+    ...(emaDecay !== undefined && { emaDecay }),
     ...(stopWhen && { stopWhen }),
     ...(freeze && { freeze }),
     ...(annealPatches && { annealPatches }),
+  }
+}
+
+function targetOptionsOf({ labelSmoothing, classWeights }: RunConfig['training']): TargetOptions {
+  return {
+    ...(labelSmoothing !== undefined && { labelSmoothing }),
+    ...(classWeights !== undefined && { classWeights }),
   }
 }
 

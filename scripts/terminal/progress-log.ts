@@ -107,5 +107,6 @@ function paceText({ rate, left }: Step, unit: string): string {
 }
 
 function rateText(rate: number, unit: string): string {
-  return `${rate.toFixed(0)} ${unit}/s`
+  if (rate < 1) return `${(1 / rate).toFixed(1)} s each`
+  return `${rate.toFixed(rate < 10 ? 1 : 0)} ${unit}/s`
 }

@@ -8,6 +8,7 @@ import { scheduledRate } from './optimizers/schedules.js'
 import type { StepParts } from './step.js'
 import type { StepSeeds } from './step-seeds.js'
 import type { TrainOptions } from './train-options.js'
+import type { WeightAverage } from './weight-average.js'
 
 /** The moving parts of a run. */
 export interface Run {
@@ -17,6 +18,8 @@ export interface Run {
   readonly feed: Feed
   readonly identity: RunIdentity
   readonly parts: StepParts
+  /** The moving average of the weights, where they are averaged. */
+  readonly average: WeightAverage | undefined
   readonly seeds: StepSeeds
   readonly frozen: FrozenLayers
   /** Mixtures whose L is annealed. */

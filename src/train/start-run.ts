@@ -23,7 +23,9 @@ import { dependsOnEpochs } from './optimizers/schedules.js'
 import { type ProgressLayer, positionOf, type Run, rateAfter, shareDone } from './run.js'
 import { auxiliaryCoefficients } from './step.js'
 import { stepSeeds } from './step-seeds.js'
+import { targetRule } from './targets.js'
 import { checkOptions, type TrainOptions } from './train-options.js'
+import { WeightAverage } from './weight-average.js'
 
 /** The part of an epoch that is done when it begins. */
 export const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
@@ -67,6 +69,7 @@ async function preparedRun(
 ): Promise<Run> {
   const model = networkOf(fed)
   const { train, test, validation, optimizer, seed, batchSize, configKey, resume, annealPatches } = options
+  const { labelSmoothing = 0, classWeights } = options
   const classifier = lossOf(model, lossOptions(options))
   checkFed(fed, classifier.numClasses, train, 'train: training set')
   if (test) checkFed(fed, classifier.numClasses, test, 'train: test set')
@@ -85,14 +88,20 @@ async function preparedRun(
     batchSize,
     examples: train.count,
     ...(isEpochsPart && { epochs: options.epochs }),
+    ...(labelSmoothing !== 0 && { labelSmoothing }),
+    ...(classWeights !== undefined && { classWeights }),
+    ...(options.emaDecay !== undefined && { emaDecay: options.emaDecay }),
     ...(configKey !== undefined && { configKey }),
   }
   if (resume) checkResume(resume, identity, stepsPerEpoch)
+  const targets = await targetRule({ labelSmoothing, ...(classWeights && { classWeights }) }, train)
   const created = createOptimizer(optimizer, model)
+  const average = weightAverage(model, options)
   try {
-    if (resume) await restore(model, created, resume)
+    if (resume) await restore(model, { optimizer: created, average }, resume)
   } catch (error) {
     disposeOptimizer(created)
+    average?.dispose()
     throw error
   }
   const running = resume?.running ?? epochStart
@@ -104,6 +113,7 @@ async function preparedRun(
     parts: {
       model,
       classifier,
+      targets,
       optimizer: created,
       stepFactors: factors,
       coefficients,
@@ -111,6 +121,7 @@ async function preparedRun(
       weightDecays: weightDecays(model, optimizer),
       clipNorm: optimizer.clipNorm,
     },
+    average,
     seeds: stepSeeds(model, seed, 'dropout'),
     frozen,
     annealed,
@@ -151,8 +162,21 @@ export function anneal({ annealed, history, options: { annealPatches, epochs } }
   for (const layer of annealed) layer.patchesPerExpert = patches
 }
 
-async function restore(model: tfl.LayersModel, optimizer: tf.Optimizer, state: TrainState): Promise<void> {
+function weightAverage(
+  model: tfl.LayersModel,
+  { emaDecay, bnStatistics = 'recomputed' }: TrainOptions<TrainingData>,
+): WeightAverage | undefined {
+  if (emaDecay === undefined) return undefined
+  return new WeightAverage(model, { decay: emaDecay, movingStatistics: bnStatistics === 'moving' })
+}
+
+async function restore(
+  model: tfl.LayersModel,
+  { optimizer, average }: { readonly optimizer: tf.Optimizer; readonly average: WeightAverage | undefined },
+  state: TrainState,
+): Promise<void> {
   checkWeights(model, state.weights, 'train')
+  average?.restore(state.average ?? [], 'train')
   const variables = model.trainableWeights.map(weight => weight.read())
   await restoreSlots(optimizer, state.slots, variables)
   restoreWeights(model, state.weights)

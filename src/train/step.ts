@@ -4,11 +4,14 @@ import { type AuxiliaryTerm, auxiliaryTermsOf, collectAuxiliaryTerms } from '../
 import { releaseEarly } from './early-release.js'
 import type { ClassifierLoss } from './loss.js'
 import { clippedByNorm, learningRateOf } from './optimizers/learning-rate.js'
+import { type BatchLabels, largestLabels, type TargetRule, targetsOf } from './targets.js'
 
 /** What one step needs. */
 export interface StepParts {
   readonly model: tfl.LayersModel
   readonly classifier: ClassifierLoss
+  /** What the loss compares outputs with. */
+  readonly targets: TargetRule
   readonly optimizer: tf.Optimizer
   /** For each trainable weight, how many times longer its step is than the optimizer's; all 1 unless given. */
   readonly stepFactors?: readonly number[] | undefined
@@ -23,11 +26,9 @@ export interface StepParts {
 }
 
 /** What a step is taken on. */
-export interface StepBatch {
+export interface StepBatch extends BatchLabels {
   /** The inputs of the model, in its order. */
   readonly inputs: readonly tf.Tensor[]
-  /** (count) class numbers. */
-  readonly labels: Int32Array
 }
 
 /**
@@ -53,7 +54,7 @@ export function auxiliaryCoefficients(
 export interface StepNumbers {
   /** The loss that was minimised, mean over the batch with the penalties of regularizers and the auxiliary terms. */
   readonly loss: number
-  /** Images of the batch that were classified rightly before the step. */
+  /** Images of the batch that were classified rightly before the step; mixed ones as the label that they have most of. */
   readonly correct: number
   /** The auxiliary terms that have a coefficient, without it, summed over the layers. */
   readonly terms: ReadonlyMap<AuxiliaryTerm, number>
@@ -126,14 +127,15 @@ const noCoefficients: ReadonlyMap<AuxiliaryTerm, number> = new Map()
 
 /** The gradients of the loss, and what the step measures in one tensor: the loss, the right predictions, the terms. */
 function differentiate(
-  { model, classifier }: StepParts,
+  { model, classifier, targets: rule }: StepParts,
   coefficients: ReadonlyMap<AuxiliaryTerm, number>,
   batch: StepBatch,
 ): { readonly gradients: tf.NamedTensorMap; readonly measured: tf.Tensor1D } {
   const variables = model.trainableWeights.map(weight => weight.read() as tf.Variable)
   const { inputs } = batch
   const x = inputs.length === 1 ? (inputs[0] as tf.Tensor) : [...inputs]
-  const labels = tf.tensor1d(batch.labels, 'int32')
+  const labels = tf.tensor1d(largestLabels(batch), 'int32')
+  const targets = targetsOf(batch, rule)
   let noted: readonly tf.Scalar[] = []
   const { value, grads } = tf.variableGrads(() => {
     const { logits, terms } = logitsWithTerms(() => classifier.logits(x, true), coefficients)
@@ -145,7 +147,7 @@ function differentiate(
     )
     const loss = [...penalties, ...weighted].reduce<tf.Scalar>(
       (sum, addend) => tf.add(sum, tf.reshape(addend, [])) as tf.Scalar,
-      classifier.loss(logits, labels),
+      classifier.loss(logits, targets),
     )
     releaseEarly()
     return loss

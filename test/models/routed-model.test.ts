@@ -156,7 +156,9 @@ describe('routedModel', () => {
     expect(history).toEqual(expected)
     expect(weightsOf(resumed.model)).toEqual(weightsOf(uninterrupted.model))
     const longer = allEvents(train(routedModel(settings), { ...options, epochs: 5, resume }))
-    await expect(longer).rejects.toThrow('got epochs 4 (this run has 5)')
+    await expect(longer).rejects.toThrow(
+      'train: epochs must stay 4 for a run that goes on with schedule cosine, got 5',
+    )
   })
 
   it('remarks once that its patches are blank', async () => {

@@ -41,6 +41,27 @@ describe('progressLog', () => {
     ])
   })
 
+  test('tells the seconds of each where one takes longer than a second', () => {
+    const { out, written } = stream(false)
+    let time = 0
+    const log = progressLog('Measuring', 'measurements', {}, { out }, () => time)
+    const lines = [0, 25_000, 50_000].map((at, done) => {
+      time = at
+      log.update(done, 4, 0)
+      return written.at(-1)
+    })
+    time = 52_000
+    log.update(3, 4, 0)
+    time = 60_000
+    log.update(100, 400, 0)
+    expect(lines).toEqual([
+      undefined,
+      'Measuring  1/4  25.0 s each  1 min 15 s left\n',
+      'Measuring  2/4  25.0 s each  50 s left\n',
+    ])
+    expect(written.at(-1)).toBe('Measuring  100/400  1.7 measurements/s  3 min 00 s left\n')
+  })
+
   test('writes a JSON line a second', () => {
     const { out, written } = stream(false)
     report({ json: true }, out)

@@ -35,6 +35,18 @@ async function photograph(path: string, height: number, width: number, colour: s
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'pmoe-'))
+  for (const [name, colour] of [
+    ['bright', '#fff'],
+    ['dark', '#000'],
+  ] as const) {
+    await mkdir(join(at('photos'), name), { recursive: true })
+    for (let i = 0; i < 5; i++) {
+      await photograph(join(at('photos'), name, `${i}.jpg`), 90 + 10 * i, 120, colour)
+    }
+  }
+  const cells = ['--cell-size', '16', '--view-scale', '4', '--patches-per-expert', '2', '--epochs', '1']
+  const flags = ['--dataset', 'image-folder', '--data', at('photos'), '--model', 'routed', ...cells, ...wasm]
+  await pmoe('train', ...flags, '--out', at('photo-run'))
   await pmoe('train', ...small, ...sizes, '--epochs', '1', ...wasm, '--out', at('run'))
 })
 
@@ -239,18 +251,6 @@ interface Answer {
 }
 
 test('a folder of photographs of several sizes is trained on and predicted', async () => {
-  for (const [name, colour] of [
-    ['bright', '#fff'],
-    ['dark', '#000'],
-  ] as const) {
-    await mkdir(join(at('photos'), name), { recursive: true })
-    for (let i = 0; i < 5; i++) {
-      await photograph(join(at('photos'), name, `${i}.jpg`), 90 + 10 * i, 120, colour)
-    }
-  }
-  const cells = ['--cell-size', '16', '--view-scale', '4', '--patches-per-expert', '2', '--epochs', '1']
-  const flags = ['--dataset', 'image-folder', '--data', at('photos'), '--model', 'routed', ...cells, ...wasm]
-  await pmoe('train', ...flags, '--out', at('photo-run'))
   const { model } = JSON.parse(await readFile(join(at('photo-run'), 'config.json'), 'utf8'))
   expect(model.options.imageShape).toEqual([130, 120, 3])
   const out = await pmoe('predict', at('photo-run'), join(at('photos'), 'dark', '1.jpg'), ...wasm)
@@ -282,10 +282,92 @@ test('a folder whose photographs have changed does not go on, and can once they 
   expect(await pmoe(...resume)).toContain('Done')
 })
 
+describe('prepared images', () => {
+  test('are read in parts, and train as the same images that are drawn', async () => {
+    const drawn = ['--image-size', '64x48', '--strokes', '3']
+    const counts = ['--samples', '40', '--test-samples', '10']
+    await pmoe('data', 'prepare', 'megapixel-digits', ...drawn, ...counts, '--out', at('prepared'))
+    const flags = [...small, '--patches-per-expert', '4', '--batch-size', '20', '--epochs', '1', ...wasm]
+    await pmoe('train', ...flags, '--data', at('prepared'), '--out', at('prepared-run'))
+    const [expected, found] = await Promise.all(
+      ['run', 'prepared-run'].map(async name =>
+        jsonLines(await readFile(join(at(name), 'metrics.jsonl'), 'utf8')),
+      ),
+    )
+    const numbers = (epochs: typeof found) => epochs?.map(({ trainLoss, testLoss }) => [trainLoss, testLoss])
+    expect(numbers(found)).toEqual(numbers(expected))
+    const config = JSON.parse(await readFile(join(at('prepared-run'), 'config.json'), 'utf8'))
+    expect(config.dataset).toMatchObject({ imageSize: [64, 48], strokes: 3, data: at('prepared') })
+    expect(JSON.parse(await pmoe('evaluate', at('prepared-run'), ...wasm, '--json'))).toMatchObject({
+      count: 10,
+    })
+    const other = await callPmoe([
+      'train',
+      ...flags,
+      '--data',
+      at('prepared'),
+      '--strokes',
+      '4',
+      '--out',
+      at('never'),
+    ])
+    expect({ code: other.code, err: other.err }).toEqual({
+      code: 2,
+      err: expect.stringContaining(
+        'strokes must be what the images were prepared with, 3, got 4 (pmoe data prepare takes --strokes)',
+      ),
+    })
+  })
+
+  test('may keep their size, on the canvas of the largest', async () => {
+    await pmoe(
+      'data',
+      'prepare',
+      'image-folder',
+      '--data',
+      at('photos'),
+      '--unscaled',
+      '--out',
+      at('unscaled'),
+    )
+    expect(await pmoe('data', 'inspect', at('unscaled'), '--out', at('sheets'))).toContain('130x120x3')
+    await pmoe('data', 'verify', at('unscaled'))
+    const cells = ['--cell-size', '16', '--view-scale', '4', '--patches-per-expert', '2', '--epochs', '1']
+    const flags = [
+      '--dataset',
+      'image-folder',
+      '--data',
+      at('unscaled'),
+      '--model',
+      'routed',
+      ...cells,
+      ...wasm,
+    ]
+    await pmoe('train', ...flags, '--out', at('unscaled-run'))
+    const { model } = JSON.parse(await readFile(join(at('unscaled-run'), 'config.json'), 'utf8'))
+    expect(model.options.imageShape).toEqual([130, 120, 3])
+    expect(await pmoe('predict', at('unscaled-run'), join(at('photos'), 'dark', '1.jpg'), ...wasm)).toContain(
+      'of 9x8 patches, of 24x24 pixels',
+    )
+  })
+
+  test('keep their size where they have several', async () => {
+    const words = ['data', 'prepare', 'megapixel-digits', '--unscaled', '--out', at('never')]
+    const { code, err } = await callPmoe(words)
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: expect.stringContaining(
+        'data prepare: --unscaled must be for image-folder, whose images have several sizes, got megapixel-digits',
+      ),
+    })
+  })
+})
+
 test('plan counts an image of any size', async () => {
   const out = await pmoe('plan', '--model', 'routed', '--image-size', '300x400', ...wasm, '--json')
   const { cells, multiplyAdds } = JSON.parse(out)
-  expect(cells).toEqual([5, 7])
+  // Cells of 16 pixels: there are about 32 along the longer side.
+  expect(cells).toEqual([19, 25])
   expect(multiplyAdds.routed).toBeLessThan(multiplyAdds.dense)
 })
 
@@ -308,16 +390,22 @@ describe('what cannot be done', () => {
 
   test.each([
     [[], '--model routed must come with --image-size, got none'],
-    [['--image-size', '30x400'], 'image must be at least as large as a patch, 96x96 pixels, got 30x400'],
     [
-      ['--image-size', '300x400', '--patches-per-expert', '36'],
+      ['--image-size', '30x400', '--cell-size', '64'],
+      'image must be at least as large as a patch, 96x96 pixels, got 30x400',
+    ],
+    [
+      ['--image-size', '300x400', '--cell-size', '64', '--patches-per-expert', '36'],
       'patchesPerExpert must be an integer in [1, 35], got 36',
     ],
     [
-      ['--image-size', '300x400', '--margin', '33'],
+      ['--image-size', '300x400', '--cell-size', '64', '--margin', '33'],
       'margin must be an integer in [0, 32], half a cell, got 33',
     ],
-    [['--image-size', '300x400', '--view-scale', '7'], 'viewScale must divide cellSize, got 7'],
+    [
+      ['--image-size', '300x400', '--cell-size', '64', '--view-scale', '7'],
+      'viewScale must divide cellSize, got 7',
+    ],
     [
       ['--image-size', '300x400', '--patch-size', '3'],
       '--patch-size must be left out with --model routed, which has --cell-size, got 3',

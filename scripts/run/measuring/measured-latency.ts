@@ -17,6 +17,7 @@ import { asFloats, fed, repeated } from '../export-parity.js'
 import { openModel } from '../opened-model.js'
 import type { ChildReport } from './child-report.js'
 import type { FedInput, LatencyJob } from './latency-jobs.js'
+import { timedInTurn } from './timed-in-turn.js'
 
 /**
  * Times predictions in this process, from numbers in JavaScript's memory to outputs there: `predict`, in seconds.
@@ -29,32 +30,14 @@ export async function measureLatency(job: LatencyJob, now = () => performance.no
   const inputs = await inputsOf(job).catch((cause: Error) => {
     throw new Error(`a batch of ${job.batch} must fit into memory, got: ${cause.message}`, { cause })
   })
-  const predict = () => runtime.run(inputs)
-  await timed(predict, job.warmUp, job.seconds, now)
-  const seconds = await timed(predict, job.runs, job.seconds, now)
+  const pace = { warmUp: Math.max(1, job.warmUp), runs: job.runs, seconds: job.seconds }
+  const [predict = []] = await timedInTurn([() => runtime.run(inputs)], pace, { now })
   await runtime.dispose()
   return {
     software,
-    seconds: { predict: seconds },
+    seconds: { predict },
     facts: { peakBytes: process.resourceUsage().maxRSS * 1024 },
   }
-}
-
-/** Seconds of each call: at least one, at most `runs`, none begun after so many seconds. */
-async function timed(
-  call: () => Promise<unknown>,
-  runs: number,
-  mostSeconds: number,
-  now: () => number,
-): Promise<number[]> {
-  const times: number[] = []
-  const start = now()
-  do {
-    const before = now()
-    await call()
-    times.push((now() - before) / 1000)
-  } while (times.length < runs && now() - start < 1000 * mostSeconds)
-  return times
 }
 
 async function openEngine(

@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises'
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../../src/data/image-set.js'
@@ -12,6 +11,8 @@ import {
 } from '../../../src/layers/moe/routing-layers.js'
 import { evaluate } from '../../../src/train/evaluate.js'
 import { upload } from '../../../src/train/upload.js'
+import { median } from './statistics.js'
+import { timedInTurn } from './timed-in-turn.js'
 
 /** Accuracy and time of a network whose experts keep L patches each. */
 export interface MeasuredPatches {
@@ -66,19 +67,12 @@ export async function measurePatches(
       const { accuracy } = await evaluate(model, test, { batchSize: BATCH, frozen: frozen[i], signal })
       accuracies.push(accuracy)
     }
-    const times: number[][] = counts.map(() => [])
-    for (let repeat = 0; repeat < REPEATS; repeat++) {
-      for (const [i, classifier] of frozen.entries()) {
-        // Ctrl-C is heard between batches only if the host gets its turn.
-        await setImmediate()
-        signal.throwIfAborted()
-        const before = performance.now()
-        const logits = classifier.logits(batch)
-        await logits.data()
-        times[i]?.push(performance.now() - before)
-        logits.dispose()
-      }
-    }
+    const answers = frozen.map(classifier => async () => {
+      const logits = classifier.logits(batch)
+      await logits.data()
+      logits.dispose()
+    })
+    const times = await timedInTurn(answers, { warmUp: 0, runs: REPEATS }, { signal })
     const points = counts.map((patchesPerExpert, i) => ({
       patchesPerExpert,
       accuracy: accuracies[i] as number,
@@ -96,12 +90,7 @@ function powersOfTwo(most: number): number[] {
   return Array.from({ length: Math.floor(Math.log2(most)) + 1 }, (_, i) => 2 ** i)
 }
 
-/** Of an odd number of values. */
-function spreadOf(values: readonly number[]): MeasuredPatches['milliseconds'] {
-  const sorted = [...values].sort((a, b) => a - b)
-  return {
-    median: sorted[(sorted.length - 1) / 2] as number,
-    least: sorted[0] as number,
-    most: sorted.at(-1) as number,
-  }
+function spreadOf(seconds: readonly number[]): MeasuredPatches['milliseconds'] {
+  const values = seconds.map(value => 1000 * value)
+  return { median: median(values), least: Math.min(...values), most: Math.max(...values) }
 }

@@ -8,9 +8,6 @@ import { MOST_MAGNITUDE, randAugment, trivialAugment } from './policies.js'
 import { between, type DrawVariation } from './variation.js'
 import { cutWindow, mirrorVertically, randomWindow, stretchWindow } from './windows.js'
 
-/** What an operation does that the task of a dataset may forbid. */
-export type TaskBound = 'mirroring' | 'turning' | 'cutting'
-
 /** One way of varying an image. */
 export interface Operation {
   /** What is drawn for it is independent of all others: the name of its random numbers. */

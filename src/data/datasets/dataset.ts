@@ -1,5 +1,6 @@
 import { deriveSeed } from '../../random.js'
 import { isPositiveInteger, type Size2D } from '../../shapes.js'
+import type { TaskBound } from '../augmentation/presets.js'
 import type { DataSource } from '../data-source.js'
 import type { ImageCatalog } from '../image-catalog.js'
 import type { DecodeImage } from '../image-decoding.js'
@@ -145,6 +146,8 @@ export interface ImageDataset {
   readonly sampleBackgrounds?: string
   /** What its images hold: pixels unless given, or floats, which networks see as they are. */
   readonly values?: 'pixels' | 'floats'
+  /** What varied training images would no longer show their class by. */
+  readonly taskForbids?: readonly TaskBound[]
   /** One sentence. */
   readonly description: string
   readonly licence: string

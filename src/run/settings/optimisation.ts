@@ -7,6 +7,7 @@ import { BN_STATISTICS } from '../../train/train-options.js'
 import { optional, required, type Settings } from '../setting.js'
 import {
   choice,
+  classWeights,
   layerPatterns,
   layerRates,
   numberFromZero,
@@ -131,6 +132,31 @@ export const optimisationSettings = {
     help: 'times the weights is added to their gradients',
     byDefault: '0',
     value: numberFromZero,
+    in: { training: optional },
+  },
+  labelSmoothing: {
+    flag: '--label-smoothing <share>',
+    help: 'share of each label that is spread evenly over all classes in training',
+    byDefault: '0',
+    value: share,
+    in: { training: optional },
+  },
+  classWeights: {
+    flag: '--class-weights <weights>',
+    help:
+      'what the training loss of each class is multiplied by: balanced, which lets all classes weigh the same together, ' +
+      'or numbers by name, cat=2,dog=0.5, 1 for the others',
+    byDefault: 'all 1',
+    value: classWeights,
+    in: { training: optional },
+  },
+  emaDecay: {
+    flag: '--ema-decay <share>',
+    help:
+      'average the weights over the steps, this share of the average staying in each (0.99 for hundreds of steps, 0.999 for ' +
+      'thousands); the averages are what is evaluated and saved',
+    byDefault: 'no average',
+    value: openShare,
     in: { training: optional },
   },
   loadBalance: {

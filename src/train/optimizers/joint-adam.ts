@@ -149,7 +149,7 @@ function isSmall(tensor: tf.Tensor | null | undefined): boolean {
 }
 
 function flat(tensor: tf.Tensor): tf.Tensor1D {
-  return tf.reshape(tensor, [-1])
+  return tensor.rank === 1 ? (tensor as tf.Tensor1D) : tf.reshape(tensor, [-1])
 }
 
 /** A vector in parts that have the shapes of these tensors. */
@@ -158,5 +158,5 @@ function parts(vector: tf.Tensor1D, like: readonly tf.Tensor[]): tf.Tensor[] {
     vector,
     like.map(({ size }) => size),
   )
-  return split.map((part, i) => tf.reshape(part, (like[i] as tf.Tensor).shape))
+  return split.map((part, i) => (like[i]?.rank === 1 ? part : tf.reshape(part, (like[i] as tf.Tensor).shape)))
 }

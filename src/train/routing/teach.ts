@@ -1,28 +1,31 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { boxAt } from '../../data/compose/object-box.js'
-import type { RegionBatch, RegionObjects, RegionStream } from '../../data/regions/region-stream.js'
+import type { RegionBatch, RegionStream } from '../../data/regions/region-stream.js'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { layersWithin } from '../../layers/layer-paths.js'
-import { type CellGrid, patchBoxes } from '../../layers/moe/cells.js'
 import { PatchExperts } from '../../layers/moe/patch-experts.js'
-import { pixelTensor } from '../../layers/pixels.js'
 import { deriveSeed } from '../../random.js'
-import { isPositiveInteger, viewSize } from '../../shapes.js'
+import { isPositiveInteger } from '../../shapes.js'
 import { DivergenceError, type RouterEvent, type TrainEvent } from '../events.js'
 import { checkFed, type RegionModel } from '../feed.js'
 import { hostTurns } from '../host-turn.js'
 import { train } from '../loop.js'
 import { lossOf } from '../loss.js'
 import { clippedByNorm, setLearningRate } from '../optimizers/learning-rate.js'
-import { createOptimizer } from '../optimizers/optimizer.js'
+import { createOptimizer, disposeOptimizer } from '../optimizers/optimizer.js'
 import { scheduledRate } from '../optimizers/schedules.js'
 import { checkOptions, type TrainOptions } from '../train-options.js'
-import { ENOUGH, sharedWithEach } from './kept-cells.js'
+import { boxLesson } from './box-lesson.js'
+import { labelLesson } from './label-lesson.js'
+import { type Lesson, type Task, TEACHERS, type Teacher } from './lesson.js'
 
-/** How a router is taught where things lie, before it is trained with the experts. */
+/** How a router is taught where to look, before it is trained with the experts. */
 export interface RouterTeaching {
-  /** Images of which it is known where the things are that decide their classes; few are enough. */
+  /**
+   * `boxes`: images of which it is known where the things are that decide their classes; few are enough. `labels`: the training
+   * images, by their classes alone; the experts learn as well. `boxes` unless given.
+   */
+  readonly by?: Teacher
   readonly images: RegionStream
   /** Passes over these images, at least 1. */
   readonly epochs: number
@@ -30,11 +33,13 @@ export interface RouterTeaching {
   readonly batchSize?: number
   /** Of Adam in the first step, above 0; it falls along a cosine, and gradients are clipped at a norm of 1. */
   readonly learningRate: number
+  /** For `labels`: cells of an image that each expert looks at in a step, at most N; 16 unless given. */
+  readonly cells?: number
 }
 
 /** How a router is taught, and when that ends. */
 export interface TeachRouterOptions extends RouterTeaching {
-  /** Decides the orders of the epochs. */
+  /** Decides the orders of the epochs, and what is drawn. */
   readonly seed: number
   /** Ends the teaching after the running step. */
   readonly signal?: AbortSignal
@@ -43,23 +48,21 @@ export interface TeachRouterOptions extends RouterTeaching {
 const WHERE = 'teachRouter'
 
 const optionNames = {
+  by: true,
   images: true,
   epochs: true,
   batchSize: true,
   learningRate: true,
+  cells: true,
 } as const satisfies OptionNames<RouterTeaching>
+
+const lessons = { boxes: boxLesson, labels: labelLesson } as const satisfies Record<Teacher, unknown>
 
 const defaultBatch = 8
 
 /**
- * Teaches the router of a model that reads images in parts where to look: Adam minimises, over the images on which something is that
- * decides the class,
- *
- *     -sum_j t_j log softmax(g)_j,
- *
- * with g the scores of an image's cells, prior included, and t spread evenly over its things and, for each thing, over its
- * cells ({@link cellsOf}). All experts are taught the same. A click is a box of one pixel. The weights of experts stay as they are, and
- * the router is trained on with them afterwards.
+ * Teaches the router of a model that reads images in parts where to look, by `boxLesson` or `labelLesson`, with Adam. All experts are
+ * taught the same; a click is a box of one pixel. The router is trained on with the experts afterwards, by `train`.
  *
  * @param model with one `PatchExperts`, such as that of `routedModel`
  * @yields an event at the end of each epoch, the loss being the mean over its images; none after an abort
@@ -71,30 +74,26 @@ export async function* teachRouter(
   { seed, signal, ...teaching }: TeachRouterOptions,
 ): AsyncGenerator<RouterEvent, void> {
   checkTeaching(teaching)
-  const { images, epochs, batchSize = defaultBatch } = teaching
+  const { by = 'boxes', images, epochs, batchSize = defaultBatch, cells } = teaching
   const layer = layerOf(model.model)
-  checkFed(model, lossOf(model.model).numClasses, images, `${WHERE}: images`)
-  const lesson = new Lesson(layer, model, teaching)
+  const { numClasses } = lossOf(model.model)
+  checkFed(model, numClasses, images, `${WHERE}: images`)
+  const ownSeed = deriveSeed(seed, 'taught router')
+  const course = new Course(lessons[by]({ layer, numClasses, seed: ownSeed, cells }), teaching)
   const turn = hostTurns()
   try {
     for (let epoch = 1; epoch <= epochs; epoch++) {
       const began = performance.now()
-      const shuffle = { seed: deriveSeed(seed, 'taught router'), epoch: epoch - 1 }
-      for await (const batch of images.batches({ batchSize, shuffle })) {
-        await lesson.step(batch, epoch)
+      for await (const batch of images.batches({ batchSize, shuffle: { seed: ownSeed, epoch: epoch - 1 } })) {
+        await course.step(batch, epoch)
         if (signal?.aborted) return
         await turn()
       }
-      yield {
-        type: 'routers',
-        epoch,
-        epochs,
-        loss: lesson.endEpoch(),
-        seconds: (performance.now() - began) / 1000,
-      }
+      const loss = course.endEpoch()
+      yield { type: 'routers', epoch, epochs, loss, seconds: (performance.now() - began) / 1000 }
     }
   } finally {
-    lesson.dispose()
+    course.dispose()
   }
 }
 
@@ -105,8 +104,11 @@ export async function* teachRouter(
  */
 export function checkTeaching(teaching: RouterTeaching): void {
   checkOptionNames(WHERE, teaching, optionNames)
-  const { epochs, batchSize = defaultBatch, learningRate } = teaching
-  for (const [name, value] of Object.entries({ epochs, batchSize })) {
+  const { by = 'boxes', epochs, batchSize = defaultBatch, learningRate, cells = 1 } = teaching
+  if (!TEACHERS.includes(by)) {
+    throw new RangeError(`${WHERE}: by must be ${TEACHERS.join(' or ')}, got ${by as string}`)
+  }
+  for (const [name, value] of Object.entries({ epochs, batchSize, cells })) {
     if (isPositiveInteger(value)) continue
     throw new RangeError(`${WHERE}: ${name} must be a positive integer, got ${value}`)
   }
@@ -118,89 +120,73 @@ export function checkTeaching(teaching: RouterTeaching): void {
 function layerOf(model: tfl.LayersModel): PatchExperts {
   const layers = layersWithin(model).filter(layer => layer instanceof PatchExperts)
   const [layer] = layers
-  if (layers.length === 1 && layer) return layer
-  throw new RangeError(`${WHERE}: model must have 1 layer of PatchExperts, got ${layers.length}`)
+  if (layers.length !== 1 || !layer) {
+    throw new RangeError(`${WHERE}: model must have 1 layer of PatchExperts, got ${layers.length}`)
+  }
+  if (layer.networks.get('router')?.trainableWeights.length) return layer
+  throw new RangeError(`${WHERE}: router must have trainable weights, got 0 (layer ${layer.name})`)
 }
 
 /** The steps of a teaching, and the loss of the running epoch. */
-class Lesson {
-  private readonly layer: PatchExperts
-  private readonly viewScale: number
+class Course {
+  private readonly lesson: Lesson
   private readonly teaching: RouterTeaching
   private readonly optimizer: tf.Optimizer
-  private readonly stepsPerEpoch: number
   private done = 0
   private lossSum = 0
   private taught = 0
 
-  constructor(layer: PatchExperts, { viewScale }: RegionModel, teaching: RouterTeaching) {
-    const { images, batchSize = defaultBatch, learningRate } = teaching
-    this.layer = layer
-    this.viewScale = viewScale
+  constructor(lesson: Lesson, teaching: RouterTeaching) {
+    this.lesson = lesson
     this.teaching = teaching
-    this.optimizer = createOptimizer({ name: 'adam', learningRate })
-    this.stepsPerEpoch = Math.ceil(images.count / batchSize)
+    this.optimizer = createOptimizer({ name: 'adam', learningRate: teaching.learningRate })
   }
 
-  async step({ sources, objects, count }: RegionBatch, epoch: number): Promise<void> {
-    if (!objects) {
-      throw new TypeError(`${WHERE}: images must have boxes of what is on them, got a stream without objects`)
-    }
-    const { layer, viewScale, teaching } = this
-    const rate = { name: 'adam', learningRate: teaching.learningRate, schedule: 'cosine' } as const
-    const point = {
-      step: this.done++,
-      stepsPerEpoch: this.stepsPerEpoch,
-      epochs: teaching.epochs,
-      history: [],
-    }
-    setLearningRate(this.optimizer, scheduledRate(rate, point))
-    const shares = objects.map(things => cellShares(layer.grid, things))
-    const taught = shares.flatMap((own, i) => (own ? [i] : []))
+  async step(batch: RegionBatch, epoch: number): Promise<void> {
     try {
-      if (taught.length === 0) return
-      const views = await Promise.all(taught.map(i => sources[i]!.view(viewScale)))
-      const loss = this.descend(
-        views,
-        taught.map(i => shares[i]!),
-      )
+      this.setRate()
+      const task = await this.lesson.task(batch)
+      if (!task) return
+      const loss = this.descend(task)
       const [value = Number.NaN] = await loss.data()
       loss.dispose()
       if (!Number.isFinite(value)) {
-        throw new DivergenceError(`loss of the taught router must be finite, got ${value}`, {
-          epoch,
-          step: this.done,
-          loss: value,
-        })
+        const at = { epoch, step: this.done, loss: value }
+        throw new DivergenceError(`loss of the taught router must be finite, got ${value}`, at)
       }
-      this.lossSum += value * taught.length
-      this.taught += taught.length
+      this.lossSum += value * task.count
+      this.taught += task.count
     } finally {
-      await Promise.all(sources.slice(0, count).map(source => source.close?.()))
+      await Promise.all(batch.sources.map(source => source.close?.()))
     }
   }
 
-  /** Takes a step; the loss is that before it. */
-  private descend(views: readonly Uint8Array[], shares: readonly Float32Array[]): tf.Scalar {
-    const { layer, viewScale, teaching, optimizer } = this
-    const [height, width, channels] = teaching.images.shape
-    const size = [...viewSize([height, width], viewScale), channels] as const
-    const weights = (layer.networks.get('router') as tfl.LayersModel).trainableWeights
-    if (weights.length === 0) {
-      throw new RangeError(`${WHERE}: router must have trainable weights, got 0 (layer ${layer.name})`)
+  private setRate(): void {
+    const { images, epochs, batchSize = defaultBatch, learningRate } = this.teaching
+    const point = {
+      step: this.done++,
+      stepsPerEpoch: Math.ceil(images.count / batchSize),
+      epochs,
+      history: [],
     }
-    const variables = weights.map(weight => weight.read() as tf.Variable)
-    return tf.tidy(() => {
-      const view = tf.stack(views.map(bytes => pixelTensor(bytes, [...size]))) as tf.Tensor4D
-      const targets = tf.expandDims(tf.stack(shares.map(own => tf.tensor1d(own))), 1)
-      const { value, grads } = tf.variableGrads(() => {
-        const likelihood = tf.sum(tf.mul(targets, tf.logSoftmax(layer.scores(view, true))), 2)
-        return tf.neg(tf.mean(likelihood)) as tf.Scalar
-      }, variables)
-      const gradients = clippedByNorm(grads, 1)
-      optimizer.applyGradients(variables.map(({ name }) => ({ name, tensor: gradients[name] as tf.Tensor })))
-      return value
-    })
+    setLearningRate(this.optimizer, scheduledRate({ learningRate, schedule: 'cosine' }, point))
+  }
+
+  /** Takes a step; the loss is that before it. */
+  private descend(task: Task): tf.Scalar {
+    const { weights } = this.lesson
+    try {
+      return tf.tidy(() => {
+        const { value, grads } = tf.variableGrads(() => task.loss(), [...weights])
+        const gradients = clippedByNorm(grads, 1)
+        this.optimizer.applyGradients(
+          weights.map(({ name }) => ({ name, tensor: gradients[name] as tf.Tensor })),
+        )
+        return value
+      })
+    } finally {
+      task.dispose()
+    }
   }
 
   /** The mean loss of the images since the last call. */
@@ -217,38 +203,9 @@ class Lesson {
   }
 
   dispose(): void {
-    this.optimizer.dispose()
+    this.lesson.dispose()
+    disposeOptimizer(this.optimizer)
   }
-}
-
-/** (N) the share of a look that each cell of an image is worth, 1 in all; undefined where nothing is that decides the class. */
-function cellShares(grid: CellGrid, { boxes, relevant }: RegionObjects): Float32Array | undefined {
-  const cells = Array.from(relevant, (decides, thing) =>
-    decides ? cellsOf(grid, boxes.subarray(4 * thing, 4 * thing + 4)) : [],
-  ).filter(own => own.length > 0)
-  if (cells.length === 0) return undefined
-  const shares = new Float32Array(grid.count)
-  for (const own of cells) {
-    for (const cell of own) shares[cell] = (shares[cell] as number) + 1 / (cells.length * own.length)
-  }
-  return shares
-}
-
-/**
- * The cells from which a thing is seen: those whose patch holds 70 % of its box, or, of a box larger than a cell, of so many pixels
- * as a cell has; where there is none, the one whose patch holds most of it.
- *
- * @param box (4) top, left, height and width in pixels
- * @returns ascending; none for a box outside of the image
- */
-export function cellsOf(grid: CellGrid, box: Int32Array): readonly number[] {
-  const thing = boxAt(box, 0)
-  const shared = sharedWithEach(thing, patchBoxes(grid))
-  const most = Math.max(...shared)
-  if (most === 0) return []
-  const enough = ENOUGH * Math.min(thing[2] * thing[3], grid.cell[0] * grid.cell[1])
-  if (most < enough) return [shared.indexOf(most)]
-  return shared.flatMap((pixels, cell) => (pixels >= enough ? [cell] : []))
 }
 
 /** What is trained after its router was taught, and how. */

@@ -48,7 +48,7 @@ describe('explanations of a network on whole images', () => {
     const model = wholeImageModel({ imageShape: shape, numClasses: 3, seed: 4 })
     const { values, map } = await gradCam(model, 'relu3', explained)
     expect(map).toEqual([2, 2])
-    // The head takes the mean of the 4 places: the gradient at each is a quarter of the class's weight.
+    // The head takes the largest of the 4 places: the mean gradient is a quarter of the class's weight.
     const activations = tf.tidy(() => {
       const features = tf.model({
         inputs: model.inputs,

@@ -5,17 +5,14 @@ import { regionStream } from '../../../src/data/regions/region-records.js'
 import type { RegionObjects, RegionStream } from '../../../src/data/regions/region-stream.js'
 import { shifted } from '../../../src/data/regions/shifted.js'
 import { cellGrid } from '../../../src/layers/moe/cells.js'
-import { type RoutedModelOptions, routedModel } from '../../../src/models/routed-model.js'
+import { type RoutedModel, type RoutedModelOptions, routedModel } from '../../../src/models/routed-model.js'
 import { random } from '../../../src/random.js'
 import { latestCheckpoint, memoryStore, readCheckpoint } from '../../../src/train/checkpoint.js'
 import type { RouterEvent, TrainEvent } from '../../../src/train/events.js'
 import { train } from '../../../src/train/loop.js'
-import {
-  cellsOf,
-  type TaughtTrainOptions,
-  teachRouter,
-  trainTaught,
-} from '../../../src/train/routing/teach.js'
+import { boxLesson, cellsOf } from '../../../src/train/routing/box-lesson.js'
+import { labelLesson } from '../../../src/train/routing/label-lesson.js'
+import { type TaughtTrainOptions, teachRouter, trainTaught } from '../../../src/train/routing/teach.js'
 import { useTestBackend } from '../../backend-under-test.js'
 import { allEvents, historyOf, weightsOf, withoutClock } from '../tasks.js'
 
@@ -96,6 +93,19 @@ describe('cellsOf', () => {
   })
 })
 
+/** On how many of 40 images a model keeps a patch of the lying bar. */
+async function foundOf(model: RoutedModel): Promise<number> {
+  let found = 0
+  for await (const { sources, objects } of bars(40, 2).batches({ batchSize: 40 })) {
+    const { indices } = await model.route(sources)
+    for (const [i, { boxes }] of (objects ?? []).entries()) {
+      const kept = indices.subarray(2 * i, 2 * i + 2)
+      if (cellsOf(model.layer.grid, boxes).some(cell => kept.includes(cell))) found++
+    }
+  }
+  return found
+}
+
 describe('teachRouter', () => {
   it('brings a router to what does not stand out, from few images', async () => {
     const model = routedModel(base)
@@ -113,15 +123,25 @@ describe('teachRouter', () => {
     expect(events.map(({ epoch }) => epoch)).toEqual(Array.from({ length: 10 }, (_, i) => i + 1))
     expect(events.at(-1)?.loss).toBeLessThan((events[0]?.loss as number) / 2)
     expect(experts()).toEqual(before)
-    let found = 0
-    for await (const { sources, objects } of bars(40, 2).batches({ batchSize: 40 })) {
-      const { indices } = await model.route(sources)
-      for (const [i, { boxes }] of (objects ?? []).entries()) {
-        const kept = indices.subarray(2 * i, 2 * i + 2)
-        if (cellsOf(model.layer.grid, boxes).some(cell => kept.includes(cell))) found++
-      }
-    }
-    expect(found).toBeGreaterThan(30)
+    expect(await foundOf(model)).toBeGreaterThan(30)
+    model.dispose()
+  })
+
+  it('brings it there by the classes of images alone, without any prior', async () => {
+    const model = routedModel(base)
+    const images = shifted(bars(150, 1), { maxShift: 4, multipleOf: 2, seed: 1 })
+    const lessonByLabels = {
+      by: 'labels',
+      images,
+      epochs: 10,
+      batchSize: 8,
+      learningRate: 0.01,
+      cells: 8,
+    } as const
+    const events = await taught(teachRouter(model, { ...lessonByLabels, seed: 3 }))
+    expect(events.at(-1)?.loss).toBeLessThan(events[0]?.loss as number)
+    // Two of twelve cells by chance find one in four.
+    expect(await foundOf(model)).toBeGreaterThan(20)
     model.dispose()
   })
 
@@ -148,6 +168,71 @@ describe('teachRouter', () => {
     model.dispose()
   })
 
+  it.each([
+    ['own', { numExperts: 2 }],
+    ['shared', { numExperts: 2, shareExpert: true }],
+  ])(
+    'asks each patch for the class by itself: the loss of the first step, by hand, with %s experts',
+    async (_, own) => {
+      const model = routedModel({ ...base, prior: 'contrast', ...own })
+      const images = bars(3, 7)
+      const routers = (): number[][] => weightsOf(model.layer.networks.get('router') as tf.LayersModel)
+      const [before, router] = [weightsOf(model.model), routers()]
+      const every = { by: 'labels', images, epochs: 1, batchSize: 3, learningRate: 1e-3, cells: 99 } as const
+      let looks = 0
+      for await (const { sources } of images.batches({ batchSize: 3 })) {
+        for (const source of sources) {
+          const view = tf.tensor4d(
+            Float32Array.from(await source.view(2), value => value / 255),
+            [1, 12, 16, 1],
+          )
+          // With all cells looked at, and a layer that knows nothing yet, each cell has the same share.
+          for (const scores of model.layer.scores(view, false).arraySync()[0] as number[][]) {
+            const sum = Math.log(scores.reduce((total, score) => total + Math.exp(score), 0))
+            looks -= scores.reduce((total, score) => total + score - sum, 0) / 12
+          }
+        }
+      }
+      const [event] = await taught(teachRouter(model, { ...every, seed: 1 }))
+      expect(event?.loss).toBeCloseTo(Math.log(2) + looks / 6, 5)
+      expect(routers()).not.toEqual(router)
+      const again = routedModel({ ...base, prior: 'contrast', ...own })
+      await taught(teachRouter(again, { ...every, seed: 1 }))
+      expect(weightsOf(again.model)).toEqual(weightsOf(model.model))
+      expect(weightsOf(model.model)).not.toEqual(before)
+      for (const each of [model, again]) each.dispose()
+    },
+  )
+
+  it.each(['boxes', 'labels'] as const)('steps down the gradient of what it says, by %s', async by => {
+    const model = routedModel(base)
+    const options = { layer: model.layer, numClasses: 2, seed: 1, cells: 6 }
+    const lesson = by === 'boxes' ? boxLesson(options) : labelLesson(options)
+    for await (const batch of bars(3, 7).batches({ batchSize: 3 })) {
+      const task = await lesson.task(batch)
+      const { grads } = tf.variableGrads(() => task?.loss() as tf.Scalar, [...lesson.weights])
+      // The bias of the scores moves all of them alike: the last but one of the router's weights, the 1x1 kernel, is what counts.
+      const kernel = lesson.weights.find(({ name }) => name.includes('scores/kernel')) as tf.Variable
+      const values = kernel.dataSync()
+      const lossAt = (i: number, step: number): number => {
+        kernel.assign(
+          tf.tensor(
+            values.map((value, j) => value + (i === j ? step : 0)),
+            kernel.shape,
+          ),
+        )
+        return task?.loss().dataSync()[0] as number
+      }
+      for (const i of [0, 5, 11]) {
+        const slope = (lossAt(i, 0.05) - lossAt(i, -0.05)) / 0.1
+        expect(grads[kernel.name]?.dataSync()[i]).toBeCloseTo(slope, 3)
+      }
+      task?.dispose()
+    }
+    lesson.dispose()
+    model.dispose()
+  })
+
   it('passes over images on which nothing decides, and holds no tensor afterwards', async () => {
     const some = bars(12, 1, own => (own.boxes[0]! % 2 === 0 ? own : { ...own, relevant: Uint8Array.of(0) }))
     const model = routedModel(base)
@@ -155,6 +240,8 @@ describe('teachRouter', () => {
     const { numTensors } = tf.memory()
     const events = await taught(teachRouter(model, { ...lesson, images: some, epochs: 2 }))
     expect(events.every(({ loss }) => Number.isFinite(loss))).toBe(true)
+    expect(tf.memory().numTensors).toBe(numTensors)
+    await taught(teachRouter(model, { ...lesson, by: 'labels', epochs: 1 }))
     expect(tf.memory().numTensors).toBe(numTensors)
     model.dispose()
   })
@@ -171,7 +258,19 @@ describe('teachRouter', () => {
     await expect(refusal({ learningRate: -1 })).rejects.toThrow(
       'teachRouter: learningRate must be above 0, got -1',
     )
+    await expect(refusal({ by: 'clicks' } as never)).rejects.toThrow(
+      'teachRouter: by must be boxes or labels, got clicks',
+    )
+    await expect(refusal({ cells: 0 } as never)).rejects.toThrow(
+      'teachRouter: cells must be a positive integer, got 0',
+    )
     await expect(refusal({ learningRates: 1 } as never)).rejects.toThrow('learningRates')
+    const fixed = routedModel(base)
+    ;(fixed.layer.networks.get('router') as tf.LayersModel).trainable = false
+    await expect(taught(teachRouter(fixed, lesson))).rejects.toThrow(
+      'teachRouter: router must have trainable weights, got 0 (layer experts)',
+    )
+    fixed.dispose()
     const nothing = bars(5, 1, own => ({ ...own, relevant: Uint8Array.of(0) }))
     await expect(refusal({ images: nothing })).rejects.toThrow(
       'teachRouter: images must show something that decides a class, got 5 without',

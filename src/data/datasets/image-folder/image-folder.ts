@@ -38,7 +38,8 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog' |
     suggested: 'wide',
     wide: { widenFactor: 2, mixture: { ...positionExperts, patchesPerExpert: 64 }, training },
     twoLayer: { patchSize: 8, patches: 64, patchesPerExpert: 16, training: { ...training, batchSize: 20 } },
-    routed: { cellSize: 64, viewScale: 8, training: cosineAdam(1_000_000, 30) },
+    // A person's photographs are few: small batches, so that an epoch has more steps.
+    routed: { expertPixels: 'centred', training: { ...cosineAdam(1_000_000, 30), batchSize: 8 } },
   },
   async catalog(source, options) {
     checkSamples(imageFolder.name, options)

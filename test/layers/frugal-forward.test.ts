@@ -1,11 +1,11 @@
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { batchNormalization } from '../../src/layers/batch-norm.js'
+import { frugalForward } from '../../src/layers/frugal-forward.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { relu } from '../../src/layers/relu.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { releaseEarly } from '../../src/train/early-release.js'
-import { frugalForward } from '../../src/train/forward.js'
 import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { useTestBackend } from '../backend-under-test.js'
 

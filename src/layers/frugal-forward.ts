@@ -1,8 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { BatchNormalization } from '../layers/batch-norm.js'
-import { isRecipeSource } from '../layers/recomputation.js'
-import { ReLU } from '../layers/relu.js'
+import { BatchNormalization } from './batch-norm.js'
+import { isRecipeSource } from './recomputation.js'
+import { ReLU } from './relu.js'
 
 /** One layer in the order of computation; tensors are named by the ids of their symbolic tensors. */
 interface Step {

@@ -119,6 +119,7 @@ export type { Computation } from './train/computation.js'
 export {
   type Evaluation,
   evaluate,
+  type ImagePredictions,
   type PredictionOptions,
   predictProbabilities,
   type Scores,

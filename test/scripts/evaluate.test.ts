@@ -320,6 +320,15 @@ describe('runs of every kind', () => {
     return at('halves')
   }
 
+  test('a folder that the run was trained on is named as such, its test half is not', async () => {
+    const note = 'The model was trained on images of'
+    const err = async (...folder: string[]) =>
+      (await callPmoe(['evaluate', at('run-routed'), at('halves', ...folder), ...wasm])).err
+    expect(await err('train')).toContain(note)
+    expect(await err()).toContain('The images are those of test/, the test half.')
+    for (const folder of [[], ['test']]) expect(await err(...folder)).not.toContain(note)
+  })
+
   test('thresholds of a run are chosen on its validation images', async () => {
     const record = JSON.parse(await readFile(at('report-routed', 'evaluation.json'), 'utf8'))
     expect(record.thresholds).toMatchObject({

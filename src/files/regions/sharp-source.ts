@@ -40,6 +40,8 @@ export function fileSource(file: ImageFile): RegionSource {
       const shrink = shrinkOf(file, scale)
       const size = [Math.ceil(stored[0] / shrink), Math.ceil(stored[1] / shrink)] as const
       const blocks = scale / shrink
+      // A block of one pixel is its mean.
+      if (blocks === 1) return seenPixels(await file.decode({ shrink }), [...size, channels], turn)
       const missing = [
         turn.rowsReversed ? missingOf(size[0], blocks) : 0,
         turn.columnsReversed ? missingOf(size[1], blocks) : 0,

@@ -64,6 +64,7 @@ export async function runEvaluate(
       routingNoise: request.routingNoise ?? false,
       signal,
     })
+    signal.throwIfAborted()
     const record = { run: path, backend: backend.name, ...recordOf(model, measurement) }
     if (place) {
       const command = commandOf(path, folder, request)

@@ -137,6 +137,7 @@ const samples: Readonly<Record<string, unknown>> = {
   erase: 0.25,
   balance: 'group',
   background: 'noise',
+  itemBrightness: 0.5,
   task: 'present',
   schedule: 'cosine',
   prior: 'none',

@@ -10,12 +10,10 @@ import type { RegionSource } from '../../src/data/regions/region-source.js'
 import { openRegions } from '../../src/files/regions/open-regions.js'
 import { random } from '../../src/random.js'
 import { type Feed, feedOf } from '../../src/train/feed.js'
-import { lossOf } from '../../src/train/loss.js'
-import { createOptimizer } from '../../src/train/optimizers/optimizer.js'
 import { takeStep } from '../../src/train/step.js'
 import { alternate } from '../alternate.js'
 import type { RegionFilesJob } from '../jobs.js'
-import { routedNetwork } from './routed.js'
+import { adamSteps, routedNetwork } from './routed.js'
 
 /** Kinds of files; tiles are JPEG, as scanners of slides write them. */
 const formats: Readonly<Record<string, (image: Sharp) => Sharp>> = {
@@ -82,11 +80,7 @@ function photograph(size: number): Uint8Array {
 function trainer(job: RegionFilesJob) {
   const { images: count, batch, classes, size } = job
   const routed = routedNetwork(job)
-  const parts = {
-    model: routed.model,
-    classifier: lossOf(routed.model),
-    optimizer: createOptimizer({ name: 'adam', learningRate: 3e-3 }, routed.model),
-  }
+  const parts = adamSteps(routed.model)
   return async (open: () => Promise<RegionSource>): Promise<number> => {
     const clock = new WaitingClock()
     const stream = regionStream({

@@ -13,7 +13,7 @@ import type { ImageShape } from '../../src/shapes.js'
 import { feedOf, networkOf } from '../../src/train/feed.js'
 import { lossOf } from '../../src/train/loss.js'
 import { createOptimizer } from '../../src/train/optimizers/optimizer.js'
-import { takeStep } from '../../src/train/step.js'
+import { type StepParts, takeStep } from '../../src/train/step.js'
 import { alternate } from '../alternate.js'
 import type { RoutedJob } from '../jobs.js'
 
@@ -28,11 +28,7 @@ export async function measureRouted(job: RoutedJob): Promise<Omit<ChildReport, '
   const model = job.network === 'routed' ? routedNetwork(job) : denseNetwork(job)
   const network = networkOf(model)
   const labels = Int32Array.from({ length: job.batch }, (_, i) => i % job.classes)
-  const parts = {
-    model: network,
-    classifier: lossOf(network),
-    optimizer: createOptimizer({ name: 'adam', learningRate: 3e-3 }, network),
-  }
+  const parts = adamSteps(network)
   const batches = feedOf(model, endless(job, labels))
     .batches({ batchSize: job.batch })
     [Symbol.asyncIterator]()
@@ -61,6 +57,14 @@ export async function measureRouted(job: RoutedJob): Promise<Omit<ChildReport, '
 
 function shapeOf({ size }: Pick<RoutedJob, 'size'>): ImageShape {
   return [size, size, 3]
+}
+
+/** How these networks are trained: by Adam, on the labels as they are. */
+export function adamSteps(model: tfl.LayersModel): StepParts {
+  const classifier = lossOf(model)
+  const targets = { numClasses: classifier.numClasses, labelSmoothing: 0, classWeights: undefined }
+  const optimizer = createOptimizer({ name: 'adam', learningRate: 3e-3 }, model)
+  return { model, classifier, targets, optimizer }
 }
 
 /** The routed model of a job, with product gates and the contrast prior. */

@@ -66,6 +66,7 @@ export async function runEvaluate(
       routingNoise: request.routingNoise ?? false,
       signal,
     })
+    signal.throwIfAborted()
     const record = { run: path, backend: backend.name, ...recordOf(model, measurement) }
     if (place) {
       const command = commandOf(path, folder, request)
@@ -215,7 +216,10 @@ function settingsOf(
     ['model', path],
     ['images', images.description],
     ['backend', backend],
-    ['intervals', '95%: Wilson for shares, 1,000 bootstrap draws of the images for the others'],
+    [
+      'intervals',
+      '95%: Wilson for shares, 1,000 bootstrap draws from the images of each class for the others',
+    ],
     [
       'calibration',
       `${report.calibration.bins.length} bins of equal width by the probability of the predicted class`,

@@ -97,7 +97,7 @@ const style = `.wrongs{display:grid;grid-template-columns:repeat(auto-fill,minma
 .wrongs img.small{image-rendering:pixelated}
 .wrongs figcaption{font-size:.82rem;line-height:1.35;margin-top:6px;overflow-wrap:anywhere}
 .matrix{overflow-x:auto;margin:16px 0}
-.pair{display:flex;flex-wrap:wrap;gap:20px 40px;margin-top:16px}.pair figcaption{font-size:.9rem;color:var(--quiet);margin-bottom:6px}
+.pair{display:flex;flex-wrap:wrap;gap:20px 40px;margin:16px 0}.pair figcaption{font-size:.9rem;color:var(--quiet);margin-bottom:6px}
 .columns{display:flex;flex-wrap:wrap;gap:0 48px}.columns>*{min-width:0}
 @media (max-width:520px){tbody th{white-space:normal;min-width:92px}}`
 
@@ -139,7 +139,7 @@ function scoresSection(report: ClassificationReport, notes: readonly string[]): 
   return `<section>
 <h2>Scores</h2>
 ${table(['', 'Value', '95% interval'], rows)}
-<p class="quiet">Intervals say how much other images of the same kind could change a value: Wilson's for the accuracy, the bootstrap over the images for the others.</p>
+<p class="quiet">Intervals say how much other images of the same kind could change a value: Wilson's for the accuracy, the bootstrap over the images for the others. A class for which a value is not defined is left out of its mean.</p>
 ${notes.length > 0 ? `<h3>Notes</h3>\n${notes.map(note => `<p>${escapeHtml(note)}</p>`).join('\n')}` : ''}
 </section>`
 }

@@ -1,4 +1,4 @@
-import { RankedScores } from './ranked-scores.js'
+import { RankedScores, type ScoreCounts } from './ranked-scores.js'
 
 /**
  * The area under the ROC curve: how probable it is that a score of the first group is above one of the second, ties
@@ -9,20 +9,18 @@ import { RankedScores } from './ranked-scores.js'
  */
 export function areaUnderCurve(above: readonly number[], below: readonly number[]): number {
   const isAbove = (item: number) => item < above.length
-  return rocArea(new RankedScores([...above, ...below], isAbove, 'areaUnderCurve'))
+  return rocArea(new RankedScores([...above, ...below], isAbove, 'areaUnderCurve').counts())
 }
 
-/**
- * As {@link areaUnderCurve}, the positive items above the others.
- *
- * @param weights how often each item counts; once unless given
- */
-export function rocArea(ranked: RankedScores, weights?: ArrayLike<number>): number {
-  let [above, below, wins] = [0, 0, 0]
-  ranked.forEachScore((_, positives, negatives) => {
-    wins += negatives * (above + positives / 2)
-    above += positives
-    below += negatives
-  }, weights)
+/** As {@link areaUnderCurve}, of the positive items above the others. */
+export function rocArea({ length, positives, negatives }: ScoreCounts): number {
+  let above = 0
+  let below = 0
+  let wins = 0
+  for (let i = 0; i < length; i++) {
+    wins += negatives[i]! * (above + positives[i]! / 2)
+    above += positives[i]!
+    below += negatives[i]!
+  }
   return wins / (above * below)
 }

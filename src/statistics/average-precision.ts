@@ -1,4 +1,4 @@
-import { RankedScores } from './ranked-scores.js'
+import { RankedScores, type ScoreCounts } from './ranked-scores.js'
 
 /**
  * The average precision: sum over the different scores, from the highest down, of (R_n - R_(n-1)) P_n, with recall R_n
@@ -11,20 +11,18 @@ import { RankedScores } from './ranked-scores.js'
  * @throws RangeError when a score is not finite
  */
 export function averagePrecision(scores: ArrayLike<number>, isPositive: (item: number) => boolean): number {
-  return precisionArea(new RankedScores(scores, isPositive, 'averagePrecision'))
+  return precisionArea(new RankedScores(scores, isPositive, 'averagePrecision').counts())
 }
 
-/**
- * As {@link averagePrecision}.
- *
- * @param weights how often each item counts; once unless given
- */
-export function precisionArea(ranked: RankedScores, weights?: ArrayLike<number>): number {
-  let [truePositives, all, sum] = [0, 0, 0]
-  ranked.forEachScore((_, positives, negatives) => {
-    truePositives += positives
-    all += positives + negatives
-    sum += positives * (truePositives / all)
-  }, weights)
-  return sum / truePositives
+/** As {@link averagePrecision}, of counted scores. */
+export function precisionArea({ length, positives, negatives }: ScoreCounts): number {
+  let right = 0
+  let all = 0
+  let sum = 0
+  for (let i = 0; i < length; i++) {
+    right += positives[i]!
+    all += positives[i]! + negatives[i]!
+    if (positives[i]! > 0) sum += positives[i]! * (right / all)
+  }
+  return sum / right
 }

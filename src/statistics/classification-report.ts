@@ -79,7 +79,8 @@ const MOST_RANKED = 200_000
 
 /**
  * Everything that is measured of the predictions of a classifier. Intervals have 95 % confidence: Wilson's for shares, the
- * percentile bootstrap over the items for the others; that of areas is left out where items times classes are above 200,000.
+ * percentile bootstrap over the items for the others, in which each class keeps its number of items; that of areas is left
+ * out where items times classes are above 200,000.
  *
  * @throws RangeError when the predictions are malformed, see `checkPredictions`, or an option is out of range
  */
@@ -101,13 +102,14 @@ export function classificationReport(
   // Of many classes the ranks would not fit in memory together.
   const ranked = count * numClasses <= MOST_RANKED ? scores.map((_, k) => rankedBy(k)) : undefined
   const weights = new Float64Array(count)
+  const order = Array.from({ length: count }, (_, item) => item).sort((a, b) => labels[a]! - labels[b]!)
+  const strata = scores.flatMap(score => (score.count > 0 ? [score.count] : []))
   const measured = (drawn: Int32Array): number[] => {
     weights.fill(0)
-    for (const item of drawn) weights[item]! += 1
+    for (const position of drawn) weights[order[position]!]! += 1
     const drawnClasses = classScores(labels, predicted, numClasses, weights).map((score, k) => ({
       ...score,
-      rocArea: ranked ? rocArea(ranked[k]!, weights) : Number.NaN,
-      averagePrecision: ranked ? precisionArea(ranked[k]!, weights) : Number.NaN,
+      ...(ranked ? areas(ranked[k]!, weights) : { rocArea: Number.NaN, averagePrecision: Number.NaN }),
     }))
     return [
       weightedMean(losses, weights),
@@ -117,7 +119,7 @@ export function classificationReport(
       ...meansOf(drawnClasses, 'weighted'),
     ]
   }
-  const [logLoss, brier, error, ...means] = bootstrapIntervals(count, measured, { resamples, seed })
+  const [logLoss, brier, error, ...means] = bootstrapIntervals(strata, measured, { resamples, seed })
   const ones = new Float64Array(count).fill(1)
   const right = scores.reduce((sum, score) => sum + score.right, 0)
   return {
@@ -139,11 +141,18 @@ function reportedClass(score: ClassScore, ranked: RankedScores): ReportedClass {
   const recallInterval = wilsonInterval(right, count)
   return {
     ...score,
-    rocArea: rocArea(ranked),
-    averagePrecision: precisionArea(ranked),
+    ...areas(ranked),
     ...(precisionInterval && { precisionInterval }),
     ...(recallInterval && { recallInterval }),
   }
+}
+
+function areas(
+  ranked: RankedScores,
+  weights?: ArrayLike<number>,
+): Pick<ReportedClass, 'rocArea' | 'averagePrecision'> {
+  const counts = ranked.counts(weights)
+  return { rocArea: rocArea(counts), averagePrecision: precisionArea(counts) }
 }
 
 /** The averages of each of {@link AVERAGED}. */

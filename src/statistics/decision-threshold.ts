@@ -26,13 +26,12 @@ export function chooseThreshold(
   if (goal !== 'best-f1' && !(goal.precision > 0 && goal.precision <= 1)) {
     throw new RangeError(`chooseThreshold: precision must be in (0, 1], got ${goal.precision}`)
   }
-  const ranked = new RankedScores(scores, isPositive, 'chooseThreshold')
-  const points: { score: number; predicted: number; right: number }[] = []
+  const counts = new RankedScores(scores, isPositive, 'chooseThreshold').counts()
   let [right, predicted] = [0, 0]
-  ranked.forEachScore((score, positives, negatives) => {
-    right += positives
-    predicted += positives + negatives
-    points.push({ score, predicted, right })
+  const points = Array.from(counts.scores, (score, i) => {
+    right += counts.positives[i]!
+    predicted += counts.positives[i]! + counts.negatives[i]!
+    return { score, predicted, right }
   })
   const count = right
   const candidates = points

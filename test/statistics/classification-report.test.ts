@@ -69,6 +69,21 @@ describe('classificationReport', () => {
     expect(classificationReport(all, { resamples: 200, seed: 1 }).brier).not.toEqual(report.brier)
   })
 
+  it('draws from each class as many items as it has, so that no mean loses a class', () => {
+    // The one item of class 1 is always drawn, and always wrong.
+    const few = predictionsOf(
+      [
+        [0.9, 0.1],
+        [0.8, 0.2],
+        [0.7, 0.3],
+        [0.6, 0.4],
+      ],
+      [0, 0, 0, 1],
+    )
+    const { macro } = classificationReport(few, { resamples: 100 })
+    expect(macro.recall).toEqual({ value: 0.5, interval: { lower: 0.5, upper: 0.5 } })
+  })
+
   it('of a single item has what can be had of it', () => {
     const { accuracy, macro, calibration } = classificationReport(predictionsOf([[0.9, 0.1]], [0]))
     expect(accuracy.value).toBe(1)

@@ -1,4 +1,7 @@
+import { relative, resolve, sep } from 'node:path'
 import { loadHalf } from '../../../src/data/catalog-images.js'
+import type { HalfName } from '../../../src/data/datasets/dataset.js'
+import { halfOf } from '../../../src/data/datasets/image-folder/folder-halves.js'
 import { labelledFolder } from '../../../src/data/datasets/image-folder/labelled-folder.js'
 import { ImageNotes } from '../../../src/data/image-notes.js'
 import { halfRegions } from '../../../src/data/regions/catalog-regions.js'
@@ -72,7 +75,7 @@ export async function folderImages(
   }
   const { opened, classNames, canvas } = model
   const source = dataFolder(folder)
-  const { images, notes } = await labelledFolder(source, classNames)
+  const { images, half, notes } = await labelledFolder(source, classNames)
   const unreadable = new UnreadableImages('evaluate', images.count, maxUnreadable)
   const imageNotes = new ImageNotes()
   const { whiteLevel } = opened.config?.dataset ?? {}
@@ -98,6 +101,26 @@ export async function folderImages(
   return {
     set,
     description: `${set.count} image${set.count === 1 ? '' : 's'} of ${folder}`,
-    notes: [...notes, ...imageNotes.lines, ...unreadableNotes(unreadable.images)],
+    notes: [
+      ...notes,
+      ...trainedOnNotes(opened.config, folder, half),
+      ...imageNotes.lines,
+      ...unreadableNotes(unreadable.images),
+    ],
   }
+}
+
+/** Says that a model was trained on the images of a folder, as far as their place tells. */
+function trainedOnNotes(
+  config: RunConfig | undefined,
+  folder: string,
+  half: HalfName | undefined,
+): readonly string[] {
+  const { data = null } = config?.dataset ?? {}
+  if (data === null) return []
+  const [inside = ''] = relative(data, resolve(folder)).split(sep)
+  const isTraining = inside === '' ? half === undefined || half === 'train' : halfOf(inside) === 'train'
+  return isTraining
+    ? [`The model was trained on images of ${folder}: without a folder its test images alone are evaluated.`]
+    : []
 }

@@ -52,7 +52,7 @@ export function reportText(
     ({ label, predicted, count }) => `  ${name(label)} as ${name(predicted)}: ${count}`,
   )
   const lines = [
-    `F1 ${estimateText(macro.f1, 'percent')}, ROC area ${estimateText(macro.rocArea, 'number')}, means of the classes`,
+    `mean F1 ${estimateText(macro.f1, 'percent')}, mean ROC area ${estimateText(macro.rocArea, 'number')}`,
     `calibration error ${estimateText(calibration.error, 'percent')} in ${calibration.bins.length} bins, Brier score ${valueText(brier.value, 'number')}`,
     ...(wrong.length > 0 ? ['most often confused:', ...wrong] : []),
   ]

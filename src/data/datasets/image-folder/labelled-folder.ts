@@ -10,6 +10,8 @@ import { LeftOut } from './left-out.js'
 export interface LabelledFolder {
   /** In the order of the classes, then of the paths. */
   readonly images: CatalogHalf
+  /** The half that they are of, where the classes lie in halves. */
+  readonly half?: HalfName
   /** What was found and what was left out, a sentence each. */
   readonly notes: readonly string[]
 }
@@ -29,7 +31,7 @@ export async function labelledFolder(
   source: DataSource,
   classNames: readonly string[],
 ): Promise<LabelledFolder> {
-  const { root, folders, notes } = await classFolders(source, classNames)
+  const { root, folders, half, notes } = await classFolders(source, classNames)
   const { matches, others, notes: matchNotes } = matchedClasses(folders, classNames)
   const where = source.describe(root)
   if (matches.size === 0) {
@@ -68,15 +70,20 @@ export async function labelledFolder(
       path: position => paths[position] as string,
       encoded: position => source.read(paths[position] as string),
     },
+    ...(half !== undefined && { half }),
     notes: [...notes, ...leftOut.notes],
   }
 }
 
 /** The folders that may be classes, and where they lie. */
-async function classFolders(
-  source: DataSource,
-  classNames: readonly string[],
-): Promise<{ root: string; folders: readonly string[]; notes: string[] }> {
+interface ClassFolders {
+  readonly root: string
+  readonly folders: readonly string[]
+  readonly half?: HalfName
+  readonly notes: string[]
+}
+
+async function classFolders(source: DataSource, classNames: readonly string[]): Promise<ClassFolders> {
   const { root, content } = await lookThrough(source)
   const notes = root === '' ? [] : [`The images are those of ${root}/, the only folder there.`]
   const { folders, images } = content
@@ -97,5 +104,5 @@ async function classFolders(
   if (half === undefined) return { root, folders, notes }
   const inHalf = joined(root, halves[half] as string)
   notes.push(`The images are those of ${inHalf}/, the ${halfTitles[half]} half.`)
-  return { root: inHalf, folders: (await folderContent(source, inHalf)).folders, notes }
+  return { root: inHalf, folders: (await folderContent(source, inHalf)).folders, half, notes }
 }

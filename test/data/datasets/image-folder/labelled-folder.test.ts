@@ -45,16 +45,18 @@ describe('labelledFolder', () => {
 
   it.each([
     [
-      ['train/cat/1.png', 'test/cat/2.png', 'test/dog/3.png', 'val/cat/4.png'],
+      ['train/cat/1.png', 'test/cat/2.png', 'val/cat/4.png'],
+      'test',
       'test/cat/2.png',
       'test/, the test half',
     ],
-    [['train/cat/1.png', 'val/cat/4.png'], 'val/cat/4.png', 'val/, the validation half'],
-    [['train/cat/1.png'], 'train/cat/1.png', undefined],
-  ])('takes of halves %j', async (paths, first, half) => {
-    const { images, notes } = await labelledFolder(files(...paths), classNames)
+    [['train/cat/1.png', 'val/cat/4.png'], 'validation', 'val/cat/4.png', 'val/, the validation half'],
+    [['train/cat/1.png'], 'train', 'train/cat/1.png', 'train/, the training half'],
+  ])('takes of halves %j that for the %s', async (paths, name, first, text) => {
+    const { images, notes, half } = await labelledFolder(files(...paths), classNames)
     expect(images.path?.(0)).toBe(first)
-    if (half) expect(notes[0]).toBe(`The images are those of ${half}.`)
+    expect(half).toBe(name)
+    expect(notes[0]).toBe(`The images are those of ${text}.`)
   })
 
   it('takes a folder named as a half for a class where there is such a class', async () => {

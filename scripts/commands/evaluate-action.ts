@@ -36,6 +36,8 @@ export interface EvaluateRequest {
   readonly patchesPerExpert?: number
   readonly backend?: BackendName | 'auto'
   readonly routingNoise?: boolean
+  /** Whether each image is seen mirrored as well. */
+  readonly testFlips?: boolean
   readonly json?: boolean
 }
 
@@ -243,5 +245,6 @@ function commandOf(path: string, folder: string | undefined, request: EvaluateRe
     ['--report', report],
   ]
   const given = flags.flatMap(([flag, value]) => (value === undefined ? [] : [flag, String(value)]))
+  if (request.testFlips) given.push('--test-flips')
   return shellCommand(['pmoe', 'evaluate', path, ...(folder === undefined ? [] : [folder]), ...given])
 }

@@ -4,6 +4,8 @@
  * Importing it registers its layers, so that `tfl.loadLayersModel` knows them.
  */
 export { registerWasmKernels } from './backend/wasm/kernels.js'
+export { DeviceError } from './backend/webgpu/device-watch.js'
+export { registerWebGpuKernels } from './backend/webgpu/kernels.js'
 export type { ImageBatch, ImageSet, PixelSet } from './data/image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
 export {

@@ -46,7 +46,7 @@ export const megapixel: MegapixelExperiment = {
     'Experts that are whole networks, after the idea of patch-level mixtures, on the megapixel task of Katharopoulos and Fleuret, Processing megapixel images with deep attention-sampling models (ICML 2019)',
   claim:
     'A network that reads only the patches that a router keeps learns what the same network learns from whole images, at a fraction of the work that does not grow with the image; from shrunken images it does not.',
-  data: 'Drawn images with small digits (8x8, from the package) or clothes (28x28) among strokes; a training set of its own for each seed, one test set for all.',
+  data: 'Drawn images, small things among strokes; majority asks which of ten classes three of five things show, present whether one of three digits on noise is a zero. At 128x128 the things are digits of 8x8 from the package, at 512x512 and 1504x1504 clothes of 28x28. A training set of its own for each seed, one test set for all.',
   variants: largeImagesVariants,
   baseline: 'dense',
   scales: {

@@ -29,6 +29,7 @@ export type GivenFlags = Readonly<Record<string, unknown>>
 /** Headings of the flags in the help of commands. */
 export const optionGroups = {
   data: headingOf(settingGroups.data),
+  augmentation: headingOf(settingGroups.augmentation),
   network: headingOf(settingGroups.network),
   mixture: headingOf(settingGroups.mixture),
   optimisation: headingOf(settingGroups.optimisation),

@@ -18,11 +18,13 @@ export interface SmallExpertOptions {
 
 const mostLayers = 8
 const firstFilters = 12
-const mostFilters = 96
+/** How often the channels double from the first convolution to the last. */
+const doublings = 2
 
 /**
- * The expert that a `routedModel` has unless another is given: convolutions of 3x3 and stride 2 with ReLU, of 12, 24, 48, 96 and then
- * again 96 channels, and the mean over the map.
+ * The expert that a `routedModel` has unless another is given: convolutions of 3x3 and stride 2 with ReLU, of 12 channels at first and
+ * 48 at last, and the mean over the map. More convolutions double their channels later, so that weights stay few: 12, 24, 48; or
+ * 12, 12, 24, 24, 48.
  *
  * @param patchShape height, width and channels
  * @throws RangeError when `expertLayers` or `expertPixels` is none of these
@@ -46,7 +48,7 @@ export function smallExpert(
   const layers: tfl.layers.Layer[] = Array.from({ length: expertLayers }, (_, i) => [
     convolution({
       name: `conv${i + 1}`,
-      filters: Math.min(firstFilters * 2 ** i, mostFilters),
+      filters: firstFilters * 2 ** Math.floor((doublings * i) / Math.max(1, expertLayers - 1)),
       kernelSize: 3,
       strides: 2,
       padding: 'same',

@@ -303,7 +303,7 @@ function computationOf({ threads }: Pick<TrainOptions, 'threads'>): Computation 
 }
 
 function startEvent({ options, parts, stepsPerEpoch, history, running }: Run): TrainEvent {
-  const floor = floorWith(parts.targets, parts.classifier.floor)
+  const floor = parts.targets ? floorWith(parts.targets, parts.classifier.floor) : parts.classifier.floor
   const remark = computationRemark(options.resume?.computation, computationOf(options))
   return {
     type: 'start',

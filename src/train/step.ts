@@ -10,8 +10,8 @@ import { type BatchLabels, largestLabels, type TargetRule, targetsOf } from './t
 export interface StepParts {
   readonly model: tfl.LayersModel
   readonly classifier: ClassifierLoss
-  /** What the loss compares outputs with. */
-  readonly targets: TargetRule
+  /** What the loss compares outputs with; the labels as they are unless given. */
+  readonly targets?: TargetRule
   readonly optimizer: tf.Optimizer
   /** For each trainable weight, how many times longer its step is than the optimizer's; all 1 unless given. */
   readonly stepFactors?: readonly number[] | undefined
@@ -135,7 +135,7 @@ function differentiate(
   const { inputs } = batch
   const x = inputs.length === 1 ? (inputs[0] as tf.Tensor) : [...inputs]
   const labels = tf.tensor1d(largestLabels(batch), 'int32')
-  const targets = targetsOf(batch, rule)
+  const targets = targetsOf(batch, rule ?? { numClasses: classifier.numClasses })
   let noted: readonly tf.Scalar[] = []
   const { value, grads } = tf.variableGrads(() => {
     const { logits, terms } = logitsWithTerms(() => classifier.logits(x, true), coefficients)

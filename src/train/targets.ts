@@ -28,9 +28,10 @@ export const targetOptionNames = { labelSmoothing: true, classWeights: true } as
 /** How the targets of a batch follow from its labels. */
 export interface TargetRule {
   readonly numClasses: number
-  readonly labelSmoothing: number
-  /** (numClasses) what the loss of each class is multiplied by; undefined where all are 1. */
-  readonly classWeights: readonly number[] | undefined
+  /** 0 unless given. */
+  readonly labelSmoothing?: number
+  /** (numClasses) what the loss of each class is multiplied by; all 1 unless given. */
+  readonly classWeights?: readonly number[] | undefined
 }
 
 /** The labels of one batch. */
@@ -47,7 +48,7 @@ export interface BatchLabels {
  * @returns (B) int32 class numbers where these say it all; else (B, numClasses) float32: shares of the classes times their weights
  */
 export function targetsOf({ labels, mixed }: BatchLabels, rule: TargetRule): tf.Tensor {
-  const { numClasses, labelSmoothing, classWeights } = rule
+  const { numClasses, labelSmoothing = 0, classWeights } = rule
   if (!mixed && labelSmoothing === 0 && !classWeights) return tf.tensor1d(labels, 'int32')
   const spread = labelSmoothing / numClasses
   const targets = new Float32Array(labels.length * numClasses).fill(spread)
@@ -76,7 +77,10 @@ export function largestLabels({ labels, mixed }: BatchLabels): Int32Array {
 }
 
 /** The least value that the loss can have with these targets, in nats, where that of the labels alone is `floor`; 0 where not known. */
-export function floorWith({ numClasses, labelSmoothing, classWeights }: TargetRule, floor: number): number {
+export function floorWith(
+  { numClasses, labelSmoothing = 0, classWeights }: TargetRule,
+  floor: number,
+): number {
   if (classWeights) return 0
   if (labelSmoothing === 0) return floor
   const spread = labelSmoothing / numClasses

@@ -22,7 +22,10 @@ describe('parseOptions', () => {
   it.each([
     [['--only', 'a,z'], 'It must list letters of a,b,c,d,e,f,g,h,i,j,k,l,m,n,p,q,r, got "z".'],
     [['--repeats', '0'], 'It must be a positive integer, got "0".'],
-    [['--backend', 'gpu'], 'Allowed choices are auto, tensorflow-gpu, tensorflow, wasm, cpu.'],
+    [
+      ['--backend', 'gpu'],
+      'Allowed choices are auto, tensorflow-gpu, tensorflow, wasm, webgpu, webgpu-software, cpu.',
+    ],
     [['--only', 'c'], 'error: --only c must come with --peers, got none'],
   ])('refuses %j', (args, message) => {
     expect(refusal(args)).toContain(message)

@@ -10,8 +10,8 @@ beforeAll(() => useTestBackend())
 const shape = [40, 24, 2] as const
 
 describe('smallExpert', () => {
-  it('halves the patch in every convolution, of twice as many channels up to 96', () => {
-    const filters = [12, 24, 48, 96, 96, 96]
+  it('halves the patch in every convolution, from 12 channels to 48', () => {
+    const filters = [12, 12, 12, 24, 24, 48]
     const expert = smallExpert(shape, 1, { expertLayers: 6 })
     const maps = expert.layers
       .filter(({ name }) => name.startsWith('conv'))
@@ -24,7 +24,17 @@ describe('smallExpert', () => {
         channels,
       ]),
     )
-    expect(smallExpert(shape, 1).outputs[0]?.shape).toEqual([null, 48])
+    const channelsOf = (expertLayers: number) =>
+      smallExpert(shape, 1, { expertLayers })
+        .layers.filter(({ name }) => name.startsWith('conv'))
+        .map(({ outputShape }) => outputShape.at(-1))
+    expect([1, 2, 3, 4, 5].map(channelsOf)).toEqual([
+      [12],
+      [12, 48],
+      [12, 24, 48],
+      [12, 12, 24, 48],
+      [12, 12, 24, 24, 48],
+    ])
   })
 
   it('takes centred pixels as the plain network takes 4 x - 2', () => {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import sharp from 'sharp'
@@ -46,7 +46,13 @@ beforeAll(async () => {
   }
   const cells = ['--cell-size', '16', '--view-scale', '4', '--patches-per-expert', '2', '--epochs', '1']
   const flags = ['--dataset', 'image-folder', '--data', at('photos'), '--model', 'routed', ...cells, ...wasm]
-  await pmoe('train', ...flags, '--out', at('photo-run'))
+  // A click on each of the squares: they are in the middle, a third of the height down.
+  const clicks = ['dark', 'bright'].flatMap(name =>
+    [1, 2, 3, 4].map(i => `${name}/${i}.jpg,${Math.round((90 + 10 * i) / 3) + 5},65,1,1`),
+  )
+  await writeFile(join(at('photos'), 'clicks.csv'), ['image,top,left,height,width', ...clicks].join('\n'))
+  const taught = ['--boxes', 'clicks.csv', '--teach-epochs', '2']
+  expect(await pmoe('train', ...flags, ...taught, '--out', at('photo-run'))).toContain('routers 2/2')
   await pmoe('train', ...small, ...sizes, '--epochs', '1', ...wasm, '--out', at('run'))
 })
 

@@ -22,7 +22,7 @@ import { allEvents, brightRows, denseModel, historyOf, weightsOf } from './tasks
 
 beforeAll(() => useTestBackend())
 
-const plain: TargetRule = { numClasses: 3, labelSmoothing: 0, classWeights: undefined }
+const plain: TargetRule = { numClasses: 3 }
 const labels = Int32Array.from([0, 2])
 const mixed: MixedLabels = { labels: Int32Array.from([1, 2]), shares: Float32Array.from([0.25, 0.5]) }
 

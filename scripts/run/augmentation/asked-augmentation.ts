@@ -1,4 +1,6 @@
+import type { ColorJitter } from '../../../src/data/augmentation/colour.js'
 import { operations } from '../../../src/data/augmentation/operations.js'
+import type { RandAugmentOptions } from '../../../src/data/augmentation/policies.js'
 import {
   type ForbiddenOption,
   forbiddenOptions,
@@ -51,7 +53,10 @@ export function askedAugmentation(
   const forbids = forbiddenBy(entry, classNames)
   const single = singleSettings(request)
   const { variations: named, leftOut } = presetVariations(augment, forbids)
-  const variations = { ...named, ...single }
+  const variations = {
+    ...(Object.hasOwn(single, 'trivialAugment') ? withoutPolicy(named) : named),
+    ...single,
+  }
   if (entry.values === 'floats') checkFloats(entry.name, variations, single, augment)
   const missing = leftOut.filter(({ option }) => !Object.hasOwn(single, option)).map(boundText)
   const risky = forbiddenOptions(single, forbids).map(boundText)
@@ -62,6 +67,28 @@ export function askedAugmentation(
     ...(risky.length > 0 ? [`May change what images of ${entry.name} show: ${risky.join(', ')}`] : []),
   ]
   return { variations, notes }
+}
+
+/** Whoever decides on TrivialAugment wants nothing in its place. */
+function withoutPolicy({ randAugment: _, ...others }: Variations): Variations {
+  return others
+}
+
+/** How images are varied, as the flags that ask for it one by one: `--flip`, `--jitter brightness=0.4,hue=0.1`. */
+export function augmentationFlags(variations: Variations): string[] {
+  return optionNames.flatMap(name => {
+    const value = variations[name]
+    if (!value) return []
+    return value === true ? [flagOf(name)] : [`${flagOf(name)} ${flagValue(value)}`]
+  })
+}
+
+function flagValue(value: number | ColorJitter | RandAugmentOptions): string {
+  if (typeof value === 'number') return String(value)
+  if ('operations' in value) return `${value.operations}:${value.magnitude}`
+  return Object.entries(value)
+    .map(([part, strength]) => `${part}=${strength}`)
+    .join(',')
 }
 
 /** A dataset without augmentation. */
@@ -102,6 +129,6 @@ function checkFloats(dataset: string, variations: Variations, single: Variations
   const possible = optionNames.filter(name => !isColour(name)).map(flagOf)
   const asked = Object.hasOwn(single, colour) ? flagOf(colour as OptionName) : `--augment ${augment}`
   throw new RangeError(
-    `train: ${asked} must be used with pixels, got ${dataset}, whose values are floats (${possible.join(', ')} take them)`,
+    `${asked} must be used with pixels, got ${dataset}, whose values are floats (${possible.join(', ')} take them)`,
   )
 }

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { BackendChoice } from '../../../src/backend/choose.js'
+import { forInference } from '../../../src/inference/for-inference.js'
 
 /** Numbers with their shape. */
 export interface Numbers {
@@ -37,6 +38,21 @@ export function modelRuntime(model: tfl.LayersModel, { name }: Pick<BackendChoic
 /** A model that is disposed with its runtime. */
 export function ownedRuntime(model: tfl.LayersModel, backend: Pick<BackendChoice, 'name'>): Runtime {
   return { ...modelRuntime(model, backend), dispose: async () => void model.dispose() }
+}
+
+/** A frozen copy of a model, on the current backend; the model is left alone. */
+export async function frozenRuntime(model: tfl.LayersModel): Promise<Runtime> {
+  const frozen = await forInference(model)
+  return {
+    name: 'forInference',
+    run: inputs => {
+      const tensors = inputs.map(tensorOf)
+      const outputs = frozen.predict(tensors)
+      tf.dispose(tensors)
+      return numbersOf(outputs)
+    },
+    dispose: async () => frozen.dispose(),
+  }
 }
 
 /** A float32 tensor of float32 numbers, an int32 tensor of bytes and integers. */

@@ -1,11 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import * as tf from '@tensorflow/tfjs-core'
-import type * as tfl from '@tensorflow/tfjs-layers'
 import { useBackend } from '../../../src/backend/choose.js'
 import { loadSavedModel, savedModelInputs } from '../../../src/backend/tensorflow/saved-model.js'
-import { forInference } from '../../../src/inference/for-inference.js'
 import { random } from '../../../src/random.js'
 import {
+  frozenRuntime,
   type Numbers,
   numbersOf,
   ownedRuntime,
@@ -62,24 +61,10 @@ async function openEngine(
     return { runtime: await savedModelRuntime(tensorflow, job.path), software }
   }
   const { model } = await openModel(job.path)
-  const runtime = job.engine === 'layers' ? ownedRuntime(model, backend) : await frozenRuntime(model)
-  return { runtime, software }
-}
-
-/** The frozen model; the model itself is disposed. */
-async function frozenRuntime(model: tfl.LayersModel): Promise<Runtime> {
-  const frozen = await forInference(model)
+  if (job.engine === 'layers') return { runtime: ownedRuntime(model, backend), software }
+  const runtime = await frozenRuntime(model)
   model.dispose()
-  return {
-    name: 'forInference',
-    run: inputs => {
-      const tensors = inputs.map(tensorOf)
-      const outputs = frozen.predict(tensors)
-      tf.dispose(tensors)
-      return numbersOf(outputs)
-    },
-    dispose: async () => frozen.dispose(),
-  }
+  return { runtime, software }
 }
 
 async function savedModelRuntime(

@@ -65,7 +65,7 @@ export async function catalogRegions(
     ...(boxed && { boxed: placed(boxed) }),
     ...(validationStream && { validation: validationStream }),
     test: testStream as RegionDataset['test'],
-    notes: catalog.notes ?? [],
+    notes: [...(catalog.notes ?? []), ...(boxes ? unusedBoxes(boxes, trainHalf) : [])],
     unreadable: unreadable.images,
   }
 }
@@ -169,6 +169,17 @@ function boxedRecords(
     const own = boxesOf(position) as Int32Array
     return { boxes: own, relevant: new Uint8Array(own.length / 4).fill(1) }
   })
+}
+
+/** Says which images of a table are not trained on: of another half, left out, or misspelt. */
+function unusedBoxes(boxes: BoxTable, { half, positions }: OpenedHalf): readonly string[] {
+  const trained = new Set(Array.from(positions, position => half.path?.(position)))
+  const unused = [...boxes.keys()].filter(path => !trained.has(path))
+  if (unused.length === 0) return []
+  return [
+    `Images with boxes that are not among the training images, and teach nothing: ${unused.length} of ${boxes.size}, ` +
+      `${unused[0]} for one.`,
+  ]
 }
 
 function recordsOf(

@@ -15,7 +15,11 @@ export interface RegionDecoding {
   readonly channels?: 1 | 3
   /** The sample value that becomes 255, of images of more than 8 bits; see `ImageDecoding`. */
   readonly whiteLevel?: number
+  /** Bytes of pixels up to which a JPEG file is decoded whole for its view, instead of small; 12 MiB unless given (4 megapixels). */
+  readonly decodedWhole?: number
 }
+
+const usuallyWhole = 12 * 2 ** 20
 
 /** Which part of a file is decoded. */
 export interface DecodedPart {
@@ -38,6 +42,8 @@ export class ImageFile {
   readonly turn: StoredTurn
   readonly about: Metadata
   readonly channels: 1 | 3
+  /** As of {@link RegionDecoding}. */
+  readonly decodedWhole: number
   private readonly file: UnchangedFile
   private readonly whiteLevel: number | undefined
   private depth: Promise<SampleDepth | undefined> | undefined
@@ -45,7 +51,8 @@ export class ImageFile {
   private input: string | Buffer
 
   private constructor(path: string, file: UnchangedFile, about: Metadata, decoding: RegionDecoding) {
-    const { channels = 3, whiteLevel } = decoding
+    const { channels = 3, whiteLevel, decodedWhole = usuallyWhole } = decoding
+    this.decodedWhole = decodedWhole
     this.path = path
     this.file = file
     this.about = about
@@ -78,6 +85,15 @@ export class ImageFile {
   get size(): Size2D {
     const [height, width] = this.stored
     return this.turn.transposed ? [width, height] : [height, width]
+  }
+
+  /**
+   * Checks that the file is as it was when it was opened.
+   *
+   * @throws Error naming the file when it has changed or is gone
+   */
+  check(): Promise<void> {
+    return this.file.check()
   }
 
   /**

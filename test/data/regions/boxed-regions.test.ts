@@ -46,7 +46,10 @@ describe('boxes of image-folder', () => {
   it('come with the training images that the table names', async () => {
     const table =
       'image,top,left,height,width\ntrain/dog/2.png,1,2,3,4\ntest/cat/1.png,0,0,1,1\ntrain/dog/2.png,5,6,1,1\ntrain/cat/3.png,0,0,9,9\n'
-    const { boxed, train } = await opened(table)
+    const { boxed, train, notes } = await opened(table)
+    expect(notes).toContain(
+      'Images with boxes that are not among the training images, and teach nothing: 1 of 3, test/cat/1.png for one.',
+    )
     expect([boxed?.count, train.count, boxed?.shape]).toEqual([2, 6, [16, 20, 3]])
     const [batch] = await collect(boxed!.batches({ batchSize: 2 }))
     const byLabel = new Map(Array.from(batch?.labels ?? [], (label, i) => [label, batch?.objects?.[i]]))

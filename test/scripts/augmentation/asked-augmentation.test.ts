@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import {
   askedAugmentation,
+  augmentationFlags,
   withoutAugmentation,
 } from '../../../scripts/run/augmentation/asked-augmentation.js'
 import { datasetEntry } from '../../../src/data/datasets/datasets.js'
@@ -43,6 +44,18 @@ describe('askedAugmentation', () => {
     ])
   })
 
+  test('puts nothing in the place of a policy that is asked for itself, or not wanted', () => {
+    const ofStrong = (others: object) =>
+      Object.keys(askedAugmentation({ augment: 'strong', ...others }, digits).variations)
+    expect(ofStrong({})).toEqual(['randAugment'])
+    expect(ofStrong({ trivialAugment: true })).toEqual(['trivialAugment'])
+    expect(ofStrong({ trivialAugment: false })).toEqual(['trivialAugment'])
+    expect(ofStrong({ trivialAugment: false, randAugment: { operations: 1, magnitude: 3 } })).toEqual([
+      'trivialAugment',
+      'randAugment',
+    ])
+  })
+
   test('takes a folder whose classes are digits for one of digits', () => {
     const flip = { flip: true } as const
     expect(askedAugmentation(flip, photographs, ['0', '1', '7']).notes).toEqual([
@@ -58,11 +71,11 @@ describe('askedAugmentation', () => {
       '--flip, --pad-crop, --random-crop, --vertical-flip, --rotate, --blur, --erase, --mixup, --cutmix take them'
     expect(() => askedAugmentation({ grey: 0.1 }, floats)).toThrow(
       new RangeError(
-        `train: --grey must be used with pixels, got theory-clusters, whose values are floats (${others})`,
+        `--grey must be used with pixels, got theory-clusters, whose values are floats (${others})`,
       ),
     )
     expect(() => askedAugmentation({ augment: 'strong' }, floats)).toThrow(
-      'train: --augment strong must be used with pixels, got theory-clusters',
+      '--augment strong must be used with pixels, got theory-clusters',
     )
     expect(askedAugmentation({ erase: 0.1, jitter: {}, grey: 0 }, floats).variations).toEqual({
       erase: 0.1,
@@ -78,5 +91,24 @@ describe('withoutAugmentation', () => {
     expect(
       withoutAugmentation({ ...plain, flip: true, augment: 'strong', mixup: 0.2, workers: 3, padCrop: 2 }),
     ).toEqual(plain)
+  })
+})
+
+describe('augmentationFlags', () => {
+  test('are those that ask for the same, without what is off', () => {
+    const variations = {
+      flip: true,
+      verticalFlip: false,
+      rotate: 15,
+      jitter: { brightness: 0.2, hue: 0.1 },
+      randAugment: { operations: 2, magnitude: 9 },
+      erase: 0,
+    }
+    expect(augmentationFlags(variations)).toEqual([
+      '--flip',
+      '--rotate 15',
+      '--rand-augment 2:9',
+      '--jitter brightness=0.2,hue=0.1',
+    ])
   })
 })

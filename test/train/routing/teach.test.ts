@@ -246,6 +246,18 @@ describe('teachRouter', () => {
     model.dispose()
   })
 
+  it('teaches a model of one logit by the labels of two classes', async () => {
+    const losses = []
+    for (const numClasses of [1, 2]) {
+      const model = routedModel({ ...base, numClasses })
+      losses.push(
+        (await taught(teachRouter(model, { ...lesson, by: 'labels', epochs: 2 }))).map(({ loss }) => loss),
+      )
+      model.dispose()
+    }
+    expect(losses[0]).toEqual(losses[1])
+  })
+
   it('refuses what it cannot teach by', async () => {
     const model = routedModel(base)
     const refusal = (options: Partial<typeof lesson>) => taught(teachRouter(model, { ...lesson, ...options }))

@@ -21,6 +21,8 @@ export interface ModelRequest {
   readonly patchesPerExpert?: number
   /** The classes of a model that does not name them, in the order of its outputs. */
   readonly classNames?: string
+  /** Whether it is asked for images of its own, which a saved model has not. */
+  readonly needsImages?: boolean
 }
 
 /** How a set is evaluated. */
@@ -63,6 +65,11 @@ export class EvaluatedModel {
   static async open(path: string, request: ModelRequest): Promise<EvaluatedModel> {
     if (!existsSync(path)) await openRun(path)
     const opened = await openModel(path)
+    if (request.needsImages && !opened.config) {
+      throw new UsageError(
+        'evaluate: a folder of images, one folder a class, must be given with a saved model, got none',
+      )
+    }
     const options = opened.config?.model.options
     if (options?.kind !== 'routed') keepPatches(opened.model, 'evaluate', request)
     const anySize =

@@ -20,6 +20,7 @@ export const letters = [
   'n',
   'p',
   'q',
+  'r',
 ] as const
 
 /** A workload. */

@@ -15,6 +15,7 @@ import { measureLayers } from './sections/layer.js'
 import { measurePipelines } from './sections/pipeline.js'
 import { measurePredictions } from './sections/prediction.js'
 import { measurePrunings } from './sections/pruning.js'
+import { measureRoutedSteps } from './sections/routed.js'
 import { measureSampleMixtures } from './sections/samples.js'
 import { measureTrainings } from './sections/training.js'
 
@@ -36,6 +37,7 @@ const sections: readonly {
   { serves: ['n'], measure: measureSampleMixtures },
   { serves: ['p'], measure: measurePrunings },
   { serves: ['q'], measure: measureFrozen },
+  { serves: ['r'], measure: measureRoutedSteps },
 ]
 
 /**

@@ -137,6 +137,33 @@ export interface SamplesJob extends Common {
   readonly block: number
 }
 
+/** Steps of training on large images: experts on the patches that a router keeps, or the layers of an expert on whole images. */
+export interface RoutedJob extends Common {
+  readonly workload: 'routed'
+  readonly network: 'routed' | 'dense'
+  /** Side of an image, in pixels. */
+  readonly size: number
+  readonly batch: number
+  readonly classes: number
+  /** Side of a cell, in pixels; a patch has a quarter of it more on each side, and the view is at 1/4. */
+  readonly cell: number
+  /** Patches that the one expert keeps. */
+  readonly keep: number
+}
+
+/** Passes of training over files of large images, and how long they wait for them. */
+export interface RegionFilesJob extends Common {
+  readonly workload: 'region-files'
+  /** Side of an image, in pixels. */
+  readonly size: number
+  readonly images: number
+  readonly batch: number
+  readonly classes: number
+  /** As of a {@link RoutedJob}. */
+  readonly cell: number
+  readonly keep: number
+}
+
 /** What a measuring process is to do. */
 export type Job =
   | LayerJob
@@ -150,3 +177,5 @@ export type Job =
   | DecodingJob
   | ComposingJob
   | SamplesJob
+  | RoutedJob
+  | RegionFilesJob

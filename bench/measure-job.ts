@@ -13,6 +13,8 @@ import { measureLayer } from './workloads/layer.js'
 import { measurePipeline } from './workloads/pipeline.js'
 import { measurePrediction } from './workloads/prediction.js'
 import { measurePruning } from './workloads/pruning.js'
+import { measureRegionFiles } from './workloads/region-files.js'
+import { measureRouted } from './workloads/routed.js'
 import { measureSamples } from './workloads/samples.js'
 import { measureTraining } from './workloads/training.js'
 
@@ -52,6 +54,10 @@ function measured(job: Job): Promise<Omit<ChildReport, 'software'>> {
       return measurePruning(job)
     case 'composing':
       return measureComposing(job)
+    case 'region-files':
+      return measureRegionFiles(job)
+    case 'routed':
+      return measureRouted(job)
     case 'samples':
       return measureSamples(job)
   }

@@ -29,7 +29,7 @@ export function benchCommand(): Command {
     )
     .option(
       '--repeats <rounds>',
-      'rounds of the processes that take turns: b, c, e, g, h, n, q',
+      'rounds of the processes that take turns: b, c, e, g, h, n, q, r',
       parseRepeats,
     )
     .option('--peers <folder>', 'measure the peers too: a folder made by bench/peers/setup.sh')

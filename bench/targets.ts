@@ -47,8 +47,15 @@ export type TargetId =
   | 'native/onnx 1'
   | 'native/onnx 32'
   | 'wasm/onnxruntime-web'
+  | 'routed 512'
+  | 'routed 1504'
+  | 'routed/torch 512'
+  | 'routed/torch 1504'
+  | 'routed memory 512'
+  | 'routed memory 1504/512'
 
 const step = '64x64, batch 16'
+const kept = '10 patches, batch 8'
 
 /** What this library is to reach on a machine with 2 cores. */
 export const targets: readonly Target[] = [
@@ -112,6 +119,12 @@ export const targets: readonly Target[] = [
     'forInference on native TensorFlow / ONNX Runtime, batch 32, the largest of three networks',
     1.3,
   ),
+  below('routed 512', `Routed step / dense step, 512x512, ${kept}`, 0.12),
+  below('routed 1504', `Routed step / dense step, 1504x1504, ${kept}`, 0.03),
+  below('routed/torch 512', `Routed step, 512x512, ${kept}: ours / PyTorch`, 0.9),
+  below('routed/torch 1504', `Routed step, 1504x1504, ${kept}: ours / PyTorch`, 0.9),
+  below('routed memory 512', `Memory that a routed step adds / that a dense one adds, 512x512, ${kept}`, 0.2),
+  below('routed memory 1504/512', `Memory that a routed step adds: 1504x1504 / 512x512, ${kept}`, 1.5),
 ]
 
 /** A median with its quartiles, as what was measured for a target. */

@@ -16,6 +16,7 @@ export {
 } from './backend/native/provide-native.js'
 export * from './data/index.js'
 export type { KerasModel } from './export/weights/keras-model.js'
+export { type AugmentedAheadOptions, augmentedAhead } from './files/augmentation/augmented-ahead.js'
 export { dataFolder, datasetSource, samplesFolder } from './files/data-folder.js'
 export { type FetchedDataset, type FetchOptions, fetchDataset } from './files/fetch/fetch-dataset.js'
 export { decodeImage, readImage } from './files/images/image-files.js'
@@ -25,7 +26,9 @@ export { type PrepareProgress, type PrepareRequest, prepareDataset } from './fil
 export {
   isPrepared,
   openPrepared,
+  openPreparedRegions,
   type PreparedData,
+  type PreparedRegionData,
   type PreparedRequest,
 } from './files/prepared/prepared-set.js'
 export { type Verification, type VerifiedFile, verifyFolder } from './files/prepared/verify.js'

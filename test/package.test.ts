@@ -20,7 +20,9 @@ describe('the browser entry', () => {
     })
     const inputs = Object.keys(bundle.metafile.inputs)
     expect(inputs).toContain('src/layers/moe/patch-moe.ts')
-    expect(inputs.filter(input => /src\/(files|backend(?!\/wasm))\/|scripts\//.test(input))).toEqual([])
+    expect(
+      inputs.filter(input => /src\/(files|backend(?!\/(wasm|webgpu)\/))\/|scripts\//.test(input)),
+    ).toEqual([])
     const imports = Object.values(bundle.metafile.outputs).flatMap(output => output.imports)
     const external = new Set(imports.map(({ path }) => path))
     expect([...external].filter(path => path.startsWith('node:'))).toEqual([])
@@ -79,11 +81,14 @@ describe('the package', () => {
     expect(Object.keys(peerDependencies)).not.toContain('@tensorflow/tfjs')
     expect(peerDependencies['@tensorflow/tfjs-core']).toBe('~4.22.0')
     expect(peerDependencies['@tensorflow/tfjs-layers']).toBe('~4.22.0')
-    expect(peerDependenciesMeta).toEqual({
-      '@tensorflow/tfjs-node': { optional: true },
-      '@tensorflow/tfjs-node-gpu': { optional: true },
-      'onnxruntime-node': { optional: true },
-    })
+    const optional = [
+      '@tensorflow/tfjs-backend-webgpu',
+      '@tensorflow/tfjs-node',
+      '@tensorflow/tfjs-node-gpu',
+      'onnxruntime-node',
+      'webgpu',
+    ]
+    expect(peerDependenciesMeta).toEqual(Object.fromEntries(optional.map(name => [name, { optional: true }])))
   })
 
   it('needs none of the install scripts of its packages', () => {

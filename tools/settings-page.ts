@@ -1,4 +1,11 @@
-import { modelsOf, runModels, type Setting, type Settings, settingPaths } from '../src/run/setting.js'
+import {
+  modelsOf,
+  negatedFlag,
+  runModels,
+  type Setting,
+  type Settings,
+  settingPaths,
+} from '../src/run/setting.js'
 import type { SettingGroup } from '../src/run/settings.js'
 
 const introduction = `# Settings of a run
@@ -23,7 +30,7 @@ function tableOf(table: Settings): string {
 
 /** One row; of a setting with switches one for each of them. */
 function rowsOf(name: string, setting: Setting): string[][] {
-  const { flag, help, value, switches } = setting
+  const { flag, help, value, switches, negatable } = setting
   const paths = settingPaths(name, setting).map(path => code(path.join('.')))
   const where = [modelNames(setting), paths.join(', ') || '-']
   if (switches) {
@@ -36,7 +43,8 @@ function rowsOf(name: string, setting: Setting): string[][] {
     ])
   }
   const form = flag || value.read ? value.form : 'true or false'
-  return [[flag ? code(flag) : '-', plain(help), plain(form), usualValue(setting), ...where]]
+  const flags = flag && negatable ? [flag, negatedFlag(flag)] : flag ? [flag] : []
+  return [[flags.map(code).join(', ') || '-', plain(help), plain(form), usualValue(setting), ...where]]
 }
 
 function modelNames(setting: Setting): string {

@@ -12,7 +12,7 @@ import { type BenchContext, turnsOf } from '../section.js'
 import { asMeasured, type MeasuredTargets } from '../targets.js'
 import { networks, stepSeconds } from './training-numbers.js'
 
-type MeasuredBackend = Exclude<BackendName, 'tensorflow-gpu'>
+type MeasuredBackend = Exclude<BackendName, 'tensorflow-gpu' | 'webgpu' | 'webgpu-software'>
 
 const size = {
   size: 32,

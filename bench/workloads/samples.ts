@@ -4,7 +4,7 @@ import { fixInput } from '../../src/layers/fixed-inputs.js'
 import { type MixtureForm, mixtureForm, sampleMixture } from '../../src/layers/moe/sample-mixture.js'
 import type { SampleMoE } from '../../src/layers/moe/sample-moe.js'
 import { sampleMoEModel } from '../../src/models/sample-moe.js'
-import { createOptimizer } from '../../src/train/optimizer.js'
+import { createOptimizer } from '../../src/train/optimizers/optimizer.js'
 import { alternate, type Contestant } from '../alternate.js'
 import type { SamplesJob } from '../jobs.js'
 

@@ -91,10 +91,11 @@ export function diagnosisText(diagnosis: Diagnosis): string {
 }
 
 function backendText(
-  { name, available, version, threads, folder, why }: BackendDiagnosis,
+  { name, available, version, threads, device, folder, why }: BackendDiagnosis,
   chosen: string,
 ): string {
   if (!available) return `not available: ${why}`
-  const parts = [version, `${threads} ${threads === 1 ? 'thread' : 'threads'}`, folder].filter(part => part)
+  const computing = device ?? `${threads} ${threads === 1 ? 'thread' : 'threads'}`
+  const parts = [version, computing, folder].filter(part => part)
   return `${parts.join(', ')}${name === chosen ? '  <- chosen' : ''}`
 }

@@ -4,7 +4,7 @@ import { checkPlace, placeExport } from '../../src/files/export-output.js'
 import { fileSystem, modelFolder } from '../../src/files/model-files.js'
 import type { Gate, GateScale } from '../../src/layers/moe/gates.js'
 import { type WideResNetVariant, wideResNet } from '../../src/models/wide-resnet.js'
-import { openModel } from '../run/opened-model.js'
+import { openModel, takingWholeImages } from '../run/opened-model.js'
 import { loadWeightsFile, loadWholeModel, type NameMap, readNameMap } from '../run/weights-file.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
@@ -86,7 +86,11 @@ async function importedModel(
       `import: a network must be given by --into or by --model, got neither${names ? '' : ` (${file} holds weights only)`}`,
     )
   }
-  const model = request.into === undefined ? builtNetwork(request) : (await openModel(request.into)).model
+  // A saved network is of use by itself where it takes whole images.
+  const model =
+    request.into === undefined
+      ? builtNetwork(request)
+      : takingWholeImages(await openModel(request.into)).model
   return { model, done: `Put ${await loadWeightsFile(model, file, names)} into ${model.name}` }
 }
 

@@ -12,8 +12,9 @@ import { chartSvg } from '../../src/report/charts.js'
 import { patchesChartSpec } from '../../src/report/patches-chart.js'
 import type { Size2D } from '../../src/shapes.js'
 import { measurePatches, type PatchesCurve } from '../run/measuring/measured-patches.js'
-import { type OpenedModel, openModel } from '../run/opened-model.js'
+import { type OpenedModel, openModel, refuseRouted } from '../run/opened-model.js'
 import { regionPlan, regionPlanText } from '../run/regions/region-plan.js'
+import { sizesFor } from '../run/regions/region-sizes.js'
 import { loadData } from '../run/run-data.js'
 import { flagOf } from '../run/train-settings.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
@@ -54,6 +55,12 @@ export async function runPlan(path: string | undefined, request: PlanRequest): P
   }
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
+  refuseRouted(
+    opened,
+    request.measure
+      ? 'plan: --measure must be for a network of whole images'
+      : 'plan: network must take whole images (--model routed --image-size plans the others)',
+  )
   if (request.measure) return measure(opened, backend.name, request)
   const { model, directory } = opened
   const { experts: numExperts = 4, patchSize = 1, patchesPerExpert } = request
@@ -83,10 +90,13 @@ async function runRegionPlan(path: string | undefined, request: PlanRequest): Pr
   }
   if (!imageSize) throw new UsageError('plan: --model routed must come with --image-size, got none')
   await useBackend(request.backend ?? 'auto')
+  const { cellSize, viewScale } = request
   const wanted = {
     imageSize,
-    cellSize: request.cellSize ?? 64,
-    viewScale: request.viewScale ?? 8,
+    ...sizesFor([...imageSize, 3], {
+      ...(cellSize !== undefined && { cellSize }),
+      ...(viewScale !== undefined && { viewScale }),
+    }),
     numExperts: request.experts ?? 1,
     patchesPerExpert: request.patchesPerExpert ?? 10,
     ...(margin !== undefined && { margin }),

@@ -13,6 +13,7 @@ import { checkRunPlace, lockedRun, openRun, type RunFolder } from '../../src/run
 import { modelRouters } from '../../src/run/starting-routers.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
+import { refuseRouted } from '../run/opened-model.js'
 import { panelText } from '../run/pruning/panel-text.js'
 import { fineTuningEpochs, prunedConfig, startOfPruned } from '../run/pruning/pruned-run.js'
 import { type PruningImages, someImages } from '../run/pruning/pruning-images.js'
@@ -49,6 +50,7 @@ const panelImages = 1000
 export async function runPrune(path: string, request: PruneRequest): Promise<void> {
   checkFlags(request)
   const run = await openRun(path)
+  refuseRouted(run, 'prune: experts must be those of a mixture in a network of whole images')
   const { out } = request
   if (out !== undefined) await checkPlace(run, out, request.force === true)
   const backend = await useBackend(request.backend ?? 'auto')

@@ -1,29 +1,28 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { useBackend } from '../../src/backend/choose.js'
 import { refuseLocked } from '../../src/files/lock.js'
-import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { configDifferences, mayChange, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
 import { modelRouters } from '../../src/run/starting-routers.js'
-import { type FedModel, networkOf } from '../../src/train/feed.js'
+import type { TrainState } from '../../src/train/checkpoint.js'
+import { networkOf } from '../../src/train/feed.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
-import { imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
-import { buildNetwork, buildRouted } from '../run/network.js'
-import { type NewRun, newRun } from '../run/new-run.js'
-import { type OpenedModel, openModel } from '../run/opened-model.js'
-import { dataPath, loadData, loadRegions, type RunData } from '../run/run-data.js'
-import { type GivenFlags, withFlags } from '../run/train-settings.js'
-import { checkLayers, checkOptimizer, storedState, useComputeSettings } from '../run/training-run.js'
-import { asUsage, UsageError } from '../terminal/usage-error.js'
+import { storedInitial } from '../run/initial-model.js'
+import type { NewRun } from '../run/new-run.js'
+import { dataPath, loadData, loadRegions } from '../run/run-data.js'
+import { withFlags } from '../run/train-settings.js'
+import {
+  newNetwork,
+  preparedTraining,
+  requiredNames,
+  type TrainingRequest,
+} from '../run/training/prepared-training.js'
+import { storedState, useComputeSettings } from '../run/training-run.js'
+import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe train`, as commander hands them over; those of `trainSettings` are among them. */
-export interface TrainRequest extends GivenFlags {
-  readonly dataset?: string
-  readonly data?: string
-  readonly model?: ModelName | 'init'
-  readonly init?: string
-  readonly backend?: BackendName | 'auto'
+export interface TrainRequest extends TrainingRequest {
   readonly out?: string
   readonly resume?: boolean
   readonly force?: boolean
@@ -43,57 +42,17 @@ export async function runTrain(request: TrainRequest): Promise<void> {
 }
 
 async function startRun(request: TrainRequest): Promise<StartedRun> {
-  const { dataset, init } = request
-  const model = request.model ?? (init === undefined ? undefined : 'init')
-  if (dataset === undefined) throw new UsageError('train: --dataset must be given (see pmoe train --help)')
-  if (model === undefined)
-    throw new UsageError(`train: --model must be given, one of ${modelNames.join(', ')}`)
+  const { dataset, model } = requiredNames(request, 'train')
   const directory = request.out ?? nextFree(join('runs', `${dataset}-${model}`))
   await refuseLocked(directory, 'train')
-  const backend = await useBackend(request.backend ?? 'auto')
-  const opened = init === undefined ? undefined : await openInitial(init, model)
-  const { config, data } = await newRun(
-    {
-      dataset,
-      model,
-      data: request.data,
-      flags: request,
-      ...(opened && { init: { from: resolve(opened.directory), imageSize: imageSizeOf(opened) } }),
-    },
-    backend,
-  )
-  asUsage(() => checkOptimizer(config))
-  useComputeSettings(config)
-  const network = await startingNetwork(config, data, opened)
-  const layers = networkOf(network.model)
-  asUsage(() => checkLayers(layers, config))
+  const { config, data, opened, network, notes } = await preparedTraining(request, 'train')
+  const layers = networkOf(network)
   const { run, lock } = await lockedRun(directory, config, {
     force: request.force === true,
     routers: await modelRouters(layers),
     ...(opened && { initial: layers }),
   })
-  return { run, lock, model: network.model, data, notes: network.notes }
-}
-
-function openInitial(path: string, model: string): Promise<OpenedModel> {
-  if (model === 'init') return openModel(path)
-  throw new UsageError(`train: --model must be init or left out with --init, got ${model}`)
-}
-
-async function startingNetwork(
-  config: RunConfig,
-  data: NewRun['data'],
-  opened: OpenedModel | undefined,
-): Promise<Pick<StartedRun, 'model' | 'notes'>> {
-  const { options } = config.model
-  if (opened && options.kind === 'init') {
-    return initialNetwork(opened, options, (data as RunData).train, config.seed)
-  }
-  return { model: asUsage(() => newNetwork(config, data)), notes: [] }
-}
-
-function newNetwork({ model: { options }, seed }: RunConfig, { train }: NewRun['data']): FedModel {
-  return options.kind === 'routed' ? buildRouted(options, train, seed) : buildNetwork(options, train, seed)
+  return { run, lock, model: network, data, notes }
 }
 
 async function resumeRun(request: TrainRequest): Promise<StartedRun> {
@@ -101,15 +60,18 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
     throw new UsageError('train: --resume must come with --out, the folder of the run')
   const { run: before, lock } = await openLockedRun(request.out)
   try {
-    const run = await continuedRun(before, request)
-    await useBackend(run.config.backend)
-    useComputeSettings(run.config)
-    const resume = await storedState(run)
-    const { dataset, seed } = run.config
-    const { options } = run.config.model
+    const config = continuedConfig(before, request)
+    await useBackend(config.backend)
+    useComputeSettings(config)
+    const resume = await storedState(before)
+    checkLength(before, config, resume)
+    const { dataset, seed } = config
+    const { options } = config.model
     const data = await (options.kind === 'routed' ? loadRegions : loadData)(dataset, seed)
-    checkImages(run, data.train)
-    const model = options.kind === 'init' ? await storedInitial(run) : newNetwork(run.config, data)
+    checkImages(before, data.train, resume)
+    const model = options.kind === 'init' ? await storedInitial(before) : newNetwork(config, data)
+    // What was asked for is written once nothing of it can fail: a run with settings that do not work could not be resumed.
+    const run = config === before.config ? before : await continueRun(before, config)
     return { run, lock, model, data, resume, notes: [] }
   } catch (error) {
     await lock.release()
@@ -117,9 +79,34 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
   }
 }
 
-/** Images that are read in parts have the size that they have; a folder that has changed may hold larger ones. */
-function checkImages({ directory, config }: RunFolder, { shape }: NewRun['data']['train']): void {
+/** What follows the whole length of a training, such as a falling learning rate, would be another in a longer one. */
+function checkLength(
+  { directory }: RunFolder,
+  { training: { epochs } }: RunConfig,
+  state: TrainState | undefined,
+): void {
+  if (state?.epochs === undefined || state.epochs === epochs) return
+  throw new UsageError(
+    `train: --epochs must stay ${state.epochs} for ${directory}, whose learning rate or prior follows the length of the training, ` +
+      `got ${epochs} (--schedule constant in a new run leaves it open)`,
+  )
+}
+
+/**
+ * Checks that the images are as many as before, and those that are read in parts as large: a folder that has changed may hold
+ * others.
+ */
+function checkImages(
+  { directory, config }: RunFolder,
+  { shape, count }: NewRun['data']['train'],
+  state: TrainState | undefined,
+): void {
   const { options } = config.model
+  if (state && state.examples !== count) {
+    throw new UsageError(
+      `train: training images must be ${state.examples}, as at the start of ${directory}, got ${count}`,
+    )
+  }
   if (options.kind !== 'routed' || options.imageShape.join() === shape.join()) return
   throw new UsageError(
     `train: images must be ${options.imageShape.join('x')}, as at the start of ${directory}, got ${shape.join('x')}`,
@@ -130,7 +117,7 @@ function checkImages({ directory, config }: RunFolder, { shape }: NewRun['data']
  * A run is resumed with its own settings: flags may repeat them, ask for more epochs and say where its files are now,
  * but change nothing else.
  */
-async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunFolder> {
+function continuedConfig(run: RunFolder, request: TrainRequest): RunConfig {
   const config = requestedConfig(run.config, request)
   const differences = [...changedChoices(run.config, request), ...configDifferences(run.config, config)]
   const refused = differences.filter(difference => !mayChange(difference))
@@ -142,7 +129,7 @@ async function continuedRun(run: RunFolder, request: TrainRequest): Promise<RunF
       `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
     )
   }
-  return differences.length === 0 ? run : continueRun(run, config)
+  return differences.length === 0 ? run.config : config
 }
 
 /** The model and the initial network that the flags ask for, where they differ from those of the run. */
@@ -155,9 +142,10 @@ function changedChoices({ model: { name, options } }: RunConfig, { model, init }
   return choices.filter(({ was, asked }) => was !== asked)
 }
 
-/** The configuration of a run, changed by the flags that are given. */
-function requestedConfig(config: RunConfig, request: TrainRequest): RunConfig {
+/** The configuration of a run, changed by the flags that are given; a batch size that was chosen for it stays. */
+function requestedConfig(config: RunConfig, { batchSize, ...request }: TrainRequest): RunConfig {
   const { dataset, data, backend } = request
+  const flags = batchSize === 'auto' ? request : { ...request, ...(batchSize !== undefined && { batchSize }) }
   const withChoices = {
     ...config,
     dataset: {
@@ -167,7 +155,7 @@ function requestedConfig(config: RunConfig, request: TrainRequest): RunConfig {
     },
     ...(backend !== undefined && backend !== 'auto' && { backend }),
   }
-  return runConfig(withFlags(withChoices, config.model.name, request), 'train')
+  return runConfig(withFlags(withChoices, config.model.name, flags), 'train')
 }
 
 function valueText(value: unknown): string {

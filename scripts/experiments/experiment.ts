@@ -320,9 +320,86 @@ export interface BoundExperiment {
   readonly scales: Readonly<Record<ScaleName, BoundScale>>
 }
 
+/** Large images on which networks are compared. */
+export interface LargeImagesTask {
+  readonly name: string
+  readonly dataset: string
+  /** Of the images, and of how networks look at them. */
+  readonly flags: Flags
+  /** Training images. */
+  readonly samples: readonly number[]
+  readonly testSamples: number
+  /** Names of the networks that are trained on it; all unless given. */
+  readonly variants?: readonly string[]
+}
+
+/** A network that is compared on large images. */
+export interface LargeImagesVariant {
+  /** What figures and tables call it. */
+  readonly name: string
+  /** What it reads: the whole image, a small view of it, or the patches that a router keeps; each with the same layers. */
+  readonly reads: 'image' | 'view' | 'patches'
+  /** Flags of a routed network. */
+  readonly flags: Flags
+}
+
+/** Images of growing size on which the time of a training step is measured. */
+export interface LargeImagesCost {
+  readonly dataset: string
+  /** Sides of the images in pixels. */
+  readonly sides: readonly number[]
+  /** Images a step. */
+  readonly batch: number
+  /** Timed steps of each network. */
+  readonly rounds: number
+}
+
+/** How large an experiment on large images is. */
+export interface LargeImagesScale {
+  readonly seeds: number
+  readonly tasks: readonly LargeImagesTask[]
+  /** Training steps of each network, whatever the number of its images. */
+  readonly steps: number
+  /** Images a step. */
+  readonly batchSize: number
+  /** Without it, no time is measured. */
+  readonly cost?: LargeImagesCost
+}
+
+/** Networks that read large images whole, small, or in patches. */
+export interface MegapixelExperiment {
+  readonly kind: 'megapixel'
+  readonly name: string
+  readonly title: string
+  readonly paper: string
+  readonly claim: string
+  /** What the images are; a sentence. */
+  readonly data: string
+  readonly variants: readonly LargeImagesVariant[]
+  /** The network with which the others are compared. */
+  readonly baseline: string
+  readonly scales: Readonly<Record<ScaleName, LargeImagesScale>>
+}
+
+/** Where networks look on large images on which it is known what lies where. */
+export interface LocaliseExperiment extends Omit<MegapixelExperiment, 'kind' | 'baseline' | 'scales'> {
+  readonly kind: 'localise'
+  readonly scales: Readonly<
+    Record<
+      ScaleName,
+      Omit<LargeImagesScale, 'cost'> & {
+        /** Test images with something to be found, on which it is judged where a network looks. */
+        readonly images: number
+      }
+    >
+  >
+}
+
 export type Experiment =
   | TrainingExperiment
   | CostExperiment
   | ClustersExperiment
   | PruningExperiment
   | BoundExperiment
+  | MegapixelExperiment
+  | LocaliseExperiment

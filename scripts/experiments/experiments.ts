@@ -14,6 +14,8 @@ import { fig12 } from './fig12.js'
 import { fig14 } from './fig14.js'
 import { fig15 } from './fig15.js'
 import { fig16 } from './fig16.js'
+import { localise } from './localise.js'
+import { megapixel } from './megapixel.js'
 import { pruning } from './pruning.js'
 import { table1 } from './table1.js'
 
@@ -36,6 +38,8 @@ export const experiments: readonly Experiment[] = [
   clusters,
   pruning,
   bound,
+  megapixel,
+  localise,
 ]
 
 /** Other names of experiments: Table 2 comes out of the runs of Figure 12. */

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join, resolve } from 'node:path'
 import { listImages } from '../../src/data/datasets/image-folder/image-listing.js'
 import { LeftOut } from '../../src/data/datasets/image-folder/left-out.js'
@@ -16,7 +16,7 @@ export interface NamedImages {
 
 /**
  * Finds the image files that a person names: files as they are, and those in the folders named, at any depth, in the
- * order of their names.
+ * order of their names. A folder of the tiles of an IIIF image is that one image, by its `info.json`.
  */
 export async function namedImages(named: readonly string[]): Promise<NamedImages> {
   const paths: string[] = []
@@ -25,6 +25,7 @@ export async function namedImages(named: readonly string[]): Promise<NamedImages
   for (const path of named) {
     try {
       if (!(await isFolder(path))) paths.push(path)
+      else if (await holdsTiles(path)) paths.push(join(path, 'info.json'))
       else {
         const inside = await imagesIn(path)
         for (const image of inside.paths) paths.push(image)
@@ -45,6 +46,12 @@ async function isFolder(path: string): Promise<boolean> {
     const reason = code === 'ENOENT' || code === 'ENOTDIR' ? 'nothing there' : message
     throw new Error(`${path}: image must be readable, got ${reason}`, { cause })
   }
+}
+
+/** Whether a folder says of itself that it holds the tiles of one image. */
+async function holdsTiles(folder: string): Promise<boolean> {
+  const about = await readFile(join(folder, 'info.json'), 'utf8').catch(() => '')
+  return about.includes('http://iiif.io/api/image')
 }
 
 async function imagesIn(folder: string): Promise<{ paths: string[]; notes: string[] }> {

@@ -7,7 +7,13 @@ import type { RunModel } from '../../src/run/setting.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { fittedToInitial, type Initial, withAnnealing } from './fine-tuning.js'
-import { fittedToCells, fittedToClasses, fittedToPatches, withLoadedImages } from './fitted-run.js'
+import {
+  fittedToCells,
+  fittedToClasses,
+  fittedToPatches,
+  fittedToRegions,
+  withLoadedImages,
+} from './fitted-run.js'
 import {
   checkFolder,
   checkSettings,
@@ -158,7 +164,8 @@ async function loadUpTo(
 
 function fittedToImages(run: PlannedRun, flags: GivenFlags, images: NewRun['data']['train']): PlannedRun {
   const classes = images.classNames.length
-  return withSeparateRouters(fittedToPatches(fittedToClasses(run, classes), flags, images), flags, classes)
+  const fitted = fittedToPatches(fittedToClasses(run, classes), flags, images)
+  return withSeparateRouters(fittedToRegions(fitted, flags, images), flags, classes)
 }
 
 function completeConfig(run: PlannedRun, images: NewRun['data']['train']): RunConfig {

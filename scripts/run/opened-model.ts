@@ -52,6 +52,23 @@ export function takingWholeImages(opened: OpenedModel): OpenedModel {
   return { ...opened, model: new RoutedModel(opened.model, options.imageShape).imageModel() }
 }
 
+/**
+ * Refuses a run that reads images in parts, where a command is for other networks.
+ *
+ * @param requirement what must be otherwise, `prune: network must have experts that can be removed`
+ * @throws UsageError telling what such runs are for
+ */
+export function refuseRouted(
+  { directory, config }: { readonly directory: string; readonly config?: RunConfig },
+  requirement: string,
+): void {
+  if (config?.model.options.kind !== 'routed') return
+  throw new UsageError(
+    `${requirement}, got ${directory} of model routed, which reads images in parts ` +
+      '(evaluate, predict, explain, export and train --resume take it)',
+  )
+}
+
 async function notOpened(path: string): Promise<Error> {
   const requirement = `${path}: must be the folder of a run or of a saved model`
   const foreign = await foreignWeights(path)

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { type Augmentation, augmented } from '../../src/data/augmented.js'
+import type { Augmentation } from '../../src/data/augmentation/augmentation.js'
 import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
 import type { DatasetOptions, RegionDataset } from '../../src/data/datasets/dataset.js'
@@ -7,17 +7,26 @@ import { type DatasetEntry, datasetEntry, datasets } from '../../src/data/datase
 import { counted } from '../../src/data/datasets/image-folder/folder-halves.js'
 import type { ImageSet } from '../../src/data/image-set.js'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
-import { preparedHalves } from '../../src/data/prepared/manifest.js'
+import { type PreparedManifest, preparedHalves } from '../../src/data/prepared/manifest.js'
 import type { RegionStream } from '../../src/data/regions/region-stream.js'
 import { shifted } from '../../src/data/regions/shifted.js'
 import { type UnreadableImage, unreadableText } from '../../src/data/unreadable-images.js'
+import { augmentedAhead } from '../../src/files/augmentation/augmented-ahead.js'
 import { dataFolder, datasetSource, samplesFolder } from '../../src/files/data-folder.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
-import { isPrepared, openPrepared } from '../../src/files/prepared/prepared-set.js'
+import {
+  isPrepared,
+  openPrepared,
+  openPreparedRegions,
+  readManifest,
+} from '../../src/files/prepared/prepared-set.js'
 import { regionsIn } from '../../src/files/regions/open-regions.js'
 import { deriveSeed } from '../../src/random.js'
 import type { PlannedRun } from '../../src/run/run-config.js'
+import type { imageSettings } from '../../src/run/settings/data.js'
+import { type FedModel, isRegionModel, type TrainingData } from '../../src/train/feed.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
+import { askedAugmentation } from './augmentation/asked-augmentation.js'
 import { flagOf, trainSettings } from './train-settings.js'
 
 /** The dataset of a run, and the images of it that the run asks for. */
@@ -37,18 +46,32 @@ export interface RunData {
 }
 
 /** The images of a run that reads them in parts. */
-export interface RegionData extends Pick<RegionDataset, 'name' | 'train' | 'validation' | 'test'> {
+export interface RegionData extends Pick<RegionDataset, 'name' | 'train' | 'boxed' | 'validation' | 'test'> {
   /** What was found, left out or changed, a sentence each. */
   readonly notes: readonly string[]
-  /** Images that are read in parts are not prepared. */
-  readonly prepared?: never
+  /** For prepared images: the settings of the dataset that they were prepared with. */
+  readonly prepared?: PreparedSettings
 }
 
+/** Settings of a dataset that decide what its images show: those of prepared images cannot be changed. */
+const preparedSettings = [
+  'imageSize',
+  'crop',
+  'whiteLevel',
+  'gridSide',
+  'targets',
+  'distractors',
+  'itemSide',
+  'itemBrightness',
+  'items',
+  'same',
+  'strokes',
+  'background',
+  'task',
+] as const satisfies readonly (keyof typeof imageSettings)[]
+
 /** Settings of a dataset that a run keeps, so that other images are treated alike. */
-export type PreparedSettings = Pick<
-  DataRequest,
-  'imageSize' | 'crop' | 'whiteLevel' | 'gridSide' | 'targets' | 'distractors'
->
+export type PreparedSettings = Pick<DataRequest, (typeof preparedSettings)[number]>
 
 /**
  * Loads the images of a run: from a folder that `pmoe data prepare` wrote, or from the dataset's own files.
@@ -71,22 +94,23 @@ export async function loadData(request: DataRequest, seed: number): Promise<RunD
     notes = [],
     unreadable = [],
   } = await entry.load(source, datasetOptions(request, seed))
-  const { balance } = request
-  const augment = augmentation(request, seed)
+  const { balance, workers } = request
+  const { augment, notes: augmentNotes } = augmentation(request, entry, train.classNames, seed)
   const balancedImages = balance ? balanced(train, { by: balance }) : train
+  const threads = workers === undefined ? {} : { workers }
   return {
     name,
-    train: augment ? augmented(streamOf(balancedImages), augment) : balancedImages,
+    train: augment ? augmentedAhead(streamOf(balancedImages), augment, threads) : balancedImages,
     ...(validation && { validation }),
     test,
-    notes: [...notes, ...unreadableNotes(unreadable)],
+    notes: [...notes, ...augmentNotes, ...unreadableNotes(unreadable)],
   }
 }
 
 /**
  * Opens the images of a run that reads them in parts.
  *
- * @throws UsageError when the dataset has none, or they were prepared; RangeError and Error as `loadData`
+ * @throws UsageError when the dataset has none; RangeError and Error as `loadData`
  */
 export async function loadRegions(request: DataRequest, seed: number): Promise<RegionData> {
   const { name, data } = request
@@ -98,9 +122,8 @@ export async function loadRegions(request: DataRequest, seed: number): Promise<R
     )
   }
   if (data !== null && (await isPrepared(data))) {
-    throw new UsageError(
-      `train: --data must be the folder of the images themselves with --model routed, got ${data}, which pmoe data prepare wrote`,
-    )
+    const { manifest, ...halves } = await openPreparedRegions(data, halvesOf(request))
+    return { name, ...halves, ...preparedWith(manifest, data, request) }
   }
   const source = datasetSource(entry, data ?? undefined)
   const { whiteLevel } = request
@@ -135,6 +158,15 @@ export function movedImages(
   return asUsage(() => shifted(train, shift))
 }
 
+/** The images that a network is trained on: those of a run, moved where they are read in parts. */
+export function trainingImages(
+  network: FedModel,
+  { train }: RunData | RegionData,
+  config: Pick<PlannedRun, 'dataset' | 'seed'>,
+): TrainingData {
+  return isRegionModel(network) ? movedImages(train as RegionStream, config, network.viewScale) : train
+}
+
 /** Names the images that were left out because they could not be read: the first ten, and how many there are. */
 export function unreadableNotes(
   images: readonly UnreadableImage[],
@@ -150,7 +182,7 @@ export function unreadableNotes(
 export function datasetOptions(request: DataRequest, seed: number): DatasetOptions {
   const { samples, testSamples, imageSize, crop, whiteLevel, maxUnreadable } = request
   const { gridSide, targets, distractors, setting, theory } = request
-  const { itemSide, items, same, strokes, background, task } = request
+  const { itemSide, itemBrightness, items, same, strokes, background, task, boxedImages, boxes } = request
   const backgrounds = backgroundsOf(request)
   return {
     seed,
@@ -168,11 +200,14 @@ export function datasetOptions(request: DataRequest, seed: number): DatasetOptio
     ...(setting && { setting }),
     ...(theory && { theory }),
     ...(itemSide !== undefined && { itemSide }),
+    ...(itemBrightness !== undefined && { itemBrightness }),
     ...(items !== undefined && { items }),
     ...(same !== undefined && { same }),
     ...(strokes !== undefined && { strokes }),
     ...(background && { background }),
     ...(task && { task }),
+    ...(boxedImages !== undefined && { boxedImages }),
+    ...(boxes !== undefined && { boxes }),
   }
 }
 
@@ -184,47 +219,72 @@ function backgroundsOf({ name, backgrounds }: DataRequest): DataSource | undefin
 }
 
 async function openPreparedData(folder: string, request: DataRequest, seed: number): Promise<RunData> {
-  const { name, samples, testSamples, balance } = request
-  const augment = augmentation(request, seed)
-  const { train, validation, test, manifest } = await openPrepared(folder, {
+  const { name, balance, workers } = request
+  const { classNames } = await readManifest(folder)
+  const { augment, notes: augmentNotes } = augmentation(request, datasetEntry(name), classNames, seed)
+  const { manifest, ...halves } = await openPrepared(folder, {
+    ...halvesOf(request),
+    ...(balance && { balance }),
+    ...(augment && { augment }),
+    ...(workers !== undefined && { workers }),
+  })
+  const { prepared, notes } = preparedWith(manifest, folder, request)
+  return { name, ...halves, prepared, notes: [...augmentNotes, ...notes] }
+}
+
+/** Which images of a prepared folder are asked for. */
+function halvesOf({ name, samples, testSamples }: DataRequest) {
+  return {
     dataset: name,
     ...(samples !== null && { samples }),
     ...(testSamples !== null && { testSamples }),
-    ...(balance && { balance }),
-    ...(augment && { augment }),
-  })
-  const { imageSize, crop, whiteLevel, gridSide, targets, distractors } = manifest.options
-  const settings = { imageSize, crop, whiteLevel, gridSide, targets, distractors }
-  for (const [key, value] of Object.entries(settings) as [keyof PreparedSettings, unknown][]) {
+  }
+}
+
+/**
+ * The settings that images were prepared with, and what was left out.
+ *
+ * @throws UsageError when other settings are asked for
+ */
+function preparedWith(
+  manifest: PreparedManifest,
+  folder: string,
+  request: DataRequest,
+): Required<Pick<RunData, 'prepared' | 'notes'>> {
+  const { options } = manifest
+  const settings = preparedSettings.map(key => [key, options[key]] as const)
+  for (const [key, value] of settings) {
     const requested = request[key]
     if (requested === undefined || JSON.stringify(requested) === JSON.stringify(value)) continue
-    throw new RangeError(
+    throw new UsageError(
       `${folder}: ${key} must be what the images were prepared with, ${JSON.stringify(value) ?? 'the default'}, ` +
         `got ${JSON.stringify(requested)} (pmoe data prepare takes ${flagOf(key)})`,
     )
   }
-  const givenSettings = Object.entries(settings).filter(([, value]) => value !== undefined)
+  const givenSettings = settings.filter(([, value]) => value !== undefined)
   const unreadable = preparedHalves(manifest).flatMap(([, half]) => half.unreadable)
-  return {
-    name,
-    train,
-    ...(validation && { validation }),
-    test,
-    prepared: Object.fromEntries(givenSettings),
-    notes: unreadableNotes(unreadable),
-  }
+  return { prepared: Object.fromEntries(givenSettings), notes: unreadableNotes(unreadable) }
 }
 
-function augmentation({ flip = false, padCrop = 0 }: DataRequest, seed: number): Augmentation | undefined {
-  return flip || padCrop > 0 ? { flip, padCrop, seed } : undefined
+/** How the training images are varied, if they are, and what the user should know of it. */
+function augmentation(
+  request: DataRequest,
+  entry: DatasetEntry,
+  classNames: readonly string[],
+  seed: number,
+): { readonly augment?: Augmentation; readonly notes: readonly string[] } {
+  const { variations, notes } = askedAugmentation(request, entry, classNames)
+  return Object.keys(variations).length > 0 ? { augment: { ...variations, seed }, notes } : { notes }
 }
 
 /**
- * Checks that a dataset has the settings that it is given; settings that no dataset lists are allowed for all.
+ * Checks that a dataset has the settings that it is given, and can be varied as asked; settings that no dataset lists are
+ * allowed for all.
  *
- * @throws RangeError naming the flag and the datasets that have it
+ * @throws RangeError naming the flag, and the datasets that have it or the flags that can be used
  */
 export function checkSettings(entry: DatasetEntry, request: DataRequest): void {
+  askedAugmentation(request, entry)
   for (const { name, option } of trainSettings) {
     if (Reflect.get(request, name) === undefined) continue
     const takers = datasets.filter(({ settings = [] }) => settings.some(each => each === name))

@@ -40,25 +40,47 @@ export async function writeContactSheet(
   half: InspectedHalf,
   { title, most = MOST_IMAGES, fewColors = false }: SheetRequest,
 ): Promise<WrittenSheet> {
-  const shown: number[] = []
+  const { positions, values, unreadable } = await chosenImages(path, half, most)
+  const { pixels, shape } = viewableImages(values, half.shape)
+  const images = positions.map(position => sheetImage(half, position, shape))
+  const sheet = contactSheet({ title, size: [shape[0], shape[1]], images })
+  await writeSheetPng(path, sheet, pixels, shape, { fewColors })
+  return { path, images: positions.length, unreadable }
+}
+
+/** Images that a sheet shows. */
+export interface ChosenImages {
+  /** In the half, at least 1. */
+  readonly positions: readonly number[]
+  /** Their values, (count, height, width, channels). */
+  readonly values: ImageValues
+  /** Why others that were chosen could not be decoded. */
+  readonly unreadable: readonly string[]
+}
+
+/**
+ * Chooses images of every class or group for a sheet, and reads them.
+ *
+ * @param path of the sheet, for errors
+ * @param most images
+ * @throws Error when none of the images can be decoded
+ */
+export async function chosenImages(path: string, half: InspectedHalf, most: number): Promise<ChosenImages> {
+  const positions: number[] = []
   const values: ImageValues[] = []
   const unreadable: string[] = []
   for (const position of showcase(half, most)) {
     try {
       values.push(await half.pixels(position))
-      shown.push(position)
+      positions.push(position)
     } catch (error) {
       unreadable.push((error as Error).message)
     }
   }
-  if (shown.length === 0) {
+  if (positions.length === 0) {
     throw new Error(`${path}: contact sheet must show an image, got none that decodes: ${unreadable[0]}`)
   }
-  const { pixels, shape } = viewableImages(joined(values), half.shape)
-  const images = shown.map(position => sheetImage(half, position, shape))
-  const sheet = contactSheet({ title, size: [shape[0], shape[1]], images })
-  await writeSheetPng(path, sheet, pixels, shape, { fewColors })
-  return { path, images: shown.length, unreadable }
+  return { positions, values: joined(values), unreadable }
 }
 
 /** @param images at least 1, all of one kind */

@@ -2,6 +2,7 @@ import { Option } from 'commander'
 import {
   flagName,
   modelsOf,
+  negatedFlag,
   type RunModel,
   requirementOf,
   type Setting,
@@ -28,6 +29,7 @@ export type GivenFlags = Readonly<Record<string, unknown>>
 /** Headings of the flags in the help of commands. */
 export const optionGroups = {
   data: headingOf(settingGroups.data),
+  augmentation: headingOf(settingGroups.augmentation),
   network: headingOf(settingGroups.network),
   mixture: headingOf(settingGroups.mixture),
   optimisation: headingOf(settingGroups.optimisation),
@@ -85,9 +87,10 @@ function flagsOf(name: string, setting: Setting): SettingOption[] {
     setting,
     sets: each.sets,
   }))
-  return flag === undefined
-    ? switchOptions
-    : [{ option: optionOf(flag, setting), name, setting }, ...switchOptions]
+  if (flag === undefined) return switchOptions
+  const options = [{ option: optionOf(flag, setting), name, setting }, ...switchOptions]
+  if (!setting.negatable) return options
+  return [...options, { option: new Option(negatedFlag(flag), `without ${flagName(flag)}`), name, setting }]
 }
 
 function optionOf(flag: string, setting: Setting): Option {
@@ -121,7 +124,7 @@ export function withFlags(
   options: readonly SettingOption[] = trainSettings,
 ): object {
   const given = options.filter(
-    ({ option, setting }) => modelsOf(setting).length > 0 && flags[option.attributeName()] !== undefined,
+    ({ option, setting }) => modelsOf(setting).length > 0 && isGiven(option, flags),
   )
   refuseTwice(given)
   return given.reduce((changed, { option, name, setting, sets }) => {
@@ -136,6 +139,12 @@ export function withFlags(
       `train: ${option.long} must be used with ${modelsOf(setting).join(', ')}, got model ${model}`,
     )
   }, config)
+}
+
+/** Whether a flag was given; one and the flag that takes it back share a name. */
+function isGiven(option: Option, flags: GivenFlags): boolean {
+  const value = flags[option.attributeName()]
+  return value !== undefined && option.negate === (value === false)
 }
 
 /** Two switches of one setting exclude each other. */

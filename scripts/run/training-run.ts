@@ -1,21 +1,26 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { usePrecision } from '../../src/backend/precision.js'
 import { backendThreads } from '../../src/backend/threads.js'
+import type { RegionStream } from '../../src/data/regions/region-stream.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
 import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
-import { type FedModel, isRegionModel, networkOf } from '../../src/train/feed.js'
+import { type FedModel, isRegionModel, networkOf, type TrainingData } from '../../src/train/feed.js'
+import type { LearningRateSearch } from '../../src/train/find-learning-rate.js'
 import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
-import { createOptimizer, disposeOptimizer } from '../../src/train/optimizer.js'
-import { checkOptimizerOptions, type OptimizerOptions } from '../../src/train/optimizer-options.js'
-import { stepFactors } from '../../src/train/parameter-groups.js'
+import { createOptimizer, disposeOptimizer } from '../../src/train/optimizers/optimizer.js'
+import { checkOptimizerOptions, type OptimizerOptions } from '../../src/train/optimizers/optimizer-options.js'
+import { stepFactors } from '../../src/train/optimizers/parameter-groups.js'
+import { checkScheduleFits } from '../../src/train/optimizers/schedules.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
+import { type RouterTeaching, trainTaught } from '../../src/train/routing/teach.js'
 import { auxiliaryCoefficients } from '../../src/train/step.js'
+import { type TargetOptions, targetRule } from '../../src/train/targets.js'
 import type { TrainOptions } from '../../src/train/train-options.js'
 import type { TrainingLog } from '../terminal/training-log.js'
 import { movedImages, type RegionData, type RunData } from './run-data.js'
@@ -90,14 +95,29 @@ function trainingEvents(
   options: Omit<TrainOptions, 'train' | 'test' | 'validation'>,
 ): AsyncGenerator<TrainEvent> {
   if (isRegionModel(model)) {
-    const { train: images, test, validation } = data as RegionData
-    const halves = { test, ...(validation && { validation }) }
-    return train(model, { ...options, ...halves, train: movedImages(images, config, model.viewScale) })
+    const { train: images, boxed, test, validation } = data as RegionData
+    const moved = (stream: RegionStream): RegionStream => movedImages(stream, config, model.viewScale)
+    const regions = { ...options, train: moved(images), test, ...(validation && { validation }) }
+    const teaching = teachingOf(config, { train: images, ...(boxed && { boxed }) }, moved)
+    return teaching ? trainTaught(model, { ...regions, teaching }) : train(model, regions)
   }
   const { train: images, test, validation } = data as RunData
   const whole = { ...options, train: images, test, ...(validation && { validation }) }
   const routers = routersOf(config)
   return routers ? trainSeparately(model, { ...whole, routers }) : train(model, whole)
+}
+
+/** How the router of a run is taught; undefined where it is not. */
+function teachingOf(
+  { training }: RunConfig,
+  { train: images, boxed }: Pick<RegionData, 'train' | 'boxed'>,
+  moved: (stream: RegionStream) => RegionStream,
+): RouterTeaching | undefined {
+  const { teachBy = boxed && 'boxes', teachEpochs, learningRate, batchSize } = training
+  if (teachBy === 'labels') {
+    return { by: teachBy, images: moved(images), epochs: teachEpochs ?? 15, learningRate, batchSize }
+  }
+  return boxed && { by: 'boxes', images: moved(boxed), epochs: teachEpochs ?? 40, learningRate }
 }
 
 /** Applies the run's precision and memory settings to the chosen backend. */
@@ -127,18 +147,44 @@ export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
 }
 
 /**
- * Checks what the configuration says of the optimizer, before anything is written.
+ * Checks what the configuration says of the optimizer and its schedule, before anything is written.
  *
  * @throws RangeError for settings that do not fit together
  */
 export function checkOptimizer(config: RunConfig): void {
-  checkOptimizerOptions(optimizerOf(config))
+  const optimizer = optimizerOf(config)
+  checkOptimizerOptions(optimizer)
+  // A run has test images.
+  checkScheduleFits(optimizer, { epochs: config.training.epochs, isEvaluated: true })
+}
+
+/**
+ * Checks what the configuration says of classes, before anything is written.
+ *
+ * @throws RangeError for weights of a class that there is not, or balanced ones where one has no training images
+ */
+export async function checkTargets({ training }: RunConfig, images: TrainingData): Promise<void> {
+  await targetRule(targetOptionsOf(training), images)
+}
+
+/** The options of a run that a search for a learning rate or a batch size takes, besides its images. */
+export function searchOptions(config: RunConfig): Omit<LearningRateSearch, 'train'> {
+  const { batchSize, loadBalance, freeze, lossForm } = config.training
+  return {
+    batchSize,
+    optimizer: optimizerOf(config),
+    seed: config.seed,
+    ...(loadBalance !== undefined && { loadBalance }),
+    ...(freeze && { freeze }),
+    ...(lossForm && { lossForm }),
+    ...targetOptionsOf(config.training),
+  }
 }
 
 /** The options of `train` for a run, besides its images and its optimizer. */
 export function trainOptions({ training, seed }: RunConfig) {
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
-  const { freeze, annealPatches, loadBalance, lossForm, stopWhen } = training
+  const { freeze, annealPatches, loadBalance, lossForm, stopWhen, emaDecay } = training
   return {
     epochs,
     batchSize,
@@ -149,9 +195,18 @@ export function trainOptions({ training, seed }: RunConfig) {
     ...(routingMetrics && { routingMetrics }),
     ...(loadBalance !== undefined && { loadBalance }),
     ...(lossForm && { lossForm }),
+    ...targetOptionsOf(training),
+    ...(emaDecay !== undefined && { emaDecay }),
     ...(stopWhen && { stopWhen }),
     ...(freeze && { freeze }),
     ...(annealPatches && { annealPatches }),
+  }
+}
+
+function targetOptionsOf({ labelSmoothing, classWeights }: RunConfig['training']): TargetOptions {
+  return {
+    ...(labelSmoothing !== undefined && { labelSmoothing }),
+    ...(classWeights !== undefined && { classWeights }),
   }
 }
 
@@ -170,15 +225,32 @@ export function routersOf({ training }: RunConfig): RouterTraining | undefined {
 
 /** The optimizer of a run. */
 export function optimizerOf({ training }: RunConfig): OptimizerOptions {
-  const { optimizer: name, learningRate, momentum, norm, l2, layerRates, schedule, clipNorm } = training
+  const {
+    optimizer: name,
+    learningRate,
+    momentum,
+    norm,
+    l2,
+    weightDecay,
+    epsilon,
+    layerRates,
+    clipNorm,
+  } = training
+  const { schedule, warmupEpochs, decayEpochs, decayRate, patienceEpochs } = training
   return {
     name,
     learningRate,
     ...(momentum !== undefined && { momentum }),
     ...(norm !== undefined && { norm }),
     ...(l2 !== undefined && { l2 }),
+    ...(weightDecay !== undefined && { weightDecay }),
+    ...(epsilon !== undefined && { epsilon }),
     ...(layerRates && { layerRates }),
     ...(schedule && { schedule }),
+    ...(warmupEpochs !== undefined && { warmupEpochs }),
+    ...(decayEpochs !== undefined && { decayEpochs }),
+    ...(decayRate !== undefined && { decayRate }),
+    ...(patienceEpochs !== undefined && { patienceEpochs }),
     ...(clipNorm !== undefined && { clipNorm }),
   }
 }

@@ -180,6 +180,55 @@ const bounded = z.strictObject({
   seconds: number,
 })
 
+/** What a network learned on large images; shares in [0, 1]. */
+const onLargeImages = z.strictObject({
+  testAccuracy: number,
+  trainAccuracy: number,
+  /** Nats. */
+  trainLoss: number,
+  epochs: count,
+  steps: count,
+  /** Of the training, without the evaluation. */
+  seconds: number,
+  parameters: count,
+  /** Of one forward pass over one image. */
+  multiplyAdds: number,
+  /** Of the patches that were kept of test images: the things that count of which enough lies in one, and blank patches. */
+  recall: number.exactOptional(),
+  blank: number.exactOptional(),
+  /** The same recall on the training images of each epoch. */
+  recalls: z.array(number).exactOptional(),
+})
+
+/** What a training step takes, by network. */
+const largeImageTimes = z.array(
+  z.strictObject({
+    variant: z.string(),
+    /** Of one forward pass over one image. */
+    multiplyAdds: number,
+    /** Median of a step, divided by its images. */
+    milliseconds: number,
+  }),
+)
+
+/** How often the strongest point lies on a thing that decides the class, by method; shares in [0, 1]. */
+const pointing = z.array(
+  z.strictObject({
+    method: z.string(),
+    /** The point lies in the box of such a thing. */
+    inside: number,
+    /** It lies in the box or at most half a cell outside. */
+    near: number,
+  }),
+)
+
+const localised = z.strictObject({
+  testAccuracy: number,
+  /** Images with something to be found. */
+  images: count,
+  pointing,
+})
+
 /** What a cell gave, by the kind of its experiment. */
 const outcomes = {
   trained: trained.exactOptional(),
@@ -187,6 +236,9 @@ const outcomes = {
   clustered: clustered.exactOptional(),
   pruned: pruned.exactOptional(),
   bounded: bounded.exactOptional(),
+  onLargeImages: onLargeImages.exactOptional(),
+  largeImageTimes: largeImageTimes.exactOptional(),
+  localised: localised.exactOptional(),
 }
 
 const resultSchema = z.discriminatedUnion('status', [
@@ -232,6 +284,12 @@ export type PatternPruned = NonNullable<Pruned['patterns']>
 export type PhotographPruned = NonNullable<Pruned['photographs']>
 /** What the bound of a trained mixture is, and what was measured. */
 export type Bounded = Immutable<z.infer<typeof bounded>>
+/** What a network learned on large images. */
+export type OnLargeImages = Immutable<z.infer<typeof onLargeImages>>
+/** What training steps on large images took. */
+export type LargeImageTimes = Immutable<z.infer<typeof largeImageTimes>>
+/** Where a network looked. */
+export type Localised = Immutable<z.infer<typeof localised>>
 /** What was measured of a routing. */
 export type CellRouting = Immutable<z.infer<typeof routing>>
 

@@ -1,9 +1,11 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type * as tfl from '@tensorflow/tfjs-layers'
+import { readSafetensors, writeSafetensors } from '../../src/data/formats/safetensors.js'
 import { writeFileAtomic } from '../../src/files/atomic.js'
 import { isMissing, makeFolder } from '../../src/files/folders.js'
 import { type Lock, lockFolder } from '../../src/files/lock.js'
-import { readTextFile } from '../../src/files/regular-file.js'
+import { readRegularFile, readTextFile } from '../../src/files/regular-file.js'
 import {
   folderState,
   type OwnFolder,
@@ -11,9 +13,11 @@ import {
   recoverForReading,
   replaceFolder,
 } from '../../src/files/replacement.js'
+import { checkWeights, readWeights, restoreWeights } from '../../src/train/checkpoint.js'
 import { UsageError } from '../terminal/usage-error.js'
 import type { Cell } from './cell.js'
 import { type CellResult, parseCellResult } from './cell-result.js'
+import { type PeerResult, parsePeerResults } from './peer-result.js'
 import { parseStudyConfig, type StudyConfig, studyDifferences } from './study-config.js'
 
 const CONFIG = 'study.json'
@@ -21,6 +25,8 @@ const CELLS = 'cells'
 const RESULT = 'result.json'
 const CELL_CONFIG = 'config.json'
 const PICTURES = 'pictures.json'
+const NETWORK = 'network.safetensors'
+const PEERS = 'peers.jsonl'
 /** What `pmoe study report` writes. */
 export const reportFiles = {
   page: 'report.html',
@@ -35,8 +41,8 @@ const studyKind: OwnFolder = {
     const cells = await readdir(join(directory, CELLS)).catch(() => [])
     const files = cells
       .filter(name => /^\d{5,}$/.test(name))
-      .flatMap(cell => [RESULT, CELL_CONFIG, PICTURES].map(file => join(CELLS, cell, file)))
-    return [CONFIG, ...Object.values(reportFiles), ...files]
+      .flatMap(cell => [RESULT, CELL_CONFIG, PICTURES, NETWORK].map(file => join(CELLS, cell, file)))
+    return [CONFIG, PEERS, ...Object.values(reportFiles), ...files]
   },
 }
 
@@ -49,6 +55,8 @@ const studyKind: OwnFolder = {
  * | `cells/00017/config.json` | what a cell is |
  * | `cells/00017/result.json` | what became of it, once it has ended |
  * | `cells/00017/pictures.json` | where its experts looked, of a few cells |
+ * | `cells/00017/network.safetensors` | the weights of its trained network, of studies that look at networks again |
+ * | `peers.jsonl` | what other programs reached on the same images, a line each, where they were run |
  */
 export class StudyFolder {
   readonly directory: string
@@ -95,6 +103,44 @@ export class StudyFolder {
   async pictures(index: number): Promise<unknown> {
     const text = await readIfPresent(join(this.cellFolder(index), PICTURES))
     return text === undefined ? undefined : JSON.parse(text)
+  }
+
+  /** Stores the weights of the trained network of a cell. */
+  async keepNetwork(index: number, network: tfl.LayersModel): Promise<void> {
+    const folder = this.cellFolder(index)
+    await makeFolder(folder)
+    await writeFileAtomic(join(folder, NETWORK), writeSafetensors(await readWeights(network), {}))
+  }
+
+  /**
+   * Gives a network the weights that were stored of a cell.
+   *
+   * @throws Error naming the file when there is none or it is damaged; RangeError when they are of another network
+   */
+  async restoreNetwork(index: number, network: tfl.LayersModel): Promise<void> {
+    const path = join(this.cellFolder(index), NETWORK)
+    const { tensors } = readSafetensors(await readRegularFile(path), path)
+    // They are numbered in the order of the network.
+    const weights = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))
+    checkWeights(network, weights, path)
+    restoreWeights(network, weights)
+  }
+
+  /**
+   * What other programs reached on the images of the study.
+   *
+   * @throws Error naming the file and the line that is not what it should be
+   */
+  async peers(): Promise<readonly PeerResult[]> {
+    const path = join(this.directory, PEERS)
+    const text = await readIfPresent(path)
+    return text === undefined ? [] : parsePeerResults(text, path)
+  }
+
+  /** Adds what another program reached. */
+  async keepPeer(result: PeerResult): Promise<void> {
+    const lines = [...(await this.peers()), result].map(line => JSON.stringify(line))
+    await writeFileAtomic(join(this.directory, PEERS), `${lines.join('\n')}\n`)
   }
 
   /**

@@ -12,6 +12,7 @@ import { type Cell, cellText } from './cell.js'
 import type { CellResult } from './cell-result.js'
 import { studyKind } from './kinds/kinds.js'
 import type { KindReport } from './kinds/study-kind.js'
+import type { PeerResult } from './peer-result.js'
 import { type StudyConfig, studyCells } from './study-config.js'
 import { reportFiles, type StudyFolder } from './study-folder.js'
 
@@ -27,11 +28,12 @@ export function studyReport(
   config: StudyConfig,
   cells: readonly Cell[],
   results: ReadonlyMap<number, CellResult>,
+  peers: readonly PeerResult[] = [],
 ): StudyReport {
   const { kind, experiment } = studyKind(config)
   return {
     experiment,
-    ...kind.report(experiment, config.grid, results),
+    ...kind.report(experiment, config.grid, results, peers),
     progress: progressSentences(cells, results),
   }
 }
@@ -97,7 +99,7 @@ export async function writeStudyReport(
   const { config } = folder
   const cells = studyCells(config)
   const results = await folder.results(cells)
-  const report = studyReport(config, cells, results)
+  const report = studyReport(config, cells, results, await folder.peers())
   const svg = report.spec && (await chartSvg(report.spec))
   const files: [string, string | Uint8Array][] = [
     [reportFiles.results, resultsJson(config, report, results)],
@@ -127,6 +129,7 @@ function resultsJson(
   results: ReadonlyMap<number, CellResult>,
 ): string {
   const { data, standIn, ...settings } = config
+  const planned = studyCells(config).length
   const whole = {
     title: experiment.title,
     paper: experiment.paper,
@@ -138,6 +141,8 @@ function resultsJson(
     brief,
     // Paths of this machine mean nothing on another one.
     settings: { ...settings, data: data !== null, standIn: standIn !== null },
+    // Where some have not ended yet.
+    ...(results.size < planned && { planned }),
     summary,
   }
   const cells = [...results.values()].map(result => JSON.stringify(result, rounded))

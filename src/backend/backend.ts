@@ -2,7 +2,7 @@ import type { NativeCandidate, NativeTensorFlow } from './native/native.js'
 import type { NativeVerdict } from './self-test/self-test.js'
 import type { Verification } from './verify.js'
 
-/** Where to look for native TensorFlow. */
+/** Where to look for native TensorFlow, and how WebGPU is opened. */
 export interface UseBackendOptions {
   /** Folder of the user's project; the current folder unless given. */
   readonly cwd?: string
@@ -10,6 +10,8 @@ export interface UseBackendOptions {
   readonly provided?: string
   /** Checks an installation before it is loaded, undefined where there is no verdict. The self-test unless given. */
   readonly verify?: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>
+  /** Options of Dawn, which brings WebGPU to Node, such as `backend=vulkan`; those of its first use in a process hold. */
+  readonly webgpu?: readonly string[]
 }
 
 /** A backend, or one installation of it, that could not be used. */
@@ -29,11 +31,13 @@ export interface UsedBackend<Name extends string = string> {
   readonly tensorflow?: NativeTensorFlow
 }
 
-/** Version, threads and folder of the current backend. */
+/** Version, threads or device, and folder of the current backend. */
 export interface BackendFacts {
   /** Version of the TensorFlow library, or of the npm package. */
   readonly version?: string
   readonly threads?: number
+  /** What computes, where it is not the processor's threads. */
+  readonly device?: string
   /** Folder of the package, where it is not a dependency. */
   readonly folder?: string
 }
@@ -66,7 +70,7 @@ export interface Backend<Name extends string = string> {
     options: UseBackendOptions,
     skipped: SkippedBackend<Name>[],
   ): Promise<UsedBackend<Name> | undefined>
-  /** Version, threads and folder, once it is the current backend. */
+  /** Version, threads or device, and folder, once it is the current backend. */
   facts(used: UsedBackend<Name>): Promise<BackendFacts>
   /** What to do so that it, or a faster kind of it, is chosen; most useful first. */
   advice?(machine: BackendAdvice): readonly string[]

@@ -76,7 +76,7 @@ export async function diagnoseBackends<Name extends string>(
   }
 }
 
-/** One diagnosis for each of its names: what computes on the fastest device can compute on the others. */
+/** One diagnosis for each of its names: what computes on the fastest device can compute on the others that were not skipped. */
 async function diagnoseBackend<Name extends string>(
   backend: Backend<Name>,
   options: UseBackendOptions,
@@ -86,7 +86,7 @@ async function diagnoseBackend<Name extends string>(
     const used = await backend.use('auto', options, skipped)
     const facts = used && (await backend.facts(used))
     return backend.names.map((name, rank) =>
-      used && facts && rank >= backend.names.indexOf(used.name)
+      used && facts && rank >= backend.names.indexOf(used.name) && !skipped.some(one => one.name === name)
         ? { name, available: true, ...facts }
         : { name, available: false, why: whySkipped(name, skipped) },
     )

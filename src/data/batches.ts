@@ -105,7 +105,7 @@ function pick<Values extends ImageValues>(set: ImageSet<Values>, positions: Int3
   positions.forEach((position, i) => {
     images.set(set.images.subarray(position * values, (position + 1) * values), i * values)
   })
-  const { trueCell, objectBox, groups } = set
+  const { trueCell, objectBox, groups, names } = set
   return {
     ...set,
     images,
@@ -114,5 +114,6 @@ function pick<Values extends ImageValues>(set: ImageSet<Values>, positions: Int3
     ...(trueCell && { trueCell: positions.map(position => trueCell[position] as number) }),
     ...(objectBox && { objectBox: pickBoxes(objectBox, positions) }),
     ...(groups && { groups: positions.map(position => groups[position] as number) }),
+    ...(names && { names: Array.from(positions, position => names[position] as string) }),
   }
 }

@@ -1,6 +1,6 @@
 import type { Dataset, DatasetOptions } from './datasets/dataset.js'
 import { eachInParallel } from './each-in-parallel.js'
-import type { CatalogHalf, ImageCatalog } from './image-catalog.js'
+import { type CatalogHalf, type ImageCatalog, imageName } from './image-catalog.js'
 import type { DecodeImage, ImageDecoding } from './image-decoding.js'
 import { ImageNotes } from './image-notes.js'
 import type { ImageSet } from './image-set.js'
@@ -26,8 +26,7 @@ export async function loadCatalog(
   const total = train.count + (validation?.count ?? 0) + test.count
   const unreadable = new UnreadableImages(name, total, maxUnreadable)
   const listening = notes.listen(decode)
-  const load = (half: CatalogHalf): Promise<ImageSet> =>
-    decodedHalf(name, catalog, half, listening, unreadable)
+  const load = (half: CatalogHalf): Promise<ImageSet> => loadHalf(name, catalog, half, listening, unreadable)
   return {
     name,
     train: await load(train),
@@ -38,9 +37,16 @@ export async function loadCatalog(
   }
 }
 
-async function decodedHalf(
+/**
+ * Decodes the images of one half of a catalog into memory; those that cannot be read or decoded are left out.
+ *
+ * @param name of the dataset
+ * @param unreadable gets those that are left out
+ * @throws as {@link loadCatalog}
+ */
+export async function loadHalf(
   name: string,
-  { decoding, classNames, groupNames }: ImageCatalog,
+  { decoding, classNames, groupNames }: Pick<ImageCatalog, 'decoding' | 'classNames' | 'groupNames'>,
   half: CatalogHalf,
   decode: DecodeImage,
   unreadable: UnreadableImages,
@@ -57,6 +63,7 @@ async function decodedHalf(
     count: positions.length,
     shape,
     classNames,
+    names: Array.from(positions, position => imageName(half, position)),
     ...(groupNames &&
       groups && { groupNames, groups: positions.map(position => groups[position] as number) }),
   }

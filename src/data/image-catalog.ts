@@ -17,6 +17,11 @@ export interface ImageCatalog {
   readonly decoding: ImageDecoding & { readonly shape: ImageShape }
 }
 
+/** What an image of a half is called in results: the path of its file where it has one. */
+export function imageName(half: CatalogHalf, position: number): string {
+  return half.path?.(position) ?? half.name(position)
+}
+
 /** The training or the test images of a catalog, in the order in which smaller sets are the beginning of larger ones. */
 export interface CatalogHalf {
   readonly count: number

@@ -73,12 +73,13 @@ export function orderedStream(
   window: number,
   orderOf: (shuffle: NonNullable<StreamPass['shuffle']>) => Int32Array,
 ): ImageStream {
-  const { count, shape, classNames, groupNames, cells } = records
+  const { count, shape, classNames, groupNames, names, cells } = records
   return {
     count,
     shape,
     classNames,
     ...(groupNames && { groupNames }),
+    ...(names && { names }),
     ...(cells && { cells }),
     batches(pass) {
       const { batchSize, shuffle, start = 0, end = count } = checkedPass(pass, count)

@@ -19,6 +19,8 @@ export interface ImageSet<Values extends ImageValues = ImageValues> {
   readonly groupNames?: readonly string[]
   /** Group of each image, (count), integers in [0, groupNames.length). */
   readonly groups?: Int32Array
+  /** (count) name of each image, for people, such as the path of its file; absent where they have none. */
+  readonly names?: readonly string[]
   /** For composed images: the grid of cells that each image was composed of, [rows, columns]. */
   readonly cells?: Size2D
   /** For composed images: the number of the cell that shows the labelled class, (count), row by row. */
@@ -38,7 +40,17 @@ export interface ImageBatch {
   readonly labels: Int32Array
   /** (count) group numbers, where the images have groups. */
   readonly groups?: Int32Array
+  /** Where images are mixed with others: whose labels they have besides their own. */
+  readonly mixed?: MixedLabels
   readonly count: number
+}
+
+/** The other labels of images that are mixed: image i is `shares[i]` of its own label and the rest of `labels[i]`. */
+export interface MixedLabels {
+  /** (count) class numbers. */
+  readonly labels: Int32Array
+  /** (count) shares of the images' own labels, in (0, 1]. */
+  readonly shares: Float32Array
 }
 
 /** The positions of the images of one class in the set, ascending. */

@@ -13,6 +13,8 @@ export interface ImageStream {
   readonly classNames: readonly string[]
   /** Names of the groups that accuracy is reported for, where the images have groups. */
   readonly groupNames?: readonly string[]
+  /** (count) name of each image in the stored order, where they have names. */
+  readonly names?: readonly string[]
   /** For composed images: the grid of cells that each image was composed of, [rows, columns]. */
   readonly cells?: Size2D
   /**
@@ -46,12 +48,13 @@ export interface StreamPass {
 export function streamOf(set: ImageSet | ImageStream): ImageStream {
   if (!('images' in set)) return set
   checkValues(set.images, set.shape, 'streamOf: set')
-  const { count, shape, classNames, groupNames, cells } = set
+  const { count, shape, classNames, groupNames, names, cells } = set
   return {
     count,
     shape,
     classNames,
     ...(groupNames && { groupNames }),
+    ...(names && { names }),
     ...(cells && { cells }),
     async *batches({ batchSize, shuffle, start = 0, end = count }) {
       const order = shuffle
@@ -71,13 +74,14 @@ export async function firstImages(source: ImageSet | ImageStream, count: number)
   const numImages = Math.min(count, source.count)
   if ('images' in source) {
     const values = source.shape[0] * source.shape[1] * source.shape[2]
-    const { groups, trueCell, objectBox } = source
+    const { groups, names, trueCell, objectBox } = source
     return {
       ...source,
       count: numImages,
       images: source.images.subarray(0, numImages * values),
       labels: source.labels.subarray(0, numImages),
       ...(groups && { groups: groups.subarray(0, numImages) }),
+      ...(names && { names: names.slice(0, numImages) }),
       ...(trueCell && { trueCell: trueCell.subarray(0, numImages) }),
       ...(objectBox && { objectBox: objectBox.subarray(0, 4 * numImages) }),
     }

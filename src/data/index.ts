@@ -1,7 +1,16 @@
 /**
  * Datasets and their formats as typed arrays, in a browser and in Node: what `train` is given.
  */
-export { type Augmentation, augmented } from './augmented.js'
+export type { Augmentation } from './augmentation/augmentation.js'
+export {
+  augmented,
+  type BatchPlace,
+  type BatchVariation,
+  batchVariation,
+} from './augmentation/augmented.js'
+export type { ColorJitter } from './augmentation/colour.js'
+export type { Mixing } from './augmentation/mixing.js'
+export type { RandAugmentOptions } from './augmentation/policies.js'
 export { type BalancedBy, type BalanceOptions, balanced } from './balanced.js'
 export { batches, epochOrder, subset } from './batches.js'
 export { composeGrid, type GridOptions } from './compose/compose.js'
@@ -41,7 +50,7 @@ export { type RecordChunk, type RecordReading, readRecords, recordOffsets } from
 export { recordShards, type ShardSet } from './formats/tfrecord-shards.js'
 export type { DecodeImage, ImageDecoding } from './image-decoding.js'
 export { type ImageRecords, loadRecords, recordsOf, streamRecords } from './image-records.js'
-export type { ImageBatch, ImageSet, PixelSet } from './image-set.js'
+export type { ImageBatch, ImageSet, MixedLabels, PixelSet } from './image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './image-stream.js'
 export type { ImageValues } from './image-values.js'
 export { arraySource } from './regions/array-source.js'

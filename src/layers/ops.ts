@@ -112,6 +112,12 @@ export interface LayerOps {
    * @returns (C)
    */
   channelSums(x: tf.Tensor): tf.Tensor1D
+  /**
+   * Bytes 0..255 as pixels, x / 255 rounded to float32.
+   *
+   * @returns float32 of the shape
+   */
+  pixels(bytes: Uint8Array, shape: readonly number[]): tf.Tensor
   /** Absent where one convolution for each expert is the fastest way. */
   readonly patchConvolution?: PatchConvolution
   /**
@@ -206,8 +212,17 @@ export const composedOps: LayerOps = {
 
   channelSums: x => tf.sum(x, [...x.shape.keys()].slice(0, -1)),
 
+  pixels(bytes, shape) {
+    const values = new Float32Array(bytes.length)
+    for (let i = 0; i < values.length; i++) values[i] = BRIGHTNESS[bytes[i] as number] as number
+    return tf.tensor(values, [...shape])
+  },
+
   exactly: compute => compute(),
 }
+
+/** The pixel of each byte. */
+const BRIGHTNESS = Float32Array.from({ length: 256 }, (_, byte) => byte / 255)
 
 /** (..., C) -> (rows, C). */
 function asRows(x: tf.Tensor): tf.Tensor2D {

@@ -1,11 +1,21 @@
-import * as tf from '@tensorflow/tfjs-core'
+import type * as tf from '@tensorflow/tfjs-core'
+import { layerOps } from './ops.js'
+
+const finite = new WeakSet<tf.Tensor>()
 
 /**
- * Bytes as pixels in [0, 1]: uploaded as they are, and divided by 255 on the backend.
+ * Bytes as pixels in [0, 1], x / 255.
  *
  * @param bytes 0..255, as many as the shape has numbers
  * @returns float32 of the shape
  */
 export function pixelTensor<Shape extends number[]>(bytes: Uint8Array, shape: Shape): tf.Tensor {
-  return tf.tidy(() => tf.div(tf.cast(tf.tensor(bytes, shape, 'int32'), 'float32'), 255))
+  const pixels = layerOps().pixels(bytes, shape)
+  finite.add(pixels)
+  return pixels
+}
+
+/** Whether a tensor is one that `pixelTensor` made, so that no number of it can be NaN or infinite. */
+export function isPixelTensor(x: tf.Tensor): boolean {
+  return finite.has(x)
 }

@@ -73,6 +73,7 @@ export interface RoutedRecipe {
   readonly cellSize: number
   readonly viewScale: number
   readonly margin?: number
+  readonly expertPixels?: 'centred'
   readonly numExperts: number
   readonly patchesPerExpert: number
 }
@@ -137,8 +138,9 @@ const networks = {
     },
     training: publishedSampleTraining(training),
   })),
-  routed: network('routed', ({ training, ...sizes }) => ({
-    model: { kind: 'routed', ...sizes, numExperts: 1, patchesPerExpert: 10 },
+  // Sizes that the dataset leaves open are decided when its images are known.
+  routed: network('routed', ({ training, cellSize = 64, viewScale = 8, ...others }) => ({
+    model: { kind: 'routed', cellSize, viewScale, ...others, numExperts: 1, patchesPerExpert: 10 },
     training,
   })),
 } as const satisfies Readonly<Record<string, Network>>

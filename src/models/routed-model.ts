@@ -2,19 +2,17 @@ import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import type { RegionSource } from '../data/regions/region-source.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
-import { convolution } from '../layers/convolution.js'
-import { globalAveragePooling2d } from '../layers/global-average-pooling.js'
 import { patchBoxes } from '../layers/moe/cells.js'
 import type { NetworkFactory } from '../layers/moe/network-experts.js'
 import { PatchExperts, patchExperts } from '../layers/moe/patch-experts.js'
 import { type PatchExpertsOptions, patchRoutingOptions } from '../layers/moe/patch-experts-options.js'
 import { pixelTensor } from '../layers/pixels.js'
-import { relu } from '../layers/relu.js'
 import { positiveInteger } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
 import { type ImageShape, viewSize } from '../shapes.js'
 import { classifier } from './classifier.js'
 import { elements } from './layer-work.js'
+import { type ExpertPixels, smallExpert } from './small-expert.js'
 
 /** Options of {@link routedModel}; see `PatchExperts` for those it passes on. */
 export interface RoutedModelOptions extends Pick<PatchExpertsOptions, keyof typeof patchRoutingOptions> {
@@ -22,8 +20,12 @@ export interface RoutedModelOptions extends Pick<PatchExpertsOptions, keyof type
   readonly imageShape: ImageShape
   /** 1 gives one logit (its sign is the class), more a softmax. */
   readonly numClasses: number
-  /** Default three convolutions of 3x3 and stride 2, of 12, 24 and 48 channels with ReLU, and the mean over the map. */
+  /** Default a `smallExpert`: convolutions of 3x3 and stride 2 with ReLU, and the mean over the map. */
   readonly expert?: NetworkFactory
+  /** Convolutions of the default expert, in [1, 8]; default 3. */
+  readonly expertLayers?: number
+  /** How the default expert takes pixels: 'zero-to-one' (default), or 'centred', from -2 to 2. */
+  readonly expertPixels?: ExpertPixels
   /** Makes logits, (numClasses), of the experts' output (D) or (K D). Default a dense layer. */
   readonly head?: (features: tfl.SymbolicTensor) => tfl.SymbolicTensor
   /** Seed of all initializers; default 0. */
@@ -36,6 +38,8 @@ const optionNames = {
   imageShape: true,
   numClasses: true,
   expert: true,
+  expertLayers: true,
+  expertPixels: true,
   head: true,
   seed: true,
   ...patchRoutingOptions,
@@ -114,7 +118,7 @@ export class RoutedModel {
     const size = [...viewSize([height, width], viewScale), channels] as const
     const view = pixelTensor(joined(bytes, elements(size), 'view'), [sources.length, ...size]) as tf.Tensor4D
     try {
-      const indices = await this.chosen(view)
+      const indices = await layer.choose(view)
       const boxes = this.boxesOf(indices)
       const perImage = boxes.length / sources.length
       const cut = await Promise.all(
@@ -162,15 +166,6 @@ export class RoutedModel {
     throw new RangeError(
       `${WHERE}: images must be of shape [${this.imageShape.join(', ')}], got [${height}, ${width}, ${channels}]`,
     )
-  }
-
-  private async chosen(view: tf.Tensor4D): Promise<Int32Array> {
-    const indices = tf.tidy(() => this.layer.route(view).indices)
-    try {
-      return (await indices.data<'int32'>()).slice()
-    } finally {
-      indices.dispose()
-    }
   }
 
   /** (count, 4) of cells. */
@@ -232,12 +227,21 @@ export class RoutedModel {
  */
 export function routedModel(options: RoutedModelOptions): RoutedModel {
   checkOptionNames(WHERE, options, optionNames)
-  const { imageShape, numClasses, expert, head, seed = 0, ...chosen } = options
+  const { imageShape, numClasses, expert, expertLayers, expertPixels, head, seed = 0, ...chosen } = options
+  const ofDefault = {
+    ...(expertLayers !== undefined && { expertLayers }),
+    ...(expertPixels !== undefined && { expertPixels }),
+  }
+  const [given] = Object.keys(ofDefault)
+  if (expert && given !== undefined) {
+    throw new TypeError(`${WHERE}: ${given} must be left out with an expert of its own, got both`)
+  }
   positiveInteger(numClasses, `${WHERE}: numClasses`)
   const shape = checkedShape(imageShape)
   const layer = patchExperts({
     ...chosen,
-    expert: expert ?? ((patchShape, k) => smallExpert(patchShape, deriveSeed(seed, `expert ${k}`))),
+    expert:
+      expert ?? ((patchShape, k) => smallExpert(patchShape, deriveSeed(seed, `expert ${k}`), ofDefault)),
     seed: deriveSeed(seed, 'patch-experts'),
     name: 'experts',
   })
@@ -277,28 +281,10 @@ function cutInputs(layer: PatchExperts, [height, width, channels]: ImageShape) {
   ] as const
 }
 
-function denseHead(features: tfl.SymbolicTensor, units: number, seed: number): tfl.SymbolicTensor {
+/** The logits of a routed model, unless it is given another head. */
+export function denseHead(features: tfl.SymbolicTensor, units: number, seed: number): tfl.SymbolicTensor {
   const kernelInitializer = tfl.initializers.glorotUniform({ seed })
   return tfl.layers.dense({ name: 'logits', units, kernelInitializer }).apply(features) as tfl.SymbolicTensor
-}
-
-/** Three convolutions of 3x3 and stride 2, of 12, 24 and 48 channels with ReLU, and the mean over the map. */
-function smallExpert(patchShape: readonly number[], seed: number): tfl.LayersModel {
-  const input = tfl.input({ shape: [...patchShape], name: 'patch' })
-  const layers = [12, 24, 48].flatMap((filters, i) => [
-    convolution({
-      name: `conv${i + 1}`,
-      filters,
-      kernelSize: 3,
-      strides: 2,
-      padding: 'same',
-      kernelInitializer: tfl.initializers.heNormal({ seed: deriveSeed(seed, `conv${i + 1}`) }),
-    }),
-    relu({ name: `relu${i + 1}` }),
-  ])
-  const map = layers.reduce((x, layer) => layer.apply(x) as tfl.SymbolicTensor, input)
-  const features = globalAveragePooling2d({ name: 'mean' }).apply(map) as tfl.SymbolicTensor
-  return tfl.model({ inputs: input, outputs: features, name: 'expert' })
 }
 
 /** Pixels of several images one after the other. */

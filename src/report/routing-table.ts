@@ -1,5 +1,6 @@
 import { escapeHtml } from './escape.js'
 import { expertTitle, type NamedExpert } from './expert-title.js'
+import { table } from './table.js'
 
 /** What was measured of a routing, as a report shows it; shares in [0, 1], information in nats. */
 export interface ReportedRouting {
@@ -120,17 +121,6 @@ function expertTable({ gates, truth, classNames, experts }: ReportedRouting): st
     [...head, ...(truth ? classNames.map(name => `Class ${name} among what it receives`) : [])],
     rows,
   )
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = ([first = '', ...rest]: readonly string[]) =>
-    `<tr><th scope="row">${escapeHtml(first)}</th>${rest.map(cell => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`
-  return `<div class="scroll"><table>
-<thead><tr>${head.map(name => `<th scope="col">${escapeHtml(name)}</th>`).join('')}</tr></thead>
-<tbody>
-${rows.map(cells).join('\n')}
-</tbody>
-</table></div>`
 }
 
 /** `Expert 2 keeps`, `Experts 2, 3 keep`. */

@@ -39,6 +39,18 @@ export const folder = {
 /** An integer of at least 1. */
 export const positiveInteger = numberValue(z.int().min(1), 'a positive integer')
 
+/** Images in one step: an integer of at least 1, or `auto`, which a configuration does not hold. */
+export const batchImages = {
+  schema: z.union([positiveInteger.schema, z.literal('auto')]),
+  form: 'a positive integer, or auto',
+  read: (written: string) => {
+    if (written === 'auto') return written
+    const { success, data } = positiveInteger.schema.safeParse(numberIn(written))
+    if (success) return data
+    throw refused('a positive integer, or auto')
+  },
+} as const satisfies SettingValue
+
 /** An integer of at least 0. */
 export const wholeNumber = numberValue(z.int().min(0), 'an integer of at least 0')
 
@@ -59,6 +71,12 @@ export const shareAboveZero = numberValue(z.number().positive().max(1), 'a numbe
 
 /** A number in (0, 1), as probabilities that something fails are. */
 export const openShare = numberValue(z.number().positive().lt(1), 'a number in (0, 1)')
+
+/** A number in [0, 1]. */
+export const probability = numberValue(z.number().min(0).max(1), 'a number in [0, 1]')
+
+/** An angle of at most half a turn, in degrees. */
+export const halfTurn = numberValue(z.number().min(0).max(180), 'a number in [0, 180]')
 
 /** An integer in [0, 2^32). */
 export const seedNumber = numberValue(
@@ -175,6 +193,56 @@ export const annealing = {
   },
 } as const satisfies SettingValue
 
+const randAugmentForm = 'COUNT:STRENGTH in whole numbers, up to 8 and 30: 2:9'
+
+const randAugmentNumbers = z.strictObject({
+  operations: z.int().min(0).max(8),
+  magnitude: z.int().min(0).max(30),
+})
+
+/** How many changes of an image and how strong, `2:9`. */
+export const randAugmentation = {
+  schema: randAugmentNumbers,
+  form: randAugmentForm,
+  read: (written: string) => {
+    const [operations, magnitude, ...rest] = written.split(':').map(numberIn)
+    const { data } = randAugmentNumbers.safeParse({ operations, magnitude })
+    if (data && rest.length === 0) return data
+    throw refused(randAugmentForm)
+  },
+} as const satisfies SettingValue
+
+const jitterForm =
+  'a number of at least 0, or parts of brightness, contrast, saturation and hue, which is at most 0.5: brightness=0.4,hue=0.1'
+
+const jitterParts = z.strictObject({
+  brightness: numberFromZero.schema.exactOptional(),
+  contrast: numberFromZero.schema.exactOptional(),
+  saturation: numberFromZero.schema.exactOptional(),
+  hue: z.number().min(0).max(0.5).exactOptional(),
+})
+
+/** How far colours are varied: `0.4` is that of brightness, contrast and saturation. */
+export const jitterStrength = {
+  schema: jitterParts,
+  form: jitterForm,
+  read: (written: string) => {
+    const all = numberIn(written)
+    const parts = Number.isNaN(all)
+      ? Object.fromEntries(written.split(',').map(partOf))
+      : { brightness: all, contrast: all, saturation: all }
+    const { data } = jitterParts.safeParse(parts)
+    if (data) return data
+    throw refused(jitterForm)
+  },
+} as const satisfies SettingValue
+
+/** A name and its number, of `name=number`. */
+function partOf(written: string): readonly [name: string, value: number] {
+  const [name = '', value = '', ...rest] = written.split('=').map(word => word.trim())
+  return [name, rest.length > 0 ? Number.NaN : numberIn(value)]
+}
+
 /** One of the given names. */
 export function choice<const Name extends string>(names: readonly Name[]) {
   return {
@@ -206,6 +274,27 @@ export function numbersByName<Shape extends Readonly<Record<string, z.ZodType>>>
     },
   }
 }
+
+const classWeightsForm = 'balanced, or NAME=NUMBER,... above 0: cat=2,dog=0.5'
+
+const weightsByName = z.record(z.string().min(1), positiveNumber.schema)
+
+/** Weights of classes, `balanced` or `cat=2,dog=0.5`. */
+export const classWeights = {
+  schema: z.union([z.literal('balanced'), weightsByName]),
+  form: classWeightsForm,
+  read: (written: string) => {
+    if (written === 'balanced') return written
+    const pairs = written.split(',').map((part): [string, number] => {
+      const separator = part.lastIndexOf('=')
+      return [part.slice(0, Math.max(separator, 0)).trim(), numberIn(part.slice(separator + 1))]
+    })
+    const isOnce = new Set(pairs.map(([name]) => name)).size === pairs.length
+    const { data } = weightsByName.safeParse(Object.fromEntries(pairs))
+    if (data && isOnce) return data
+    throw refused(classWeightsForm)
+  },
+} as const satisfies SettingValue
 
 function numberValue<Schema extends z.ZodType<number>>(schema: Schema, form: string) {
   return {

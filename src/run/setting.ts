@@ -61,6 +61,8 @@ export interface Switch {
 export interface Setting {
   /** As help shows it, `--lr <rate>`; a setting without a flag is decided by recipes alone. */
   readonly flag?: string
+  /** Whether a flag without a value can be taken back, `--no-flip`, where another setting switches it on. */
+  readonly negatable?: boolean
   /** Flags without a value, in the place of `flag`. */
   readonly switches?: readonly Switch[]
   /** What it is, as a part of a sentence. */
@@ -164,6 +166,11 @@ function sectionsOf(setting: Setting): readonly (Section & Pick<Placement, 'sche
     const { models = sections[name].models, schema } = setting.in[name] ?? {}
     return { path, models, ...(schema && { schema }) }
   })
+}
+
+/** The flag that takes back one without a value: `--no-flip`. */
+export function negatedFlag(flag: string): string {
+  return `--no-${flagName(flag).slice(2)}`
 }
 
 /** The name of a flag without the placeholder of its value: `--lr`. */

@@ -1,4 +1,5 @@
 import type { Settings } from './setting.js'
+import { augmentationSettings } from './settings/augmentation.js'
 import { backendChoices, computingSettings } from './settings/computing.js'
 import { batchSettings, dataChoices, imageSettings } from './settings/data.js'
 import { mixtureSettings } from './settings/mixture.js'
@@ -13,12 +14,15 @@ export interface SettingGroup {
 }
 
 const data = { ...dataChoices, ...imageSettings, ...batchSettings }
+/** In the order in which configurations have always had them, which checkpoints compare. */
+const dataInOrder = { ...dataChoices, ...imageSettings, ...augmentationSettings, ...batchSettings }
 const network = { ...networkChoices, ...networkSettings }
 const run = { ...computingSettings, ...backendChoices }
 
 /** Every setting of a run by group, in the order of help and documentation. */
 export const settingGroups = {
   data: { heading: 'Data', settings: data },
+  augmentation: { heading: 'Augmentation', settings: augmentationSettings },
   network: { heading: 'Network', settings: network },
   mixture: { heading: 'Mixture of experts', settings: mixtureSettings },
   patches: { heading: 'Patches of large images (routed)', settings: patchSettings },
@@ -28,7 +32,7 @@ export const settingGroups = {
 
 /** Every setting of a run by its name in a configuration. */
 export const settings = {
-  ...data,
+  ...dataInOrder,
   ...network,
   ...mixtureSettings,
   ...patchSettings,

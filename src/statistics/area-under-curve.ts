@@ -1,3 +1,5 @@
+import { RankedScores, type ScoreCounts } from './ranked-scores.js'
+
 /**
  * The area under the ROC curve: how probable it is that a score of the first group is above one of the second, ties
  * counting half (Mann and Whitney 1947). 1 where the scores separate the groups, 1/2 where they say nothing.
@@ -6,11 +8,19 @@
  * @throws RangeError when a score is not finite
  */
 export function areaUnderCurve(above: readonly number[], below: readonly number[]): number {
-  const wrong = [...above, ...below].find(score => !Number.isFinite(score))
-  if (wrong !== undefined) throw new RangeError(`areaUnderCurve: scores must be finite, got ${wrong}`)
-  const wins = above.reduce(
-    (sum, high) => sum + below.reduce((row, low) => row + (high > low ? 1 : high === low ? 0.5 : 0), 0),
-    0,
-  )
-  return wins / (above.length * below.length)
+  const isAbove = (item: number) => item < above.length
+  return rocArea(new RankedScores([...above, ...below], isAbove, 'areaUnderCurve').counts())
+}
+
+/** As {@link areaUnderCurve}, of the positive items above the others. */
+export function rocArea({ length, positives, negatives }: ScoreCounts): number {
+  let above = 0
+  let below = 0
+  let wins = 0
+  for (let i = 0; i < length; i++) {
+    wins += negatives[i]! * (above + positives[i]! / 2)
+    above += positives[i]!
+    below += negatives[i]!
+  }
+  return wins / (above * below)
 }

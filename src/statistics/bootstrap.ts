@@ -66,6 +66,28 @@ export function bootstrapResults(
 }
 
 /**
+ * As {@link bootstrapInterval}, for several statistics of the same draws.
+ *
+ * @param statistics computes the quantities, always as many of them
+ * @returns one for each; undefined for a quantity that was NaN for every draw
+ */
+export function bootstrapIntervals(
+  count: number | readonly number[],
+  statistics: (drawn: Int32Array) => readonly number[],
+  options: BootstrapOptions = {},
+): (Interval | undefined)[] {
+  const level = checkLevel(options)
+  const draws: (readonly number[])[] = []
+  bootstrapResults(count, drawn => draws.push(statistics(drawn)), options)
+  return (draws[0] ?? []).map((_, i) =>
+    percentileInterval(
+      Float64Array.from(draws, draw => draw[i]!),
+      level,
+    ),
+  )
+}
+
+/**
  * The interval that is left when the same share is cut off both ends of the results of a bootstrap. The bounds are
  * results themselves (nearest rank), so that infinite ones do no harm; NaN is ignored.
  *

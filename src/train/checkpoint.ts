@@ -5,13 +5,16 @@ import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/formats/safetensors.js'
 import { type Computation, computationSchema } from './computation.js'
 import type { EpochMetrics } from './events.js'
-import { GRADIENT_NORMS } from './normalized-gradient-descent.js'
-import type { OptimizerSlots } from './optimizer.js'
-import { type OptimizerOptions, optimizerNames, SCHEDULES } from './optimizer-options.js'
+import { GRADIENT_NORMS } from './optimizers/normalized-gradient-descent.js'
+import type { OptimizerSlots } from './optimizers/optimizer.js'
+import { type OptimizerOptions, optimizerNames } from './optimizers/optimizer-options.js'
+import { dependsOnEpochs, SCHEDULES } from './optimizers/schedules.js'
 import { type KeptCells, keptCellsSchema, keptSharesSchema } from './routing/kept-cells.js'
 import { routingSummarySchema } from './routing/routing-summary.js'
 import { sampleRoutingSummarySchema } from './routing/sample-routing-metrics.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
+import type { ClassWeights } from './targets.js'
+import type { StoredAverage } from './weight-average.js'
 
 /** Where checkpoints are kept: a folder, a database of the browser, or memory. */
 export interface CheckpointStore {
@@ -37,6 +40,13 @@ export interface TrainState {
   readonly examples: number
   /** Epochs of the whole run, where its steps depend on them. */
   readonly epochs?: number
+  /** What the loss compares outputs with, where that is not the labels alone. */
+  readonly labelSmoothing?: number
+  readonly classWeights?: ClassWeights
+  /** That of `average`, where the weights are averaged. */
+  readonly emaDecay?: number
+  /** The moving averages of the weights. */
+  readonly average?: StoredAverage
   /** Metrics of the epochs that are done; the running epoch is the next one. */
   readonly history: readonly EpochMetrics[]
   /** What the running epoch has done so far. */
@@ -95,7 +105,13 @@ const progressSchema = z.strictObject({
       .array(z.strictObject({ weights: z.array(z.string()), parts: z.int().positive() }))
       .exactOptional(),
     l2: z.number().exactOptional(),
+    weightDecay: z.number().exactOptional(),
+    epsilon: z.number().exactOptional(),
     schedule: z.enum(SCHEDULES).exactOptional(),
+    warmupEpochs: z.number().exactOptional(),
+    decayEpochs: z.int().positive().exactOptional(),
+    decayRate: z.number().exactOptional(),
+    patienceEpochs: z.int().positive().exactOptional(),
     clipNorm: z.number().exactOptional(),
     layerRates: z.array(z.strictObject({ pattern: z.string(), learningRate: z.number() })).exactOptional(),
   }),
@@ -103,6 +119,9 @@ const progressSchema = z.strictObject({
   batchSize: z.int().positive(),
   examples: z.int().positive(),
   epochs: z.int().positive().exactOptional(),
+  labelSmoothing: z.number().exactOptional(),
+  classWeights: z.union([z.literal('balanced'), z.record(z.string(), z.number())]).exactOptional(),
+  emaDecay: z.number().exactOptional(),
   history: z.array(z.strictObject(epochMetricsShape)),
   running: z.strictObject({
     step: count,
@@ -119,16 +138,18 @@ const progressSchema = z.strictObject({
 const format = 'patch-moe checkpoint 1'
 const weightPrefix = 'model/'
 const slotPrefix = 'optimizer/'
+const averagePrefix = 'average/'
 
 /**
  * Writes the state of a run as one safetensors file.
  *
  * @returns the bytes; the same state gives the same bytes
  */
-export function writeCheckpoint({ weights, slots, ...progress }: TrainState): Uint8Array {
+export function writeCheckpoint({ weights, slots, average = [], ...progress }: TrainState): Uint8Array {
   const tensors: (readonly [string, StoredTensor])[] = [
     ...weights.map(([name, tensor]) => [weightPrefix + name, tensor] as const),
     ...slots.map(([name, tensor]) => [slotPrefix + name, tensor] as const),
+    ...average.map(([name, tensor]) => [averagePrefix + name, tensor] as const),
   ]
   const text = JSON.stringify(progress)
   return writeSafetensors(tensors, { format, progress: text, checksum: checksumOf(text, tensors) })
@@ -169,7 +190,13 @@ export function readCheckpoint(bytes: Uint8Array, name: string): TrainState {
     }
   }
   const progress = readProgress(metadata.progress ?? '', name)
-  return { ...progress, weights: withPrefix(tensors, weightPrefix), slots: withPrefix(tensors, slotPrefix) }
+  const average = withPrefix(tensors, averagePrefix)
+  return {
+    ...progress,
+    weights: withPrefix(tensors, weightPrefix),
+    slots: withPrefix(tensors, slotPrefix),
+    ...(average.length > 0 && { average }),
+  }
 }
 
 function readProgress(text: string, name: string): z.infer<typeof progressSchema> {
@@ -242,7 +269,15 @@ export function restoreWeights(model: tfl.LayersModel, weights: TrainState['weig
 /** The settings that must be the same in a state and in the run that goes on from it. */
 export type RunIdentity = Pick<
   TrainState,
-  'optimizer' | 'seed' | 'batchSize' | 'examples' | 'epochs' | 'configKey'
+  | 'optimizer'
+  | 'seed'
+  | 'batchSize'
+  | 'examples'
+  | 'epochs'
+  | 'labelSmoothing'
+  | 'classWeights'
+  | 'emaDecay'
+  | 'configKey'
 >
 
 /**
@@ -259,6 +294,9 @@ export function checkIdentity(state: RunIdentity, run: RunIdentity, where: strin
     batchSize: rest.batchSize,
     examples: rest.examples,
     epochs: rest.epochs,
+    labelSmoothing: rest.labelSmoothing,
+    classWeights: rest.classWeights,
+    emaDecay: rest.emaDecay,
   })
   const differing = [
     ...differences(configEntries(state.configKey), configEntries(run.configKey)),
@@ -267,6 +305,22 @@ export function checkIdentity(state: RunIdentity, run: RunIdentity, where: strin
   if (differing.length > 0) {
     throw new RangeError(`${where}: checkpoint must be of this configuration, got ${differing.join('; ')}`)
   }
+}
+
+/**
+ * Checks that a run may go on with this number of epochs.
+ *
+ * @throws RangeError when what the run did so far depends on another number
+ */
+export function checkEpochs({ epochs, optimizer }: TrainState, asked: number, where: string): void {
+  if (epochs === undefined || epochs === asked) return
+  const reason = dependsOnEpochs(optimizer)
+    ? `schedule ${optimizer.schedule}`
+    : 'layers that change with the share of the training that is done'
+  throw new RangeError(
+    `${where}: epochs must stay ${epochs} for a run that goes on with ${reason}, got ${asked} ` +
+      '(its steps so far follow from them)',
+  )
 }
 
 function configEntries(key: string | undefined): Record<string, unknown> {

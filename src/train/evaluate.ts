@@ -23,6 +23,7 @@ import {
   withChoices,
 } from './routing/sample-choices.js'
 import { RoutingTally, type SampleRoutingMetrics } from './routing/sample-routing-metrics.js'
+import { withTestFlips } from './test-flips.js'
 import { checkImages, type ImageValues, upload } from './upload.js'
 
 /** How a model is evaluated. */
@@ -41,6 +42,13 @@ export interface EvaluateOptions extends LossOptions {
    * samples to experts, whose choices `evaluate` measures in its layers.
    */
   readonly frozen?: FrozenLogits | undefined
+  /**
+   * Whether to compute each image mirrored left to right as well, and to take the mean of both probabilities; false unless
+   * given. For images that are read whole.
+   */
+  readonly testFlips?: boolean
+  /** Whether to keep what the model says of every image; false unless given. */
+  readonly predictions?: boolean
   /** Ends the evaluation after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
 }
@@ -59,6 +67,8 @@ const optionNames = {
   routingNoise: true,
   seed: true,
   frozen: true,
+  testFlips: true,
+  predictions: true,
   signal: true,
   threshold: true,
   lossForm: true,
@@ -78,6 +88,17 @@ export interface Scores {
   readonly worstGroup?: number
 }
 
+/** What a model says of the images of a set, in their order. */
+export interface ImagePredictions {
+  /** (count) the classes that the images have. */
+  readonly labels: Int32Array
+  /** (count) the classes that the model predicts. */
+  readonly predicted: Int32Array
+  /** (count, numClasses) natural logarithms of the probabilities, row by row; NaN where the model's outputs are. */
+  readonly logProbabilities: Float32Array
+  readonly numClasses: number
+}
+
 /** What was measured of a model over a whole set. */
 export interface Evaluation extends Scores {
   /** Images in the set. */
@@ -88,6 +109,8 @@ export interface Evaluation extends Scores {
   readonly kept?: KeptShares
   /** Loss and accuracy with the noise of training added to the scores of these layers, if requested. */
   readonly withNoise?: Scores
+  /** What the model says of every image, if requested. */
+  readonly predictions?: ImagePredictions
 }
 
 /**
@@ -96,7 +119,7 @@ export interface Evaluation extends Scores {
  *
  * @param set images, or for a model that reads images in parts a stream of these
  * @throws RangeError when the set does not fit the model, the batch size is not a positive integer, or routing noise is asked
- *   of a model that does not send samples to experts, or `frozen` given for one that does or that reads images in parts
+ *   of a model that does not send samples to experts, or `frozen` or `testFlips` for one that does or that reads images in parts
  */
 export async function evaluate(
   fed: FedModel,
@@ -105,17 +128,20 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const model = networkOf(fed)
   checkOptionNames('evaluate', options, optionNames)
-  const { batchSize, signal, routingNoise = false, seed = 0, frozen, ...lossOptions } = options
+  const { batchSize, signal, routingNoise = false, seed = 0, ...others } = options
+  const { frozen, testFlips = false, predictions, ...lossOptions } = others
   checkBatchSize('evaluate', batchSize)
-  const classifier = computedBy(frozen, lossOf(model, lossOptions))
+  const classifier = computedBy({ frozen, testFlips }, lossOf(model, lossOptions))
   checkFed(fed, classifier.numClasses, set, 'evaluate: set')
   const layers = measuredLayers(model)
   if (routingNoise && layers.length === 0) {
     throw new RangeError('evaluate: routingNoise must be for a model that sends samples to experts, got none')
   }
-  if (frozen) checkFrozen(fed, layers)
+  if (frozen) checkPlain('frozen', fed, layers)
+  if (testFlips) checkPlain('testFlips', fed, layers)
   const pass = { fed, classifier, layers, batchSize, ...(signal && { signal }) }
-  const { scores, routing, kept } = await evaluated(set, pass)
+  const record = predictions ? new PredictionRecord(set.count, classifier.numClasses) : undefined
+  const { scores, routing, kept } = await evaluated(set, { ...pass, ...(record && { record }) })
   const noisy = routingNoise ? await evaluated(set, { ...pass, seed }) : undefined
   return {
     ...scores,
@@ -123,11 +149,13 @@ export async function evaluate(
     ...(layers.length > 0 && { routing: routing.metrics(noisy?.routing) }),
     ...(kept && { kept: keptShares(kept) }),
     ...(noisy && { withNoise: noisy.scores }),
+    ...(record && { predictions: record.predictions }),
   }
 }
 
-function checkFrozen(fed: FedModel, layers: readonly SampleRoutingLayer[]): void {
-  const where = 'evaluate: frozen must be left out for a model'
+/** @throws RangeError when an option is not for the model: what it keeps or chooses is measured in its layers, once an image */
+function checkPlain(option: string, fed: FedModel, layers: readonly SampleRoutingLayer[]): void {
+  const where = `evaluate: ${option} must be left out for a model`
   const { name } = networkOf(fed)
   if (isRegionModel(fed)) throw new RangeError(`${where} that reads images in parts, got one for ${name}`)
   if (layers.length === 0) return
@@ -135,10 +163,15 @@ function checkFrozen(fed: FedModel, layers: readonly SampleRoutingLayer[]): void
   throw new RangeError(`${where} whose samples choose experts, got one for ${name} (${names})`)
 }
 
-/** A classifier whose logits something else computes in inference mode. */
-function computedBy(frozen: FrozenLogits | undefined, classifier: ClassifierLoss): ClassifierLoss {
-  if (!frozen) return classifier
-  return { ...classifier, logits: x => frozen.logits(Array.isArray(x) ? (x[0] as tf.Tensor) : x) }
+/** A classifier whose logits something else computes in inference mode, or that sees images mirrored as well. */
+function computedBy(
+  { frozen, testFlips }: Pick<EvaluateOptions, 'frozen' | 'testFlips'>,
+  classifier: ClassifierLoss,
+): ClassifierLoss {
+  const computed: ClassifierLoss = frozen
+    ? { ...classifier, logits: x => frozen.logits(Array.isArray(x) ? (x[0] as tf.Tensor) : x) }
+    : classifier
+  return testFlips ? withTestFlips(computed) : computed
 }
 
 /** One pass over a set. */
@@ -149,12 +182,38 @@ interface EvaluationPass {
   readonly batchSize: number
   /** Of the noise that is added to the scores of `layers`; none unless given. */
   readonly seed?: number
+  /** Gets what the model says of every image. */
+  readonly record?: PredictionRecord
   readonly signal?: AbortSignal
+}
+
+/** What a model says of the images of a set, batch by batch. */
+class PredictionRecord {
+  readonly predictions: ImagePredictions
+  private recorded = 0
+
+  constructor(count: number, numClasses: number) {
+    const [labels, predicted] = [new Int32Array(count), new Int32Array(count)]
+    this.predictions = {
+      labels,
+      predicted,
+      logProbabilities: new Float32Array(count * numClasses),
+      numClasses,
+    }
+  }
+
+  add(labels: Int32Array, predicted: Float32Array, logProbabilities: Float32Array): void {
+    const { predictions, recorded } = this
+    predictions.labels.set(labels, recorded)
+    predictions.predicted.set(predicted, recorded)
+    predictions.logProbabilities.set(logProbabilities, recorded * predictions.numClasses)
+    this.recorded += labels.length
+  }
 }
 
 async function evaluated(
   set: TrainingData,
-  { fed, classifier, layers, batchSize, seed, signal }: EvaluationPass,
+  { fed, classifier, layers, batchSize, seed, record, signal }: EvaluationPass,
 ): Promise<{ readonly scores: Scores; readonly routing: RoutingTally; readonly kept?: KeptCells }> {
   const classes = new Tally(classifier.numClasses)
   const groups = set.groupNames && new Tally(set.groupNames.length)
@@ -166,8 +225,9 @@ async function evaluated(
   for await (const batch of feedOf(fed, set).batches({ batchSize })) {
     signal?.throwIfAborted()
     const noise = seed === undefined ? undefined : { seed, batch: index++ }
-    const result = await evaluateBatch({ classifier, layers, noise }, batch)
+    const result = await evaluateBatch({ classifier, layers, noise, isRecorded: record !== undefined }, batch)
     const { loss, predictions, choices } = result
+    record?.add(batch.labels, predictions, result.logProbabilities)
     kept = addKept(kept, result.kept)
     lossSum += loss * batch.count
     for (const [i, label] of batch.labels.entries()) {
@@ -216,7 +276,7 @@ class Tally {
 }
 
 /** How a model predicts. */
-export interface PredictionOptions extends Pick<EvaluateOptions, 'frozen'> {
+export interface PredictionOptions extends Pick<EvaluateOptions, 'frozen' | 'testFlips'> {
   /** Images computed at a time; 32 unless given. */
   readonly batchSize?: number
 }
@@ -233,13 +293,13 @@ export async function predictProbabilities(
   model: tfl.LayersModel,
   images: ImageValues,
   shape: ImageShape,
-  { batchSize = 32, frozen }: PredictionOptions = {},
+  { batchSize = 32, frozen, testFlips = false }: PredictionOptions = {},
 ): Promise<Float32Array[]> {
   const where = 'predictProbabilities'
   checkBatchSize(where, batchSize)
   checkImages(model, images, shape, `${where}: images`)
   const pixels = shape[0] * shape[1] * shape[2]
-  const classifier = computedBy(frozen, lossOf(model))
+  const classifier = computedBy({ frozen, testFlips }, lossOf(model))
   const turn = hostTurns()
   const rows: Float32Array[] = []
   for (let first = 0; first < images.length; first += batchSize * pixels) {
@@ -258,11 +318,14 @@ async function evaluateBatch(
     classifier,
     layers,
     noise,
-  }: Pick<EvaluationPass, 'classifier' | 'layers'> & { noise: BatchNoise | undefined },
+    isRecorded,
+  }: Pick<EvaluationPass, 'classifier' | 'layers'> & { noise: BatchNoise | undefined; isRecorded: boolean },
   batch: FedBatch,
 ): Promise<{
   loss: number
   predictions: Float32Array
+  /** Empty unless recorded. */
+  logProbabilities: Float32Array
   choices: readonly ReadChoices[]
   kept: KeptCells | undefined
 }> {
@@ -275,7 +338,8 @@ async function evaluateBatch(
     const loss = classifier.loss(logits, tf.tensor1d(labels, 'int32'))
     const predictions = tf.cast(classifier.predictions(logits), 'float32')
     sizes.push(...choices.map(({ indices }) => indices.size))
-    return tf.concat([tf.reshape(loss, [1]), predictions, ...choices.flatMap(inOneRow)])
+    const logs = isRecorded ? [tf.reshape(classifier.logProbabilities(logits), [-1])] : []
+    return tf.concat([tf.reshape(loss, [1]), predictions, ...choices.flatMap(inOneRow), ...logs])
   }
   const values = await read(compute).finally(() => tf.dispose([...tensors]))
   let offset = 1 + labels.length
@@ -284,7 +348,13 @@ async function evaluateBatch(
     return values.subarray(offset - size, offset)
   }
   const choices = sizes.map(size => ({ indices: next(size), gates: next(size) }))
-  return { loss: values[0] ?? Number.NaN, predictions: values.subarray(1, 1 + labels.length), choices, kept }
+  return {
+    loss: values[0] ?? Number.NaN,
+    predictions: values.subarray(1, 1 + labels.length),
+    logProbabilities: values.subarray(offset),
+    choices,
+    kept,
+  }
 }
 
 /** Indices and gates as rows of floats. */

@@ -7,11 +7,14 @@ export interface EpochMetrics {
   /** Number of the epoch, from 1. */
   readonly epoch: number
   /**
-   * Mean over the epoch's images of the loss that was minimised, in nats, penalties of regularizers and the balance loss
-   * times its coefficient included.
+   * Mean over the epoch's images of the loss that was minimised, in nats: with smoothed, mixed and weighted labels, penalties of
+   * regularizers and the balance loss times its coefficient included.
    */
   readonly trainLoss: number
-  /** Share of the epoch's images that were classified rightly in their training step, in [0, 1]. */
+  /**
+   * Share of the epoch's images that were classified rightly in their training step, in [0, 1]; mixed images as the label that they
+   * have most of.
+   */
   readonly trainAccuracy: number
   /**
    * Mean over the epoch's images of the balance loss, without its coefficient, summed over the layers; where it has a
@@ -108,7 +111,7 @@ export interface RouterEvent {
   /** Epoch of the routers, from 1, and how many there are. */
   readonly epoch: number
   readonly epochs: number
-  /** Mean of eq. (6) over the epoch; it has no lower bound. */
+  /** Mean over the epoch of eq. (6), which has no lower bound, or of what a lesson minimises. */
   readonly loss: number
   readonly seconds: number
 }

@@ -1,12 +1,13 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageSet } from '../data/image-set.js'
+import type { ImageSet, MixedLabels } from '../data/image-set.js'
 import { type ImageStream, type StreamPass, streamOf } from '../data/image-stream.js'
 import type { RegionSource } from '../data/regions/region-source.js'
 import type { RegionBatch, RegionStream } from '../data/regions/region-stream.js'
 import { fixInput } from '../layers/fixed-inputs.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 import type { ImageShape } from '../shapes.js'
+import { nextTurn } from './host-turn.js'
 import { countKept, type KeptCells, type KeptPatches } from './routing/kept-cells.js'
 import { checkClasses, checkFits, upload } from './upload.js'
 
@@ -53,6 +54,8 @@ export interface FedBatch {
   readonly labels: Int32Array
   /** (count) group numbers, where the images have groups. */
   readonly groups?: Int32Array
+  /** Where images are mixed with others: whose labels they have besides their own. */
+  readonly mixed?: MixedLabels
   readonly count: number
   /** Makes the inputs, with the network's weights of now. */
   inputs(): FedInputs | Promise<FedInputs>
@@ -68,7 +71,7 @@ export interface Feed {
 }
 
 /** Whether a model reads images in parts. */
-export function isRegionModel(model: FedModel): model is RegionModel {
+export function isRegionModel<Model extends RegionModel>(model: tfl.LayersModel | Model): model is Model {
   return 'regionInputs' in model
 }
 
@@ -122,7 +125,10 @@ function imageFeed(data: WholeImages): Feed {
   }
 }
 
-/** The views of a batch are read while the one before it is computed; patches cannot be, they depend on the weights. */
+/** Batches whose views are read while another one is computed. */
+const BATCHES_AHEAD = 2
+
+/** The views of batches are read while those before them are computed; patches cannot be, they depend on the weights. */
 function regionFeed(model: RegionModel, stream: RegionStream): Feed {
   const { count, classNames, groupNames } = stream
   return {
@@ -131,20 +137,47 @@ function regionFeed(model: RegionModel, stream: RegionStream): Feed {
     ...(groupNames && { groupNames }),
     async *batches(pass) {
       const batches = stream.batches(pass)[Symbol.asyncIterator]()
-      let ahead = withViews(batches, model)
+      const ahead: Promise<ViewedBatch | undefined>[] = []
+      const readAhead = () => {
+        const next = withViews(batches, model)
+        // What fails ahead is thrown when its turn comes.
+        next.catch(() => undefined)
+        ahead.push(next)
+      }
       try {
-        for (let current = await ahead; current; current = await ahead) {
-          ahead = withViews(batches, model)
-          // What fails ahead is thrown when its turn comes.
-          ahead.catch(() => undefined)
+        readAhead()
+        for (;;) {
+          while (ahead.length <= BATCHES_AHEAD) readAhead()
+          const current = await (ahead.shift() as Promise<ViewedBatch | undefined>)
+          if (!current) return
+          await startedReading(ahead)
           yield fedRegions(model, current)
         }
       } finally {
-        await Promise.allSettled([ahead])
+        const unused = await Promise.allSettled(ahead)
+        await Promise.allSettled(
+          unused.map(one => one.status === 'fulfilled' && closeAll(one.value?.batch.sources)),
+        )
         await batches.return?.()
       }
     },
   }
+}
+
+/** Turns of the event loop that reading takes until threads decode: to find the file, open it, and read its header. */
+const TURNS_TO_START = 4
+
+/**
+ * Gives the event loop its turns until what is to be read ahead has begun, or is there: a backend that computes in the same thread
+ * would keep it from beginning until the step has ended.
+ */
+async function startedReading(ahead: readonly Promise<unknown>[]): Promise<void> {
+  let isRead = false
+  void Promise.allSettled(ahead).then(() => {
+    isRead = true
+  })
+  await Promise.resolve()
+  for (let turn = 0; turn < TURNS_TO_START && !isRead; turn++) await nextTurn()
 }
 
 interface ViewedBatch {
@@ -164,6 +197,10 @@ async function withViews(
   return { batch, views: await Promise.all(batch.sources.map(source => source.view(viewScale))) }
 }
 
+async function closeAll(sources: readonly RegionSource[] = []): Promise<void> {
+  await Promise.all(sources.map(source => source.close?.()))
+}
+
 function fedRegions(model: RegionModel, { batch, views }: ViewedBatch): FedBatch {
   const { sources, labels, groups, count, objects } = batch
   return {
@@ -175,7 +212,7 @@ function fedRegions(model: RegionModel, { batch, views }: ViewedBatch): FedBatch
         const { tensors, kept } = await model.regionInputs(sources, views)
         return { tensors, kept: countKept(kept, objects) }
       } finally {
-        await Promise.all(sources.map(source => source.close?.()))
+        await closeAll(sources)
       }
     },
   }

@@ -14,13 +14,13 @@ import {
   type TrainEvent,
 } from './events.js'
 import type { FedBatch, FedInputs, FedModel, RegionModel, TrainingData } from './feed.js'
-import { scheduledRate } from './learning-rate.js'
 import { type LossStop, stopsByLoss } from './loss-stop.js'
-import { disposeOptimizer, readSlots } from './optimizer.js'
+import { disposeOptimizer, readSlots } from './optimizers/optimizer.js'
 import { addKept, keptRemark, keptShares, REMARKED_EPOCH } from './routing/kept-cells.js'
-import { position, type Run, shareDone } from './run.js'
+import { position, type Run, rateAfter } from './run.js'
 import { anneal, epochStart, progress, startRun } from './start-run.js'
 import { type StepBatch, type StepNumbers, takeStep, takeStepUnless } from './step.js'
+import { floorWith } from './targets.js'
 import type { TrainOptions } from './train-options.js'
 
 export type { EpochMetrics, TrainEvent } from './events.js'
@@ -32,8 +32,11 @@ export type { TrainOptions } from './train-options.js'
  *
  * Nothing is printed, and the model is trained in place. The same seed on the same backend with the same number of
  * threads gives the same numbers, bit by bit, also when the run was stopped and resumed. The loss is that of `lossOf`,
- * plus the penalties of regularizers and the auxiliary terms of layers that have a coefficient. The numbers of a step are
+ * with the labels smoothed, mixed and weighted as the options and the images say, plus the penalties of regularizers and the
+ * auxiliary terms of layers that have a coefficient. The numbers of a step are
  * reported while the next one runs.
+ *
+ * With `emaDecay` the model has the averages of its weights once the `end` event comes, also where the run was stopped.
  *
  * @yields the events of the run; the last is `end`
  * @throws RangeError before the first step when options, sets, model or state do not fit together
@@ -49,12 +52,14 @@ export async function* train(
   try {
     yield startEvent(run)
     yield* runEpochs(run)
+    run.average?.exchange()
     const seconds = run.history.reduce((sum, epoch) => sum + epoch.seconds, elapsed(run))
     yield { type: 'end', history: [...run.history], seconds }
   } finally {
     run.seeds.restore()
     run.frozen.restore()
     disposeOptimizer(run.parts.optimizer)
+    run.average?.dispose()
   }
 }
 
@@ -103,6 +108,7 @@ async function* runWatchedStep(run: Run, stopWhen: LossStop): AsyncGenerator<Ste
       }),
     )
     const event = await settle(run, launched, rate)
+    if (!run.stopped) run.average?.update(epoch)
     await run.turn()
     if (!run.stopped) yield event
   }
@@ -125,6 +131,7 @@ async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> 
       progress(run, step)
       step++
       const launched = await launch(batch, step, stepBatch => takeStep(run.parts, stepBatch))
+      run.average?.update((epoch - 1) * run.stepsPerEpoch + step)
       const previous = pending
       pending = launched
       if (previous) yield await settle(run, previous, rate)
@@ -159,7 +166,8 @@ async function launch(
 ): Promise<Launched> {
   const { tensors, kept } = await batch.inputs()
   try {
-    return { step, count: batch.count, numbers: take({ inputs: tensors, labels: batch.labels }), kept }
+    const { labels, mixed, count } = batch
+    return { step, count, numbers: take({ inputs: tensors, labels, mixed }), kept }
   } finally {
     tf.dispose([...tensors])
   }
@@ -200,15 +208,13 @@ async function settle(run: Run, launched: Launched, rate: RateMeter): Promise<St
 /** Evaluates, reports and stores an epoch whose steps are done; an abort meanwhile leaves it unfinished. */
 async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const epoch = run.history.length + 1
-  const { train, test, validation, epochs, evaluateEvery = 1, optimizer, annealPatches } = run.options
+  const { train, test, validation, epochs, evaluateEvery = 1, annealPatches } = run.options
   await assertFinite(run)
   if (!run.stopped) progress(run, run.stepsPerEpoch)
   const due = epoch % evaluateEvery === 0 || epoch === epochs || run.stopped
   if (due && (test || validation)) yield { type: 'evaluate', epoch }
-  const evaluation = due ? await assess(run) : {}
+  const evaluation = due ? await evaluated(run) : {}
   if (!evaluation) return
-  const finalTest = due && validation ? await testAtEnd(run, evaluation) : {}
-  if (!finalTest) return
   const { lossSum, correct, loadBalanceSum, kept } = run.running
   const metrics: EpochMetrics = {
     epoch,
@@ -216,10 +222,9 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
     trainAccuracy: correct / train.count,
     ...(loadBalanceSum !== undefined && { loadBalance: loadBalanceSum / train.count }),
     ...evaluation,
-    ...finalTest,
     ...(kept && { kept: keptShares(kept) }),
     seconds: elapsed(run),
-    learningRate: scheduledRate(optimizer, shareDone(run, run.stepsPerEpoch - 1)),
+    learningRate: rateAfter(run, run.stepsPerEpoch - 1),
     ...(annealPatches && { patchesPerExpert: annealedPatches(annealPatches, epoch) }),
     steps: epoch * run.stepsPerEpoch - (run.stopped ? 1 : 0),
   }
@@ -230,6 +235,16 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const remark = epoch === REMARKED_EPOCH && metrics.kept ? keptRemark(metrics.kept) : undefined
   if (remark !== undefined) yield { type: 'remark', epoch, remark }
   yield* store(run)
+}
+
+/** What an epoch measures without a step, with the averages where the weights are averaged; undefined when aborted meanwhile. */
+function evaluated(run: Run): ReturnType<typeof assess> {
+  const measure = async () => {
+    const evaluation = await assess(run)
+    const finalTest = evaluation && run.options.validation ? await testAtEnd(run, evaluation) : {}
+    return evaluation && finalTest && { ...evaluation, ...finalTest }
+  }
+  return run.average ? run.average.during(measure) : measure()
 }
 
 async function* abort(run: Run): AsyncGenerator<TrainEvent> {
@@ -250,6 +265,7 @@ async function* store(run: Run): AsyncGenerator<CheckpointEvent> {
     computation: computationOf(run.options),
     weights: await readWeights(model),
     slots: await readSlots(optimizer),
+    ...(run.average && { average: await run.average.read() }),
     history: run.history,
     running: run.running,
   }
@@ -287,6 +303,7 @@ function computationOf({ threads }: Pick<TrainOptions, 'threads'>): Computation 
 }
 
 function startEvent({ options, parts, stepsPerEpoch, history, running }: Run): TrainEvent {
+  const floor = parts.targets ? floorWith(parts.targets, parts.classifier.floor) : parts.classifier.floor
   const remark = computationRemark(options.resume?.computation, computationOf(options))
   return {
     type: 'start',
@@ -295,7 +312,7 @@ function startEvent({ options, parts, stepsPerEpoch, history, running }: Run): T
     examples: options.train.count,
     fromEpoch: history.length + 1,
     fromStep: running.step,
-    ...(parts.classifier.floor > 0 && { lossFloor: parts.classifier.floor }),
+    ...(floor > 0 && { lossFloor: floor }),
     ...(remark !== undefined && { remark }),
   }
 }

@@ -1,7 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { crossEntropy, crossEntropyOfProbabilities, floorOfProbabilities } from './cross-entropy.js'
-import { frugalForward } from './forward.js'
+import { frugalForward } from '../layers/frugal-forward.js'
+import {
+  crossEntropy,
+  crossEntropyOfProbabilities,
+  floorOfProbabilities,
+  softCrossEntropy,
+  softLogisticCrossEntropy,
+} from './cross-entropy.js'
 
 /**
  * The losses of classifiers of several outputs:
@@ -47,15 +53,18 @@ export interface ClassifierLoss {
   /**
    * Mean loss over the batch, in nats: the cross-entropy in the form that was chosen.
    *
-   * @param labels (B) int32 class numbers
+   * @param targets (B) int32 class numbers; or (B, numClasses) float32, the shares of the classes times their weights, as
+   *   `targetsOf` makes them
    */
-  loss(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar
+  loss(logits: tf.Tensor2D, targets: tf.Tensor): tf.Scalar
   /** Predicted classes, (B) int32; ties go to the lower class. */
   predictions(logits: tf.Tensor2D): tf.Tensor1D
   /** How many predictions are right, as an int32 scalar. */
   correct(logits: tf.Tensor2D, labels: tf.Tensor1D): tf.Scalar
   /** Probability of every class, (B, numClasses) float32. */
   probabilities(logits: tf.Tensor2D): tf.Tensor2D
+  /** Natural logarithms of these, (B, numClasses) float32, which stay finite where a probability rounds to 0. */
+  logProbabilities(logits: tf.Tensor2D): tf.Tensor2D
 }
 
 /** Where the logits of a model come from. */
@@ -118,30 +127,39 @@ function binaryLoss(source: LogitSource, threshold: number): ClassifierLoss {
     floor: 0,
     source,
     logits: logitsOf(source),
-    loss: (z, labels) =>
-      tf.tidy(
-        () => tf.losses.sigmoidCrossEntropy(tf.reshape(tf.cast(labels, 'float32'), [-1, 1]), z) as tf.Scalar,
+    loss: (z, targets) =>
+      tf.tidy(() =>
+        targets.rank === 2
+          ? softLogisticCrossEntropy(targets as tf.Tensor2D, z)
+          : (tf.losses.sigmoidCrossEntropy(tf.reshape(tf.cast(targets, 'float32'), [-1, 1]), z) as tf.Scalar),
       ),
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
     probabilities: z => tf.tidy(() => tf.concat2d([tf.sigmoid(tf.neg(z)), tf.sigmoid(z)], 1)),
+    logProbabilities: z => tf.tidy(() => tf.concat2d([tf.logSigmoid(tf.neg(z)), tf.logSigmoid(z)], 1)),
   }
 }
 
 function categoricalLoss(source: LogitSource, numClasses: number, form: LossForm): ClassifierLoss {
   const isPlain = form === 'cross-entropy'
-  const loss = isPlain ? crossEntropy : crossEntropyOfProbabilities
+  const ofLabels = isPlain ? crossEntropy : crossEntropyOfProbabilities
+  const ofTargets = isPlain ? softCrossEntropy : crossEntropyOfProbabilities
   const predictions = (z: tf.Tensor2D): tf.Tensor1D => tf.argMax(z, 1)
   return {
     numClasses,
     floor: isPlain ? 0 : floorOfProbabilities(numClasses),
     source,
     logits: logitsOf(source),
-    loss: (z, labels) =>
-      tf.tidy(() => loss(tf.cast(tf.oneHot(labels, numClasses), 'float32') as tf.Tensor2D, z)),
+    loss: (z, targets) =>
+      tf.tidy(() =>
+        targets.rank === 2
+          ? ofTargets(targets as tf.Tensor2D, z)
+          : ofLabels(tf.cast(tf.oneHot(targets, numClasses), 'float32') as tf.Tensor2D, z),
+      ),
     predictions,
     correct: (z, labels) => countEqual(predictions, z, labels),
     probabilities: z => tf.softmax(z, 1),
+    logProbabilities: z => tf.tidy(() => tf.logSoftmax(z, 1)),
   }
 }
 

@@ -4,9 +4,11 @@ import type { RunIdentity, RunningEpoch } from './checkpoint.js'
 import type { EpochMetrics } from './events.js'
 import type { FedModel, Feed, TrainingData } from './feed.js'
 import type { FrozenLayers } from './frozen-layers.js'
+import { scheduledRate } from './optimizers/schedules.js'
 import type { StepParts } from './step.js'
 import type { StepSeeds } from './step-seeds.js'
 import type { TrainOptions } from './train-options.js'
+import type { WeightAverage } from './weight-average.js'
 
 /** The moving parts of a run. */
 export interface Run {
@@ -16,6 +18,8 @@ export interface Run {
   readonly feed: Feed
   readonly identity: RunIdentity
   readonly parts: StepParts
+  /** The moving average of the weights, where they are averaged. */
+  readonly average: WeightAverage | undefined
   readonly seeds: StepSeeds
   readonly frozen: FrozenLayers
   /** Mixtures whose L is annealed. */
@@ -51,6 +55,21 @@ export interface ProgressLayer extends tfl.layers.Layer {
  */
 export function shareDone({ history, stepsPerEpoch, options: { epochs } }: Run, step: number): number {
   return (history.length * stepsPerEpoch + step) / (epochs * stepsPerEpoch)
+}
+
+/**
+ * The learning rate of the step after so many of the running epoch.
+ *
+ * @param step steps of the running epoch that are done
+ */
+export function rateAfter({ history, stepsPerEpoch, options }: Run, step: number): number {
+  const { epochs, optimizer } = options
+  return scheduledRate(optimizer, {
+    step: history.length * stepsPerEpoch + step,
+    stepsPerEpoch,
+    epochs,
+    history,
+  })
 }
 
 /** The epoch that a run is in, and the steps of it that are done. */

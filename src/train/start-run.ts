@@ -4,6 +4,7 @@ import { untrainableOption } from '../layers/batch-norm.js'
 import { allLayersWithin, allPlacedLayers } from '../layers/layer-paths.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
 import {
+  checkEpochs,
   checkIdentity,
   checkWeights,
   type RunIdentity,
@@ -14,14 +15,17 @@ import {
 import { checkFed, type FedModel, feedOf, networkOf, type TrainingData } from './feed.js'
 import { type FrozenLayers, freezeLayers } from './frozen-layers.js'
 import { hostTurns } from './host-turn.js'
-import { scheduledRate, setLearningRate } from './learning-rate.js'
 import { lossOf, lossOptions } from './loss.js'
-import { createOptimizer, disposeOptimizer, restoreSlots } from './optimizer.js'
-import { stepFactors, stepPenalty } from './parameter-groups.js'
-import { type ProgressLayer, positionOf, type Run, shareDone } from './run.js'
+import { setLearningRate } from './optimizers/learning-rate.js'
+import { createOptimizer, disposeOptimizer, restoreSlots } from './optimizers/optimizer.js'
+import { stepFactors, stepPenalty, weightDecays } from './optimizers/parameter-groups.js'
+import { dependsOnEpochs } from './optimizers/schedules.js'
+import { type ProgressLayer, positionOf, type Run, rateAfter, shareDone } from './run.js'
 import { auxiliaryCoefficients } from './step.js'
 import { stepSeeds } from './step-seeds.js'
+import { targetRule } from './targets.js'
 import { checkOptions, type TrainOptions } from './train-options.js'
+import { WeightAverage } from './weight-average.js'
 
 /** The part of an epoch that is done when it begins. */
 export const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
@@ -65,6 +69,7 @@ async function preparedRun(
 ): Promise<Run> {
   const model = networkOf(fed)
   const { train, test, validation, optimizer, seed, batchSize, configKey, resume, annealPatches } = options
+  const { labelSmoothing = 0, classWeights } = options
   const classifier = lossOf(model, lossOptions(options))
   checkFed(fed, classifier.numClasses, train, 'train: training set')
   if (test) checkFed(fed, classifier.numClasses, test, 'train: test set')
@@ -74,23 +79,29 @@ async function preparedRun(
   const factors = stepFactors(model, optimizer)
   const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
   const progressing = allLayersWithin(model).filter(isProgressing)
-  const dependsOnEpochs =
-    optimizer.schedule === 'cosine' || progressing.some(({ dependsOnProgress }) => dependsOnProgress)
+  const isEpochsPart =
+    dependsOnEpochs(optimizer) || progressing.some(({ dependsOnProgress }) => dependsOnProgress)
   const stepsPerEpoch = Math.ceil(train.count / batchSize)
   const identity: RunIdentity = {
     optimizer,
     seed,
     batchSize,
     examples: train.count,
-    ...(dependsOnEpochs && { epochs: options.epochs }),
+    ...(isEpochsPart && { epochs: options.epochs }),
+    ...(labelSmoothing !== 0 && { labelSmoothing }),
+    ...(classWeights !== undefined && { classWeights }),
+    ...(options.emaDecay !== undefined && { emaDecay: options.emaDecay }),
     ...(configKey !== undefined && { configKey }),
   }
   if (resume) checkResume(resume, identity, stepsPerEpoch)
+  const targets = await targetRule({ labelSmoothing, ...(classWeights && { classWeights }) }, train)
   const created = createOptimizer(optimizer, model)
+  const average = weightAverage(model, options)
   try {
-    if (resume) await restore(model, created, resume)
+    if (resume) await restore(model, { optimizer: created, average }, resume)
   } catch (error) {
     disposeOptimizer(created)
+    average?.dispose()
     throw error
   }
   const running = resume?.running ?? epochStart
@@ -102,12 +113,15 @@ async function preparedRun(
     parts: {
       model,
       classifier,
+      targets,
       optimizer: created,
       stepFactors: factors,
       coefficients,
       l2: stepPenalty(optimizer),
+      weightDecays: weightDecays(model, optimizer),
       clipNorm: optimizer.clipNorm,
     },
+    average,
     seeds: stepSeeds(model, seed, 'dropout'),
     frozen,
     annealed,
@@ -137,7 +151,7 @@ function isProgressing(layer: tfl.layers.Layer): layer is ProgressLayer {
  */
 export function progress(run: Run, step: number): void {
   const share = shareDone(run, step)
-  if (share < 1) setLearningRate(run.parts.optimizer, scheduledRate(run.options.optimizer, share))
+  if (share < 1) setLearningRate(run.parts.optimizer, rateAfter(run, step))
   for (const layer of run.progressing) layer.useProgress(share)
 }
 
@@ -148,14 +162,28 @@ export function anneal({ annealed, history, options: { annealPatches, epochs } }
   for (const layer of annealed) layer.patchesPerExpert = patches
 }
 
-async function restore(model: tfl.LayersModel, optimizer: tf.Optimizer, state: TrainState): Promise<void> {
+function weightAverage(
+  model: tfl.LayersModel,
+  { emaDecay, bnStatistics = 'recomputed' }: TrainOptions<TrainingData>,
+): WeightAverage | undefined {
+  if (emaDecay === undefined) return undefined
+  return new WeightAverage(model, { decay: emaDecay, movingStatistics: bnStatistics === 'moving' })
+}
+
+async function restore(
+  model: tfl.LayersModel,
+  { optimizer, average }: { readonly optimizer: tf.Optimizer; readonly average: WeightAverage | undefined },
+  state: TrainState,
+): Promise<void> {
   checkWeights(model, state.weights, 'train')
+  average?.restore(state.average ?? [], 'train')
   const variables = model.trainableWeights.map(weight => weight.read())
   await restoreSlots(optimizer, state.slots, variables)
   restoreWeights(model, state.weights)
 }
 
 function checkResume(state: TrainState, identity: RunIdentity, stepsPerEpoch: number): void {
+  if (identity.epochs !== undefined) checkEpochs(state, identity.epochs, 'train')
   checkIdentity(state, identity, 'train')
   const { step } = state.running
   if (step > stepsPerEpoch) {

@@ -2,13 +2,16 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type AuxiliaryTerm, auxiliaryTermsOf, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
 import { releaseEarly } from './early-release.js'
-import { clippedByNorm } from './learning-rate.js'
 import type { ClassifierLoss } from './loss.js'
+import { clippedByNorm, learningRateOf } from './optimizers/learning-rate.js'
+import { type BatchLabels, largestLabels, type TargetRule, targetsOf } from './targets.js'
 
 /** What one step needs. */
 export interface StepParts {
   readonly model: tfl.LayersModel
   readonly classifier: ClassifierLoss
+  /** What the loss compares outputs with; the labels as they are unless given. */
+  readonly targets?: TargetRule
   readonly optimizer: tf.Optimizer
   /** For each trainable weight, how many times longer its step is than the optimizer's; all 1 unless given. */
   readonly stepFactors?: readonly number[] | undefined
@@ -16,16 +19,16 @@ export interface StepParts {
   readonly coefficients?: ReadonlyMap<AuxiliaryTerm, number> | undefined
   /** Multiplied by the weights and added to their gradients; 0 unless given. */
   readonly l2?: number
+  /** For each trainable weight the share of it, times the learning rate, that it loses before the step; none unless given. */
+  readonly weightDecays?: readonly number[] | undefined
   /** The greatest norm of the gradients together; they are taken as they are unless given. */
   readonly clipNorm?: number | undefined
 }
 
 /** What a step is taken on. */
-export interface StepBatch {
+export interface StepBatch extends BatchLabels {
   /** The inputs of the model, in its order. */
   readonly inputs: readonly tf.Tensor[]
-  /** (count) class numbers. */
-  readonly labels: Int32Array
 }
 
 /**
@@ -51,7 +54,7 @@ export function auxiliaryCoefficients(
 export interface StepNumbers {
   /** The loss that was minimised, mean over the batch with the penalties of regularizers and the auxiliary terms. */
   readonly loss: number
-  /** Images of the batch that were classified rightly before the step. */
+  /** Images of the batch that were classified rightly before the step; mixed ones as the label that they have most of. */
   readonly correct: number
   /** The auxiliary terms that have a coefficient, without it, summed over the layers. */
   readonly terms: ReadonlyMap<AuxiliaryTerm, number>
@@ -96,7 +99,7 @@ export async function takeStepUnless(
 
 /** Steps the trainable weights of a model down their gradients, and applies their constraints. */
 function applyStep(
-  { model, optimizer, stepFactors, l2 = 0, clipNorm }: StepParts,
+  { model, optimizer, stepFactors, l2 = 0, weightDecays, clipNorm }: StepParts,
   raw: Readonly<Record<string, tf.Tensor>>,
 ): void {
   const gradients = clippedByNorm(raw, clipNorm)
@@ -104,12 +107,15 @@ function applyStep(
   const variables = weights.map(weight => weight.read() as tf.Variable)
   const starts =
     stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
+  // The penalty is that of the weights before they decay.
+  const penalizedGradients = variables.map(variable => penalized(gradients[variable.name], variable, l2))
+  const rate = learningRateOf(optimizer)
+  for (const [i, share] of (weightDecays ?? []).entries()) {
+    if (share > 0 && penalizedGradients[i]) decay(variables[i] as tf.Variable, rate * share)
+  }
   // A list fixes the order in which the optimizer keeps its slots; weights without a gradient are skipped.
   optimizer.applyGradients(
-    variables.map(variable => ({
-      name: variable.name,
-      tensor: penalized(gradients[variable.name], variable, l2) as tf.Tensor,
-    })),
+    variables.map(({ name }, i) => ({ name, tensor: penalizedGradients[i] as tf.Tensor })),
   )
   for (const [i, start] of (starts ?? []).entries()) {
     if (start) lengthenStep(variables[i] as tf.Variable, start, stepFactors?.[i] ?? 1)
@@ -121,14 +127,15 @@ const noCoefficients: ReadonlyMap<AuxiliaryTerm, number> = new Map()
 
 /** The gradients of the loss, and what the step measures in one tensor: the loss, the right predictions, the terms. */
 function differentiate(
-  { model, classifier }: StepParts,
+  { model, classifier, targets: rule }: StepParts,
   coefficients: ReadonlyMap<AuxiliaryTerm, number>,
   batch: StepBatch,
 ): { readonly gradients: tf.NamedTensorMap; readonly measured: tf.Tensor1D } {
   const variables = model.trainableWeights.map(weight => weight.read() as tf.Variable)
   const { inputs } = batch
   const x = inputs.length === 1 ? (inputs[0] as tf.Tensor) : [...inputs]
-  const labels = tf.tensor1d(batch.labels, 'int32')
+  const labels = tf.tensor1d(largestLabels(batch), 'int32')
+  const targets = targetsOf(batch, rule ?? { numClasses: classifier.numClasses })
   let noted: readonly tf.Scalar[] = []
   const { value, grads } = tf.variableGrads(() => {
     const { logits, terms } = logitsWithTerms(() => classifier.logits(x, true), coefficients)
@@ -140,7 +147,7 @@ function differentiate(
     )
     const loss = [...penalties, ...weighted].reduce<tf.Scalar>(
       (sum, addend) => tf.add(sum, tf.reshape(addend, [])) as tf.Scalar,
-      classifier.loss(logits, labels),
+      classifier.loss(logits, targets),
     )
     releaseEarly()
     return loss
@@ -181,6 +188,10 @@ function penalized(
   l2: number,
 ): tf.Tensor | undefined {
   return l2 > 0 && gradient ? tf.add(gradient, tf.mul(variable, l2)) : gradient
+}
+
+function decay(variable: tf.Variable, share: number): void {
+  variable.assign(tf.mul(variable, 1 - share))
 }
 
 function lengthenStep(variable: tf.Variable, start: tf.Tensor, factor: number): void {

@@ -6,7 +6,9 @@ import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { TrainingData, WholeImages } from './feed.js'
 import type { LossOptions } from './loss.js'
 import { checkLossStop, type LossStop } from './loss-stop.js'
-import type { OptimizerOptions } from './optimizer-options.js'
+import { checkOptimizerOptions, type OptimizerOptions } from './optimizers/optimizer-options.js'
+import { checkScheduleFits } from './optimizers/schedules.js'
+import { checkTargetOptions, type TargetOptions, targetOptionNames } from './targets.js'
 
 /**
  * What normalization layers use outside training: statistics estimated anew on training images before each evaluation
@@ -16,7 +18,7 @@ export const BN_STATISTICS = ['recomputed', 'moving'] as const
 export type BnStatistics = (typeof BN_STATISTICS)[number]
 
 /** What is trained on, and how. */
-export interface TrainOptions<Data extends TrainingData = WholeImages> extends LossOptions {
+export interface TrainOptions<Data extends TrainingData = WholeImages> extends LossOptions, TargetOptions {
   readonly train: Data
   /** Evaluated as a whole; without it there is no test loss, and no early stop unless there is `validation`. */
   readonly test?: Data
@@ -43,6 +45,12 @@ export interface TrainOptions<Data extends TrainingData = WholeImages> extends L
   readonly loadBalance?: number
   /** What normalization layers use outside training; `recomputed` unless given. */
   readonly bnStatistics?: BnStatistics
+  /**
+   * Averages the weights over the steps, as `WeightAverage` says, with this decay in (0, 1): 0.99 for hundreds of steps, 0.999
+   * for thousands. The averages are what is evaluated, and what the model has when the run ends; training goes on with the weights
+   * themselves. They take as much memory as the weights that are trained, in a checkpoint as well.
+   */
+  readonly emaDecay?: number
   /** Ends the run when the loss (or accuracy) on `validation`, or without it on `test`, no longer gets better. */
   readonly earlyStop?: EarlyStopOptions
   /**
@@ -91,6 +99,7 @@ const optionNames = {
   seed: true,
   loadBalance: true,
   bnStatistics: true,
+  emaDecay: true,
   earlyStop: true,
   stopWhen: true,
   freeze: true,
@@ -105,6 +114,7 @@ const optionNames = {
   signal: true,
   threshold: true,
   lossForm: true,
+  ...targetOptionNames,
 } as const satisfies OptionNames<TrainOptions>
 
 const optionalIntegers = ['checkpointSteps', 'evaluateEvery', 'threads'] as const
@@ -127,11 +137,18 @@ export function checkOptions(options: TrainOptions<TrainingData>): void {
   if (!(loadBalance >= 0 && loadBalance < Infinity)) {
     throw new RangeError(`train: loadBalance must be a number of at least 0, got ${loadBalance}`)
   }
+  const { emaDecay } = options
+  if (emaDecay !== undefined && !(emaDecay > 0 && emaDecay < 1)) {
+    throw new RangeError(`train: emaDecay must be in (0, 1), got ${emaDecay}`)
+  }
   const statistics = options.bnStatistics ?? 'recomputed'
   if (!BN_STATISTICS.includes(statistics)) {
     throw new RangeError(`train: bnStatistics must be ${BN_STATISTICS.join(' or ')}, got ${statistics}`)
   }
+  checkTargetOptions(options)
+  checkOptimizerOptions(options.optimizer)
   const evaluated = options.test ?? options.validation
+  checkScheduleFits(options.optimizer, { epochs: options.epochs, isEvaluated: evaluated !== undefined })
   if (options.routingMetrics && !evaluated) {
     throw new RangeError('train: routingMetrics must come with a test set, got none')
   }

@@ -59,7 +59,9 @@ const use = (name: Parameters<typeof choose.useBackend>[0]) =>
 describe('by name', () => {
   test('an unknown name is refused', async () => {
     await expect(use('webgl' as 'cpu')).rejects.toThrow(
-      new RangeError('useBackend: name must be auto, tensorflow-gpu, tensorflow, wasm or cpu, got webgl'),
+      new RangeError(
+        'useBackend: name must be auto, tensorflow-gpu, tensorflow, wasm, webgpu, webgpu-software or cpu, got webgl',
+      ),
     )
   })
 

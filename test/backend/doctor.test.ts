@@ -78,5 +78,12 @@ test('the command prints JSON for a program', async () => {
   const env = { PATCH_MOE_NATIVE: join(folder, 'nothing') }
   const { out } = await startTypeScript(['-e', code], { cwd: root, env }).finished
   const diagnosis = JSON.parse(out) as Diagnosis
-  expect(diagnosis.backends.map(({ name }) => name)).toEqual(['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'])
+  expect(diagnosis.backends.map(({ name }) => name)).toEqual([
+    'tensorflow-gpu',
+    'tensorflow',
+    'wasm',
+    'webgpu',
+    'webgpu-software',
+    'cpu',
+  ])
 })

@@ -105,7 +105,7 @@ describe('a new backend', () => {
     )
     await expect(chooseBackend('soroban' as 'cpu', options, table)).rejects.toThrow(
       new RangeError(
-        'useBackend: name must be auto, abacus-fast, abacus, tensorflow-gpu, tensorflow, wasm or cpu, got soroban',
+        'useBackend: name must be auto, abacus-fast, abacus, tensorflow-gpu, tensorflow, wasm, webgpu, webgpu-software or cpu, got soroban',
       ),
     )
   })
@@ -146,5 +146,5 @@ describe('a new backend', () => {
 })
 
 test('the names of the table, in the order in which auto tries them', () => {
-  expect(backendNames).toEqual(['tensorflow-gpu', 'tensorflow', 'wasm', 'cpu'])
+  expect(backendNames).toEqual(['tensorflow-gpu', 'tensorflow', 'wasm', 'webgpu', 'webgpu-software', 'cpu'])
 })

@@ -11,7 +11,7 @@ function refusal(args: readonly string[]): string {
 describe('parseOptions', () => {
   it('measures everything unless told otherwise', () => {
     const { only, ...others } = parseOptions([])
-    expect([...only].join('')).toBe('abcdefghijklmnpq')
+    expect([...only].join('')).toBe('abcdefghijklmnpqr')
     expect(others).toEqual({ backend: 'auto', quick: false })
   })
 
@@ -20,9 +20,12 @@ describe('parseOptions', () => {
   })
 
   it.each([
-    [['--only', 'a,z'], 'It must list letters of a,b,c,d,e,f,g,h,i,j,k,l,m,n,p,q, got "z".'],
+    [['--only', 'a,z'], 'It must list letters of a,b,c,d,e,f,g,h,i,j,k,l,m,n,p,q,r, got "z".'],
     [['--repeats', '0'], 'It must be a positive integer, got "0".'],
-    [['--backend', 'gpu'], 'Allowed choices are auto, tensorflow-gpu, tensorflow, wasm, cpu.'],
+    [
+      ['--backend', 'gpu'],
+      'Allowed choices are auto, tensorflow-gpu, tensorflow, wasm, webgpu, webgpu-software, cpu.',
+    ],
     [['--only', 'c'], 'error: --only c must come with --peers, got none'],
   ])('refuses %j', (args, message) => {
     expect(refusal(args)).toContain(message)

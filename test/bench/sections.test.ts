@@ -15,6 +15,13 @@ import { pipelineTable, pipelineTargets } from '../../bench/sections/pipeline.js
 import { predictionRow } from '../../bench/sections/prediction.js'
 import { pruningRow, pruningTargets } from '../../bench/sections/pruning.js'
 import {
+  filesTable,
+  processName,
+  stepTable as routedTable,
+  routedTargets,
+  torchRouted,
+} from '../../bench/sections/routed.js'
+import {
   formsTable,
   stepTable as sampleStepTable,
   sampleTargets,
@@ -99,6 +106,63 @@ describe('training steps', () => {
       'memory wrn': { value: 0.5, quartiles: [0.5, 0.5] },
       'rate wrn': { value: 0.75, quartiles: [0.75, 0.75] },
     })
+  })
+})
+
+describe('routed steps', () => {
+  const report = (seconds: number, bytes: number): ChildReport => ({
+    software: 'test',
+    seconds: { step: [seconds, 3 * seconds, 0.5 * seconds], 'step, processor': [2 * seconds] },
+    facts: { 'start bytes': 100e6, 'peak bytes': 100e6 + bytes, 'multiply-adds': 1 },
+  })
+  const reports = [512, 1504].flatMap(size => [
+    [processName('routed', { size, threads: 2 }), [report(size / 10_000, 20e6), report(size / 5000, 20e6)]],
+    [processName('dense', { size, threads: 2 }), [report(size / 1000, 200e6), report(size / 500, 200e6)]],
+  ]) as [string, ChildReport[]][]
+  const steps = new Sitting(new Map(reports))
+
+  it('stand beside the dense network, in time, processor time and memory', () => {
+    const { rows } = routedTable(steps, [{ size: 512, threads: 2 }])
+    expect(rows.map(row => row.join(' | '))).toEqual([
+      'routed 512x512, 2 threads | 76.8 ms | 154 ms | 20.0 MB |  |  | ',
+      'dense 512x512, 2 threads | 768 ms | 1.536 s | 200.0 MB | 0.100 (0.100 - 0.100) | 0.100 (0.100 - 0.100) | 0.100 (0.100 - 0.100)',
+      'PyTorch 512x512, 2 threads | not measured | not measured | not measured | not measured | not measured | not measured',
+    ])
+  })
+
+  it('say of targets what was measured, and of others nothing', () => {
+    const targets = routedTargets(steps)
+    expect(Object.keys(targets)).toEqual([
+      'routed 512',
+      'routed 1504',
+      'routed memory 512',
+      'routed memory 1504/512',
+    ])
+    expect(targets['routed memory 1504/512']).toEqual({ value: 1, quartiles: [1, 1] })
+    expect(targets['routed 512']?.value).toBeCloseTo(0.1)
+  })
+
+  it('wait for files', () => {
+    const seconds = { 'in memory': [1], 'in memory waiting': [0.1], JPEG: [2], 'JPEG waiting': [1] }
+    const { rows } = filesTable({ software: 'test', seconds, facts: { images: 10 } }, 512)
+    expect(rows).toEqual([
+      ['in memory', '100 ms', '1', '10.0 %'],
+      ['JPEG', '200 ms', '2.000 (2.000 - 2.000)', '50.0 %'],
+    ])
+  })
+
+  it('tell PyTorch the same', () => {
+    const context = {
+      ...parseOptions(['--quick']),
+      run: () => Promise.reject(new Error('none')),
+      log: () => undefined,
+    }
+    const { arguments: given, who } = torchRouted('python', { size: 64, threads: 1 }, context)
+    expect(who).toBe('PyTorch 64x64, 1 thread')
+    expect(given[0]).toMatch(/bench\/peers\/torch_routed\.py$/)
+    expect(given.slice(1).join(' ')).toBe(
+      'routed --size 64 --batch 2 --classes 10 --cell 32 --keep 2 --threads 1 --warm-up 1 --rounds 2',
+    )
   })
 })
 

@@ -10,6 +10,8 @@ import { measureLayer } from '../../bench/workloads/layer.js'
 import { measurePipeline } from '../../bench/workloads/pipeline.js'
 import { measurePrediction } from '../../bench/workloads/prediction.js'
 import { measurePruning } from '../../bench/workloads/pruning.js'
+import { measureRegionFiles } from '../../bench/workloads/region-files.js'
+import { measureRouted } from '../../bench/workloads/routed.js'
 import { measureSamples } from '../../bench/workloads/samples.js'
 import { measureTraining } from '../../bench/workloads/training.js'
 import { useTestBackend } from '../backend-under-test.js'
@@ -81,6 +83,31 @@ describe('the workloads', () => {
     expect(Object.keys(seconds).sort()).toEqual(['all 2', 'all 4', 'sorted 2', 'sorted 4', 'step'])
     // So few samples are not sorted by the layer itself.
     expect(facts).toEqual({ filters: 4, 'block 2': 0, 'block 4': 0 })
+  })
+
+  it.each(['routed', 'dense'] as const)('time steps of training on large images, %s', async network => {
+    const job = { network, size: 64, batch: 2, classes: 3, cell: 16, keep: 2 }
+    const { seconds, facts } = await measureRouted({ workload: 'routed', ...rounds, ...job })
+    expect(seconds.step).toHaveLength(2)
+    expect(seconds['step, processor']).toHaveLength(2)
+    expect(facts['peak bytes']).toBeGreaterThan(facts['start bytes']! / 2)
+    // Taps times channels and filters of three convolutions, at 1/4, 1/16 and 1/64 of the pixels, and 48 x 3 logits.
+    const expert = (pixels: number) => 9 * pixels * ((3 * 12) / 4 + (12 * 24) / 16 + (24 * 48) / 64)
+    if (network === 'dense') expect(facts['multiply-adds']).toBe(expert(64 * 64) + 48 * 3)
+    else expect(facts['multiply-adds']).toBeGreaterThan(2 * expert(24 * 24))
+  })
+
+  it('time passes over files of large images, and the waiting in them', async () => {
+    const job = { size: 64, images: 3, batch: 2, classes: 3, cell: 16, keep: 2 }
+    const { seconds, facts } = await measureRegionFiles({ workload: 'region-files', ...rounds, ...job })
+    const kinds = ['in memory', 'JPEG', 'PNG', 'tiled TIFF', 'tiled TIFF, with smaller pages']
+    expect(Object.keys(seconds).sort()).toEqual([...kinds, ...kinds.map(kind => `${kind} waiting`)].sort())
+    for (const kind of kinds) {
+      seconds[kind]!.forEach((pass, i) => {
+        expect(seconds[`${kind} waiting`]![i]).toBeLessThan(pass)
+      })
+    }
+    expect(facts).toEqual({ images: 3 })
   })
 
   it('time prediction for every batch size', async () => {

@@ -85,6 +85,9 @@ describe('subset', () => {
       expect([...part.images.subarray(2 * i, 2 * i + 2)]).toEqual([original, 100 + original])
     })
     expect(part.cells).toEqual([3, 4])
+    const names = Array.from(set.labels, (_, i) => `image ${i}`)
+    const cells = Array.from(part.trueCell!)
+    expect(subset({ ...set, names }, 6, 1).names).toEqual(cells.map(original => `image ${original}`))
   })
 
   it('is nested: a smaller subset is the beginning of a larger one', () => {

@@ -34,6 +34,20 @@ describe('loadCatalog', () => {
     expect('groups' in train).toBe(false)
   })
 
+  it('names images by their paths, or else as errors do', async () => {
+    const withPaths = { ...half(4), path: (position: number) => `folder/${position}` }
+    const decode: DecodeImage = async (bytes, decoding, name) => {
+      if (name === 'image 1') throw new Error('image 1: bytes must be an image')
+      return decodeText(bytes, decoding, name)
+    }
+    const { train, test } = await loadCatalog('numbers', catalog(withPaths, half(4)), {
+      decode,
+      maxUnreadable: 2,
+    })
+    expect(train.names).toEqual(['folder/0', 'folder/2', 'folder/3'])
+    expect(test.names).toEqual(['image 0', 'image 2', 'image 3'])
+  })
+
   it('keeps groups', async () => {
     const groups = Int32Array.of(1, 0)
     const grouped = { ...catalog({ ...half(2), groups }, { ...half(2), groups }), groupNames: ['a', 'b'] }

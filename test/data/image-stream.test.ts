@@ -77,6 +77,9 @@ describe('firstImages', () => {
       objectBox: Int32Array.of(0, 1, 2, 3, 4, 5, 6, 7),
     })
     expect((await firstImages(set, 99)).count).toBe(5)
+    const names = ['a', 'b', 'c', 'd', 'e']
+    expect((await firstImages({ ...set, names }, 2)).names).toEqual(['a', 'b'])
+    expect(streamOf({ ...set, names }).names).toEqual(names)
   })
 
   it('takes the first of a stream', async () => {

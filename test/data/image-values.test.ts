@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { augmented } from '../../src/data/augmented.js'
+import { augmented } from '../../src/data/augmentation/augmented.js'
 import { balanced } from '../../src/data/balanced.js'
 import { batches, subset } from '../../src/data/batches.js'
 import { composeGrid } from '../../src/data/compose/compose.js'

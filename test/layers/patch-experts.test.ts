@@ -395,6 +395,37 @@ describe('PatchExperts', () => {
     )
   })
 
+  it('chooses the cells that it keeps, and computes the prior of a view once', async () => {
+    let asked = 0
+    const prior = (view: tf.Tensor4D, grid: CellGrid) => {
+      asked++
+      return (namedPrior('contrast') as (view: tf.Tensor4D, grid: CellGrid) => tf.Tensor)(view, grid)
+    }
+    const { layer } = built({ numExperts: 2, prior, priorUntil: 0.5 })
+    layer.useProgress(0)
+    const view = layer.viewOf(images(2, 19))
+    const again = tf.clone(view)
+    const other = layer.viewOf(images(2, 20))
+    const before = tf.memory().numTensors
+    const cells = await layer.choose(view)
+    expect(tf.memory().numTensors).toBe(before)
+    expect(asked).toBe(1)
+    const known = layer.route(view)
+    expect(asked).toBe(1)
+    const fresh = layer.route(again)
+    expect(asked).toBe(2)
+    for (const { indices, gates } of [known, fresh]) {
+      expect(indices.dataSync()).toEqual(cells)
+      expect(gates.dataSync()).toEqual(fresh.gates.dataSync())
+    }
+    // Another view, and this one after the prior has ended, have none of what was known.
+    expect(await layer.choose(other)).not.toEqual(cells)
+    layer.useProgress(0.5)
+    const without = built({ numExperts: 2, prior: 'none' }).layer
+    expect(await layer.choose(view)).toEqual(await without.choose(again))
+    expect(asked).toBe(3)
+  })
+
   it('says so where a view has a number that is not finite', () => {
     const { model } = built()
     const x = tf.where(tf.less(tf.range(0, 21 * 26 * 2), 1).reshape([1, ...IMAGE]), Number.NaN, images(1, 17))

@@ -8,6 +8,8 @@ import { random } from '../../src/random.js'
 import { latestCheckpoint, memoryStore, readCheckpoint } from '../../src/train/checkpoint.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { type TrainEvent, type TrainOptions, train } from '../../src/train/loop.js'
+import { recordRouting } from '../../src/train/routing/routing-record.js'
+import { measureRouting } from '../../src/train/routing/routing-summary.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { allEvents, historyOf, weightsOf, withoutClock } from '../train/tasks.js'
@@ -96,6 +98,28 @@ describe('routedModel', () => {
     expect([...boxes.subarray(2, 4)]).toEqual([12, 12])
   })
 
+  it('has its routing recorded and measured, as that of a network of whole images', async () => {
+    const model = routedModel({ ...base, numExperts: 2 })
+    const stream = squares(5, 4)
+    const sources = await sourcesOf(stream)
+    const record = await recordRouting(model, stream, { batchSize: 2 })
+    const { indices, gates } = await model.route(sources)
+    expect(record).toEqual({
+      ...{ grid: [3, 4], numExperts: 2, patchesPerExpert: 2, count: 5 },
+      ...{ indices, gates: expect.any(Float32Array) },
+    })
+    expectAllClose(record?.gates ?? [], gates)
+    const keptOnce = Array.from({ length: 5 }, (_, image) => {
+      const cells = [...indices.subarray(4 * image, 4 * image + 4)]
+      return cells.filter(cell => cells.indexOf(cell) === cells.lastIndexOf(cell)).length
+    })
+    const metrics = await measureRouting(model, stream)
+    expect(metrics?.coverage.one).toBeCloseTo(keptOnce.reduce((sum, count) => sum + count) / 60)
+    expect(metrics?.gates.map(({ mean }) => mean)).toEqual([expect.closeTo(0.5), expect.closeTo(0.5)])
+    const cancelled = measureRouting(model, stream, { signal: AbortSignal.abort(new Error('enough')) })
+    await expect(cancelled).rejects.toThrow('enough')
+  })
+
   it('is saved and loaded as a network of three inputs', async () => {
     const model = routedModel(base)
     let artifacts: tf.io.ModelArtifacts | undefined
@@ -132,7 +156,9 @@ describe('routedModel', () => {
     expect(history).toEqual(expected)
     expect(weightsOf(resumed.model)).toEqual(weightsOf(uninterrupted.model))
     const longer = allEvents(train(routedModel(settings), { ...options, epochs: 5, resume }))
-    await expect(longer).rejects.toThrow('got epochs 4 (this run has 5)')
+    await expect(longer).rejects.toThrow(
+      'train: epochs must stay 4 for a run that goes on with schedule cosine, got 5',
+    )
   })
 
   it('remarks once that its patches are blank', async () => {

@@ -10,20 +10,20 @@ import { SAMPLE_GATES } from '../../src/layers/moe/sample-routing.js'
 import { optional, required, type Settings, sectionShape } from '../../src/run/setting.js'
 import { choice, share } from '../../src/run/setting-values.js'
 import { settingGroups, settings } from '../../src/run/settings.js'
-import { optimizerNames } from '../../src/train/optimizer-options.js'
+import { optimizerNames } from '../../src/train/optimizers/optimizer-options.js'
 import { settingsPage } from '../../tools/settings-page.js'
 
 /** Two settings that there are not: each is one entry. */
 const own = {
-  labelSmoothing: {
-    flag: '--label-smoothing <share>',
-    help: 'share of a label that other classes get',
+  coarseShare: {
+    flag: '--coarse-share <share>',
+    help: 'share of the batches that are coarse',
     byDefault: '0',
     value: share,
     in: { training: optional },
   },
-  schedule: {
-    flag: '--lr-schedule <name>',
+  rateCurve: {
+    flag: '--rate-curve <name>',
     help: 'how the rate falls',
     value: choice(['constant', 'cosine']),
     in: { training: { ...required, ifMissing: 'constant', models: ['wrn'] } },
@@ -37,41 +37,41 @@ test('one entry is an option of the command line under its heading, which reads 
   for (const { option } of options) command.addOption(option)
   const help = command.helpInformation().replace(/\s+/g, ' ')
   expect(help).toContain(
-    'Optimisation: --label-smoothing <share> share of a label that other classes get (default: 0)',
+    'Optimisation: --coarse-share <share> share of the batches that are coarse (default: 0)',
   )
-  expect(help).toContain('--lr-schedule <name> how the rate falls (choices: "constant", "cosine")')
+  expect(help).toContain('--rate-curve <name> how the rate falls (choices: "constant", "cosine")')
   const parse = (...words: string[]) => command.parse(words, { from: 'user' }).opts()
-  expect(() => parse('--label-smoothing', '1')).toThrow(
-    "error: option '--label-smoothing <share>' argument '1' is invalid. It must be a number in [0, 1).",
+  expect(() => parse('--coarse-share', '1')).toThrow(
+    "error: option '--coarse-share <share>' argument '1' is invalid. It must be a number in [0, 1).",
   )
-  expect(() => parse('--lr-schedule', 'linear')).toThrow('Allowed choices are constant, cosine.')
-  expect(parse('--label-smoothing', '0.1', '--lr-schedule', 'cosine')).toEqual({
-    labelSmoothing: 0.1,
-    lrSchedule: 'cosine',
+  expect(() => parse('--rate-curve', 'linear')).toThrow('Allowed choices are constant, cosine.')
+  expect(parse('--coarse-share', '0.1', '--rate-curve', 'cosine')).toEqual({
+    coarseShare: 0.1,
+    rateCurve: 'cosine',
   })
 })
 
 test('the same entry is a key of the configuration: required or not, with what older ones mean', () => {
   const training = z.strictObject(sectionShape(own, 'training'))
-  const parsed: { labelSmoothing?: number; schedule: 'constant' | 'cosine' } = training.parse({
-    labelSmoothing: 0.1,
-    schedule: 'cosine',
+  const parsed: { coarseShare?: number; rateCurve: 'constant' | 'cosine' } = training.parse({
+    coarseShare: 0.1,
+    rateCurve: 'cosine',
   })
-  expect(parsed).toEqual({ labelSmoothing: 0.1, schedule: 'cosine' })
-  expect(training.parse({})).toEqual({ schedule: 'constant' })
-  expect(() => training.parse({ labelSmoothing: 1 })).toThrow('expected number to be <1')
-  expect(() => training.parse({ schedule: 'linear' })).toThrow('"constant\\"|\\"cosine')
+  expect(parsed).toEqual({ coarseShare: 0.1, rateCurve: 'cosine' })
+  expect(training.parse({})).toEqual({ rateCurve: 'constant' })
+  expect(() => training.parse({ coarseShare: 1 })).toThrow('expected number to be <1')
+  expect(() => training.parse({ rateCurve: 'linear' })).toThrow('"constant\\"|\\"cosine')
   expect(sectionShape(own, 'dataset')).toEqual({})
 })
 
 test('its flag sets that key, for the models that have it', () => {
   const before = { training: { epochs: 3 } }
-  expect(withFlags(before, 'wrn', { labelSmoothing: 0.1, lrSchedule: 'cosine' }, options)).toEqual({
-    training: { epochs: 3, labelSmoothing: 0.1, schedule: 'cosine' },
+  expect(withFlags(before, 'wrn', { coarseShare: 0.1, rateCurve: 'cosine' }, options)).toEqual({
+    training: { epochs: 3, coarseShare: 0.1, rateCurve: 'cosine' },
   })
   expect(before).toEqual({ training: { epochs: 3 } })
-  expect(() => withFlags(before, 'init', { lrSchedule: 'cosine' }, options)).toThrow(
-    'train: --lr-schedule must be used with wrn, got model init',
+  expect(() => withFlags(before, 'init', { rateCurve: 'cosine' }, options)).toThrow(
+    'train: --rate-curve must be used with wrn, got model init',
   )
 })
 
@@ -80,10 +80,10 @@ test('it is a row of the documentation', () => {
   expect(rows[0]).toBe('# Settings of a run')
   expect(rows).toContain('## Optimisation')
   expect(rows).toContain(
-    '| `--label-smoothing <share>` | share of a label that other classes get | a number in \\[0, 1) | 0 | all | `training.labelSmoothing` |',
+    '| `--coarse-share <share>` | share of the batches that are coarse | a number in \\[0, 1) | 0 | all | `training.coarseShare` |',
   )
   expect(rows).toContain(
-    '| `--lr-schedule <name>` | how the rate falls | constant, cosine | recipe | wrn | `training.schedule` |',
+    '| `--rate-curve <name>` | how the rate falls | constant, cosine | recipe | wrn | `training.rateCurve` |',
   )
 })
 

@@ -55,7 +55,7 @@ test('evaluate measures again what the last epoch measured', async () => {
   expect(Object.keys(measured?.perClass as object)).toEqual(['0', '1'])
   expect(text.code).toBe(0)
   expect(text.out).toContain('3,112 parameters')
-  expect(text.out).toMatch(/class +accuracy\n/)
+  expect(text.out).toMatch(/class +images +precision +recall +F1 +ROC area +AP\n/)
 })
 
 test('predict gives class, probabilities and what each expert kept', async () => {

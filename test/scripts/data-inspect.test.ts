@@ -62,6 +62,46 @@ describe('pmoe data inspect', () => {
     ])
   })
 
+  test('shows images as training sees them: a row each, as it is and in seven epochs', async () => {
+    const sheet = join(dir, 'augmented.png')
+    // Red and blue with exchanged channels, at any hue; the rows are those of the first images.
+    const { code, out, err } = await inspect(photos, '--jitter', 'hue=0.5', '--blur', '0', '--out', sheet)
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toContain(
+      `Sheet of 6 training images, each as it is and in seven epochs (--jitter hue=0.5): ${sheet}`,
+    )
+    const { pixels, width } = await sheetPixels(sheet, [20, 60], [20 + 140, 60], [20 + 7 * 140, 60])
+    expect(width).toBe(12 + 8 * 140)
+    const [asItIs, first, last] = pixels as [number[], number[], number[]]
+    expect(asItIs).toEqual([192, 0, 0])
+    for (const turned of [first, last]) {
+      expect(turned).not.toEqual(asItIs)
+      expect([Math.max(...turned), Math.min(...turned)]).toEqual([192, 0])
+    }
+    const json = JSON.parse(
+      (await inspect(photos, '--augment', 'light', '--no-flip', '--no-sheet', '--json')).out,
+    ) as object
+    expect(json).toMatchObject({
+      augmentation: { randomCrop: 0.6, flip: false, jitter: { brightness: 0.2 }, seed: 1 },
+    })
+    expect(json).not.toHaveProperty('sheet')
+  })
+
+  test('names the other label of mixed images, and refuses what images cannot have', async () => {
+    const sheet = join(dir, 'mixed.png')
+    const mixed = await inspect(photos, '--mixup', '1', '--out', sheet)
+    expect(mixed.code).toBe(0)
+    expect((await sheetPixels(sheet)).width).toBe(12 + 8 * 140)
+    const refused = await inspect(photos, '--pad-crop', '64', '--out', join(dir, 'none.png'))
+    expect(refused).toMatchObject({ code: 2 })
+    expect(refused.err).toContain('augmented: padCrop must be an integer in [0, 63], got 64')
+    const floats = await inspect('--dataset', 'theory-clusters', '--grey', '1')
+    expect(floats).toMatchObject({ code: 2 })
+    expect(floats.err).toContain(
+      '--grey must be used with pixels, got theory-clusters, whose values are floats',
+    )
+  })
+
   test('outlines the true patch of composites and counts where it is', async () => {
     const sheet = join(dir, 'digits.png')
     const words = ['--dataset', 'digits-patches', '--samples', '64', '--test-samples', '8', '--out', sheet]

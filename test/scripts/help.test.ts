@@ -43,6 +43,7 @@ describe('help', () => {
     const headings = helpOf(train, 80).match(/^[A-Z][\w ]+:$/gm)
     expect(headings).toEqual([
       'Data:',
+      'Augmentation:',
       'Network:',
       'Mixture of experts:',
       'Optimisation:',

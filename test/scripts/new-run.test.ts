@@ -180,3 +180,28 @@ describe('separate routers', () => {
     expect(withSeparateRouters(joint, {}, 3)).toBe(joint)
   })
 })
+
+test('a router is taught by boxes, and by nothing without them', () => {
+  const { dataset, training } = run(
+    'routed',
+    { boxedImages: 20, teachEpochs: 5, prior: 'none' },
+    'megapixel-digits',
+  )
+  expect([dataset.boxedImages, training.teachEpochs]).toEqual([20, 5])
+  expect(() => run('routed', { teachEpochs: 5 }, 'megapixel-digits')).toThrow(
+    'train: --teach-epochs must come with --teach-by, --boxes or --boxed-images, got none',
+  )
+  expect(() => run('routed', { teachBy: 'boxes' }, 'megapixel-digits')).toThrow(
+    'train: --teach-by boxes must come with --boxes or --boxed-images, got neither',
+  )
+  expect(() => run('routed', { teachBy: 'labels', boxedImages: 9 }, 'megapixel-digits')).toThrow(
+    'train: --teach-by labels must come without --boxed-images, got both',
+  )
+  expect(run('routed', { teachBy: 'labels', teachEpochs: 3 }, 'megapixel-digits').training).toMatchObject({
+    teachBy: 'labels',
+    teachEpochs: 3,
+  })
+  expect(() => run('routed', { boxes: 'boxes.csv' }, 'megapixel-digits')).toThrow(
+    '--boxes must be used with image-folder, got dataset megapixel-digits',
+  )
+})

@@ -128,3 +128,22 @@ test('a run goes on when its files have moved', async () => {
   expect(await callPmoe([...resume, '--data', after])).toMatchObject({ code: 0, err: '' })
   expect((await result(run)).metrics).toHaveLength(2)
 })
+
+test('a run is not made longer where its learning rates follow from its length, and keeps its configuration', async () => {
+  const run = join(root, 'cosine')
+  const train = ['train', ...settings, '--epochs', '2', '--schedule', 'cosine', '--out', run]
+  const refused = await callPmoe([...train, '--warmup-epochs', '2'])
+  expect([refused.code, refused.err]).toEqual([
+    2,
+    expect.stringContaining('train: warmupEpochs must be less than epochs, got 2 (epochs 2)'),
+  ])
+  expect((await callPmoe([...train, '--warmup-epochs', '0.5'])).code).toBe(0)
+  const before = await readFile(join(run, 'config.json'), 'utf8')
+  expect(JSON.parse(before).training).toMatchObject({ schedule: 'cosine', warmupEpochs: 0.5 })
+  const longer = await callPmoe(['train', '--resume', '--out', run, '--epochs', '4'])
+  expect([longer.code, longer.err]).toEqual([
+    2,
+    expect.stringContaining(`train: --epochs must stay 2 for ${run}, whose learning rate`),
+  ])
+  expect(await readFile(join(run, 'config.json'), 'utf8')).toBe(before)
+})

@@ -1,3 +1,4 @@
+import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
 import { trainSettings, withFlags } from '../../scripts/run/train-settings.js'
 import { UsageError } from '../../scripts/terminal/usage-error.js'
@@ -49,6 +50,54 @@ describe('withFlags', () => {
   })
 })
 
+describe('flags of augmentation', () => {
+  const parse = (...words: string[]) => {
+    const command = new Command('train').exitOverride().configureOutput({ writeErr: () => {} })
+    for (const { option } of trainSettings) command.addOption(option)
+    return withFlags({}, 'wrn', command.parse(words, { from: 'user' }).opts())
+  }
+
+  test('are read, switched on and switched off', () => {
+    expect(parse('--augment', 'light', '--no-flip', '--rotate', '15')).toEqual({
+      dataset: { augment: 'light', flip: false, rotate: 15 },
+    })
+    expect(parse('--flip', '--trivial-augment')).toEqual({ dataset: { flip: true, trivialAugment: true } })
+    expect(parse('--augment', 'strong', '--no-trivial-augment')).toEqual({
+      dataset: { augment: 'strong', trivialAugment: false },
+    })
+    expect(parse('--jitter', '0.4', '--rand-augment', '2:9')).toEqual({
+      dataset: {
+        jitter: { brightness: 0.4, contrast: 0.4, saturation: 0.4 },
+        randAugment: { operations: 2, magnitude: 9 },
+      },
+    })
+    expect(parse('--jitter', 'hue=0.1, contrast=2')).toEqual({
+      dataset: { jitter: { hue: 0.1, contrast: 2 } },
+    })
+    expect(parse()).toEqual({})
+  })
+
+  test.each([
+    ['--jitter', 'bright=1', 'brightness=0.4,hue=0.1'],
+    ['--jitter', 'hue=0.6', 'hue, which is at most 0.5'],
+    ['--jitter', 'hue=0.1=2', 'hue, which is at most 0.5'],
+    ['--jitter', '-1', 'a number of at least 0, or parts of'],
+    ['--jitter', '', 'a number of at least 0, or parts of'],
+    ['--rand-augment', '9', 'COUNT:STRENGTH in whole numbers, up to 8 and 30: 2:9'],
+    ['--rand-augment', '2:31', 'COUNT:STRENGTH'],
+    ['--rand-augment', '2:9:1', 'COUNT:STRENGTH'],
+    ['--rand-augment', '1.5:9', 'COUNT:STRENGTH'],
+    ['--rotate', '181', 'a number in [0, 180]'],
+    ['--random-crop', '1.1', 'a number in [0, 1]'],
+    ['--erase', '-0.1', 'a number in [0, 1]'],
+    ['--mixup', '-1', 'a number of at least 0'],
+    ['--workers', '1.5', 'an integer of at least 0'],
+    ['--augment', 'heavy', 'none, light, strong'],
+  ])('%s %s is refused', (flag, value, message) => {
+    expect(() => parse(flag, value)).toThrow(message)
+  })
+})
+
 /** A value that each kind of setting takes. */
 const samples: Readonly<Record<string, unknown>> = {
   variant: 'drop-in',
@@ -77,8 +126,25 @@ const samples: Readonly<Record<string, unknown>> = {
   routerTraining: 'separate',
   routingMetrics: true,
   flip: true,
+  augment: 'light',
+  randomCrop: 0.5,
+  verticalFlip: true,
+  trivialAugment: true,
+  randAugment: { operations: 2, magnitude: 9 },
+  jitter: { brightness: 0.4, hue: 0.1 },
+  grey: 0.1,
+  blur: 0.1,
+  erase: 0.25,
   balance: 'group',
   background: 'noise',
+  itemBrightness: 0.5,
+  boxes: '/boxes.csv',
+  teachBy: 'labels',
+  decayRate: 0.5,
+  labelSmoothing: 0.1,
+  emaDecay: 0.99,
+  classWeights: 'balanced',
+  expertPixels: 'centred',
   task: 'present',
   schedule: 'cosine',
   prior: 'none',

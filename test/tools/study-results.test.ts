@@ -21,6 +21,12 @@ describe('resultsSection', () => {
       '| [fig10](results/fig10/table.md) | It is better. | by 2 points | 5 seeds, 1 of 2 runs failed, stand-in |',
     ])
   })
+
+  it('says that a study is small, or has not come to its end', () => {
+    const { settings, ...begun } = study('fig4', ['done', 'done'], false)
+    const section = resultsSection([{ ...begun, settings: { ...settings, scale: 'small' }, planned: 7 }])
+    expect(section).toContain('| 5 seeds, small scale, 2 of 7 runs |')
+  })
 })
 
 describe('withSection', () => {

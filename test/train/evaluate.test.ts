@@ -35,6 +35,31 @@ describe('evaluate', () => {
     expect(result.count).toBe(3)
   })
 
+  it('keeps what is said of every image where asked for', async () => {
+    const { predictions } = await evaluate(pixelModel(), pixels, { batchSize: 2, predictions: true })
+    expect([...predictions!.labels]).toEqual([0, 1, 0])
+    expect([...predictions!.predicted]).toEqual([0, 0, 1])
+    expect(predictions!.numClasses).toBe(2)
+    const probabilities = Array.from(predictions!.logProbabilities, Math.exp)
+    for (const [i, p] of [0.75, 0.25, 0.75, 0.25, 0.25, 0.75].entries())
+      expect(probabilities[i]).toBeCloseTo(p, 5)
+    expect(await evaluate(pixelModel(), pixels, { batchSize: 2 })).not.toHaveProperty('predictions')
+  })
+
+  it('keeps logarithms of both classes of one logit, finite where a probability rounds to 0', async () => {
+    const model = tf.sequential()
+    model.add(tf.layers.flatten({ inputShape: [1, 2, 1] }))
+    const kernel = tf.tensor2d([200, -Math.log(3)], [2, 1])
+    model.add(tf.layers.dense({ units: 1, useBias: false, weights: [kernel], activation: 'sigmoid' }))
+    const { predictions } = await evaluate(model, pixels, { batchSize: 3, predictions: true })
+    const logs = [...predictions!.logProbabilities]
+    expect([...predictions!.predicted]).toEqual([1, 1, 0])
+    expect(logs[0]).toBeCloseTo(-200, 3)
+    expect(logs[1]).toBeCloseTo(0, 5)
+    expect(logs[4]).toBeCloseTo(Math.log(0.75), 5)
+    expect(logs[5]).toBeCloseTo(Math.log(0.25), 5)
+  })
+
   it('does not depend on the batch size', async () => {
     const set = brightRows(23, 3, 4)
     const model = denseModel({ normalized: true })

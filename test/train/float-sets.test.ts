@@ -1,6 +1,6 @@
 import type * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { augmented } from '../../src/data/augmented.js'
+import { augmented } from '../../src/data/augmentation/augmented.js'
 import type { ImageSet, PixelSet } from '../../src/data/image-set.js'
 import { streamOf } from '../../src/data/image-stream.js'
 import { explain } from '../../src/explain/explain.js'

@@ -7,6 +7,8 @@ export interface CommittedResults {
   readonly isStandIn: boolean
   readonly brief: string
   readonly settings: { readonly seeds: number; readonly scale: string }
+  /** Runs of the whole study. */
+  readonly planned?: number
   readonly cells: readonly { readonly status: string }[]
 }
 
@@ -23,10 +25,12 @@ export const markers = {
  */
 export function resultsSection(studies: readonly CommittedResults[]): string {
   const sorted = [...studies].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
-  const rows = sorted.map(({ name, claim, brief, isStandIn, settings, cells }) => {
+  const rows = sorted.map(({ name, claim, brief, isStandIn, settings, planned, cells }) => {
     const failed = cells.filter(({ status }) => status === 'failed').length
     const from = [
       `${settings.seeds} seeds`,
+      ...(settings.scale === 'full' ? [] : [`${settings.scale} scale`]),
+      ...(planned !== undefined && planned > cells.length ? [`${cells.length} of ${planned} runs`] : []),
       ...(failed > 0 ? [`${failed} of ${cells.length} runs failed`] : []),
       ...(isStandIn ? ['stand-in'] : []),
     ]

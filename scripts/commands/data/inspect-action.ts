@@ -1,9 +1,12 @@
-import { datasetEntry } from '../../../src/data/datasets/datasets.js'
+import type { Augmentation } from '../../../src/data/augmentation/augmentation.js'
+import { type DatasetEntry, datasetEntry, datasets } from '../../../src/data/datasets/datasets.js'
 import { halfTitles } from '../../../src/data/datasets/image-folder/folder-halves.js'
 import { type ImageSummary, imbalance, summarize } from '../../../src/data/summary.js'
 import { type UnreadableImage, UnreadableImages } from '../../../src/data/unreadable-images.js'
 import type { ExaminedImages, ImageSizes } from '../../../src/files/images/examined-images.js'
-import { dataRequest } from '../../run/dataset-settings.js'
+import { askedAugmentation, augmentationFlags } from '../../run/augmentation/asked-augmentation.js'
+import { writeAugmentationSheet } from '../../run/augmentation/augmentation-sheet.js'
+import { augmentationRequest, dataRequest } from '../../run/dataset-settings.js'
 import {
   datasetOf,
   type InspectedHalf,
@@ -17,7 +20,7 @@ import type { GivenFlags } from '../../run/train-settings.js'
 import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
 import { percent } from '../../terminal/training-log.js'
-import { asUsage, UsageError } from '../../terminal/usage-error.js'
+import { asUsage, asUsageLater, UsageError } from '../../terminal/usage-error.js'
 
 /** The flags of `pmoe data inspect`, as commander hands them over; those of `datasetSettings` are among them. */
 export interface DataInspectRequest extends GivenFlags {
@@ -35,12 +38,35 @@ export async function runDataInspect(folder: string | undefined, request: DataIn
   const { dataset, halves } = inspection
   const [train] = halves
   if (!train) throw new Error(`${dataset}: halves must be 1 or more, got 0`)
-  const title = `${dataset}: training images, ${train.shape.join('x')}`
+  const { variations, notes } = asUsage(() =>
+    askedAugmentation(augmentationRequest(request), entryOf(dataset), train.classNames),
+  )
+  const isVaried = Object.keys(variations).length > 0
+  const title = `${dataset}: training images${isVaried ? ' as training sees them' : ''}, ${train.shape.join('x')}`
   const path = request.out ?? `sheet-${dataset}.png`
-  const sheet = request.sheet ? await writeContactSheet(path, train, { title }) : undefined
+  const augmentation = isVaried ? { ...variations, seed: request.seed ?? 1 } : undefined
+  const sheet = request.sheet ? await writeSheet(path, train, title, augmentation) : undefined
   const counted = halves.map(half => ({ half, ...summarize(half) }))
-  const text = request.json ? jsonText(inspection, counted, sheet) : summaryText(inspection, counted, sheet)
+  const noted = { ...inspection, notes: [...inspection.notes, ...notes] }
+  const text = request.json
+    ? jsonText(noted, counted, sheet, augmentation)
+    : summaryText(noted, counted, sheet, augmentation)
   process.stdout.write(`${text}\n`)
+}
+
+function writeSheet(
+  path: string,
+  train: InspectedHalf,
+  title: string,
+  augmentation: Augmentation | undefined,
+): Promise<WrittenSheet> {
+  if (!augmentation) return writeContactSheet(path, train, { title })
+  return asUsageLater(() => writeAugmentationSheet(path, train, { title, augmentation }))
+}
+
+/** A prepared folder may hold a dataset of somebody's own. */
+function entryOf(name: string): Pick<DatasetEntry, 'name' | 'values' | 'taskForbids'> {
+  return datasets.find(entry => entry.name === name) ?? { name }
 }
 
 /** The counts of each half, training first. */
@@ -69,6 +95,7 @@ function jsonText(
   { dataset, place, shape, notes, unreadable, examined }: Inspection,
   counted: Counted,
   sheet: WrittenSheet | undefined,
+  augmentation: Augmentation | undefined,
 ): string {
   const countsByName = ({ half, count, classCounts, groupCounts, cellCounts }: Counted[number]) => ({
     count,
@@ -84,6 +111,7 @@ function jsonText(
     ...(examined?.sizes && { sizes: examined.sizes }),
     notes: [...notes, ...(examined?.notes ?? [])],
     unreadable: [...unreadable, ...(examined?.unreadable ?? [])],
+    ...(augmentation && { augmentation }),
     ...(sheet && { sheet }),
   })
 }
@@ -96,6 +124,7 @@ function summaryText(
   { dataset, place, shape, notes, unreadable, examined }: Inspection,
   counted: Counted,
   sheet: WrittenSheet | undefined,
+  augmentation: Augmentation | undefined,
 ): string {
   const [first] = counted
   if (!first) return ''
@@ -118,7 +147,7 @@ function summaryText(
   const allNotes = [...notes, ...(examined?.notes ?? []), ...unreadableNotes(unreadable)]
   if (allNotes.length > 0) parts.push(allNotes.map(noteText).join('\n'))
   if (examined && examined.unreadable.length > 0) parts.push(unreadableText(dataset, examined, counted))
-  if (sheet) parts.push(sheetText(sheet, examined?.unreadable ?? []))
+  if (sheet) parts.push(sheetText(sheet, examined?.unreadable ?? [], augmentation))
   return parts.join('\n\n')
 }
 
@@ -175,9 +204,18 @@ function sizesText({ examined, smallest, median, largest }: ImageSizes): string 
 function sheetText(
   { path, images, unreadable }: WrittenSheet,
   alreadyListed: readonly UnreadableImage[],
+  augmentation: Augmentation | undefined,
 ): string {
   const listedReasons = new Set(alreadyListed.map(({ reason }) => reason))
   const others = unreadable.filter(reason => !listedReasons.has(reason))
   const missing = others.map(reason => `\n  ${reason}`).join('')
-  return `Contact sheet of ${images} training images: ${path}${missing && `\n${others.length} could not be decoded:${missing}`}`
+  const what = augmentation
+    ? `Sheet of ${images} training images, each as it is and in seven epochs (${variedBy(augmentation)})`
+    : `Contact sheet of ${images} training images`
+  return `${what}: ${path}${missing && `\n${others.length} could not be decoded:${missing}`}`
+}
+
+/** How images are varied, as flags. */
+function variedBy({ seed: _, ...variations }: Augmentation): string {
+  return augmentationFlags(variations).join(' ')
 }

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { datasets } from '../../../src/data/datasets/datasets.js'
-import { datasetSettings } from '../../run/dataset-settings.js'
+import { augmentationOptions, datasetSettings } from '../../run/dataset-settings.js'
 import { optionGroups } from '../../run/train-settings.js'
 import type { DataInspectRequest } from './inspect-action.js'
 
@@ -15,6 +15,8 @@ export function dataInspectCommand(): Command {
     )
     .option('--data <folder>', "folder of your own files, in the dataset's format")
   for (const option of datasetSettings) command.addOption(option)
+  command.optionsGroup(optionGroups.augmentation)
+  for (const option of augmentationOptions) command.addOption(option)
   return command
     .optionsGroup(optionGroups.run)
     .option('--out <file>', 'the contact sheet, a PNG file (default: sheet-<dataset>.png)')
@@ -23,10 +25,14 @@ export function dataInspectCommand(): Command {
     .addHelpText(
       'after',
       `
+With flags of augmentation the sheet shows training images as training sees them: a row for each image, as it is and in seven
+epochs.
+
 Examples:
   $ pmoe data inspect prepared/cifar10
   $ pmoe data inspect ~/photos --out photos.png
-  $ pmoe data inspect --dataset fashion-quadrants --samples 200`,
+  $ pmoe data inspect --dataset fashion-quadrants --samples 200
+  $ pmoe data inspect ~/photos --augment light --rotate 15`,
     )
     .action(async (folder: string | undefined, request: DataInspectRequest) => {
       const { runDataInspect } = await import('./inspect-action.js')

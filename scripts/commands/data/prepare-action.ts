@@ -8,6 +8,7 @@ import {
 import { datasetSource } from '../../../src/files/data-folder.js'
 import { decodeImage } from '../../../src/files/images/image-files.js'
 import { type PrepareProgress, prepareDataset } from '../../../src/files/prepared/prepare.js'
+import { regionsIn } from '../../../src/files/regions/open-regions.js'
 import { dataRequest } from '../../run/dataset-settings.js'
 import { checkFolder, checkSettings, dataPath, datasetOptions, unreadableNotes } from '../../run/run-data.js'
 import type { GivenFlags } from '../../run/train-settings.js'
@@ -24,6 +25,7 @@ export interface PrepareRequest extends GivenFlags {
   readonly out: string
   readonly seed?: number
   readonly shardRecords?: number
+  readonly unscaled?: boolean
   readonly force?: boolean
   readonly json?: boolean
 }
@@ -36,6 +38,17 @@ function checkPixels({ name, values }: DatasetEntry): void {
   )
 }
 
+/** Images that are files of several sizes are scaled to one, unless asked otherwise; others have one size. */
+function unscaledBy({ name, source, regions }: DatasetEntry, { unscaled, data, whiteLevel }: PrepareRequest) {
+  if (!unscaled) return undefined
+  if (source === 'folder' && regions && data !== undefined) {
+    return regionsIn(data, typeof whiteLevel === 'number' ? { whiteLevel } : {})
+  }
+  throw new UsageError(
+    `data prepare: --unscaled must be for image-folder, whose images have several sizes, got ${name}`,
+  )
+}
+
 /** Prepares a dataset; sets the exit code when interrupted. */
 export async function runPrepare(dataset: string, request: PrepareRequest): Promise<void> {
   const { out, json = false, shardRecords, force = false, seed = 1 } = request
@@ -44,6 +57,7 @@ export async function runPrepare(dataset: string, request: PrepareRequest): Prom
   checkPixels(entry)
   const requested = dataRequest(dataset, dataPath(request.data), request)
   asUsage(() => checkSettings(entry, requested))
+  const unscaled = unscaledBy(entry, request)
   const log = progressLog(`Preparing ${dataset}`, 'images', { json })
   const interrupt = onInterrupt(() => log.note('Stopping …'))
   const started = performance.now()
@@ -56,6 +70,7 @@ export async function runPrepare(dataset: string, request: PrepareRequest): Prom
       options: datasetOptions(requested, seed),
       decode: decodeImage,
       directory: out,
+      ...(unscaled && { unscaled }),
       ...(shardRecords !== undefined && { recordsPerShard: shardRecords }),
       force,
       signal: interrupt.signal,

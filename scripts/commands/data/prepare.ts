@@ -14,6 +14,7 @@ export function dataPrepareCommand(): Command {
     .option('--data <folder>', "folder of your own files, in the dataset's format")
   for (const option of datasetSettings) command.addOption(option)
   return command
+    .option('--unscaled', 'for image-folder: images keep their size, as --model routed reads them')
     .optionsGroup(optionGroups.run)
     .requiredOption('--out <folder>', 'folder to fill: a new one, or one in which the same was begun')
     .option('--shard-records <count>', 'images a file (default: about 16 MiB of them)', positiveInteger)
@@ -27,6 +28,7 @@ pmoe train --dataset <dataset> --data <out>.
 
 Examples:
   $ pmoe data prepare fashion-quadrants --out prepared/quadrants --samples 20000
+  $ pmoe data prepare image-folder --data photos --unscaled --out prepared/photos
   $ pmoe data prepare cifar10 --data ~/cifar-10-batches-bin --out prepared/cifar10`,
     )
     .action(async (dataset: string, request: PrepareRequest) => {

@@ -2,14 +2,13 @@ import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type AskedStudy, openAskedStudy } from '../../study/asked-study.js'
-import type { CellResult } from '../../study/cell-result.js'
 import { gridKind } from '../../study/grids/grids.js'
 import { studyKind } from '../../study/kinds/kinds.js'
 import { runStudy } from '../../study/run-study.js'
 import { studyCells } from '../../study/study-config.js'
 import { reportFiles, type StudyFolder } from '../../study/study-folder.js'
 import { studyLog } from '../../study/study-log.js'
-import { dataSentence, studyReport, writeStudyReport } from '../../study/study-report.js'
+import { dataSentence, type StudyReport, studyReport, writeStudyReport } from '../../study/study-report.js'
 import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
 import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
@@ -82,7 +81,7 @@ async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<
   }
   const results = await folder.results(cells)
   await writeStudyReport(folder, directory)
-  if (!json) writeFindings(folder.config, cells, results, say)
+  if (!json) writeFindings(studyReport(config, cells, results, await folder.peers()), say)
   const page = pathToFileURL(resolve(join(directory, reportFiles.page))).href
   if (interrupt.signal.aborted) {
     say(
@@ -96,12 +95,9 @@ async function workOn(folder: StudyFolder, request: StudyStartRequest): Promise<
 }
 
 function writeFindings(
-  config: Parameters<typeof studyReport>[0],
-  cells: Parameters<typeof studyReport>[1],
-  results: ReadonlyMap<number, CellResult>,
+  { findings, tables, progress, experiment }: StudyReport,
   say: (text: string) => void,
 ): void {
-  const { findings, tables, progress, experiment } = studyReport(config, cells, results)
   const [first] = tables
   if (first) say(`\n${textTable(first.head, first.rows)}\n`)
   say(`The claim: ${experiment.claim}`)

@@ -6,7 +6,7 @@ import type { StudyStartRequest } from './start-action.js'
 
 /** The names of studies, for help texts. */
 export const studyNames =
-  'fig4 to fig12, table2 (with fig12), fig14, fig15, fig16, table1, ablation, clusters, pruning, bound'
+  'fig4 to fig12, table2 (with fig12), fig14, fig15, fig16, table1, ablation, clusters, pruning, bound, megapixel, localise'
 
 /** Adds the flags that decide the numbers of a study. */
 export function withStudyOptions(command: Command): Command {
@@ -38,7 +38,8 @@ export function studyStartCommand(): Command {
       'after',
       `
 Stopped by Ctrl-C, or killed, the same command goes on where it was; asked for more --seeds, it adds them.
---data trains the paper's own settings at full scale: they want a GPU.
+--data trains the paper's own settings at full scale: they want a GPU. For localise it names the folder of a study megapixel,
+whose trained networks are judged; without it they are trained anew.
 
 Examples:
   $ pmoe study fig4 --scale small

@@ -12,7 +12,7 @@ import type { ImageShape } from '../../../src/shapes.js'
 import { decodeFiles, refuseUnreadable } from '../decoded-images.js'
 import { decodingOf } from '../model-decoding.js'
 import { buildNetwork, type NetworkOptions } from '../network.js'
-import { openModel } from '../opened-model.js'
+import { openModel, refuseRouted } from '../opened-model.js'
 import { onnxInputs, signatureInputs } from './foreign-inputs.js'
 import type { FedInput, PreparationJob } from './latency-jobs.js'
 
@@ -54,6 +54,7 @@ export async function prepareModel(job: PreparationJob): Promise<Preparation> {
   // Preparation is no measurement: wasm is there on every machine.
   await useBackend('wasm')
   const opened = await openModel(path)
+  refuseRouted(opened, 'bench: network must take whole images, as an export to ONNX does')
   const { model, config } = opened
   const notes = new ImageNotes()
   const images = await imagesFile(job, () => decodingOf(opened), notes)

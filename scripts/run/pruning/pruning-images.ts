@@ -1,6 +1,8 @@
+import { datasetEntry } from '../../../src/data/datasets/datasets.js'
 import type { ImageSet } from '../../../src/data/image-set.js'
 import { firstImages, type ImageStream, streamOf } from '../../../src/data/image-stream.js'
 import { deriveSeed } from '../../../src/random.js'
+import { askedAugmentation, withoutAugmentation } from '../augmentation/asked-augmentation.js'
 import { type DataRequest, loadData, type RunData } from '../run-data.js'
 
 /** Images that scores and means are taken from, at most. */
@@ -22,9 +24,10 @@ export interface PruningImages {
  * @throws as `loadData`
  */
 export async function pruningImages(dataset: DataRequest, seed: number): Promise<PruningImages> {
-  const { flip, padCrop, ...asTheyAre } = dataset
   const data = await loadData(dataset, seed)
-  const { train } = flip || padCrop ? await loadData(asTheyAre, seed) : data
+  const { variations } = askedAugmentation(dataset, datasetEntry(dataset.name), data.train.classNames)
+  const isVaried = Object.keys(variations).length > 0
+  const { train } = isVaried ? await loadData(withoutAugmentation(dataset), seed) : data
   return { scored: await someImages(train, scoredImages, seed), test: data.test, data }
 }
 

@@ -77,16 +77,12 @@ export class AnySizeModel {
   }
 
   /**
-   * An image as the model takes it: with zeros to its right and below on the canvas of the run, as in training; one that is larger
-   * has a grid of its own.
+   * An image as the model takes it: on the canvas of the run, as in training. One that is higher or wider has a canvas and a grid of
+   * its own, which is no smaller, so that there are always as many cells as experts keep.
    */
   placed(source: RegionSource, name: string): RegionSource {
     const [height, width] = this.canvas
-    const [cellHeight, cellWidth] = this.modelFor(this.canvas).layer.grid.patch
-    const fits = source.height <= height && source.width <= width
-    const canvas: Size2D = fits
-      ? [height, width]
-      : [Math.max(source.height, cellHeight), Math.max(source.width, cellWidth)]
+    const canvas: Size2D = [Math.max(source.height, height), Math.max(source.width, width)]
     if (canvas[0] === source.height && canvas[1] === source.width) return source
     return placedSource(source, { canvas, top: 0, left: 0, surround: 'edges' }, name)
   }
@@ -94,7 +90,7 @@ export class AnySizeModel {
   /**
    * Asks the model about one image.
    *
-   * @throws RangeError for an image of fewer cells than an expert keeps; Error naming the file when it cannot be read
+   * @throws Error naming the file when it cannot be read
    */
   async answer(path: string, source: RegionSource): Promise<RegionAnswer> {
     const placed = this.placed(source, path)

@@ -3,6 +3,7 @@ import { routedModel } from '../../../src/models/routed-model.js'
 import type { Size2D } from '../../../src/shapes.js'
 import { textTable } from '../../terminal/text-table.js'
 import { percent } from '../../terminal/training-log.js'
+import { expertLayersFor, patchOf } from './region-sizes.js'
 
 /** A network that reads images in parts, and the images. */
 export interface RegionPlanRequest {
@@ -33,7 +34,9 @@ export interface RegionPlan {
  * @throws RangeError when the sizes do not fit together
  */
 export function regionPlan({ imageSize, ...options }: RegionPlanRequest): RegionPlan {
-  const model = routedModel({ ...options, imageShape: [...imageSize, 3], numClasses: 2 })
+  const expertLayers = expertLayersFor(patchOf(options))
+  const network = { ...options, ...(expertLayers !== undefined && { expertLayers }) }
+  const model = routedModel({ ...network, imageShape: [...imageSize, 3], numClasses: 2 })
   try {
     const { layers, parameters, multiplyAdds } = modelCost(model.model)
     const { dense, view } = layers.find(({ className }) => className === 'PatchExperts') ?? {}

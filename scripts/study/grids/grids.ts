@@ -3,6 +3,7 @@ import { boundGrid } from './bound-grid.js'
 import { clustersGrid } from './clusters-grid.js'
 import { costGrid } from './cost-grid.js'
 import type { GridKind } from './grid-kind.js'
+import { localiseGrid, megapixelGrid } from './large-images-grid.js'
 import { pruningGrid } from './pruning-grid.js'
 import { trainingGrid } from './training-grid.js'
 
@@ -13,6 +14,8 @@ export const gridKinds = {
   clusters: clustersGrid,
   pruning: pruningGrid,
   bound: boundGrid,
+  megapixel: megapixelGrid,
+  localise: localiseGrid,
 } as const
 
 type GridKinds = typeof gridKinds

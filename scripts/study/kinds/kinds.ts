@@ -4,6 +4,8 @@ import type { StudyConfig } from '../study-config.js'
 import { boundStudies } from './bound.js'
 import { clustersStudies } from './clusters.js'
 import { costStudies } from './cost.js'
+import { localiseStudies } from './localise.js'
+import { megapixelStudies } from './megapixel.js'
 import { pruningStudies } from './pruning.js'
 import type { StudyKind } from './study-kind.js'
 import { trainingStudies } from './training.js'
@@ -15,6 +17,8 @@ const kinds: { readonly [Name in KindName]: StudyKind<Name> } = {
   clusters: clustersStudies,
   pruning: pruningStudies,
   bound: boundStudies,
+  megapixel: megapixelStudies,
+  localise: localiseStudies,
 }
 
 /** The kind of a study and its experiment. */

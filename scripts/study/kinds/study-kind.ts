@@ -5,6 +5,7 @@ import { UsageError } from '../../terminal/usage-error.js'
 import type { Cell } from '../cell.js'
 import type { CellResult, DoneCell, Outcome } from '../cell-result.js'
 import type { ExperimentOf, GridOf, KindName } from '../grids/grids.js'
+import type { PeerResult } from '../peer-result.js'
 import type { StudyConfig } from '../study-config.js'
 import type { StudyFolder } from '../study-folder.js'
 
@@ -58,11 +59,16 @@ export interface StudyKind<Name extends KindName> {
   run(work: CellWork<Name>): Promise<Outcome>
   /** Whether a report shows where the experts of a cell looked; never unless given. */
   isShown?(grid: GridOf<Name>, cell: Cell): boolean
-  /** The report of what there is. */
+  /**
+   * The report of what there is.
+   *
+   * @param peers what other programs reached on the same images
+   */
   report(
     experiment: ExperimentOf<Name>,
     grid: GridOf<Name>,
     results: ReadonlyMap<number, CellResult>,
+    peers: readonly PeerResult[],
   ): KindReport
   /** The numbers of a cell in a few words, for the log. */
   resultText(result: DoneCell): string

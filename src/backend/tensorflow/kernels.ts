@@ -4,7 +4,7 @@ import { type BatchNormInputs, type LayerOps, layerOps, registerLayerOps } from 
 import { registerConvolutionGradients } from './convolution-gradients.js'
 import { kernelAndBiasGradient, kernelGradient } from './kernel-gradient.js'
 import { biasedConvolution, hasOneDnn, oneDnnLabel, rectifiedNormName } from './onednn.js'
-import { type Attribute, nativeBackend } from './operations.js'
+import { type Attribute, nativeBackend, type OutputMetadata } from './operations.js'
 import { patchConvolution } from './patch-convolution.js'
 
 let registered = false
@@ -39,7 +39,8 @@ export function registerTensorFlowKernels(avoided: ReadonlySet<string> = new Set
       'tensorflow',
       Object.fromEntries(Object.entries(ops).filter(([name]) => !avoided.has(name))),
     )
-  register({ batchNorm, reluGradient, channelSums, patchConvolution })
+  register({ batchNorm, reluGradient, channelSums, patchConvolution, pixels })
+  registerFreeCasts()
   // On a GPU TensorFlow's own operation is the fastest.
   if (!nativeBackend().isUsingGpuDevice) {
     registerConvolutionGradients({
@@ -51,6 +52,24 @@ export function registerTensorFlowKernels(avoided: ReadonlySet<string> = new Set
   if (hasOneDnn()) {
     register({ biasedConvolution, biasedKernelGradient: kernelAndBiasGradient, batchNormRelu })
   }
+}
+
+/**
+ * Has casts to the type that a tensor has already cost nothing: tfjs asks for one before each mean and softmax, some twenty in a
+ * training step, and tfjs-node copies the tensor.
+ */
+function registerFreeCasts(): void {
+  const config = tf.getKernel(tf.Cast, 'tensorflow')
+  const identity = tf.getKernel(tf.Identity, 'tensorflow')
+  if (!config || !identity) return
+  tf.unregisterKernel(tf.Cast, 'tensorflow')
+  tf.registerKernel({
+    ...config,
+    kernelFunc: args => {
+      const isCast = (args.inputs.x as tf.TensorInfo).dtype !== (args.attrs as { dtype?: tf.DataType }).dtype
+      return (isCast ? config : identity).kernelFunc(args)
+    },
+  })
 }
 
 /** How TensorFlow normalizes: its operation, and whether that includes the ReLU. */
@@ -112,6 +131,28 @@ function reluGradient<T extends tf.Tensor>(dy: T, output: T): T {
 function channelSums(x: tf.Tensor): tf.Tensor1D {
   const format = { name: 'data_format', type: nativeBackend().binding.TF_ATTR_STRING, value: 'NHWC' }
   return run('BiasAddGrad', [floats('T'), format], [x], 1)[0] as tf.Tensor1D
+}
+
+/** The bytes go to TensorFlow as they are: a quarter of the memory of the numbers that tfjs would make of them. */
+function pixels(bytes: Uint8Array, shape: readonly number[]): tf.Tensor {
+  const backend = nativeBackend()
+  const { binding } = backend
+  const uploaded = binding.createTensor([...shape], binding.TF_UINT8, bytes)
+  try {
+    const [numbers] = binding.executeOp(
+      'Cast',
+      [
+        { name: 'SrcT', type: binding.TF_ATTR_TYPE, value: binding.TF_UINT8 },
+        { name: 'DstT', type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT },
+        { name: 'Truncate', type: binding.TF_ATTR_BOOL, value: false },
+      ],
+      [uploaded],
+      1,
+    )
+    return tf.tidy(() => tf.div(backend.createOutputTensor(numbers as OutputMetadata), 255))
+  } finally {
+    binding.deleteTensor(uploaded)
+  }
 }
 
 function fused(

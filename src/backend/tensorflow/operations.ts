@@ -32,6 +32,8 @@ export interface NativeBackend {
     readonly TF_ATTR_INT: number
     readonly TF_FLOAT: number
     readonly TF_INT32: number
+    readonly TF_UINT8: number
+    createTensor(shape: number[], dtype: number, values: Uint8Array): number
     executeOp(name: string, attributes: Attribute[], ids: number[], outputs: number): OutputMetadata[]
     deleteTensor(id: number): void
   }

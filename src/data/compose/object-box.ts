@@ -14,6 +14,15 @@ export function boxAt(boxes: Int32Array, image: number): ObjectBox {
   return [top as number, left as number, height as number, width as number]
 }
 
+/** How many pixels two boxes have in common. */
+export function sharedPixels(a: ObjectBox, b: ObjectBox): number {
+  return sharedLength(a[0], a[2], b[0], b[2]) * sharedLength(a[1], a[3], b[1], b[3])
+}
+
+function sharedLength(first: number, length: number, otherFirst: number, otherLength: number): number {
+  return Math.max(0, Math.min(first + length, otherFirst + otherLength) - Math.max(first, otherFirst))
+}
+
 /**
  * The boxes of some images, copied.
  *

@@ -17,6 +17,7 @@ export const cifarVehicles: DatasetEntry = {
   name: 'cifar-vehicles',
   title: 'CIFAR-Vehicles',
   source: 'folder',
+  taskForbids: ['cutting'],
   description: 'An airplane, automobile, ship or truck in one quadrant, animals in the others; 32x32 RGB.',
   licence: 'that of CIFAR-10: not stated by its authors; not shipped',
   homepage: 'https://www.cs.toronto.edu/~kriz/cifar.html',

@@ -18,6 +18,7 @@ export const cifar10Noise: DatasetEntry = {
   name: 'cifar10-noise',
   title: 'CIFAR-10 on photographs',
   source: 'folder',
+  taskForbids: ['cutting'],
   description:
     'An image of CIFAR-10 at 16x16 anywhere on a photograph of the folder --backgrounds; 32x32 RGB.',
   licence: 'those of CIFAR-10 and of the photographs; not shipped',

@@ -74,12 +74,14 @@ export interface SampleFiltersRecipe {
 
 /** A network that reads only the patches that matter of a large image. */
 export interface RoutedNetworkRecipe {
-  /** Side of a cell in pixels: about that of the things that count. */
-  readonly cellSize: number
-  /** How many times smaller the view is in which cells are chosen. */
-  readonly viewScale: number
+  /** Side of a cell in pixels: about that of the things that count; where it is left out, the size of the images decides. */
+  readonly cellSize?: number
+  /** How many times smaller the view is in which cells are chosen; with `cellSize`. */
+  readonly viewScale?: number
   /** Pixels of a patch on each side of its cell; a quarter of a cell unless given. */
   readonly margin?: number
+  /** How experts take pixels; from 0 to 1 unless given. */
+  readonly expertPixels?: 'centred'
   readonly training: TrainingRecipe
 }
 
@@ -92,7 +94,7 @@ export interface TrainingRecipe {
   readonly epochs: number
   /** Images a step. */
   readonly batchSize: number
-  readonly optimizer: 'sgd' | 'momentum' | 'adam' | 'normalized-gd'
+  readonly optimizer: 'sgd' | 'momentum' | 'adam' | 'adamw' | 'normalized-gd'
   readonly learningRate: number
   /** Share of the previous update that optimizer 'momentum' keeps, in [0, 1). */
   readonly momentum?: number

@@ -1,5 +1,6 @@
 import { deriveSeed } from '../../random.js'
 import { isPositiveInteger, type Size2D } from '../../shapes.js'
+import type { TaskBound } from '../augmentation/presets.js'
 import type { DataSource } from '../data-source.js'
 import type { ImageCatalog } from '../image-catalog.js'
 import type { DecodeImage } from '../image-decoding.js'
@@ -44,6 +45,8 @@ export interface DatasetOptions {
   readonly theory?: Partial<TheoryOptions>
   /** Side in pixels that the small images of a pool get, where they are items on large ones. */
   readonly itemSide?: number
+  /** What the values of items on a large image are multiplied by, in (0, 1]; strokes keep theirs. 1 by default. */
+  readonly itemBrightness?: number
   /** Items on a large image. */
   readonly items?: number
   /** How many of the items show the class. */
@@ -54,6 +57,10 @@ export interface DatasetOptions {
   readonly background?: CanvasGround
   /** What names the class of a large image. */
   readonly task?: CanvasTask
+  /** How many training images, the first ones, are handed out with the boxes of their items as well. */
+  readonly boxedImages?: number
+  /** The table of boxes among the files of the dataset; see `parseBoxTable`. */
+  readonly boxes?: string
   /** Opens image files to be read in parts, for datasets that have any. */
   readonly openRegions?: OpenRegions
   /** Decodes the image files of datasets that have any. */
@@ -77,11 +84,14 @@ export type DatasetSetting =
   | 'setting'
   | 'theory'
   | 'itemSide'
+  | 'itemBrightness'
   | 'items'
   | 'same'
   | 'strokes'
   | 'background'
   | 'task'
+  | 'boxedImages'
+  | 'boxes'
 
 /** What images are for: training; early stopping and choosing; the number that is reported. */
 export type HalfName = 'train' | 'validation' | 'test'
@@ -103,6 +113,8 @@ export interface Dataset {
 export interface RegionDataset {
   readonly name: string
   readonly train: RegionStream
+  /** Training images of which it is known where the things are that decide their classes, where boxes are asked for. */
+  readonly boxed?: RegionStream
   readonly validation?: RegionStream
   readonly test: RegionStream
   /** What was found, left out or changed, a sentence each. */
@@ -134,6 +146,8 @@ export interface ImageDataset {
   readonly sampleBackgrounds?: string
   /** What its images hold: pixels unless given, or floats, which networks see as they are. */
   readonly values?: 'pixels' | 'floats'
+  /** What varied training images would no longer show their class by. */
+  readonly taskForbids?: readonly TaskBound[]
   /** One sentence. */
   readonly description: string
   readonly licence: string

@@ -13,6 +13,7 @@ export const digitsPatches: DatasetEntry = {
   title: 'Digits in patches',
   source: 'samples',
   sampleFolder: 'digits8',
+  taskForbids: ['mirroring', 'turning', 'cutting'],
   description: 'A handwritten 0 or 1 in one of 4x4 patches, digits 2 to 9 in the others; grey.',
   licence: 'CC BY 4.0 (samples)',
   homepage: 'https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits',

@@ -18,6 +18,7 @@ export const fashionNoise: DatasetEntry = {
   source: 'samples',
   sampleFolder: 'fashion-mini',
   sampleBackgrounds: 'plants32',
+  taskForbids: ['cutting'],
   description: 'A sandal, sneaker, bag or ankle boot of 16x16 anywhere on a photograph of plants; 32x32 RGB.',
   licence: 'MIT; the plants CC0',
   homepage: 'https://github.com/zalandoresearch/fashion-mnist',

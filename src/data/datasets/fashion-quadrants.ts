@@ -16,6 +16,7 @@ export const fashionQuadrants: DatasetEntry = {
   title: 'Fashion in quadrants',
   source: 'samples',
   sampleFolder: 'fashion-mini',
+  taskForbids: ['cutting'],
   description: 'A sandal, sneaker, bag or ankle boot in one quadrant, clothes in the others; 32x32 RGB.',
   licence: 'MIT',
   homepage: 'https://github.com/zalandoresearch/fashion-mnist',

@@ -8,6 +8,7 @@ export const mnistPatches: DatasetEntry = {
   name: 'mnist-patches',
   title: 'MNIST in patches',
   source: 'folder',
+  taskForbids: ['mirroring', 'turning', 'cutting'],
   description:
     'A handwritten 0 or 1 in one of 4x4 patches, digits 2 to 9 in the others; from a folder of IDX files.',
   licence: 'that of the files; MNIST: CC BY-SA 3.0; not shipped',

@@ -20,6 +20,7 @@ export const theoryClusters: DatasetEntry = {
   title: 'Clusters of the theory',
   source: 'generated',
   values: 'floats',
+  taskForbids: ['mirroring', 'turning', 'cutting'],
   description:
     'Samples of four patches of 50 numbers in four clusters; the seed draws one basis for training and test samples.',
   licence: 'none needed: drawn from a seed',

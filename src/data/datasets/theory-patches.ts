@@ -126,6 +126,7 @@ export const theoryPatches: DatasetEntry = {
   name: 'theory-patches',
   title: 'Patterns of the theory',
   source: 'generated',
+  taskForbids: ['mirroring', 'turning', 'cutting'],
   description:
     "Unit vectors as patches: one tells the class, some are closer to one class's pattern, the rest tell nothing.",
   licence: 'none needed: drawn from a seed',

@@ -36,6 +36,31 @@ export function decodeExample(bytes: Uint8Array, name: string): Example {
   return example
 }
 
+/**
+ * Finds where the bytes of an Example's first feature stand, from the beginning of the message alone.
+ *
+ * @param head the first bytes of the message
+ * @param name of the record, for errors
+ * @returns its key, and the position and number of its bytes; undefined where the message does not begin with a feature of bytes
+ * @throws RangeError with the byte offset when the bytes are no Example
+ */
+export function firstFeatureBytes(
+  head: Uint8Array,
+  name: string,
+): { readonly key: string; readonly start: number; readonly length: number } | undefined {
+  const cursor = new Cursor(head, name)
+  // Example: features (1), the first entry of its map (1): key (1), then Feature (2): BytesList (1): a value (1).
+  const length = (field: number): number | undefined =>
+    cursor.varint() === tagOf(field) ? cursor.varint() : undefined
+  if (length(1) === undefined || length(1) === undefined) return undefined
+  const keyLength = length(1)
+  if (keyLength === undefined || cursor.at + keyLength > head.length) return undefined
+  const key = cursor.text(cursor.at + keyLength)
+  if (length(2) === undefined || length(1) === undefined) return undefined
+  const bytes = length(1)
+  return bytes === undefined ? undefined : { key, start: cursor.at, length: bytes }
+}
+
 /** One entry of the map: key (1), Feature (2). */
 function readFeature(cursor: Cursor, end: number, example: Map<string, Feature>): void {
   let key = ''

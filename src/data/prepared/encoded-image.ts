@@ -1,6 +1,6 @@
 import type { ImageShape } from '../../shapes.js'
 import type { ObjectBox } from '../compose/object-box.js'
-import { decodeExample, type Example } from '../formats/example.js'
+import { decodeExample, type Example, firstFeatureBytes } from '../formats/example.js'
 
 /** The features of a prepared image: raw pixels, so that reading is a copy; the size, and what is known of it. */
 export const imageFeatures = {
@@ -62,6 +62,28 @@ export function readPreparedImage(data: Uint8Array, shape: ImageShape, name: str
     ...(cell !== undefined && { cell }),
     ...(box && { box }),
   }
+}
+
+/** Bytes at the beginning of a record's data that tell where its pixels stand. */
+export const pixelHeadBytes = 128
+
+/**
+ * Finds the pixels of a prepared image in its record, which begins with them.
+ *
+ * @param head the first `pixelHeadBytes` of the record's data
+ * @param shape that it must have
+ * @param name of the record, for errors
+ * @returns the byte of the data at which its pixels begin
+ * @throws RangeError when the record does not begin with pixels, or has another number of them
+ */
+export function pixelsAt(head: Uint8Array, shape: ImageShape, name: string): number {
+  const first = firstFeatureBytes(head, name)
+  const bytes = shape[0] * shape[1] * shape[2]
+  if (first?.key === imageFeatures.pixels && first.length === bytes) return first.start
+  throw new RangeError(
+    `${name}: record must begin with the ${bytes} bytes of ${shape.join('x')} pixels, ` +
+      `got ${first ? `${first.length} bytes of ${first.key}` : 'none'}`,
+  )
 }
 
 function integer(example: Example, key: string, name: string): number | undefined {

@@ -29,14 +29,9 @@ export async function preparedRecords(
   half: HalfName,
   samples?: number,
 ): Promise<ImageRecords> {
-  const described = halfOf(manifest, half, source)
+  const stored = await storedHalf(source, manifest, half, samples)
+  const { index, count } = stored
   const { shape, classNames, groupNames, cells } = manifest
-  const name = source.describe(described.index.file)
-  const index = readIndex(await source.read(described.index.file), name, described.count)
-  // Checked once here, so that a stream need not check it again.
-  checkIndex(index, manifest, half, name)
-  const count = samples ?? described.count
-  if (samples !== undefined) checkRequested(manifest, described, half, samples, source.describe(''))
   const { labels, groups, trueCell, objectBox } = index
   return {
     count,
@@ -46,8 +41,28 @@ export async function preparedRecords(
     ...(groupNames && groups && { groupNames, groups: groups.subarray(0, count) }),
     ...(cells && trueCell && { cells, trueCell: trueCell.subarray(0, count) }),
     ...(objectBox && { objectBox: objectBox.subarray(0, 4 * count) }),
-    read: positions => readImages({ source, shape, index, half: described }, positions),
+    read: positions => readImages(stored, positions),
   }
+}
+
+/**
+ * What a manifest and an index say of the records of a half.
+ *
+ * @throws as {@link preparedRecords}
+ */
+export async function storedHalf(
+  source: DataSource,
+  manifest: PreparedManifest,
+  half: HalfName,
+  samples?: number,
+): Promise<StoredHalf> {
+  const described = halfOf(manifest, half, source)
+  const name = source.describe(described.index.file)
+  const index = readIndex(await source.read(described.index.file), name, described.count)
+  // Checked once here, so that a stream need not check it again.
+  checkIndex(index, manifest, half, name)
+  if (samples !== undefined) checkRequested(manifest, described, half, samples, source.describe(''))
+  return { source, shape: manifest.shape, index, half: described, count: samples ?? described.count }
 }
 
 function halfOf(manifest: PreparedManifest, half: HalfName, source: DataSource): PreparedHalf {
@@ -89,11 +104,13 @@ function checkRequested(
 }
 
 /** What images are read from. */
-interface Stored {
+export interface StoredHalf {
   readonly source: DataSource
   readonly shape: ImageShape
   readonly index: PreparedIndex
   readonly half: PreparedHalf
+  /** The first of them that count. */
+  readonly count: number
 }
 
 /** An image that is requested: where it is stored, and where it goes. */
@@ -102,7 +119,7 @@ interface RequestedImage {
   readonly slot: number
 }
 
-async function readImages(stored: Stored, positions: Int32Array): Promise<ImageBatch> {
+async function readImages(stored: StoredHalf, positions: Int32Array): Promise<ImageBatch> {
   const { shape, index } = stored
   const imageBytes = shape[0] * shape[1] * shape[2]
   const images = new Uint8Array(positions.length * imageBytes)
@@ -150,7 +167,7 @@ function byShard({ shards }: PreparedHalf, positions: Int32Array): ShardTask[] {
 
 /** Reads the requested records of a shard, neighbours in one read; checks the checksums of all that is read. */
 async function readShard(
-  { source, shape, index, half }: Stored,
+  { source, shape, index, half }: StoredHalf,
   { shard, first, requested }: ShardTask,
   put: (slot: number, pixels: Uint8Array) => void,
 ): Promise<void> {

@@ -1,4 +1,5 @@
 import { type ImageShape, isPositiveInteger, type Size2D, viewSize } from '../../shapes.js'
+import { pixelWords, rgbBlockMeans } from './rgb-block-means.js'
 
 /**
  * Checks the scale of a view.
@@ -56,7 +57,8 @@ export class BlockMeans {
   add(pixels: Uint8Array): void {
     const { sums } = this
     const { length } = sums
-    for (let start = 0; start < pixels.length; start += length) {
+    const wholeRows = this.addWholeBlocks(pixels)
+    for (let start = wholeRows * length; start < pixels.length; start += length) {
       for (let i = 0; i < length; i++) sums[i] = (sums[i] as number) + (pixels[start + i] as number)
       this.row++
       this.summed++
@@ -65,13 +67,49 @@ export class BlockMeans {
     }
   }
 
-  private writeRow(): void {
+  /** Adds the rows of pixels that are whole rows of blocks, if they can be taken four bytes at a time; returns how many these are. */
+  private addWholeBlocks(pixels: Uint8Array): number {
+    const { scale, view, shape, missing, sums } = this
+    const [, width, channels] = shape
+    const isBlockStart = this.summed === 0 && this.row % scale === 0 && missing.every(side => side === 0)
+    const words = isBlockStart ? pixelWords(pixels, shape, scale) : undefined
+    if (!words) return 0
+    const rows = Math.floor(pixels.length / sums.length / scale) * scale
+    const blocks = Math.floor(width / scale)
+    const perRow = sums.length / 4
+    for (let row = 0; row < rows; row += scale) {
+      const target = ((this.row + row) / scale) * Math.ceil(width / scale) * channels
+      rgbBlockMeans(words, { first: row * perRow, perRow, scale, blocks }, view, target)
+    }
+    if (blocks * scale < width) this.addEdge(pixels, rows, blocks)
+    this.row += rows
+    return rows
+  }
+
+  /** The means of the last block of each row of blocks, which the image's edge cuts. */
+  private addEdge(pixels: Uint8Array, rows: number, column: number): void {
+    const { scale, sums } = this
+    const first = column * scale * this.shape[2]
+    const began = this.row
+    for (let row = 0; row < rows; row++) {
+      for (let i = first; i < sums.length; i++) {
+        sums[i] = (sums[i] as number) + (pixels[row * sums.length + i] as number)
+      }
+      this.row++
+      this.summed++
+      if (this.summed === scale) this.writeRow(column)
+    }
+    this.row = began
+  }
+
+  /** Writes the means of the present row of blocks, from a column on. */
+  private writeRow(from = 0): void {
     const [, width, channels] = this.shape
     const { scale, sums, summed, view } = this
     const skip = this.missing[1]
     const columns = Math.ceil((width + skip) / scale)
-    let target = Math.floor((this.row - 1 + this.missing[0]) / scale) * columns * channels
-    for (let column = 0; column < columns; column++) {
+    let target = (Math.floor((this.row - 1 + this.missing[0]) / scale) * columns + from) * channels
+    for (let column = from; column < columns; column++) {
       const first = Math.max(0, column * scale - skip)
       const end = Math.min(width, (column + 1) * scale - skip)
       const divisor = (end - first) * summed

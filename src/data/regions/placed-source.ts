@@ -11,8 +11,8 @@ export interface Placement {
   readonly top: number
   readonly left: number
   /**
-   * What the view shows outside of the image: zeros unless given, or its outermost pixels once more, so that the edge of an image
-   * that is not black does not stand out. Regions are 0 there all the same.
+   * What the view shows outside of the image: zeros unless given, or its outermost pixels, the smoother the farther away, so that
+   * neither the edge of an image that is not black nor what is outside of it stands out. Regions are 0 there all the same.
    */
   readonly surround?: Surround
 }
@@ -96,24 +96,72 @@ export function placedSource(
   }
 }
 
-/** A view that is moved by whole pixels, with its outermost pixels around it. */
+/**
+ * A view that is moved by whole pixels, with its outermost pixels around it: at a distance of d pixels the mean of the 2 d + 1
+ * nearest of them, so that what is around is the smoother, the farther away, and no edge stands out there.
+ */
 function extended(
   inner: Uint8Array,
   [innerHeight, innerWidth, channels]: ImageShape,
   [height, width]: Size2D,
   [down, right]: Size2D,
 ): Uint8Array {
+  const widened = new Uint8Array(innerHeight * width * channels)
+  for (let x = 0; x < width; x++) {
+    const [nearest, distance] = nearestInside(x - right, innerWidth)
+    const from = { values: inner, first: nearest * channels, step: innerWidth * channels }
+    smooth(from, innerHeight, channels, distance, (y, c, value) => {
+      widened[(y * width + x) * channels + c] = value
+    })
+  }
   const view = new Uint8Array(height * width * channels)
-  const nearest = (value: number, length: number): number => Math.min(Math.max(value, 0), length - 1)
-  let target = 0
   for (let y = 0; y < height; y++) {
-    const row = nearest(y - down, innerHeight) * innerWidth
-    for (let x = 0; x < width; x++) {
-      const from = (row + nearest(x - right, innerWidth)) * channels
-      for (let c = 0; c < channels; c++) view[target++] = inner[from + c] as number
+    const [nearest, distance] = nearestInside(y - down, innerHeight)
+    const row = nearest * width * channels
+    const target = y * width * channels
+    if (distance === 0) {
+      view.set(widened.subarray(row, row + width * channels), target)
+      continue
     }
+    smooth({ values: widened, first: row, step: channels }, width, channels, distance, (x, c, value) => {
+      view[target + x * channels + c] = value
+    })
   }
   return view
+}
+
+/** The position nearest to one that may lie outside of [0, length), and how far away it is. */
+function nearestInside(position: number, length: number): Size2D {
+  const nearest = Math.min(Math.max(position, 0), length - 1)
+  return [nearest, Math.abs(position - nearest)]
+}
+
+/** A row or a column of pixels: where its first value stands, and how far apart its pixels are. */
+interface Line {
+  readonly values: Uint8Array
+  readonly first: number
+  readonly step: number
+}
+
+/** The mean over up to `reach` pixels on each side of every pixel of a line, as far as it goes. */
+function smooth(
+  { values, first, step }: Line,
+  length: number,
+  channels: number,
+  reach: number,
+  put: (position: number, channel: number, value: number) => void,
+): void {
+  for (let c = 0; c < channels; c++) {
+    const at = (i: number): number => values[first + i * step + c] as number
+    let sum = 0
+    for (let i = 0; i < Math.min(reach, length); i++) sum += at(i)
+    for (let i = 0; i < length; i++) {
+      if (i + reach < length) sum += at(i + reach)
+      if (i - reach > 0) sum -= at(i - reach - 1)
+      const count = Math.min(i + reach, length - 1) - Math.max(i - reach, 0) + 1
+      put(i, c, Math.floor(sum / count + 0.5))
+    }
+  }
 }
 
 /** A block of the image, the block of the canvas that it becomes, and the share of that block that it fills. */

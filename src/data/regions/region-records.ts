@@ -34,6 +34,30 @@ export interface RegionRecords {
   objects?(position: number): RegionObjects
 }
 
+/**
+ * Some of the images of a set.
+ *
+ * @param positions of the images, in [0, count)
+ * @param objects of the image at a position of the whole set; those of the set unless given
+ */
+export function someRegions(
+  records: RegionRecords,
+  positions: Int32Array,
+  objects: RegionRecords['objects'] = records.objects,
+): RegionRecords {
+  const { labels, groups } = records
+  const whole = (position: number): number => positions[position] as number
+  return {
+    ...records,
+    count: positions.length,
+    labels: positions.map(position => labels[position] as number),
+    ...(groups && { groups: positions.map(position => groups[position] as number) }),
+    name: position => records.name(whole(position)),
+    open: position => records.open(whole(position)),
+    ...(objects && { objects: position => objects(whole(position)) }),
+  }
+}
+
 /** How images become a stream. */
 export interface RegionStreamOptions {
   /** Height and width that all images get, by zeros to their right and below; without it they have to be of one size. */

@@ -10,6 +10,8 @@ export interface RegionStream {
   readonly classNames: readonly string[]
   /** Names of the groups that accuracy is reported for, where the images have groups. */
   readonly groupNames?: readonly string[]
+  /** (count) name of each image in the stored order, where they have names. */
+  readonly names?: readonly string[]
   /**
    * One pass over the images: a function of its arguments alone, as of an `ImageStream`.
    *

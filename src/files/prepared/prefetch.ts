@@ -1,6 +1,6 @@
 import { on } from 'node:events'
 import type { Worker } from 'node:worker_threads'
-import type { Augmentation } from '../../data/augmented.js'
+import type { Augmentation } from '../../data/augmentation/augmentation.js'
 import type { BalancedBy } from '../../data/balanced.js'
 import { checkedPass } from '../../data/image-records.js'
 import type { ImageBatch } from '../../data/image-set.js'

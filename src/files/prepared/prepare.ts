@@ -15,6 +15,7 @@ import {
   type PreparedManifest,
   parseManifest,
 } from '../../data/prepared/manifest.js'
+import type { OpenRegions } from '../../data/regions/region-source.js'
 import {
   type UnreadableImage,
   UnreadableImages,
@@ -29,6 +30,7 @@ import { orderedWork } from './ordered-work.js'
 import { type InputHalf, type PrepareInput, prepareInput } from './prepare-input.js'
 import { type FinishedShard, type PrepareState, takeFolder } from './prepare-state.js'
 import { readShardRecords, type ShardRecords, writeShard } from './shard.js'
+import { unscaledInput } from './unscaled-input.js'
 
 /** What is to be prepared, and how. */
 export interface PrepareRequest {
@@ -39,6 +41,11 @@ export interface PrepareRequest {
   readonly decode: DecodeImage
   /** The folder to fill. */
   readonly directory: string
+  /**
+   * Opens image files to be read in parts: images then keep their size, on the canvas of the largest height and width, in the place of
+   * being decoded to one size. For datasets that can be read in parts.
+   */
+  readonly unscaled?: OpenRegions
   /** Records a file; by default so many that a file has about 16 MiB. A killed preparation loses at most one file. */
   readonly recordsPerShard?: number
   /**
@@ -71,6 +78,8 @@ export interface PrepareProgress {
 }
 
 const defaultShardBytes = 2 ** 24
+/** Bytes of images that are decoded at a time, unless a single one is larger. */
+const decodedBytes = 2 ** 28
 
 /**
  * Decodes or composes the images of a dataset once, and stores them as files of records with checksums, an index and a
@@ -86,13 +95,15 @@ const defaultShardBytes = 2 ** 24
  *   be decoded, naming them; the signal's reason when stopped
  */
 export async function prepareDataset(request: PrepareRequest): Promise<PreparedManifest> {
-  const { entry, source, options, decode, directory, force = false } = request
+  const { entry, source, options, decode, directory, unscaled, force = false } = request
   checkRequest(request)
   await refuseLocked(directory, 'prepareDataset')
   const notes = new ImageNotes()
-  const input = await prepareInput(entry, source, options, notes.listen(decode))
+  const input = unscaled
+    ? await unscaledInput(entry, source, { ...options, openRegions: unscaled })
+    : await prepareInput(entry, source, options, notes.listen(decode))
   const recordsPerShard = request.recordsPerShard ?? shardRecordsOf(input)
-  const described = describedOptions(options)
+  const described = { ...describedOptions(options), ...(unscaled && { unscaled: true }) }
   const job = { dataset: entry.name, options: described, source: source.describe(''), recordsPerShard }
   const files = halfNames(input).flatMap(half => [
     ...shardFiles(half, input, recordsPerShard),
@@ -255,7 +266,9 @@ class Preparation {
     first: number,
     count: number,
   ): AsyncGenerator<PreparedImage, void, undefined> {
-    const { inFlight = 4 * availableParallelism(), signal } = this.request
+    const [height, width, channels] = this.input.shape
+    const fitting = Math.max(1, Math.floor(decodedBytes / (height * width * channels)))
+    const { inFlight = Math.min(4 * availableParallelism(), fitting), signal } = this.request
     const decoded = orderedWork(count, inFlight, async i => {
       signal?.throwIfAborted()
       return images.pixels(first + i).catch((error: unknown) => ({ error }))

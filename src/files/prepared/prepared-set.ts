@@ -1,13 +1,18 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { augmented } from '../../data/augmented.js'
+import { augmented } from '../../data/augmentation/augmented.js'
 import { balanced } from '../../data/balanced.js'
 import type { DataSource } from '../../data/data-source.js'
+import type { HalfName } from '../../data/datasets/dataset.js'
 import { type ImageRecords, loadRecords, streamRecords } from '../../data/image-records.js'
 import type { ImageSet } from '../../data/image-set.js'
 import { type ImageStream, streamOf } from '../../data/image-stream.js'
 import { manifestFile, type PreparedManifest, parseManifest } from '../../data/prepared/manifest.js'
 import { preparedRecords } from '../../data/prepared/records.js'
+import { preparedRegions } from '../../data/prepared/regions.js'
+import { regionStream } from '../../data/regions/region-records.js'
+import type { RegionStream } from '../../data/regions/region-stream.js'
+import { augmentedAhead } from '../augmentation/augmented-ahead.js'
 import { dataFolder } from '../data-folder.js'
 import { isMissing } from '../folders.js'
 import { readRegularFile, readTextFile } from '../regular-file.js'
@@ -27,6 +32,8 @@ export interface PreparedRequest extends PreparedReading {
   readonly memoryLimit?: number
   /** Batches that a worker thread reads ahead of a training stream, 4 by default; 0 reads them when they are asked for. */
   readonly prefetch?: number
+  /** Threads that vary images ahead of their use, where `augment` varies them; 1 by default. */
+  readonly workers?: number
 }
 
 /** An opened prepared folder. */
@@ -80,12 +87,7 @@ export async function readManifest(directory: string): Promise<PreparedManifest>
 export async function openPrepared(directory: string, request: PreparedRequest = {}): Promise<PreparedData> {
   const { dataset, samples, testSamples, memoryLimit = defaultMemoryLimit } = request
   checkLimits(request)
-  const manifest = await readManifest(directory)
-  if (dataset !== undefined && manifest.dataset !== dataset) {
-    throw new RangeError(`${directory}: prepared images must be of ${dataset}, got ${manifest.dataset}`)
-  }
-  const source = dataFolder(directory)
-  await checkIndexes(source, manifest)
+  const { manifest, source } = await openManifest(directory, dataset)
   const test = await preparedRecords(source, manifest, 'test', testSamples)
   const train = await preparedRecords(source, manifest, 'train', samples)
   const validation = manifest.validation && (await preparedRecords(source, manifest, 'validation'))
@@ -102,6 +104,50 @@ export async function openPrepared(directory: string, request: PreparedRequest =
     ...(validation && { validation: await evaluated(validation) }),
   }
   return { train: await openTraining(directory, train, request, reserve(train)), ...opened, manifest }
+}
+
+/** An opened prepared folder, the images of which are read in parts. */
+export interface PreparedRegionData {
+  readonly train: RegionStream
+  readonly validation?: RegionStream
+  readonly test: RegionStream
+  readonly manifest: PreparedManifest
+}
+
+/**
+ * Opens a folder that was filled by `prepareDataset`, to read its images in parts: views and regions by their places in the files, in
+ * memory that does not depend on the size of the images.
+ *
+ * @throws as {@link openPrepared}
+ */
+export async function openPreparedRegions(
+  directory: string,
+  { dataset, samples, testSamples }: Pick<PreparedRequest, 'dataset' | 'samples' | 'testSamples'> = {},
+): Promise<PreparedRegionData> {
+  checkLimits({
+    ...(samples !== undefined && { samples }),
+    ...(testSamples !== undefined && { testSamples }),
+  })
+  const { manifest, source } = await openManifest(directory, dataset)
+  const half = async (name: HalfName, count?: number): Promise<RegionStream> =>
+    regionStream(await preparedRegions(source, manifest, name, count))
+  return {
+    train: await half('train', samples),
+    ...(manifest.validation && { validation: await half('validation') }),
+    test: await half('test', testSamples),
+    manifest,
+  }
+}
+
+/** The manifest of a folder, which must be of a dataset, with its indexes checked. */
+async function openManifest(directory: string, dataset: string | undefined) {
+  const manifest = await readManifest(directory)
+  if (dataset !== undefined && manifest.dataset !== dataset) {
+    throw new RangeError(`${directory}: prepared images must be of ${dataset}, got ${manifest.dataset}`)
+  }
+  const source = dataFolder(directory)
+  await checkIndexes(source, manifest)
+  return { manifest, source }
 }
 
 /**
@@ -139,21 +185,30 @@ async function openTraining(
   request: PreparedRequest,
   fits: boolean,
 ): Promise<ImageSet | ImageStream> {
-  const { samples, shuffleWindow, balance, augment, prefetch = defaultPrefetch } = request
+  const { samples, shuffleWindow, balance, augment, prefetch = defaultPrefetch, workers = 1 } = request
+  // One thread reads and varies images; more than one only vary what it reads.
+  const isVariedWhenRead = prefetch === 0 || workers === 1
   const reading: PreparedReading = {
     ...(shuffleWindow !== undefined && { shuffleWindow }),
     ...(balance && { balance }),
-    ...(augment && { augment }),
+    ...(augment && isVariedWhenRead && { augment }),
   }
+  const varied = (stream: ImageStream): ImageStream =>
+    augment
+      ? augmentedAhead(stream, augment, {
+          workers: prefetch === 0 ? 0 : workers,
+          ahead: Math.max(prefetch, 1),
+        })
+      : stream
   if (!fits) {
     const stream = trainingStream(records, reading)
     if (prefetch === 0) return stream
-    return prefetched(stream, directory, { ...reading, ...(samples && { samples }) }, prefetch)
+    const ahead = prefetched(stream, directory, { ...reading, ...(samples && { samples }) }, prefetch)
+    return isVariedWhenRead ? ahead : varied(ahead)
   }
   const set = await loadRecords(records)
   const stream = balance ? balanced(set, { by: balance }) : streamOf(set)
-  if (augment) return augmented(stream, augment)
-  return balance ? stream : set
+  return augment || balance ? varied(stream) : set
 }
 
 function trainingStream(
@@ -170,13 +225,18 @@ function checkLimits({
   testSamples = 1,
   memoryLimit = 0,
   prefetch = defaultPrefetch,
+  workers = 1,
 }: PreparedRequest): void {
   const limits = {
     samples: [samples, 1],
     testSamples: [testSamples, 1],
     memoryLimit: [memoryLimit, 0],
   } as const
-  for (const [option, [value, least]] of Object.entries({ ...limits, prefetch: [prefetch, 0] as const })) {
+  for (const [option, [value, least]] of Object.entries({
+    ...limits,
+    prefetch: [prefetch, 0] as const,
+    workers: [workers, 0] as const,
+  })) {
     const isValid = Number.isInteger(value) || (option === 'memoryLimit' && value === Infinity)
     if (isValid && value >= least) continue
     throw new RangeError(`openPrepared: ${option} must be an integer of at least ${least}, got ${value}`)

@@ -15,7 +15,14 @@ export interface RegionDecoding {
   readonly channels?: 1 | 3
   /** The sample value that becomes 255, of images of more than 8 bits; see `ImageDecoding`. */
   readonly whiteLevel?: number
+  /**
+   * Bytes of pixels up to which an image is decoded whole for its view: a JPEG file instead of small, a tiled TIFF file instead of
+   * tile by tile. 12 MiB unless given, 4 megapixels.
+   */
+  readonly decodedWhole?: number
 }
+
+const usuallyWhole = 12 * 2 ** 20
 
 /** Which part of a file is decoded. */
 export interface DecodedPart {
@@ -38,6 +45,8 @@ export class ImageFile {
   readonly turn: StoredTurn
   readonly about: Metadata
   readonly channels: 1 | 3
+  /** Whether it is decoded whole at once. */
+  readonly isSmall: boolean
   private readonly file: UnchangedFile
   private readonly whiteLevel: number | undefined
   private depth: Promise<SampleDepth | undefined> | undefined
@@ -45,7 +54,8 @@ export class ImageFile {
   private input: string | Buffer
 
   private constructor(path: string, file: UnchangedFile, about: Metadata, decoding: RegionDecoding) {
-    const { channels = 3, whiteLevel } = decoding
+    const { channels = 3, whiteLevel, decodedWhole = usuallyWhole } = decoding
+    this.isSmall = about.height * about.width * channels <= decodedWhole
     this.path = path
     this.file = file
     this.about = about
@@ -78,6 +88,15 @@ export class ImageFile {
   get size(): Size2D {
     const [height, width] = this.stored
     return this.turn.transposed ? [width, height] : [height, width]
+  }
+
+  /**
+   * Checks that the file is as it was when it was opened.
+   *
+   * @throws Error naming the file when it has changed or is gone
+   */
+  check(): Promise<void> {
+    return this.file.check()
   }
 
   /**

@@ -21,8 +21,21 @@ export function windowRows(indices: tf.Tensor3D, table: WindowTable): tf.Tensor4
   const batch = indices.shape[0]
   const lookup = tf.tensor2d(table.rows, [table.grid.count, table.rowsPerWindow], 'int32')
   const firstRows = tf.mul(tf.range(0, batch, 1, 'int32'), tf.scalar(table.rowsPerImage, 'int32'))
-  const rows = gatherRows(lookup, tf.transpose(indices, [1, 0, 2]))
+  const rows = gatherRows(lookup, expertsFirst(indices))
   return tf.add(rows, tf.reshape(firstRows, [1, batch, 1, 1])) as tf.Tensor4D
+}
+
+/** (B,K,L) int32 as (K,B,L), by a gather: tfjs's WebGPU backend has no shader that transposes whole numbers beyond two axes. */
+function expertsFirst(indices: tf.Tensor3D): tf.Tensor3D {
+  const [batch, experts, numKept] = indices.shape
+  const sorted: [number, number, number] = [experts, batch, numKept]
+  if (batch === 1 || experts === 1) return tf.reshape(indices, sorted)
+  const order = Int32Array.from(
+    { length: batch * experts },
+    (_, row) => (row % batch) * experts + Math.floor(row / batch),
+  )
+  const perExpert: tf.Tensor2D = tf.reshape(indices, [batch * experts, numKept])
+  return tf.reshape(gatherRows(perExpert, tf.tensor1d(order, 'int32')), sorted)
 }
 
 /**
@@ -52,10 +65,7 @@ export function dispatchPatches(x: tf.Tensor4D, indices: tf.Tensor3D, table: Win
   const windows = tf.reshape(gatherRows(view, rows), [...shape, channels]) as tf.Tensor5D
   if (!table.inside) return { windows, rows }
   const lookup = tf.tensor2d(table.inside, [table.grid.count, table.rowsPerWindow])
-  const inside = tf.reshape(gatherRows(lookup, tf.transpose(indices, [1, 0, 2])), [
-    ...shape,
-    1,
-  ]) as tf.Tensor5D
+  const inside = tf.reshape(gatherRows(lookup, expertsFirst(indices)), [...shape, 1]) as tf.Tensor5D
   return { windows: tf.mul(windows, inside), rows, inside }
 }
 

@@ -1,5 +1,6 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
+import { frugalForward } from '../frugal-forward.js'
 import { isNetworkHolder, layersWithin, type NetworkHolder, placedLayers } from '../layer-paths.js'
 import { checkOneTensorFlow } from '../validation.js'
 
@@ -41,6 +42,7 @@ export interface NetworkRequirements {
 export abstract class NetworkLayer extends tfl.layers.Layer implements NetworkHolder {
   private readonly held = new Map<string, tfl.LayersModel>()
   private readonly heldWeights: tfl.LayerVariable[] = []
+  private readonly forwards = new Map<string, ReturnType<typeof frugalForward>>()
 
   /** The networks by name, in their order; none before the layer is built. */
   get networks(): ReadonlyMap<string, tfl.LayersModel> {
@@ -59,6 +61,13 @@ export abstract class NetworkLayer extends tfl.layers.Layer implements NetworkHo
     const weights = renamedWeights(network, `${this.name}/${name}`, weight => this.checkUnheld(weight, where))
     this.held.set(name, network)
     this.heldWeights.push(...weights)
+  }
+
+  /** The output of a network, whose maps are freed as soon as nothing reads them any more; the caller disposes it. */
+  protected applied(name: string, x: tf.Tensor, training: boolean): tf.Tensor {
+    const forward = this.forwards.get(name) ?? frugalForward(this.held.get(name) as tfl.LayersModel)
+    this.forwards.set(name, forward)
+    return forward(x, training)
   }
 
   private checkUnheld(weight: tfl.LayerVariable, where: string): void {

@@ -4,6 +4,7 @@ import { deriveSeed } from '../../random.js'
 import type { ImageShape, Size2D } from '../../shapes.js'
 import { fixInput } from '../fixed-inputs.js'
 import { withoutGradient } from '../hand-gradient.js'
+import { isPixelTensor } from '../pixels.js'
 import type { LayerOptions } from '../standard-options.js'
 import { checkOneTensorFlow } from '../validation.js'
 import { cellRouter } from './cell-router.js'
@@ -72,6 +73,8 @@ export class PatchExperts extends NetworkLayer {
   private readonly settings: PatchExpertsSettings
   private readonly stored: StoredParts
   private builtGrid: CellGrid | undefined
+  /** Priors of views that patches were chosen from, for the training pass on the same tensors. */
+  private readonly knownPriors = new WeakMap<tf.Tensor, Float32Array>()
   private channels = 0
   private outputs = 0
   private progress: number
@@ -238,18 +241,21 @@ export class PatchExperts extends NetworkLayer {
    * (B,K,N) scores of all cells, prior included; all NaN for an expert and image where one is not finite, or a number of the view:
    * ReLUs of a backend may lose NaN.
    */
-  private scores(view: tf.Tensor4D, training: boolean): tf.Tensor3D {
+  scores(view: tf.Tensor4D, training: boolean, prior = this.priorOf(view)): tf.Tensor3D {
     const { grid, numExperts } = this
     const whole = withoutGradient(() => fixInput(tf.clone(paddedTo(view, wholeView(grid)))))
-    const map = (this.networks.get('router') as tfl.LayersModel).apply(whole, { training }) as tf.Tensor4D
+    const map = this.applied('router', whole, training) as tf.Tensor4D
     const byCell = tf.reshape(map, [-1, grid.count, numExperts])
     const learned =
       numExperts === 1 ? tf.reshape(byCell, [-1, 1, grid.count]) : tf.transpose(byCell, [0, 2, 1])
-    const prior = this.priorOf(view)
     const scores = (prior ? tf.add(learned, prior) : learned) as tf.Tensor3D
     return tf.add(
       scores,
-      withoutGradient(() => tf.add(notFinite(scores), notFinite(tf.reshape(view, [view.shape[0], 1, -1])))),
+      withoutGradient(() => {
+        // What is made of bytes is finite, and need not be read once more.
+        if (isPixelTensor(view)) return notFinite(scores)
+        return tf.add(notFinite(scores), notFinite(tf.reshape(view, [view.shape[0], 1, -1])))
+      }),
     )
   }
 
@@ -258,15 +264,18 @@ export class PatchExperts extends NetworkLayer {
     const { prior, priorWeight } = this.settings
     const compute = priorFunction(prior)
     if (!compute || !this.usesPrior) return undefined
-    return withoutGradient(() => tf.mul(priorOfCells(compute, view, this.grid, WHERE), priorWeight))
+    const known = this.knownPriors.get(view)
+    if (known) return tf.tensor3d(known, [view.shape[0], 1, this.grid.count])
+    return withoutGradient(() =>
+      tf.tidy(() => tf.mul<tf.Tensor3D>(priorOfCells(compute, view, this.grid, WHERE), priorWeight)),
+    )
   }
 
   /** (B,K,L,D) the experts' outputs on their kept patches. */
   private features(patchesOf: (expert?: number) => tf.Tensor4D, training: boolean): tf.Tensor4D {
     const { numExperts, patchesPerExpert, outputs } = this
     const shape: [number, number, number, number] = [-1, numExperts, patchesPerExpert, outputs]
-    const apply = (name: string, patches: tf.Tensor4D) =>
-      (this.networks.get(name) as tfl.LayersModel).apply(fixInput(patches), { training }) as tf.Tensor
+    const apply = (name: string, patches: tf.Tensor4D) => this.applied(name, fixInput(patches), training)
     if (this.settings.shareExpert) return tf.reshape(apply('expert', patchesOf()), shape)
     const own = Array.from({ length: numExperts }, (_, k) =>
       tf.reshape(apply(`expert_${k}`, patchesOf(k)), [-1, patchesPerExpert, outputs]),
@@ -276,10 +285,9 @@ export class PatchExperts extends NetworkLayer {
 
   /** (B,K,L) the experts' own attention logits, for gate 'product'. */
   private attentionOn(features: tf.Tensor4D, training: boolean): tf.Tensor3D | undefined {
-    const head = this.networks.get('attention')
-    if (!head) return undefined
+    if (!this.networks.has('attention')) return undefined
     const rows = tf.reshape(features, [-1, this.outputs])
-    const logits = head.apply(rows, { training }) as tf.Tensor
+    const logits = this.applied('attention', rows, training)
     return tf.reshape(logits, [-1, this.numExperts, this.patchesPerExpert])
   }
 
@@ -302,6 +310,27 @@ export class PatchExperts extends NetworkLayer {
    */
   viewOf(image: tf.Tensor4D): tf.Tensor4D {
     return tf.tidy(() => tf.clone(viewOf(image, this.settings.viewScale)))
+  }
+
+  /**
+   * The cells that the experts keep, in inference, copied to memory. What the prior says of the view need not be computed again when
+   * the layer is called with the same tensor.
+   *
+   * @param view (B,h,w,C) float32; the layer must be built
+   * @returns (B,K,L)
+   */
+  async choose(view: tf.Tensor4D): Promise<Int32Array> {
+    const [cells, prior] = tf.tidy(() => {
+      const known = this.priorOf(view)
+      return [tf.topk(this.scores(view, false, known), this.patchesPerExpert, true).indices, known] as const
+    })
+    try {
+      const [indices, values] = await Promise.all([cells.data<'int32'>(), prior?.data<'float32'>()])
+      if (values) this.knownPriors.set(view, values.slice())
+      return indices.slice()
+    } finally {
+      tf.dispose([cells, ...(prior ? [prior] : [])])
+    }
   }
 
   /**

@@ -132,12 +132,14 @@ export function coreOf(windows: tf.Tensor5D, table: WindowTable): tf.Tensor5D {
 /** The inverse of {@link coreOf}, with zeros in place of the neighbours. */
 export function withBorder(core: tf.Tensor5D, table: WindowTable): tf.Tensor5D {
   if (!table.inside) return core
+  const [experts, kept, height, width, channels] = core.shape
   const [vertical, horizontal] = table.reach
-  return tf.pad(core, [
-    [0, 0],
+  // As maps of four axes: no GPU backend of tfjs pads five.
+  const padded = tf.pad(tf.reshape(core, [experts * kept, height, width, channels]), [
     [0, 0],
     [vertical, vertical],
     [horizontal, horizontal],
     [0, 0],
   ])
+  return tf.reshape(padded, [experts, kept, ...table.window, channels])
 }

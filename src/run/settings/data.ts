@@ -6,26 +6,23 @@ import { CANVAS_GROUNDS } from '../../data/datasets/megapixel/canvas-images.js'
 import { CANVAS_TASKS } from '../../data/datasets/megapixel/canvas-plan.js'
 import type { TheoryOptions } from '../../data/datasets/theory-patterns.js'
 import { CROPS } from '../../data/photo-decoding.js'
-import { optional, required, runModels, type Setting, type Settings } from '../setting.js'
+import { optional, required, type Setting, type Settings } from '../setting.js'
 import {
   choice,
   classNumbers,
   folder,
-  given,
   imageSize,
   imagesOrShare,
   numbersByName,
   positiveInteger,
   positiveNumber,
+  shareAboveZero,
   text,
   wholeNumber,
 } from '../setting-values.js'
+import { inWholeImages } from './augmentation.js'
 
 const inDataset = { dataset: optional } as const
-/** Settings of images that are read whole. */
-const inWholeImages = {
-  dataset: { ...optional, models: runModels.filter(model => model !== 'routed') },
-} as const
 /** Null stands for all images, or for the dataset's own number of them. */
 const countOrNull = { dataset: { ...required, schema: positiveInteger.schema.nullable() } } as const
 
@@ -126,6 +123,13 @@ export const imageSettings = {
     value: positiveInteger,
     in: inDataset,
   },
+  itemBrightness: {
+    flag: '--item-brightness <share>',
+    help: 'how bright items on large images are, beside strokes of the same brightness as ever',
+    byDefault: '1',
+    value: shareAboveZero,
+    in: inDataset,
+  },
   items: {
     flag: '--items <count>',
     help: 'items on a large image',
@@ -165,18 +169,6 @@ export const imageSettings = {
 
 /** How batches are drawn from the images, prepared or not. */
 export const batchSettings = {
-  flip: {
-    flag: '--flip',
-    help: 'mirror training images at random',
-    value: given,
-    in: inWholeImages,
-  },
-  padCrop: {
-    flag: '--pad-crop <pixels>',
-    help: 'pad training images by this much and cut a window at random',
-    value: positiveInteger,
-    in: inWholeImages,
-  },
   maxShift: {
     flag: '--max-shift <pixels>',
     help: 'move training images at random by up to this much, in steps of the view; 0 leaves them',

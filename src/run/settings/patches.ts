@@ -1,5 +1,7 @@
 import { AGGREGATES } from '../../layers/moe/patch-experts-options.js'
 import { type Prior, priorNames } from '../../layers/moe/priors.js'
+import { EXPERT_PIXELS } from '../../models/small-expert.js'
+import { TEACHERS } from '../../train/routing/lesson.js'
 import { optional, required, type Settings } from '../setting.js'
 import {
   choice,
@@ -8,6 +10,7 @@ import {
   pixelSize,
   positiveInteger,
   shareAboveZero,
+  text,
   wholeNumber,
 } from '../setting-values.js'
 
@@ -53,11 +56,53 @@ export const patchSettings = {
     value: shareAboveZero,
     in: { routed: optional },
   },
+  boxedImages: {
+    flag: '--boxed-images <count>',
+    help: 'training images whose boxes teach the router where to look, before it is trained with the experts',
+    byDefault: 'none',
+    value: positiveInteger,
+    in: { dataset: { ...optional, models: ['routed'] } },
+  },
+  boxes: {
+    flag: '--boxes <file>',
+    help: 'table within --data of boxes that teach the router where to look: image,top,left,height,width',
+    byDefault: 'none',
+    value: text,
+    in: { dataset: { ...optional, models: ['routed'] } },
+  },
+  teachBy: {
+    flag: '--teach-by <what>',
+    help: 'what teaches the router before it is trained with the experts: boxes, or the classes of the images alone',
+    byDefault: 'boxes where there are any, else nothing',
+    value: choice(TEACHERS),
+    in: { training: { ...optional, models: ['routed'] } },
+  },
+  teachEpochs: {
+    flag: '--teach-epochs <count>',
+    help: 'passes of this teaching over the images with boxes, or all images',
+    byDefault: '40 by boxes, 15 by labels',
+    value: positiveInteger,
+    in: { training: { ...optional, models: ['routed'] } },
+  },
   aggregate: {
     flag: '--aggregate <name>',
     help: 'whether the outputs of experts come side by side or are added up',
     byDefault: 'concat',
     value: choice(AGGREGATES),
+    in: { routed: optional },
+  },
+  expertLayers: {
+    flag: '--expert-layers <count>',
+    help: 'convolutions of an expert, each of which halves the patch',
+    byDefault: '3, and more for patches of more than 64 pixels',
+    value: positiveInteger,
+    in: { routed: optional },
+  },
+  expertPixels: {
+    flag: '--expert-pixels <range>',
+    help: 'pixels as experts take them: from 0 to 1, or from -2 to 2, which suits photographs, as those are bright nearly everywhere',
+    byDefault: 'zero-to-one, of image-folder centred',
+    value: choice(EXPERT_PIXELS),
     in: { routed: optional },
   },
   shareExpert: {

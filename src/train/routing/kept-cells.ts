@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { boxAt, type ObjectBox, sharedPixels } from '../../data/compose/object-box.js'
 import type { RegionObjects } from '../../data/regions/region-stream.js'
 
 /** The patches that were kept of some images, counted; sums of two such counts are counts. */
@@ -44,7 +45,7 @@ export interface KeptPatches {
 }
 
 /** A thing is found when a kept patch holds this share of its box. */
-const ENOUGH = 0.7
+export const ENOUGH = 0.7
 
 /**
  * Counts the kept patches of a batch.
@@ -61,26 +62,21 @@ export function countKept({ boxes, blank }: KeptPatches, objects?: readonly Regi
     for (const [thing, decides] of things.relevant.entries()) {
       if (!decides) continue
       relevant++
-      if (largestShare(things.boxes.subarray(4 * thing, 4 * thing + 4), kept) >= ENOUGH) found++
+      const box = boxAt(things.boxes, thing)
+      const most = Math.max(...sharedWithEach(box, kept))
+      if (most >= ENOUGH * box[2] * box[3]) found++
     }
   }
   return { patches, blank, relevant, found }
 }
 
-/** The largest share of a box that lies in one of others. */
-function largestShare(box: Int32Array, others: Int32Array): number {
-  const [top = 0, left = 0, height = 0, width = 0] = box
-  let largest = 0
-  for (let i = 0; i < others.length; i += 4) {
-    const rows = overlap(top, height, others[i] as number, others[i + 2] as number)
-    const columns = overlap(left, width, others[i + 1] as number, others[i + 3] as number)
-    largest = Math.max(largest, rows * columns)
-  }
-  return largest / (height * width)
-}
-
-function overlap(first: number, length: number, otherFirst: number, otherLength: number): number {
-  return Math.max(0, Math.min(first + length, otherFirst + otherLength) - Math.max(first, otherFirst))
+/**
+ * How many pixels a box has in common with each of others.
+ *
+ * @param others (count, 4) top, left, height and width in pixels
+ */
+export function sharedWithEach(box: ObjectBox, others: Int32Array): number[] {
+  return Array.from({ length: others.length / 4 }, (_, i) => sharedPixels(box, boxAt(others, i)))
 }
 
 /** Both counts together. */

@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageSet } from '../../data/image-set.js'
-import { type ImageStream, streamOf } from '../../data/image-stream.js'
+import { streamOf } from '../../data/image-stream.js'
+import type { RegionSource } from '../../data/regions/region-source.js'
+import type { RegionStream } from '../../data/regions/region-stream.js'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { withIntercepted } from '../../layers/intercept.js'
 import type { Routing } from '../../layers/moe/routing.js'
@@ -12,6 +13,7 @@ import {
   routingLayers,
 } from '../../layers/moe/routing-layers.js'
 import type { ImageShape, Size2D } from '../../shapes.js'
+import { isRegionModel, type RegionModel, type TrainingData, type WholeImages } from '../feed.js'
 import { hostTurns } from '../host-turn.js'
 import { type ImageValues, upload } from '../upload.js'
 
@@ -41,6 +43,24 @@ export interface RecordOptions {
   readonly signal?: AbortSignal
 }
 
+/** A model for images that are read in parts that says where its experts look, such as that of `routedModel`. */
+export interface RegionRouter extends RegionModel {
+  /** What chooses: K experts, each of which keeps L of the cells. */
+  readonly layer: {
+    readonly numExperts: number
+    readonly patchesPerExpert: number
+    readonly grid: { readonly cells: Size2D }
+  }
+  /**
+   * Which patches are kept of images, with which gates.
+   *
+   * @returns (B,K,L) each
+   */
+  route(
+    sources: readonly RegionSource[],
+  ): Promise<{ readonly indices: Int32Array; readonly gates: Float32Array }>
+}
+
 const optionNames = {
   batchSize: true,
   signal: true,
@@ -52,14 +72,49 @@ const optionNames = {
  * The record covers the experts of all layers that choose as many patches as the first routing layer, from the same grid,
  * in the order of the model.
  *
- * @returns undefined for a model that keeps every patch, or has no experts
+ * @param model a network of whole images, or one that reads them in parts; a `PatchExperts` is recorded of the latter only, in which
+ *   the patches are cut that its gates depend on
+ * @param set whole images, or a stream of images that are read in parts
+ * @returns undefined for a network that keeps every patch, or has no experts
  */
 export async function recordRouting(
-  model: tfl.LayersModel,
-  set: ImageSet | ImageStream,
+  model: tfl.LayersModel | RegionRouter,
+  set: TrainingData,
   options: RecordOptions = {},
 ): Promise<RoutingRecord | undefined> {
   checkOptionNames('recordRouting', options, optionNames)
+  return isRegionModel(model)
+    ? recordRegions(model, set as RegionStream, options)
+    : recordWhole(model, set as WholeImages, options)
+}
+
+/** As `recordRouting`, of images that are read in parts: patches are the cells of the grid. */
+async function recordRegions(
+  model: RegionRouter,
+  stream: RegionStream,
+  { batchSize = 32, signal }: RecordOptions,
+): Promise<RoutingRecord> {
+  const { numExperts, patchesPerExpert, grid } = model.layer
+  const perImage = numExperts * patchesPerExpert
+  const indices = new Int32Array(stream.count * perImage)
+  const gates = new Float32Array(stream.count * perImage)
+  let offset = 0
+  for await (const { sources } of stream.batches({ batchSize })) {
+    signal?.throwIfAborted()
+    const { indices: cells, gates: weights } = await model.route(sources)
+    indices.set(cells, offset)
+    gates.set(weights, offset)
+    offset += cells.length
+    await Promise.all(sources.map(source => source.close?.()))
+  }
+  return { grid: grid.cells, numExperts, patchesPerExpert, count: stream.count, indices, gates }
+}
+
+async function recordWhole(
+  model: tfl.LayersModel,
+  set: WholeImages,
+  options: RecordOptions,
+): Promise<RoutingRecord | undefined> {
   const { batchSize = 32, signal } = options
   const routing = routingLayers(model)
   if (!routing) return undefined

@@ -1,9 +1,9 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import * as z from 'zod'
 import type { ImageSet } from '../../data/image-set.js'
-import type { ImageStream } from '../../data/image-stream.js'
+import type { TrainingData } from '../feed.js'
 import { type RoutingMetrics, routingMetrics } from './routing-metrics.js'
-import { type RecordOptions, recordRouting } from './routing-record.js'
+import { type RecordOptions, type RegionRouter, recordRouting } from './routing-record.js'
 
 const share = z.number()
 
@@ -53,13 +53,14 @@ export interface RoutingSummary {
 
 /**
  * Records the routing of a model over a set and measures it, with the true patches if the set knows its true cells or the
- * boxes of its objects.
+ * boxes of its objects. Whether a model that reads images in parts finds things is measured by `evaluate`, as `kept`.
  *
- * @returns undefined for a model that keeps every patch, or has no experts
+ * @param model as of `recordRouting`: a network, or the model of `routedModel` with a stream of images that are read in parts
+ * @returns undefined for a network that keeps every patch, or has no experts
  */
 export async function measureRouting(
-  model: tfl.LayersModel,
-  set: ImageSet | ImageStream,
+  model: tfl.LayersModel | RegionRouter,
+  set: TrainingData,
   options: RecordOptions = {},
 ): Promise<RoutingMetrics | undefined> {
   const record = await recordRouting(model, set, options)

@@ -58,6 +58,37 @@ describe('readTiffDirectories', () => {
     ])
   })
 
+  it.each([true, false])('reads directories below one (little-endian: %s)', async little => {
+    // Two offsets do not fit into an entry: they stand at the end.
+    const upper: readonly Entry[] = [...tiled, [330, 4, 0]]
+    const bytes = tiffBytes([upper, reduced, tiled], little)
+    const [second, third] = [8 + 6 + 12 * 5, 8 + 6 + 12 * 5 + 6 + 12 * 3]
+    const file = new Uint8Array(bytes.length + 8)
+    file.set(bytes)
+    const view = new DataView(file.buffer)
+    view.setUint32(10 + 12 * 4 + 4, 2, little)
+    view.setUint32(10 + 12 * 4 + 8, bytes.length, little)
+    view.setUint32(10 + 12 * 5, 0, little)
+    view.setUint32(bytes.length, third, little)
+    view.setUint32(bytes.length + 4, second, little)
+    const whole = { size: [900, 70_000], tile: [128, 256], isReduced: false }
+    const half = { size: [450, 350], isReduced: true }
+    expect(await read(file)).toEqual([{ ...whole, below: [whole, half] }])
+    // One offset stands in the entry itself; a directory that is below itself is read once.
+    view.setUint32(10 + 12 * 4 + 4, 1, little)
+    view.setUint32(10 + 12 * 4 + 8, 8, little)
+    expect(await read(file)).toEqual([{ ...whole, below: [whole] }])
+    view.setUint32(10 + 12 * 4 + 4, 300, little)
+    await expect(read(file)).rejects.toThrow(
+      new Error('a.tif: directories below one must be at most 256, got 300'),
+    )
+    view.setUint32(10 + 12 * 4 + 4, 3, little)
+    view.setUint32(10 + 12 * 4 + 8, bytes.length, little)
+    await expect(read(file)).rejects.toThrow(
+      `TIFF directories must lie within the ${file.length} bytes of the file, got ${bytes.length + 12} (byte ${bytes.length})`,
+    )
+  })
+
   it('names file and byte of what is damaged', async () => {
     const bytes = tiffBytes([tiled], true)
     await expect(read(new Uint8Array(20))).rejects.toThrow(

@@ -103,6 +103,30 @@ describe('BlockMeans', () => {
     )
   })
 
+  it('takes RGB four bytes at a time to the same means, with strips, edges and the largest sums', () => {
+    fc.assert(
+      fc.property(
+        fc.tuple(fc.integer({ min: 1, max: 70 }), fc.integer({ min: 1, max: 24 })),
+        fc.constantFrom(4, 8, 12, 32, 36),
+        fc.integer({ min: 1, max: 70 }),
+        fc.constantFrom(0, 1, 4),
+        fc.boolean(),
+        ([height, quarters], scale, rows, offset, isWhite) => {
+          const shape: ImageShape = [height, 4 * quarters, 3]
+          const bytes = new Uint8Array(offset + height * shape[1] * 3).fill(255)
+          const pixels = bytes.subarray(offset)
+          if (!isWhite) pixels.set(pixelsOf(shape))
+          const means = new BlockMeans(shape, scale)
+          const stripBytes = rows * shape[1] * 3
+          for (let start = 0; start < pixels.length; start += stripBytes) {
+            means.add(pixels.subarray(start, start + stripBytes))
+          }
+          expect(means.view).toEqual(blockMeansOf(pixels, shape, scale))
+        },
+      ),
+    )
+  })
+
   it('begins in the middle of a block where a turned image is stored so', () => {
     // 1 2 3 4 5 turned by 180 degrees is 5 4 3 2 1 with blocks (5 4) (3 2) (1): stored as (1) (2 3) (4 5).
     const means = new BlockMeans([1, 5, 1], 2, [0, 1])

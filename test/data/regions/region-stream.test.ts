@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { epochOrder } from '../../../src/data/batches.js'
 import { composeGrid } from '../../../src/data/compose/compose.js'
@@ -16,6 +17,7 @@ import type { RegionSource } from '../../../src/data/regions/region-source.js'
 import type { RegionBatch, RegionStream } from '../../../src/data/regions/region-stream.js'
 import { shifted } from '../../../src/data/regions/shifted.js'
 import { viewStream, viewsAhead } from '../../../src/data/regions/views.js'
+import { random } from '../../../src/random.js'
 import { blockMeansOf } from './brute-force.js'
 import { collect } from './collect.js'
 
@@ -279,11 +281,42 @@ describe('viewStream', () => {
   })
 })
 
-it('a view goes on with the outermost pixels of an image, where that is asked for; regions stay 0', async () => {
-  const image = arraySource(Uint8Array.of(10, 20, 30, 40, 50, 60), [2, 3, 1])
-  const placed = placedSource(image, { canvas: [3, 5], top: 0, left: 1, surround: 'edges' })
-  expect([...(await placed.view(1))]).toEqual([10, 10, 20, 30, 30, 40, 40, 50, 60, 60, 40, 40, 50, 60, 60])
-  expect([...(await placed.regions(Int32Array.of(0, 0, 3, 5)))]).toEqual([
-    0, 10, 20, 30, 0, 0, 40, 50, 60, 0, 0, 0, 0, 0, 0,
-  ])
+describe('a view goes on with the outermost pixels of an image, where that is asked for', () => {
+  it('is smoother farther away; regions stay 0', async () => {
+    const image = arraySource(Uint8Array.of(10, 20, 30, 40, 50, 60), [2, 3, 1])
+    const placed = placedSource(image, { canvas: [4, 5], top: 0, left: 1, surround: 'edges' })
+    // At the sides the means of both pixels of the edge; below the means of 3, then 5 pixels of the last row, as far as it goes.
+    expect([...(await placed.view(1))]).toEqual([
+      ...[25, 10, 20, 30, 45],
+      ...[25, 40, 50, 60, 45],
+      ...[33, 38, 50, 52, 53],
+      ...[38, 44, 44, 49, 52],
+    ])
+    expect([...(await placed.regions(Int32Array.of(0, 0, 3, 5)))]).toEqual([
+      ...[0, 10, 20, 30, 0],
+      ...[0, 40, 50, 60, 0],
+      ...[0, 0, 0, 0, 0],
+    ])
+  })
+
+  it('has less contrast outside than inside, whatever the image and the shift', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer(), fc.integer({ min: -3, max: 9 }), async (seed, top) => {
+        const chance = random(seed)
+        const pixels = Uint8Array.from({ length: 8 * 12 }, () => chance.below(256))
+        const image = arraySource(pixels, [8, 12, 1])
+        const placed = placedSource(image, { canvas: [24, 12], top, left: 0, surround: 'edges' })
+        const view = await placed.view(1)
+        const rows = Array.from({ length: 24 }, (_, y) => [...view.subarray(12 * y, 12 * y + 12)])
+        const inside = rows.slice(Math.max(top, 0), top + 8)
+        expect(inside.flat()).toEqual([...pixels.subarray(12 * Math.max(-top, 0))])
+        const range = (row: readonly number[] = []) => Math.max(...row) - Math.min(...row)
+        const below = rows.slice(top + 8)
+        expect(range(below[0])).toBeLessThanOrEqual(range(inside.at(-1)))
+        // From 11 pixels away on every pixel is the mean of the whole last row.
+        for (const row of below.slice(10)) expect(range(row)).toBe(0)
+      }),
+      { numRuns: 20 },
+    )
+  })
 })

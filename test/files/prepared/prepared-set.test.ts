@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { augmented } from '../../../src/data/augmented.js'
+import { augmented } from '../../../src/data/augmentation/augmented.js'
 import { balanced } from '../../../src/data/balanced.js'
 import { recordsOf, streamRecords } from '../../../src/data/image-records.js'
 import type { ImageBatch, ImageSet } from '../../../src/data/image-set.js'
@@ -76,10 +76,19 @@ describe('openPrepared', () => {
   })
 
   test('balances and varies images wherever they are', async () => {
-    const reading = { balance: 'group', augment: { flip: true, padCrop: 1, seed: 6 } } as const
+    const augment = { flip: true, padCrop: 1, jitter: { brightness: 0.3 }, mixup: 0.5, seed: 6 }
+    const reading = { balance: 'group', augment } as const
     const stream = augmented(balanced(train, { by: 'group' }), reading.augment)
     const expected = await batchesOf(stream, pass)
-    for (const place of [{}, { ...tooLarge, prefetch: 0 }, tooLarge]) {
+    for (const place of [
+      {},
+      { workers: 2 },
+      { prefetch: 0 },
+      { ...tooLarge, prefetch: 0 },
+      tooLarge,
+      { ...tooLarge, workers: 2 },
+      { ...tooLarge, workers: 0 },
+    ]) {
       const opened = await openPrepared(folder, { ...reading, ...place })
       expect(await batchesOf(opened.train as ImageStream, pass)).toEqual(expected)
     }
@@ -112,6 +121,7 @@ describe('openPrepared', () => {
     [{ testSamples: 1.5 }, 'openPrepared: testSamples must be an integer of at least 1, got 1.5'],
     [{ memoryLimit: -1 }, 'openPrepared: memoryLimit must be an integer of at least 0, got -1'],
     [{ prefetch: -1 }, 'openPrepared: prefetch must be an integer of at least 0, got -1'],
+    [{ workers: 1.5 }, 'openPrepared: workers must be an integer of at least 0, got 1.5'],
     [{ ...tooLarge, shuffleWindow: 0 }, 'shuffleWindow must be a positive integer, got 0'],
   ])('refuses %j', async (request, message) => {
     await expect(openPrepared(folder, request)).rejects.toThrow(message)

@@ -1,10 +1,13 @@
 import { mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import sharp, { type Sharp } from 'sharp'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { readImage } from '../../../src/files/images/image-files.js'
-import { sharpSource } from '../../../src/files/regions/sharp-source.js'
+import { HeldPixels } from '../../../src/files/regions/held-pixels.js'
+import { ImageFile, type RegionDecoding } from '../../../src/files/regions/image-file.js'
+import { boxGroups, sharpSource } from '../../../src/files/regions/sharp-source.js'
 import { blockMeansOf, regionsOf } from '../../data/regions/brute-force.js'
 import { boxesAcross, patternImage } from './pattern-image.js'
 
@@ -71,12 +74,17 @@ const sides = Array.from({ length: 8 }, (_, i) =>
 ).flat()
 
 /** Writes an image, and reads it whole as the project reads images. */
-async function written([name, make]: readonly [string, () => Sharp], channels: 1 | 3 = 3) {
+async function written(
+  [name, make]: readonly [string, () => Sharp],
+  channels: 1 | 3 = 3,
+  decoding: RegionDecoding = {},
+) {
   const path = join(folder, name)
   await make().toFile(path)
   const { autoOrient } = await sharp(path).metadata()
   const shape = [autoOrient.height, autoOrient.width, channels] as const
-  return { path, shape, whole: await readImage(path, shape), source: await sharpSource(path, { channels }) }
+  const source = await sharpSource(path, { channels, ...decoding })
+  return { path, shape, whole: await readImage(path, shape), source }
 }
 
 describe('sharpSource', () => {
@@ -108,12 +116,48 @@ describe('sharpSource', () => {
         patternImage([...sizes, 3], true)
           .withMetadata({ orientation })
           .jpeg({ quality: 95 })
-      const { shape, whole, source } = await written([`${name}-${orientation}.jpg`, make])
+      const small = { decodedWhole: 0 }
+      const { shape, whole, source } = await written([`${name}-${orientation}.jpg`, make], 3, small)
       for (const scale of [2, 3, 4, 8, 12, 16]) {
         distance(await source.view(scale), blockMeansOf(whole, shape, scale), 2)
       }
     },
   )
+
+  it('decodes a file once for view and regions, until it is closed', async () => {
+    const decode = vi.spyOn(ImageFile.prototype, 'decode')
+    onTestFinished(() => decode.mockRestore())
+    const image = ['once.jpg', () => patternImage([40, 64, 3], true).jpeg()] as const
+    const { shape, source } = await written(image)
+    const decoded = await source.view(1)
+    const boxes = boxesAcross(40, 64)
+    const expected = regionsOf(decoded, shape, boxes)
+    expect(await source.view(8)).toEqual(blockMeansOf(decoded, shape, 8))
+    expect(await source.regions(Int32Array.from(boxes))).toEqual(expected)
+    expect(decode).toHaveBeenCalledTimes(1)
+    await source.close?.()
+    expect(await source.regions(Int32Array.from(boxes))).toEqual(expected)
+    expect(decode).toHaveBeenCalledTimes(2)
+    // Decoded small, a view holds nothing that regions could be cut from.
+    const small = await sharpSource(join(folder, 'once.jpg'), { decodedWhole: 40 * 64 * 3 - 1 })
+    await small.view(8)
+    expect(await small.regions(Int32Array.from(boxes))).toEqual(expected)
+    expect(decode).toHaveBeenCalledTimes(4)
+  })
+
+  it('holds no more than 256 MiB of pixels', async () => {
+    const files = Array.from({ length: 3 }, () => new HeldPixels(100 * 2 ** 20, async () => Uint8Array.of(1)))
+    for (const file of files) await file.whole()
+    expect(files.map(({ held }) => held !== undefined)).toEqual([true, true, false])
+    files[0]?.release()
+    files[0]?.release()
+    await files[2]?.whole()
+    expect(files.map(({ held }) => held !== undefined)).toEqual([false, true, true])
+    const failing = new HeldPixels(1, () => Promise.reject(new Error('damaged')))
+    for (const file of files) file.release()
+    await expect(failing.whole()).rejects.toThrow('damaged')
+    expect(failing.held).toBeUndefined()
+  })
 
   it('reads grey from colours, and colours from grey', async () => {
     const grey = await written(['to-grey.png', () => rgb().png()], 1)
@@ -200,3 +244,57 @@ function distance(pixels: Uint8Array, expected: Uint8Array, most: number): void 
   const sum = pixels.reduce((total, value, i) => total + Math.abs(value - (expected[i] as number)), 0)
   expect(sum / pixels.length).toBeLessThanOrEqual(most)
 }
+
+describe('boxGroups', () => {
+  it('decodes boxes together whose surroundings are small, and those far apart one after the other', () => {
+    const [first, near, far] = [
+      [0, 0, 10, 10],
+      [5, 20, 10, 10],
+      [990, 990, 20, 20],
+    ] as const
+    expect(boxGroups([far, first, near], [1000, 1000], 500)).toEqual([
+      { numbers: [1, 2], box: [0, 0, 15, 30] },
+      { numbers: [0], box: [990, 990, 10, 10] },
+    ])
+    expect(boxGroups([far, first, near], [1000, 1000])).toEqual([
+      { numbers: [1, 2, 0], box: [0, 0, 1000, 1000] },
+    ])
+    // A single box may be larger.
+    expect(boxGroups([near, first], [1000, 1000], 50)).toHaveLength(2)
+  })
+
+  it('has each box in one group, in a bounded part of the image', () => {
+    const side = fc.integer({ min: 0, max: 960 })
+    fc.assert(
+      fc.property(fc.array(fc.tuple(side, side), { minLength: 1, maxLength: 30 }), places => {
+        const boxes = places.map(([top, left]) => [top, left, 40, 40] as const)
+        const groups = boxGroups(boxes, [1000, 1000], 100_000)
+        expect(groups.flatMap(({ numbers }) => numbers).sort((a, b) => a - b)).toEqual([...boxes.keys()])
+        for (const { numbers, box } of groups) {
+          expect(box[2] * box[3]).toBeLessThanOrEqual(100_000)
+          for (const number of numbers) {
+            const [top = 0, left = 0] = boxes[number] ?? []
+            expect(top >= box[0] && left >= box[1]).toBe(true)
+            expect(top + 40 <= box[0] + box[2] && left + 40 <= box[1] + box[3]).toBe(true)
+          }
+        }
+        // Two neighbouring groups together would be too large, so that there are no more decodings than that.
+        expect(groups.length).toBeLessThanOrEqual(2 * Math.ceil(1000 / 100) + 1)
+      }),
+    )
+  })
+
+  it('reads opposite corners of an image of more than 2^25 pixels as the whole image has them', async () => {
+    const path = join(folder, 'corners.jpg')
+    const [height, width] = [5840, 5760]
+    const small = Uint8Array.from({ length: 48 * 48 }, (_, i) => (i * 89) % 256)
+    await sharp(small, { raw: { width: 48, height: 48, channels: 1 } })
+      .resize(width, height, { kernel: 'nearest', fit: 'fill' })
+      .jpeg()
+      .toFile(path)
+    const boxes = [0, 0, 32, 32, height - 32, width - 32, 32, 32, 2000, -8, 32, 32]
+    const regions = await (await sharpSource(path, { channels: 1 })).regions(Int32Array.from(boxes))
+    const whole = new Uint8Array(await sharp(path).greyscale().raw().toBuffer())
+    expect(regions).toEqual(regionsOf(whole, [height, width, 1], boxes))
+  })
+})

@@ -16,10 +16,67 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
+/** Reads small images tile by tile, too. */
+const tiles = { decodedWhole: 0 }
 const [height, width] = [75, 110]
 const shape = [height, width, 3] as const
 const boxes = boxesAcross(height, width)
 const pattern = (): Sharp => patternImage(shape)
+/** Where the directories of a little-endian TIFF file begin. */
+function directoriesOf(file: Buffer): number[] {
+  const starts: number[] = []
+  for (let start = file.readUInt32LE(4); start !== 0; start = file.readUInt32LE(nextOf(file, start)))
+    starts.push(start)
+  return starts
+}
+
+/** Where a directory says where the next one begins. */
+function nextOf(file: Buffer, start: number): number {
+  return start + 2 + 12 * file.readUInt16LE(start)
+}
+
+/** The same file, the first directory of which has one more entry of more than four bytes. */
+function withEntry(file: Buffer, tag: number, type: number, count: number, value: Buffer): Buffer {
+  const [first = 0] = directoriesOf(file)
+  const entries = Array.from({ length: file.readUInt16LE(first) }, (_, i) =>
+    file.subarray(first + 2 + 12 * i, first + 14 + 12 * i),
+  )
+  const entry = Buffer.alloc(12)
+  entry.writeUInt16LE(tag, 0)
+  entry.writeUInt16LE(type, 2)
+  entry.writeUInt32LE(count, 4)
+  entry.writeUInt32LE(file.length, 8)
+  const sorted = [...entries, entry].sort((a, b) => a.readUInt16LE(0) - b.readUInt16LE(0))
+  const numEntries = Buffer.alloc(2)
+  numEntries.writeUInt16LE(sorted.length)
+  const next = file.subarray(nextOf(file, first), nextOf(file, first) + 4)
+  const whole = Buffer.concat([file, value, numEntries, ...sorted, next])
+  whole.writeUInt32LE(file.length + value.length, 4)
+  return whole
+}
+
+/** The file, the further pages of which are put below the first (SubIFDs, tag 330). */
+function withPagesBelow(file: Buffer): Buffer {
+  const [first = 0, ...below] = directoriesOf(file)
+  const offsets = Buffer.alloc(4 * below.length)
+  for (const [i, start] of below.entries()) offsets.writeUInt32LE(start, 4 * i)
+  const apart = Buffer.from(file)
+  for (const start of [first, ...below]) apart.writeUInt32LE(0, nextOf(file, start))
+  return withEntry(apart, 330, 13, below.length, offsets)
+}
+
+/** The file as Aperio writes them: its pages are not marked as smaller versions (tag 254), its description (270) says whose it is. */
+function asAperio(file: Buffer): Buffer {
+  const unmarked = Buffer.from(file)
+  for (const start of directoriesOf(file)) {
+    for (let at = start + 2; at < nextOf(file, start); at += 12) {
+      if (file.readUInt16LE(at) === 254) unmarked.writeUInt32LE(0, at + 8)
+    }
+  }
+  const text = Buffer.from('Aperio Image Library v1\r\n110x75\0')
+  return withEntry(unmarked, 270, 2, text.length, text)
+}
+
 const tiled = { tile: true, tileWidth: 32, tileHeight: 16 } as const
 
 describe('a tiled TIFF file', () => {
@@ -33,7 +90,7 @@ describe('a tiled TIFF file', () => {
     const path = join(folder, name)
     await make(pattern()).toFile(path)
     const whole = await readImage(path, shape)
-    const source = await openRegions(path)
+    const source = await openRegions(path, tiles)
     expect([source.height, source.width, source.channels]).toEqual(shape)
     expect(await source.regions(Int32Array.from(boxes))).toEqual(regionsOf(whole, shape, boxes))
     for (const scale of [1, 3, 8, 64]) {
@@ -41,12 +98,26 @@ describe('a tiled TIFF file', () => {
     }
   })
 
+  it('is decoded whole where it is small, with exact views', async () => {
+    const path = join(folder, 'small-pyramid.tif')
+    await pattern()
+      .tiff({ ...tiled, compression: 'lzw', pyramid: true })
+      .toFile(path)
+    const whole = patternPixels(shape)
+    const [exactly, larger] = [height * width * 3, height * width * 3 - 1]
+    const small = await openRegions(path, { decodedWhole: exactly })
+    expect(await small.view(2)).toEqual(blockMeansOf(whole, shape, 2))
+    expect(await small.regions(Int32Array.from(boxes))).toEqual(regionsOf(whole, shape, boxes))
+    const large = await openRegions(path, { decodedWhole: larger })
+    expect(await large.view(2)).not.toEqual(blockMeansOf(whole, shape, 2))
+  })
+
   it('makes views of its smaller pages, regions of its largest', async () => {
     const path = join(folder, 'pyramid.tif')
     await patternImage(shape, true)
       .tiff({ ...tiled, compression: 'lzw', pyramid: true })
       .toFile(path)
-    const source = await openRegions(path)
+    const source = await openRegions(path, tiles)
     const smooth = patternPixels(shape, true)
     expect(await source.regions(Int32Array.from(boxes))).toEqual(regionsOf(smooth, shape, boxes))
     expect(await source.view(1)).toEqual(smooth)
@@ -60,6 +131,44 @@ describe('a tiled TIFF file', () => {
       const difference = (await source.view(scale)).map((value, i) => Math.abs(value - (means[i] as number)))
       expect(difference.reduce((sum, value) => sum + value, 0) / means.length).toBeLessThan(4)
     }
+  })
+
+  it('makes views of its smaller pages that Aperio does not mark, and of no others', async () => {
+    const [pages, aperio, others] = ['pages.tif', 'aperio.svs', 'others.tif'].map(name =>
+      join(folder, name),
+    ) as [string, string, string]
+    await patternImage(shape, true)
+      .tiff({ ...tiled, compression: 'lzw', pyramid: true })
+      .toFile(pages)
+    const bytes = asAperio(await readFile(pages))
+    await writeFile(aperio, bytes)
+    const text = bytes.indexOf('Aperio')
+    await writeFile(
+      others,
+      Buffer.concat([bytes.subarray(0, text), Buffer.from('A photo'), bytes.subarray(text + 7)]),
+    )
+    const [expected, source, other] = await Promise.all(
+      [pages, aperio, others].map(path => openRegions(path, tiles)),
+    )
+    for (const scale of [1, 2, 4]) {
+      expect(await source?.view(scale)).toEqual(await expected?.view(scale))
+      expect(await other?.view(scale)).toEqual(blockMeansOf(patternPixels(shape, true), shape, scale))
+    }
+  })
+
+  it('makes views of the smaller versions below its first page, as OME-TIFF has them', async () => {
+    const [pages, below] = [join(folder, 'pages.tif'), join(folder, 'below.ome.tif')]
+    await patternImage(shape, true)
+      .tiff({ ...tiled, compression: 'lzw', pyramid: true })
+      .toFile(pages)
+    await writeFile(below, withPagesBelow(await readFile(pages)))
+    expect(await sharp(below).metadata()).toMatchObject({ pages: 1, subifds: 3 })
+    const [source, expected] = [await openRegions(below, tiles), await openRegions(pages, tiles)]
+    const box = Int32Array.from(boxes)
+    expect(await source.regions(box)).toEqual(await expected.regions(box))
+    for (const scale of [1, 2, 3, 4, 8]) expect(await source.view(scale)).toEqual(await expected.view(scale))
+    // The views of smaller versions are not those of the image itself.
+    expect(await source.view(2)).not.toEqual(blockMeansOf(patternPixels(shape, true), shape, 2))
   })
 
   it('names a file whose directories are cut off', async () => {

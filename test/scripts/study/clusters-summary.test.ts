@@ -143,7 +143,7 @@ describe('a study of clusters', () => {
         testSamples: 10,
         entropySteps: 5,
       } as const
-      return clustersStudies.report(experiment, { ...grid, samples }, results).findings.join(' ')
+      return clustersStudies.report(experiment, { ...grid, samples }, results, []).findings.join(' ')
     }
     expect(findings(10)).toContain('2 of 3 means lie in the bands')
     expect(findings(9)).not.toContain('bands')

@@ -23,6 +23,18 @@ describe('a study folder', () => {
     expect(await opened.pictures(6)).toBeUndefined()
   })
 
+  it('keeps what other programs reached, one line a run', async () => {
+    const folder = await startStudy(await newFolder(), smallStudy())
+    expect(await folder.peers()).toEqual([])
+    const peer = (seed: number, testAccuracy: number) => ({
+      ...{ variant: 'sampling', program: 'PyTorch', setting: 'task', samples: 10, seed, testAccuracy },
+      ...{ trainAccuracy: 1, trainLoss: 0, recall: 0.5, recalls: [0.5], epochs: 1, steps: 1 },
+      ...{ seconds: 1, parameters: 5, multiplyAdds: 7 },
+    })
+    for (const result of [peer(1, 0.1), peer(2, 0.2), peer(1, 0.3)]) await folder.keepPeer(result)
+    expect(await folder.peers()).toEqual([peer(1, 0.3), peer(2, 0.2)])
+  })
+
   it('goes on, with more seeds where they are asked for and the versions that it began with', async () => {
     const directory = await newFolder()
     await startStudy(directory, smallStudy())

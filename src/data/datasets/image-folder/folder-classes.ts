@@ -78,11 +78,61 @@ async function refuseHalvesIn(source: DataSource, path: string): Promise<void> {
   )
 }
 
+/** Which folders hold which classes. */
+export interface MatchedClasses {
+  /** The folder of each class that has one, by the number of the class. */
+  readonly matches: ReadonlyMap<number, string>
+  /** Folders that are no class. */
+  readonly others: readonly string[]
+  /** A sentence where names differ. */
+  readonly notes: readonly string[]
+}
+
 /**
- * The folders of a half that hold the classes of another one, in their order; names may differ in case and in how
- * letters are composed where it is clear which is meant.
+ * Finds the folders of classes by their names, which may differ in case and in how letters are composed where it is clear
+ * which is meant.
  *
- * @param notes gets a sentence where names differ
+ * @param names of the classes
+ * @param ownFolders the folder that each class is known to have, which is preferred
+ * @param where the path of the folders and a slash, for notes
+ */
+export function matchedClasses(
+  folders: readonly string[],
+  names: readonly string[],
+  { ownFolders = [], where = '' }: { readonly ownFolders?: readonly string[]; readonly where?: string } = {},
+): MatchedClasses {
+  const unmatched = new Set(folders)
+  const matches = new Map<number, string>()
+  const match = (label: number, folder: string | undefined) => {
+    if (folder === undefined) return
+    matches.set(label, folder)
+    unmatched.delete(folder)
+  }
+  const composed = grouped(folders, folder => folder.normalize('NFC'))
+  for (const [label, name] of names.entries()) {
+    const exact = composed.get(name.normalize('NFC')) ?? []
+    match(
+      label,
+      [ownFolders[label], name, ...exact].find(folder => unmatched.has(folder ?? '')),
+    )
+  }
+  const renamed: string[] = []
+  const inAnyCase = grouped([...unmatched], folded)
+  for (const [label, name] of names.entries()) {
+    if (matches.has(label)) continue
+    const alike = (inAnyCase.get(folded(name)) ?? []).filter(folder => unmatched.has(folder))
+    if (alike.length !== 1) continue
+    match(label, alike[0])
+    renamed.push(`${where}${alike[0]} as ${name}`)
+  }
+  const notes = renamed.length > 0 ? [`Names of classes that differ in case only: ${listed(renamed)}.`] : []
+  return { matches, others: [...unmatched], notes }
+}
+
+/**
+ * The folders of a half that hold the classes of another one, in their order.
+ *
+ * @param notes gets a sentence where names differ, see {@link matchedClasses}
  * @throws Error naming the classes that are in one of the halves only
  */
 export async function sameClasses(
@@ -91,24 +141,11 @@ export async function sameClasses(
   { half: first, names, folders }: FolderClasses,
   notes: string[],
 ): Promise<readonly string[]> {
-  const unmatched = new Set(await listFolders(source, half))
-  const matches = names.map((name, i) => {
-    const exact = [folders[i] as string, ...[...unmatched].filter(folder => folder.normalize('NFC') === name)]
-    return exact.find(folder => unmatched.has(folder))
-  })
-  for (const folder of matches) if (folder !== undefined) unmatched.delete(folder)
-  const renamed: string[] = []
-  for (const [i, name] of names.entries()) {
-    if (matches[i] !== undefined) continue
-    const alike = [...unmatched].filter(folder => folded(folder) === folded(name))
-    if (alike.length !== 1) continue
-    matches[i] = alike[0]
-    unmatched.delete(alike[0] as string)
-    renamed.push(`${half}/${alike[0]} as ${name}`)
-  }
-  if (renamed.length > 0) notes.push(`Names of classes that differ in case only: ${listed(renamed)}.`)
-  const inOneOnly = [...unmatched, ...names.filter((_, i) => matches[i] === undefined)]
-  if (inOneOnly.length === 0) return matches as string[]
+  const found = await listFolders(source, half)
+  const matched = matchedClasses(found, names, { ownFolders: folders, where: `${half}/` })
+  notes.push(...matched.notes)
+  const inOneOnly = [...matched.others, ...names.filter((_, label) => !matched.matches.has(label))]
+  if (inOneOnly.length === 0) return names.map((_, label) => matched.matches.get(label) as string)
   throw new Error(
     `${source.describe(half)}: classes must be those of ${source.describe(first)}, ` +
       `got ${inOneOnly.map(name => JSON.stringify(name)).join(', ')} in one of them only`,
@@ -126,6 +163,12 @@ function caseNotes(names: readonly string[]): string[] {
   return alike.length > 0
     ? [`Read as different classes, though only the case differs: ${listed(alike)}.`]
     : []
+}
+
+function grouped(names: readonly string[], keyOf: (name: string) => string): Map<string, string[]> {
+  const groups = new Map<string, string[]>()
+  for (const name of names) groups.set(keyOf(name), [...(groups.get(keyOf(name)) ?? []), name])
+  return groups
 }
 
 function folded(name: string): string {

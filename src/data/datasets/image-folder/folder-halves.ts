@@ -97,7 +97,7 @@ export async function findLayout(source: DataSource): Promise<FolderLayout> {
 }
 
 /** Goes down as long as a folder holds nothing but one folder, and that one holds folders. */
-async function lookThrough(source: DataSource): Promise<{ root: string; content: FolderContent }> {
+export async function lookThrough(source: DataSource): Promise<{ root: string; content: FolderContent }> {
   let root = ''
   let content = await folderContent(source, root)
   for (;;) {

@@ -1,5 +1,6 @@
 import { loadCatalog } from '../../catalog-images.js'
 import type { DataSource } from '../../data-source.js'
+import { parseBoxTable } from '../../formats/box-table.js'
 import type { CatalogHalf } from '../../image-catalog.js'
 import { nestedOrder } from '../../nested-order.js'
 import { photoDecoding } from '../../photo-decoding.js'
@@ -31,13 +32,14 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog' |
     'Your own images: one folder a class, or train/, val/ and test/ with such folders; RGB, 64x64 by default.',
   licence: 'yours',
   homepage: 'README.md, "Your own data"',
-  settings: ['imageSize', 'crop', 'whiteLevel'],
+  settings: ['imageSize', 'crop', 'whiteLevel', 'boxes'],
   format: { title: 'folders of images, one a class', isIn: hasImageFolders },
   recipe: {
     suggested: 'wide',
     wide: { widenFactor: 2, mixture: { ...positionExperts, patchesPerExpert: 64 }, training },
     twoLayer: { patchSize: 8, patches: 64, patchesPerExpert: 16, training: { ...training, batchSize: 20 } },
-    routed: { cellSize: 64, viewScale: 8, training: cosineAdam(1_000_000, 30) },
+    // A person's photographs are few: small batches, so that an epoch has more steps.
+    routed: { expertPixels: 'centred', training: { ...cosineAdam(1_000_000, 30), batchSize: 8 } },
   },
   async catalog(source, options) {
     checkSamples(imageFolder.name, options)
@@ -63,7 +65,10 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog' |
       )
     }
     const catalog = await imageFolder.catalog(source, options)
-    return catalogRegions(imageFolder.name, catalog, options)
+    const { boxes } = options
+    const table =
+      boxes === undefined ? undefined : parseBoxTable(await source.read(boxes), source.describe(boxes))
+    return catalogRegions(imageFolder.name, catalog, options, table)
   },
 }
 

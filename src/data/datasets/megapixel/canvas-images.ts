@@ -20,6 +20,8 @@ export type CanvasGround = (typeof CANVAS_GROUNDS)[number]
 /** A set of large images that are drawn when they are asked for. */
 export interface CanvasImagesOptions extends CanvasContents {
   readonly background: CanvasGround
+  /** What the values of items are multiplied by, in (0, 1]. */
+  readonly itemBrightness: number
   readonly count: number
   /** The same seed and number give the same image; fewer images are the first of more. */
   readonly seed: number
@@ -79,7 +81,7 @@ function objectsOf({ items, relevant }: CanvasPlan, side: number): RegionObjects
 }
 
 /** Draws images by their plans. */
-function painter({ pool, size, background, seed }: CanvasImagesOptions) {
+function painter({ pool, size, background, itemBrightness, seed }: CanvasImagesOptions) {
   const [side] = pool.shape
   const [height, width] = size
   const patterns = drawPatterns(side)
@@ -97,7 +99,7 @@ function painter({ pool, size, background, seed }: CanvasImagesOptions) {
       }
     }
     for (const stroke of plan.strokes) paste(patterns, stroke, stroke.brightness)
-    for (const item of plan.items) paste(pool.images, item, 1)
+    for (const item of plan.items) paste(pool.images, item, itemBrightness)
     return pixels
   }
 }

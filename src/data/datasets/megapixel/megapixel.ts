@@ -4,7 +4,7 @@ import { resizePixels } from '../../compose/resize.js'
 import type { DataSource } from '../../data-source.js'
 import { loadIdx } from '../../formats/idx.js'
 import type { PixelSet } from '../../image-set.js'
-import { type RegionRecords, regionStream } from '../../regions/region-records.js'
+import { type RegionRecords, regionStream, someRegions } from '../../regions/region-records.js'
 import {
   checkSamples,
   type DatasetEntry,
@@ -80,11 +80,13 @@ function megapixel(kind: MegapixelKind): DatasetEntry & Required<Pick<DatasetEnt
     settings: [
       'imageSize',
       'itemSide',
+      'itemBrightness',
       'items',
       'same',
       'strokes',
       'background',
       'task',
+      'boxedImages',
       'targets',
       'distractors',
     ],
@@ -103,9 +105,30 @@ function megapixel(kind: MegapixelKind): DatasetEntry & Required<Pick<DatasetEnt
     },
     async regions(source, options) {
       const { train, test } = await halves(kind, source, options)
-      return { name: kind.name, train: regionStream(train), test: regionStream(test) }
+      const { boxedImages } = options
+      checkBoxedImages(kind.name, boxedImages, train.count)
+      return {
+        name: kind.name,
+        train: regionStream(train),
+        ...(boxedImages !== undefined && {
+          boxed: regionStream(
+            someRegions(
+              train,
+              Int32Array.from({ length: boxedImages }, (_, i) => i),
+            ),
+          ),
+        }),
+        test: regionStream(test),
+      }
     },
   }
+}
+
+function checkBoxedImages(name: string, boxedImages: number | undefined, count: number): void {
+  if (boxedImages === undefined || (isPositiveInteger(boxedImages) && boxedImages <= count)) return
+  throw new RangeError(
+    `${name}: boxedImages must be an integer in [1, ${count}], the training images, got ${boxedImages}`,
+  )
 }
 
 async function halves(
@@ -144,6 +167,10 @@ function contentsOf(
   if (!Number.isInteger(strokes) || strokes < 0) {
     throw new RangeError(`${name}: strokes must be an integer of at least 0, got ${strokes}`)
   }
+  const { itemBrightness = 1 } = options
+  if (!(itemBrightness > 0 && itemBrightness <= 1)) {
+    throw new RangeError(`${name}: itemBrightness must be in (0, 1], got ${itemBrightness}`)
+  }
   if (same > items) {
     throw new RangeError(`${name}: same must be at most the ${items} items, got ${same}`)
   }
@@ -156,7 +183,7 @@ function contentsOf(
   }
   checkClasses(`${name}: targets`, targets, pool)
   if (items > same || !isMajority) checkClasses(`${name}: distractors`, distractors, pool)
-  const contents = { task, size, items, same, strokes, background, targets, distractors }
+  const contents = { task, size, items, same, strokes, background, itemBrightness, targets, distractors }
   checkOthers(name, contents)
   return { ...contents, pool: resized(pool, itemSide) }
 }

@@ -59,6 +59,16 @@ describe('megapixel-digits', () => {
     },
   )
 
+  it('draws items less bright, and strokes as they are', async () => {
+    const pixels = async (options: Partial<DatasetOptions>): Promise<Uint8Array | undefined> =>
+      (await onlyBatch((await open({ samples: 3, ...options })).train)).sources[1]?.view(1)
+    const [plain, dim] = [await pixels({ strokes: 0 }), await pixels({ strokes: 0, itemBrightness: 0.4 })]
+    expect(dim).toEqual(plain?.map(value => Math.round(0.4 * value)))
+    const stroked = await pixels({ itemBrightness: 0.4 })
+    expect(Math.max(...(dim ?? []))).toBeLessThanOrEqual(102)
+    expect(Math.max(...(stroked ?? []))).toBeGreaterThanOrEqual(204)
+  })
+
   it('says whether a digit is present among others', async () => {
     const dataset = await open({
       task: 'present',
@@ -155,6 +165,8 @@ describe('megapixel-digits', () => {
   it.each([
     [{ imageSize: [16, 23] }, 'imageSize must have room for 5 items of 8x8, got 16x23 (room for 4)'],
     [{ itemSide: 0 }, 'itemSide must be a positive integer, got 0'],
+    [{ itemBrightness: 0 }, 'itemBrightness must be in (0, 1], got 0'],
+    [{ itemBrightness: 1.5 }, 'itemBrightness must be in (0, 1], got 1.5'],
     [{ items: 2.5 }, 'items must be a positive integer, got 2.5'],
     [{ same: 6 }, 'same must be at most the 5 items, got 6'],
     [{ strokes: -1 }, 'strokes must be an integer of at least 0, got -1'],

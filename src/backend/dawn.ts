@@ -1,0 +1,47 @@
+/** What an adapter says of itself. */
+export interface AdapterFacts {
+  readonly vendor: string
+  readonly architecture: string
+  readonly device: string
+  readonly description: string
+  /** Whether the processor computes in a GPU's place. */
+  readonly isFallbackAdapter: boolean
+}
+
+interface Gpu {
+  requestAdapter(options?: object): Promise<{ readonly info: AdapterFacts } | null>
+}
+
+/**
+ * Gives Node the WebGPU of browsers, by the npm package `webgpu` (Dawn), where tfjs looks for it: `navigator.gpu` and the global
+ * names.
+ *
+ * @param options Dawn's own, such as `backend=vulkan`; without effect where WebGPU is there already
+ * @returns undefined where the package is not installed
+ */
+export async function provideWebGpu(options: readonly string[] = []): Promise<Gpu | undefined> {
+  const navigator = globalThis.navigator as (Navigator & { readonly gpu?: Gpu }) | undefined
+  if (navigator?.gpu) return navigator.gpu
+  const dawn = await importedDawn()
+  if (!dawn) return undefined
+  const gpu = dawn.create([...options])
+  Object.assign(globalThis, dawn.globals)
+  // Node has a navigator from version 21 on.
+  if (!navigator) Object.defineProperty(globalThis, 'navigator', { value: {}, configurable: true })
+  Object.defineProperty(globalThis.navigator, 'gpu', { value: gpu, configurable: true })
+  return gpu
+}
+
+interface Dawn {
+  create(options: string[]): Gpu
+  readonly globals: object
+}
+
+async function importedDawn(): Promise<Dawn | undefined> {
+  try {
+    return (await import('webgpu')) as unknown as Dawn
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,81 @@
+import * as tf from '@tensorflow/tfjs-core'
+
+/** A GPU that no longer computes, or never computed what it was given. */
+export class DeviceError extends Error {
+  override readonly name = 'DeviceError'
+}
+
+/** The parts of a `GPUDevice` that are watched. */
+export interface WatchedDevice {
+  readonly limits: { readonly maxBufferSize: number; readonly maxStorageBufferBindingSize: number }
+  /** Resolves when the device is lost. */
+  readonly lost: Promise<{ readonly reason: string; readonly message: string }>
+  addEventListener(type: 'uncapturederror', listener: (event: { error: Error }) => void): void
+}
+
+/** The parts of tfjs's WebGPU backend by which everything that it computes goes. */
+interface WatchedBackend {
+  readonly device: WatchedDevice
+  read(dataId: object): Promise<unknown>
+  uploadToGPU(dataId: object): void
+  readonly tensorMap: { get(dataId: object): { readonly shape: number[]; readonly dtype: tf.DataType } }
+}
+
+const watched = new WeakSet<object>()
+
+/**
+ * Makes every reading of a tensor reject once the device has refused something or is lost. tfjs itself only logs it, and what
+ * it then reads are zeros: of the work that was refused, and of all that was handed over with it. A tensor that is larger than
+ * the device's buffers is refused before it is made.
+ *
+ * @param backend tfjs's WebGPU backend; a second call changes nothing
+ */
+export function watchDevice(backend: tf.KernelBackend): void {
+  if (watched.has(backend)) return
+  watched.add(backend)
+  const gpu = backend as unknown as WatchedBackend
+  const { device } = gpu
+  let failure: DeviceError | undefined
+  device.addEventListener('uncapturederror', ({ error }) => {
+    failure ??= new DeviceError(
+      `WebGPU: device must accept what it is given, got ${refusal(error)} (numbers computed since are wrong)`,
+    )
+  })
+  void device.lost.then(({ reason, message }) => {
+    failure ??= new DeviceError(
+      `WebGPU: device must stay there, got its loss: ${firstLine(message) || reason} (a run goes on from its last checkpoint with --resume)`,
+    )
+  })
+  const read = gpu.read.bind(gpu)
+  gpu.read = async dataId => {
+    const values = await read(dataId).catch(error => {
+      throw failure ?? error
+    })
+    if (failure) throw failure
+    return values
+  }
+  const upload = gpu.uploadToGPU.bind(gpu)
+  gpu.uploadToGPU = dataId => {
+    checkSize(gpu, dataId)
+    upload(dataId)
+  }
+}
+
+function checkSize({ device, tensorMap }: WatchedBackend, dataId: object): void {
+  const { shape, dtype } = tensorMap.get(dataId)
+  const bytes = tf.util.sizeFromShape(shape) * tf.util.bytesPerElement(dtype)
+  const most = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize)
+  if (bytes <= most) return
+  throw new DeviceError(
+    `WebGPU: tensor must have at most ${most} bytes on this device, got ${bytes} of shape [${shape.join(', ')}] (a smaller batch or image needs less)`,
+  )
+}
+
+/** What is wrong: the compiler's own line where a shader does not compile, else the first line. */
+function refusal({ message }: Error): string {
+  return /error: .*/.exec(message)?.[0] ?? firstLine(message)
+}
+
+function firstLine(message: string): string {
+  return message.trim().split('\n')[0] as string
+}

@@ -210,6 +210,7 @@ describe('a network with kernels of float16 in ONNX Runtime', () => {
       ],
     })
     model.layers[0]?.setWeights([tf.fill([3, 2], -65520), tf.zeros([2])])
+    model.layers[1]?.setWeights([tf.tensor2d([[0.3], [0.7]]), tf.zeros([1])])
     const { bytes, inFloat } = await exportOnnx(model, { quantize: 'float16' })
     expect(inFloat).toEqual([{ layer: 'large', why: 'weights beyond 65504, the largest number of float16' }])
     const x = tf.tensor2d([[0.5, 0.25, 0.125]])

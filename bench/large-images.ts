@@ -37,9 +37,7 @@ async function trainPeers(directory: string, { peers, setting, samples, seeds, t
   const folder = await openStudy(directory)
   const { grid } = folder.config
   if (grid.kind !== 'megapixel') {
-    throw new RangeError(
-      `large-images: STUDY must be a study megapixel, got ${directory}, of kind ${grid.kind}`,
-    )
+    throw new RangeError(`STUDY must be a study megapixel, got ${directory}, of kind ${grid.kind}`)
   }
   // One of the networks that read patches stands for the images of all.
   const patches = grid.variants.find(({ reads }) => reads === 'patches')?.name

@@ -7,6 +7,7 @@ import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
 import { explainCommand } from './commands/explain.js'
 import { exportCommand } from './commands/export.js'
+import { findRateCommand } from './commands/find-rate.js'
 import { importCommand } from './commands/import.js'
 import { nativeCommand } from './commands/native.js'
 import { planCommand } from './commands/plan.js'
@@ -29,6 +30,7 @@ export function program(): Command {
   const commands = [
     demoCommand(),
     trainCommand(),
+    findRateCommand(),
     evaluateCommand(),
     predictCommand(),
     explainCommand(),

@@ -4,6 +4,8 @@
  * Importing it registers its layers, so that `tfl.loadLayersModel` knows them.
  */
 export { registerWasmKernels } from './backend/wasm/kernels.js'
+export { DeviceError } from './backend/webgpu/device-watch.js'
+export { registerWebGpuKernels } from './backend/webgpu/kernels.js'
 export type { ImageBatch, ImageSet, PixelSet } from './data/image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
 export {
@@ -113,6 +115,7 @@ export { type WideResNetOptions, type WideResNetVariant, wideResNet } from './mo
 export type { ImageShape, Size2D } from './shapes.js'
 export { checkedModel } from './topology/checked-model.js'
 export type { PatchAnnealing } from './train/anneal.js'
+export { automaticBatchSize, type BatchSizeSearch, type ChosenBatchSize } from './train/batch-size.js'
 export { recomputeStatistics } from './train/bn-statistics.js'
 export { type CheckpointStore, memoryStore, readCheckpoint, type TrainState } from './train/checkpoint.js'
 export type { Computation } from './train/computation.js'
@@ -126,6 +129,12 @@ export {
 } from './train/evaluate.js'
 export type { FedModel, RegionModel, TrainingData } from './train/feed.js'
 export {
+  findLearningRate,
+  type LearningRateCurve,
+  type LearningRateSearch,
+  type TriedRate,
+} from './train/find-learning-rate.js'
+export {
   DivergenceError,
   type EpochMetrics,
   type TrainEvent,
@@ -133,6 +142,7 @@ export {
   train,
 } from './train/loop.js'
 export type { LayerRate, OptimizerOptions, WeightGroup } from './train/optimizers/optimizer-options.js'
+export type { Schedule, ScheduleOptions } from './train/optimizers/schedules.js'
 export { type DispatchMetrics, dispatchMetrics } from './train/routing/dispatch-metrics.js'
 export type { KeptShares } from './train/routing/kept-cells.js'
 export { type RouterTraining, trainRouters } from './train/routing/routers.js'
@@ -159,3 +169,4 @@ export {
   teachRouter,
   trainTaught,
 } from './train/routing/teach.js'
+export type { ClassWeights, TargetOptions } from './train/targets.js'

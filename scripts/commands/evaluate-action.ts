@@ -36,6 +36,8 @@ export interface EvaluateRequest {
   readonly patchesPerExpert?: number
   readonly backend?: BackendName | 'auto'
   readonly routingNoise?: boolean
+  /** Whether each image is seen mirrored as well. */
+  readonly testFlips?: boolean
   readonly json?: boolean
 }
 
@@ -51,7 +53,7 @@ export async function runEvaluate(
   const place = request.report === undefined ? undefined : reportPlace(request.report, request.force ?? false)
   if (place) await checkPlace(place)
   const backend = await useBackend(request.backend ?? 'auto')
-  const model = await EvaluatedModel.open(path, request)
+  const model = await EvaluatedModel.open(path, { ...request, needsImages: folder === undefined })
   const { images, chooseOn } = await evaluatedImages(model, folder, request)
   for (const note of images.notes) process.stderr.write(`${noteText(note)}\n`)
   const interrupt = onInterrupt(() => process.stderr.write('Stopping; nothing is written ...\n'))
@@ -64,6 +66,7 @@ export async function runEvaluate(
       routingNoise: request.routingNoise ?? false,
       signal,
     })
+    signal.throwIfAborted()
     const record = { run: path, backend: backend.name, ...recordOf(model, measurement) }
     if (place) {
       const command = commandOf(path, folder, request)
@@ -107,11 +110,6 @@ async function evaluatedImages(
   const limit = maxUnreadable ?? config?.dataset.maxUnreadable
   const read = (path: string, flag: string) =>
     folderImages(model, path, { flag, ...(limit !== undefined && { maxUnreadable: limit }) })
-  if (folder === undefined && !config) {
-    throw new UsageError(
-      `evaluate: a folder of images, one folder a class, must be given with a saved model, got none`,
-    )
-  }
   const chosen = validation === undefined ? undefined : await read(validation, '--validation')
   if (folder === undefined && config) {
     const run = await runImages(config, data)
@@ -242,5 +240,6 @@ function commandOf(path: string, folder: string | undefined, request: EvaluateRe
     ['--report', report],
   ]
   const given = flags.flatMap(([flag, value]) => (value === undefined ? [] : [flag, String(value)]))
+  if (request.testFlips) given.push('--test-flips')
   return shellCommand(['pmoe', 'evaluate', path, ...(folder === undefined ? [] : [folder]), ...given])
 }

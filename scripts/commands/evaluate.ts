@@ -33,6 +33,7 @@ export function evaluateCommand(): Command {
       '--routing-noise',
       'evaluate once more with the noise of training, of a model that sends whole samples to experts',
     )
+    .option('--test-flips', 'see each image mirrored as well, and take the mean of both probabilities')
     .option('--json', 'write one JSON object')
     .addHelpText(
       'after',

@@ -1,5 +1,4 @@
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
-import type { ImageDecoding } from '../../src/data/image-decoding.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
 import type { UnreadableImage } from '../../src/data/unreadable-images.js'
 import { explain } from '../../src/explain/explain.js'
@@ -10,6 +9,7 @@ import { expertTitle } from '../../src/report/expert-title.js'
 import type { KeptPatches } from '../../src/report/routing-figure.js'
 import { openRun } from '../../src/run/run-folder.js'
 import type { ImageShape, Size2D } from '../../src/shapes.js'
+import { predictProbabilities } from '../../src/train/evaluate.js'
 import { type DecodedImage, decodeFiles, refuseUnreadable } from '../run/decoded-images.js'
 import { frozenWhereFaster } from '../run/frozen-model.js'
 import { namedImages } from '../run/image-paths.js'
@@ -20,12 +20,15 @@ import { loadTrained } from '../run/trained-model.js'
 import { csvLine } from '../terminal/csv.js'
 import { noteText } from '../terminal/safe-output.js'
 import { percent } from '../terminal/training-log.js'
+import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe predict`. */
 export interface PredictRequest {
   /** L, in the place of that of training. */
   readonly patchesPerExpert?: number
   readonly backend?: BackendName | 'auto'
+  /** Whether each image is seen mirrored as well. */
+  readonly testFlips?: boolean
   readonly json?: boolean
   readonly csv?: boolean
 }
@@ -108,11 +111,16 @@ function predictions(
 ): AsyncGenerator<Prediction> {
   const { options } = opened.config.model
   if (options.kind === 'routed') {
+    if (request.testFlips) {
+      throw new UsageError(
+        'predict: --test-flips must be left out for a model that reads images in parts, got it with model routed',
+      )
+    }
     const model = new AnySizeModel(opened, options, 'predict', request)
     return predictionsInParts(opened, model, paths, unreadable)
   }
   keepPatches(opened.model, 'predict', request)
-  return predictionsOfWhole(opened, decodingOf(opened), paths, unreadable, notes)
+  return predictionsOfWhole(opened, paths, request, unreadable, notes)
 }
 
 async function* predictionsInParts(
@@ -130,15 +138,16 @@ async function* predictionsInParts(
 
 async function* predictionsOfWhole(
   opened: OpenedRun,
-  decoding: ImageDecoding,
   paths: readonly string[],
+  { testFlips = false }: PredictRequest,
   unreadable: UnreadableImage[],
   notes: ImageNotes,
 ): AsyncGenerator<Prediction> {
+  const decoding = decodingOf(opened)
   const frozen = await frozenWhereFaster(opened.model, { images: paths.length, routes: true })
   for (let first = 0; first < paths.length; first += BATCH) {
     const images = await decodeFiles(paths.slice(first, first + BATCH), decoding, unreadable, notes)
-    yield* await predict(opened, images, decoding.shape, frozen)
+    yield* await predict(opened, images, decoding.shape, { frozen, testFlips })
   }
 }
 
@@ -146,7 +155,7 @@ async function predict(
   opened: OpenedRun,
   images: readonly DecodedImage[],
   shape: ImageShape,
-  frozen: FrozenClassifier | undefined,
+  { frozen, testFlips }: { readonly frozen: FrozenClassifier | undefined; readonly testFlips: boolean },
 ): Promise<Prediction[]> {
   if (images.length === 0) return []
   const pixels = new Uint8Array(Buffer.concat(images.map(image => image.pixels)))
@@ -154,8 +163,14 @@ async function predict(
     sensitivity: false,
     frozen,
   })
-  return explained.map(({ probabilities, experts, choices }, i) => ({
-    ...predictionOf(opened, images[i]?.path ?? '', { probabilities, ...(grid && { grid, experts }) }),
+  const means = testFlips
+    ? await predictProbabilities(opened.model, pixels, shape, { frozen, testFlips })
+    : explained.map(({ probabilities }) => probabilities)
+  return explained.map(({ experts, choices }, i) => ({
+    ...predictionOf(opened, images[i]?.path ?? '', {
+      probabilities: means[i] as Float32Array,
+      ...(grid && { grid, experts }),
+    }),
     ...(choices && { choices }),
   }))
 }

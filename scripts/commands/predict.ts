@@ -14,6 +14,7 @@ export function predictCommand(): Command {
     )
     .addOption(keptPatchesOption())
     .addOption(backendOption())
+    .option('--test-flips', 'see each image mirrored as well, and take the mean of both probabilities')
     .addOption(new Option('--json', 'write one JSON line an image').conflicts('csv'))
     .option('--csv', 'write a table of comma-separated values, one line an image, without the patches')
     .addHelpText(

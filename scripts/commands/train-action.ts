@@ -1,36 +1,28 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { useBackend } from '../../src/backend/choose.js'
 import { refuseLocked } from '../../src/files/lock.js'
-import { type ModelName, modelNames } from '../../src/models/recipes.js'
 import { configDifferences, mayChange, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
 import { modelRouters } from '../../src/run/starting-routers.js'
 import type { TrainState } from '../../src/train/checkpoint.js'
-import { type FedModel, networkOf } from '../../src/train/feed.js'
+import { networkOf } from '../../src/train/feed.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
-import { imageSizeOf, initialNetwork, storedInitial } from '../run/initial-model.js'
-import { buildNetwork, buildRouted } from '../run/network.js'
-import { type NewRun, newRun } from '../run/new-run.js'
-import { type OpenedModel, openModel, refuseRouted } from '../run/opened-model.js'
-import { dataPath, loadData, loadRegions, type RunData } from '../run/run-data.js'
-import { type GivenFlags, withFlags } from '../run/train-settings.js'
+import { storedInitial } from '../run/initial-model.js'
+import type { NewRun } from '../run/new-run.js'
+import { dataPath, loadData, loadRegions } from '../run/run-data.js'
+import { withFlags } from '../run/train-settings.js'
 import {
-  checkLayers,
-  checkOptimizer,
-  checkTargets,
-  storedState,
-  useComputeSettings,
-} from '../run/training-run.js'
-import { asUsage, asUsageLater, UsageError } from '../terminal/usage-error.js'
+  newNetwork,
+  preparedTraining,
+  requiredNames,
+  type TrainingRequest,
+} from '../run/training/prepared-training.js'
+import { storedState, useComputeSettings } from '../run/training-run.js'
+import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe train`, as commander hands them over; those of `trainSettings` are among them. */
-export interface TrainRequest extends GivenFlags {
-  readonly dataset?: string
-  readonly data?: string
-  readonly model?: ModelName | 'init'
-  readonly init?: string
-  readonly backend?: BackendName | 'auto'
+export interface TrainRequest extends TrainingRequest {
   readonly out?: string
   readonly resume?: boolean
   readonly force?: boolean
@@ -50,62 +42,17 @@ export async function runTrain(request: TrainRequest): Promise<void> {
 }
 
 async function startRun(request: TrainRequest): Promise<StartedRun> {
-  const { dataset, init } = request
-  const model = request.model ?? (init === undefined ? undefined : 'init')
-  if (dataset === undefined) throw new UsageError('train: --dataset must be given (see pmoe train --help)')
-  if (model === undefined)
-    throw new UsageError(`train: --model must be given, one of ${modelNames.join(', ')}`)
+  const { dataset, model } = requiredNames(request, 'train')
   const directory = request.out ?? nextFree(join('runs', `${dataset}-${model}`))
   await refuseLocked(directory, 'train')
-  const backend = await useBackend(request.backend ?? 'auto')
-  const opened = init === undefined ? undefined : await openInitial(init, model)
-  const { config, data } = await newRun(
-    {
-      dataset,
-      model,
-      data: request.data,
-      flags: request,
-      ...(opened && { init: { from: resolve(opened.directory), imageSize: imageSizeOf(opened) } }),
-    },
-    backend,
-  )
-  asUsage(() => checkOptimizer(config))
-  await asUsageLater(() => checkTargets(config, data.train))
-  useComputeSettings(config)
-  const network = await startingNetwork(config, data, opened)
-  const layers = networkOf(network.model)
-  asUsage(() => checkLayers(layers, config))
+  const { config, data, opened, network, notes } = await preparedTraining(request, 'train')
+  const layers = networkOf(network)
   const { run, lock } = await lockedRun(directory, config, {
     force: request.force === true,
     routers: await modelRouters(layers),
     ...(opened && { initial: layers }),
   })
-  return { run, lock, model: network.model, data, notes: network.notes }
-}
-
-async function openInitial(path: string, model: string): Promise<OpenedModel> {
-  if (model === 'init') {
-    const opened = await openModel(path)
-    refuseRouted(opened, 'train: --init must be a network of whole images')
-    return opened
-  }
-  throw new UsageError(`train: --model must be init or left out with --init, got ${model}`)
-}
-
-async function startingNetwork(
-  config: RunConfig,
-  data: NewRun['data'],
-  opened: OpenedModel | undefined,
-): Promise<Pick<StartedRun, 'model' | 'notes'>> {
-  const { options } = config.model
-  if (opened && options.kind === 'init') {
-    return initialNetwork(opened, options, (data as RunData).train, config.seed)
-  }
-  return { model: asUsage(() => newNetwork(config, data)), notes: [] }
-}
-
-function newNetwork({ model: { options }, seed }: RunConfig, { train }: NewRun['data']): FedModel {
-  return options.kind === 'routed' ? buildRouted(options, train, seed) : buildNetwork(options, train, seed)
+  return { run, lock, model: network, data, notes }
 }
 
 async function resumeRun(request: TrainRequest): Promise<StartedRun> {
@@ -195,9 +142,10 @@ function changedChoices({ model: { name, options } }: RunConfig, { model, init }
   return choices.filter(({ was, asked }) => was !== asked)
 }
 
-/** The configuration of a run, changed by the flags that are given. */
-function requestedConfig(config: RunConfig, request: TrainRequest): RunConfig {
+/** The configuration of a run, changed by the flags that are given; a batch size that was chosen for it stays. */
+function requestedConfig(config: RunConfig, { batchSize, ...request }: TrainRequest): RunConfig {
   const { dataset, data, backend } = request
+  const flags = batchSize === 'auto' ? request : { ...request, ...(batchSize !== undefined && { batchSize }) }
   const withChoices = {
     ...config,
     dataset: {
@@ -207,7 +155,7 @@ function requestedConfig(config: RunConfig, request: TrainRequest): RunConfig {
     },
     ...(backend !== undefined && backend !== 'auto' && { backend }),
   }
-  return runConfig(withFlags(withChoices, config.model.name, request), 'train')
+  return runConfig(withFlags(withChoices, config.model.name, flags), 'train')
 }
 
 function valueText(value: unknown): string {

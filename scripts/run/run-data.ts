@@ -24,6 +24,7 @@ import { regionsIn } from '../../src/files/regions/open-regions.js'
 import { deriveSeed } from '../../src/random.js'
 import type { PlannedRun } from '../../src/run/run-config.js'
 import type { imageSettings } from '../../src/run/settings/data.js'
+import { type FedModel, isRegionModel, type TrainingData } from '../../src/train/feed.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { askedAugmentation } from './augmentation/asked-augmentation.js'
 import { flagOf, trainSettings } from './train-settings.js'
@@ -155,6 +156,15 @@ export function movedImages(
     surround: 'edges',
   } as const
   return asUsage(() => shifted(train, shift))
+}
+
+/** The images that a network is trained on: those of a run, moved where they are read in parts. */
+export function trainingImages(
+  network: FedModel,
+  { train }: RunData | RegionData,
+  config: Pick<PlannedRun, 'dataset' | 'seed'>,
+): TrainingData {
+  return isRegionModel(network) ? movedImages(train as RegionStream, config, network.viewScale) : train
 }
 
 /** Names the images that were left out because they could not be read: the first ten, and how many there are. */

@@ -9,6 +9,7 @@ import { annealedLayers } from '../../src/train/anneal.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
 import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
 import { type FedModel, isRegionModel, networkOf, type TrainingData } from '../../src/train/feed.js'
+import type { LearningRateSearch } from '../../src/train/find-learning-rate.js'
 import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
 import { createOptimizer, disposeOptimizer } from '../../src/train/optimizers/optimizer.js'
@@ -164,6 +165,20 @@ export function checkOptimizer(config: RunConfig): void {
  */
 export async function checkTargets({ training }: RunConfig, images: TrainingData): Promise<void> {
   await targetRule(targetOptionsOf(training), images)
+}
+
+/** The options of a run that a search for a learning rate or a batch size takes, besides its images. */
+export function searchOptions(config: RunConfig): Omit<LearningRateSearch, 'train'> {
+  const { batchSize, loadBalance, freeze, lossForm } = config.training
+  return {
+    batchSize,
+    optimizer: optimizerOf(config),
+    seed: config.seed,
+    ...(loadBalance !== undefined && { loadBalance }),
+    ...(freeze && { freeze }),
+    ...(lossForm && { lossForm }),
+    ...targetOptionsOf(config.training),
+  }
 }
 
 /** The options of `train` for a run, besides its images and its optimizer. */

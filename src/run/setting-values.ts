@@ -39,6 +39,18 @@ export const folder = {
 /** An integer of at least 1. */
 export const positiveInteger = numberValue(z.int().min(1), 'a positive integer')
 
+/** Images in one step: an integer of at least 1, or `auto`, which a configuration does not hold. */
+export const batchImages = {
+  schema: z.union([positiveInteger.schema, z.literal('auto')]),
+  form: 'a positive integer, or auto',
+  read: (written: string) => {
+    if (written === 'auto') return written
+    const { success, data } = positiveInteger.schema.safeParse(numberIn(written))
+    if (success) return data
+    throw refused('a positive integer, or auto')
+  },
+} as const satisfies SettingValue
+
 /** An integer of at least 0. */
 export const wholeNumber = numberValue(z.int().min(0), 'an integer of at least 0')
 

@@ -23,6 +23,7 @@ import {
   withChoices,
 } from './routing/sample-choices.js'
 import { RoutingTally, type SampleRoutingMetrics } from './routing/sample-routing-metrics.js'
+import { withTestFlips } from './test-flips.js'
 import { checkImages, type ImageValues, upload } from './upload.js'
 
 /** How a model is evaluated. */
@@ -41,6 +42,11 @@ export interface EvaluateOptions extends LossOptions {
    * samples to experts, whose choices `evaluate` measures in its layers.
    */
   readonly frozen?: FrozenLogits | undefined
+  /**
+   * Whether to compute each image mirrored left to right as well, and to take the mean of both probabilities; false unless
+   * given. For images that are read whole.
+   */
+  readonly testFlips?: boolean
   /** Whether to keep what the model says of every image; false unless given. */
   readonly predictions?: boolean
   /** Ends the evaluation after the running batch, with the signal's reason as the error. */
@@ -61,6 +67,7 @@ const optionNames = {
   routingNoise: true,
   seed: true,
   frozen: true,
+  testFlips: true,
   predictions: true,
   signal: true,
   threshold: true,
@@ -112,7 +119,7 @@ export interface Evaluation extends Scores {
  *
  * @param set images, or for a model that reads images in parts a stream of these
  * @throws RangeError when the set does not fit the model, the batch size is not a positive integer, or routing noise is asked
- *   of a model that does not send samples to experts, or `frozen` given for one that does or that reads images in parts
+ *   of a model that does not send samples to experts, or `frozen` or `testFlips` for one that does or that reads images in parts
  */
 export async function evaluate(
   fed: FedModel,
@@ -121,15 +128,17 @@ export async function evaluate(
 ): Promise<Evaluation> {
   const model = networkOf(fed)
   checkOptionNames('evaluate', options, optionNames)
-  const { batchSize, signal, routingNoise = false, seed = 0, frozen, predictions, ...lossOptions } = options
+  const { batchSize, signal, routingNoise = false, seed = 0, ...others } = options
+  const { frozen, testFlips = false, predictions, ...lossOptions } = others
   checkBatchSize('evaluate', batchSize)
-  const classifier = computedBy(frozen, lossOf(model, lossOptions))
+  const classifier = computedBy({ frozen, testFlips }, lossOf(model, lossOptions))
   checkFed(fed, classifier.numClasses, set, 'evaluate: set')
   const layers = measuredLayers(model)
   if (routingNoise && layers.length === 0) {
     throw new RangeError('evaluate: routingNoise must be for a model that sends samples to experts, got none')
   }
-  if (frozen) checkFrozen(fed, layers)
+  if (frozen) checkPlain('frozen', fed, layers)
+  if (testFlips) checkPlain('testFlips', fed, layers)
   const pass = { fed, classifier, layers, batchSize, ...(signal && { signal }) }
   const record = predictions ? new PredictionRecord(set.count, classifier.numClasses) : undefined
   const { scores, routing, kept } = await evaluated(set, { ...pass, ...(record && { record }) })
@@ -144,8 +153,9 @@ export async function evaluate(
   }
 }
 
-function checkFrozen(fed: FedModel, layers: readonly SampleRoutingLayer[]): void {
-  const where = 'evaluate: frozen must be left out for a model'
+/** @throws RangeError when an option is not for the model: what it keeps or chooses is measured in its layers, once an image */
+function checkPlain(option: string, fed: FedModel, layers: readonly SampleRoutingLayer[]): void {
+  const where = `evaluate: ${option} must be left out for a model`
   const { name } = networkOf(fed)
   if (isRegionModel(fed)) throw new RangeError(`${where} that reads images in parts, got one for ${name}`)
   if (layers.length === 0) return
@@ -153,10 +163,15 @@ function checkFrozen(fed: FedModel, layers: readonly SampleRoutingLayer[]): void
   throw new RangeError(`${where} whose samples choose experts, got one for ${name} (${names})`)
 }
 
-/** A classifier whose logits something else computes in inference mode. */
-function computedBy(frozen: FrozenLogits | undefined, classifier: ClassifierLoss): ClassifierLoss {
-  if (!frozen) return classifier
-  return { ...classifier, logits: x => frozen.logits(Array.isArray(x) ? (x[0] as tf.Tensor) : x) }
+/** A classifier whose logits something else computes in inference mode, or that sees images mirrored as well. */
+function computedBy(
+  { frozen, testFlips }: Pick<EvaluateOptions, 'frozen' | 'testFlips'>,
+  classifier: ClassifierLoss,
+): ClassifierLoss {
+  const computed: ClassifierLoss = frozen
+    ? { ...classifier, logits: x => frozen.logits(Array.isArray(x) ? (x[0] as tf.Tensor) : x) }
+    : classifier
+  return testFlips ? withTestFlips(computed) : computed
 }
 
 /** One pass over a set. */
@@ -261,7 +276,7 @@ class Tally {
 }
 
 /** How a model predicts. */
-export interface PredictionOptions extends Pick<EvaluateOptions, 'frozen'> {
+export interface PredictionOptions extends Pick<EvaluateOptions, 'frozen' | 'testFlips'> {
   /** Images computed at a time; 32 unless given. */
   readonly batchSize?: number
 }
@@ -278,13 +293,13 @@ export async function predictProbabilities(
   model: tfl.LayersModel,
   images: ImageValues,
   shape: ImageShape,
-  { batchSize = 32, frozen }: PredictionOptions = {},
+  { batchSize = 32, frozen, testFlips = false }: PredictionOptions = {},
 ): Promise<Float32Array[]> {
   const where = 'predictProbabilities'
   checkBatchSize(where, batchSize)
   checkImages(model, images, shape, `${where}: images`)
   const pixels = shape[0] * shape[1] * shape[2]
-  const classifier = computedBy(frozen, lossOf(model))
+  const classifier = computedBy({ frozen, testFlips }, lossOf(model))
   const turn = hostTurns()
   const rows: Float32Array[] = []
   for (let first = 0; first < images.length; first += batchSize * pixels) {

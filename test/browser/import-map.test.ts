@@ -14,7 +14,7 @@ import { train } from '../../src/train/loop.js'
 import { buildForBrowsers } from '../../tools/browser-modules.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { chromiumPath } from './chromium.js'
-import { trainSmallMixture } from './training-job.js'
+import { fitSmallMixture, trainSmallMixture } from './training-job.js'
 
 if (!chromiumPath)
   console.log('Chromium is not installed (CHROMIUM may name it): no page without a bundler is tried.')
@@ -29,13 +29,33 @@ const types: Record<string, string> = {
 
 // tfjs's wasm backend names modules of Node that it does not use in a page.
 const nothing = 'data:text/javascript,export default {}'
-const page = `<!doctype html>
+
+/** What a page does before it trains. */
+const preparations = {
+  wasm: `
+    import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
+    import { registerWasmKernels } from 'patch-moe'
+    setWasmPaths('/tensorflow/tfjs-backend-wasm/dist/')
+    await tf.setBackend('wasm')
+    registerWasmKernels()`,
+  webgl: `
+    import '@tensorflow/tfjs-backend-webgl'
+    await tf.setBackend('webgl')`,
+  webgpu: `
+    import '@tensorflow/tfjs-backend-webgpu'
+    import { registerWebGpuKernels } from 'patch-moe'
+    await tf.setBackend('webgpu')
+    registerWebGpuKernels()`,
+}
+type PageBackend = keyof typeof preparations
+
+const page = (backend: PageBackend) => `<!doctype html>
 <link rel="icon" href="data:,">
 <script type="importmap">
 { "imports": {
   "@tensorflow/tfjs-core": "/tensorflow/tfjs-core/dist/tf-core.fesm.js",
   "@tensorflow/tfjs-layers": "/tensorflow/tfjs-layers/dist/tf-layers.fesm.js",
-  "@tensorflow/tfjs-backend-wasm": "/tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.fesm.js",
+  "@tensorflow/tfjs-backend-${backend}": "/tensorflow/tfjs-backend-${backend}/dist/tf-backend-${backend}.fesm.js",
   "patch-moe": "/patch-moe/patch-moe.js",
   "fs": "${nothing}", "path": "${nothing}", "perf_hooks": "${nothing}", "os": "${nothing}"
 } }
@@ -43,14 +63,13 @@ const page = `<!doctype html>
 <script type="module">
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { patchMoE, registerWasmKernels, train } from 'patch-moe'
-import { trainSmallMixture } from '/patch-moe/training-job.js'
-
-setWasmPaths('/tensorflow/tfjs-backend-wasm/dist/')
-await tf.setBackend('wasm')
-registerWasmKernels()
-window.losses = await trainSmallMixture({ tf, tfl, patchMoE, train })
+import { patchMoE, train } from 'patch-moe'
+import { fitSmallMixture, trainSmallMixture } from '/patch-moe/training-job.js'
+${preparations[backend]}
+const modules = { tf, tfl, patchMoE, train }
+const trained = await trainSmallMixture(modules)
+// On WebGPU, fit waits for the device in a way that loses one in software.
+window.losses = { trained, fitted: ${backend === 'webgpu' ? 'undefined' : 'await fitSmallMixture(modules)'} }
 </script>`
 
 describe.skipIf(!chromiumPath)('a page without a bundler', () => {
@@ -65,12 +84,16 @@ describe.skipIf(!chromiumPath)('a page without a bundler', () => {
     await build({ entryPoints: [job], outdir, logLevel: 'warning' })
     server = createServer(async ({ url = '/' }, response) => {
       const [, folder = '', ...rest] = url.split('/')
-      response.setHeader('Content-Type', types[url === '/' ? '.html' : extname(url)] ?? 'text/plain')
+      const isPage = folder in preparations
+      response.setHeader('Content-Type', types[isPage ? '.html' : extname(url)] ?? 'text/plain')
       const file = join(folder === 'tensorflow' ? modules : outdir, ...rest)
-      response.end(url === '/' ? page : await readFile(file).catch(() => response.writeHead(404) && ''))
+      if (isPage) response.end(page(folder as PageBackend))
+      else response.end(await readFile(file).catch(() => response.writeHead(404) && ''))
     })
     await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-    browser = await chromium.launch({ executablePath: chromiumPath as string, args: ['--no-sandbox'] })
+    // The second and third give pages a WebGL and a WebGPU that compute on the processor.
+    const args = ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-webgpu']
+    browser = await chromium.launch({ executablePath: chromiumPath as string, args })
   })
 
   afterAll(async () => {
@@ -79,26 +102,34 @@ describe.skipIf(!chromiumPath)('a page without a bundler', () => {
     await rm(outdir, { recursive: true, force: true })
   })
 
-  test('trains on wasm from an import map, to the numbers of Node', async () => {
-    const here = await trainSmallMixture({ tf, tfl, patchMoE, train })
-    const tab = await browser.newPage()
-    const failures: string[] = []
-    tab.on('pageerror', error => failures.push(error.message))
-    tab.on('console', message => message.type() === 'error' && failures.push(message.text()))
-    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
-    const losses = await Promise.race([
-      tab.waitForFunction(() => (globalThis as { losses?: unknown }).losses).then(found => found.jsonValue()),
-      tab.waitForEvent('pageerror').then(error => Promise.reject(error)),
-    ])
-    expect(failures).toEqual([])
-    const there = losses as typeof here
-    for (const kind of ['trained', 'fitted'] as const) {
-      expect(there[kind]).toHaveLength(3)
-      there[kind].forEach((loss, i) => {
-        expect(loss).toBeCloseTo(here[kind][i] as number, 5)
-      })
-    }
-    expect(there.trained[2]).toBeLessThan(there.trained[0] as number)
-    await tab.close()
-  })
+  test.each(['wasm', 'webgl', 'webgpu'] as const)(
+    'trains on %s from an import map, to the numbers of Node',
+    async backend => {
+      const modules = { tf, tfl, patchMoE, train }
+      const [trained, fitted] = [await trainSmallMixture(modules), await fitSmallMixture(modules)]
+      const tab = await browser.newPage()
+      const failures: string[] = []
+      tab.on('pageerror', error => failures.push(error.message))
+      tab.on('console', message => message.type() === 'error' && failures.push(message.text()))
+      await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/${backend}`)
+      const losses = await Promise.race([
+        tab
+          .waitForFunction(() => (globalThis as { losses?: unknown }).losses, undefined, { timeout: 0 })
+          .then(found => found.jsonValue()),
+        tab.waitForEvent('pageerror', { timeout: 0 }).then(error => Promise.reject(error)),
+      ])
+      expect(failures).toEqual([])
+      const there = losses as { readonly trained: number[]; readonly fitted?: number[] }
+      expectClose(there.trained, trained)
+      if (backend !== 'webgpu') expectClose(there.fitted ?? [], fitted)
+      expect(there.trained[2]).toBeLessThan(there.trained[0] as number)
+      await tab.close()
+    },
+  )
 })
+
+/** Three losses, equal to 1e-4. */
+function expectClose(are: readonly number[], should: readonly number[]): void {
+  expect(are).toHaveLength(3)
+  expect(are.map((loss, i) => Math.abs(loss - (should[i] as number)) < 1e-4)).toEqual([true, true, true])
+}

@@ -12,29 +12,35 @@ export interface Modules {
   readonly train: typeof train
 }
 
+const images = imagesOfTwoClasses(24)
+
 /**
- * Trains a small mixture by this package's `train` and by tfjs's `fit`; the same in a page and in Node.
+ * Trains a small mixture by this package's `train`; the same in a page and in Node.
  *
  * @returns the loss of each epoch
  */
-export async function trainSmallMixture({ tf, tfl, patchMoE, train }: Modules) {
-  const images = imagesOfTwoClasses(24)
+export async function trainSmallMixture({ tfl, patchMoE, train }: Modules): Promise<number[]> {
   const settings = {
     epochs: 3,
     batchSize: 8,
     seed: 1,
     optimizer: { name: 'sgd', learningRate: 0.1 },
   } as const
-  const trained: number[] = []
+  const losses: number[] = []
   for await (const event of train(smallMixture(tfl, patchMoE), { train: images, ...settings })) {
-    if (event.type === 'epoch') trained.push(event.trainLoss)
+    if (event.type === 'epoch') losses.push(event.trainLoss)
   }
+  return losses
+}
+
+/** As {@link trainSmallMixture}, by tfjs's `fit`. */
+export async function fitSmallMixture({ tf, tfl, patchMoE }: Modules): Promise<number[]> {
   const model = smallMixture(tfl, patchMoE)
   model.compile({ optimizer: tf.train.sgd(0.1), loss: 'categoricalCrossentropy' })
   const x = tf.div(tf.tensor4d(Float32Array.from(images.images), [24, 8, 8, 3]), 255)
   const y = tf.oneHot(tf.tensor1d([...images.labels], 'int32'), 2)
   const { history } = await model.fit(x, y, { epochs: 3, batchSize: 8, shuffle: false, yieldEvery: 'never' })
-  return { trained, fitted: (history.loss ?? []).map(Number) }
+  return (history.loss ?? []).map(Number)
 }
 
 function smallMixture(tfl: Modules['tfl'], patchMoE: Modules['patchMoE']) {

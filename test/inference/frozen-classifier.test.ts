@@ -132,4 +132,7 @@ test('what is frozen without routes, of another model or of samples that choose 
   await expect(evaluate(ofSamples, set, { batchSize: 8, frozen: other })).rejects.toThrow(
     /^evaluate: frozen must be left out for a model whose samples choose experts, got one for sample_moe \(logits\)$/,
   )
+  await expect(evaluate(ofSamples, set, { batchSize: 8, testFlips: true })).rejects.toThrow(
+    /^evaluate: testFlips must be left out for a model whose samples choose experts, got one for sample_moe \(logits\)$/,
+  )
 })

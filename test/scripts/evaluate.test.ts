@@ -93,11 +93,7 @@ describe('a saved model and a folder', () => {
   })
 
   test.each([
-    [
-      ['colours', ...names],
-      2,
-      'a folder of images, one folder a class, must be given with a saved model, got none',
-    ],
+    [['colours'], 2, 'a folder of images, one folder a class, must be given with a saved model, got none'],
     [
       ['colours', 'photos'],
       2,

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { callPmoe, jsonLines } from './run-pmoe.js'
 
 let root: string
@@ -108,3 +108,76 @@ test.each([
   expect([code, err]).toEqual([2, expect.stringMatching(message)])
   expect(existsSync(out)).toBe(false)
 })
+
+describe('pmoe find-rate', () => {
+  const findRate = (...flags: string[]) =>
+    callPmoe([
+      'find-rate',
+      ...models['two-layer-pmoe'],
+      '--model',
+      'two-layer-pmoe',
+      '--backend',
+      'wasm',
+      ...flags,
+    ])
+
+  test('draws a curve and suggests a rate that pmoe train takes', async () => {
+    const out = join(root, 'curve.svg')
+    const found = await findRate('--out', out, '--optimizer', 'adam')
+    expect(found).toMatchObject({ code: 0, err: '' })
+    expect(found.out).toMatch(
+      /^Suggested: --lr [\d.e-]+ \(\d+ steps with rates up to .*; the curve is in .*curve\.svg\)\n$/,
+    )
+    expect(await readFile(out, 'utf8')).toContain('digits-patches two-layer-pmoe, adam, batches of 10')
+    const again = await findRate('--out', out)
+    expect([again.code, again.err]).toEqual([
+      2,
+      expect.stringContaining(`--out must not be there yet, got ${out}`),
+    ])
+    const json = JSON.parse((await findRate('--json', '--out', join(root, 'json.svg'))).out)
+    expect(json.tried.length).toBeGreaterThan(10)
+  })
+
+  test('refuses before it reads anything', async () => {
+    const refusal = async (...words: string[]) => (await callPmoe(['find-rate', ...words])).err
+    expect(await refusal('--out', 'a.png')).toContain('find-rate: --out must end in .svg, got a.png')
+    expect(await refusal('--out', join(root, 'no', 'a.svg'))).toContain(
+      'find-rate: --out must be in a folder that exists',
+    )
+    expect(await refusal('--model', 'wrn')).toContain(
+      'find-rate: --dataset must be given (see pmoe find-rate --help)',
+    )
+    expect(await refusal('--dataset', 'digits-patches')).toContain(
+      'find-rate: --model must be given, one of wrn',
+    )
+  })
+})
+
+test.each(Object.entries(models))(
+  '%s takes a batch size that is measured, and keeps it when resumed',
+  async (model, flags) => {
+    const out = join(root, `${model}-auto`)
+    const images = flags.map((word, i) => (flags[i - 1] === '--samples' ? '30' : word))
+    const train = [
+      'train',
+      ...images,
+      '--model',
+      model,
+      '--batch-size',
+      'auto',
+      '--schedule',
+      'constant',
+      '--epochs',
+      '1',
+    ]
+    const { code, out: log } = await callPmoe([...train, '--backend', 'wasm', '--out', out])
+    expect(code).toBe(0)
+    expect(log).toMatch(
+      /Batch size 8: the tensors of a step take \d+ MB of \d+ MB that are free; an epoch of 30 images/,
+    )
+    const { training } = JSON.parse(await readFile(join(out, 'config.json'), 'utf8'))
+    expect(training.batchSize).toBe(8)
+    const resume = ['train', '--resume', '--out', out, '--batch-size', 'auto', '--epochs', '2']
+    expect((await callPmoe(resume)).code).toBe(0)
+  },
+)

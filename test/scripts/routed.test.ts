@@ -58,6 +58,19 @@ beforeAll(async () => {
 
 afterAll(() => rm(root, { recursive: true, force: true }))
 
+test.each([
+  ['evaluate', 'evaluate: --test-flips must be left out for a model that reads images in parts, got it with'],
+  [
+    'predict',
+    'predict: --test-flips must be left out for a model that reads images in parts, got it with model routed',
+  ],
+])('%s of it refuses to see images mirrored as well', async (command, message) => {
+  const images = command === 'predict' ? [join(at('photos'), 'dark', '0.jpg')] : []
+  const { code, err } = await callPmoe([command, at('photo-run'), ...images, ...wasm, '--test-flips'])
+  expect(code).toBe(2)
+  expect(err).toContain(message)
+})
+
 test('a network that reads images in parts is trained by its recipe, and recall is measured', async () => {
   const config = JSON.parse(await readFile(join(at('run'), 'config.json'), 'utf8'))
   expect(config.dataset).toMatchObject({ maxShift: 4 })

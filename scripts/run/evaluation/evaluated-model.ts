@@ -15,10 +15,14 @@ import { AnySizeModel } from '../regions/region-answers.js'
 
 /** What a model is asked with. */
 export interface ModelRequest {
+  /** Whether each image is seen mirrored as well. */
+  readonly testFlips?: boolean
   /** L, in the place of that of training. */
   readonly patchesPerExpert?: number
   /** The classes of a model that does not name them, in the order of its outputs. */
   readonly classNames?: string
+  /** Whether it is asked for images of its own, which a saved model has not. */
+  readonly needsImages?: boolean
 }
 
 /** How a set is evaluated. */
@@ -39,8 +43,16 @@ export class EvaluatedModel {
   /** The model for images of any size, of a run whose images are read in parts. */
   private readonly anySize: AnySizeModel | undefined
 
-  private constructor(opened: OpenedModel, classNames: readonly string[], anySize: AnySizeModel | undefined) {
+  private readonly testFlips: boolean
+
+  private constructor(
+    opened: OpenedModel,
+    { testFlips = false }: ModelRequest,
+    classNames: readonly string[],
+    anySize: AnySizeModel | undefined,
+  ) {
     this.opened = opened
+    this.testFlips = testFlips
     this.classNames = classNames
     this.anySize = anySize
   }
@@ -53,11 +65,17 @@ export class EvaluatedModel {
   static async open(path: string, request: ModelRequest): Promise<EvaluatedModel> {
     if (!existsSync(path)) await openRun(path)
     const opened = await openModel(path)
+    if (request.needsImages && !opened.config) {
+      throw new UsageError(
+        'evaluate: a folder of images, one folder a class, must be given with a saved model, got none',
+      )
+    }
     const options = opened.config?.model.options
     if (options?.kind !== 'routed') keepPatches(opened.model, 'evaluate', request)
     const anySize =
       options?.kind === 'routed' ? new AnySizeModel(opened, options, 'evaluate', request) : undefined
-    return new EvaluatedModel(opened, await classNamesOf(opened, request), anySize)
+    if (request.testFlips) checkFlips(opened, anySize)
+    return new EvaluatedModel(opened, request, await classNamesOf(opened, request), anySize)
   }
 
   /** What people call it. */
@@ -92,6 +110,7 @@ export class EvaluatedModel {
         frozen,
         ...this.loss,
         predictions,
+        testFlips: this.testFlips,
         ...(routingNoise && { routingNoise: true, seed: config?.seed ?? 0 }),
         ...(signal && { signal }),
       })
@@ -146,4 +165,13 @@ function numClassesOf(model: tfl.LayersModel, directory: string): number {
       ? new UsageError(`evaluate: ${directory} must be a classifier: ${error.message}`, { cause: error })
       : error
   }
+}
+
+/** @throws UsageError when what a model keeps or chooses is measured in its layers, once an image */
+function checkFlips({ model }: OpenedModel, anySize: AnySizeModel | undefined): void {
+  if (!anySize && sampleRoutingLayers(model).length === 0) return
+  const kind = anySize ? 'reads images in parts' : 'sends whole samples to experts'
+  throw new UsageError(
+    `evaluate: --test-flips must be left out for a model that ${kind}, got it with ${model.name}`,
+  )
 }

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import * as tf from '@tensorflow/tfjs-core'
 import type { Backend, SkippedBackend, UseBackendOptions, UsedBackend } from '../backend.js'
+import { type AdapterFacts, provideWebGpu } from '../dawn.js'
 import { verifyCurrent } from '../verify.js'
-import { type AdapterFacts, provideWebGpu } from '../webgpu/dawn.js'
 import { registerWebGpuKernels } from '../webgpu/kernels.js'
 import { setBackend } from './set-backend.js'
 

@@ -27,11 +27,12 @@ export function kernelGradient(inputs: KernelGradientInputs): tf.Tensor4D {
 }
 
 /**
- * The derivatives by kernel and bias: in one operation in bfloat16, where TensorFlow's own convolution is used at
- * all. (In float32 two operations are faster.) To be used where TensorFlow has oneDNN.
+ * The derivatives by kernel and bias: in one operation in bfloat16 and where strides skip pixels, if TensorFlow's own convolution is
+ * used at all. (Otherwise in float32 two operations are faster.) To be used where TensorFlow has oneDNN.
  */
 export function kernelAndBiasGradient(inputs: KernelGradientInputs): BiasedKernelGradient {
-  const joined = currentPrecision() === 'bf16' && !isFasterAsProducts(inputs)
+  const isSuited = currentPrecision() === 'bf16' || hasStrides(inputs)
+  const joined = isSuited && !isFasterAsProducts(inputs)
   return joined ? biasedKernelGradient(inputs) : composedOps.biasedKernelGradient(inputs)
 }
 
@@ -87,15 +88,19 @@ function product(columns: tf.Tensor2D, dy: tf.Tensor4D): tf.Tensor2D {
 }
 
 function isFasterAsProducts(inputs: KernelGradientInputs): boolean {
-  const { dy, kernelShape, strides } = inputs
+  const { dy, kernelShape } = inputs
   const [height = 1, width = 1, channels = 1, filters = 1] = kernelShape
   const isFloat32 = currentPrecision() === 'float32'
   if (hasIdleTap(inputs)) return true
-  if (strides[0] > 1 || strides[1] > 1) {
+  if (hasStrides(inputs)) {
     return !isFloat32 || isPointwise(inputs) || channels * filters >= manyProducts
   }
   if (isPointwise(inputs)) return isFloat32
   return !isFloat32 && dy.size / filters < height * width * channels
+}
+
+function hasStrides({ strides }: KernelGradientInputs): boolean {
+  return strides[0] > 1 || strides[1] > 1
 }
 
 function isPointwise({ kernelShape }: KernelGradientInputs): boolean {

@@ -40,6 +40,7 @@ export function registerTensorFlowKernels(avoided: ReadonlySet<string> = new Set
       Object.fromEntries(Object.entries(ops).filter(([name]) => !avoided.has(name))),
     )
   register({ batchNorm, reluGradient, channelSums, patchConvolution, pixels })
+  registerFreeCasts()
   // On a GPU TensorFlow's own operation is the fastest.
   if (!nativeBackend().isUsingGpuDevice) {
     registerConvolutionGradients({
@@ -51,6 +52,24 @@ export function registerTensorFlowKernels(avoided: ReadonlySet<string> = new Set
   if (hasOneDnn()) {
     register({ biasedConvolution, biasedKernelGradient: kernelAndBiasGradient, batchNormRelu })
   }
+}
+
+/**
+ * Has casts to the type that a tensor has already cost nothing: tfjs asks for one before each mean and softmax, some twenty in a
+ * training step, and tfjs-node copies the tensor.
+ */
+function registerFreeCasts(): void {
+  const config = tf.getKernel(tf.Cast, 'tensorflow')
+  const identity = tf.getKernel(tf.Identity, 'tensorflow')
+  if (!config || !identity) return
+  tf.unregisterKernel(tf.Cast, 'tensorflow')
+  tf.registerKernel({
+    ...config,
+    kernelFunc: args => {
+      const isCast = (args.inputs.x as tf.TensorInfo).dtype !== (args.attrs as { dtype?: tf.DataType }).dtype
+      return (isCast ? config : identity).kernelFunc(args)
+    },
+  })
 }
 
 /** How TensorFlow normalizes: its operation, and whether that includes the ReLU. */

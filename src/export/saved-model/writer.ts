@@ -43,7 +43,7 @@ export class TensorFlowWriter {
     return this.emit('Const', [], hint, { dtype: { type: typeOf(data) }, value: tensor(data, shape) })
   }
 
-  /** Stored in half the bytes; TensorFlow widens it once, when the graph is loaded. */
+  /** Stored in half the bytes; TensorFlow widens it once, when the graph is loaded, but what takes over 10 MB in each run. */
   private half(data: Float32Array, shape: readonly number[], hint: string): string {
     const halves = this.stored(narrowFloat16(data), shape, `${hint}_half`)
     const types = { SrcT: { type: tensorflowType.half }, DstT: { type: tensorflowType.float } }

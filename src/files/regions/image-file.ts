@@ -15,7 +15,10 @@ export interface RegionDecoding {
   readonly channels?: 1 | 3
   /** The sample value that becomes 255, of images of more than 8 bits; see `ImageDecoding`. */
   readonly whiteLevel?: number
-  /** Bytes of pixels up to which a JPEG file is decoded whole for its view, instead of small; 12 MiB unless given (4 megapixels). */
+  /**
+   * Bytes of pixels up to which an image is decoded whole for its view: a JPEG file instead of small, a tiled TIFF file instead of
+   * tile by tile. 12 MiB unless given, 4 megapixels.
+   */
   readonly decodedWhole?: number
 }
 
@@ -42,8 +45,8 @@ export class ImageFile {
   readonly turn: StoredTurn
   readonly about: Metadata
   readonly channels: 1 | 3
-  /** As of {@link RegionDecoding}. */
-  readonly decodedWhole: number
+  /** Whether it is decoded whole at once. */
+  readonly isSmall: boolean
   private readonly file: UnchangedFile
   private readonly whiteLevel: number | undefined
   private depth: Promise<SampleDepth | undefined> | undefined
@@ -52,7 +55,7 @@ export class ImageFile {
 
   private constructor(path: string, file: UnchangedFile, about: Metadata, decoding: RegionDecoding) {
     const { channels = 3, whiteLevel, decodedWhole = usuallyWhole } = decoding
-    this.decodedWhole = decodedWhole
+    this.isSmall = about.height * about.width * channels <= decodedWhole
     this.path = path
     this.file = file
     this.about = about

@@ -17,7 +17,7 @@ export function regionsIn(directory: string, decoding: RegionDecoding = {}): Ope
 
 /**
  * Opens an image on the disk to be read in parts, by what it is: a Deep Zoom image (`.dzi`), an IIIF image (its
- * `info.json`, or the folder of it), a tiled TIFF file, or any other image file.
+ * `info.json`, or the folder of it), a tiled TIFF file that is not small (see `decodedWhole`), or any other image file.
  *
  * @throws Error naming the file when it is not there, no image, or damaged
  */
@@ -27,5 +27,6 @@ export async function openRegions(path: string, decoding: RegionDecoding = {}): 
   const stats = await stat(path).catch(() => undefined)
   if (stats?.isDirectory()) return iiifSource(join(path, 'info.json'), decoding)
   const file = await ImageFile.open(path, decoding)
-  return (await tiffSource(file)) ?? fileSource(file)
+  const tiles = await tiffSource(file)
+  return tiles && !file.isSmall ? tiles : fileSource(file)
 }

@@ -40,6 +40,8 @@ export function fileSource(file: ImageFile): RegionSource {
       const shrink = shrinkOf(file, scale)
       const size = [Math.ceil(stored[0] / shrink), Math.ceil(stored[1] / shrink)] as const
       const blocks = scale / shrink
+      // A block of one pixel is its mean.
+      if (blocks === 1) return seenPixels(await file.decode({ shrink }), [...size, channels], turn)
       const missing = [
         turn.rowsReversed ? missingOf(size[0], blocks) : 0,
         turn.columnsReversed ? missingOf(size[1], blocks) : 0,
@@ -81,8 +83,7 @@ async function decodedPart(file: ImageFile, image: HeldPixels, box: ObjectBox): 
 }
 
 /** How far a large JPEG file is decoded small for a view; of other sides sharp would move the blocks. */
-function shrinkOf({ about, stored, channels, decodedWhole }: ImageFile, scale: number): number {
-  const isSmall = stored[0] * stored[1] * channels <= decodedWhole
+function shrinkOf({ about, stored, isSmall }: ImageFile, scale: number): number {
   if (about.format !== 'jpeg' || isSmall) return 1
   const divides = (shrink: number): boolean => stored.every(side => side % shrink === 0)
   return [8, 4, 2].find(shrink => scale % shrink === 0 && divides(shrink)) ?? 1

@@ -6,6 +6,7 @@ import { SCHEDULES } from '../../train/optimizers/schedules.js'
 import { BN_STATISTICS } from '../../train/train-options.js'
 import { optional, required, type Settings } from '../setting.js'
 import {
+  batchImages,
   choice,
   classWeights,
   layerPatterns,
@@ -29,9 +30,9 @@ export const optimisationSettings = {
   },
   batchSize: {
     flag: '--batch-size <images>',
-    help: 'images in one step',
-    value: positiveInteger,
-    in: { training: required },
+    help: 'images in one step; auto measures how many fit the memory, and takes fewer where there are few images',
+    value: batchImages,
+    in: { training: { ...required, schema: positiveInteger.schema } },
   },
   learningRate: {
     flag: '--lr <rate>',

@@ -164,6 +164,21 @@ export function dependsOnEpochs(options: ScheduleOptions): boolean {
   return kinds[options.schedule ?? 'constant'].dependsOnEpochs(options)
 }
 
+/** The same options without a schedule and a warm-up. */
+export function withoutSchedule<Options extends ScheduleOptions>(
+  options: Options,
+): Omit<Options, keyof ScheduleOptions> {
+  const {
+    schedule: _,
+    warmupEpochs: __,
+    decayEpochs: ___,
+    decayRate: ____,
+    patienceEpochs: _____,
+    ...rest
+  } = options
+  return rest
+}
+
 /**
  * Checks the settings of a schedule, as far as they do not depend on a run.
  *

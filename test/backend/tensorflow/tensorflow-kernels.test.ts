@@ -89,3 +89,14 @@ describe('the gradient of ReLU', () => {
     expect(tf.memory().numTensors).toBe(before)
   })
 })
+
+it('casts without an operation where there is nothing to cast', () => {
+  const x = tf.tensor1d([1.5, -2.5])
+  const { numDataBuffers } = tf.memory()
+  const same = tf.cast(x, 'float32')
+  expect(tf.memory().numDataBuffers).toBe(numDataBuffers)
+  x.dispose()
+  expect([...same.dataSync()]).toEqual([1.5, -2.5])
+  expect([...tf.cast(same, 'int32').dataSync()]).toEqual([1, -2])
+  expect([...tf.cast(tf.tensor1d([0, 3], 'int32'), 'bool').dataSync()]).toEqual([0, 1])
+})

@@ -16,6 +16,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
+/** Reads small images tile by tile, too. */
+const tiles = { decodedWhole: 0 }
 const [height, width] = [75, 110]
 const shape = [height, width, 3] as const
 const boxes = boxesAcross(height, width)
@@ -88,7 +90,7 @@ describe('a tiled TIFF file', () => {
     const path = join(folder, name)
     await make(pattern()).toFile(path)
     const whole = await readImage(path, shape)
-    const source = await openRegions(path)
+    const source = await openRegions(path, tiles)
     expect([source.height, source.width, source.channels]).toEqual(shape)
     expect(await source.regions(Int32Array.from(boxes))).toEqual(regionsOf(whole, shape, boxes))
     for (const scale of [1, 3, 8, 64]) {
@@ -96,12 +98,26 @@ describe('a tiled TIFF file', () => {
     }
   })
 
+  it('is decoded whole where it is small, with exact views', async () => {
+    const path = join(folder, 'small-pyramid.tif')
+    await pattern()
+      .tiff({ ...tiled, compression: 'lzw', pyramid: true })
+      .toFile(path)
+    const whole = patternPixels(shape)
+    const [exactly, larger] = [height * width * 3, height * width * 3 - 1]
+    const small = await openRegions(path, { decodedWhole: exactly })
+    expect(await small.view(2)).toEqual(blockMeansOf(whole, shape, 2))
+    expect(await small.regions(Int32Array.from(boxes))).toEqual(regionsOf(whole, shape, boxes))
+    const large = await openRegions(path, { decodedWhole: larger })
+    expect(await large.view(2)).not.toEqual(blockMeansOf(whole, shape, 2))
+  })
+
   it('makes views of its smaller pages, regions of its largest', async () => {
     const path = join(folder, 'pyramid.tif')
     await patternImage(shape, true)
       .tiff({ ...tiled, compression: 'lzw', pyramid: true })
       .toFile(path)
-    const source = await openRegions(path)
+    const source = await openRegions(path, tiles)
     const smooth = patternPixels(shape, true)
     expect(await source.regions(Int32Array.from(boxes))).toEqual(regionsOf(smooth, shape, boxes))
     expect(await source.view(1)).toEqual(smooth)
@@ -132,7 +148,7 @@ describe('a tiled TIFF file', () => {
       Buffer.concat([bytes.subarray(0, text), Buffer.from('A photo'), bytes.subarray(text + 7)]),
     )
     const [expected, source, other] = await Promise.all(
-      [pages, aperio, others].map(path => openRegions(path)),
+      [pages, aperio, others].map(path => openRegions(path, tiles)),
     )
     for (const scale of [1, 2, 4]) {
       expect(await source?.view(scale)).toEqual(await expected?.view(scale))
@@ -147,7 +163,7 @@ describe('a tiled TIFF file', () => {
       .toFile(pages)
     await writeFile(below, withPagesBelow(await readFile(pages)))
     expect(await sharp(below).metadata()).toMatchObject({ pages: 1, subifds: 3 })
-    const [source, expected] = [await openRegions(below), await openRegions(pages)]
+    const [source, expected] = [await openRegions(below, tiles), await openRegions(pages, tiles)]
     const box = Int32Array.from(boxes)
     expect(await source.regions(box)).toEqual(await expected.regions(box))
     for (const scale of [1, 2, 3, 4, 8]) expect(await source.view(scale)).toEqual(await expected.view(scale))

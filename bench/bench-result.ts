@@ -21,6 +21,7 @@ export const letters = [
   'p',
   'q',
   'r',
+  't',
 ] as const
 
 /** A workload. */

@@ -4,6 +4,7 @@ import { type BenchResult, joinSections, type Letter, type SectionResult } from 
 import { type BenchOptions, commandText } from './options.js'
 import { peerPython } from './peers.js'
 import type { BenchContext } from './section.js'
+import { measureAugmentations } from './sections/augmentation.js'
 import { measureBackends } from './sections/backends.js'
 import { measureComposings } from './sections/composing.js'
 import { measureEpochs } from './sections/data-epoch.js'
@@ -38,6 +39,7 @@ const sections: readonly {
   { serves: ['p'], measure: measurePrunings },
   { serves: ['q'], measure: measureFrozen },
   { serves: ['r'], measure: measureRoutedSteps },
+  { serves: ['t'], measure: measureAugmentations },
 ]
 
 /**

@@ -103,6 +103,13 @@ export interface EpochJob extends Common, NetworkSize {
   readonly shuffleWindow: number
 }
 
+/** Epochs of training over images that are varied. */
+export interface AugmentationJob extends Common, NetworkSize {
+  readonly workload: 'augmentation'
+  readonly batch: number
+  readonly images: number
+}
+
 /** Decoding JPEG files. */
 export interface DecodingJob extends Common {
   readonly workload: 'decoding'
@@ -174,6 +181,7 @@ export type Job =
   | RecordsJob
   | MemoryJob
   | EpochJob
+  | AugmentationJob
   | DecodingJob
   | ComposingJob
   | SamplesJob

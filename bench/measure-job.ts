@@ -4,6 +4,7 @@ import { type BackendChoice, useBackend } from '../src/backend/choose.js'
 import { usePrecision } from '../src/backend/precision.js'
 import { recomputeActivations } from '../src/layers/recomputation.js'
 import type { Job } from './jobs.js'
+import { measureAugmentation } from './workloads/augmentation.js'
 import { measureComposing } from './workloads/composing.js'
 import { measureEpoch } from './workloads/data-epoch.js'
 import { measureMemory } from './workloads/data-memory.js'
@@ -48,6 +49,8 @@ function measured(job: Job): Promise<Omit<ChildReport, 'software'>> {
       return measureMemory(job)
     case 'epoch':
       return measureEpoch(job)
+    case 'augmentation':
+      return measureAugmentation(job)
     case 'decoding':
       return measureDecoding(job)
     case 'pruning':

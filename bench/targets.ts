@@ -40,6 +40,7 @@ export type TargetId =
   | 'wasm pmoe'
   | 'step fresh'
   | 'epoch ahead'
+  | 'augment light'
   | 'decode/pillow'
   | 'samples/torch'
   | 'pruned time/work'
@@ -87,6 +88,7 @@ export const targets: readonly Target[] = [
   below('wasm pmoe', 'WRN-pMoE-10-1 step, 32x32, batch 16: wasm / plain JavaScript', 1 / 20),
   below('step fresh', 'WRN-pMoE step, 32x32, batch 64: fresh batches / a fixed batch', 1.03),
   below('epoch ahead', 'Epoch of WRN-10-2, 32x32: images streamed ahead from disk / a fixed batch', 1.03),
+  below('augment light', 'Epoch of WRN-10-2, 32x32, batch 128: augmentation light / none', 1.03),
   below('decode/pillow', 'JPEG 178x218 to 64x64 RGB in one process: ours / Pillow', 2, 1),
   below(
     'samples/torch',

@@ -77,7 +77,7 @@ export async function measureEpoch(job: EpochJob): Promise<Omit<ChildReport, 'so
 }
 
 /** Trains an epoch; the seconds that it waited for its first batch, and for the others together. */
-async function runEpoch(
+export async function runEpoch(
   stream: ImageStream,
   epoch: number,
   batchSize: number,
@@ -104,16 +104,21 @@ function batchSizes({ images, batch }: EpochJob): number[] {
   return Array.from({ length: batches }, (_, i) => Math.min(batch, images - i * batch))
 }
 
-function noiseDataset({ images: count, size, classes }: EpochJob): ImageDataset {
+/** Images of noise. */
+export function noiseImages({ size, classes }: Pick<EpochJob, 'size' | 'classes'>, images: number): ImageSet {
   const chance = random(1, 'images')
-  const noise = (images: number): ImageSet => ({
+  return {
     images: Uint8Array.from({ length: images * size * size * 3 }, () => chance.below(256)),
     labels: Int32Array.from({ length: images }, (_, i) => i % classes),
     count: images,
     shape: [size, size, 3],
     classNames: Array.from({ length: classes }, (_, label) => `class ${label}`),
-  })
-  const dataset = { name: 'noise', train: noise(count), test: noise(classes) }
+  }
+}
+
+function noiseDataset(job: EpochJob): ImageDataset {
+  const { images: count, classes } = job
+  const dataset = { name: 'noise', train: noiseImages(job, count), test: noiseImages(job, classes) }
   return {
     name: 'noise',
     title: 'Noise',

@@ -3,6 +3,7 @@ import { bench } from '../../bench/bench.js'
 import type { Table } from '../../bench/bench-result.js'
 import type { Job } from '../../bench/jobs.js'
 import { parseOptions } from '../../bench/options.js'
+import { augmentationTable, augmentationTargets } from '../../bench/sections/augmentation.js'
 import { backendTable } from '../../bench/sections/backends.js'
 import { composingTable } from '../../bench/sections/composing.js'
 import { epochTable, epochTargets } from '../../bench/sections/data-epoch.js'
@@ -433,6 +434,31 @@ it('epochs over prepared images are compared with steps on a fixed batch', () =>
     'streamed ahead | 10.500 s | 1.313 (1.313 - 1.313) | 300 ms | 1.0 ms | 1.0 %',
   ])
   expect(epochTargets(report)).toEqual({ 'epoch ahead': { value: 1.3125, quartiles: [1.3125, 1.3125] } })
+})
+
+it('the epoch with augmentation: the share of waiting, and its target', () => {
+  const seconds = {
+    none: [10, 10],
+    'none waiting': [0.01, 0.01],
+    light: [10.2, 10.2],
+    'light waiting': [0.051, 0.051],
+    strong: [11, 11],
+    'strong waiting': [1.1, 1.1],
+    'light between steps': [10.5, 10.5],
+    'light between steps waiting': [0.5, 0.5],
+  }
+  const report = { software: 'test', seconds, facts: { batches: 10 } }
+  const table = augmentationTable({ size: 32, batch: 128, widen: 2, images: 1280 }, report)
+  expect(table.sentence).toContain('an epoch of WRN-10-2 over 1,280 images of 32x32 in memory, batch 128')
+  expect(table.rows.map(row => row.join(' | '))).toEqual([
+    'none | 10.000 s | 1 | 1.0 ms | 0.1 %',
+    'light | 10.200 s | 1.020 (1.020 - 1.020) | 5.1 ms | 0.5 %',
+    'strong | 11.000 s | 1.100 (1.100 - 1.100) | 110 ms | 10.0 %',
+    'light between steps | 10.500 s | 1.050 (1.050 - 1.050) | 50.0 ms | 4.8 %',
+  ])
+  expect(augmentationTargets(report)).toEqual({
+    'augment light': { value: 1.02, quartiles: [1.02, 1.02] },
+  })
 })
 
 describe('bench', () => {

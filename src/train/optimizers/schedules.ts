@@ -145,11 +145,13 @@ export function scheduledRate(
   { step, stepsPerEpoch, epochs, history }: SchedulePoint,
 ): number {
   const { learningRate, schedule = 'constant', warmupEpochs = 0 } = options
-  const warmup = Math.round(warmupEpochs * stepsPerEpoch)
+  const steps = epochs * stepsPerEpoch
+  // A warm-up that rounds to the whole run leaves its last step to the schedule.
+  const warmup = Math.min(Math.round(warmupEpochs * stepsPerEpoch), steps - 1)
   const after = Math.max(step - warmup, 0)
   const factor = kinds[schedule].factor(
     {
-      share: after / (epochs * stepsPerEpoch - warmup),
+      share: after / (steps - warmup),
       done: after / stepsPerEpoch,
       epochs: epochs - warmupEpochs,
       history: history.filter(({ epoch }) => epoch > warmupEpochs),

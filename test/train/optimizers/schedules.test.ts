@@ -84,6 +84,11 @@ describe('the learning rate', () => {
     expectAllClose(plateau.slice(2), [1, 1, 1, 1, 1, 1, 0.1, 0.1], 0, 1e-12)
   })
 
+  it('has at least the last step, where a warm-up rounds to the whole run', () => {
+    const run = { epochs: 3, stepsPerEpoch: 1 }
+    expectAllClose(ratesOf({ schedule: 'cosine', warmupEpochs: 2.9 }, run), [1 / 2, 1, 1], 0, 1e-12)
+  })
+
   it('is above 0 and never above the one given, whatever the schedule', () => {
     const options = fc.record({
       schedule: fc.constantFrom(...SCHEDULES),

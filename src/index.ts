@@ -26,6 +26,7 @@ export {
 } from './export/saved-model/saved-model.js'
 export { loadTorchWeights } from './export/weights/torch-weights.js'
 export { loadWeights, modelWeights } from './export/weights/weights.js'
+export { type CalibrationOptions, calibrate } from './inference/calibration.js'
 export {
   type FrozenModel,
   forInference,

@@ -21,7 +21,7 @@ describe('the browser entry', () => {
     const inputs = Object.keys(bundle.metafile.inputs)
     expect(inputs).toContain('src/layers/moe/patch-moe.ts')
     expect(
-      inputs.filter(input => /src\/(files|backend(?!\/(wasm|webgpu)\/))\/|scripts\//.test(input)),
+      inputs.filter(input => /src\/(files|backend(?!\/(wasm|webgpu|corrections)\/))\/|scripts\//.test(input)),
     ).toEqual([])
     const imports = Object.values(bundle.metafile.outputs).flatMap(output => output.imports)
     const external = new Set(imports.map(({ path }) => path))

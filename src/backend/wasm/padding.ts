@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { averageOfPixels } from '../corrections/average-pool.js'
 
 /*
  * Mends what tfjs's wasm backend gets wrong with padding 'same': a convolution whose kernel is shorter than its stride
@@ -12,7 +13,6 @@ interface PaddedAttributes {
   readonly strides: number | [number, number]
   readonly pad: 'valid' | 'same' | number | tf.backend_util.ExplicitPadding
   readonly dilations?: number | [number, number]
-  readonly filterSize?: number | [number, number]
   readonly dimRoundingMode?: 'floor' | 'round' | 'ceil'
 }
 
@@ -61,30 +61,4 @@ function paddedByNumbers(original: Kernel, depthwise: boolean): Kernel {
     ]
     return original({ ...args, attrs: { ...args.attrs, pad } as unknown as tf.NamedAttrMap })
   }
-}
-
-/** The derivative of a mean over the pixels of the map alone. */
-function averageOfPixels(original: Kernel): Kernel {
-  return args => {
-    const { filterSize = 1, strides, pad, dimRoundingMode } = args.attrs as unknown as PaddedAttributes
-    const x = args.inputs.input as tf.Tensor4D
-    const info = tf.backend_util.computePool2DInfo(x.shape, filterSize, strides, 1, pad, dimRoundingMode)
-    const { top, bottom, left, right } = info.padInfo
-    if (top + bottom + left + right === 0) return original(args)
-    const rows = shares(info.outHeight, info.strideHeight, top, info.effectiveFilterHeight, info.inHeight)
-    const columns = shares(info.outWidth, info.strideWidth, left, info.effectiveFilterWidth, info.inWidth)
-    return tf.tidy(() => {
-      const scale = tf.outerProduct(tf.tensor1d(rows), tf.tensor1d(columns))
-      const dy = tf.mul(args.inputs.dy as tf.Tensor, tf.reshape(scale, [1, rows.length, columns.length, 1]))
-      return original({ ...args, inputs: { ...args.inputs, dy } }) as tf.Tensor
-    })
-  }
-}
-
-/** For each window along an axis, its length divided by how many of its pixels lie inside the map. */
-function shares(outputs: number, stride: number, padding: number, filter: number, size: number): number[] {
-  return Array.from({ length: outputs }, (_, output) => {
-    const first = output * stride - padding
-    return filter / (Math.min(size, first + filter) - Math.max(0, first))
-  })
 }

@@ -1,12 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { averageOfPixels } from '../corrections/average-pool.js'
 import { watchDevice } from './device-watch.js'
 
 /**
  * Makes the backend `webgpu` right and safe to train with, in Node and in a page: lets every reading of a tensor reject once the
  * device has refused something or is lost, and puts other forms in the place of kernels of tfjs-backend-webgpu 4.22 that do not compile
  * (transpositions of whole numbers, padding of more than four axes, after both of which tfjs reads zeros and says nothing) or that
- * wait for the device (repetition of more than four axes, which fails in Node). Mixtures of this library train without these three. To be
- * called after `await tf.setBackend('webgpu')`; a second call changes nothing.
+ * wait for the device (repetition of more than four axes, which fails in Node) or are wrong (the derivative of an average pool with padding).
+ * Mixtures of this library train without these four. To be called after `await tf.setBackend('webgpu')`; a second call changes nothing.
  *
  * @throws Error when another backend is the current one
  */
@@ -18,16 +19,12 @@ export function registerWebGpuKernels(): void {
     )
   }
   watchDevice(tf.backend())
+  transposeWholeNumbers(tf.backend())
   if (isRegistered) return
   isRegistered = true
   // From 32 channels on; the plain one computes each value of a gradient by itself.
   tf.env().set('WEBGPU_USE_NAIVE_CONV2D_TRANSPOSE', false)
-  wrapKernel('Transpose', original => args => {
-    const x = args.inputs.x as tf.Tensor
-    const { perm } = args.attrs as unknown as { readonly perm: readonly number[] }
-    if (x.dtype === 'float32' || x.shape.length <= 2) return original(args)
-    return tf.tidy(() => transposedByGather(x, perm))
-  })
+  wrapKernel('AvgPoolGrad', averageOfPixels)
   wrapKernel('PadV2', original => args => {
     const x = args.inputs.x as tf.Tensor
     if (x.shape.length <= 4) return original(args)
@@ -59,29 +56,40 @@ interface Padding {
   readonly constantValue: number
 }
 
+/** The parts of a program of tfjs's WebGPU backend, and of the backend, that transpositions need. */
+interface Program {
+  readonly shaderKey: string
+  getUserCode(): string
+}
+
+interface ProgramBackend {
+  runWebGPUProgram(program: Program, inputs: unknown, dtype: tf.DataType, ...rest: unknown[]): unknown
+}
+
+const corrected = new WeakSet<object>()
+
+/** Corrects the program of transpositions wherever kernels run it: some do so for whole numbers by themselves. */
+function transposeWholeNumbers(backend: tf.KernelBackend): void {
+  if (corrected.has(backend)) return
+  corrected.add(backend)
+  const gpu = backend as unknown as ProgramBackend
+  const run = gpu.runWebGPUProgram.bind(gpu)
+  gpu.runWebGPUProgram = (program, inputs, dtype, ...rest) => {
+    if (program.shaderKey?.startsWith('transpose') && dtype !== 'float32') {
+      const code = program.getUserCode.bind(program)
+      program.getUserCode = () =>
+        code().replace('setOutputAtIndex(flatIndex, A[', 'setOutputAtIndexI32(flatIndex, A[')
+    }
+    return run(program, inputs, dtype, ...rest)
+  }
+}
+
 let isRegistered = false
 
 function wrapKernel(kernelName: string, wrap: (original: tf.KernelFunc) => tf.KernelFunc): void {
   const original = tf.getKernel(kernelName, 'webgpu')
   tf.unregisterKernel(kernelName, 'webgpu')
   tf.registerKernel({ ...original, kernelFunc: wrap(original.kernelFunc) })
-}
-
-function transposedByGather(x: tf.Tensor, perm: readonly number[]): tf.Tensor {
-  const shape = perm.map(axis => x.shape[axis] as number)
-  const strides = tf.util.computeStrides(x.shape)
-  const steps = perm.map(axis => strides[axis] ?? 1)
-  const order = new Int32Array(x.size)
-  for (let i = 0; i < order.length; i++) {
-    let rest = i
-    for (let axis = shape.length - 1; axis >= 0; axis--) {
-      const side = shape[axis] as number
-      order[i] = (order[i] as number) + (rest % side) * (steps[axis] as number)
-      rest = Math.floor(rest / side)
-    }
-  }
-  const values = tf.gatherND(tf.reshape(x, [x.size, 1]), tf.tensor2d(order, [x.size, 1], 'int32'))
-  return tf.reshape(values, shape)
 }
 
 /** Changes one axis after the other, each as the middle one of three. */

@@ -1,11 +1,14 @@
+import { trainingChecks } from '../../../src/backend/checks/training-checks.js'
 import { useBackend } from '../../../src/backend/choose.js'
+import { verifyCurrent } from '../../../src/backend/verify.js'
 import { twoLayerPatchModel } from '../../../src/models/two-layer.js'
 import { wideResNet } from '../../../src/models/wide-resnet.js'
 import { train } from '../../../src/train/loop.js'
 import { answersOf, brightQuarters, otherCases, patchMoECases } from './layer-cases.js'
 
 /*
- * Compares WebGPU in software with plain JavaScript and prints, as JSON, how far the answers and derivatives of each layer are apart, as a
+ * Compares WebGPU in software with plain JavaScript and prints, as JSON, which operations of training are wrong (convolutions,
+ * which take minutes, are left to `pmoe doctor --verify`), how far the answers and derivatives of each layer are apart, as a
  * share of the largest number of their tensor, and the losses of two short trainings on both.
  */
 type Name = 'cpu' | 'webgpu-software'
@@ -55,6 +58,8 @@ for (const one of cases) {
   const are = await answersOf(one)
   layers[one.name] = Math.max(...are.map((values, i) => distance(values, should[i] as Float32Array)))
 }
+await useBackend('webgpu-software')
+const { operations } = await verifyCurrent('webgpu-software', '', trainingChecks())
 const trainings: Record<string, Record<Name, number[]>> = {}
 for (const kind of ['two-layer', 'wide'] as const) {
   trainings[kind] = {
@@ -62,4 +67,4 @@ for (const kind of ['two-layer', 'wide'] as const) {
     'webgpu-software': await losses('webgpu-software', kind),
   }
 }
-console.log(JSON.stringify({ layers, trainings }))
+console.log(JSON.stringify({ layers, operations, trainings }))

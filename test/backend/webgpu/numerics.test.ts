@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { VerifiedOperation } from '../../../src/backend/verify.js'
 import { startTypeScript } from '../../child-processes.js'
 
 /** Where Debian's Chromium brings SwiftShader, a Vulkan that computes on the processor, and the loader that finds it. */
@@ -14,6 +15,7 @@ if (!hasSoftwareVulkan)
   console.log(`${driver} is not there (Debian's package chromium has it): no number of WebGPU is checked.`)
 
 interface Report {
+  readonly operations: readonly VerifiedOperation[]
   readonly layers: Readonly<Record<string, number>>
   readonly trainings: Readonly<Record<string, Readonly<Record<'cpu' | 'webgpu-software', number[]>>>>
 }
@@ -39,6 +41,11 @@ describe.skipIf(!hasSoftwareVulkan)('WebGPU in software computes what plain Java
     const { layers } = report
     expect(Object.keys(layers).length).toBeGreaterThan(14)
     expect(Object.entries(layers).filter(([, distance]) => !(distance <= 1e-5))).toEqual([])
+  })
+
+  test('the operations of training, but for convolutions', () => {
+    expect(report.operations.length).toBeGreaterThan(15)
+    expect(report.operations.filter(({ state }) => state !== 'right')).toEqual([])
   })
 
   test.each(['two-layer', 'wide'])('losses of a training of a %s network, to 1e-4', kind => {

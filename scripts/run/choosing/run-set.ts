@@ -125,7 +125,7 @@ export async function checkSetPlace(
       `train: --force must be left out with --${kind}, got both (remove ${directory}, or name another folder)`,
     )
   }
-  const entries = await readdir(directory).catch((error: unknown) => {
+  const entries = await readdir(directory).catch((error: unknown): string[] => {
     if (isMissing(error)) return []
     throw error
   })

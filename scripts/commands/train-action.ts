@@ -7,6 +7,8 @@ import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src
 import { modelRouters } from '../../src/run/starting-routers.js'
 import type { TrainState } from '../../src/train/checkpoint.js'
 import { networkOf } from '../../src/train/feed.js'
+import { askedSet, checkSameSet, checkSetPlace, storedSet } from '../run/choosing/run-set.js'
+import { trainSet } from '../run/choosing/train-set.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
 import { storedInitial } from '../run/initial-model.js'
 import type { NewRun } from '../run/new-run.js'
@@ -27,18 +29,48 @@ export interface TrainRequest extends TrainingRequest {
   readonly resume?: boolean
   readonly force?: boolean
   readonly json?: boolean
+  /** Runs that differ by their seed, in folders of their own. */
+  readonly seeds?: number
+  /** Runs of which each validates on another fold, in folders of their own. */
+  readonly folds?: number
 }
 
 /** Starts or resumes a run; sets the exit code when interrupted. */
 export async function runTrain(request: TrainRequest): Promise<void> {
   if (request.resume && request.force)
     throw new UsageError('train: --resume and --force must not be given together')
+  const directory = request.out ?? (request.resume ? undefined : newFolder(request))
+  const stored = request.resume && directory !== undefined ? await storedSet(directory) : undefined
+  const set = stored ?? (directory === undefined ? undefined : askedSet(directory, request))
+  if (!set) {
+    await trainOne(request)
+    return
+  }
+  if (stored) checkSameSet(stored, request)
+  else if (request.resume) {
+    throw new UsageError(`train: --resume with --${set.kind} must name the folder of a set, got ${directory}`)
+  } else await checkSetPlace(set, { force: request.force === true })
+  await trainSet(set, {
+    isContinued: stored !== undefined,
+    json: request.json === true,
+    start: startRun,
+    resume: out => resumeRun({ out, resume: true }),
+  })
+}
+
+/** Starts or resumes one run, and follows it to its end. */
+async function trainOne(request: TrainRequest): Promise<void> {
   const started = request.resume ? await resumeRun(request) : await startRun(request)
   try {
     await followRun(started, { json: request.json === true })
   } finally {
     await started.lock.release()
   }
+}
+
+/** The folder of a run, or of a set of them, for which none is named. */
+function newFolder({ dataset, model, init }: TrainRequest): string {
+  return nextFree(join('runs', `${dataset}-${model ?? (init === undefined ? 'run' : 'init')}`))
 }
 
 async function startRun(request: TrainRequest): Promise<StartedRun> {

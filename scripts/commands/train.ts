@@ -1,5 +1,6 @@
 import { Command, type Option } from 'commander'
 import { optionGroups, settingOption, trainSettings } from '../run/train-settings.js'
+import { positiveInteger } from '../terminal/option-values.js'
 import type { TrainRequest } from './train-action.js'
 
 /** The command `pmoe train`. */
@@ -16,6 +17,16 @@ export function trainCommand(): Command {
       'continue the run in --out exactly where it stopped, to the last bit on the same backend with as many threads',
     )
     .option('--force', 'replace the run in --out')
+    .option(
+      '--seeds <count>',
+      'train as many runs with seeds from --seed on, in folders of --out, and show mean and spread',
+      positiveInteger,
+    )
+    .option(
+      '--folds <count>',
+      'train as many runs, each with another fold of the training images for validation, and show mean and spread',
+      positiveInteger,
+    )
     .option('--json', 'write the events of the training as JSON lines')
     .addHelpText(
       'after',
@@ -25,6 +36,7 @@ What is not given comes from the recipe of the dataset and the model.
 Examples:
   $ pmoe train --dataset fashion-quadrants --model wrn-pmoe --samples 500 --out runs/first
   $ pmoe train --resume --out runs/first
+  $ pmoe train --dataset image-folder --data photos --model wrn --folds 5 --out runs/folds
   $ pmoe train --dataset image-folder --data photos --init runs/dense --experts 4 --anneal-patches 64:16:5
   $ pmoe train --dataset cifar10 --data ~/cifar-10-batches-bin --model wrn-pmoe --experts 4 --patches-per-expert 16`,
     )

@@ -57,5 +57,14 @@ function reportOutcome(outcome: TrainingOutcome, run: RunFolder, log: TrainingLo
   const last = outcome.history.at(-1)
   const accuracy = last?.testAccuracy === undefined ? '' : `test accuracy ${percent(last.testAccuracy)}, `
   const early = outcome.ended === 'early-stop' ? `, stopped early after epoch ${last?.epoch}` : ''
-  log.note(`Done: ${accuracy}trained in ${duration(outcome.seconds)}${early}. Saved in ${run.directory}`)
+  log.note(
+    `Done: ${accuracy}${keptText(outcome)}trained in ${duration(outcome.seconds)}${early}. Saved in ${run.directory}`,
+  )
+}
+
+function keptText({ keptEpoch, history }: TrainingOutcome): string {
+  const loss = history.find(({ epoch }) => epoch === keptEpoch)?.validationLoss
+  return loss === undefined
+    ? ''
+    : `weights of epoch ${keptEpoch} kept (validation loss ${loss.toFixed(4)}, the best), `
 }

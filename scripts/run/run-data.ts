@@ -27,6 +27,7 @@ import type { imageSettings } from '../../src/run/settings/data.js'
 import { type FedModel, isRegionModel, type TrainingData } from '../../src/train/feed.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { askedAugmentation } from './augmentation/asked-augmentation.js'
+import { partedRegions, partedSet, partNote, validationChoice } from './choosing/validation-part.js'
 import { flagOf, trainSettings } from './train-settings.js'
 
 /** The dataset of a run, and the images of it that the run asks for. */
@@ -86,14 +87,9 @@ export async function loadData(request: DataRequest, seed: number): Promise<RunD
     return openPreparedData(request.data, request, seed)
   }
   const source = datasetSource(entry, request.data ?? undefined)
-  const {
-    name,
-    train,
-    validation,
-    test,
-    notes = [],
-    unreadable = [],
-  } = await entry.load(source, datasetOptions(request, seed))
+  const loaded = await entry.load(source, datasetOptions(request, seed))
+  const { name, test, notes = [], unreadable = [] } = loaded
+  const { train, validation, notes: partNotes } = await partedSet(loaded, request, seed)
   const { balance, workers } = request
   const { augment, notes: augmentNotes } = augmentation(request, entry, train.classNames, seed)
   const balancedImages = balance ? balanced(train, { by: balance }) : train
@@ -103,7 +99,7 @@ export async function loadData(request: DataRequest, seed: number): Promise<RunD
     train: augment ? augmentedAhead(streamOf(balancedImages), augment, threads) : balancedImages,
     ...(validation && { validation }),
     test,
-    notes: [...notes, ...augmentNotes, ...unreadableNotes(unreadable)],
+    notes: [...notes, ...partNotes, ...augmentNotes, ...unreadableNotes(unreadable)],
   }
 }
 
@@ -123,7 +119,9 @@ export async function loadRegions(request: DataRequest, seed: number): Promise<R
   }
   if (data !== null && (await isPrepared(data))) {
     const { manifest, ...halves } = await openPreparedRegions(data, halvesOf(request))
-    return { name, ...halves, ...preparedWith(manifest, data, request) }
+    const { prepared, notes } = preparedWith(manifest, data, request)
+    const parts = partedRegions(halves, request, seed)
+    return { name, ...halves, ...parts, prepared, notes: [...parts.notes, ...notes] }
   }
   const source = datasetSource(entry, data ?? undefined)
   const { whiteLevel } = request
@@ -134,7 +132,8 @@ export async function loadRegions(request: DataRequest, seed: number): Promise<R
     }),
   }
   const { notes = [], unreadable = [], ...halves } = await entry.regions(source, options)
-  return { ...halves, notes: [...notes, ...unreadableNotes(unreadable)] }
+  const parts = partedRegions(halves, request, seed)
+  return { ...halves, ...parts, notes: [...notes, ...parts.notes, ...unreadableNotes(unreadable)] }
 }
 
 /**
@@ -220,16 +219,20 @@ function backgroundsOf({ name, backgrounds }: DataRequest): DataSource | undefin
 
 async function openPreparedData(folder: string, request: DataRequest, seed: number): Promise<RunData> {
   const { name, balance, workers } = request
-  const { classNames } = await readManifest(folder)
+  const { classNames, validation: own } = await readManifest(folder)
+  const choice = validationChoice(request, seed, own)
   const { augment, notes: augmentNotes } = augmentation(request, datasetEntry(name), classNames, seed)
-  const { manifest, ...halves } = await openPrepared(folder, {
+  const opening = openPrepared(folder, {
     ...halvesOf(request),
     ...(balance && { balance }),
     ...(augment && { augment }),
+    ...(choice && { validation: choice }),
     ...(workers !== undefined && { workers }),
   })
+  const { manifest, ...halves } = await opening
   const { prepared, notes } = preparedWith(manifest, folder, request)
-  return { name, ...halves, prepared, notes: [...augmentNotes, ...notes] }
+  const partNotes = choice && halves.validation ? [partNote(choice, halves.train, halves.validation)] : []
+  return { name, ...halves, prepared, notes: [...partNotes, ...augmentNotes, ...notes] }
 }
 
 /** Which images of a prepared folder are asked for. */

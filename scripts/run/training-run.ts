@@ -31,6 +31,8 @@ export interface TrainingOutcome {
   readonly history: readonly EpochMetrics[]
   /** Time of the training with its evaluations, without pauses. */
   readonly seconds: number
+  /** The epoch whose weights are saved, where it was chosen by validation images. */
+  readonly keptEpoch?: number
   /** For `aborted`: the last epoch that was worked on, and its steps that are done. */
   readonly at?: { readonly epoch: number; readonly step: number }
 }
@@ -83,7 +85,8 @@ export async function trainRun({
     } else if (event.type === 'stop') {
       outcome = { ...outcome, ended: event.reason, at: { epoch: event.epoch, step: event.step } }
     } else if (event.type === 'end') {
-      outcome = { ...outcome, history: event.history, seconds: event.seconds }
+      const { history, seconds, keptEpoch } = event
+      outcome = { ...outcome, history, seconds, ...(keptEpoch !== undefined && { keptEpoch }) }
     }
   }
   if (outcome.ended !== 'aborted') await run.saveModel(networkOf(model))

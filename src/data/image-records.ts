@@ -44,6 +44,28 @@ export function recordsOf(set: ImageSet): ImageRecords {
   }
 }
 
+/**
+ * Some of the images of a set.
+ *
+ * @param positions of the images, in [0, count)
+ */
+export function someRecords(records: ImageRecords, positions: Int32Array): ImageRecords {
+  const { labels, groups, names, trueCell, objectBox } = records
+  const some = (values: Int32Array): Int32Array => positions.map(position => values[position] as number)
+  return {
+    ...records,
+    count: positions.length,
+    labels: some(labels),
+    ...(groups && { groups: some(groups) }),
+    ...(names && { names: Array.from(positions, position => names[position] as string) }),
+    ...(trueCell && { trueCell: some(trueCell) }),
+    ...(objectBox && {
+      objectBox: Int32Array.from([...positions].flatMap(at => [...objectBox.subarray(4 * at, 4 * at + 4)])),
+    }),
+    read: wanted => records.read(wanted.map(index => positions[index] as number)),
+  }
+}
+
 /** Reads all of the images into memory. */
 export async function loadRecords(records: ImageRecords): Promise<ImageSet> {
   const { read, ...described } = records

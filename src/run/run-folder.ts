@@ -226,6 +226,18 @@ async function withConfig(directory: string, config: RunConfig): Promise<RunFold
   return runFolder(directory, config)
 }
 
+/** Whether a folder holds a run, begun or ended. */
+export async function holdsRun(directory: string): Promise<boolean> {
+  await recoverForReading(directory, runKind)
+  return stat(join(directory, CONFIG)).then(
+    () => true,
+    (error: unknown) => {
+      if (isMissing(error)) return false
+      throw error
+    },
+  )
+}
+
 /**
  * Opens the folder of an existing run.
  *

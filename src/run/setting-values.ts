@@ -132,6 +132,31 @@ export const imagesOrShare = {
   },
 } as const satisfies SettingValue
 
+const shareOrFoldForm = 'a share in (0, 1), or fold k of n: 0.2, or 2/5'
+
+/** A share in (0, 1), or one of at least two folds, `2/5`. */
+export const shareOrFold = {
+  schema: z.union([
+    openShare.schema,
+    z
+      .templateLiteral([z.int().positive(), '/', z.int().min(2)])
+      .refine(written => isFold(written), shareOrFoldForm),
+  ]),
+  form: shareOrFoldForm,
+  read: (written: string) => {
+    if (isFold(written)) return written
+    const share = /^[\d.]+$/.test(written) ? Number(written) : Number.NaN
+    if (share > 0 && share < 1) return share
+    throw refused(shareOrFoldForm)
+  },
+} as const satisfies SettingValue
+
+function isFold(written: string): boolean {
+  if (!/^[1-9]\d{0,3}\/[1-9]\d{0,3}$/.test(written)) return false
+  const [fold = 0, folds = 0] = written.split('/').map(Number)
+  return folds >= 2 && fold <= folds
+}
+
 /** Class numbers, `0,1,8,9`. */
 export const classNumbers = {
   schema: z.array(wholeNumber.schema).min(1),

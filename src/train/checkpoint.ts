@@ -47,6 +47,8 @@ export interface TrainState {
   readonly emaDecay?: number
   /** The moving averages of the weights. */
   readonly average?: StoredAverage
+  /** What the run ends with if no later epoch is better, where epochs are chosen by validation images. */
+  readonly best?: BestEpoch
   /** Metrics of the epochs that are done; the running epoch is the next one. */
   readonly history: readonly EpochMetrics[]
   /** What the running epoch has done so far. */
@@ -55,6 +57,14 @@ export interface TrainState {
   readonly configKey?: string
   /** What computed the run until now; earlier versions stored none. */
   readonly computation?: Computation
+}
+
+/** The best epoch so far, and the weights that were measured in it. */
+export interface BestEpoch {
+  /** Its number, from 1. */
+  readonly epoch: number
+  /** As the weights of the state; averages, where the weights are averaged. */
+  readonly weights: TrainState['weights']
 }
 
 /** The part of an epoch that is done. */
@@ -85,6 +95,7 @@ export const epochMetricsShape = {
   testLoss: z.number().exactOptional(),
   testAccuracy: z.number().exactOptional(),
   testWorstGroup: z.number().exactOptional(),
+  bestEpoch: z.int().positive().exactOptional(),
   routing: routingSummarySchema.exactOptional(),
   sampleRouting: sampleRoutingSummarySchema.exactOptional(),
   kept: keptSharesSchema.exactOptional(),
@@ -122,6 +133,7 @@ const progressSchema = z.strictObject({
   labelSmoothing: z.number().exactOptional(),
   classWeights: z.union([z.literal('balanced'), z.record(z.string(), z.number())]).exactOptional(),
   emaDecay: z.number().exactOptional(),
+  bestEpoch: z.int().positive().exactOptional(),
   history: z.array(z.strictObject(epochMetricsShape)),
   running: z.strictObject({
     step: count,
@@ -139,19 +151,21 @@ const format = 'patch-moe checkpoint 1'
 const weightPrefix = 'model/'
 const slotPrefix = 'optimizer/'
 const averagePrefix = 'average/'
+const bestPrefix = 'best/'
 
 /**
  * Writes the state of a run as one safetensors file.
  *
  * @returns the bytes; the same state gives the same bytes
  */
-export function writeCheckpoint({ weights, slots, average = [], ...progress }: TrainState): Uint8Array {
+export function writeCheckpoint({ weights, slots, average = [], best, ...rest }: TrainState): Uint8Array {
   const tensors: (readonly [string, StoredTensor])[] = [
     ...weights.map(([name, tensor]) => [weightPrefix + name, tensor] as const),
     ...slots.map(([name, tensor]) => [slotPrefix + name, tensor] as const),
     ...average.map(([name, tensor]) => [averagePrefix + name, tensor] as const),
+    ...(best?.weights ?? []).map(([name, tensor]) => [bestPrefix + name, tensor] as const),
   ]
-  const text = JSON.stringify(progress)
+  const text = JSON.stringify({ ...rest, ...(best && { bestEpoch: best.epoch }) })
   return writeSafetensors(tensors, { format, progress: text, checksum: checksumOf(text, tensors) })
 }
 
@@ -189,13 +203,16 @@ export function readCheckpoint(bytes: Uint8Array, name: string): TrainState {
       )
     }
   }
-  const progress = readProgress(metadata.progress ?? '', name)
+  const { bestEpoch, ...progress } = readProgress(metadata.progress ?? '', name)
   const average = withPrefix(tensors, averagePrefix)
   return {
     ...progress,
     weights: withPrefix(tensors, weightPrefix),
     slots: withPrefix(tensors, slotPrefix),
     ...(average.length > 0 && { average }),
+    ...(bestEpoch !== undefined && {
+      best: { epoch: bestEpoch, weights: withPrefix(tensors, bestPrefix) },
+    }),
   }
 }
 

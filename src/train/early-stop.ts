@@ -44,21 +44,35 @@ type WatchedEpoch = Pick<
  */
 export function shouldStop(
   history: readonly WatchedEpoch[],
-  { patience, metric = 'testLoss' }: EarlyStopOptions,
+  { patience, metric }: EarlyStopOptions,
 ): boolean {
-  const watched = metric === 'testLoss' ? 'validationLoss' : 'validationAccuracy'
+  const lastEpoch = history.findLast(epoch => watchedValue(epoch, metric) !== undefined)?.epoch ?? 0
+  return lastEpoch - (bestEpoch(history, metric) ?? 0) >= patience
+}
+
+/**
+ * The number of the epoch with the best value, of equal ones the first; undefined where no epoch has the metric.
+ *
+ * @param metric what is compared: the loss unless given, on the validation set if there is one
+ */
+export function bestEpoch(
+  history: readonly WatchedEpoch[],
+  metric: EarlyStopOptions['metric'] = 'testLoss',
+): number | undefined {
   const sign = metric === 'testLoss' ? -1 : 1
-  let best = Number.NEGATIVE_INFINITY
-  let bestEpoch = 0
-  let lastEpoch = 0
+  let best: { readonly epoch: number; readonly value: number } | undefined
   for (const metrics of history) {
-    const value = metrics[watched] ?? metrics[metric]
-    if (value === undefined) continue
-    lastEpoch = metrics.epoch
-    if (sign * value > best) {
-      best = sign * value
-      bestEpoch = metrics.epoch
-    }
+    const value = watchedValue(metrics, metric)
+    if (value === undefined || (best && sign * value <= sign * best.value)) continue
+    best = { epoch: metrics.epoch, value }
   }
-  return lastEpoch - bestEpoch >= patience
+  return best?.epoch
+}
+
+function watchedValue(
+  metrics: WatchedEpoch,
+  metric: EarlyStopOptions['metric'] = 'testLoss',
+): number | undefined {
+  const watched = metric === 'testLoss' ? 'validationLoss' : 'validationAccuracy'
+  return metrics[watched] ?? metrics[metric]
 }

@@ -1,4 +1,7 @@
+import { annealedPatches } from './anneal.js'
+import { bestWith, duringBest } from './best-weights.js'
 import { recomputeStatistics } from './bn-statistics.js'
+import type { BestEpoch } from './checkpoint.js'
 import { shouldStop } from './early-stop.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { DivergenceError, type EpochMetrics } from './events.js'
@@ -19,6 +22,7 @@ type EvaluationMetrics = Pick<
   EpochMetrics,
   | 'validationLoss'
   | 'validationAccuracy'
+  | 'bestEpoch'
   | 'testLoss'
   | 'testAccuracy'
   | 'testWorstGroup'
@@ -27,11 +31,38 @@ type EvaluationMetrics = Pick<
   | 'evaluatedKept'
 >
 
+/** What an epoch measured without a step, and the best epoch then, where epochs are chosen. */
+export interface AssessedEpoch {
+  readonly metrics: EvaluationMetrics
+  readonly best: BestEpoch | undefined
+}
+
+/**
+ * What the running epoch measures without a step, with the averages where the weights are averaged: on the validation set, or
+ * without one on the test set, and on the latter with the best weights if the run ends with this epoch; undefined when the run was
+ * aborted meanwhile.
+ */
+export function assessEpoch(run: Run): Promise<AssessedEpoch | undefined> {
+  const assessed = async () => {
+    const metrics = await assess(run)
+    if (!metrics || !run.options.validation) return metrics && { metrics, best: undefined }
+    const { annealPatches } = run.options
+    const patches = annealPatches && annealedPatches(annealPatches, run.history.length + 1)
+    const best = await bestWith(run, {
+      ...metrics,
+      ...(patches !== undefined && { patchesPerExpert: patches }),
+    })
+    const tested = await testAtEnd(run, metrics, best)
+    return tested && { metrics: { ...metrics, ...(best && { bestEpoch: best.epoch }), ...tested }, best }
+  }
+  return run.average ? run.average.during(assessed) : assessed()
+}
+
 /**
  * Loss and accuracy on the validation set, or without one on the test set; empty without either, undefined when the run
  * was aborted meanwhile.
  */
-export async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
+async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
   const { train, test, validation, batchSize, seed, bnStatistics = 'recomputed', signal } = run.options
   const cancel = signal && { signal }
   return unlessAborted(run, async () => {
@@ -49,15 +80,18 @@ export async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
 }
 
 /** Loss and accuracy on the test set if the run ends with this epoch, else empty; undefined when aborted meanwhile. */
-export async function testAtEnd(
+async function testAtEnd(
   run: Run,
   validation: EvaluationMetrics,
+  best: BestEpoch | undefined,
 ): Promise<EvaluationMetrics | undefined> {
   const { test, epochs, earlyStop } = run.options
   const epoch = run.history.length + 1
   const stops = earlyStop && shouldStop([...run.history, { epoch, ...validation }], earlyStop)
   if (!test || (epoch < epochs && !stops && !run.stopped)) return {}
-  return unlessAborted(run, async () => ofTest(await evaluated(run, test, 'test')))
+  return unlessAborted(run, () =>
+    duringBest(run, best, async () => ofTest(await evaluated(run, test, 'test'))),
+  )
 }
 
 async function unlessAborted<T>(

@@ -24,7 +24,15 @@ export interface EpochMetrics {
   /** Mean cross-entropy over the validation set in nats, and the share that is classified rightly; if there is one. */
   readonly validationLoss?: number
   readonly validationAccuracy?: number
-  /** Mean cross-entropy over the test set in nats; in evaluated epochs, with a validation set only in the last epoch. */
+  /**
+   * The best epoch so far by the validation set: the one whose weights the run ends with, should no later one be better. Of epochs
+   * with equal values the first.
+   */
+  readonly bestEpoch?: number
+  /**
+   * Mean cross-entropy over the test set in nats; in evaluated epochs, with a validation set only in the last epoch, with the weights
+   * of the best one.
+   */
   readonly testLoss?: number
   /** Share of the test set that is classified rightly, in [0, 1]; in the same epochs. */
   readonly testAccuracy?: number
@@ -87,6 +95,8 @@ export type TrainEvent =
       /** Always the last event. */
       readonly type: 'end'
       readonly history: readonly EpochMetrics[]
+      /** The epoch whose weights the model has now, where it was chosen by a validation set. */
+      readonly keptEpoch?: number
       /** Time of the whole run, without the pauses between a stop and a resume. */
       readonly seconds: number
     }

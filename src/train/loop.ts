@@ -2,10 +2,11 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { RegionStream } from '../data/regions/region-stream.js'
 import { annealedPatches } from './anneal.js'
+import { useBest } from './best-weights.js'
 import { latestCheckpoint, readWeights, type TrainState, writeCheckpoint } from './checkpoint.js'
 import { type Computation, computationRemark } from './computation.js'
 import { shouldStop } from './early-stop.js'
-import { assess, testAtEnd } from './epoch-evaluation.js'
+import { type AssessedEpoch, assessEpoch } from './epoch-evaluation.js'
 import {
   type CheckpointEvent,
   DivergenceError,
@@ -36,7 +37,9 @@ export type { TrainOptions } from './train-options.js'
  * auxiliary terms of layers that have a coefficient. The numbers of a step are
  * reported while the next one runs.
  *
- * With `emaDecay` the model has the averages of its weights once the `end` event comes, also where the run was stopped.
+ * With `validation` the model has the weights of its best epoch once the `end` event comes, by the metric of `earlyStop` or the loss,
+ * of equal ones the first; where the run was aborted, the newest, and without `validation` the last. With `emaDecay` they are the
+ * averages of the weights, also where the run was aborted.
  *
  * @yields the events of the run; the last is `end`
  * @throws RangeError before the first step when options, sets, model or state do not fit together
@@ -51,10 +54,12 @@ export async function* train(
   const run = await startRun(model, options)
   try {
     yield startEvent(run)
-    yield* runEpochs(run)
+    const isEnded = yield* runEpochs(run)
     run.average?.exchange()
+    const kept = isEnded ? run.best : undefined
+    if (kept && kept.epoch !== run.history.length) useBest(run, kept)
     const seconds = run.history.reduce((sum, epoch) => sum + epoch.seconds, elapsed(run))
-    yield { type: 'end', history: [...run.history], seconds }
+    yield { type: 'end', history: [...run.history], ...(kept && { keptEpoch: kept.epoch }), seconds }
   } finally {
     run.seeds.restore()
     run.frozen.restore()
@@ -63,20 +68,22 @@ export async function* train(
   }
 }
 
-async function* runEpochs(run: Run): AsyncGenerator<TrainEvent> {
+/** @returns whether the run has ended; it was aborted otherwise */
+async function* runEpochs(run: Run): AsyncGenerator<TrainEvent, boolean> {
   const { epochs, stopWhen } = run.options
   while (run.history.length < epochs) {
     if (stopsEarly(run)) {
       yield { type: 'stop', reason: 'early-stop', ...lastEpoch(run) }
-      return
+      return true
     }
     yield* stopWhen ? runWatchedStep(run, stopWhen) : runSteps(run)
     if (!aborted(run)) yield* finishEpoch(run)
     if (aborted(run) && run.history.length < epochs) {
       yield* abort(run)
-      return
+      return false
     }
   }
+  return true
 }
 
 /** The last epoch that was worked on, and its steps: none where its loss ended the run. */
@@ -213,15 +220,15 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   if (!run.stopped) progress(run, run.stepsPerEpoch)
   const due = epoch % evaluateEvery === 0 || epoch === epochs || run.stopped
   if (due && (test || validation)) yield { type: 'evaluate', epoch }
-  const evaluation = due ? await evaluated(run) : {}
-  if (!evaluation) return
+  const assessed: AssessedEpoch | undefined = due ? await assessEpoch(run) : { metrics: {}, best: run.best }
+  if (!assessed) return
   const { lossSum, correct, loadBalanceSum, kept } = run.running
   const metrics: EpochMetrics = {
     epoch,
     trainLoss: lossSum / train.count,
     trainAccuracy: correct / train.count,
     ...(loadBalanceSum !== undefined && { loadBalance: loadBalanceSum / train.count }),
-    ...evaluation,
+    ...assessed.metrics,
     ...(kept && { kept: keptShares(kept) }),
     seconds: elapsed(run),
     learningRate: rateAfter(run, run.stepsPerEpoch - 1),
@@ -229,22 +236,13 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
     steps: epoch * run.stepsPerEpoch - (run.stopped ? 1 : 0),
   }
   run.history.push(metrics)
+  run.best = assessed.best
   run.running = epochStart
   run.epochBegan = performance.now()
   yield { type: 'epoch', ...metrics }
   const remark = epoch === REMARKED_EPOCH && metrics.kept ? keptRemark(metrics.kept) : undefined
   if (remark !== undefined) yield { type: 'remark', epoch, remark }
   yield* store(run)
-}
-
-/** What an epoch measures without a step, with the averages where the weights are averaged; undefined when aborted meanwhile. */
-function evaluated(run: Run): ReturnType<typeof assess> {
-  const measure = async () => {
-    const evaluation = await assess(run)
-    const finalTest = evaluation && run.options.validation ? await testAtEnd(run, evaluation) : {}
-    return evaluation && finalTest && { ...evaluation, ...finalTest }
-  }
-  return run.average ? run.average.during(measure) : measure()
 }
 
 async function* abort(run: Run): AsyncGenerator<TrainEvent> {
@@ -266,6 +264,7 @@ async function* store(run: Run): AsyncGenerator<CheckpointEvent> {
     weights: await readWeights(model),
     slots: await readSlots(optimizer),
     ...(run.average && { average: await run.average.read() }),
+    ...(run.best && { best: run.best }),
     history: run.history,
     running: run.running,
   }

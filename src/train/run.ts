@@ -1,6 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { PatchMoE } from '../layers/moe/patch-moe.js'
-import type { RunIdentity, RunningEpoch } from './checkpoint.js'
+import type { BestEpoch, RunIdentity, RunningEpoch } from './checkpoint.js'
 import type { EpochMetrics } from './events.js'
 import type { FedModel, Feed, TrainingData } from './feed.js'
 import type { FrozenLayers } from './frozen-layers.js'
@@ -29,6 +29,8 @@ export interface Run {
   readonly stepsPerEpoch: number
   readonly turn: () => Promise<void>
   readonly history: EpochMetrics[]
+  /** The best epoch so far, where epochs are chosen. */
+  best: BestEpoch | undefined
   running: RunningEpoch
   /** When the running epoch would have begun, had it not been interrupted; milliseconds of `performance.now`. */
   epochBegan: number

@@ -129,6 +129,7 @@ async function preparedRun(
     stepsPerEpoch,
     turn: hostTurns(),
     history: [...(resume?.history ?? [])],
+    best: resume?.best,
     running,
     epochBegan: performance.now() - running.seconds * 1000,
     lastLoss: Number.NaN,
@@ -176,6 +177,7 @@ async function restore(
   state: TrainState,
 ): Promise<void> {
   checkWeights(model, state.weights, 'train')
+  if (state.best) checkWeights(model, state.best.weights, 'train: best epoch')
   average?.restore(state.average ?? [], 'train')
   const variables = model.trainableWeights.map(weight => weight.read())
   await restoreSlots(optimizer, state.slots, variables)

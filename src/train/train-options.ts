@@ -23,8 +23,8 @@ export interface TrainOptions<Data extends TrainingData = WholeImages> extends L
   /** Evaluated as a whole; without it there is no test loss, and no early stop unless there is `validation`. */
   readonly test?: Data
   /**
-   * Evaluated instead of `test` during training, and read by an early stop; `test` is then evaluated once, when the run
-   * ends.
+   * Evaluated instead of `test` during training, and read by an early stop; the run ends with the weights of its best epoch, and
+   * `test` is evaluated once, with them. With `stopWhen` it ends with the last ones.
    */
   readonly validation?: Data
   /** Epochs of the whole run, those before a resume included; at least 1. */

@@ -136,6 +136,7 @@ const samples: Readonly<Record<string, unknown>> = {
   blur: 0.1,
   erase: 0.25,
   balance: 'group',
+  validation: '2/5',
   background: 'noise',
   itemBrightness: 0.5,
   boxes: '/boxes.csv',

@@ -35,6 +35,7 @@ const settings: readonly (readonly [name: string, options: Partial<TrainOptions>
   ['averaged weights', { emaDecay: 0.8 }],
   ['averaged weights and moving statistics', { emaDecay: 0.99, bnStatistics: 'moving' }],
   ['smoothed labels and class weights', { labelSmoothing: 0.1, classWeights: { 'row 1': 3 } }],
+  ['chosen epochs', { validation: { ...brightRows(12, 3, 3), labels: new Int32Array(12) } }],
   [
     'all of them',
     {

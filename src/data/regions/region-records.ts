@@ -77,9 +77,11 @@ const openedAtOnce = 8
  */
 export function regionStream(records: RegionRecords, options: RegionStreamOptions = {}): RegionStream {
   const { canvas } = options
-  const { count, shape, classNames, groupNames } = records
+  const { count, shape, classNames, groupNames, labels } = records
   return {
     count,
+    labels,
+    some: positions => regionStream(someRegions(records, positions), options),
     shape: canvas ? [canvas[0], canvas[1], shape[2]] : shape,
     classNames,
     ...(groupNames && { groupNames }),

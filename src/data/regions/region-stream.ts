@@ -12,6 +12,10 @@ export interface RegionStream {
   readonly groupNames?: readonly string[]
   /** (count) name of each image in the stored order, where they have names. */
   readonly names?: readonly string[]
+  /** (count) class numbers in the stored order, where they are known before images are opened. */
+  readonly labels?: Int32Array
+  /** The images at some positions as a stream of their own, where the stream can be parted. */
+  some?(positions: Int32Array): RegionStream
   /**
    * One pass over the images: a function of its arguments alone, as of an `ImageStream`.
    *

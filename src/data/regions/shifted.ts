@@ -24,10 +24,8 @@ export interface Shift {
  *
  * @throws RangeError when `maxShift` is not an integer in [0, shorter side), or `multipleOf` no positive integer
  */
-export function shifted(
-  stream: RegionStream,
-  { maxShift, multipleOf, seed, surround = 'zeros' }: Shift,
-): RegionStream {
+export function shifted(stream: RegionStream, shift: Shift): RegionStream {
+  const { maxShift, multipleOf, seed, surround = 'zeros' } = shift
   const most = Math.min(stream.shape[0], stream.shape[1]) - 1
   if (!Number.isInteger(maxShift) || maxShift < 0 || maxShift > most) {
     throw new RangeError(`shifted: maxShift must be an integer in [0, ${most}], got ${maxShift}`)
@@ -53,8 +51,10 @@ export function shifted(
       }),
     }
   }
+  const { some } = stream
   return {
     ...stream,
+    ...(some && { some: positions => shifted(some(positions), shift) }),
     async *batches(pass) {
       const { shuffle, start = 0 } = pass
       if (!shuffle) return yield* stream.batches(pass)

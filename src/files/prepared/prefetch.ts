@@ -5,6 +5,7 @@ import type { BalancedBy } from '../../data/balanced.js'
 import { checkedPass } from '../../data/image-records.js'
 import type { ImageBatch } from '../../data/image-set.js'
 import type { ImageStream, StreamPass } from '../../data/image-stream.js'
+import type { ValidationChoice } from '../../data/stratified.js'
 import { startWorker } from '../worker.js'
 
 /** How training images are read from a prepared folder. */
@@ -13,6 +14,8 @@ export interface PreparedReading {
   readonly shuffleWindow?: number
   /** Gives classes or groups equal shares of an epoch. */
   readonly balance?: BalancedBy
+  /** Which of the training images are validation images. */
+  readonly validation?: ValidationChoice
   /** Varies the images. */
   readonly augment?: Augmentation
 }

@@ -4,7 +4,7 @@ import { augmented } from '../../data/augmentation/augmented.js'
 import { balanced } from '../../data/balanced.js'
 import type { DataSource } from '../../data/data-source.js'
 import type { HalfName } from '../../data/datasets/dataset.js'
-import { type ImageRecords, loadRecords, streamRecords } from '../../data/image-records.js'
+import { type ImageRecords, loadRecords, someRecords, streamRecords } from '../../data/image-records.js'
 import type { ImageSet } from '../../data/image-set.js'
 import { type ImageStream, streamOf } from '../../data/image-stream.js'
 import { manifestFile, type PreparedManifest, parseManifest } from '../../data/prepared/manifest.js'
@@ -12,6 +12,7 @@ import { preparedRecords } from '../../data/prepared/records.js'
 import { preparedRegions } from '../../data/prepared/regions.js'
 import { regionStream } from '../../data/regions/region-records.js'
 import type { RegionStream } from '../../data/regions/region-stream.js'
+import { validationParts } from '../../data/stratified.js'
 import { augmentedAhead } from '../augmentation/augmented-ahead.js'
 import { dataFolder } from '../data-folder.js'
 import { isMissing } from '../folders.js'
@@ -89,8 +90,11 @@ export async function openPrepared(directory: string, request: PreparedRequest =
   checkLimits(request)
   const { manifest, source } = await openManifest(directory, dataset)
   const test = await preparedRecords(source, manifest, 'test', testSamples)
-  const train = await preparedRecords(source, manifest, 'train', samples)
-  const validation = manifest.validation && (await preparedRecords(source, manifest, 'validation'))
+  const allTrain = await preparedRecords(source, manifest, 'train', samples)
+  const own = manifest.validation && (await preparedRecords(source, manifest, 'validation'))
+  const parts = request.validation && !own ? validationParts(allTrain, request.validation) : undefined
+  const train = parts ? someRecords(allTrain, parts.train) : allTrain
+  const validation = parts ? someRecords(allTrain, parts.validation) : own
   let bytesLeft = memoryLimit
   const reserve = (records: ImageRecords): boolean => {
     const fits = bytesOf(records) <= bytesLeft
@@ -163,7 +167,8 @@ export async function preparedStream(
   const source = dataFolder(directory)
   await checkIndexes(source, manifest)
   const records = await preparedRecords(source, manifest, 'train', reading.samples)
-  return trainingStream(records, reading)
+  const parts = reading.validation && validationParts(records, reading.validation)
+  return trainingStream(parts ? someRecords(records, parts.train) : records, reading)
 }
 
 /** Labels are taken from the indexes: they must be those that were written with the images. */
@@ -185,12 +190,21 @@ async function openTraining(
   request: PreparedRequest,
   fits: boolean,
 ): Promise<ImageSet | ImageStream> {
-  const { samples, shuffleWindow, balance, augment, prefetch = defaultPrefetch, workers = 1 } = request
+  const {
+    samples,
+    shuffleWindow,
+    balance,
+    augment,
+    validation,
+    prefetch = defaultPrefetch,
+    workers = 1,
+  } = request
   // One thread reads and varies images; more than one only vary what it reads.
   const isVariedWhenRead = prefetch === 0 || workers === 1
   const reading: PreparedReading = {
     ...(shuffleWindow !== undefined && { shuffleWindow }),
     ...(balance && { balance }),
+    ...(validation && { validation }),
     ...(augment && isVariedWhenRead && { augment }),
   }
   const varied = (stream: ImageStream): ImageStream =>

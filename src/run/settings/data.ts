@@ -17,6 +17,7 @@ import {
   positiveInteger,
   positiveNumber,
   shareAboveZero,
+  shareOrFold,
   text,
   wholeNumber,
 } from '../setting-values.js'
@@ -181,6 +182,15 @@ export const batchSettings = {
     help: 'draw classes or groups equally often',
     value: choice(BALANCED_BY),
     in: inWholeImages,
+  },
+  validation: {
+    flag: '--validation <share>',
+    help:
+      'share of the training images of each class that choose the best epoch and are not trained on: ' +
+      '0.2; or one of several folds: 2/5',
+    byDefault: 'the validation half of the dataset, if it has one',
+    value: shareOrFold,
+    in: inDataset,
   },
 } as const satisfies Settings
 

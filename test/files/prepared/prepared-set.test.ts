@@ -6,8 +6,9 @@ import { augmented } from '../../../src/data/augmentation/augmented.js'
 import { balanced } from '../../../src/data/balanced.js'
 import { recordsOf, streamRecords } from '../../../src/data/image-records.js'
 import type { ImageBatch, ImageSet } from '../../../src/data/image-set.js'
-import type { ImageStream, StreamPass } from '../../../src/data/image-stream.js'
+import { type ImageStream, type StreamPass, streamOf } from '../../../src/data/image-stream.js'
 import { readIndex, writeIndex } from '../../../src/data/prepared/index-file.js'
+import { validationParts } from '../../../src/data/stratified.js'
 import { prepareDataset } from '../../../src/files/prepared/prepare.js'
 import {
   isPrepared,
@@ -53,6 +54,24 @@ const pass = { batchSize: 32, shuffle: { seed: 8, epoch: 3 } }
 const tooLarge = { memoryLimit: 30 * 12, shuffleWindow: 100 }
 
 describe('openPrepared', () => {
+  test('takes a validation part from the training images, in memory, as a stream and in a thread', async () => {
+    const validation = { part: 0.2, seed: 5 } as const
+    const parts = validationParts(train, validation)
+    const names = (positions: Int32Array) => Array.from(positions, at => train.labels[at])
+    const inMemory = await openPrepared(folder, { validation })
+    expect([...(inMemory.train as ImageSet).labels]).toEqual(names(parts.train))
+    expect([...(inMemory.validation as ImageSet).labels]).toEqual(names(parts.validation))
+    const whole = { batchSize: 230 }
+    const expected = await batchesOf(streamOf(inMemory.train), whole)
+    for (const prefetch of [0, 2]) {
+      const { train: stream } = await openPrepared(folder, { validation, ...tooLarge, prefetch })
+      expect(stream.count).toBe(parts.train.length)
+      expect((await batchesOf(stream as ImageStream, whole)).map(({ images }) => images)).toEqual(
+        expected.map(({ images }) => images),
+      )
+    }
+  })
+
   test('takes into memory what fits, the test images first', async () => {
     const all = (230 + 30) * 12
     expect('images' in (await openPrepared(folder, { memoryLimit: all })).train).toBe(true)

@@ -10,8 +10,10 @@ import type { OptimizerSlots } from './optimizers/optimizer.js'
 import { type OptimizerOptions, optimizerNames } from './optimizers/optimizer-options.js'
 import { dependsOnEpochs, SCHEDULES } from './optimizers/schedules.js'
 import { type KeptCells, keptCellsSchema, keptSharesSchema } from './routing/kept-cells.js'
+import type { StoredRouters } from './routing/mixture-measures.js'
 import { routingSummarySchema } from './routing/routing-summary.js'
 import { sampleRoutingSummarySchema } from './routing/sample-routing-metrics.js'
+import { signOfLifeSchema } from './routing/signs-of-life.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 import type { ClassWeights } from './targets.js'
 import type { StoredAverage } from './weight-average.js'
@@ -47,6 +49,8 @@ export interface TrainState {
   readonly emaDecay?: number
   /** The moving averages of the weights. */
   readonly average?: StoredAverage
+  /** The routers of layers of experts when the run began; earlier versions stored none. */
+  readonly routersAtStart?: StoredRouters
   /** Metrics of the epochs that are done; the running epoch is the next one. */
   readonly history: readonly EpochMetrics[]
   /** What the running epoch has done so far. */
@@ -87,6 +91,7 @@ export const epochMetricsShape = {
   testWorstGroup: z.number().exactOptional(),
   routing: routingSummarySchema.exactOptional(),
   sampleRouting: sampleRoutingSummarySchema.exactOptional(),
+  signs: z.array(signOfLifeSchema).exactOptional(),
   kept: keptSharesSchema.exactOptional(),
   evaluatedKept: keptSharesSchema.exactOptional(),
   seconds: z.number(),
@@ -139,17 +144,25 @@ const format = 'patch-moe checkpoint 1'
 const weightPrefix = 'model/'
 const slotPrefix = 'optimizer/'
 const averagePrefix = 'average/'
+const routerPrefix = 'start/'
 
 /**
  * Writes the state of a run as one safetensors file.
  *
  * @returns the bytes; the same state gives the same bytes
  */
-export function writeCheckpoint({ weights, slots, average = [], ...progress }: TrainState): Uint8Array {
+export function writeCheckpoint({
+  weights,
+  slots,
+  average = [],
+  routersAtStart = [],
+  ...progress
+}: TrainState): Uint8Array {
   const tensors: (readonly [string, StoredTensor])[] = [
     ...weights.map(([name, tensor]) => [weightPrefix + name, tensor] as const),
     ...slots.map(([name, tensor]) => [slotPrefix + name, tensor] as const),
     ...average.map(([name, tensor]) => [averagePrefix + name, tensor] as const),
+    ...routersAtStart.map(([name, tensor]) => [routerPrefix + name, tensor] as const),
   ]
   const text = JSON.stringify(progress)
   return writeSafetensors(tensors, { format, progress: text, checksum: checksumOf(text, tensors) })
@@ -191,11 +204,13 @@ export function readCheckpoint(bytes: Uint8Array, name: string): TrainState {
   }
   const progress = readProgress(metadata.progress ?? '', name)
   const average = withPrefix(tensors, averagePrefix)
+  const routersAtStart = withPrefix(tensors, routerPrefix)
   return {
     ...progress,
     weights: withPrefix(tensors, weightPrefix),
     slots: withPrefix(tensors, slotPrefix),
     ...(average.length > 0 && { average }),
+    ...(routersAtStart.length > 0 && { routersAtStart }),
   }
 }
 

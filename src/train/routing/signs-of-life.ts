@@ -33,7 +33,7 @@ export interface SignOfLife {
 
 /**
  * The numbers from which something counts as wrong. They are far from what healthy trainings show, so that these are never
- * remarked on: there experts add more than a twentieth of what the largest adds, keep patches that vary by more than half as much as
+ * remarked on: there experts add more than a hundredth of what the largest adds, keep patches that vary by more than half as much as
  * all do, differ by more than a tenth of what they add, and their routers move by several times their first length.
  */
 const LIMITS = {

@@ -123,7 +123,7 @@ function deadSign({ layer, experts }: MixtureMeasures, dead: readonly number[], 
   const remark =
     `${named(dead)} of ${layer} ${dead.length > 1 ? 'add' : 'adds'} nothing to its output (${
       areAll ? 'exactly 0' : 'less than a thousandth of what the largest adds'
-    }, ${on}), and no gradient brings ${dead.length > 1 ? 'them' : 'it'} back. ` +
+    }, ${on}): the network does without. ` +
     `Train again with a smaller learning rate or another seed${areAll ? '' : ', or prune what is dead'}.`
   return { sign: 'dead-experts', experts: dead, remark }
 }

@@ -15,7 +15,7 @@ export function benchCommand(): Command {
     )
     .option(
       '--backend <names>',
-      `where to compute: ${measuredBackends.join(',')} (default: those that this machine has, without cpu)`,
+      `where to compute: ${measuredBackends.join(', ')} (default: those that this machine has, without cpu)`,
       backendList,
     )
     .option(

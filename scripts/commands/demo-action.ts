@@ -82,6 +82,7 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
   const curves: { name: string; points: ReportSection['curves'][number]['points'] }[] = []
   let images: readonly RoutedImage[] = []
   const routing: ReportedRouting[] = []
+  const remarks: string[] = []
   let size = { samples: 0, epochs: 0 }
   say(`\n${task.title} (${task.dataset})`)
   for (const { model, name } of task.models) {
@@ -110,6 +111,8 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
     curves.push({ name, points: outcome.history })
     size = { samples: data.train.count, epochs: config.training.epochs }
     images = await routedImages(network, data.test, SHOWN_IMAGES)
+    for (const { remark } of outcome.history.flatMap(epoch => epoch.signs ?? []))
+      remarks.push(`${name}: ${remark}`)
     const measured = await measureRouting(network, data.test)
     if (measured) routing.push({ model: name, classNames: data.test.classNames, ...measured })
     network.dispose()
@@ -123,6 +126,7 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
     results,
     curves,
     images,
+    remarks,
     routing,
     ...size,
     seed: context.request.seed,

@@ -77,8 +77,7 @@ export async function trainRun({
   const events = trainingEvents({ model, data, config }, options)
   for await (const event of events) {
     log.event(event)
-    if ((event.type === 'start' || event.type === 'remark') && event.remark !== undefined)
-      log.note(event.remark)
+    if (event.type === 'start' && event.remark !== undefined) log.note(event.remark)
     if (event.type === 'epoch') {
       const { type: _, ...metrics } = event
       await run.recordEpoch(metrics)

@@ -27,6 +27,8 @@ export interface ReportSection {
   readonly images: readonly RoutedImage[]
   /** Which model's routing the images show, and what a patch is; plain text. */
   readonly imagesNote?: string
+  /** What is wrong with mixtures, and what can be done: plain text, a paragraph each. */
+  readonly remarks?: readonly string[]
   /** What was measured of each mixture's routing. */
   readonly routing?: readonly ReportedRouting[]
 }
@@ -64,6 +66,7 @@ async function sectionHtml(section: ReportSection, index: number): Promise<strin
 <h2>${escapeHtml(section.title)}</h2>
 <p>${escapeHtml(section.description)}</p>
 ${section.results.length > 0 ? resultTable(section.results) : ''}
+${(section.remarks ?? []).map(remark => `<p>${escapeHtml(remark)}</p>`).join('\n')}
 ${section.curves.length > 0 ? await chartsHtml(section.curves) : ''}
 ${figures.length > 0 ? imagesHtml(figures, section.imagesNote ?? '') : ''}
 ${(section.routing ?? []).map(routingTables).join('\n')}

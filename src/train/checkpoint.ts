@@ -10,8 +10,10 @@ import type { OptimizerSlots } from './optimizers/optimizer.js'
 import { type OptimizerOptions, optimizerNames } from './optimizers/optimizer-options.js'
 import { dependsOnEpochs, SCHEDULES } from './optimizers/schedules.js'
 import { type KeptCells, keptCellsSchema, keptSharesSchema } from './routing/kept-cells.js'
+import type { StoredRouters } from './routing/mixture-measures.js'
 import { routingSummarySchema } from './routing/routing-summary.js'
 import { sampleRoutingSummarySchema } from './routing/sample-routing-metrics.js'
+import { signOfLifeSchema } from './routing/signs-of-life.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 import type { ClassWeights } from './targets.js'
 import type { StoredAverage } from './weight-average.js'
@@ -49,6 +51,8 @@ export interface TrainState {
   readonly average?: StoredAverage
   /** What the run ends with if no later epoch is better, where epochs are chosen by validation images. */
   readonly best?: BestEpoch
+  /** The routers of layers of experts when the run began; earlier versions stored none. */
+  readonly routersAtStart?: StoredRouters
   /** Metrics of the epochs that are done; the running epoch is the next one. */
   readonly history: readonly EpochMetrics[]
   /** What the running epoch has done so far. */
@@ -98,6 +102,7 @@ export const epochMetricsShape = {
   bestEpoch: z.int().positive().exactOptional(),
   routing: routingSummarySchema.exactOptional(),
   sampleRouting: sampleRoutingSummarySchema.exactOptional(),
+  signs: z.array(signOfLifeSchema).exactOptional(),
   kept: keptSharesSchema.exactOptional(),
   evaluatedKept: keptSharesSchema.exactOptional(),
   seconds: z.number(),
@@ -152,18 +157,27 @@ const weightPrefix = 'model/'
 const slotPrefix = 'optimizer/'
 const averagePrefix = 'average/'
 const bestPrefix = 'best/'
+const routerPrefix = 'start/'
 
 /**
  * Writes the state of a run as one safetensors file.
  *
  * @returns the bytes; the same state gives the same bytes
  */
-export function writeCheckpoint({ weights, slots, average = [], best, ...rest }: TrainState): Uint8Array {
+export function writeCheckpoint({
+  weights,
+  slots,
+  average = [],
+  best,
+  routersAtStart = [],
+  ...rest
+}: TrainState): Uint8Array {
   const tensors: (readonly [string, StoredTensor])[] = [
     ...weights.map(([name, tensor]) => [weightPrefix + name, tensor] as const),
     ...slots.map(([name, tensor]) => [slotPrefix + name, tensor] as const),
     ...average.map(([name, tensor]) => [averagePrefix + name, tensor] as const),
     ...(best?.weights ?? []).map(([name, tensor]) => [bestPrefix + name, tensor] as const),
+    ...routersAtStart.map(([name, tensor]) => [routerPrefix + name, tensor] as const),
   ]
   const text = JSON.stringify({ ...rest, ...(best && { bestEpoch: best.epoch }) })
   return writeSafetensors(tensors, { format, progress: text, checksum: checksumOf(text, tensors) })
@@ -205,6 +219,7 @@ export function readCheckpoint(bytes: Uint8Array, name: string): TrainState {
   }
   const { bestEpoch, ...progress } = readProgress(metadata.progress ?? '', name)
   const average = withPrefix(tensors, averagePrefix)
+  const routersAtStart = withPrefix(tensors, routerPrefix)
   return {
     ...progress,
     weights: withPrefix(tensors, weightPrefix),
@@ -213,6 +228,7 @@ export function readCheckpoint(bytes: Uint8Array, name: string): TrainState {
     ...(bestEpoch !== undefined && {
       best: { epoch: bestEpoch, weights: withPrefix(tensors, bestPrefix) },
     }),
+    ...(routersAtStart.length > 0 && { routersAtStart }),
   }
 }
 

@@ -7,8 +7,10 @@ import { type Evaluation, evaluate } from './evaluate.js'
 import { DivergenceError, type EpochMetrics } from './events.js'
 import { isRegionModel, type TrainingData, type WholeImages } from './feed.js'
 import { lossOptions } from './loss.js'
+import { measureMixtures } from './routing/mixture-measures.js'
 import { measureRouting, summarizeRouting } from './routing/routing-summary.js'
 import { measureSampleRouting, summarizeSampleRouting } from './routing/sample-routing-metrics.js'
+import { newSigns, showsSigns, signsOfLife } from './routing/signs-of-life.js'
 import { position, type Run } from './run.js'
 
 /** Evaluations compute at least this many images at a time: without gradients there is memory for more than in training. */
@@ -28,6 +30,7 @@ type EvaluationMetrics = Pick<
   | 'testWorstGroup'
   | 'routing'
   | 'sampleRouting'
+  | 'signs'
   | 'evaluatedKept'
 >
 
@@ -69,12 +72,13 @@ async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
     if (bnStatistics === 'recomputed')
       await recomputeStatistics(run.fed, train, { batchSize, seed, ...cancel })
     const set = validation ?? test
-    if (!set) return {}
+    if (!set) return signsOf(run, train)
     const evaluation = await evaluated(run, set, validation ? 'validation' : 'test')
     return {
       ...(validation ? ofValidation(evaluation) : ofTest(evaluation)),
       ...(evaluation.kept && { evaluatedKept: evaluation.kept }),
       ...(await routingOf(run, set, evaluation)),
+      ...(await signsOf(run, set)),
     }
   })
 }
@@ -129,6 +133,25 @@ async function routingOf(
       ),
     }),
   }
+}
+
+/** What is wrong with the layers of experts and was not yet said, after the epochs that `showsSigns` names. */
+async function signsOf(run: Run, set: TrainingData): Promise<Pick<EpochMetrics, 'signs'>> {
+  const { fed, history, options, routersAtStart, stopped } = run
+  const { epochs, evaluateEvery = 1, seed, annealPatches, signal } = options
+  const epoch = history.length + 1
+  const isLast = epoch === epochs || stopped
+  if (isRegionModel(fed) || !showsSigns(epoch, { evaluateEvery, isLast })) return {}
+  signal?.throwIfAborted()
+  const mixtures = await measureMixtures(fed, set as WholeImages, { seed, routersAtStart })
+  const found = mixtures.flatMap(measures =>
+    signsOfLife(measures, { epoch, isAnnealed: annealPatches !== undefined }),
+  )
+  const signs = newSigns(
+    found,
+    history.flatMap(done => done.signs ?? []),
+  )
+  return signs.length > 0 ? { signs } : {}
 }
 
 function ofValidation({ loss, accuracy }: Evaluation): EvaluationMetrics {

@@ -1,6 +1,7 @@
 import type { KeptShares } from './routing/kept-cells.js'
 import type { RoutingSummary } from './routing/routing-summary.js'
 import type { SampleRoutingSummary } from './routing/sample-routing-metrics.js'
+import type { SignOfLife } from './routing/signs-of-life.js'
 
 /** What one epoch measured. */
 export interface EpochMetrics {
@@ -45,6 +46,8 @@ export interface EpochMetrics {
   readonly routing?: RoutingSummary
   /** Which experts the samples chose; in evaluated epochs of models that send whole samples to experts, if requested. */
   readonly sampleRouting?: SampleRoutingSummary
+  /** What was found wrong with layers of experts for the first time; only where something was. */
+  readonly signs?: readonly SignOfLife[]
   /** The patches that were kept of the epoch's training images, where images are read in parts. */
   readonly kept?: KeptShares
   /** The same of the validation set, or without one of the test set; in evaluated epochs. */

@@ -242,6 +242,7 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   yield { type: 'epoch', ...metrics }
   const remark = epoch === REMARKED_EPOCH && metrics.kept ? keptRemark(metrics.kept) : undefined
   if (remark !== undefined) yield { type: 'remark', epoch, remark }
+  for (const sign of metrics.signs ?? []) yield { type: 'remark', epoch, remark: sign.remark }
   yield* store(run)
 }
 
@@ -265,6 +266,7 @@ async function* store(run: Run): AsyncGenerator<CheckpointEvent> {
     slots: await readSlots(optimizer),
     ...(run.average && { average: await run.average.read() }),
     ...(run.best && { best: run.best }),
+    routersAtStart: run.routersAtStart,
     history: run.history,
     running: run.running,
   }

@@ -5,6 +5,7 @@ import type { EpochMetrics } from './events.js'
 import type { FedModel, Feed, TrainingData } from './feed.js'
 import type { FrozenLayers } from './frozen-layers.js'
 import { scheduledRate } from './optimizers/schedules.js'
+import type { StoredRouters } from './routing/mixture-measures.js'
 import type { StepParts } from './step.js'
 import type { StepSeeds } from './step-seeds.js'
 import type { TrainOptions } from './train-options.js'
@@ -24,6 +25,8 @@ export interface Run {
   readonly frozen: FrozenLayers
   /** Mixtures whose L is annealed. */
   readonly annealed: readonly PatchMoE[]
+  /** The routers of its layers of experts when the training began. */
+  readonly routersAtStart: StoredRouters
   /** Layers that are told how much of the training is done. */
   readonly progressing: readonly ProgressLayer[]
   readonly stepsPerEpoch: number

@@ -20,6 +20,7 @@ import { setLearningRate } from './optimizers/learning-rate.js'
 import { createOptimizer, disposeOptimizer, restoreSlots } from './optimizers/optimizer.js'
 import { stepFactors, stepPenalty, weightDecays } from './optimizers/parameter-groups.js'
 import { dependsOnEpochs } from './optimizers/schedules.js'
+import { readRouters } from './routing/mixture-measures.js'
 import { type ProgressLayer, positionOf, type Run, rateAfter, shareDone } from './run.js'
 import { auxiliaryCoefficients } from './step.js'
 import { stepSeeds } from './step-seeds.js'
@@ -94,6 +95,7 @@ async function preparedRun(
     ...(configKey !== undefined && { configKey }),
   }
   if (resume) checkResume(resume, identity, stepsPerEpoch)
+  const routersAtStart = resume ? (resume.routersAtStart ?? []) : await readRouters(model)
   const targets = await targetRule({ labelSmoothing, ...(classWeights && { classWeights }) }, train)
   const created = createOptimizer(optimizer, model)
   const average = weightAverage(model, options)
@@ -125,6 +127,7 @@ async function preparedRun(
     seeds: stepSeeds(model, seed, 'dropout'),
     frozen,
     annealed,
+    routersAtStart,
     progressing,
     stepsPerEpoch,
     turn: hostTurns(),

@@ -73,6 +73,12 @@ describe('reportHtml', () => {
     expect(html).toContain('<td class="best">96.0%</td>\n<td>3,112</td>\n<td>1,234,567</td>\n<td>12.0</td>')
   })
 
+  test('says what is wrong with mixtures', async () => {
+    const remarks = ['Expert 1 of <moe> adds nothing', 'Routers stand still']
+    const html = await reportHtml({ ...report, sections: [{ ...report.sections[0]!, remarks }] })
+    expect(html).toContain('<p>Expert 1 of &lt;moe&gt; adds nothing</p>\n<p>Routers stand still</p>')
+  })
+
   test('is self-contained: no script, no address of the network, no file', async () => {
     const html = await reportHtml(report)
     expect(html.replaceAll(/xmlns(:xlink)?="[^"]*"/g, '')).not.toMatch(/https?:|<script|<link|@import|url\(/)

@@ -195,7 +195,7 @@ describe('what cannot work ends with a message, without a stack', () => {
       ['train', ...small, '--momentum', '0.9', '--backend', 'cpu'],
       'pmoe: optimizer: momentum must be left out for sgd, got 0.9\n',
     ],
-    [['evaluate'], "error: missing required argument 'run'"],
+    [['evaluate'], "error: missing required argument 'model'"],
   ])('%j is a mistake in the call: exit code 2', async (words, message) => {
     const { code, out, err } = await callPmoe(words)
     expect({ code, out }).toEqual({ code: 2, out: '' })

@@ -68,10 +68,13 @@ export async function runPredict(
   const opened = { model: await loadTrained(run), directory, config: run.config }
   const answers = predictions(opened, paths, request, unreadable, imageNotes)
   const { classNames } = run.config.dataset
-  if (request.csv) process.stdout.write(`${csvHeader(classNames)}\n`)
+  // With the first answer: what is refused is refused before anything is written.
+  let header = request.csv ? `${csvHeader(classNames)}\n` : ''
   for await (const prediction of answers) {
-    process.stdout.write(`${lineOf(prediction, classNames, request)}\n`)
+    process.stdout.write(`${header}${lineOf(prediction, classNames, request)}\n`)
+    header = ''
   }
+  process.stdout.write(header)
   for (const note of [...notes, ...imageNotes.lines]) process.stderr.write(`${noteText(note)}\n`)
   refuseUnreadable(unreadable, paths.length + missing.length)
 }

@@ -40,15 +40,16 @@ export function fileSource(file: ImageFile): RegionSource {
       const shrink = shrinkOf(file, scale)
       const size = [Math.ceil(stored[0] / shrink), Math.ceil(stored[1] / shrink)] as const
       const blocks = scale / shrink
-      // A block of one pixel is its mean.
-      if (blocks === 1) return seenPixels(await file.decode({ shrink }), [...size, channels], turn)
       const missing = [
         turn.rowsReversed ? missingOf(size[0], blocks) : 0,
         turn.columnsReversed ? missingOf(size[1], blocks) : 0,
       ] as const
-      const means = new BlockMeans([...size, channels], blocks, missing)
       if (image.held) await file.check()
-      means.add(await (shrink === 1 ? image.whole() : file.decode({ shrink })))
+      const decoded = await (shrink === 1 ? image.whole() : file.decode({ shrink }))
+      // A block of one pixel is its mean; what is held stays with the image.
+      if (blocks === 1) return seenPixels(decoded.slice(), [...size, channels], turn)
+      const means = new BlockMeans([...size, channels], blocks, missing)
+      means.add(decoded)
       const storedView = [Math.ceil(size[0] / blocks), Math.ceil(size[1] / blocks), channels] as const
       return seenPixels(means.view, storedView, turn)
     },

@@ -1,10 +1,9 @@
 import { type ChildReport, factOf, secondsOf } from '../../scripts/run/measuring/child-report.js'
 import { countText, ratiosText, secondsText, shareText } from '../../scripts/run/measuring/number-text.js'
-import { sit } from '../../scripts/run/measuring/sitting.js'
 import { median, pairRatios, summarize } from '../../scripts/run/measuring/statistics.js'
 import type { SectionResult, Table } from '../bench-result.js'
 import type { AugmentationJob } from '../jobs.js'
-import { ownCommand } from '../own-command.js'
+import { measureInOneProcess } from '../one-process.js'
 import { type BenchContext, roundsOf } from '../section.js'
 import { asMeasured, type MeasuredTargets } from '../targets.js'
 import { fullSettings, quickSettings } from './training-numbers.js'
@@ -23,14 +22,10 @@ export async function measureAugmentations(context: BenchContext): Promise<Secti
     ...(!context.quick && { widen: 2, batch: 128 }),
     images: context.quick ? 12 : 1280,
   }
-  const { reports, failures } = await sit('(t)', [ownCommand(who, job)], 1, context)
-  const report = reports.get(who)?.[0]
-  return {
-    tables: report ? [augmentationTable(job, report)] : [],
-    measured: report ? augmentationTargets(report) : {},
-    reports: Object.fromEntries(reports),
-    failures,
-  }
+  return measureInOneProcess('t', who, job, context, {
+    table: report => augmentationTable(job, report),
+    targets: augmentationTargets,
+  })
 }
 
 /** The table: what an epoch takes by how its images are varied, and what share of it the loop waited for them. */

@@ -1,10 +1,9 @@
 import { type ChildReport, factOf, secondsOf } from '../../scripts/run/measuring/child-report.js'
 import { countText, secondsText } from '../../scripts/run/measuring/number-text.js'
-import { sit } from '../../scripts/run/measuring/sitting.js'
 import { median } from '../../scripts/run/measuring/statistics.js'
 import type { SectionResult, Table } from '../bench-result.js'
 import type { ComposingJob } from '../jobs.js'
-import { ownCommand } from '../own-command.js'
+import { measureInOneProcess } from '../one-process.js'
 import { type BenchContext, roundsOf } from '../section.js'
 
 const who = 'composing'
@@ -17,14 +16,7 @@ export async function measureComposings(context: BenchContext): Promise<SectionR
     ...roundsOf(context, { warmUp: 2, rounds: 11 }),
     images: context.quick ? 100 : 20_000,
   }
-  const { reports, failures } = await sit('(m)', [ownCommand(who, job)], 1, context)
-  const report = reports.get(who)?.[0]
-  return {
-    tables: report ? [composingTable(report)] : [],
-    measured: {},
-    reports: Object.fromEntries(reports),
-    failures,
-  }
+  return measureInOneProcess('m', who, job, context, { table: composingTable })
 }
 
 /** The table: composed images a second on one core. */

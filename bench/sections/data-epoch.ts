@@ -1,10 +1,9 @@
 import { type ChildReport, factOf, secondsOf } from '../../scripts/run/measuring/child-report.js'
 import { countText, ratiosText, secondsText, shareText } from '../../scripts/run/measuring/number-text.js'
-import { sit } from '../../scripts/run/measuring/sitting.js'
 import { median, pairRatios, summarize } from '../../scripts/run/measuring/statistics.js'
 import type { SectionResult, Table } from '../bench-result.js'
 import type { EpochJob } from '../jobs.js'
-import { ownCommand } from '../own-command.js'
+import { measureInOneProcess } from '../one-process.js'
 import { type BenchContext, roundsOf } from '../section.js'
 import { asMeasured, type MeasuredTargets } from '../targets.js'
 import { fullSettings, quickSettings } from './training-numbers.js'
@@ -26,14 +25,10 @@ export async function measureEpochs(context: BenchContext): Promise<SectionResul
     images: context.quick ? 12 : 1024,
     shuffleWindow: context.quick ? 8 : 256,
   }
-  const { reports, failures } = await sit('(k)', [ownCommand(who, job)], 1, context)
-  const report = reports.get(who)?.[0]
-  return {
-    tables: report ? [epochTable(job, report)] : [],
-    measured: report ? epochTargets(report) : {},
-    reports: Object.fromEntries(reports),
-    failures,
-  }
+  return measureInOneProcess('k', who, job, context, {
+    table: report => epochTable(job, report),
+    targets: epochTargets,
+  })
 }
 
 /** The table: what an epoch takes by where its images are, and what share of it the loop waited for them. */

@@ -1,10 +1,9 @@
 import { type ChildReport, factOf, secondsOf } from '../../scripts/run/measuring/child-report.js'
 import { bytesText, countText, ratioText } from '../../scripts/run/measuring/number-text.js'
-import { sit } from '../../scripts/run/measuring/sitting.js'
 import { median } from '../../scripts/run/measuring/statistics.js'
 import type { SectionResult, Table } from '../bench-result.js'
 import type { MemoryJob } from '../jobs.js'
-import { ownCommand } from '../own-command.js'
+import { measureInOneProcess } from '../one-process.js'
 import type { BenchContext } from '../section.js'
 
 const who = 'preparing'
@@ -18,14 +17,7 @@ export async function measurePreparing(context: BenchContext): Promise<SectionRe
     rounds: 1,
     images: context.quick ? 40 : 20_000,
   }
-  const { reports, failures } = await sit('(j)', [ownCommand(who, job)], 1, context)
-  const report = reports.get(who)?.[0]
-  return {
-    tables: report ? [memoryCurve(report)] : [],
-    measured: {},
-    reports: Object.fromEntries(reports),
-    failures,
-  }
+  return measureInOneProcess('j', who, job, context, { table: memoryCurve })
 }
 
 /** The table: memory of the process after more and more images. */

@@ -1,10 +1,9 @@
 import { type ChildReport, factOf, secondsOf } from '../../scripts/run/measuring/child-report.js'
 import { countText, ratioText, secondsText } from '../../scripts/run/measuring/number-text.js'
-import { sit } from '../../scripts/run/measuring/sitting.js'
 import { median, pairRatios } from '../../scripts/run/measuring/statistics.js'
 import type { SectionResult, Table } from '../bench-result.js'
 import type { RecordsJob } from '../jobs.js'
-import { ownCommand } from '../own-command.js'
+import { measureInOneProcess } from '../one-process.js'
 import { type BenchContext, roundsOf } from '../section.js'
 
 const who = 'records'
@@ -17,14 +16,7 @@ export async function measureRecordFiles(context: BenchContext): Promise<Section
     ...roundsOf(context, { warmUp: 1, rounds: 7 }),
     records: context.quick ? 200 : 50_000,
   }
-  const { reports, failures } = await sit('(i)', [ownCommand(who, job)], 1, context)
-  const report = reports.get(who)?.[0]
-  return {
-    tables: report ? [recordsTable(report)] : [],
-    measured: {},
-    reports: Object.fromEntries(reports),
-    failures,
-  }
+  return measureInOneProcess('i', who, job, context, { table: recordsTable })
 }
 
 /** The table: records a second on one core, by what is done with them. */

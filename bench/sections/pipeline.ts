@@ -1,10 +1,9 @@
 import { type ChildReport, factOf, secondsOf } from '../../scripts/run/measuring/child-report.js'
 import { countText, ratiosText, secondsText, shareText } from '../../scripts/run/measuring/number-text.js'
-import { sit } from '../../scripts/run/measuring/sitting.js'
 import { median, pairRatios, summarize } from '../../scripts/run/measuring/statistics.js'
 import type { SectionResult, Table } from '../bench-result.js'
 import type { PipelineJob } from '../jobs.js'
-import { ownCommand } from '../own-command.js'
+import { measureInOneProcess } from '../one-process.js'
 import { type BenchContext, roundsOf } from '../section.js'
 import { asMeasured, type MeasuredTargets } from '../targets.js'
 import { fullSettings, quickSettings } from './training-numbers.js'
@@ -25,14 +24,10 @@ export async function measurePipelines(context: BenchContext): Promise<SectionRe
     ...size,
     ...(context.quick ? quick : full),
   }
-  const { reports, failures } = await sit('(f)', [ownCommand(who, job)], 1, context)
-  const report = reports.get(who)?.[0]
-  return {
-    tables: report ? [pipelineTable(job, report)] : [],
-    measured: report ? pipelineTargets(report) : {},
-    reports: Object.fromEntries(reports),
-    failures,
-  }
+  return measureInOneProcess('f', who, job, context, {
+    table: report => pipelineTable(job, report),
+    targets: pipelineTargets,
+  })
 }
 
 /** The table: what each part of the pipeline takes, and what share of a training step that is. */

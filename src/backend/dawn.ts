@@ -1,3 +1,5 @@
+import { ifInstalled } from './optional-package.js'
+
 /** What an adapter says of itself. */
 export interface AdapterFacts {
   readonly vendor: string
@@ -22,7 +24,7 @@ interface Gpu {
 export async function provideWebGpu(options: readonly string[] = []): Promise<Gpu | undefined> {
   const navigator = globalThis.navigator as (Navigator & { readonly gpu?: Gpu }) | undefined
   if (navigator?.gpu) return navigator.gpu
-  const dawn = await importedDawn()
+  const dawn = await ifInstalled(async () => (await import('webgpu')) as unknown as Dawn)
   if (!dawn) return undefined
   const gpu = dawn.create([...options])
   Object.assign(globalThis, dawn.globals)
@@ -35,13 +37,4 @@ export async function provideWebGpu(options: readonly string[] = []): Promise<Gp
 interface Dawn {
   create(options: string[]): Gpu
   readonly globals: object
-}
-
-async function importedDawn(): Promise<Dawn | undefined> {
-  try {
-    return (await import('webgpu')) as unknown as Dawn
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND') return undefined
-    throw error
-  }
 }

@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
-import * as tf from '@tensorflow/tfjs-core'
 import type { Backend, UsedBackend } from '../backend.js'
 import { verifyCurrent } from '../verify.js'
 import { setBackend } from './set-backend.js'
@@ -26,11 +25,6 @@ async function use(): Promise<UsedBackend<'wasm'>> {
     import('@tensorflow/tfjs-backend-wasm'),
     import('../wasm/kernels.js'),
   ])
-  if (!tf.findBackendFactory('wasm')) {
-    throw new Error(
-      'useBackend: @tensorflow/tfjs-backend-wasm must use the same @tensorflow/tfjs-core as patch-moe, got a second copy (run `npm dedupe`)',
-    )
-  }
   const manifest = createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/package.json')
   package_.setWasmPaths(join(dirname(manifest), 'dist') + sep)
   await withoutNewCrashHandlers(() => setBackend('wasm'))

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
-import * as tf from '@tensorflow/tfjs-core'
 import type { Backend, SkippedBackend, UseBackendOptions, UsedBackend } from '../backend.js'
 import { type AdapterFacts, provideWebGpu } from '../dawn.js'
+import { ifInstalled } from '../optional-package.js'
 import { verifyCurrent } from '../verify.js'
 import { registerWebGpuKernels } from '../webgpu/kernels.js'
 import { setBackend } from './set-backend.js'
@@ -36,29 +36,14 @@ async function use(
     if (other !== name) skipped.push({ name: other, why: whyUnusable(gpu !== undefined, adapter) })
   }
   if (!adapter || !name || (requested !== 'auto' && requested !== name)) return undefined
-  if (!(await isBackendInstalled())) {
+  // It registers itself where it is imported after WebGPU is there.
+  if (!(await ifInstalled(() => import('@tensorflow/tfjs-backend-webgpu')))) {
     skipped.push({ name, why: 'the npm package @tensorflow/tfjs-backend-webgpu is not installed' })
     return undefined
-  }
-  if (!tf.findBackendFactory('webgpu')) {
-    throw new Error(
-      'useBackend: @tensorflow/tfjs-backend-webgpu must use the same @tensorflow/tfjs-core as patch-moe, got a second copy (run `npm dedupe`)',
-    )
   }
   await setBackend('webgpu')
   registerWebGpuKernels()
   return { name, reason: 'it was asked for', remark: adapterText(adapter) }
-}
-
-/** tfjs's package registers itself where it is imported after WebGPU is there. */
-async function isBackendInstalled(): Promise<boolean> {
-  try {
-    await import('@tensorflow/tfjs-backend-webgpu')
-    return true
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_MODULE_NOT_FOUND') return false
-    throw error
-  }
 }
 
 function whyUnusable(isInstalled: boolean, adapter: AdapterFacts | undefined): string {

@@ -12,13 +12,15 @@ export function signed(share: number): string {
   return share >= 0 ? `+${points(share)}` : points(share)
 }
 
+/** A share over seeds as points of percent: `93.2 ± 0.4`. */
+export function sharesText({ mean, standardDeviation }: SeedSummary): string {
+  return points(mean) + (standardDeviation === undefined ? '' : ` ± ${points(standardDeviation)}`)
+}
+
 /** `93.2 ± 0.4`, and the interval of the mean behind it: `[92.9, 93.5]`. */
-export function accuracyText({ mean, standardDeviation, interval }: SeedSummary): string {
-  return (
-    points(mean) +
-    (standardDeviation === undefined ? '' : ` ± ${points(standardDeviation)}`) +
-    (interval ? ` [${points(interval.lower)}, ${points(interval.upper)}]` : '')
-  )
+export function accuracyText(summary: SeedSummary): string {
+  const { interval } = summary
+  return sharesText(summary) + (interval ? ` [${points(interval.lower)}, ${points(interval.upper)}]` : '')
 }
 
 /** A number of images, or how it is bounded. */

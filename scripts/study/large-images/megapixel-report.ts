@@ -2,7 +2,7 @@ import type { TopLevelSpec } from 'vega-lite'
 import { megapixelFigureSpec } from '../../../src/report/study-megapixel.js'
 import type { StudyTable } from '../../../src/report/study-page.js'
 import type { MegapixelExperiment } from '../../experiments/experiment.js'
-import { points, signed, spreadText } from '../wording.js'
+import { points, sharesText, signed, spreadText } from '../wording.js'
 import type { LargeImagesPoint, LargeImagesTime, MegapixelSummary } from './megapixel-summary.js'
 
 /** What a study of large images says of its claim, in sentences that its numbers decide. */
@@ -87,13 +87,13 @@ export function megapixelTables(summary: MegapixelSummary): StudyTable[] {
   const { points: summaries, times } = summary
   const routed = summaries.filter(({ recalls }) => recalls)
   return [
-    ...(summaries.length > 0 ? [accuracyTable(summaries)] : []),
+    ...(summaries.length > 0 ? [accuracyTable(summaries, times.length > 0)] : []),
     ...(routed.length > 0 ? [recallTable(routed)] : []),
     ...(times.length > 0 ? [timeTable(times)] : []),
   ]
 }
 
-function accuracyTable(summaries: readonly LargeImagesPoint[]): StudyTable {
+function accuracyTable(summaries: readonly LargeImagesPoint[], hasTimes: boolean): StudyTable {
   return {
     title: 'Test accuracy',
     head: [
@@ -112,21 +112,16 @@ function accuracyTable(summaries: readonly LargeImagesPoint[]): StudyTable {
       point.setting,
       String(point.samples),
       point.program === undefined ? point.variant : `${point.variant} (${point.program})`,
-      shareText(point.accuracy),
+      sharesText(point.accuracy),
       point.accuracies.map(value => points(value)).join(', '),
       point.difference ? signed(point.difference.mean) : '',
       points(point.trainAccuracy.mean),
-      point.recall ? shareText(point.recall) : '',
+      point.recall ? sharesText(point.recall) : '',
       (point.multiplyAdds / 1e6).toFixed(2),
       point.seconds.mean.toFixed(0),
     ]),
-    note: 'Mean ± standard deviation over the seeds, each with its own training images, weights and order. All have three convolutions of stride 2: dense on the whole image and view on the shrunken one, with the maximum over the last map; routed on patches, with K = 1 on 10 of them, with K = 4 each expert on 5. Recall: share of the things that decide the class of which 70 % lie in one kept patch, on test images. Seconds were taken on a machine that did other work, too; they are to be compared by the times below.',
+    note: `Mean ± standard deviation over the seeds, each with its own training images, weights and order. All have three convolutions of stride 2: dense on the whole image and view on the shrunken one, with the maximum over the last map; routed on patches, with K = 1 on 10 of them, with K = 4 each expert on 5. Recall: share of the things that decide the class of which 70 % lie in one kept patch, on test images. Seconds were taken on a machine that did other work, too${hasTimes ? '; they are to be compared by the times below' : ''}.`,
   }
-}
-
-function shareText(summary: LargeImagesPoint['accuracy']): string {
-  const { mean, standardDeviation } = summary
-  return points(mean) + (standardDeviation === undefined ? '' : ` ± ${points(standardDeviation)}`)
 }
 
 /** Shares of the training at which recall is told. */

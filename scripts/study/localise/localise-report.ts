@@ -6,7 +6,7 @@ import type { LocaliseExperiment } from '../../experiments/experiment.js'
 import type { CellResult } from '../cell-result.js'
 import type { LocaliseGrid } from '../grids/large-images-grid.js'
 import { grouped } from '../summary.js'
-import { points } from '../wording.js'
+import { points, sharesText } from '../wording.js'
 
 /** How often one method pointed at what decides the class, on one task. */
 export interface PointingSummary {
@@ -92,9 +92,9 @@ export function localiseTables({ points: summaries }: LocaliseSummary): StudyTab
       rows: summaries.map(({ setting, method, near, inside, accuracy, images }) => [
         setting,
         method,
-        spread(near),
-        spread(inside),
-        isOfNetwork(method) ? spread(accuracy) : '',
+        sharesText(near),
+        sharesText(inside),
+        isOfNetwork(method) ? sharesText(accuracy) : '',
         String(near.count),
         String(images),
       ]),
@@ -106,10 +106,6 @@ export function localiseTables({ points: summaries }: LocaliseSummary): StudyTab
 /** Chance and the prior look without a network. */
 function isOfNetwork(method: string): boolean {
   return method.includes(':')
-}
-
-function spread({ mean, standardDeviation }: SeedSummary): string {
-  return points(mean) + (standardDeviation === undefined ? '' : ` ± ${points(standardDeviation)}`)
 }
 
 /** The figure: a bar for each method, one panel a task. */

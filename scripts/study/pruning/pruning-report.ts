@@ -2,7 +2,7 @@ import type { TopLevelSpec } from 'vega-lite'
 import type { StudyTable } from '../../../src/report/study-page.js'
 import { pruningFigureSpec } from '../../../src/report/study-pruning.js'
 import type { SeedSummary } from '../../../src/statistics/summary.js'
-import { accuracyText, points, signed, spreadText } from '../wording.js'
+import { accuracyText, points, sharesText, signed, spreadText } from '../wording.js'
 import type { CriterionPair, PruningSummary } from './pruning-summary.js'
 
 type Photographs = NonNullable<PruningSummary['photographs']>
@@ -110,7 +110,7 @@ function cutTable(
 ): StudyTable {
   const keeps = [...new Set(cuts.map(({ keep }) => keep))].sort((a, b) => b - a)
   const criteria = [...new Set(cuts.map(({ criterion }) => criterion))]
-  const text = (point: SeedSummary | undefined) => (point ? spreadPercent(point) : '')
+  const text = (point: SeedSummary | undefined) => (point ? sharesText(point) : '')
   const started = keeps.map(keep => text(fromStart.find(entry => entry.keep === keep)?.accuracy))
   return {
     title: `Wide network, test accuracy ${stage} training on`,
@@ -128,10 +128,6 @@ function cutTable(
       `Percent: mean ± standard deviation over ${accuracy.count} seeds; random: of each seed the mean of its draws. ` +
       `Unpruned and without training on: ${accuracyText(accuracy)}.`,
   }
-}
-
-function spreadPercent({ mean, standardDeviation }: SeedSummary): string {
-  return points(mean) + (standardDeviation === undefined ? '' : ` ± ${points(standardDeviation)}`)
 }
 
 function pairTable({ pairs }: Photographs): StudyTable {
@@ -197,7 +193,7 @@ function patternTable({ criteria, pretrainedAccuracy, accuracy, relevant }: Patt
     rows: criteria.map(({ criterion, areaUnderCurve, overlap, changeAtTruth, accuracies }) => [
       criterion,
       areaUnderCurve ? spreadText(areaUnderCurve, 2) : '',
-      overlap ? spreadPercent(overlap) : '',
+      overlap ? sharesText(overlap) : '',
       signed(changeAtTruth.mean),
       points(accuracies[Math.floor(accuracies.length / 2)]!),
       points(accuracies.at(-1)!),
@@ -205,7 +201,7 @@ function patternTable({ criteria, pretrainedAccuracy, accuracy, relevant }: Patt
     note:
       `Relevant are the experts whose router scores a pattern of the new task highest: ${spreadText(relevant)} of ${criteria[0]?.accuracies.length}. ` +
       `AUC: how well scores tell them from the others. At the truth: as many experts left as are relevant, less the unpruned network. ` +
-      `Accuracy on the first task ${spreadPercent(pretrainedAccuracy)} %, on the new one unpruned ${spreadPercent(accuracy)} %.`,
+      `Accuracy on the first task ${sharesText(pretrainedAccuracy)} %, on the new one unpruned ${sharesText(accuracy)} %.`,
   }
 }
 

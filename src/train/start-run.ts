@@ -69,31 +69,17 @@ async function preparedRun(
   frozen: FrozenLayers,
 ): Promise<Run> {
   const model = networkOf(fed)
-  const { train, test, validation, optimizer, seed, batchSize, configKey, resume, annealPatches } = options
+  const { train, optimizer, seed, batchSize, resume, annealPatches } = options
   const { labelSmoothing = 0, classWeights } = options
   const classifier = lossOf(model, lossOptions(options))
-  checkFed(fed, classifier.numClasses, train, 'train: training set')
-  if (test) checkFed(fed, classifier.numClasses, test, 'train: test set')
-  if (validation) checkFed(fed, classifier.numClasses, validation, 'train: validation set')
+  checkSets(fed, classifier.numClasses, options)
   checkTrainable(model)
   const coefficients = auxiliaryCoefficients(model, options.loadBalance)
   const factors = stepFactors(model, optimizer)
   const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
   const progressing = allLayersWithin(model).filter(isProgressing)
-  const isEpochsPart =
-    dependsOnEpochs(optimizer) || progressing.some(({ dependsOnProgress }) => dependsOnProgress)
   const stepsPerEpoch = Math.ceil(train.count / batchSize)
-  const identity: RunIdentity = {
-    optimizer,
-    seed,
-    batchSize,
-    examples: train.count,
-    ...(isEpochsPart && { epochs: options.epochs }),
-    ...(labelSmoothing !== 0 && { labelSmoothing }),
-    ...(classWeights !== undefined && { classWeights }),
-    ...(options.emaDecay !== undefined && { emaDecay: options.emaDecay }),
-    ...(configKey !== undefined && { configKey }),
-  }
+  const identity = identityOf(options, progressing)
   if (resume) checkResume(resume, identity, stepsPerEpoch)
   const routersAtStart = resume ? (resume.routersAtStart ?? []) : await readRouters(model)
   const targets = await targetRule({ labelSmoothing, ...(classWeights && { classWeights }) }, train)
@@ -142,6 +128,37 @@ async function preparedRun(
   anneal(run)
   progress(run, running.step)
   return run
+}
+
+function checkSets(
+  fed: FedModel,
+  numClasses: number,
+  { train, test, validation }: TrainOptions<TrainingData>,
+): void {
+  checkFed(fed, numClasses, train, 'train: training set')
+  if (test) checkFed(fed, numClasses, test, 'train: test set')
+  if (validation) checkFed(fed, numClasses, validation, 'train: validation set')
+}
+
+/** What must be the same in a run that goes on; its number of epochs only where a rate or a layer depends on it. */
+function identityOf(
+  { train, optimizer, seed, batchSize, epochs, labelSmoothing = 0, ...options }: TrainOptions<TrainingData>,
+  progressing: readonly ProgressLayer[],
+): RunIdentity {
+  const { classWeights, emaDecay, configKey } = options
+  const isEpochsPart =
+    dependsOnEpochs(optimizer) || progressing.some(({ dependsOnProgress }) => dependsOnProgress)
+  return {
+    optimizer,
+    seed,
+    batchSize,
+    examples: train.count,
+    ...(isEpochsPart && { epochs }),
+    ...(labelSmoothing !== 0 && { labelSmoothing }),
+    ...(classWeights !== undefined && { classWeights }),
+    ...(emaDecay !== undefined && { emaDecay }),
+    ...(configKey !== undefined && { configKey }),
+  }
 }
 
 function isProgressing(layer: tfl.layers.Layer): layer is ProgressLayer {

@@ -48,8 +48,14 @@ describe.skipIf(!chromiumPath)('a tfjs export of float16 in a page', () => {
       )
     })
     await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-    // Without a graphics card Chromium computes WebGL on the processor.
-    const args = ['--no-sandbox', '--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader']
+    // Without a graphics card Chromium computes WebGL and WebGPU on the processor.
+    const args = [
+      '--no-sandbox',
+      '--use-gl=angle',
+      '--use-angle=swiftshader',
+      '--enable-unsafe-swiftshader',
+      '--enable-unsafe-webgpu',
+    ]
     browser = await chromium.launch({ executablePath: chromiumPath as string, args })
   })
 
@@ -59,28 +65,31 @@ describe.skipIf(!chromiumPath)('a tfjs export of float16 in a page', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  test('answers on WebGL as the network that it was made of, by layers and frozen', async () => {
-    const x = noise([null, 16, 16, 3], 1, 1)
-    const own = [...(model.predict(x) as tf.Tensor).dataSync()]
-    const tab = await browser.newPage()
-    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
-    const told = await tab.evaluate(
-      async image =>
-        (globalThis as unknown as { answersOf: typeof answersOf }).answersOf(
-          'webgl',
-          'model.json',
-          image,
-          [16, 16, 3],
-        ),
-      [...x.dataSync()],
-    )
-    expect(told.backend).toBe('webgl')
-    for (const answers of [told.layers, told.frozen]) {
-      expect(answers).toHaveLength(3)
-      // Eleven bits keep about three digits of each weight.
-      answers.forEach((answer, i) => {
-        expect(Math.abs(answer - own[i]!)).toBeLessThan(0.01)
-      })
-    }
-  })
+  test.each(['webgl', 'webgpu'] as const)(
+    'answers on %s as the network that it was made of, by layers and frozen',
+    async backend => {
+      const x = noise([null, 16, 16, 3], 1, 1)
+      const own = [...(model.predict(x) as tf.Tensor).dataSync()]
+      const tab = await browser.newPage()
+      await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+      const told = await tab.evaluate(
+        async ({ image, name }) =>
+          (globalThis as unknown as { answersOf: typeof answersOf }).answersOf(
+            name,
+            'model.json',
+            image,
+            [16, 16, 3],
+          ),
+        { image: [...x.dataSync()], name: backend },
+      )
+      expect(told.backend).toBe(backend)
+      for (const answers of [told.layers, told.frozen]) {
+        expect(answers).toHaveLength(3)
+        // Eleven bits keep about three digits of each weight.
+        answers.forEach((answer, i) => {
+          expect(Math.abs(answer - own[i]!)).toBeLessThan(0.01)
+        })
+      }
+    },
+  )
 })

@@ -1,5 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { frozenPart } from './frozen-part.js'
+import { pathOf } from './named-layer.js'
 import { cutPoints } from './split-model.js'
 
 /**
@@ -33,7 +34,7 @@ export function unfreezingStages(
     )
   }
   const ends = cuts.filter((_, i) => i >= firstKernel && hasKernel[i + 1])
-  const paths = ends.map(({ tensor }) => tensor.sourceLayer.name).reverse()
+  const paths = ends.map(({ tensor }) => pathOf(model, tensor.sourceLayer)).reverse()
   return [freezeUntil, ...paths, undefined]
 }
 

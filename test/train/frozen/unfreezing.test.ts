@@ -55,10 +55,10 @@ it('tells the stage of an epoch, and what a run will not unfreeze', () => {
   expect([1, 2, 3, 4, 5, 9].map(epoch => stageOfEpoch(epoch, 2, 3))).toEqual([0, 0, 1, 1, 2, 2])
   const stages = ['sum', 'relu2', undefined]
   expect(stagesText(stages, 2, 6)).toBe(
-    'Unfreezes a block every 2 epochs: from epoch 3 what follows relu2, epoch 5 all.',
+    'Unfreezes a block every 2 epochs: what follows relu2 from epoch 3, all from epoch 5.',
   )
   expect(stagesText(stages, 2, 4)).toBe(
-    'Unfreezes a block every 2 epochs: from epoch 3 what follows relu2; 1 of 2 blocks stay frozen, since the run lasts 4 epochs ' +
+    'Unfreezes a block every 2 epochs: what follows relu2 from epoch 3; 1 of 2 blocks stay frozen, since the run lasts 4 epochs ' +
       'and the last would be unfrozen in epoch 5.',
   )
   expect(stagesText(stages, 5, 4)).toBe(

@@ -2,8 +2,9 @@ import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { isPositiveInteger } from '../shapes.js'
 import { readWeights, restoreWeights } from './checkpoint.js'
 import { type FedModel, networkOf, type TrainingData } from './feed.js'
+import type { FreezeOptions } from './frozen/frozen-part.js'
+import { releaseParts } from './frozen/trained-parts.js'
 import { setLearningRate } from './optimizers/learning-rate.js'
-import { disposeOptimizer } from './optimizers/optimizer.js'
 import { withoutSchedule } from './optimizers/schedules.js'
 import type { Run } from './run.js'
 import { startRun } from './start-run.js'
@@ -19,7 +20,7 @@ export interface LearningRateSearch
     | 'optimizer'
     | 'seed'
     | 'loadBalance'
-    | 'freeze'
+    | keyof FreezeOptions
     | 'threshold'
     | 'lossForm'
     | 'labelSmoothing'
@@ -41,6 +42,10 @@ const optionNames = {
   seed: true,
   loadBalance: true,
   freeze: true,
+  freezeUntil: true,
+  trainOnly: true,
+  freezeRouters: true,
+  frozenStatistics: true,
   threshold: true,
   lossForm: true,
   labelSmoothing: true,
@@ -103,8 +108,7 @@ export async function findLearningRate(
     return { tried, suggestion: suggestionOf(tried) }
   } finally {
     run.seeds.restore()
-    run.frozen.restore()
-    disposeOptimizer(run.parts.optimizer)
+    await releaseParts(run)
     restoreWeights(network, before)
   }
 }

@@ -15,8 +15,10 @@ import {
   type TrainEvent,
 } from './events.js'
 import type { FedBatch, FedInputs, FedModel, RegionModel, TrainingData } from './feed.js'
+import { beginEpoch } from './frozen/begin-epoch.js'
+import { releaseParts } from './frozen/trained-parts.js'
 import { type LossStop, stopsByLoss } from './loss-stop.js'
-import { disposeOptimizer, readSlots } from './optimizers/optimizer.js'
+import { readSlots } from './optimizers/optimizer.js'
 import { addKept, keptRemark, keptShares, REMARKED_EPOCH } from './routing/kept-cells.js'
 import { position, type Run, rateAfter } from './run.js'
 import { anneal, epochStart, progress, startRun } from './start-run.js'
@@ -62,9 +64,7 @@ export async function* train(
     yield { type: 'end', history: [...run.history], ...(kept && { keptEpoch: kept.epoch }), seconds }
   } finally {
     run.seeds.restore()
-    run.frozen.restore()
-    disposeOptimizer(run.parts.optimizer)
-    run.average?.dispose()
+    await releaseParts(run)
   }
 }
 
@@ -76,7 +76,8 @@ async function* runEpochs(run: Run): AsyncGenerator<TrainEvent, boolean> {
       yield { type: 'stop', reason: 'early-stop', ...lastEpoch(run) }
       return true
     }
-    yield* stopWhen ? runWatchedStep(run, stopWhen) : runSteps(run)
+    yield* beginEpoch(run)
+    if (!aborted(run)) yield* stopWhen ? runWatchedStep(run, stopWhen) : runSteps(run)
     if (!aborted(run)) yield* finishEpoch(run)
     if (aborted(run) && run.history.length < epochs) {
       yield* abort(run)

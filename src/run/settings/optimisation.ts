@@ -9,7 +9,6 @@ import {
   batchImages,
   choice,
   classWeights,
-  layerPatterns,
   layerRates,
   numberFromZero,
   numbersByName,
@@ -166,12 +165,6 @@ export const optimisationSettings = {
     byDefault: '0',
     value: numberFromZero,
     in: { training: { ...optional, models: ['sample-moe', 'sample-networks', 'init'] } },
-  },
-  freeze: {
-    flag: '--freeze <layers>',
-    help: 'layers that are not trained, by name or path, with * and ?: stem,group1_*',
-    value: layerPatterns,
-    in: { training: optional },
   },
   bnStatistics: {
     flag: '--bn-statistics <name>',

@@ -2,14 +2,20 @@
 export const bodyOrigins = ['pretrained', 'from scratch'] as const
 export type BodyOrigin = (typeof bodyOrigins)[number]
 
-/** How long and how fast a layer is trained. */
+/** How long and how fast a network is trained. */
 export interface TransferTraining {
-  /** Steps of each network, whatever the number of its images; at least one epoch. */
+  /** Steps, whatever the number of images, and the epochs that it has at least. */
   readonly steps: number
+  readonly leastEpochs: number
   /** Images a step, at most. */
   readonly batchSize: number
   /** Of Adam, falling to 0 by a cosine. */
   readonly learningRate: number
+}
+
+/** How the networks of one origin are trained: alike but for the rate, which was chosen for each on images of training. */
+export interface ComparedTraining extends Omit<TransferTraining, 'learningRate'> {
+  readonly learningRates: { readonly dense: number; readonly mixture: number }
 }
 
 /** A block of settings, every combination of which is compared. */
@@ -30,7 +36,7 @@ export interface TransferScale {
   readonly seeds: number
   readonly parts: readonly TransferPart[]
   readonly testSamples: number
-  readonly training: Readonly<Record<BodyOrigin, TransferTraining>>
+  readonly training: Readonly<Record<BodyOrigin, ComparedTraining>>
   /** Of the network that takes the place of a published one where none is named. */
   readonly pretraining: TransferTraining & { readonly samples: number }
 }

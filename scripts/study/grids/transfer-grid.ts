@@ -23,7 +23,9 @@ export interface ComparedMap {
 }
 
 const percents = z.array(z.number().positive().max(100)).min(1)
-const training = z.strictObject({ steps: count, batchSize: count, learningRate: z.number().positive() })
+const rate = z.number().positive()
+const training = z.strictObject({ steps: count, leastEpochs: count, batchSize: count })
+const compared = training.extend({ learningRates: z.strictObject({ dense: rate, mixture: rate }) })
 
 /** Studies of where a mixture pays. A cell is one body on images of one kind; it compares all layers on all maps. */
 export const transferGrid: GridKind<TransferExperiment, TransferGrid> = {
@@ -42,8 +44,8 @@ export const transferGrid: GridKind<TransferExperiment, TransferGrid> = {
       )
       .min(1),
     testSamples: count,
-    training: z.strictObject({ pretrained: training, 'from scratch': training }),
-    pretraining: training.extend({ samples: count }),
+    training: z.strictObject({ pretrained: compared, 'from scratch': compared }),
+    pretraining: training.extend({ learningRate: rate, samples: count }),
   }),
   gridOf({ scales }, scale) {
     const { seeds, ...grid } = scales[scale]

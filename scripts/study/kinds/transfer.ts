@@ -40,10 +40,18 @@ export const transferStudies: StudyKind<'transfer'> = {
   commonSettings: ({ training, testSamples }) => [
     ['Test images', String(testSamples)],
     ...Object.entries(training).map(
-      ([origin, { steps, batchSize, learningRate }]) =>
+      ([
+        origin,
+        {
+          steps,
+          leastEpochs,
+          batchSize,
+          learningRates: { dense, mixture },
+        },
+      ]) =>
         [
           `Training, ${origin}`,
-          `about ${steps} steps of ${batchSize} images, whole epochs, Adam ${learningRate}, cosine`,
+          `about ${steps} steps of ${batchSize} images, whole epochs, at least ${leastEpochs}; Adam, cosine from ${dense} (dense) and ${mixture} (mixtures)`,
         ] as const,
     ),
   ],

@@ -165,29 +165,30 @@ export async function featureSets(
   }))
 }
 
-/**
- * Sets whose channels have mean 0 and deviation 1 over the images of the first, so that one learning rate suits every map.
- *
- * @param sets of one shape; they are changed in place
- */
-export function standardise(sets: readonly ImageSet<Float32Array>[]): void {
-  const [first] = sets
-  if (!first) return
-  const channels = first.shape[2]
+/** Maps of training and of test images. */
+export interface FeatureSets {
+  readonly train: ImageSet<Float32Array>
+  readonly test: ImageSet<Float32Array>
+}
+
+/** Maps whose channels have mean 0 and deviation 1 over the images of training, so that one learning rate suits every map. */
+export function standardised(train: ImageSet<Float32Array>, test: ImageSet<Float32Array>): FeatureSets {
+  const channels = train.shape[2]
   const sums = new Float64Array(channels)
   const squares = new Float64Array(channels)
-  first.images.forEach((value, i) => {
+  train.images.forEach((value, i) => {
     const channel = i % channels
     sums[channel] = (sums[channel] as number) + value
     squares[channel] = (squares[channel] as number) + value * value
   })
-  const cells = first.images.length / channels
+  const cells = train.images.length / channels
   const means = sums.map(sum => sum / cells)
   const deviations = squares.map((square, i) => Math.sqrt(square / cells - (means[i] as number) ** 2) || 1)
-  for (const { images } of sets) {
-    for (let i = 0; i < images.length; i++) {
-      const channel = i % channels
-      images[i] = ((images[i] as number) - (means[channel] as number)) / (deviations[channel] as number)
-    }
-  }
+  const scaled = (set: ImageSet<Float32Array>) => ({
+    ...set,
+    images: set.images.map(
+      (value, i) => (value - (means[i % channels] as number)) / (deviations[i % channels] as number),
+    ),
+  })
+  return { train: scaled(train), test: scaled(test) }
 }

@@ -97,11 +97,11 @@ export async function trainedLayer(
   model: tfl.LayersModel,
   { train: images, test, training, seed, signal }: LayerRun,
 ): Promise<TrainedLayer> {
-  const { steps, batchSize, learningRate } = training
+  const { steps, leastEpochs, batchSize, learningRate } = training
   const history: EpochMetrics[] = []
   const options = {
     train: images,
-    epochs: Math.max(1, Math.round(steps / Math.ceil(images.count / batchSize))),
+    epochs: Math.max(leastEpochs, Math.round(steps / Math.ceil(images.count / batchSize))),
     batchSize,
     optimizer: { name: 'adam', learningRate, schedule: 'cosine' },
     seed,

@@ -10,7 +10,7 @@ import { openModel } from '../../run/opened-model.js'
 import type { Cell } from '../cell.js'
 import type { Transferred } from '../cell-result.js'
 import { bodyOf, type ComparedMap, comparedMaps, shareOf, type TransferGrid } from '../grids/transfer-grid.js'
-import { type Body, type BodyMap, featureSets, ownBody, publishedBody, standardise } from './bodies.js'
+import { type Body, type BodyMap, featureSets, ownBody, publishedBody, standardised } from './bodies.js'
 import { type ComparedLayer, patchesOf, trainedLayer, withComparedLayer } from './compared-layer.js'
 import { composeScenes, loadSceneParts, type SceneParts } from './scenes.js'
 
@@ -42,7 +42,7 @@ export async function transferTo(grid: TransferGrid, cell: Cell, work: TransferW
     train: composeScenes({ ...parts.train, ...scenes, count: cell.samples ?? 0, seed: cell.seed }),
     test: composeScenes({ ...parts.test, ...scenes, count: grid.testSamples, seed: testSeed }),
   }
-  const run = { grid, cell, origin, signal: work.signal }
+  const run = { grid, cell, origin, ...work }
   const layers =
     origin === 'pretrained'
       ? await behindFrozen(run, body, maps, images)
@@ -56,11 +56,10 @@ interface CellImages {
   readonly test: PixelSet
 }
 
-interface CellTraining {
+interface CellTraining extends TransferWork {
   readonly grid: TransferGrid
   readonly cell: Cell
   readonly origin: BodyOrigin
-  readonly signal: AbortSignal
 }
 
 /** Layers that learn from maps which are computed once. */
@@ -71,11 +70,10 @@ async function behindFrozen(
   images: CellImages,
 ): Promise<Layers> {
   const train = await featureSets(body, images.train, run.signal)
-  const test = await featureSets(body, images.test, run.signal)
+  const test = await testFeatures(run, body, images.test)
   const layers: Layers[number][] = []
   for (const [i, map] of body.maps.entries()) {
-    const sets = { train: train[i] as ImageSet<Float32Array>, test: test[i] as ImageSet<Float32Array> }
-    standardise([sets.train, sets.test])
+    const sets = standardised(train[i] as ImageSet<Float32Array>, test[i] as ImageSet<Float32Array>)
     for (const compared of comparedOn(maps, map)) {
       const input = tfl.input({ shape: [...sets.train.shape] })
       const trained = await trainedOn(run, { input, tensor: input }, compared, sets)
@@ -88,6 +86,26 @@ async function behindFrozen(
     }
   }
   return layers
+}
+
+/** Maps of test images that this process has computed: the seeds of a study have the same. */
+const computed = new Map<string, Promise<ImageSet<Float32Array>[]>>()
+
+async function testFeatures(
+  { grid, cell, network, signal }: CellTraining,
+  body: Body,
+  images: PixelSet,
+): Promise<ImageSet<Float32Array>[]> {
+  const sides = body.maps.map(({ side }) => side)
+  const key = JSON.stringify([network ?? grid.pretraining, cell.setting, images.count, sides])
+  const computing = computed.get(key) ?? featureSets(body, images, signal)
+  computed.set(key, computing)
+  try {
+    return await computing
+  } catch (error) {
+    computed.delete(key)
+    throw error
+  }
 }
 
 /** Networks of which every layer is trained; each has the body's initial weights. */
@@ -124,10 +142,12 @@ async function trainedOn(
   sets: { readonly train: ImageSet; readonly test: ImageSet },
 ) {
   const { seed } = cell
+  const { learningRates, ...training } = grid.training[origin]
+  const learningRate = learningRates[compared.kept === undefined ? 'dense' : 'mixture']
   const numClasses = sets.train.classNames.length
   const model = withComparedLayer(input, tensor, compared, { numClasses, seed })
   try {
-    return await trainedLayer(model, { ...sets, training: grid.training[origin], seed, signal })
+    return await trainedLayer(model, { ...sets, training: { ...training, learningRate }, seed, signal })
   } finally {
     disposeModel(model)
   }

@@ -14,7 +14,7 @@ import { studyKind } from '../../../scripts/study/kinds/kinds.js'
 import { runCell } from '../../../scripts/study/run-cell.js'
 import { gridOf, type StudyConfig, studyCells } from '../../../scripts/study/study-config.js'
 import { startStudy } from '../../../scripts/study/study-folder.js'
-import { featureSets, ownBody, publishedBody, standardise } from '../../../scripts/study/transfer/bodies.js'
+import { featureSets, ownBody, publishedBody, standardised } from '../../../scripts/study/transfer/bodies.js'
 import { patchesOf, withComparedLayer } from '../../../scripts/study/transfer/compared-layer.js'
 import { composeScenes, objectSide, type SceneParts } from '../../../scripts/study/transfer/scenes.js'
 import { type BackendChoice, useBackend } from '../../../src/backend/choose.js'
@@ -200,9 +200,8 @@ describe('bodies', () => {
       classNames: ['a'],
     })
     // Channel 0: 1, 3, so mean 2 and deviation 1; channel 1 is constant.
-    const sets = [set([1, 5, 3, 5]), set([4, 7])]
-    standardise(sets)
-    expect(sets.map(({ images }) => [...images])).toEqual([
+    const { train, test } = standardised(set([1, 5, 3, 5]), set([4, 7]))
+    expect([train, test].map(({ images }) => [...images])).toEqual([
       [-1, 0, 1, 0],
       [2, 2],
     ])
@@ -234,7 +233,8 @@ describe('the compared layer', () => {
 })
 
 describe('a cell of the study of transfer', () => {
-  const tiny = { steps: 2, batchSize: 8, learningRate: 1e-3 }
+  const short = { steps: 2, leastEpochs: 1, batchSize: 8 }
+  const tiny = { ...short, learningRates: { dense: 1e-3, mixture: 1e-3 } }
   const grid: TransferGrid = {
     kind: 'transfer',
     parts: [
@@ -243,7 +243,7 @@ describe('a cell of the study of transfer', () => {
     ],
     testSamples: 4,
     training: { pretrained: tiny, 'from scratch': tiny },
-    pretraining: { ...tiny, samples: 8 },
+    pretraining: { ...short, learningRate: 1e-3, samples: 8 },
   }
   const study = (changes: Partial<StudyConfig> = {}): StudyConfig =>
     ({ ...smallStudy(), experiment: 'transfer', seeds: 1, grid, ...changes }) as StudyConfig

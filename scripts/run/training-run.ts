@@ -6,6 +6,7 @@ import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
+import { auxiliaryCoefficients, coefficientsOf } from '../../src/train/auxiliary-loss.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
 import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
 import { type FedModel, isRegionModel, networkOf, type TrainingData } from '../../src/train/feed.js'
@@ -19,7 +20,6 @@ import { checkScheduleFits } from '../../src/train/optimizers/schedules.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
 import { type RouterTeaching, trainTaught } from '../../src/train/routing/teach.js'
-import { auxiliaryCoefficients } from '../../src/train/step.js'
 import { type TargetOptions, targetRule } from '../../src/train/targets.js'
 import type { TrainOptions } from '../../src/train/train-options.js'
 import type { TrainingLog } from '../terminal/training-log.js'
@@ -140,11 +140,11 @@ export async function storedState(run: RunFolder): Promise<TrainState | undefine
  * @throws RangeError for layers that the model does not have, or patches that do not fit
  */
 export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
-  const { freeze = [], annealPatches, epochs, loadBalance } = config.training
+  const { freeze = [], annealPatches, epochs } = config.training
   freezeLayers(model, freeze).restore()
   disposeOptimizer(createOptimizer(optimizerOf(config), model))
   stepFactors(model, optimizerOf(config))
-  auxiliaryCoefficients(model, loadBalance)
+  auxiliaryCoefficients(model, config.training)
   if (annealPatches) annealedLayers(model, annealPatches, epochs)
 }
 
@@ -171,12 +171,12 @@ export async function checkTargets({ training }: RunConfig, images: TrainingData
 
 /** The options of a run that a search for a learning rate or a batch size takes, besides its images. */
 export function searchOptions(config: RunConfig): Omit<LearningRateSearch, 'train'> {
-  const { batchSize, loadBalance, freeze, lossForm } = config.training
+  const { batchSize, freeze, lossForm } = config.training
   return {
     batchSize,
     optimizer: optimizerOf(config),
     seed: config.seed,
-    ...(loadBalance !== undefined && { loadBalance }),
+    ...coefficientsOf(config.training),
     ...(freeze && { freeze }),
     ...(lossForm && { lossForm }),
     ...targetOptionsOf(config.training),
@@ -186,7 +186,7 @@ export function searchOptions(config: RunConfig): Omit<LearningRateSearch, 'trai
 /** The options of `train` for a run, besides its images and its optimizer. */
 export function trainOptions({ training, seed }: RunConfig) {
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
-  const { freeze, annealPatches, loadBalance, lossForm, stopWhen, emaDecay } = training
+  const { freeze, annealPatches, lossForm, stopWhen, emaDecay } = training
   return {
     epochs,
     batchSize,
@@ -195,7 +195,7 @@ export function trainOptions({ training, seed }: RunConfig) {
     ...(earlyStop !== undefined && { earlyStop: { patience: earlyStop } }),
     ...(checkpointSteps !== undefined && { checkpointSteps }),
     ...(routingMetrics && { routingMetrics }),
-    ...(loadBalance !== undefined && { loadBalance }),
+    ...coefficientsOf(training),
     ...(lossForm && { lossForm }),
     ...targetOptionsOf(training),
     ...(emaDecay !== undefined && { emaDecay }),

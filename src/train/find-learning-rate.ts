@@ -1,5 +1,6 @@
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { isPositiveInteger } from '../shapes.js'
+import { coefficientNames, type TermCoefficients } from './auxiliary-loss.js'
 import { readWeights, restoreWeights } from './checkpoint.js'
 import { type FedModel, networkOf, type TrainingData } from './feed.js'
 import { setLearningRate } from './optimizers/learning-rate.js'
@@ -18,7 +19,7 @@ export interface LearningRateSearch
     | 'batchSize'
     | 'optimizer'
     | 'seed'
-    | 'loadBalance'
+    | keyof TermCoefficients
     | 'freeze'
     | 'threshold'
     | 'lossForm'
@@ -39,7 +40,7 @@ const optionNames = {
   batchSize: true,
   optimizer: true,
   seed: true,
-  loadBalance: true,
+  ...coefficientNames,
   freeze: true,
   threshold: true,
   lossForm: true,

@@ -3,6 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { untrainableOption } from '../layers/batch-norm.js'
 import { allLayersWithin, allPlacedLayers } from '../layers/layer-paths.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
+import { auxiliaryCoefficients } from './auxiliary-loss.js'
 import {
   checkEpochs,
   checkIdentity,
@@ -22,7 +23,6 @@ import { stepFactors, stepPenalty, weightDecays } from './optimizers/parameter-g
 import { dependsOnEpochs } from './optimizers/schedules.js'
 import { readRouters } from './routing/mixture-measures.js'
 import { type ProgressLayer, positionOf, type Run, rateAfter, shareDone } from './run.js'
-import { auxiliaryCoefficients } from './step.js'
 import { stepSeeds } from './step-seeds.js'
 import { targetRule } from './targets.js'
 import { checkOptions, type TrainOptions } from './train-options.js'
@@ -74,7 +74,7 @@ async function preparedRun(
   const classifier = lossOf(model, lossOptions(options))
   checkSets(fed, classifier.numClasses, options)
   checkTrainable(model)
-  const coefficients = auxiliaryCoefficients(model, options.loadBalance)
+  const coefficients = auxiliaryCoefficients(model, options)
   const factors = stepFactors(model, optimizer)
   const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
   const progressing = allLayersWithin(model).filter(isProgressing)

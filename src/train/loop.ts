@@ -173,7 +173,7 @@ async function launch(
   step: number,
   take: (batch: StepBatch) => Promise<StepNumbers>,
 ): Promise<Launched> {
-  const { tensors, kept } = await batch.inputs()
+  const { tensors, kept } = await batch.inputs('step')
   try {
     const { labels, mixed, count } = batch
     return { step, count, numbers: take({ inputs: tensors, labels, mixed }), kept }

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import type { PackageInstallation } from './installation.js'
 import type { NativeCandidate } from './native.js'
 import { ProgramError, type Run, runProgram } from './run-program.js'
-import type { TrialReport } from './trial-program.js'
+import type { TrialReport, TrialResult } from './trial-program.js'
 
 /** An installation that loaded and computed right in a process of its own. */
 export interface NativeTrial {
@@ -41,10 +41,9 @@ export async function tryNative(
     ...(candidate.gpu && { env: { TF_CPP_MIN_LOG_LEVEL: '0' } }),
     ...(timeoutMs !== undefined && { timeoutMs }),
   }).catch(cause => {
-    throw notLoading(cause)
+    throw cause instanceof ProgramError ? notComputing(cause.message, cause.printed) : cause
   })
-  const report = reportIn(printed)
-  const { version, usesGpu, product, convolution } = report
+  const { version, usesGpu, product, convolution } = resultIn(printed)
   const expected = '19,22,43,50,4,4,4,4'
   const numbers = [...product, ...convolution].join()
   if (numbers !== expected)
@@ -91,20 +90,21 @@ export function saidText(reasons: readonly string[]): string {
     : 'TensorFlow says nothing of the reason'
 }
 
-function notLoading(cause: unknown): Error {
-  if (!(cause instanceof ProgramError)) return cause as Error
-  const reasons = gpuReasons(cause.printed)
+function notComputing(got: string, printed: string): Error {
+  const reasons = gpuReasons(printed)
   const said = reasons.length > 0 ? `; ${saidText(reasons)}` : ''
-  return new Error(`provideNative: the addon must load and compute, got: ${cause.message}${said}`, { cause })
+  return new Error(`provideNative: the addon must load and compute, got: ${got}${said}`)
 }
 
-function reportIn(printed: string): TrialReport {
-  const line = printed.split('\n').find(text => text.startsWith('{"version"'))
+function resultIn(printed: string): TrialResult {
+  const line = printed.split('\n').find(text => text.startsWith('{"report":'))
   if (line === undefined)
     throw new Error(
       `provideNative: the addon's trial must end with its report, got: ${printed.trim().slice(-200)}`,
     )
-  return JSON.parse(line) as TrialReport
+  const { report } = JSON.parse(line) as { report: TrialReport }
+  if ('failure' in report) throw notComputing(report.failure, printed)
+  return report
 }
 
 /** A line of TensorFlow's log, as it was (2026-01-31 08:15:00.123456: W path:12] words) and as it is now (W0000 00:00:17.5 99 path:12] words). */

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { ProgramError, type Run } from '../../../src/backend/native/run-program.js'
-import type { TrialReport } from '../../../src/backend/native/trial-program.js'
+import type { TrialResult } from '../../../src/backend/native/trial-program.js'
 
 const manifest = {
   version: '4.22.0',
@@ -54,9 +54,9 @@ const programs: Record<string, FakeProgram> = {
 }
 
 /** What the process of a trial prints. */
-export function trialReport(rest: Partial<TrialReport>): string {
+export function trialReport(rest: Partial<TrialResult>): string {
   const right = { version: '2.21.0', usesGpu: false, product: [19, 22, 43, 50], convolution: [4, 4, 4, 4] }
-  return `\n${JSON.stringify({ ...right, ...rest })}\n`
+  return `\n${JSON.stringify({ report: { ...right, ...rest } })}\n`
 }
 
 /** The word after a flag. */

@@ -1,4 +1,5 @@
 import type { NativeCandidate, NativeTensorFlow } from './native/native.js'
+import type { NativeTrial } from './native/trial.js'
 import type { NativeVerdict } from './self-test/self-test.js'
 import type { Verification } from './verify.js'
 
@@ -10,6 +11,10 @@ export interface UseBackendOptions {
   readonly provided?: string
   /** Checks an installation before it is loaded, undefined where there is no verdict. The self-test unless given. */
   readonly verify?: (candidate: NativeCandidate) => Promise<NativeVerdict | undefined>
+  /** Whether this process may use a GPU of NVIDIA's: else builds for it are tried last. Looked for unless given. */
+  readonly hasNvidiaDriver?: boolean
+  /** Finds out, in a process of its own, which GPU an installation takes, or why none; only where this is to be said. */
+  readonly gpuTrial?: (candidate: NativeCandidate) => Promise<NativeTrial>
   /** Options of Dawn, which brings WebGPU to Node, such as `backend=vulkan`; those of its first use in a process hold. */
   readonly webgpu?: readonly string[]
 }
@@ -71,7 +76,7 @@ export interface Backend<Name extends string = string> {
     skipped: SkippedBackend<Name>[],
   ): Promise<UsedBackend<Name> | undefined>
   /** Version, threads or device, and folder, once it is the current backend. */
-  facts(used: UsedBackend<Name>): Promise<BackendFacts>
+  facts(used: UsedBackend<Name>, options: UseBackendOptions): Promise<BackendFacts>
   /** What to do so that it, or a faster kind of it, is chosen; most useful first. */
   advice?(machine: BackendAdvice): readonly string[]
   /**

@@ -1,9 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Backend } from '../backend.js'
+import type { SelectableBackend } from './selection.js'
 import { setBackend } from './set-backend.js'
 
 /** Plain JavaScript: far slower than the others, and so only used where it is asked for. */
-export const cpu: Backend<'cpu'> = {
+export const cpu: SelectableBackend<'cpu', object> = {
   names: ['cpu'],
   isAutomatic: false,
   async use() {

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { whyNotImported } from '../optional-package.js'
 import type { SelectableBackend } from './selection.js'
 import { setBackend } from './set-backend.js'
 
@@ -6,8 +7,13 @@ import { setBackend } from './set-backend.js'
 export const cpu: SelectableBackend<'cpu', object> = {
   names: ['cpu'],
   isAutomatic: false,
-  async use() {
-    await import('@tensorflow/tfjs-backend-cpu')
+  async use(_, __, skipped) {
+    try {
+      await import('@tensorflow/tfjs-backend-cpu')
+    } catch (error) {
+      skipped.push({ name: 'cpu', why: whyNotImported('@tensorflow/tfjs-backend-cpu', error) })
+      return undefined
+    }
     await setBackend('cpu')
     // Keeps tfjs from advertising tfjs-node at the first operation to users who asked for this backend.
     Object.assign(tf.backend(), { firstUse: false })

@@ -6,21 +6,17 @@ import { failureOf } from '../device-error.js'
  * the tensors that were on it.
  *
  * @param name tfjs's name of the backend
- * @param advice what to look after where it does not initialise
  * @throws Error when the package registered it with another copy of tfjs-core, or it does not initialise
  */
-export async function setBackend(name: string, advice?: string): Promise<void> {
+export async function setBackend(name: string): Promise<void> {
   if (!tf.findBackendFactory(name)) {
     throw new Error(
       `useBackend: @tensorflow/tfjs-backend-${name} must use the same @tensorflow/tfjs-core as patch-moe, got a second copy (run \`npm dedupe\`)`,
     )
   }
   forgetFailed(name)
-  if (!(await tf.setBackend(name))) {
-    throw new Error(
-      `useBackend: backend ${name} must initialise, got a failure${advice === undefined ? '' : ` (${advice})`}`,
-    )
-  }
+  if (!(await tf.setBackend(name)))
+    throw new Error(`useBackend: backend ${name} must initialise, got a failure`)
 }
 
 interface Registries {

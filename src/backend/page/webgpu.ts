@@ -23,7 +23,8 @@ export const webgpu: SelectableBackend<WebGpuName, object> = {
     const whyNone = isSecureContext
       ? 'this browser has no WebGPU'
       : `a browser has WebGPU in secure pages alone, and ${location.origin} is none (https and localhost are)`
-    return useWebGpu({ gpu, whyNone }, requested, skipped)
+    // One that the processor stands in for is nobody's choice but the user's.
+    return useWebGpu({ gpu, whyNone }, requested === 'auto' ? 'webgpu' : requested, skipped)
   },
   facts: async ({ adapter }) => webGpuFacts(adapter),
 }

@@ -4,13 +4,15 @@ import { trainDigits } from './digits.js'
 
 const $ = id => document.getElementById(id)
 const asked = new URLSearchParams(location.search)
-const settings = { epochs: Number(asked.get('epochs') ?? 5), samples: Number(asked.get('samples') ?? 200) }
+const settings = { epochs: Number(asked.get('epochs') ?? 20), samples: Number(asked.get('samples') ?? 300) }
 const colours = { webgpu: '#0072b2', webgl: '#d55e00', wasm: '#009e73', cpu: '#cc79a7' }
 $('software').checked = asked.has('software')
 /** By backend: its epochs, and the seconds that they took. */
 const runs = new Map()
 
 const source = {
+  list: async () =>
+    ['train', 't10k'].flatMap(half => [`${half}-images-idx3-ubyte.gz`, `${half}-labels-idx1-ubyte.gz`]),
   describe: path => `digits8/${path}`,
   exists: async path => (await fetch(`./digits8/${path}`, { method: 'HEAD' })).ok,
   async read(path) {
@@ -94,19 +96,18 @@ function row(tag, cells) {
 
 /** Losses over epochs; later backends are drawn thinner, so that lines that lie on each other all show. */
 function chart(names) {
-  const [width, height, margin] = [640, 200, 32]
   const losses = names.flatMap(name => runs.get(name).map(({ trainLoss }) => trainLoss))
-  const most = Math.max(...losses)
-  const x = i => margin + ((width - 2 * margin) * i) / Math.max(1, settings.epochs - 1)
-  const y = loss => height - margin - ((height - 2 * margin) * loss) / most
+  const [least, most] = [Math.min(...losses), Math.max(...losses)]
+  const x = i => (100 * i) / Math.max(1, settings.epochs - 1)
+  const y = loss => (most > least ? 95 - (90 * (loss - least)) / (most - least) : 50)
   const lines = names.map((name, i) => {
     const points = runs.get(name).map(({ trainLoss }, epoch) => `${x(epoch)},${y(trainLoss)}`)
-    return `<polyline points="${points.join(' ')}" fill="none" stroke="${colours[name]}" stroke-width="${9 - 2.5 * i}" stroke-linecap="round" />
-      <text x="${margin + 90 * i}" y="14"><tspan fill="${colours[name]}">●</tspan> ${name}</text>`
+    return `<polyline points="${points.join(' ')}" stroke="${colours[name]}" stroke-width="${9 - 2.5 * i}" />`
   })
-  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="Loss in training over epochs">${lines.join('')}
-    <text x="2" y="${y(most) + 4}">${most.toFixed(2)}</text><text x="2" y="${y(0) + 4}">0</text>
-    <text x="${width / 2}" y="${height - 4}" text-anchor="middle">loss over ${settings.epochs} epochs</text></svg>`
+  const legend = names.map(name => `<span><i style="background: ${colours[name]}"></i> ${name}</span>`)
+  return `<p class="legend">${legend.join(' ')}</p>
+    <svg viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="Loss in training over epochs">${lines.join('')}</svg>
+    <p class="legend">Loss in training over ${settings.epochs} epochs, from ${most.toFixed(2)} to ${least.toFixed(2)}</p>`
 }
 
 for (const button of document.querySelectorAll('button'))

@@ -13,8 +13,11 @@ export interface WatchedDevice {
 interface WatchedBackend {
   readonly device: WatchedDevice
   read(dataId: object): Promise<unknown>
+  readSync(dataId: object): unknown
   uploadToGPU(dataId: object): void
-  readonly tensorMap: { get(dataId: object): { readonly shape: number[]; readonly dtype: tf.DataType } }
+  readonly tensorMap: {
+    get(dataId: object): { readonly shape: number[]; readonly dtype: tf.DataType; readonly values?: unknown }
+  }
 }
 
 const watched = new WeakSet<object>()
@@ -56,6 +59,16 @@ export function watchDevice(backend: tf.KernelBackend): void {
       throwFailure(backend)
       throw error
     }
+  }
+  const readSync = gpu.readSync.bind(gpu)
+  gpu.readSync = dataId => {
+    throwFailure(backend)
+    // tfjs reads by way of a canvas, which is there in pages alone.
+    if (typeof OffscreenCanvas === 'undefined' && gpu.tensorMap.get(dataId).values == null)
+      throw new Error(
+        'WebGPU: numbers must be read by `await tensor.data()` outside of pages, got dataSync()',
+      )
+    return readSync(dataId)
   }
   const upload = gpu.uploadToGPU.bind(gpu)
   gpu.uploadToGPU = dataId => {

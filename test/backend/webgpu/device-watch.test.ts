@@ -1,7 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, expect, test } from 'vitest'
+import type { Backend } from '../../../src/backend/backend.js'
 import { useBackend } from '../../../src/backend/choose.js'
 import { DeviceError } from '../../../src/backend/device-error.js'
+import { diagnoseBackends } from '../../../src/backend/doctor.js'
+import { wasm } from '../../../src/backend/entries/wasm.js'
+import { webgpu } from '../../../src/backend/entries/webgpu.js'
 import { watchDevice } from '../../../src/backend/webgpu/device-watch.js'
 import { twoLayerPatchModel } from '../../../src/models/two-layer.js'
 import { type CheckpointStore, readCheckpoint } from '../../../src/train/checkpoint.js'
@@ -35,6 +39,30 @@ async function ownBackend() {
   backend.uploadToGPU(written)
   return { device, read: () => backend.read(written), backend }
 }
+
+test('the diagnosis has the limits of the device', async () => {
+  const { limits } = (tf.backend() as unknown as { device: Device }).device as Device
+  const { backends } = await diagnoseBackends<string>({}, [wasm, webgpu] as readonly Backend[] as never)
+  await useBackend('webgpu')
+  const found = backends.find(({ name }) => name === 'webgpu')
+  expect(found).toMatchObject({ available: true, version: '4.22.0', device: 'null-backend' })
+  expect(found?.adapter).toMatchObject({ name: 'null-backend', isSoftware: false, float16: true })
+  expect(found?.adapter?.limits).toMatchObject({
+    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    maxComputeWorkgroupSizeX: 256,
+    maxComputeWorkgroupStorageSize: 16384,
+  })
+  expect(Object.values(found?.adapter?.limits ?? {}).filter(Number.isNaN)).toEqual([])
+})
+
+test('numbers of the device are not read at once', async () => {
+  const sum = tf.add(tf.ones([2000]), 1)
+  expect(() => sum.dataSync()).toThrow(
+    'WebGPU: numbers must be read by `await tensor.data()` outside of pages, got dataSync()',
+  )
+  await sum.data()
+  expect(sum.dataSync()).toHaveLength(2000)
+})
 
 test('a tensor larger than the buffers of the device is named, and nothing is lost', async () => {
   const { limits } = (tf.backend() as unknown as { device: Device }).device as Device

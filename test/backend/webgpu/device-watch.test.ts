@@ -122,3 +122,23 @@ test('training and prediction end with the refusal, and the last checkpoint is w
   const { history } = readCheckpoint(stored as Uint8Array, 'the last')
   expect(history.map(({ epoch }) => epoch)).toEqual([1])
 })
+
+test('want of memory is named, and useBackend opens the device anew', async () => {
+  await useBackend('webgpu')
+  expect(await tf.add(tf.ones([1000]), 1).data()).toHaveLength(1000)
+  const row = tf.ones([1, 1024])
+  const fill = async () => {
+    // The null device has some hundreds of megabytes.
+    for (let i = 0; i < 64; i++) await tf.slice(tf.tile(row, [2 ** 15 - 1, 1]), [0, 0], [1, 1]).data()
+  }
+  const message =
+    'WebGPU: memory of the device must suffice, got Out of memory. (numbers computed since are wrong; a smaller batch or image needs less)'
+  await expect(fill()).rejects.toThrow(new DeviceError(message))
+  expect(() => tf.add(row, 1)).toThrow(new DeviceError(message))
+  const failed = tf.backend()
+  await useBackend('webgpu')
+  expect(tf.backend()).not.toBe(failed)
+  expect(await tf.add(tf.ones([1000]), 1).data()).toHaveLength(1000)
+  // What was on the device that failed can still be disposed.
+  row.dispose()
+})

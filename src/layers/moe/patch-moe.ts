@@ -162,8 +162,8 @@ export class PatchMoE extends tfl.layers.Layer {
       return mixture(x, { router: this.read('router') as tf.Tensor4D, experts }, this.builtParts(), {
         training: kwargs.training === true,
         follow: averages => {
-          for (const [name, value] of Object.entries(averages))
-            moveTowards(this.variable(name), value, this.momentum)
+          const steps = Object.entries(averages).map(([name, value]) => [this.variable(name), value] as const)
+          moveTowards(steps, this.momentum)
         },
       })
     })

@@ -3,6 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { type AuxiliaryTerm, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
 import { releaseEarly } from './early-release.js'
 import type { ClassifierLoss } from './loss.js'
+import { stepJointly } from './optimizers/joint-steps.js'
 import { clippedByNorm, learningRateOf } from './optimizers/learning-rate.js'
 import { type BatchLabels, largestLabels, type TargetRule, targetsOf } from './targets.js'
 
@@ -86,10 +87,15 @@ function applyStep(
   const gradients = clippedByNorm(raw, clipNorm)
   const weights = model.trainableWeights
   const variables = weights.map(weight => weight.read() as tf.Variable)
+  const ofVariables = variables.map(({ name }) => gradients[name])
+  if (stepJointly(optimizer, variables, ofVariables, { l2, weightDecays, stepFactors })) {
+    applyConstraints(weights)
+    return
+  }
   const starts =
     stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
   // The penalty is that of the weights before they decay.
-  const penalizedGradients = variables.map(variable => penalized(gradients[variable.name], variable, l2))
+  const penalizedGradients = variables.map((variable, i) => penalized(ofVariables[i], variable, l2))
   const rate = learningRateOf(optimizer)
   for (const [i, share] of (weightDecays ?? []).entries()) {
     if (share > 0 && penalizedGradients[i]) decay(variables[i] as tf.Variable, rate * share)

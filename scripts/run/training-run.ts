@@ -6,6 +6,7 @@ import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
+import { auxiliaryCoefficients, coefficientsOf } from '../../src/train/auxiliary-loss.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
 import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
 import { type FedModel, isRegionModel, networkOf, type TrainingData } from '../../src/train/feed.js'
@@ -18,7 +19,6 @@ import { checkScheduleFits } from '../../src/train/optimizers/schedules.js'
 import type { RouterTraining } from '../../src/train/routing/routers.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
 import { type RouterTeaching, trainTaught } from '../../src/train/routing/teach.js'
-import { auxiliaryCoefficients } from '../../src/train/step.js'
 import { type TargetOptions, targetRule } from '../../src/train/targets.js'
 import type { TrainOptions } from '../../src/train/train-options.js'
 import type { TrainingLog } from '../terminal/training-log.js'
@@ -143,11 +143,11 @@ export async function storedState(run: RunFolder): Promise<TrainState | undefine
  * @throws RangeError for layers that the model does not have, or patches that do not fit
  */
 export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
-  const { annealPatches, epochs, loadBalance } = config.training
+  const { annealPatches, epochs } = config.training
   checkFrozen(model, config)
   disposeOptimizer(createOptimizer(optimizerOf(config), model))
   stepFactors(model, optimizerOf(config))
-  auxiliaryCoefficients(model, loadBalance)
+  auxiliaryCoefficients(model, config.training)
   if (annealPatches) annealedLayers(model, annealPatches, epochs)
 }
 
@@ -174,12 +174,12 @@ export async function checkTargets({ training }: RunConfig, images: TrainingData
 
 /** The options of a run that a search for a learning rate or a batch size takes, besides its images. */
 export function searchOptions(config: RunConfig): Omit<LearningRateSearch, 'train'> {
-  const { batchSize, loadBalance, lossForm } = config.training
+  const { batchSize, lossForm } = config.training
   return {
     batchSize,
     optimizer: optimizerOf(config),
     seed: config.seed,
-    ...(loadBalance !== undefined && { loadBalance }),
+    ...coefficientsOf(config.training),
     ...freezingOf(config),
     ...(lossForm && { lossForm }),
     ...targetOptionsOf(config.training),
@@ -190,7 +190,7 @@ export function searchOptions(config: RunConfig): Omit<LearningRateSearch, 'trai
 export function trainOptions(config: RunConfig) {
   const { training, seed } = config
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
-  const { annealPatches, loadBalance, lossForm, stopWhen, emaDecay, unfreezeEvery } = training
+  const { annealPatches, lossForm, stopWhen, emaDecay, unfreezeEvery } = training
   return {
     epochs,
     batchSize,
@@ -199,7 +199,7 @@ export function trainOptions(config: RunConfig) {
     ...(earlyStop !== undefined && { earlyStop: { patience: earlyStop } }),
     ...(checkpointSteps !== undefined && { checkpointSteps }),
     ...(routingMetrics && { routingMetrics }),
-    ...(loadBalance !== undefined && { loadBalance }),
+    ...coefficientsOf(training),
     ...(lossForm && { lossForm }),
     ...targetOptionsOf(training),
     ...(emaDecay !== undefined && { emaDecay }),

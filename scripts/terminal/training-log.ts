@@ -168,7 +168,7 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
   if (event.type !== 'epoch') return undefined
   const { trainLoss, trainAccuracy, testLoss, testAccuracy, testWorstGroup, patchesPerExpert, seconds } =
     event
-  const { loadBalance } = event
+  const { loadBalance, diversity } = event
   const test =
     testLoss === undefined || testAccuracy === undefined
       ? ''
@@ -186,7 +186,8 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
   const patches = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
   const floor = progress.lossFloor > 0 ? ` (at least ${progress.lossFloor.toFixed(4)})` : ''
   const balance = loadBalance === undefined ? '' : `  balance ${loadBalance.toFixed(4)}`
-  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${floor}${balance}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}${entropy}${found}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  const overlap = diversity === undefined ? '' : `  router overlap ${diversity.toFixed(4)}`
+  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${floor}${balance}${overlap}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}${entropy}${found}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {

@@ -3,6 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import crc32c from 'crc-32/crc32c.js'
 import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/formats/safetensors.js'
+import type { TermSums } from './auxiliary-loss.js'
 import { type Computation, computationSchema } from './computation.js'
 import type { EpochMetrics } from './events.js'
 import { FROZEN_STATISTICS, type FreezeOptions } from './frozen/frozen-part.js'
@@ -75,15 +76,13 @@ export interface BestEpoch {
 }
 
 /** The part of an epoch that is done. */
-export interface RunningEpoch {
+export interface RunningEpoch extends TermSums {
   /** Steps done. */
   readonly step: number
   /** Sum over the images of the loss of their batch. */
   readonly lossSum: number
   /** Images that were classified rightly. */
   readonly correct: number
-  /** Sum over the images of the balance loss of their batch, where it has a coefficient. */
-  readonly loadBalanceSum?: number
   /** The patches that were kept, of images that are read in parts. */
   readonly kept?: KeptCells
   readonly seconds: number
@@ -97,6 +96,7 @@ export const epochMetricsShape = {
   trainLoss: z.number(),
   trainAccuracy: z.number(),
   loadBalance: z.number().exactOptional(),
+  diversity: z.number().exactOptional(),
   validationLoss: z.number().exactOptional(),
   validationAccuracy: z.number().exactOptional(),
   testLoss: z.number().exactOptional(),
@@ -157,6 +157,7 @@ const progressSchema = z.strictObject({
     lossSum: z.number(),
     correct: count,
     loadBalanceSum: z.number().exactOptional(),
+    diversitySum: z.number().exactOptional(),
     kept: keptCellsSchema.exactOptional(),
     seconds: z.number(),
   }),

@@ -9,7 +9,7 @@ export interface EpochMetrics {
   readonly epoch: number
   /**
    * Mean over the epoch's images of the loss that was minimised, in nats: with smoothed, mixed and weighted labels, penalties of
-   * regularizers and the balance loss times its coefficient included.
+   * regularizers and auxiliary terms times their coefficients included.
    */
   readonly trainLoss: number
   /**
@@ -19,9 +19,15 @@ export interface EpochMetrics {
   readonly trainAccuracy: number
   /**
    * Mean over the epoch's images of the balance loss, without its coefficient, summed over the layers; where it has a
-   * coefficient. M^2 mean over the M experts of (share of the samples x mean score): 1 where both are even.
+   * coefficient. 1 where the load is even: of the experts, M^2 mean over the M of them of (share of the samples x mean score), or
+   * of the positions, where experts choose patches.
    */
   readonly loadBalance?: number
+  /**
+   * Mean over the epoch's images of the overlap of the routers, in [0, 1] a layer, without its coefficient, summed over the layers;
+   * where it has a coefficient.
+   */
+  readonly diversity?: number
   /** Mean cross-entropy over the validation set in nats, and the share that is classified rightly; if there is one. */
   readonly validationLoss?: number
   readonly validationAccuracy?: number
@@ -113,8 +119,9 @@ export interface StepEvent {
   readonly stepsPerEpoch: number
   /** The loss that was minimised, mean over the batch, in nats. */
   readonly loss: number
-  /** The balance loss of the batch without its coefficient, where it has one. */
+  /** The auxiliary terms of the batch without their coefficients, where they have one. */
   readonly loadBalance?: number
+  readonly diversity?: number
   /** Mean rate since the epoch began or went on. */
   readonly examplesPerSecond: number
 }

@@ -31,11 +31,13 @@ export interface RegionModel {
    * Chooses patches of images and cuts them out.
    *
    * @param views of each image, where they were read already
+   * @param use as for `FedBatch.inputs`
    * @returns the inputs of the network, disposed by the caller, and which patches they hold
    */
   regionInputs(
     sources: readonly RegionSource[],
     views?: readonly Uint8Array[],
+    use?: 'step',
   ): Promise<{ readonly tensors: readonly tf.Tensor[]; readonly kept: KeptPatches }>
 }
 
@@ -62,8 +64,12 @@ export interface FedBatch {
   /** Where images are mixed with others: whose labels they have besides their own. */
   readonly mixed?: MixedLabels
   readonly count: number
-  /** Makes the inputs, with the network's weights of now. */
-  inputs(): FedInputs | Promise<FedInputs>
+  /**
+   * Makes the inputs, with the network's weights of now.
+   *
+   * @param use 'step' where a step of training on these inputs comes next, so that what they have in common is computed once
+   */
+  inputs(use?: 'step'): FedInputs | Promise<FedInputs>
 }
 
 /** Data as a network takes them: how a batch becomes inputs is the only thing in which kinds of data differ. */
@@ -260,9 +266,9 @@ function fedRegions(model: RegionModel, { batch, views }: ViewedBatch): FedBatch
     labels,
     count,
     ...(groups && { groups }),
-    inputs: async () => {
+    inputs: async use => {
       try {
-        const { tensors, kept } = await model.regionInputs(sources, views)
+        const { tensors, kept } = await model.regionInputs(sources, views, use)
         return { tensors, kept: countKept(kept, objects) }
       } finally {
         await closeAll(sources)

@@ -1,5 +1,6 @@
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { isPositiveInteger } from '../shapes.js'
+import { coefficientNames, type TermCoefficients } from './auxiliary-loss.js'
 import { readWeights, restoreWeights } from './checkpoint.js'
 import { type FedModel, networkOf, type TrainingData } from './feed.js'
 import type { FreezeOptions } from './frozen/frozen-part.js'
@@ -19,7 +20,7 @@ export interface LearningRateSearch
     | 'batchSize'
     | 'optimizer'
     | 'seed'
-    | 'loadBalance'
+    | keyof TermCoefficients
     | keyof FreezeOptions
     | 'threshold'
     | 'lossForm'
@@ -40,7 +41,7 @@ const optionNames = {
   batchSize: true,
   optimizer: true,
   seed: true,
-  loadBalance: true,
+  ...coefficientNames,
   freeze: true,
   freezeUntil: true,
   trainOnly: true,

@@ -1,6 +1,7 @@
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { isPositiveInteger } from '../shapes.js'
 import type { PatchAnnealing } from './anneal.js'
+import { checkCoefficients, coefficientNames, type TermCoefficients } from './auxiliary-loss.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { TrainingData, WholeImages } from './feed.js'
@@ -23,7 +24,8 @@ export type BnStatistics = (typeof BN_STATISTICS)[number]
 export interface TrainOptions<Data extends TrainingData = WholeImages>
   extends LossOptions,
     TargetOptions,
-    FreezeOptions {
+    FreezeOptions,
+    TermCoefficients {
   readonly train: Data
   /** Evaluated as a whole; without it there is no test loss, and no early stop unless there is `validation`. */
   readonly test?: Data
@@ -42,12 +44,6 @@ export interface TrainOptions<Data extends TrainingData = WholeImages>
    * model's own seed.
    */
   readonly seed: number
-  /**
-   * Coefficient of the balance loss of the layers that route whole samples, >= 0; 0 unless given. The balance loss, 1 where the
-   * experts are used evenly, is multiplied by it and added to the loss that is minimised; it is reported without the
-   * coefficient.
-   */
-  readonly loadBalance?: number
   /** What normalization layers use outside training; `recomputed` unless given. */
   readonly bnStatistics?: BnStatistics
   /**
@@ -107,7 +103,7 @@ const optionNames = {
   batchSize: true,
   optimizer: true,
   seed: true,
-  loadBalance: true,
+  ...coefficientNames,
   bnStatistics: true,
   emaDecay: true,
   earlyStop: true,
@@ -161,10 +157,7 @@ export function checkOptions(options: TrainOptions<TrainingData>): void {
       throw new RangeError(`train: ${name} must be a positive integer, got ${value}`)
   }
   if (!Number.isFinite(options.seed)) throw new RangeError(`train: seed must be finite, got ${options.seed}`)
-  const { loadBalance = 0 } = options
-  if (!(loadBalance >= 0 && loadBalance < Infinity)) {
-    throw new RangeError(`train: loadBalance must be a number of at least 0, got ${loadBalance}`)
-  }
+  checkCoefficients(options)
   const { emaDecay } = options
   if (emaDecay !== undefined && !(emaDecay > 0 && emaDecay < 1)) {
     throw new RangeError(`train: emaDecay must be in (0, 1), got ${emaDecay}`)

@@ -159,13 +159,6 @@ export const optimisationSettings = {
     value: openShare,
     in: { training: optional },
   },
-  loadBalance: {
-    flag: '--load-balance <coefficient>',
-    help: 'times the balance loss of experts that whole samples choose is added to the loss',
-    byDefault: '0',
-    value: numberFromZero,
-    in: { training: { ...optional, models: ['sample-moe', 'sample-networks', 'init'] } },
-  },
   bnStatistics: {
     flag: '--bn-statistics <name>',
     help: 'what BatchNorm uses in evaluations',

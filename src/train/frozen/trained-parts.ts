@@ -2,6 +2,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { untrainableOption } from '../../layers/batch-norm.js'
 import { allPlacedLayers } from '../../layers/layer-paths.js'
 import type { PatchMoE } from '../../layers/moe/patch-moe.js'
+import { auxiliaryCoefficients } from '../auxiliary-loss.js'
 import {
   type ComputedModel,
   classifierOf,
@@ -15,7 +16,7 @@ import {
 import { lossOptions } from '../loss.js'
 import { createOptimizer, disposeOptimizer } from '../optimizers/optimizer.js'
 import { stepFactors, stepPenalty, weightDecays } from '../optimizers/parameter-groups.js'
-import { auxiliaryCoefficients, type StepParts } from '../step.js'
+import type { StepParts } from '../step.js'
 import type { TargetRule } from '../targets.js'
 import type { TrainOptions } from '../train-options.js'
 import { WeightAverage } from '../weight-average.js'
@@ -71,7 +72,7 @@ function partsOf(
 ): Omit<TrainedParts, 'frozen'> {
   const model = networkOf(fed)
   const { optimizer, train } = options
-  const coefficients = auxiliaryCoefficients(model, options.loadBalance)
+  const coefficients = auxiliaryCoefficients(model, options)
   const split = isRegionModel(fed)
     ? undefined
     : frozenSplit(model, { evaluated, terms: new Set(coefficients.keys()), changing: annealed })

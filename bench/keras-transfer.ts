@@ -96,10 +96,29 @@ function someClasses(set: ImageSet, first: number): ImageSet {
   }
 }
 
-async function epochSeconds(model: tfl.LayersModel, options: TrainOptions): Promise<number> {
-  const seconds: number[] = []
-  for await (const event of train(model, options)) if (event.type === 'epoch') seconds.push(event.seconds)
-  return median(seconds.length > 1 ? seconds.slice(1) : seconds)
+/** Time of an epoch after the first: by the clock, and of the processors, which other programs disturb less. */
+interface EpochTime {
+  readonly clock: number
+  readonly processor: number
+}
+
+async function epochTime(model: tfl.LayersModel, options: TrainOptions): Promise<EpochTime> {
+  const times: EpochTime[] = []
+  let before = process.cpuUsage()
+  for await (const event of train(model, options)) {
+    if (event.type !== 'epoch') continue
+    const { user, system } = process.cpuUsage(before)
+    times.push({ clock: event.seconds, processor: (user + system) / 1e6 })
+    before = process.cpuUsage()
+  }
+  return medianTime(times.length > 1 ? times.slice(1) : times)
+}
+
+function medianTime(times: readonly EpochTime[]): EpochTime {
+  return {
+    clock: median(times.map(({ clock }) => clock)),
+    processor: median(times.map(({ processor }) => processor)),
+  }
 }
 
 async function writeTask(
@@ -125,7 +144,8 @@ async function writeTask(
 
 const text = (accuracies: readonly number[]): string =>
   `${(100 * mean(accuracies)).toFixed(2)} ± ${(100 * standardDeviation(accuracies)).toFixed(2)} % (${accuracies.map(value => (100 * value).toFixed(1)).join(', ')})`
-const ms = (seconds: number): string => `${(1000 * seconds).toFixed(0)} ms`
+const ms = ({ clock, processor }: EpochTime): string =>
+  `${(1000 * processor).toFixed(0)} ms of processor time (${(1000 * clock).toFixed(0)} ms by the clock)`
 
 await useBackend(values.backend as BackendName)
 const request = { name: 'fashion-mnist', data: null, samples: null, testSamples: null }
@@ -133,7 +153,7 @@ const data = await loadData(request as never, 1)
 const [all, allTest] = [data.train, data.test] as [ImageSet, ImageSet]
 const options = { batchSize, optimizer: { name: 'adam', learningRate: rate }, seed: 1 } as const
 const trained = network(all.shape)
-await epochSeconds(trained, { ...options, train: someClasses(all, 0), epochs: 10 })
+await epochTime(trained, { ...options, train: someClasses(all, 0), epochs: 10 })
 const [set, test] = [someClasses(all, classes), someClasses(allTest, classes)]
 console.log(`${set.count} training images, ${test.count} test images of ${set.classNames.join(', ')}`)
 
@@ -141,35 +161,32 @@ const folder = await mkdtemp(join(tmpdir(), 'keras-transfer-'))
 try {
   await writeTask(folder, trained, { train: set, test })
   const accuracies: number[] = []
-  const [computed, kept]: [number[], number[]] = [[], []]
+  const [computed, kept]: [EpochTime[], EpochTime[]] = [[], []]
   for (let seed = 1; seed <= seeds; seed++) {
     const { model } = withNewHead(trained, classes, seed)
     const heads = { ...options, seed, epochs, train: set, trainOnly: ['logits'] }
     const before = model.getWeights().map(weight => weight.clone() as tf.Tensor)
-    computed.push(await epochSeconds(model, heads))
+    computed.push(await epochTime(model, heads))
     accuracies.push((await evaluate(model, test, { batchSize: 128 })).accuracy)
     model.setWeights(before)
-    kept.push(await epochSeconds(model, { ...heads, features: featureFiles(join(folder, 'features')) }))
+    kept.push(await epochTime(model, { ...heads, features: featureFiles(join(folder, 'features')) }))
     for (const tensor of before) tensor.dispose()
     disposeModel(model)
   }
   console.log(`here (${values.backend}): accuracy ${text(accuracies)}`)
-  console.log(
-    `here: an epoch ${ms(median(computed))} with the body computed, ${ms(median(kept))} with features kept`,
-  )
+  const own = { computed: medianTime(computed), kept: medianTime(kept) }
+  const spoken = (who: string, times: typeof own) =>
+    `${who}: an epoch takes ${ms(times.computed)} with the body computed, ${ms(times.kept)} with features kept`
+  console.log(spoken('here', own))
   if (values.python !== undefined) {
     const script = fileURLToPath(new URL('./peers/keras_transfer.py', import.meta.url))
     const words = [script, folder, '--seeds', values.seeds, '--epochs', values.epochs]
     const { stdout } = await promisify(execFile)(values.python, [...words, '--rate', String(rate)])
     const keras = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
     console.log(`Keras ${keras.versions.keras}: accuracy ${text(keras.accuracies)}`)
-    console.log(
-      `Keras: an epoch ${ms(keras.computed)} with the body computed, ${ms(keras.kept)} with features kept`,
-    )
-    const ratio = (own: readonly number[], peer: number) => (median(own) / peer).toFixed(2)
-    console.log(
-      `time here / Keras: ${ratio(computed, keras.computed)} computed, ${ratio(kept, keras.kept)} kept`,
-    )
+    console.log(spoken('Keras', keras))
+    const ratio = (part: keyof typeof own) => (own[part].processor / keras[part].processor).toFixed(2)
+    console.log(`processor time here / Keras: ${ratio('computed')} computed, ${ratio('kept')} kept`)
   }
 } finally {
   await rm(folder, { recursive: true, force: true })

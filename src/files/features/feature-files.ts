@@ -26,14 +26,15 @@ export interface FeatureFiles extends FeatureStore {
  * be deleted at any time when none does.
  *
  * @param options.isShared whether others may use files of it that this process does not; true unless given
+ * @param options.computedBy what computes besides what keys hold, such as a precision: features of others are not used
  */
 export function featureFiles(
   directory: string,
-  { isShared = true }: { readonly isShared?: boolean } = {},
+  { isShared = true, computedBy = '' }: { readonly isShared?: boolean; readonly computedBy?: string } = {},
 ): FeatureFiles {
   const used = new Set<string>()
   return {
-    key: keyOf,
+    key: pieces => keyOf(computedBy, pieces),
     open: async (key, layout, compute) => {
       const path = join(directory, key + ENDING)
       used.add(key + ENDING)
@@ -64,8 +65,8 @@ function isFeatureFile(name: string): boolean {
   return /^[0-9a-f]{64}\.features$/.test(name)
 }
 
-async function keyOf(pieces: AsyncIterable<string | Uint8Array>): Promise<string> {
-  const hash = createHash('sha256')
+async function keyOf(computedBy: string, pieces: AsyncIterable<string | Uint8Array>): Promise<string> {
+  const hash = createHash('sha256').update(`${computedBy}\n`)
   for await (const piece of pieces) {
     const bytes = typeof piece === 'string' ? new TextEncoder().encode(piece) : piece
     // With the lengths, no two lists of pieces are the same bytes.

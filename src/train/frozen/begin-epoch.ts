@@ -55,16 +55,18 @@ function reordered(
 async function keptFeatures(run: Run, epoch: number): Promise<FeaturesEvent | undefined> {
   const { computed, options } = run
   const { features: store, train, test, validation, batchSize, threads, signal } = options
-  if (!store || !(computed instanceof FrozenBody) || computed.isCached(validation ?? test ?? train))
-    return undefined
+  if (!store || !(computed instanceof FrozenBody) || computed.isPrepared) return undefined
   const began = performance.now()
   const caching = { store, batchSize, computedBy: `threads ${threads ?? 'unknown'}`, signal }
+  // The training images come first: where the same are evaluated, their passes are shuffled.
   const sets = Object.entries({ training: train, validation, test }).flatMap(([name, set]) =>
     set ? [{ name, set: set as WholeImages, isShuffled: name === 'training' }] : [],
   )
   try {
     const kept: SetFeatures[] = []
-    for (const each of sets) kept.push(await setFeatures(computed, each, caching))
+    for (const each of sets)
+      if (!computed.isCached(each.set)) kept.push(await setFeatures(computed, each, caching))
+    computed.isPrepared = true
     const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)
     return {
       type: 'features',

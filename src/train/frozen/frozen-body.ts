@@ -104,6 +104,8 @@ export interface FeatureCaching {
  */
 export class FrozenBody {
   readonly split: SplitModel
+  /** Whether the features of all sets are kept that can be. */
+  isPrepared = false
   private readonly forward: ReturnType<typeof frugalForward>
   private readonly sets = new Map<object, CachedSet>()
 

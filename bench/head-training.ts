@@ -1,8 +1,8 @@
 /**
  * Measures an epoch of training the head of a frozen network on 1,000 images of 224x224: the body computed in every epoch, its features
  * computed once and read, and with --whole the whole network trained (wasm has no derivative of depthwise convolutions). A MobileNet
- * (Howard et al. 2017) of half the width with weights drawn at random, images of noise: time does not depend on them. Results are in
- * bench/NOTES.md.
+ * (Howard et al. 2017) of half the width with weights drawn at random, images of noise: time does not depend on them. Prints processor
+ * time. Results are in bench/NOTES.md.
  *
  *     npx tsx bench/head-training.ts [--backend wasm] [--images 1000] [--size 224] [--epochs 5] [--whole]
  */
@@ -11,13 +11,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { median } from '../scripts/run/measuring/statistics.js'
 import { type BackendName, useBackend } from '../src/backend/choose.js'
 import type { ImageSet } from '../src/data/image-set.js'
 import { featureFiles } from '../src/files/features/feature-files.js'
 import { withFasterLayers } from '../src/models/faster-layers.js'
 import { random } from '../src/random.js'
 import { type TrainOptions, train } from '../src/train/loop.js'
+import { type EpochTime, epochTimes } from './epoch-time.js'
 
 const { values } = parseArgs({
   options: {
@@ -87,28 +87,15 @@ function noise(): ImageSet {
   }
 }
 
+/** @returns processor time of an epoch for one image, in seconds */
 async function measured(what: string, set: ImageSet, options: Partial<TrainOptions>): Promise<number> {
-  const model = mobileNet()
-  const seconds: number[] = []
-  let made = ''
-  for await (const event of train(model, {
-    train: set,
-    epochs,
-    batchSize: 32,
-    optimizer: { name: 'adam', learningRate: 0.001 },
-    seed: 1,
-    ...options,
-  })) {
-    if (event.type === 'features')
-      made = `, features: ${event.seconds.toFixed(1)} s, ${(event.bytes / 1e6).toFixed(1)} MB`
-    if (event.type === 'epoch') seconds.push(event.seconds)
-  }
-  // The first epoch holds the computing of features, and what a backend does once.
-  const typical = median(seconds.length > 1 ? seconds.slice(1) : seconds)
-  console.log(
-    `${what}: ${typical.toFixed(2)} s an epoch of ${set.count} images (first ${seconds[0]?.toFixed(1)} s${made})`,
-  )
-  return typical / set.count
+  const optimizer = { name: 'adam', learningRate: 0.001 } as const
+  const run = { train: set, epochs, batchSize: 32, optimizer, seed: 1, ...options }
+  const { first, typical } = await epochTimes(train(mobileNet(), run))
+  const text = ({ clock, processor }: EpochTime) =>
+    `${processor.toFixed(2)} s (${clock.toFixed(2)} s by the clock)`
+  console.log(`${what}: an epoch of ${set.count} images takes ${text(typical)}, the first ${text(first)}`)
+  return typical.processor / set.count
 }
 
 await useBackend(values.backend as BackendName)

@@ -16,7 +16,6 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import type * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import { median } from '../scripts/run/measuring/statistics.js'
 import { loadData } from '../scripts/run/run-data.js'
 import { type BackendName, useBackend } from '../src/backend/choose.js'
 import type { ImageSet } from '../src/data/image-set.js'
@@ -27,6 +26,7 @@ import { withNewHead } from '../src/models/new-head.js'
 import { mean, standardDeviation } from '../src/statistics/descriptive.js'
 import { evaluate } from '../src/train/evaluate.js'
 import { type TrainOptions, train } from '../src/train/loop.js'
+import { type EpochTime, epochTimes, medianTime } from './epoch-time.js'
 
 const { values } = parseArgs({
   options: {
@@ -96,29 +96,8 @@ function someClasses(set: ImageSet, first: number): ImageSet {
   }
 }
 
-/** Time of an epoch after the first: by the clock, and of the processors, which other programs disturb less. */
-interface EpochTime {
-  readonly clock: number
-  readonly processor: number
-}
-
 async function epochTime(model: tfl.LayersModel, options: TrainOptions): Promise<EpochTime> {
-  const times: EpochTime[] = []
-  let before = process.cpuUsage()
-  for await (const event of train(model, options)) {
-    if (event.type !== 'epoch') continue
-    const { user, system } = process.cpuUsage(before)
-    times.push({ clock: event.seconds, processor: (user + system) / 1e6 })
-    before = process.cpuUsage()
-  }
-  return medianTime(times.length > 1 ? times.slice(1) : times)
-}
-
-function medianTime(times: readonly EpochTime[]): EpochTime {
-  return {
-    clock: median(times.map(({ clock }) => clock)),
-    processor: median(times.map(({ processor }) => processor)),
-  }
+  return (await epochTimes(train(model, options))).typical
 }
 
 async function writeTask(

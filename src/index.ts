@@ -142,7 +142,7 @@ export {
   type LearningRateSearch,
   type TriedRate,
 } from './train/find-learning-rate.js'
-export type { FeatureLayout, FeatureStore, StoredFeatures } from './train/frozen/features.js'
+export type { FeatureLayout, FeatureStore, StoredFeatures, UnkeptFeatures } from './train/frozen/features.js'
 export type { FreezeOptions, FrozenStatistics } from './train/frozen/frozen-part.js'
 export { type SplitModel, splitModel } from './train/frozen/split-model.js'
 export {

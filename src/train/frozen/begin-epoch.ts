@@ -96,8 +96,8 @@ async function setFeatures(
   caching: FeatureCaching,
 ): Promise<SetFeatures> {
   const stored = await body.cache(set, isShuffled, caching)
-  if (!stored) {
-    const remark = `The body is computed in each epoch for the ${set.count} ${name} images, since they vary.`
+  if ('reason' in stored) {
+    const remark = `the frozen layers are computed in each epoch for the ${set.count} ${name} images: ${stored.reason}`
     return { images: 0, bytes: 0, computed: 0, remarks: [remark] }
   }
   const { isNew, bytes, remark } = stored

@@ -25,6 +25,13 @@ const keyOf = (...pieces: (string | Uint8Array)[]) =>
       yield* pieces
     })(),
   )
+/** Features that can be stored. */
+async function opened(folder: string, key: string, compute: () => AsyncIterable<Float32Array> = rows) {
+  const stored = await featureFiles(folder).open(key, layout, compute)
+  if ('reason' in stored) throw new Error(stored.reason)
+  return stored
+}
+
 const never = () => {
   throw new Error('must not be computed')
 }
@@ -39,10 +46,10 @@ it('gives lists of pieces keys of their own, wherever their borders are', async 
 it('computes features once and reads any of them', async () => {
   const folder = newFolder()
   const key = await keyOf('network', 'images')
-  const made = await featureFiles(folder).open(key, layout, rows)
+  const made = await opened(folder, key)
   expect([made.isNew, made.bytes]).toEqual([true, 48])
   await made.close()
-  const found = await featureFiles(folder).open(key, layout, never)
+  const found = await opened(folder, key, never)
   expect(found.isNew).toBe(false)
   await fc.assert(
     fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 9 }), async positions => {
@@ -63,10 +70,10 @@ it.each([
   const folder = newFolder()
   const key = await keyOf('damaged')
   const path = join(folder, `${key}.features`)
-  await (await featureFiles(folder).open(key, layout, rows)).close()
+  await (await opened(folder, key)).close()
   const before = await readFile(path)
   await damage(path)
-  const again = await featureFiles(folder).open(key, layout, rows)
+  const again = await opened(folder, key)
   expect([again.isNew, again.remark]).toEqual([true, expect.stringMatching(remark)])
   await again.close()
   expect(await readFile(path)).toEqual(before)
@@ -96,15 +103,29 @@ it('deletes what is no longer used, in a folder of its own alone, and no files o
   const folder = newFolder()
   const [first, second] = [await keyOf('first'), await keyOf('second')]
   const shared = featureFiles(folder)
-  for (const key of [first, second]) await (await shared.open(key, layout, rows)).close()
+  for (const key of [first, second]) await (await opened(folder, key)).close()
   await writeFile(join(folder, 'notes.txt'), 'mine')
   await shared.removeUnused()
   expect(await readdir(folder)).toHaveLength(3)
   const own = featureFiles(folder, { isShared: false })
-  await (await own.open(second, layout, never)).close()
+  const stored = await own.open(second, layout, never)
+  if ('close' in stored) await stored.close()
   await own.removeUnused()
   expect((await readdir(folder)).sort()).toEqual([`${second}.features`, 'notes.txt'].sort())
   // Nothing is there before the first features.
   await featureFiles(newFolder(), { isShared: false }).removeUnused()
   expect((await stat(folder)).isDirectory()).toBe(true)
+})
+
+it('says why features cannot be kept: no room, a file in the way', async () => {
+  const folder = newFolder()
+  const reasonOf = async (at: string, large: typeof layout) => {
+    const stored = await featureFiles(at).open('a', large, rows)
+    return 'reason' in stored ? stored.reason : undefined
+  }
+  expect(await reasonOf(folder, { count: 1e9, size: 1e6 })).toMatch(
+    /^their features would take 4000000000 MB, more than half of the \d+ MB that are free in .*$/,
+  )
+  await writeFile(join(folder, 'file'), '')
+  expect(await reasonOf(join(folder, 'file', 'kept'), layout)).toMatch(/ENOTDIR|EEXIST|not a directory/)
 })

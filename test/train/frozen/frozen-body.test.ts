@@ -96,7 +96,9 @@ describe('training with a frozen body', () => {
     )
     const [event] = featureEvents(events)
     expect(event).toMatchObject({ images: 15, computed: 15 })
-    expect(event?.remarks[0]).toMatch(/^The body is computed in each epoch for the 30 training images/)
+    expect(event?.remarks[0]).toMatch(
+      /^the frozen layers are computed in each epoch for the 30 training images: they vary from epoch to epoch$/,
+    )
     model.dispose()
   })
 

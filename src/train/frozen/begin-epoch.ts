@@ -1,10 +1,11 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type BestEpoch, namedByOrder } from '../checkpoint.js'
 import type { FeaturesEvent, TrainEvent } from '../events.js'
-import type { WholeImages } from '../feed.js'
+import { isRegionModel, type WholeImages } from '../feed.js'
 import type { Run } from '../run.js'
 import { stageIn } from '../start-run.js'
 import { type FeatureCaching, FrozenBody } from './frozen-body.js'
+import { cutAfter } from './split-model.js'
 import { releaseParts, trainedParts } from './trained-parts.js'
 import { stagesText } from './unfreezing.js'
 
@@ -16,11 +17,14 @@ export async function* beginEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const { options, stages, history } = run
   const { unfreezeEvery, epochs } = options
   const epoch = history.length + 1
-  if (unfreezeEvery !== undefined && epoch === 1 && run.running.step === 0) {
+  const isFirst = epoch === 1 && run.running.step === 0
+  if (unfreezeEvery !== undefined && isFirst) {
     yield { type: 'remark', epoch, remark: stagesText(stages, unfreezeEvery, epochs) }
   }
   const stage = stageIn(options, epoch, stages.length)
   if (stage !== run.stage) await enterStage(run, stage)
+  const unkept = run.options.features && cutRemark(run)
+  if (unkept && isFirst) yield { type: 'remark', epoch, remark: unkept }
   const features = await keptFeatures(run, epoch)
   if (features) yield features
 }
@@ -82,6 +86,23 @@ async function keptFeatures(run: Run, epoch: number): Promise<FeaturesEvent | un
     if (signal?.aborted && error === signal.reason) return undefined
     throw error
   }
+}
+
+/** Why the features of frozen layers are not kept, or not those of the last of them: one sentence; undefined where they are. */
+function cutRemark({ computed, fed, options }: Run): string | undefined {
+  const { freezeUntil } = options
+  if (freezeUntil === undefined || isRegionModel(fed)) return undefined
+  const cut = cutAfter(fed, freezeUntil)
+  if ('tensor' in cut && computed instanceof FrozenBody) return undefined
+  const kept =
+    computed instanceof FrozenBody
+      ? `those after ${computed.split.path} are`
+      : 'they are computed in each epoch'
+  const reason =
+    'reason' in cut
+      ? cut.reason
+      : 'layers before it change from epoch to epoch, or choose experts for samples'
+  return `The features after ${freezeUntil} are not kept, ${kept}: ${reason}.`
 }
 
 type SetFeatures = Pick<FeaturesEvent, 'images' | 'bytes' | 'computed' | 'remarks'>

@@ -40,29 +40,36 @@ export interface CutPoint {
  *   and the nearest layers after which the network can be cut
  */
 export function splitModel(model: tfl.LayersModel, path: string): SplitModel {
+  const cut = cutAfter(model, path)
+  if ('tensor' in cut) return splitAt(model, cut.tensor)
+  throw new RangeError(
+    `splitModel: path must be a layer after which a single tensor passes, got ${path}: ${cut.reason}`,
+  )
+}
+
+/**
+ * The tensor after a layer, where nothing else passes by it; otherwise why not, as a sentence.
+ *
+ * @throws RangeError when there is no such layer
+ */
+export function cutAfter(
+  model: tfl.LayersModel,
+  path: string,
+): { readonly tensor: tfl.SymbolicTensor } | { readonly reason: string } {
   const { layer, own } = namedLayer(model, path, 'splitModel: path')
   const steps = graphSteps(model)
-  if (!steps) {
-    throw new RangeError(
-      `splitModel: model must have one input and layers of one output without masks, got ${model.name}`,
-    )
-  }
+  if (!steps) return { reason: `${model.name} has several inputs, layers with several outputs, or masks` }
   const at = steps.findLastIndex(step => step.layer === lastLayer(layer, steps))
   if (at < 0) {
     const around = steps.findLastIndex(step => step.layer === own)
-    throw new RangeError(
-      `splitModel: path must be a layer of the model's own graph, got ${path}, which is inside ${own.name} ` +
-        `(${cutText(model, steps, around)})`,
-    )
+    return { reason: `it is inside ${own.name} (the network can be cut ${cutText(model, steps, around)})` }
   }
   const passing = passingTensors(steps, at)
-  if (passing.length !== 1) {
-    throw new RangeError(
-      `splitModel: path must be a layer after which a single tensor passes, got ${path}, where ${passing.length} do: ` +
-        `the outputs of ${passing.map(({ sourceLayer }) => pathOf(model, sourceLayer)).join(', ')} (${cutText(model, steps, at)})`,
-    )
+  if (passing.length === 1) return { tensor: (steps[at] as GraphStep).output }
+  const names = passing.map(({ sourceLayer }) => pathOf(model, sourceLayer)).join(', ')
+  return {
+    reason: `${passing.length} tensors pass there, the outputs of ${names} (the network can be cut ${cutText(model, steps, at)})`,
   }
-  return splitAt(model, (steps[at] as GraphStep).output)
 }
 
 /** A layer that is called in a graph, or the last one of a nested model whose layers stand in it: that of a sequential model's begin. */
@@ -110,5 +117,5 @@ function cutText(model: tfl.LayersModel, steps: readonly GraphStep[], at: number
   const before = cuts.findLast(({ i }) => i < at)
   const after = cuts.find(({ i }) => i > at)
   const names = [before, after].flatMap(cut => (cut ? [pathOf(model, cut.step.layer)] : []))
-  return names.length > 0 ? `it can be cut after ${names.join(' or ')}` : 'it can be cut nowhere'
+  return names.length > 0 ? `after ${names.join(' or ')}` : 'nowhere'
 }

@@ -164,3 +164,15 @@ describe('training with a frozen body', () => {
     model.dispose()
   })
 })
+
+it('says where features are kept when several tensors pass after the frozen layer', async () => {
+  const model = residualNetwork()
+  const features = featureFiles(newFolder())
+  const events = await allEvents(train(model, { ...options, freezeUntil: 'branch', epochs: 1, features }))
+  expect(events.flatMap(event => (event.type === 'remark' ? [event.remark] : []))).toEqual([
+    'The features after branch are not kept, those after relu2 are: 2 tensors pass there, the outputs of relu2, branch ' +
+      '(the network can be cut after relu2 or sum).',
+  ])
+  expect(featureEvents(events)[0]).toMatchObject({ path: 'relu2', images: 45 })
+  model.dispose()
+})

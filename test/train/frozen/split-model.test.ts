@@ -35,8 +35,8 @@ describe('splitModel', () => {
   it.each([
     [
       'branch',
-      'splitModel: path must be a layer after which a single tensor passes, got branch, where 2 do: the outputs of ' +
-        'relu2, branch (it can be cut after relu2 or sum)',
+      'splitModel: path must be a layer after which a single tensor passes, got branch: 2 tensors pass there, the outputs of ' +
+        'relu2, branch (the network can be cut after relu2 or sum)',
     ],
     [
       'pol',
@@ -54,7 +54,8 @@ describe('splitModel', () => {
       tf.sequential({ name, layers: [tf.layers.dense({ units: 2, inputShape: [2], name: 'inner' })] })
     const model = tf.sequential({ layers: [backbone('a'), backbone('b'), tf.layers.dense({ units: 1 })] })
     expect(() => splitModel(model, 'b/inner')).toThrow(
-      "splitModel: path must be a layer of the model's own graph, got b/inner, which is inside b (it can be cut after a/inner or",
+      'splitModel: path must be a layer after which a single tensor passes, got b/inner: it is inside b (the network can be cut ' +
+        'after a/inner or',
     )
     expect(() => splitModel(model, 'inner')).toThrow(
       'splitModel: path must be the path of one layer, got inner (that of a/inner, b/inner)',
@@ -65,12 +66,25 @@ describe('splitModel', () => {
     model.dispose()
   })
 
+  it('cuts after a network that was called as Keras calls one that is not to be trained', () => {
+    const base = tf.sequential({ name: 'base', layers: [tf.layers.dense({ units: 2, inputShape: [3] })] })
+    const input = tf.input({ shape: [3] })
+    const features = base.apply(input, { training: false }) as tf.SymbolicTensor
+    const logits = tf.layers.dense({ units: 2, name: 'logits' }).apply(features) as tf.SymbolicTensor
+    const model = tf.model({ inputs: input, outputs: logits })
+    const x = tf.randomUniform([4, 3], 0, 1, 'float32', 2)
+    const { body, head } = splitModel(model, 'base')
+    const whole = [...(model.predict(x) as tf.Tensor).dataSync()]
+    expect([...head(body.predict(x) as tf.Tensor, false).dataSync()]).toEqual(whole)
+    model.dispose()
+  })
+
   it('refuses models of several inputs, with numbers', () => {
     const inputs = [tf.input({ shape: [2] }), tf.input({ shape: [2] })]
     const sum = tf.layers.add({ name: 'sum' }).apply(inputs) as tf.SymbolicTensor
     const model = tf.model({ inputs, outputs: sum, name: 'two' })
     expect(() => splitModel(model, 'sum')).toThrow(
-      'splitModel: model must have one input and layers of one output without masks, got two',
+      'splitModel: path must be a layer after which a single tensor passes, got sum: two has several inputs, layers with several',
     )
     expect(cutPoints(model)).toEqual([])
   })

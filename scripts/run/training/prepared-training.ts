@@ -15,6 +15,7 @@ import { checkLayers, checkOptimizer, checkTargets, useComputeSettings } from '.
 import { imageSizeOf, initialNetwork } from '../transfer/initial-model.js'
 import { chosenScaling } from '../transfer/input-scaling.js'
 import { withBatchSize } from './chosen-batch-size.js'
+import { checkFeatureCache } from './freezing.js'
 
 /** The flags of a training that has not begun, as commander hands them over; those of `trainSettings` are among them. */
 export interface TrainingRequest extends GivenFlags {
@@ -89,6 +90,7 @@ export async function preparedTraining(request: TrainingRequest, where: string):
   const starting = await startingNetwork(config, data, opened)
   const network = starting.model
   asUsage(() => checkLayers(networkOf(network), config))
+  asUsage(() => checkFeatureCache(network, config, data))
   if (batchSize !== 'auto') return { config, data, network, opened, notes: starting.notes }
   const chosen = await withBatchSize(config, data, network)
   return { config: chosen.config, data, network, opened, notes: [...starting.notes, chosen.note] }

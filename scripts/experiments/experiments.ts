@@ -18,6 +18,7 @@ import { localise } from './localise.js'
 import { megapixel } from './megapixel.js'
 import { pruning } from './pruning.js'
 import { table1 } from './table1.js'
+import { terms } from './terms.js'
 import { transfer } from './transfer.js'
 
 /** Every experiment. A new one is one file and one line here. */
@@ -42,6 +43,7 @@ export const experiments: readonly Experiment[] = [
   megapixel,
   localise,
   transfer,
+  terms,
 ]
 
 /** Other names of experiments: Table 2 comes out of the runs of Figure 12. */

@@ -32,6 +32,18 @@ const routing = z.strictObject({
   deadExperts: count.exactOptional(),
 })
 
+/** What the experts of a trained mixture do with up to 128 test images. */
+const signs = z.strictObject({
+  /** Mean over pairs of experts of the share of kept patches that both keep, in [0, 1]. */
+  samePatches: number,
+  /** Mean over pairs of how much what they add differs, as a share of the larger. */
+  difference: number,
+  /** Experts that add nothing, that keep nothing but background, that do what another does. */
+  deadExperts: count,
+  blankExperts: count,
+  identicalExperts: count,
+})
+
 const trained = z.strictObject({
   /** Share of the test images that are right. */
   testAccuracy: number,
@@ -51,6 +63,7 @@ const trained = z.strictObject({
   /** Of one forward pass over one image. */
   multiplyAdds: number,
   routing: routing.exactOptional(),
+  signs: signs.exactOptional(),
 })
 
 const measured = z.strictObject({
@@ -325,6 +338,8 @@ export type LargeImageTimes = Immutable<z.infer<typeof largeImageTimes>>
 export type Localised = Immutable<z.infer<typeof localised>>
 /** What layers on the maps of a network learned. */
 export type Transferred = Immutable<z.infer<typeof transferred>>
+/** What the experts of a trained mixture do. */
+export type CellSigns = Immutable<z.infer<typeof signs>>
 /** What was measured of a routing. */
 export type CellRouting = Immutable<z.infer<typeof routing>>
 

@@ -6,7 +6,7 @@ import type { StudyStartRequest } from './start-action.js'
 
 /** The names of studies, for help texts. */
 export const studyNames =
-  'fig4 to fig12, table2 (with fig12), fig14, fig15, fig16, table1, ablation, clusters, pruning, bound, megapixel, localise, transfer'
+  'fig4 to fig12, table2 (with fig12), fig14, fig15, fig16, table1, ablation, clusters, pruning, bound, megapixel, localise, transfer, terms'
 
 /** Adds the flags that decide the numbers of a study. */
 export function withStudyOptions(command: Command): Command {

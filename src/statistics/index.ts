@@ -42,6 +42,7 @@ export {
 } from './samples-needed.js'
 export { signFlipTest, signTest } from './sign-test.js'
 export { type GridTrial, type SuccessGrid, successGrid } from './success-grid.js'
+export { meanRocCurve, type RocPoint, rocCurve } from './roc-curve.js'
 export { type SeedSummary, summarizeSeeds } from './summary.js'
 export { fitTemperature, scaled } from './temperature-scaling.js'
 export type { Trial } from './trial.js'

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { deriveSeed } from '../../random.js'
 import type { ImageShape, Size2D } from '../../shapes.js'
+import type { AuxiliaryTerm } from '../auxiliary-terms.js'
 import { fixInput } from '../fixed-inputs.js'
 import { withoutGradient } from '../hand-gradient.js'
 import type { LayerOptions } from '../standard-options.js'
@@ -21,6 +22,7 @@ import {
   WHERE,
 } from './patch-experts-options.js'
 import { type Routing, topPatches } from './routing.js'
+import { addRoutingTerms, routingTerms } from './routing-terms.js'
 import { dependingOn } from './sample-dispatch.js'
 
 /** Which patches experts keep of images, best first. */
@@ -81,6 +83,11 @@ export class PatchExperts extends NetworkLayer {
   /** K. */
   get numExperts(): number {
     return this.settings.numExperts
+  }
+
+  /** The terms that the layer adds to the loss, where a training asks for them. */
+  get auxiliaryTerms(): readonly AuxiliaryTerm[] {
+    return routingTerms(this.numExperts)
   }
 
   /** L. */
@@ -206,6 +213,7 @@ export class PatchExperts extends NetworkLayer {
       const { view, patches, indices: given } = this.parts(tensors)
       const scores = this.scores(view, training)
       const indices = given ?? withoutGradient(() => topPatches(scores, this.patchesPerExpert).indices)
+      if (training) addRoutingTerms(this, () => scores, indices)
       const features = this.features(patches(indices), training)
       const gates = gatesOf(this.settings, scores, indices, this.attentionOn(features, training))
       return this.summed(gates, features, training)

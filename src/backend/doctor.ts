@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
-import type { Backend, BackendFacts, SkippedBackend, UseBackendOptions } from './backend.js'
+import type { Backend, BackendFacts, SkippedBackend, UseBackendOptions, UsedBackend } from './backend.js'
 import { type BackendName, backends } from './backends.js'
-import { chooseBackend } from './choose.js'
 import { hasNvidiaDriver, nvidiaGpus } from './native/nvidia.js'
 import { vectorFlags } from './native/processor.js'
 import { runProgram } from './native/run-program.js'
 import { tryOnGpu } from './native/trial.js'
+import { chooseBackend } from './page/selection.js'
 import type { Verification } from './verify.js'
 
 /** What the machine offers and which backend it computes with. */
@@ -57,7 +57,7 @@ export async function diagnoseBackends<Name extends string>(
 ): Promise<Diagnosis<Name>> {
   const diagnoses: BackendDiagnosis<Name>[] = []
   for (const backend of table) diagnoses.push(...(await diagnoseBackend(backend, options)))
-  const choice = await chooseBackend<Name>('auto', options, table)
+  const choice = await chooseBackend<Name, UseBackendOptions, UsedBackend<Name>>('auto', options, table)
   const nvidia = (await nvidiaGpus(runProgram)).join('; ') || readLine('/proc/driver/nvidia/version')
   const hasDriver = options.hasNvidiaDriver ?? (nvidia !== undefined || hasNvidiaDriver())
   const machine = { chosen: choice.name, hasNvidiaDriver: hasDriver }

@@ -1,8 +1,9 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { type AuxiliaryTerm, auxiliaryTermsOf, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
+import { type AuxiliaryTerm, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
 import { releaseEarly } from './early-release.js'
 import type { ClassifierLoss } from './loss.js'
+import { stepJointly } from './optimizers/joint-steps.js'
 import { clippedByNorm, learningRateOf } from './optimizers/learning-rate.js'
 import { type BatchLabels, largestLabels, type TargetRule, targetsOf } from './targets.js'
 
@@ -29,25 +30,6 @@ export interface StepParts {
 export interface StepBatch extends BatchLabels {
   /** The inputs of the model, in its order. */
   readonly inputs: readonly tf.Tensor[]
-}
-
-/**
- * The coefficients of the auxiliary terms that a run minimises.
- *
- * @param loadBalance coefficient of the balance loss, >= 0; 0 unless given
- * @throws RangeError when a term has a coefficient and no layer gives it
- */
-export function auxiliaryCoefficients(
-  model: tfl.LayersModel,
-  loadBalance = 0,
-): ReadonlyMap<AuxiliaryTerm, number> {
-  if (loadBalance === 0) return new Map()
-  if (!auxiliaryTermsOf(model).has('load-balance')) {
-    throw new RangeError(
-      `train: loadBalance must be 0 for a model without a layer that routes samples, got ${loadBalance}`,
-    )
-  }
-  return new Map([['load-balance', loadBalance]])
 }
 
 /** The numbers that a step measured. */
@@ -105,10 +87,15 @@ function applyStep(
   const gradients = clippedByNorm(raw, clipNorm)
   const weights = model.trainableWeights
   const variables = weights.map(weight => weight.read() as tf.Variable)
+  const ofVariables = variables.map(({ name }) => gradients[name])
+  if (stepJointly(optimizer, variables, ofVariables, { l2, weightDecays, stepFactors })) {
+    applyConstraints(weights)
+    return
+  }
   const starts =
     stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
   // The penalty is that of the weights before they decay.
-  const penalizedGradients = variables.map(variable => penalized(gradients[variable.name], variable, l2))
+  const penalizedGradients = variables.map((variable, i) => penalized(ofVariables[i], variable, l2))
   const rate = learningRateOf(optimizer)
   for (const [i, share] of (weightDecays ?? []).entries()) {
     if (share > 0 && penalizedGradients[i]) decay(variables[i] as tf.Variable, rate * share)
@@ -163,9 +150,9 @@ function logitsWithTerms(
   coefficients: ReadonlyMap<AuxiliaryTerm, number>,
 ): { readonly logits: tf.Tensor2D; readonly terms: readonly tf.Scalar[] } {
   if (coefficients.size === 0) return { logits: forward(), terms: [] }
-  const { value: logits, terms } = collectAuxiliaryTerms(forward)
-  for (const [name, term] of terms) if (!coefficients.has(name)) term.dispose()
-  return { logits, terms: [...coefficients.keys()].map(name => terms.get(name) ?? noTerm(name)) }
+  const names = [...coefficients.keys()]
+  const { value: logits, terms } = collectAuxiliaryTerms(forward, names)
+  return { logits, terms: names.map(name => terms.get(name) ?? noTerm(name)) }
 }
 
 function noTerm(name: AuxiliaryTerm): never {

@@ -321,7 +321,7 @@ function patchCheck(inBfloat16: boolean): OperationCheck {
     () => {
       const maps = tensorOf<tf.Tensor5D>(windows, [experts, patches, height, width, channels])
       const filterRows = tensorOf<tf.Tensor3D>(weights, [experts, channels, 9 * filters])
-      return [layerOps().patchConvolution!.forward(maps, filterRows, [3, 3])]
+      return [layerOps().patchConvolution!.forward(maps, filterRows, [3, 3], 'same')]
     },
     () => [outputs()],
     () => layerOps().patchConvolution !== undefined,

@@ -1,6 +1,18 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { registerLayerOps } from '../../layers/ops.js'
 import { averageOfPixels } from '../corrections/average-pool.js'
+import { batchNorm, batchNormRelu, groupNormalization } from './batch-norm.js'
+import { release } from './device-program.js'
 import { watchDevice } from './device-watch.js'
+import { forgetLateReads } from './in-place.js'
+import { biasedKernelGradient, filterGradientAsProduct } from './kernel-gradient.js'
+import { patchConvolution } from './patch-convolution.js'
+import { byColumns } from './reductions.js'
+import { reluGradient } from './relu-gradient.js'
+import { scatterInOrder, segmentsInOrder } from './scatter.js'
+import { addsInAnyOrder, productInOrder } from './shared-out-product.js'
+import { sortedInWorkgroup } from './top-k.js'
+import { moveAverages, stepWeights } from './weight-steps.js'
 
 /**
  * Makes the backend `webgpu` right and safe to train with, in Node and in a page: lets every reading of a tensor reject once the
@@ -19,9 +31,28 @@ export function registerWebGpuKernels(): void {
     )
   }
   watchDevice(tf.backend())
-  transposeWholeNumbers(tf.backend())
+  correctPrograms(tf.backend())
+  forgetLateReads(tf.backend())
   if (isRegistered) return
   isRegistered = true
+  registerLayerOps('webgpu', {
+    batchNorm,
+    batchNormRelu,
+    groupNormalization,
+    reluGradient,
+    moveAverages,
+    stepWeights,
+    biasedConvolution: ({ x, kernel, bias, strides, pad }) =>
+      tf.fused.conv2d({ x, filter: kernel, strides: [...strides], pad, bias }),
+    biasedKernelGradient,
+    patchConvolution,
+  })
+  wrapKernel('Sum', original => byColumns(original, 'sum'))
+  wrapKernel('Mean', original => byColumns(original, 'mean'))
+  wrapKernel('Conv2DBackpropFilter', filterGradientAsProduct)
+  wrapKernel('TopK', sortedInWorkgroup)
+  wrapKernel('ScatterNd', scatterInOrder)
+  wrapKernel('UnsortedSegmentSum', segmentsInOrder)
   // From 32 channels on; the plain one computes each value of a gradient by itself.
   tf.env().set('WEBGPU_USE_NAIVE_CONV2D_TRANSPOSE', false)
   wrapKernel('AvgPoolGrad', averageOfPixels)
@@ -68,8 +99,11 @@ interface ProgramBackend {
 
 const corrected = new WeakSet<object>()
 
-/** Corrects the program of transpositions wherever kernels run it: some do so for whole numbers by themselves. */
-function transposeWholeNumbers(backend: tf.KernelBackend): void {
+/**
+ * Corrects programs wherever kernels run them: transpositions, which some kernels run for whole numbers by themselves, and products
+ * that add in any order.
+ */
+function correctPrograms(backend: tf.KernelBackend): void {
   if (corrected.has(backend)) return
   corrected.add(backend)
   const gpu = backend as unknown as ProgramBackend
@@ -79,6 +113,12 @@ function transposeWholeNumbers(backend: tf.KernelBackend): void {
       const code = program.getUserCode.bind(program)
       program.getUserCode = () =>
         code().replace('setOutputAtIndex(flatIndex, A[', 'setOutputAtIndexI32(flatIndex, A[')
+    }
+    if (addsInAnyOrder(program)) {
+      // What tfjs has filled with zeros for it is not needed.
+      const [, zeros] = rest as [unknown, tf.TensorInfo | undefined]
+      if (zeros) release([zeros])
+      return productInOrder(program, inputs as [tf.TensorInfo, tf.TensorInfo], program.outputShape)
     }
     return run(program, inputs, dtype, ...rest)
   }

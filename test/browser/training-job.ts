@@ -45,6 +45,18 @@ export async function fitSmallMixture({ tf, tfl, patchMoE }: Modules): Promise<n
   return (history.loss ?? []).map(Number)
 }
 
+/** What the mixture says of the images before it is trained. */
+export async function predictSmallMixture({
+  tfl,
+  patchMoE,
+  predictProbabilities,
+}: Pick<Modules, 'tfl' | 'patchMoE'> & {
+  readonly predictProbabilities: typeof predictProbabilities
+}): Promise<number[]> {
+  const rows = await predictProbabilities(smallMixture(tfl, patchMoE), images.images, images.shape)
+  return rows.flatMap(row => [...row])
+}
+
 /**
  * Trains the same, and loses what computes at the second step of the second epoch; then goes on from the last checkpoint, in a new
  * model, on what computes then.

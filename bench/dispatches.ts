@@ -72,12 +72,15 @@ const parts = {
 }
 const losses = [(await takeStep(parts, batch)).loss]
 const seconds: number[] = []
+const processorSeconds: number[] = []
 let counted = await countDispatches(async () => {})
 for (let i = 0; i < steps; i++) {
   counted = await countDispatches(async () => {
-    const start = performance.now()
+    const [start, used] = [performance.now(), process.cpuUsage()]
     losses.push((await takeStep(parts, batch)).loss)
     seconds.push((performance.now() - start) / 1000)
+    const { user, system } = process.cpuUsage(used)
+    processorSeconds.push((user + system) / 1e6)
   })
 }
 
@@ -87,9 +90,9 @@ console.log(
   `${network}, ${optimizer}, kernels of ${kernels === 'own' ? 'this library' : 'tfjs'}: ${counted.submits} submits a step`,
 )
 if (!dawn.includes('null')) {
-  console.log(
-    `seconds a step: ${seconds.map(time => time.toFixed(3)).join(' ')} (${adapter?.info.description})`,
-  )
+  const listed = (times: readonly number[]) => times.map(time => time.toFixed(3)).join(' ')
+  console.log(`seconds a step: ${listed(seconds)} (${adapter?.info.description})`)
+  console.log(`of the processor: ${listed(processorSeconds)}`)
   console.log(`losses: ${losses.join(' ')}`)
 }
 process.exit(0)

@@ -24,6 +24,8 @@ export interface InPlaceChange {
   readonly name: string
   /** All with the same names. */
   readonly rows: readonly InPlaceRow[]
+  /** Tensors of all rows, whose numbers are `NAMEAt(i)`. */
+  readonly shared?: Readonly<Record<string, tf.Tensor>>
   /** Numbers of all rows, as `uniforms.NAME`. */
   readonly uniforms: Readonly<Record<string, Uniform>>
   /** WGSL that assigns to the variables' names; tensors and the row's numbers have their names, too. */
@@ -34,25 +36,22 @@ export interface InPlaceChange {
  * Changes variables where they lie, as many in one dispatch as the device has buffers for. What shares its numbers with another
  * tensor is copied first, so that only the variable changes.
  */
-export function changeInPlace({ name, rows, uniforms, code }: InPlaceChange): void {
+export function changeInPlace({ rows, shared = {}, ...change }: InPlaceChange): void {
   const filled = rows.filter(({ variables }) => sizeOf(variables) > 0)
   const [example] = filled
   if (!example) return
   const buffers = Object.keys({ ...example.variables, ...example.tensors }).length
-  const together = Math.max(1, Math.floor(deviceLimits().maxStorageBuffersPerShaderStage / buffers))
+  const most = deviceLimits().maxStorageBuffersPerShaderStage - Object.keys(shared).length
+  const together = Math.max(1, Math.floor(most / buffers))
   for (const { variables } of filled) for (const one of Object.values(variables)) ownNumbers(one)
   for (let from = 0; from < filled.length; from += together)
-    change(name, filled.slice(from, from + together), uniforms, code)
+    dispatchChange({ ...change, shared, rows: filled.slice(from, from + together) })
 }
 
-function change(
-  name: string,
-  rows: readonly InPlaceRow[],
-  uniforms: Readonly<Record<string, Uniform>>,
-  code: string,
-): void {
+function dispatchChange({ name, rows, shared = {}, uniforms, code }: InPlaceChange): void {
   const all: Record<string, Uniform> = { ...uniforms }
-  const [written, read]: [ProgramBuffer[], ProgramBuffer[]] = [[], []]
+  const written: ProgramBuffer[] = []
+  const read: ProgramBuffer[] = Object.entries(shared).map(([input, tensor]) => ({ name: input, tensor }))
   const bodies = rows.map(({ variables, tensors, numbers }, i) => {
     all[`size${i}`] = { type: 'i32', value: sizeOf(variables) }
     for (const [number, value] of Object.entries(numbers)) all[`${number}${i}`] = { type: 'f32', value }

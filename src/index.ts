@@ -3,8 +3,15 @@
  *
  * Importing it registers its layers, so that `tfl.loadLayersModel` knows them.
  */
+export { DeviceError } from './backend/device-error.js'
+export {
+  type PageBackendChoice,
+  type PageBackendName,
+  useBackend,
+} from './backend/page/use-backend.js'
+export type { WasmOptions } from './backend/page/wasm.js'
 export { registerWasmKernels } from './backend/wasm/kernels.js'
-export { DeviceError } from './backend/webgpu/device-watch.js'
+export type { Adapter } from './backend/webgpu/adapter.js'
 export { registerWebGpuKernels } from './backend/webgpu/kernels.js'
 export type { ImageBatch, ImageSet, PixelSet } from './data/image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'

@@ -106,7 +106,7 @@ async function pass(
   for (;;) {
     const { value: batch, done } = await clock.during(() => batches.next())
     if (done || !batch) return
-    const { tensors } = await batch.inputs()
+    const { tensors } = await batch.inputs('step')
     await takeStep(parts, { inputs: tensors, labels: batch.labels })
     tf.dispose([...tensors])
   }

@@ -37,7 +37,7 @@ export async function measureRouted(job: RoutedJob): Promise<Omit<ChildReport, '
   const run = async () => {
     const before = process.cpuUsage()
     const { value: batch } = await batches.next()
-    const { tensors } = await batch.inputs()
+    const { tensors } = await batch.inputs('step')
     await takeStep(parts, { inputs: tensors, labels })
     tf.dispose([...tensors])
     const { user, system } = process.cpuUsage(before)

@@ -1,4 +1,5 @@
 import type { ModelName } from '../../src/models/recipes.js'
+import type { TransferExperiment } from './transfer-experiment.js'
 
 /** Flags of `pmoe train`, by commander's camel-case names. */
 export type Flags = Readonly<Record<string, unknown>>
@@ -117,6 +118,8 @@ export interface TrainingExperiment {
   readonly paperScale: Scale
   /** A two-layer model is trained until an epoch has no error, as in the paper's section 5.1. */
   readonly untilNoError?: boolean
+  /** Lists what the experts of each variant keep. */
+  readonly showsExperts?: boolean
   /** Lists when training had converged, as the paper's Table 2. */
   readonly convergence?: ConvergenceTable
   readonly figure: Figure
@@ -403,3 +406,4 @@ export type Experiment =
   | BoundExperiment
   | MegapixelExperiment
   | LocaliseExperiment
+  | TransferExperiment

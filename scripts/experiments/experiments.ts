@@ -18,6 +18,8 @@ import { localise } from './localise.js'
 import { megapixel } from './megapixel.js'
 import { pruning } from './pruning.js'
 import { table1 } from './table1.js'
+import { terms } from './terms.js'
+import { transfer } from './transfer.js'
 
 /** Every experiment. A new one is one file and one line here. */
 export const experiments: readonly Experiment[] = [
@@ -40,6 +42,8 @@ export const experiments: readonly Experiment[] = [
   bound,
   megapixel,
   localise,
+  transfer,
+  terms,
 ]
 
 /** Other names of experiments: Table 2 comes out of the runs of Figure 12. */

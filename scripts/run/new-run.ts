@@ -6,7 +6,6 @@ import { type PlannedRun, plannedRun, type RunConfig, runConfig } from '../../sr
 import type { RunModel } from '../../src/run/setting.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
-import { fittedToInitial, type Initial, withAnnealing } from './fine-tuning.js'
 import {
   fittedToCells,
   fittedToClasses,
@@ -25,6 +24,7 @@ import {
 } from './run-data.js'
 import { withSeparateRouters } from './separate-routers.js'
 import { type GivenFlags, withFlags } from './train-settings.js'
+import { fittedToInitial, type Initial, withAnnealing } from './transfer/fine-tuning.js'
 
 /** A run that has not begun: its configuration and its images. */
 export interface NewRun {

@@ -32,6 +32,18 @@ const routing = z.strictObject({
   deadExperts: count.exactOptional(),
 })
 
+/** What the experts of a trained mixture do with up to 128 test images. */
+const signs = z.strictObject({
+  /** Mean over pairs of experts of the share of kept patches that both keep, in [0, 1]. */
+  samePatches: number,
+  /** Mean over pairs of how much what they add differs, as a share of the larger. */
+  difference: number,
+  /** Experts that add nothing, that keep nothing but background, that do what another does. */
+  deadExperts: count,
+  blankExperts: count,
+  identicalExperts: count,
+})
+
 const trained = z.strictObject({
   /** Share of the test images that are right. */
   testAccuracy: number,
@@ -51,6 +63,7 @@ const trained = z.strictObject({
   /** Of one forward pass over one image. */
   multiplyAdds: number,
   routing: routing.exactOptional(),
+  signs: signs.exactOptional(),
 })
 
 const measured = z.strictObject({
@@ -229,6 +242,38 @@ const localised = z.strictObject({
   pointing,
 })
 
+/** What layers on the maps of one network learned from images of one kind; shares in [0, 1]. */
+const transferred = z.strictObject({
+  /** The last part of the folder of the pretrained network, where one was named. */
+  network: z.string().exactOptional(),
+  /** Side of the images in pixels. */
+  imageSide: count,
+  layers: z.array(
+    z.strictObject({
+      /** Side of the map, the layer that computes it, and its channels. */
+      map: count,
+      after: z.string(),
+      channels: count,
+      /** Pixels of the image that a cell of the map sees along one side. */
+      field: count.exactOptional(),
+      /** Of a mixture: the percentage of the patches that an expert keeps, their side in cells, and their number. */
+      kept: number.exactOptional(),
+      patchSize: count.exactOptional(),
+      patches: count.exactOptional(),
+      testAccuracy: number,
+      trainAccuracy: number,
+      /** Nats. */
+      trainLoss: number,
+      steps: count,
+      /** Of the training, without the evaluation and without computing maps that are computed once. */
+      seconds: number,
+      /** Of one forward pass over one image: the whole network, and what stands on the map. */
+      multiplyAdds: number,
+      layerMultiplyAdds: number,
+    }),
+  ),
+})
+
 /** What a cell gave, by the kind of its experiment. */
 const outcomes = {
   trained: trained.exactOptional(),
@@ -239,6 +284,7 @@ const outcomes = {
   onLargeImages: onLargeImages.exactOptional(),
   largeImageTimes: largeImageTimes.exactOptional(),
   localised: localised.exactOptional(),
+  transferred: transferred.exactOptional(),
 }
 
 const resultSchema = z.discriminatedUnion('status', [
@@ -290,6 +336,10 @@ export type OnLargeImages = Immutable<z.infer<typeof onLargeImages>>
 export type LargeImageTimes = Immutable<z.infer<typeof largeImageTimes>>
 /** Where a network looked. */
 export type Localised = Immutable<z.infer<typeof localised>>
+/** What layers on the maps of a network learned. */
+export type Transferred = Immutable<z.infer<typeof transferred>>
+/** What the experts of a trained mixture do. */
+export type CellSigns = Immutable<z.infer<typeof signs>>
 /** What was measured of a routing. */
 export type CellRouting = Immutable<z.infer<typeof routing>>
 

@@ -2,12 +2,15 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../src/data/image-set.js'
 import type { ImageStream } from '../../src/data/image-stream.js'
 import { modelCost } from '../../src/models/cost.js'
+import type { RunConfig } from '../../src/run/run-config.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { type EpochMetrics, type TrainEvent, train } from '../../src/train/loop.js'
+import { type ExpertPair, measureMixtures } from '../../src/train/routing/mixture-measures.js'
 import { measureRouting } from '../../src/train/routing/routing-summary.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
+import { type SignOfLife, signsOfLife } from '../../src/train/routing/signs-of-life.js'
 import { optimizerOf, routersOf, trainOptions } from '../run/training-run.js'
-import type { CellRouting, Trained } from './cell-result.js'
+import type { CellRouting, CellSigns, Trained } from './cell-result.js'
 import type { CellRun } from './cell-run.js'
 
 /** Share of the training images that must be right for training to have converged. */
@@ -53,7 +56,7 @@ export async function trainCell(
     if (untilNoError && event.trainAccuracy === 1) early.abort()
   }
   signal.throwIfAborted()
-  return { ...trainedOf(history), ...costOf(model), ...(await tested(model, data.test, signal)) }
+  return { ...trainedOf(history), ...costOf(model), ...(await tested(model, data.test, config, signal)) }
 }
 
 function trainedOf(history: readonly EpochMetrics[]) {
@@ -78,17 +81,46 @@ function costOf(model: tfl.LayersModel) {
   return { parameters: parameters.total, multiplyAdds: multiplyAdds.forward }
 }
 
-async function tested(model: tfl.LayersModel, test: ImageSet | ImageStream, signal: AbortSignal) {
+async function tested(
+  model: tfl.LayersModel,
+  test: ImageSet | ImageStream,
+  config: RunConfig,
+  signal: AbortSignal,
+) {
   const { accuracy, loss, worstGroup } = await evaluate(model, test, {
     batchSize: evaluationBatchSize,
     signal,
   })
   const routing = await routingOf(model, test)
+  const signs = await signsOf(model, test, config)
   return {
     testAccuracy: accuracy,
     testLoss: loss,
     ...(worstGroup !== undefined && { worstGroup }),
     ...(routing && { routing }),
+    ...(signs && { signs }),
+  }
+}
+
+async function signsOf(
+  model: tfl.LayersModel,
+  test: ImageSet | ImageStream,
+  { seed, training }: RunConfig,
+): Promise<CellSigns | undefined> {
+  const layers = await measureMixtures(model, test, { seed })
+  const pairs = layers.flatMap(layer => layer.pairs)
+  if (pairs.length === 0) return undefined
+  const signs = layers.flatMap(layer => signsOfLife(layer, { epoch: training.epochs }))
+  const countOf = (kind: SignOfLife['sign']) =>
+    signs.reduce((sum, { sign, experts }) => sum + (sign === kind ? experts.length : 0), 0)
+  const meanOf = (value: (pair: ExpertPair) => number) =>
+    pairs.reduce((sum, pair) => sum + value(pair), 0) / pairs.length
+  return {
+    samePatches: meanOf(({ samePatches }) => samePatches),
+    difference: meanOf(({ difference }) => difference),
+    deadExperts: countOf('dead-experts'),
+    blankExperts: countOf('blank-experts'),
+    identicalExperts: countOf('identical-experts'),
   }
 }
 

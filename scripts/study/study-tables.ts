@@ -1,13 +1,13 @@
 import type { StudyTable } from '../../src/report/study-page.js'
-import type { ConvergenceTable, Figure } from '../experiments/experiment.js'
-import type { Comparison, CostSummary, PointSummary, StudySummary } from './summary.js'
-import { accuracyText, neededText, points, signed, spreadText } from './wording.js'
+import type { ConvergenceTable, Figure, TrainingExperiment } from '../experiments/experiment.js'
+import type { Comparison, CostSummary, ExpertsSummary, PointSummary, StudySummary } from './summary.js'
+import { accuracyText, neededText, points, sharesText, signed, spreadText } from './wording.js'
 
 /** The tables of what a study of training found. */
 export function studyTables(
   summary: StudySummary,
   figure: Figure,
-  convergence?: ConvergenceTable,
+  { convergence, showsExperts = false }: Pick<TrainingExperiment, 'convergence' | 'showsExperts'> = {},
 ): StudyTable[] {
   if (summary.points.length === 0) return []
   return [
@@ -15,6 +15,7 @@ export function studyTables(
     ...(summary.worstGroups ? [accuracyTable(summary.worstGroups, measureTitles['worst-group'])] : []),
     ...(summary.needed ? [neededTable(summary, figure)] : []),
     ...(summary.comparisons && summary.comparisons.length > 0 ? [differenceTable(summary)] : []),
+    ...(showsExperts && summary.experts ? [expertsTable(summary.points, summary.experts)] : []),
     effortTable(summary, convergence),
   ]
 }
@@ -118,6 +119,39 @@ function differenceTable({ comparisons = [] }: StudySummary): StudyTable {
       ]),
     ),
     note: 'Points of percent. Each pair shares its seed: the training images and their order.',
+  }
+}
+
+function expertsTable(accuracies: readonly PointSummary[], experts: readonly ExpertsSummary[]): StudyTable {
+  return {
+    title: 'What the experts do',
+    head: [
+      '',
+      'N',
+      'test accuracy',
+      'patches in common',
+      'answers differ by',
+      'patches kept by none',
+      'true patch kept',
+      'dead / blank / identical',
+    ],
+    rows: experts.map(({ variant, samples, ...of }) => {
+      const accuracy = accuracies.find(point => point.series === variant && point.samples === samples)
+      return [
+        variant,
+        String(samples),
+        accuracy ? accuracyText(accuracy) : '',
+        sharesText(of.samePatches),
+        sharesText(of.difference),
+        sharesText(of.uncovered),
+        of.trueKept ? sharesText(of.trueKept) : '',
+        `${of.deadExperts} / ${of.blankExperts} / ${of.identicalExperts}`,
+      ]
+    }),
+    note:
+      'Percent, mean ± standard deviation over the seeds. Two experts have so many of their kept patches in common, on the mean over ' +
+      'pairs, and what they add differs by this share of the larger. Dead experts add nothing, blank ones keep nothing but ' +
+      'background, identical ones do what another does: their number in all seeds together.',
   }
 }
 

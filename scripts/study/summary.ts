@@ -11,7 +11,7 @@ import { type SuccessGrid, successGrid } from '../../src/statistics/success-grid
 import { type SeedSummary, summarizeSeeds } from '../../src/statistics/summary.js'
 import type { Trial } from '../../src/statistics/trial.js'
 import type { Figure } from '../experiments/experiment.js'
-import type { CellResult, DoneCell } from './cell-result.js'
+import type { CellResult, CellSigns, DoneCell } from './cell-result.js'
 import { type Observation, observationsOf } from './observations.js'
 
 /** One setting of a figure: what its seeds gave. */
@@ -38,6 +38,25 @@ export interface EffortSummary {
   readonly multiplyAdds: number
 }
 
+/** What the experts of one variant with one number of images do with the test images; means over the seeds. */
+export interface ExpertsSummary {
+  readonly variant: string
+  readonly samples: number
+  /** Seeds. */
+  readonly count: number
+  /** Mean share of kept patches that two experts have in common, and of how much what they add differs. */
+  readonly samePatches: SeedSummary
+  readonly difference: SeedSummary
+  /** Share of all patches that no expert keeps. */
+  readonly uncovered: SeedSummary
+  /** Share of test images of which an expert keeps a true patch, where these are known. */
+  readonly trueKept?: SeedSummary
+  /** Of all seeds together. */
+  readonly deadExperts: number
+  readonly blankExperts: number
+  readonly identicalExperts: number
+}
+
 /** How a series compares with the first one. */
 export interface Comparison {
   readonly series: string
@@ -56,6 +75,8 @@ export interface StudySummary {
   readonly failed: number
   readonly points: readonly PointSummary[]
   readonly effort: readonly EffortSummary[]
+  /** Of mixtures whose experts choose patches. */
+  readonly experts?: readonly ExpertsSummary[]
   /** The lowest accuracy of the test set's groups, where it has groups. */
   readonly worstGroups?: readonly PointSummary[]
   /** For curves: the images that each series needs for the target. */
@@ -83,11 +104,13 @@ export function summarize(
   const observations = observationsOf(all, measure)
   const points = pointsOf(observations)
   const worst = measure.of === 'accuracy' ? pointsOf(observationsOf(all, { of: 'worst-group' })) : []
+  const experts = expertsOf(done)
   return {
     done: done.length,
     failed: all.length - done.length,
     points,
     effort: effortOf(done),
+    ...(experts.length > 0 && { experts }),
     ...(worst.length > 0 && { worstGroups: worst }),
     ...(figure.kind === 'curve' && curveOf(observations, figure, baseline)),
     ...(figure.kind === 'bars' && { comparisons: comparisonsOf(observations, baseline) }),
@@ -176,6 +199,30 @@ function effortOf(done: readonly DoneCell[]): EffortSummary[] {
       training: summarizeSeeds(group.map(({ run: { seconds } }) => seconds)),
       parameters: run.parameters,
       multiplyAdds: run.multiplyAdds,
+    }
+  })
+}
+
+function expertsOf(done: readonly DoneCell[]): ExpertsSummary[] {
+  const measured = done.flatMap(({ cell, trained: run }) =>
+    run?.signs && run.routing ? [{ cell, signs: run.signs, routing: run.routing }] : [],
+  )
+  return grouped(measured, ({ cell }) => `${cell.variant}|${cell.samples}`).map(group => {
+    const [{ cell }] = group as [(typeof group)[number]]
+    const total = (value: (signs: CellSigns) => number) =>
+      group.reduce((sum, { signs }) => sum + value(signs), 0)
+    const kept = group.flatMap(({ routing }) => routing.recall?.at(-1) ?? [])
+    return {
+      variant: cell.variant,
+      samples: cell.samples ?? 0,
+      count: group.length,
+      samePatches: summarizeSeeds(group.map(({ signs }) => signs.samePatches)),
+      difference: summarizeSeeds(group.map(({ signs }) => signs.difference)),
+      uncovered: summarizeSeeds(group.map(({ routing }) => routing.uncovered)),
+      ...(kept.length > 0 && { trueKept: summarizeSeeds(kept) }),
+      deadExperts: total(({ deadExperts }) => deadExperts),
+      blankExperts: total(({ blankExperts }) => blankExperts),
+      identicalExperts: total(({ identicalExperts }) => identicalExperts),
     }
   })
 }

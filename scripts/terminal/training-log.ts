@@ -1,4 +1,4 @@
-import type { TrainEvent } from '../../src/train/events.js'
+import type { FeaturesEvent, TrainEvent } from '../../src/train/events.js'
 import type { KeptShares } from '../../src/train/routing/kept-cells.js'
 import { type ProgressText, progressBar } from './progress-bar.js'
 
@@ -55,6 +55,7 @@ function lineLog(title: string, out: NodeJS.WriteStream): TrainingLog {
         epochText(event, progress) ||
         (event.type === 'step' && Date.now() > nextLine && stepText(event, progress)) ||
         (event.type === 'remark' && event.remark) ||
+        (event.type === 'features' && featuresText(event)) ||
         (event.type === 'routers' &&
           (event.epoch === event.epochs || Date.now() > nextLine) &&
           routersText(event))
@@ -77,6 +78,7 @@ function barLog(title: string, out: NodeJS.WriteStream): TrainingLog {
       if (!open) return
       progress.follow(event)
       if (event.type === 'remark') bar.note(event.remark)
+      if (event.type === 'features') bar.note(featuresText(event))
       bar.update(progress.done / Math.max(1, progress.steps), barText(title, progress))
     },
     record: () => undefined,
@@ -88,6 +90,19 @@ function barLog(title: string, out: NodeJS.WriteStream): TrainingLog {
 }
 
 const LINE_MS = 10_000
+
+/** What is kept of a frozen body, and what could not be. */
+function featuresText({ images, bytes, computed, seconds, path, remarks }: FeaturesEvent): string {
+  const time = `${seconds.toFixed(1)} s`
+  const made =
+    computed === images
+      ? `made in ${time}`
+      : computed === 0
+        ? `found in ${time}`
+        : `${computed} made in ${time}`
+  const kept = `features of ${images} images after ${path}: ${(bytes / 1e6).toPrecision(3)} MB, ${made}`
+  return [...(images > 0 ? [kept] : []), ...remarks].join('; ')
+}
 
 /** Where a run stands, from its events. */
 class Progress {
@@ -153,7 +168,7 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
   if (event.type !== 'epoch') return undefined
   const { trainLoss, trainAccuracy, testLoss, testAccuracy, testWorstGroup, patchesPerExpert, seconds } =
     event
-  const { loadBalance } = event
+  const { loadBalance, diversity } = event
   const test =
     testLoss === undefined || testAccuracy === undefined
       ? ''
@@ -171,7 +186,8 @@ function epochText(event: TrainEvent, progress: Progress): string | undefined {
   const patches = patchesPerExpert === undefined ? '' : `  ${patchesPerExpert} patches`
   const floor = progress.lossFloor > 0 ? ` (at least ${progress.lossFloor.toFixed(4)})` : ''
   const balance = loadBalance === undefined ? '' : `  balance ${loadBalance.toFixed(4)}`
-  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${floor}${balance}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}${entropy}${found}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
+  const overlap = diversity === undefined ? '' : `  router overlap ${diversity.toFixed(4)}`
+  return `epoch ${event.epoch}/${progress.epochs}${patches}  loss ${trainLoss.toFixed(4)}${floor}${balance}${overlap}  accuracy ${percent(trainAccuracy)}${validation}${test}${worst}${entropy}${found}  ${progress.rate.toFixed(0)} images/s  ${seconds.toFixed(1)} s  ${duration(progress.secondsLeft)} left`
 }
 
 function routersText({ epoch, epochs, loss }: TrainEvent & { type: 'routers' }): string {

@@ -3,7 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { allLayersWithin } from './layer-paths.js'
 
 /** The terms that layers can add to the loss that training minimises. */
-export const AUXILIARY_TERMS = ['load-balance'] as const
+export const AUXILIARY_TERMS = ['load-balance', 'diversity'] as const
 
 /** Name of an auxiliary term. */
 export type AuxiliaryTerm = (typeof AUXILIARY_TERMS)[number]
@@ -11,7 +11,7 @@ export type AuxiliaryTerm = (typeof AUXILIARY_TERMS)[number]
 /** What a forward pass returned, and the auxiliary terms that its layers added. */
 export interface CollectedTerms<T> {
   readonly value: T
-  /** Scalars that can be differentiated, one a name: the sum over the layers. The caller disposes them. */
+  /** Scalars that can be differentiated, one a name that was asked for: the sum over the layers. The caller disposes them. */
   readonly terms: ReadonlyMap<AuxiliaryTerm, tf.Scalar>
 }
 
@@ -20,18 +20,24 @@ export interface AuxiliaryLayer extends tfl.layers.Layer {
   readonly auxiliaryTerms: readonly AuxiliaryTerm[]
 }
 
-let collected: Map<AuxiliaryTerm, tf.Scalar> | undefined
+/** What a running collection asks for, and what it has of it. */
+interface Collection {
+  readonly names: readonly AuxiliaryTerm[]
+  readonly terms: Map<AuxiliaryTerm, tf.Scalar>
+}
+
+let running: Collection | undefined
 
 /**
  * Adds a term to the loss of the running step, for layers to call within `call` when they train. Nothing is computed unless a
- * step collects terms. A layer that calls it lists the term's name in its property `auxiliaryTerms`.
+ * step asks for the term. A layer that calls it lists the term's name in its property `auxiliaryTerms`.
  *
  * @param compute the term, a scalar; it may depend on the layer's weights and input, and is differentiated
  * @throws RangeError when the term is no scalar
  */
 export function addAuxiliaryTerm(name: AuxiliaryTerm, compute: () => tf.Scalar): void {
-  const terms = collected
-  if (!terms) return
+  if (!running?.names.includes(name)) return
+  const { terms } = running
   const before = terms.get(name)
   const sum = tf.tidy(() => {
     const term = compute()
@@ -48,19 +54,23 @@ export function addAuxiliaryTerm(name: AuxiliaryTerm, compute: () => tf.Scalar):
 /**
  * Runs a forward pass and collects the terms that its layers add.
  *
+ * @param names the terms that are computed; all unless given
  * @param forward applies layers in training; called once. A collection within it has terms of its own.
  */
-export function collectAuxiliaryTerms<T>(forward: () => T): CollectedTerms<T> {
-  const outer = collected
+export function collectAuxiliaryTerms<T>(
+  forward: () => T,
+  names: readonly AuxiliaryTerm[] = AUXILIARY_TERMS,
+): CollectedTerms<T> {
+  const outer = running
   const terms = new Map<AuxiliaryTerm, tf.Scalar>()
-  collected = terms
+  running = { names, terms }
   try {
     return { value: forward(), terms }
   } catch (error) {
     for (const term of terms.values()) term.dispose()
     throw error
   } finally {
-    collected = outer
+    running = outer
   }
 }
 
@@ -69,6 +79,7 @@ export function auxiliaryTermsOf(model: tfl.LayersModel): ReadonlySet<AuxiliaryT
   return new Set(allLayersWithin(model).flatMap(layer => (isAuxiliary(layer) ? layer.auxiliaryTerms : [])))
 }
 
-function isAuxiliary(layer: tfl.layers.Layer): layer is AuxiliaryLayer {
+/** Whether a layer adds auxiliary terms in training. */
+export function isAuxiliary(layer: tfl.layers.Layer): layer is AuxiliaryLayer {
   return 'auxiliaryTerms' in layer && Array.isArray(layer.auxiliaryTerms)
 }

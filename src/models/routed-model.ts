@@ -6,7 +6,7 @@ import { patchBoxes } from '../layers/moe/cells.js'
 import type { NetworkFactory } from '../layers/moe/network-experts.js'
 import { PatchExperts, patchExperts } from '../layers/moe/patch-experts.js'
 import { type PatchExpertsOptions, patchRoutingOptions } from '../layers/moe/patch-experts-options.js'
-import { pixelTensor } from '../layers/pixels.js'
+import { pixelTensor, rememberBytes } from '../layers/pixels.js'
 import { positiveInteger } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
 import { type ImageShape, viewSize } from '../shapes.js'
@@ -106,19 +106,21 @@ export class RoutedModel {
    * Chooses patches of images in inference, and cuts them out.
    *
    * @param views of each image, where they were read already
+   * @param use 'step' where a step of training comes next: the router's forward pass is then kept for it
    * @returns the inputs of the network, disposed by the caller; the boxes (B K L, 4) of the patches, and how many of these are
    *   blank: all pixels of a channel within 5 of 255 of each other
    * @throws RangeError when an image is of another shape than the model's, or a source returns too few pixels
    */
-  async regionInputs(sources: readonly RegionSource[], views?: readonly Uint8Array[]) {
+  async regionInputs(sources: readonly RegionSource[], views?: readonly Uint8Array[], use?: 'step') {
     for (const source of sources) this.checkSource(source)
     const { viewScale, layer, imageShape } = this
     const bytes = views ?? (await Promise.all(sources.map(source => source.view(viewScale))))
     const [height, width, channels] = imageShape
     const size = [...viewSize([height, width], viewScale), channels] as const
-    const view = pixelTensor(joined(bytes, elements(size), 'view'), [sources.length, ...size]) as tf.Tensor4D
+    const all = joined(bytes, elements(size), 'view')
+    const view = rememberBytes(pixelTensor(all, [sources.length, ...size]) as tf.Tensor4D, all)
     try {
-      const indices = await layer.choose(view)
+      const indices = await layer.choose(view, use === 'step')
       const boxes = this.boxesOf(indices)
       const perImage = boxes.length / sources.length
       const cut = await Promise.all(

@@ -3,8 +3,10 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import crc32c from 'crc-32/crc32c.js'
 import * as z from 'zod'
 import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/formats/safetensors.js'
+import type { TermSums } from './auxiliary-loss.js'
 import { type Computation, computationSchema } from './computation.js'
 import type { EpochMetrics } from './events.js'
+import { FROZEN_STATISTICS, type FreezeOptions } from './frozen/frozen-part.js'
 import { GRADIENT_NORMS } from './optimizers/normalized-gradient-descent.js'
 import type { OptimizerSlots } from './optimizers/optimizer.js'
 import { type OptimizerOptions, optimizerNames } from './optimizers/optimizer-options.js'
@@ -47,6 +49,8 @@ export interface TrainState {
   readonly classWeights?: ClassWeights
   /** That of `average`, where the weights are averaged. */
   readonly emaDecay?: number
+  /** Which part of the network is frozen, where options besides `freeze` say so. */
+  readonly frozen?: Omit<FreezeOptions, 'freeze'> & { readonly unfreezeEvery?: number }
   /** The moving averages of the weights. */
   readonly average?: StoredAverage
   /** What the run ends with if no later epoch is better, where epochs are chosen by validation images. */
@@ -72,15 +76,13 @@ export interface BestEpoch {
 }
 
 /** The part of an epoch that is done. */
-export interface RunningEpoch {
+export interface RunningEpoch extends TermSums {
   /** Steps done. */
   readonly step: number
   /** Sum over the images of the loss of their batch. */
   readonly lossSum: number
   /** Images that were classified rightly. */
   readonly correct: number
-  /** Sum over the images of the balance loss of their batch, where it has a coefficient. */
-  readonly loadBalanceSum?: number
   /** The patches that were kept, of images that are read in parts. */
   readonly kept?: KeptCells
   readonly seconds: number
@@ -94,6 +96,7 @@ export const epochMetricsShape = {
   trainLoss: z.number(),
   trainAccuracy: z.number(),
   loadBalance: z.number().exactOptional(),
+  diversity: z.number().exactOptional(),
   validationLoss: z.number().exactOptional(),
   validationAccuracy: z.number().exactOptional(),
   testLoss: z.number().exactOptional(),
@@ -138,6 +141,15 @@ const progressSchema = z.strictObject({
   labelSmoothing: z.number().exactOptional(),
   classWeights: z.union([z.literal('balanced'), z.record(z.string(), z.number())]).exactOptional(),
   emaDecay: z.number().exactOptional(),
+  frozen: z
+    .strictObject({
+      freezeUntil: z.string().exactOptional(),
+      trainOnly: z.array(z.string()).exactOptional(),
+      freezeRouters: z.boolean().exactOptional(),
+      frozenStatistics: z.enum(FROZEN_STATISTICS).exactOptional(),
+      unfreezeEvery: z.int().positive().exactOptional(),
+    })
+    .exactOptional(),
   bestEpoch: z.int().positive().exactOptional(),
   history: z.array(z.strictObject(epochMetricsShape)),
   running: z.strictObject({
@@ -145,6 +157,7 @@ const progressSchema = z.strictObject({
     lossSum: z.number(),
     correct: count,
     loadBalanceSum: z.number().exactOptional(),
+    diversitySum: z.number().exactOptional(),
     kept: keptCellsSchema.exactOptional(),
     seconds: z.number(),
   }),
@@ -254,12 +267,19 @@ function withPrefix(tensors: ReadonlyMap<string, StoredTensor>, prefix: string):
  * @returns names and values in the order of `model.weights`
  */
 export async function readWeights(model: tfl.LayersModel): Promise<TrainState['weights']> {
-  const weights: [string, StoredTensor][] = []
-  for (const [index, weight] of model.weights.entries()) {
-    const name = `${String(index).padStart(4, '0')}/${weight.originalName}`
-    weights.push([name, await storeTensor(weight.read())])
-  }
-  return weights
+  const weights: [tfl.LayerVariable, StoredTensor][] = []
+  for (const weight of model.weights) weights.push([weight, await storeTensor(weight.read())])
+  return namedByOrder(weights)
+}
+
+/** Values of weights as a state holds them: named by their number and the weight. */
+export function namedByOrder(
+  weights: readonly (readonly [weight: tfl.LayerVariable, tensor: StoredTensor])[],
+): TrainState['weights'] {
+  return weights.map(([{ originalName }, tensor], index) => [
+    `${String(index).padStart(4, '0')}/${originalName}`,
+    tensor,
+  ])
 }
 
 /**
@@ -310,6 +330,7 @@ export type RunIdentity = Pick<
   | 'labelSmoothing'
   | 'classWeights'
   | 'emaDecay'
+  | 'frozen'
   | 'configKey'
 >
 
@@ -330,6 +351,7 @@ export function checkIdentity(state: RunIdentity, run: RunIdentity, where: strin
     labelSmoothing: rest.labelSmoothing,
     classWeights: rest.classWeights,
     emaDecay: rest.emaDecay,
+    frozen: rest.frozen,
   })
   const differing = [
     ...differences(configEntries(state.configKey), configEntries(run.configKey)),

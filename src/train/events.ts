@@ -9,7 +9,7 @@ export interface EpochMetrics {
   readonly epoch: number
   /**
    * Mean over the epoch's images of the loss that was minimised, in nats: with smoothed, mixed and weighted labels, penalties of
-   * regularizers and the balance loss times its coefficient included.
+   * regularizers and auxiliary terms times their coefficients included.
    */
   readonly trainLoss: number
   /**
@@ -19,9 +19,15 @@ export interface EpochMetrics {
   readonly trainAccuracy: number
   /**
    * Mean over the epoch's images of the balance loss, without its coefficient, summed over the layers; where it has a
-   * coefficient. M^2 mean over the M experts of (share of the samples x mean score): 1 where both are even.
+   * coefficient. 1 where the load is even: of the experts, M^2 mean over the M of them of (share of the samples x mean score), or
+   * of the positions, where experts choose patches.
    */
   readonly loadBalance?: number
+  /**
+   * Mean over the epoch's images of the overlap of the routers, in [0, 1] a layer, without its coefficient, summed over the layers;
+   * where it has a coefficient.
+   */
+  readonly diversity?: number
   /** Mean cross-entropy over the validation set in nats, and the share that is classified rightly; if there is one. */
   readonly validationLoss?: number
   readonly validationAccuracy?: number
@@ -81,6 +87,7 @@ export type TrainEvent =
       readonly remark?: string
     }
   | StepEvent
+  | FeaturesEvent
   | { readonly type: 'evaluate'; readonly epoch: number }
   | RouterEvent
   | ({ readonly type: 'epoch' } & EpochMetrics)
@@ -112,10 +119,27 @@ export interface StepEvent {
   readonly stepsPerEpoch: number
   /** The loss that was minimised, mean over the batch, in nats. */
   readonly loss: number
-  /** The balance loss of the batch without its coefficient, where it has one. */
+  /** The auxiliary terms of the batch without their coefficients, where they have one. */
   readonly loadBalance?: number
+  readonly diversity?: number
   /** Mean rate since the epoch began or went on. */
   readonly examplesPerSecond: number
+}
+
+/** The features of a frozen body are kept from now on: they were computed, or found; before the first step of an epoch. */
+export interface FeaturesEvent {
+  readonly type: 'features'
+  readonly epoch: number
+  /** Path of the last layer of the body. */
+  readonly path: string
+  /** Images of all sets whose features are kept, and the bytes that they take. */
+  readonly images: number
+  readonly bytes: number
+  /** Images whose features were computed now, and the time that this took together with reading the others. */
+  readonly computed: number
+  readonly seconds: number
+  /** One sentence for each set whose stored features could not be used, or whose images vary. */
+  readonly remarks: readonly string[]
 }
 
 /** An epoch of the routers alone has ended, in separate training; it comes before `start`. */

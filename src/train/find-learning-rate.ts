@@ -1,9 +1,11 @@
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { isPositiveInteger } from '../shapes.js'
+import { coefficientNames, type TermCoefficients } from './auxiliary-loss.js'
 import { readWeights, restoreWeights } from './checkpoint.js'
 import { type FedModel, networkOf, type TrainingData } from './feed.js'
+import type { FreezeOptions } from './frozen/frozen-part.js'
+import { releaseParts } from './frozen/trained-parts.js'
 import { setLearningRate } from './optimizers/learning-rate.js'
-import { disposeOptimizer } from './optimizers/optimizer.js'
 import { withoutSchedule } from './optimizers/schedules.js'
 import type { Run } from './run.js'
 import { startRun } from './start-run.js'
@@ -18,8 +20,8 @@ export interface LearningRateSearch
     | 'batchSize'
     | 'optimizer'
     | 'seed'
-    | 'loadBalance'
-    | 'freeze'
+    | keyof TermCoefficients
+    | keyof FreezeOptions
     | 'threshold'
     | 'lossForm'
     | 'labelSmoothing'
@@ -39,8 +41,12 @@ const optionNames = {
   batchSize: true,
   optimizer: true,
   seed: true,
-  loadBalance: true,
+  ...coefficientNames,
   freeze: true,
+  freezeUntil: true,
+  trainOnly: true,
+  freezeRouters: true,
+  frozenStatistics: true,
   threshold: true,
   lossForm: true,
   labelSmoothing: true,
@@ -103,8 +109,7 @@ export async function findLearningRate(
     return { tried, suggestion: suggestionOf(tried) }
   } finally {
     run.seeds.restore()
-    run.frozen.restore()
-    disposeOptimizer(run.parts.optimizer)
+    await releaseParts(run)
     restoreWeights(network, before)
   }
 }

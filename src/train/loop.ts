@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { RegionStream } from '../data/regions/region-stream.js'
 import { annealedPatches } from './anneal.js'
+import { addTerms, termMeans, termValues } from './auxiliary-loss.js'
 import { useBest } from './best-weights.js'
 import { latestCheckpoint, readWeights, type TrainState, writeCheckpoint } from './checkpoint.js'
 import { type Computation, computationRemark } from './computation.js'
@@ -15,8 +16,10 @@ import {
   type TrainEvent,
 } from './events.js'
 import type { FedBatch, FedInputs, FedModel, RegionModel, TrainingData } from './feed.js'
+import { beginEpoch } from './frozen/begin-epoch.js'
+import { releaseParts } from './frozen/trained-parts.js'
 import { type LossStop, stopsByLoss } from './loss-stop.js'
-import { disposeOptimizer, readSlots } from './optimizers/optimizer.js'
+import { readSlots } from './optimizers/optimizer.js'
 import { addKept, keptRemark, keptShares, REMARKED_EPOCH } from './routing/kept-cells.js'
 import { position, type Run, rateAfter } from './run.js'
 import { anneal, epochStart, progress, startRun } from './start-run.js'
@@ -62,9 +65,7 @@ export async function* train(
     yield { type: 'end', history: [...run.history], ...(kept && { keptEpoch: kept.epoch }), seconds }
   } finally {
     run.seeds.restore()
-    run.frozen.restore()
-    disposeOptimizer(run.parts.optimizer)
-    run.average?.dispose()
+    await releaseParts(run)
   }
 }
 
@@ -76,7 +77,8 @@ async function* runEpochs(run: Run): AsyncGenerator<TrainEvent, boolean> {
       yield { type: 'stop', reason: 'early-stop', ...lastEpoch(run) }
       return true
     }
-    yield* stopWhen ? runWatchedStep(run, stopWhen) : runSteps(run)
+    yield* beginEpoch(run)
+    if (!aborted(run)) yield* stopWhen ? runWatchedStep(run, stopWhen) : runSteps(run)
     if (!aborted(run)) yield* finishEpoch(run)
     if (aborted(run) && run.history.length < epochs) {
       yield* abort(run)
@@ -171,7 +173,7 @@ async function launch(
   step: number,
   take: (batch: StepBatch) => Promise<StepNumbers>,
 ): Promise<Launched> {
-  const { tensors, kept } = await batch.inputs()
+  const { tensors, kept } = await batch.inputs('step')
   try {
     const { labels, mixed, count } = batch
     return { step, count, numbers: take({ inputs: tensors, labels, mixed }), kept }
@@ -183,7 +185,7 @@ async function launch(
 async function settle(run: Run, launched: Launched, rate: RateMeter): Promise<StepEvent> {
   const { step, count, numbers } = launched
   const { loss, correct, terms } = await numbers
-  const loadBalance = terms.get('load-balance')
+  const values = termValues(terms)
   const epoch = run.history.length + 1
   if (!Number.isFinite(loss)) {
     throw new DivergenceError(`loss must be finite, got ${loss}`, { epoch, step, loss }, run.lastCheckpoint)
@@ -194,9 +196,7 @@ async function settle(run: Run, launched: Launched, rate: RateMeter): Promise<St
     step,
     lossSum: run.running.lossSum + loss * count,
     correct: run.running.correct + correct,
-    ...(loadBalance !== undefined && {
-      loadBalanceSum: (run.running.loadBalanceSum ?? 0) + loadBalance * count,
-    }),
+    ...addTerms(run.running, values, count),
     ...(kept && { kept }),
     seconds: elapsed(run),
   }
@@ -207,7 +207,7 @@ async function settle(run: Run, launched: Launched, rate: RateMeter): Promise<St
     step,
     stepsPerEpoch: run.stepsPerEpoch,
     loss,
-    ...(loadBalance !== undefined && { loadBalance }),
+    ...values,
     examplesPerSecond: rate(done),
   }
 }
@@ -222,12 +222,12 @@ async function* finishEpoch(run: Run): AsyncGenerator<TrainEvent> {
   if (due && (test || validation)) yield { type: 'evaluate', epoch }
   const assessed: AssessedEpoch | undefined = due ? await assessEpoch(run) : { metrics: {}, best: run.best }
   if (!assessed) return
-  const { lossSum, correct, loadBalanceSum, kept } = run.running
+  const { lossSum, correct, kept } = run.running
   const metrics: EpochMetrics = {
     epoch,
     trainLoss: lossSum / train.count,
     trainAccuracy: correct / train.count,
-    ...(loadBalanceSum !== undefined && { loadBalance: loadBalanceSum / train.count }),
+    ...termMeans(run.running, train.count),
     ...assessed.metrics,
     ...(kept && { kept: keptShares(kept) }),
     seconds: elapsed(run),

@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { type AuxiliaryTerm, auxiliaryTermsOf, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
+import { type AuxiliaryTerm, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
 import { releaseEarly } from './early-release.js'
 import type { ClassifierLoss } from './loss.js'
 import { stepJointly } from './optimizers/joint-steps.js'
@@ -30,25 +30,6 @@ export interface StepParts {
 export interface StepBatch extends BatchLabels {
   /** The inputs of the model, in its order. */
   readonly inputs: readonly tf.Tensor[]
-}
-
-/**
- * The coefficients of the auxiliary terms that a run minimises.
- *
- * @param loadBalance coefficient of the balance loss, >= 0; 0 unless given
- * @throws RangeError when a term has a coefficient and no layer gives it
- */
-export function auxiliaryCoefficients(
-  model: tfl.LayersModel,
-  loadBalance = 0,
-): ReadonlyMap<AuxiliaryTerm, number> {
-  if (loadBalance === 0) return new Map()
-  if (!auxiliaryTermsOf(model).has('load-balance')) {
-    throw new RangeError(
-      `train: loadBalance must be 0 for a model without a layer that routes samples, got ${loadBalance}`,
-    )
-  }
-  return new Map([['load-balance', loadBalance]])
 }
 
 /** The numbers that a step measured. */
@@ -170,9 +151,9 @@ function logitsWithTerms(
   coefficients: ReadonlyMap<AuxiliaryTerm, number>,
 ): { readonly logits: tf.Tensor2D; readonly terms: readonly tf.Scalar[] } {
   if (coefficients.size === 0) return { logits: forward(), terms: [] }
-  const { value: logits, terms } = collectAuxiliaryTerms(forward)
-  for (const [name, term] of terms) if (!coefficients.has(name)) term.dispose()
-  return { logits, terms: [...coefficients.keys()].map(name => terms.get(name) ?? noTerm(name)) }
+  const names = [...coefficients.keys()]
+  const { value: logits, terms } = collectAuxiliaryTerms(forward, names)
+  return { logits, terms: names.map(name => terms.get(name) ?? noTerm(name)) }
 }
 
 function noTerm(name: AuxiliaryTerm): never {

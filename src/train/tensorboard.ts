@@ -60,6 +60,7 @@ export function epochScalars(metrics: EpochMetrics, wallTime: number): ScalarPoi
     'loss/validation': metrics.validationLoss,
     'loss/test': metrics.testLoss,
     'loss/balance': metrics.loadBalance,
+    'loss/diversity': metrics.diversity,
     'accuracy/train': metrics.trainAccuracy,
     'accuracy/validation': metrics.validationAccuracy,
     'accuracy/test': metrics.testAccuracy,

@@ -1,9 +1,12 @@
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { isPositiveInteger } from '../shapes.js'
 import type { PatchAnnealing } from './anneal.js'
+import { checkCoefficients, coefficientNames, type TermCoefficients } from './auxiliary-loss.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { TrainingData, WholeImages } from './feed.js'
+import type { FeatureStore } from './frozen/features.js'
+import { FROZEN_STATISTICS, type FreezeOptions } from './frozen/frozen-part.js'
 import type { LossOptions } from './loss.js'
 import { checkLossStop, type LossStop } from './loss-stop.js'
 import { checkOptimizerOptions, type OptimizerOptions } from './optimizers/optimizer-options.js'
@@ -18,7 +21,11 @@ export const BN_STATISTICS = ['recomputed', 'moving'] as const
 export type BnStatistics = (typeof BN_STATISTICS)[number]
 
 /** What is trained on, and how. */
-export interface TrainOptions<Data extends TrainingData = WholeImages> extends LossOptions, TargetOptions {
+export interface TrainOptions<Data extends TrainingData = WholeImages>
+  extends LossOptions,
+    TargetOptions,
+    FreezeOptions,
+    TermCoefficients {
   readonly train: Data
   /** Evaluated as a whole; without it there is no test loss, and no early stop unless there is `validation`. */
   readonly test?: Data
@@ -37,12 +44,6 @@ export interface TrainOptions<Data extends TrainingData = WholeImages> extends L
    * model's own seed.
    */
   readonly seed: number
-  /**
-   * Coefficient of the balance loss of the layers that route whole samples, >= 0; 0 unless given. The balance loss, 1 where the
-   * experts are used evenly, is multiplied by it and added to the loss that is minimised; it is reported without the
-   * coefficient.
-   */
-  readonly loadBalance?: number
   /** What normalization layers use outside training; `recomputed` unless given. */
   readonly bnStatistics?: BnStatistics
   /**
@@ -59,10 +60,15 @@ export interface TrainOptions<Data extends TrainingData = WholeImages> extends L
    */
   readonly stopWhen?: LossStop
   /**
-   * Names or paths of layers that are not trained, with `*` and `?`; those that normalise use their statistics as they
-   * are. The layers get their own flags back when the run ends.
+   * Unfreezes what `freezeUntil` freezes block by block, from the head down, one every so many epochs: gradual unfreezing (Howard and
+   * Ruder 2018), as `unfreezingStages` says. With each block the optimizer begins anew.
    */
-  readonly freeze?: readonly string[]
+  readonly unfreezeEvery?: number
+  /**
+   * Where the features of the body are kept that comes before the lowest weight that is trained: computed once for each set whose images
+   * are the same in every epoch, and read instead of computing the body. Without it they are computed in every epoch, without a gradient.
+   */
+  readonly features?: FeatureStore
   /** Makes every `PatchMoE` keep fewer patches from epoch to epoch; when the run ends it keeps the last number. */
   readonly annealPatches?: PatchAnnealing
   /** Where the newest state is kept, under the name `latestCheckpoint`. */
@@ -97,12 +103,18 @@ const optionNames = {
   batchSize: true,
   optimizer: true,
   seed: true,
-  loadBalance: true,
+  ...coefficientNames,
   bnStatistics: true,
   emaDecay: true,
   earlyStop: true,
   stopWhen: true,
   freeze: true,
+  freezeUntil: true,
+  trainOnly: true,
+  freezeRouters: true,
+  frozenStatistics: true,
+  unfreezeEvery: true,
+  features: true,
   annealPatches: true,
   checkpoints: true,
   checkpointSteps: true,
@@ -117,7 +129,19 @@ const optionNames = {
   ...targetOptionNames,
 } as const satisfies OptionNames<TrainOptions>
 
-const optionalIntegers = ['checkpointSteps', 'evaluateEvery', 'threads'] as const
+const optionalIntegers = ['checkpointSteps', 'evaluateEvery', 'threads', 'unfreezeEvery'] as const
+
+function checkFreezing({ frozenStatistics, unfreezeEvery, freezeUntil }: TrainOptions<TrainingData>): void {
+  if (frozenStatistics !== undefined && !FROZEN_STATISTICS.includes(frozenStatistics)) {
+    throw new RangeError(
+      `train: frozenStatistics must be ${FROZEN_STATISTICS.join(' or ')}, got ${frozenStatistics}`,
+    )
+  }
+  if (unfreezeEvery === undefined || freezeUntil !== undefined) return
+  throw new RangeError(
+    `train: unfreezeEvery must come with freezeUntil, got ${unfreezeEvery} without a layer to begin at`,
+  )
+}
 
 /**
  * Checks the names of the options, and the numbers among them.
@@ -133,10 +157,7 @@ export function checkOptions(options: TrainOptions<TrainingData>): void {
       throw new RangeError(`train: ${name} must be a positive integer, got ${value}`)
   }
   if (!Number.isFinite(options.seed)) throw new RangeError(`train: seed must be finite, got ${options.seed}`)
-  const { loadBalance = 0 } = options
-  if (!(loadBalance >= 0 && loadBalance < Infinity)) {
-    throw new RangeError(`train: loadBalance must be a number of at least 0, got ${loadBalance}`)
-  }
+  checkCoefficients(options)
   const { emaDecay } = options
   if (emaDecay !== undefined && !(emaDecay > 0 && emaDecay < 1)) {
     throw new RangeError(`train: emaDecay must be in (0, 1), got ${emaDecay}`)
@@ -145,6 +166,7 @@ export function checkOptions(options: TrainOptions<TrainingData>): void {
   if (!BN_STATISTICS.includes(statistics)) {
     throw new RangeError(`train: bnStatistics must be ${BN_STATISTICS.join(' or ')}, got ${statistics}`)
   }
+  checkFreezing(options)
   checkTargetOptions(options)
   checkOptimizerOptions(options.optimizer)
   const evaluated = options.test ?? options.validation

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/formats/safetensors.js'
 import { layerOps } from '../layers/ops.js'
+import { isMovingStatistic } from './moving-statistics.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
 /** Averages as checkpoints hold them: by the names of their weights, in order. */
@@ -31,7 +32,7 @@ export class WeightAverage {
   constructor(model: tfl.LayersModel, { decay, movingStatistics }: AverageOptions) {
     const trained = new Set(model.trainableWeights)
     const averaged = model.weights.filter(
-      weight => trained.has(weight) || (movingStatistics && isStatistic(weight)),
+      weight => trained.has(weight) || (movingStatistics && isMovingStatistic(weight)),
     )
     this.decay = decay
     this.names = averaged.map(({ originalName }) => originalName)
@@ -105,11 +106,15 @@ export class WeightAverage {
     })
   }
 
+  /** Goes on from the averages of another model part: those of the weights that it has, too. */
+  takeOver({ variables, averages }: WeightAverage): void {
+    for (const [i, variable] of this.variables.entries()) {
+      const average = averages[variables.indexOf(variable)]
+      if (average) this.averages[i]?.assign(average)
+    }
+  }
+
   dispose(): void {
     tf.dispose([...this.averages])
   }
-}
-
-function isStatistic({ originalName }: tfl.LayerVariable): boolean {
-  return /(^|\/)moving_(mean|variance)$/.test(originalName)
 }

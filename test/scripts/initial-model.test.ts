@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, expect, test } from 'vitest'
-import { type InitialOptions, imageSizeOf, initialNetwork } from '../../scripts/run/initial-model.js'
 import { buildNetwork } from '../../scripts/run/network.js'
+import { type InitialOptions, imageSizeOf, initialNetwork } from '../../scripts/run/transfer/initial-model.js'
 import { PatchMoE } from '../../src/layers/moe/patch-moe.js'
 import { disposeModel } from '../../src/models/dispose-model.js'
 import { useTestBackend } from '../backend-under-test.js'

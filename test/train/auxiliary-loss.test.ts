@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { latestCheckpoint, memoryStore, readCheckpoint } from '../../src/train/checkpoint.js'
 import { type TrainOptions, train } from '../../src/train/loop.js'
@@ -102,9 +103,7 @@ describe('the balance loss of a run', () => {
     const run = (model: tf.LayersModel, loadBalance: number) =>
       historyOf(train(model, { ...base, loadBalance }))
     await expect(run(denseModel(), 0.01)).rejects.toThrow(
-      new RangeError(
-        'train: loadBalance must be 0 for a model without a layer that routes samples, got 0.01',
-      ),
+      new RangeError('train: loadBalance must be 0 for a model without a layer of experts, got 0.01'),
     )
     for (const wrong of [-0.01, Number.NaN, Infinity]) {
       await expect(run(noisyModel(), wrong)).rejects.toThrow(
@@ -119,6 +118,102 @@ describe('the balance loss of a run', () => {
     await expect(historyOf(train(model, { ...base, loadBalance: 1 }))).rejects.toThrow(
       new RangeError('train: load-balance must be added by the layers that list it, got none'),
     )
+  })
+})
+
+/** A map of 8x8, of which two experts choose 2 of 16 patches, and logits. */
+function patchModel({ numExperts = 2, seed = 1 } = {}): tf.Sequential {
+  return tf.sequential({
+    layers: [
+      tf.layers.conv2d({
+        inputShape: [8, 8, 1],
+        filters: 3,
+        kernelSize: 3,
+        padding: 'same',
+        kernelInitializer: tf.initializers.glorotUniform({ seed }),
+      }),
+      patchMoE({
+        numExperts,
+        patchesPerExpert: 2,
+        patchSize: 2,
+        filters: 2 * numExperts,
+        routerInitializer: tf.initializers.randomNormal({ stddev: 0.3, seed: seed + 1 }),
+        seed,
+      }),
+      tf.layers.globalAveragePooling2d({}),
+      tf.layers.dense({ units: 3, kernelInitializer: tf.initializers.glorotUniform({ seed: seed + 2 }) }),
+    ],
+  })
+}
+
+describe('the terms of experts that choose patches', () => {
+  const images = brightRows(30, 3, 1, 8)
+  const terms = { loadBalance: 0.5, diversity: 2 }
+  const options: TrainOptions = { ...base, train: images }
+
+  it('are added with their coefficients, and reported without', async () => {
+    const whole: TrainOptions = { ...options, epochs: 1, batchSize: images.count }
+    const [plain] = await historyOf(train(patchModel(), whole))
+    const [epoch] = await historyOf(train(patchModel(), { ...whole, ...terms }))
+    const { trainLoss = 0, loadBalance = 0, diversity = 0 } = epoch ?? {}
+    expect(diversity).toBeGreaterThan(0)
+    expect(diversity).toBeLessThanOrEqual(1.00001)
+    expect(trainLoss - (plain?.trainLoss ?? Number.NaN)).toBeCloseTo(0.5 * loadBalance + 2 * diversity, 4)
+    const tags = epoch ? epochScalars(epoch, 0).map(({ tag }) => tag) : []
+    expect(tags).toEqual(expect.arrayContaining(['loss/balance', 'loss/diversity']))
+  })
+
+  it('move routers apart', async () => {
+    const long: TrainOptions = { ...options, epochs: 10 }
+    const lastOf = async (diversity: number) =>
+      (await historyOf(train(patchModel(), { ...long, diversity }))).at(-1)?.diversity ?? Number.NaN
+    expect(await lastOf(3)).toBeLessThan((await lastOf(1e-6)) - 0.05)
+  })
+
+  it('give the same numbers with recomputed activations, and after a stop and a resume', async () => {
+    const asked = { ...options, ...terms }
+    const before = tf.memory().numTensors
+    const model = patchModel()
+    const weights = model.weights.length
+    const history = await historyOf(train(model, asked))
+    expect(tf.memory().numTensors - before).toBe(weights)
+    recomputeActivations(true)
+    try {
+      expect(withoutClock(await historyOf(train(patchModel(), asked)))).toEqual(withoutClock(history))
+    } finally {
+      recomputeActivations(false)
+    }
+    const store = memoryStore()
+    const controller = new AbortController()
+    const stopped = { ...asked, checkpoints: store, checkpointSteps: 1, signal: controller.signal }
+    for await (const event of train(patchModel(), stopped)) {
+      if (event.type === 'step' && event.step === 2) controller.abort()
+    }
+    const bytes = await store.read(latestCheckpoint)
+    if (!bytes) throw new Error('no checkpoint')
+    const resume = readCheckpoint(bytes, 'test')
+    expect(resume.running.diversitySum).toBeGreaterThan(0)
+    const resumed = patchModel({ seed: 4 })
+    expect(withoutClock(await historyOf(train(resumed, { ...asked, resume })))).toEqual(withoutClock(history))
+    expect(weightsOf(resumed)).toEqual(weightsOf(model))
+  })
+
+  it('are refused where no layer gives them, or below 0', async () => {
+    const run = (model: tf.LayersModel, more: Partial<TrainOptions>) =>
+      historyOf(train(model, { ...options, ...more }))
+    const without =
+      'train: diversity must be 0 for a model without a layer of 2 experts or more that choose patches'
+    await expect(run(patchModel({ numExperts: 1 }), { diversity: 0.5 })).rejects.toThrow(
+      new RangeError(`${without}, got 0.5`),
+    )
+    await expect(historyOf(train(noisyModel(), { ...base, diversity: 0.1 }))).rejects.toThrow(
+      new RangeError(`${without}, got 0.1`),
+    )
+    for (const wrong of [-1, Number.NaN, Infinity]) {
+      await expect(run(patchModel(), { diversity: wrong })).rejects.toThrow(
+        new RangeError(`train: diversity must be a number of at least 0, got ${wrong}`),
+      )
+    }
   })
 })
 

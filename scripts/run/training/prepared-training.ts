@@ -5,14 +5,15 @@ import type { RunConfig } from '../../../src/run/run-config.js'
 import type { RunModel } from '../../../src/run/setting.js'
 import { type FedModel, networkOf } from '../../../src/train/feed.js'
 import { asUsage, asUsageLater, UsageError } from '../../terminal/usage-error.js'
-import { imageSizeOf, initialNetwork } from '../initial-model.js'
 import { buildNetwork, buildRouted } from '../network.js'
 import { type NewRun, newRun } from '../new-run.js'
 import { type OpenedModel, openModel, refuseRouted } from '../opened-model.js'
 import type { RunData } from '../run-data.js'
 import type { GivenFlags } from '../train-settings.js'
 import { checkLayers, checkOptimizer, checkTargets, useComputeSettings } from '../training-run.js'
+import { imageSizeOf, initialNetwork } from '../transfer/initial-model.js'
 import { withBatchSize } from './chosen-batch-size.js'
+import { checkFeatureCache } from './freezing.js'
 
 /** The flags of a training that has not begun, as commander hands them over; those of `trainSettings` are among them. */
 export interface TrainingRequest extends GivenFlags {
@@ -81,6 +82,7 @@ export async function preparedTraining(request: TrainingRequest, where: string):
   const starting = await startingNetwork(config, data, opened)
   const network = starting.model
   asUsage(() => checkLayers(networkOf(network), config))
+  asUsage(() => checkFeatureCache(network, config, data))
   if (batchSize !== 'auto') return { config, data, network, opened, notes: starting.notes }
   const chosen = await withBatchSize(config, data, network)
   return { config: chosen.config, data, network, opened, notes: [...starting.notes, chosen.note] }

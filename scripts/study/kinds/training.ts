@@ -37,14 +37,14 @@ export const trainingStudies: StudyKind<'training'> = {
   run: runTraining,
   isShown,
   report(experiment, { variants }, results) {
-    const { figure, convergence } = experiment
+    const { figure } = experiment
     const names = variants.map(({ name }) => name)
     const summary = summarize(results, figure, names)
     return {
       summary,
       findings: findingsOf(summary, figure),
       brief: briefOf(summary, figure),
-      tables: studyTables(summary, figure, convergence),
+      tables: studyTables(summary, figure, experiment),
       spec: studyFigure(experiment, figure, summary, variants),
     }
   },

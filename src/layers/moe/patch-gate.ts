@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { type Size2D, size2D } from '../../shapes.js'
+import type { AuxiliaryTerm } from '../auxiliary-terms.js'
 import { handGradient } from '../hand-gradient.js'
 import {
   type ConvolutionOptions,
@@ -26,6 +27,7 @@ import {
   routerScoresGradient,
   scoreGradient,
 } from './routing.js'
+import { addRoutingTerms, differentiableScores, routingTerms } from './routing-terms.js'
 
 /** Options of {@link PatchGate}. */
 export interface PatchGateOptions extends LayerOptions {
@@ -72,6 +74,8 @@ export class PatchGate extends tfl.layers.Layer {
   static readonly className = 'PatchGate'
 
   readonly expertNames: readonly string[]
+  /** The terms that the layer adds to the loss, where a training asks for them. */
+  readonly auxiliaryTerms: readonly AuxiliaryTerm[] = routingTerms(1)
   readonly patchSize: Size2D
   readonly gate: Gate
   readonly gateScale: GateScale
@@ -119,7 +123,12 @@ export class PatchGate extends tfl.layers.Layer {
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
       const { router, grid } = this.parts()
-      return gatePatches(x, router.read() as tf.Tensor4D, this, grid)
+      const scoring = router.read() as tf.Tensor4D
+      const { patchesPerExpert } = this
+      if (kwargs.training === true) {
+        addRoutingTerms({ numExperts: 1, patchesPerExpert }, () => differentiableScores(x, scoring, grid))
+      }
+      return gatePatches(x, scoring, this, grid)
     })
   }
 

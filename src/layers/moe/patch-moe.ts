@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { type Size2D, size2D } from '../../shapes.js'
 import { mixesChannels } from '../activations.js'
+import type { AuxiliaryTerm } from '../auxiliary-terms.js'
 import { moveTowards } from '../batch-norm.js'
 import {
   type LayerOptions,
@@ -34,6 +35,7 @@ import {
 import { type PatchGrid, patchGrid, windowTable } from './patches.js'
 import { type Placement, placedChannels, placementOf, sideBySide } from './placement.js'
 import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from './routing.js'
+import { addRoutingTerms, differentiableScores, routingTerms } from './routing-terms.js'
 
 /**
  * Patch-level mixture of experts: a sparse drop-in for `conv2d({ filters, kernelSize, padding: 'same' })`.
@@ -78,6 +80,8 @@ export class PatchMoE extends tfl.layers.Layer {
 
   /** What the experts compute. */
   readonly experts: Expert
+  /** The terms that the layer adds to the loss, where a training asks for them. */
+  readonly auxiliaryTerms: readonly AuxiliaryTerm[]
 
   private readonly convolution: ParsedConvolution
   private readonly expertSettings: ExpertSettings | undefined
@@ -93,6 +97,7 @@ export class PatchMoE extends tfl.layers.Layer {
     this.name = options.name ?? this.name.replace(/^patch_mo_e_/, 'patch_moe_')
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
     this.numKept = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
+    this.auxiliaryTerms = routingTerms(this.numExperts)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.expertNames = expertNamesOf(options.expertNames, this.numExperts, WHERE)
     const { channelsOf } = options
@@ -159,8 +164,11 @@ export class PatchMoE extends tfl.layers.Layer {
           name === 'router' ? [] : [[name, weight.read()]],
         ),
       )
-      return mixture(x, { router: this.read('router') as tf.Tensor4D, experts }, this.builtParts(), {
-        training: kwargs.training === true,
+      const router = this.read('router') as tf.Tensor4D
+      const training = kwargs.training === true
+      if (training) addRoutingTerms(this, () => differentiableScores(x, router, this.grid))
+      return mixture(x, { router, experts }, this.builtParts(), {
+        training,
         follow: averages => {
           const steps = Object.entries(averages).map(([name, value]) => [this.variable(name), value] as const)
           moveTowards(steps, this.momentum)

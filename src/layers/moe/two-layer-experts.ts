@@ -3,6 +3,7 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../../known-options.js'
 import { deriveSeed } from '../../random.js'
 import { type Size2D, size2D } from '../../shapes.js'
+import type { AuxiliaryTerm } from '../auxiliary-terms.js'
 import { handGradient } from '../hand-gradient.js'
 import {
   type ConvolutionOptions,
@@ -23,6 +24,7 @@ import { type Gate, gateNames } from './gates.js'
 import { type MixtureParts, mixture } from './mixture.js'
 import { type PatchGrid, patchGrid, patchVectors, windowTable } from './patches.js'
 import { checkPatchesPerExpert, type Routing, routePatches, routerScores } from './routing.js'
+import { addRoutingTerms, differentiableScores, routingTerms } from './routing-terms.js'
 
 /** What the sum over patches is divided by: the L kept ones (the text) or all N (the published code). */
 export const NORMALIZERS = ['selected', 'all'] as const
@@ -99,6 +101,8 @@ export class TwoLayerExperts extends tfl.layers.Layer {
   readonly gate: Gate
   readonly normalizer: Normalizer
   readonly routerTrainable: boolean
+  /** The terms that the layer adds to the loss, where a training asks for them. */
+  readonly auxiliaryTerms: readonly AuxiliaryTerm[]
 
   private numKept: number
   private readonly routerOptions: ParsedConvolution
@@ -122,6 +126,7 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     this.numExperts = positiveInteger(options.numExperts, `${WHERE}: numExperts`)
     this.expertNames = expertNamesOf(options.expertNames, this.numExperts, WHERE)
     this.numKept = positiveInteger(options.patchesPerExpert, `${WHERE}: patchesPerExpert`)
+    this.auxiliaryTerms = routingTerms(this.numExperts)
     this.patchSize = size2D(options.patchSize, `${WHERE}: patchSize`)
     this.outputs = positiveInteger(options.outputs, `${WHERE}: outputs`)
     this.hiddenUnits = positiveInteger(options.hiddenUnits, `${WHERE}: hiddenUnits`)
@@ -178,7 +183,9 @@ export class TwoLayerExperts extends tfl.layers.Layer {
     return tf.tidy(() => {
       this.invokeCallHook(inputs, kwargs)
       const { router, kernel, head, mixture } = this.parts()
-      const hidden = hiddenUnits(x, router.read() as tf.Tensor4D, kernel.read() as tf.Tensor4D, mixture)
+      const scoring = router.read() as tf.Tensor4D
+      if (kwargs.training === true) addRoutingTerms(this, () => differentiableScores(x, scoring, this.grid))
+      const hidden = hiddenUnits(x, scoring, kernel.read() as tf.Tensor4D, mixture)
       return tf.matMul(hidden, head.read() as tf.Tensor2D)
     })
   }

@@ -30,6 +30,9 @@ const separateRouters = { training: { ...optional, models: ['two-layer-pmoe'] } 
 const sampleMixture = { ...required, models: ['sample-moe'] } as const
 const sampleNoise = { ...optional, models: ['sample-moe'] } as const
 
+/** The models whose experts can choose patches. */
+const patchModels = ['wrn-pmoe', 'two-layer-pmoe', 'routed', 'init'] as const
+
 /** What the mixture of a network is, and how its routers are trained. */
 export const mixtureSettings = {
   numExperts: {
@@ -152,6 +155,27 @@ export const mixtureSettings = {
     help: 'whether routers are trained with the experts',
     value: given,
     in: { wideResNetMixture: optional, twoLayer: optional, sampleMoE: optional },
+  },
+  loadBalance: {
+    flag: '--load-balance <coefficient>',
+    help:
+      'times the balance loss is added to the loss: of how evenly samples choose experts, or, where experts choose patches, ' +
+      'of how evenly they choose positions',
+    byDefault: '0',
+    value: numberFromZero,
+    in: {
+      training: {
+        ...optional,
+        models: [...patchModels, 'sample-moe', 'sample-networks'],
+      },
+    },
+  },
+  diversity: {
+    flag: '--diversity <coefficient>',
+    help: 'times the overlap of the routers, the mean cosine of what two experts look at, is added to the loss',
+    byDefault: '0',
+    value: numberFromZero,
+    in: { training: { ...optional, models: patchModels } },
   },
   annealPatches: {
     flag: '--anneal-patches <from:to:epochs>',

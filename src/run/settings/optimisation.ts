@@ -9,7 +9,6 @@ import {
   batchImages,
   choice,
   classWeights,
-  layerPatterns,
   layerRates,
   numberFromZero,
   numbersByName,
@@ -158,19 +157,6 @@ export const optimisationSettings = {
       'thousands); the averages are what is evaluated and saved',
     byDefault: 'no average',
     value: openShare,
-    in: { training: optional },
-  },
-  loadBalance: {
-    flag: '--load-balance <coefficient>',
-    help: 'times the balance loss of experts that whole samples choose is added to the loss',
-    byDefault: '0',
-    value: numberFromZero,
-    in: { training: { ...optional, models: ['sample-moe', 'sample-networks', 'init'] } },
-  },
-  freeze: {
-    flag: '--freeze <layers>',
-    help: 'layers that are not trained, by name or path, with * and ?: stem,group1_*',
-    value: layerPatterns,
     in: { training: optional },
   },
   bnStatistics: {

@@ -129,7 +129,7 @@ describe('what training took', () => {
     const [effort] = summarize(results, curve, ['CNN']).effort
     expect(effort).toMatchObject({ converged: 2, count: 3, epochs: { mean: 3 }, seconds: { mean: 4 } })
     const table = studyTables(summarize(results, curve, ['CNN']), curve, {
-      CNN: [{ samples: 10, seconds: 260 }],
+      convergence: { CNN: [{ samples: 10, seconds: 260 }] },
     }).at(-1)
     expect(table?.title).toBe('Time until convergence (Table 2)')
     expect(table?.rows).toEqual([
@@ -172,6 +172,36 @@ describe('routing', () => {
     expect(briefOf(summary, { ...figure, published })).toBe(
       'class 1 at N = 300: 95.0 %, the paper 92.0 %; class 1 at N = 400: not measured, the paper 92.0 %',
     )
+  })
+})
+
+describe('what experts do', () => {
+  const signs = { samePatches: 0.5, difference: 1.2, deadExperts: 1, blankExperts: 0, identicalExperts: 2 }
+  const routing = { uncovered: 0.25, largestShare: 1, fixedExperts: 0, recall: [0.7, 0.9] }
+  const bars: Figure = { kind: 'bars' }
+  const results = resultsOf([
+    ['pMoE', 300, 1, 0.5, { signs, routing }],
+    ['pMoE', 300, 2, 0.7, { signs: { ...signs, samePatches: 0.7 }, routing }],
+    ['CNN', 300, 1, 0.5],
+  ])
+
+  it('is listed by variant, where the experiment asks for it', () => {
+    const tables = studyTables(summarize(results, bars, ['pMoE']), bars, { showsExperts: true })
+    const table = tables.find(({ title }) => title === 'What the experts do')
+    expect(table?.rows).toEqual([
+      [
+        'pMoE',
+        '300',
+        expect.stringMatching(/^60\.0 ± 14\.1/),
+        '60.0 ± 14.1',
+        '120.0 ± 0.0',
+        '25.0 ± 0.0',
+        '90.0 ± 0.0',
+        '2 / 0 / 4',
+      ],
+    ])
+    const without = studyTables(summarize(results, bars, ['pMoE']), bars)
+    expect(without.some(({ title }) => title === 'What the experts do')).toBe(false)
   })
 })
 

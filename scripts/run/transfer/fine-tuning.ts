@@ -1,8 +1,8 @@
-import type { DatasetEntry } from '../../src/data/datasets/datasets.js'
-import { type PlannedRun, withNetwork } from '../../src/run/run-config.js'
-import type { Size2D } from '../../src/shapes.js'
-import { UsageError } from '../terminal/usage-error.js'
-import type { GivenFlags } from './train-settings.js'
+import type { DatasetEntry } from '../../../src/data/datasets/datasets.js'
+import { type PlannedRun, withNetwork } from '../../../src/run/run-config.js'
+import type { Size2D } from '../../../src/shapes.js'
+import { UsageError } from '../../terminal/usage-error.js'
+import type { GivenFlags } from '../train-settings.js'
 
 /** A network that was trained before. */
 export interface Initial {

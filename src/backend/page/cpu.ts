@@ -1,13 +1,19 @@
 import * as tf from '@tensorflow/tfjs-core'
-import type { Backend } from '../backend.js'
+import { whyNotImported } from '../optional-package.js'
+import type { SelectableBackend } from './selection.js'
 import { setBackend } from './set-backend.js'
 
 /** Plain JavaScript: far slower than the others, and so only used where it is asked for. */
-export const cpu: Backend<'cpu'> = {
+export const cpu: SelectableBackend<'cpu', object> = {
   names: ['cpu'],
   isAutomatic: false,
-  async use() {
-    await import('@tensorflow/tfjs-backend-cpu')
+  async use(_, __, skipped) {
+    try {
+      await import('@tensorflow/tfjs-backend-cpu')
+    } catch (error) {
+      skipped.push({ name: 'cpu', why: whyNotImported('@tensorflow/tfjs-backend-cpu', error) })
+      return undefined
+    }
     await setBackend('cpu')
     // Keeps tfjs from advertising tfjs-node at the first operation to users who asked for this backend.
     Object.assign(tf.backend(), { firstUse: false })

@@ -1,24 +1,24 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageSet } from '../../src/data/image-set.js'
-import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
-import { modelCost } from '../../src/models/cost.js'
-import { disposeModel } from '../../src/models/dispose-model.js'
-import { withFasterLayers } from '../../src/models/faster-layers.js'
+import type { ImageSet } from '../../../src/data/image-set.js'
+import { type ImageStream, streamOf } from '../../../src/data/image-stream.js'
+import { modelCost } from '../../../src/models/cost.js'
+import { disposeModel } from '../../../src/models/dispose-model.js'
+import { withFasterLayers } from '../../../src/models/faster-layers.js'
 import {
   type InsertedPatchMoE,
   type InsertPatchMoEOptions,
   insertPatchMoE,
-} from '../../src/models/insert-patch-moe.js'
-import { withNewHead } from '../../src/models/new-head.js'
-import { savedShare } from '../../src/models/plan-patch-moe.js'
-import { deriveSeed } from '../../src/random.js'
-import type { RunConfig } from '../../src/run/run-config.js'
-import type { RunFolder } from '../../src/run/run-folder.js'
-import type { Size2D } from '../../src/shapes.js'
-import { evaluate } from '../../src/train/evaluate.js'
-import { percent } from '../terminal/training-log.js'
-import { asUsage, UsageError } from '../terminal/usage-error.js'
-import type { OpenedModel } from './opened-model.js'
+} from '../../../src/models/insert-patch-moe.js'
+import { withNewHead } from '../../../src/models/new-head.js'
+import { savedShare } from '../../../src/models/plan-patch-moe.js'
+import { deriveSeed } from '../../../src/random.js'
+import type { RunConfig } from '../../../src/run/run-config.js'
+import type { RunFolder } from '../../../src/run/run-folder.js'
+import type { Size2D } from '../../../src/shapes.js'
+import { evaluate } from '../../../src/train/evaluate.js'
+import { percent } from '../../terminal/training-log.js'
+import { asUsage, UsageError } from '../../terminal/usage-error.js'
+import type { OpenedModel } from '../opened-model.js'
 
 /** The options of a run for a network that was trained before. */
 export type InitialOptions = Extract<RunConfig['model']['options'], { kind: 'init' }>

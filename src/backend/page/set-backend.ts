@@ -1,0 +1,40 @@
+import * as tf from '@tensorflow/tfjs-core'
+import { failureOf } from '../device-error.js'
+
+/**
+ * Makes a backend that tfjs's package for it has registered the current one. One whose device failed is opened anew, without
+ * the tensors that were on it.
+ *
+ * @param name tfjs's name of the backend
+ * @throws Error when the package registered it with another copy of tfjs-core, or it does not initialise
+ */
+export async function setBackend(name: string): Promise<void> {
+  if (!tf.findBackendFactory(name)) {
+    throw new Error(
+      `useBackend: @tensorflow/tfjs-backend-${name} must use the same @tensorflow/tfjs-core as patch-moe, got a second copy (run \`npm dedupe\`)`,
+    )
+  }
+  forgetFailed(name)
+  if (!(await tf.setBackend(name)))
+    throw new Error(`useBackend: backend ${name} must initialise, got a failure`)
+}
+
+interface Registries {
+  readonly registry: Readonly<Record<string, tf.KernelBackend>>
+  readonly registryFactory: Readonly<Record<string, { readonly priority: number }>>
+}
+
+/** A backend that is open already; undefined where none of this name is. */
+export function openBackend(name: string): tf.KernelBackend | undefined {
+  return (tf.engine() as unknown as Registries).registry[name]
+}
+
+function forgetFailed(name: string): void {
+  const { registryFactory } = tf.engine() as unknown as Registries
+  const open = openBackend(name)
+  if (!open || !failureOf(open)) return
+  const factory = tf.findBackendFactory(name)
+  const priority = registryFactory[name]?.priority
+  tf.removeBackend(name)
+  tf.registerBackend(name, factory, priority)
+}

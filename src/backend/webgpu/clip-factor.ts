@@ -3,10 +3,11 @@ import {
   asTensor,
   deviceLimits,
   flatWorkgroups,
+  floats,
   newTensor,
   release,
   runProgram,
-  type Uniform,
+  wholeNumbers,
 } from './device-program.js'
 
 /** Invocations of a workgroup, and numbers that each of them squares. */
@@ -46,7 +47,7 @@ export function clipFactor(gradients: readonly tf.Tensor[], most: number): tf.Te
     name: 'ClipFactor',
     written: [{ name: 'factor', tensor: factor }],
     read: [{ name: 'squares', tensor: squares }],
-    uniforms: { count: { type: 'i32', value: count }, most: { type: 'f32', value: most } },
+    uniforms: { ...wholeNumbers({ count }), ...floats({ most }) },
     workgroupSize: [INVOCATIONS, 1],
     workgroups: [1, 1, 1],
     declarations,
@@ -69,11 +70,7 @@ function addSquares(
   first: number,
   parts: number,
 ): void {
-  const uniforms: Record<string, Uniform> = {
-    first: { type: 'i32', value: first },
-    parts: { type: 'i32', value: parts },
-  }
-  for (const [i, { size }] of gradients.entries()) uniforms[`size${i}`] = { type: 'i32', value: size }
+  const sizes = Object.fromEntries(gradients.map(({ size }, i) => [`size${i}`, size]))
   const adding = gradients.map(
     (_, i) => `
     if (index >= 0 && index < uniforms.size${i}) { let g = gradient${i}At(index); sum += g * g; }
@@ -84,7 +81,7 @@ function addSquares(
     variant: `${gradients.length}`,
     written: [{ name: 'squares', tensor: squares }],
     read: gradients.map((tensor, i) => ({ name: `gradient${i}`, tensor })),
-    uniforms,
+    uniforms: wholeNumbers({ first, parts, ...sizes }),
     workgroupSize: [INVOCATIONS, 1],
     workgroups: flatWorkgroups(parts * INVOCATIONS),
     declarations,

@@ -2,11 +2,13 @@ import type * as tf from '@tensorflow/tfjs-core'
 import {
   flatSize,
   flatWorkgroups,
+  floats,
   numberedTensors,
   type ProgramBuffer,
   release,
   runProgram,
   type Uniform,
+  wholeNumbers,
 } from './device-program.js'
 
 /** Neighbouring columns that a workgroup sums, and the rows that it reads at a time. */
@@ -121,11 +123,7 @@ export function sharedLanes(names: readonly string[]): string {
 
 /** The uniforms that {@link chunkPlace} needs. */
 export function chunkUniforms({ rows, columns }: Columns, { rowsPerChunk }: Chunks) {
-  return {
-    rows: { type: 'i32', value: rows },
-    columns: { type: 'i32', value: columns },
-    rowsPerChunk: { type: 'i32', value: rowsPerChunk },
-  } as const satisfies Record<string, Uniform>
+  return wholeNumbers({ rows, columns, rowsPerChunk })
 }
 
 /** The sums of each chunk. */
@@ -137,7 +135,7 @@ function chunkSums(sums: ColumnSums, chunks: Chunks): tf.TensorInfo[] {
     name,
     written,
     read,
-    uniforms: { ...chunkUniforms(sums, chunks), scale: { type: 'f32', value: scale }, ...uniforms },
+    uniforms: { ...chunkUniforms(sums, chunks), ...floats({ scale }), ...uniforms },
     ...chunkDispatch(sums, chunks),
     declarations: `${sharedLanes(names)} ${declarations}`,
     body: `
@@ -179,14 +177,11 @@ export function sumsOfParts({ name, parts, count, groups = 1, scale = 1 }: PartS
     parts.map(({ shape }) => shape),
   )
   const sizes = parts.map(({ shape }) => shape.reduce((size, side) => size * side, 1))
-  const uniforms: Record<string, Uniform> = {
-    count: { type: 'i32', value: count },
-    scale: { type: 'f32', value: scale },
-  }
-  for (const [i, size] of sizes.entries()) {
-    uniforms[`size${i}`] = { type: 'i32', value: size }
-    uniforms[`width${i}`] = { type: 'i32', value: size / groups }
-  }
+  const ofParts = sizes.flatMap((size, i) => [
+    [`size${i}`, size],
+    [`width${i}`, size / groups],
+  ])
+  const uniforms = { ...wholeNumbers({ count, ...Object.fromEntries(ofParts) }), ...floats({ scale }) }
   const adding = parts.map(
     (_, i) => `
   if (index >= 0 && index < uniforms.size${i}) {

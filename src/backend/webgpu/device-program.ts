@@ -33,6 +33,23 @@ export interface DeviceProgram {
   readonly body: string
 }
 
+/** Whole numbers as uniforms. */
+export function wholeNumbers(values: Readonly<Record<string, number>>): Record<string, Uniform> {
+  return uniformsOf(values, 'i32')
+}
+
+/** Floats as uniforms. */
+export function floats(values: Readonly<Record<string, number>>): Record<string, Uniform> {
+  return uniformsOf(values, 'f32')
+}
+
+function uniformsOf(
+  values: Readonly<Record<string, number>>,
+  type: Uniform['type'],
+): Record<string, Uniform> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { type, value }]))
+}
+
 /** Invocations of a workgroup that computes numbers one by one. */
 const FLAT = 256
 

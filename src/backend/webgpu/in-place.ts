@@ -49,7 +49,7 @@ export function changeInPlace({ rows, shared = {}, ...change }: InPlaceChange): 
 }
 
 function dispatchChange({ name, rows, shared = {}, uniforms, code }: InPlaceChange): void {
-  const all: Record<string, Uniform> = { ...uniforms }
+  const all = { ...uniforms }
   const written: ProgramBuffer[] = []
   const read: ProgramBuffer[] = Object.entries(shared).map(([input, tensor]) => ({ name: input, tensor }))
   const bodies = rows.map(({ variables, tensors, numbers }, i) => {

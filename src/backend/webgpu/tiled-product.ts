@@ -6,7 +6,7 @@ import {
   type ProgramBuffer,
   release,
   runProgram,
-  type Uniform,
+  wholeNumbers,
 } from './device-program.js'
 
 /** Invocations along each side of a workgroup. */
@@ -67,7 +67,7 @@ export function tiledProduct(product: TiledProduct): tf.TensorInfo[] {
     variant: `${product.variant} ${tileColumns} ${splits > 1}`,
     written,
     read: product.read,
-    uniforms: integers({
+    uniforms: wholeNumbers({
       rows: product.rows,
       inner: product.inner,
       columns: product.columns,
@@ -190,10 +190,4 @@ function count(length: number): number[] {
 
 function product(rows: number, columns: number): [number, number][] {
   return count(rows).flatMap(i => count(columns).map((j): [number, number] => [i, j]))
-}
-
-function integers(values: Readonly<Record<string, number>>): Record<string, Uniform> {
-  return Object.fromEntries(
-    Object.entries(values).map(([name, value]) => [name, { type: 'i32' as const, value }]),
-  )
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { deviceLimits, isOnHost, newTensor, runProgram } from './device-program.js'
+import { deviceLimits, isOnHost, newTensor, runProgram, wholeNumbers } from './device-program.js'
 
 /** Numbers of a row that one workgroup sorts in its memory: 8 KB of the 16 that every device has. */
 const MOST_NUMBERS = 1024
@@ -38,11 +38,7 @@ function topOfRows(x: tf.TensorInfo, k: number, rows: number): tf.TensorInfo[] {
       { name: 'indices', tensor: indices },
     ],
     read: [{ name: 'x', tensor: x }],
-    uniforms: {
-      rows: { type: 'i32', value: rows },
-      width: { type: 'i32', value: width },
-      k: { type: 'i32', value: k },
-    },
+    uniforms: wholeNumbers({ rows, width, k }),
     workgroupSize: [INVOCATIONS, 1],
     workgroups: [across, Math.ceil(rows / across), 1],
     declarations: `

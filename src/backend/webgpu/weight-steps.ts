@@ -1,6 +1,6 @@
 import type { AverageForm, AverageStep, StepRule, WeightStep } from '../../layers/ops.js'
 import { clipFactor } from './clip-factor.js'
-import { hostValues, type Uniform } from './device-program.js'
+import { floats, hostValues } from './device-program.js'
 import { changeInPlace } from './in-place.js'
 
 /** WGSL of each rule: w, the slots, g and the uniforms of {@link numbersOf}. */
@@ -96,10 +96,4 @@ function numbersOf(rule: StepRule): Readonly<Record<string, number>> | undefined
     correction1: 1 - power1,
     correction2: 1 - power2,
   }
-}
-
-function floats(numbers: Readonly<Record<string, number>>): Record<string, Uniform> {
-  return Object.fromEntries(
-    Object.entries(numbers).map(([name, value]) => [name, { type: 'f32' as const, value }]),
-  )
 }

@@ -40,6 +40,20 @@ describe('a training step of WRN-10-1 is at most 180 dispatches:', () => {
   })
 })
 
+test.each([
+  [wrn, { name: 'momentum', learningRate: 0.1 }],
+  [mixture, { name: 'adamw', learningRate: 0.1, clipNorm: 1 }],
+] as const)('a step of %j by %j leaves nothing behind', async (network, options) => {
+  const step = stepOf(network, options)
+  const backend = tf.backend() as unknown as { numDataIds(): number }
+  const held = () => [tf.memory().numTensors, backend.numDataIds()]
+  await step()
+  await step()
+  const before = held()
+  await step()
+  expect(held()).toEqual(before)
+})
+
 function stepOf(
   { kind, size }: { kind: NetworkKind; size: Parameters<typeof buildNetwork>[1] },
   options: OptimizerOptions,

@@ -84,6 +84,12 @@ const reductions: readonly KernelCase[] = [
   })),
 )
 
+/** Which tfjs leaves whole numbers on the device. */
+const castNumbers: KernelCase = {
+  name: 'sums of whole numbers that were cast',
+  compute: () => [tf.sum(tf.cast(tf.cast(tf.round(draw([900, 4], 31)), 'int32'), 'float32'), 0)],
+}
+
 const convolutions: readonly KernelCase[] = (
   [
     { map: [2, 5, 6, 3], kernel: [3, 3, 3, 4], strides: [1, 1], pad: 'same' },
@@ -323,6 +329,7 @@ const lateReads: readonly KernelCase[] = [
 export const kernelCases: readonly KernelCase[] = [
   ...batchNorms,
   ...reductions,
+  castNumbers,
   ...convolutions,
   ...experts,
   ...expertNorms,

@@ -118,8 +118,8 @@ function chunkMoments(
     read: [{ name: 'x', tensor: x }],
     uniforms: chunkUniforms(columns, chunks),
     ...chunkDispatch(columns, chunks),
-    declarations: sharedLanes(['sum', 'squares']),
-    body: `
+    declarations: () => sharedLanes(['sum', 'squares']),
+    body: () => `
   ${chunkPlace}
   var sum = 0.0;
   ${forEachRow('sum += xAt(index);')}
@@ -163,7 +163,7 @@ function joinMoments(
     },
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(placesOf(columns)),
-    body: `
+    body: () => `
   if (flatIndex >= uniforms.places) { return; }
   let start = flatIndex / uniforms.columns * uniforms.chunks * uniforms.columns + flatIndex % uniforms.columns;
   var sum = 0.0;
@@ -199,8 +199,8 @@ function normalize<T extends tf.Tensor>(
     },
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(x.size),
-    declarations: rectified,
-    body: `
+    declarations: () => rectified,
+    body: () => `
   ${placeOf}
   let center = meanAt(place);
   let inverse = inverseSqrt(varianceAt(place) + uniforms.epsilon);
@@ -249,8 +249,8 @@ function gradient<T extends tf.Tensor>(
     uniforms: wholeNumbers({ ...columns, size: x.size, places }),
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(x.size),
-    declarations: reluSlope,
-    body: `
+    declarations: () => reluSlope,
+    body: () => `
   ${placeOf}
   ${stateOf}
   let normalized = (xAt(index) - center) * inverse;

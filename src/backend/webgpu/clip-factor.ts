@@ -50,8 +50,8 @@ export function clipFactor(gradients: readonly tf.Tensor[], most: number): tf.Te
     uniforms: { ...wholeNumbers({ count }), ...floats({ most }) },
     workgroupSize: [INVOCATIONS, 1],
     workgroups: [1, 1, 1],
-    declarations,
-    body: `
+    declarations: () => declarations,
+    body: () => `
   var sum = 0.0;
   for (var part = i32(localId.x); part < uniforms.count; part += ${INVOCATIONS}) { sum += squares[part]; }
   ${addInvocations}
@@ -71,11 +71,9 @@ function addSquares(
   parts: number,
 ): void {
   const sizes = Object.fromEntries(gradients.map(({ size }, i) => [`size${i}`, size]))
-  const adding = gradients.map(
-    (_, i) => `
+  const adding = (_: tf.Tensor, i: number) => `
     if (index >= 0 && index < uniforms.size${i}) { let g = gradient${i}At(index); sum += g * g; }
-    index -= uniforms.size${i};`,
-  )
+    index -= uniforms.size${i};`
   runProgram({
     name: 'SquaredNorms',
     variant: `${gradients.length}`,
@@ -84,13 +82,13 @@ function addSquares(
     uniforms: wholeNumbers({ first, parts, ...sizes }),
     workgroupSize: [INVOCATIONS, 1],
     workgroups: flatWorkgroups(parts * INVOCATIONS),
-    declarations,
-    body: `
+    declarations: () => declarations,
+    body: () => `
   let part = i32(groupId.y * groups.x + groupId.x);
   var sum = 0.0;
   for (var turn = 0; turn < ${EACH}; turn++) {
     var index = (part * ${EACH} + turn) * ${INVOCATIONS} + i32(localId.x);
-    ${adding.join('')}
+    ${gradients.map(adding).join('')}
   }
   ${addInvocations}
   if (localId.x == 0u && part < uniforms.parts) { squares[uniforms.first + part] = shared_sum[0]; }`,

@@ -137,8 +137,8 @@ function chunkSums(sums: ColumnSums, chunks: Chunks): tf.TensorInfo[] {
     read,
     uniforms: { ...chunkUniforms(sums, chunks), ...floats({ scale }), ...uniforms },
     ...chunkDispatch(sums, chunks),
-    declarations: `${sharedLanes(names)} ${declarations}`,
-    body: `
+    declarations: () => `${sharedLanes(names)} ${declarations}`,
+    body: () => `
   ${chunkPlace}
   ${names.map(sum => `var ${sum} = 0.0;`).join(' ')}
   ${once}
@@ -182,8 +182,7 @@ export function sumsOfParts({ name, parts, count, groups = 1, scale = 1 }: PartS
     [`width${i}`, size / groups],
   ])
   const uniforms = { ...wholeNumbers({ count, ...Object.fromEntries(ofParts) }), ...floats({ scale }) }
-  const adding = parts.map(
-    (_, i) => `
+  const adding = (_: Parts, i: number) => `
   if (index >= 0 && index < uniforms.size${i}) {
     let group = index / uniforms.width${i};
     let start = group * uniforms.count * uniforms.width${i} + index - group * uniforms.width${i};
@@ -191,8 +190,7 @@ export function sumsOfParts({ name, parts, count, groups = 1, scale = 1 }: PartS
     for (var part = 0; part < uniforms.count; part++) { sum += parts${i}[start + part * uniforms.width${i}]; }
     sums${i}[index] = sum * uniforms.scale;
   }
-  index -= uniforms.size${i};`,
-  )
+  index -= uniforms.size${i};`
   runProgram({
     name,
     variant: `${parts.length}`,
@@ -201,7 +199,7 @@ export function sumsOfParts({ name, parts, count, groups = 1, scale = 1 }: PartS
     uniforms,
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(sizes.reduce((sum, size) => sum + size, 0)),
-    body: `var index = flatIndex; ${adding.join('')}`,
+    body: () => `var index = flatIndex; ${parts.map(adding).join('')}`,
   })
   return written.map(({ tensor }) => tensor)
 }

@@ -52,26 +52,14 @@ function dispatchChange({ name, rows, shared = {}, uniforms, code }: InPlaceChan
   const all = { ...uniforms }
   const written: ProgramBuffer[] = []
   const read: ProgramBuffer[] = Object.entries(shared).map(([input, tensor]) => ({ name: input, tensor }))
-  const bodies = rows.map(({ variables, tensors, numbers }, i) => {
+  for (const [i, { variables, tensors, numbers }] of rows.entries()) {
     all[`size${i}`] = { type: 'i32', value: sizeOf(variables) }
     for (const [number, value] of Object.entries(numbers)) all[`${number}${i}`] = { type: 'f32', value }
     for (const [variable, tensor] of Object.entries(variables))
       written.push({ name: `${variable}${i}`, tensor })
     for (const [input, tensor] of Object.entries(tensors)) read.push({ name: `${input}${i}`, tensor })
     for (const { dataId } of Object.values(variables)) changes.set(dataId, (changes.get(dataId) ?? 0) + 1)
-    const [names, inputs] = [Object.keys(variables), Object.keys(tensors)]
-    return `
-  if (index >= 0 && index < uniforms.size${i}) {
-    ${names.map(one => `var ${one} = ${one}${i}[index];`).join(' ')}
-    ${inputs.map(one => `let ${one} = ${one}${i}At(index);`).join(' ')}
-    ${Object.keys(numbers)
-      .map(one => `let ${one} = uniforms.${one}${i};`)
-      .join(' ')}
-    ${code}
-    ${names.map(one => `${one}${i}[index] = ${one};`).join(' ')}
   }
-  index -= uniforms.size${i};`
-  })
   runProgram({
     name,
     variant: `${rows.length}`,
@@ -80,8 +68,25 @@ function dispatchChange({ name, rows, shared = {}, uniforms, code }: InPlaceChan
     uniforms: all,
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(rows.reduce((sum, { variables }) => sum + sizeOf(variables), 0)),
-    body: `var index = flatIndex; ${bodies.join('')}`,
+    body: () => `var index = flatIndex; ${rows.map((row, i) => codeOfRow(row, i, code)).join('')}`,
   })
+}
+
+/** WGSL that changes the numbers of one row where `index`, counted through all rows, is one of its. */
+function codeOfRow({ variables, tensors, numbers }: InPlaceRow, i: number, code: string): string {
+  const names = Object.keys(variables)
+  const declared = [
+    ...names.map(name => `var ${name} = ${name}${i}[index];`),
+    ...Object.keys(tensors).map(name => `let ${name} = ${name}${i}At(index);`),
+    ...Object.keys(numbers).map(name => `let ${name} = uniforms.${name}${i};`),
+  ]
+  return `
+  if (index >= 0 && index < uniforms.size${i}) {
+    ${declared.join(' ')}
+    ${code}
+    ${names.map(name => `${name}${i}[index] = ${name};`).join(' ')}
+  }
+  index -= uniforms.size${i};`
 }
 
 /** Gives a variable numbers that no other tensor shares. */

@@ -22,8 +22,9 @@ export function reluGradient<T extends tf.Tensor>(dy: T, output: T): T {
     uniforms: wholeNumbers({ size: dy.size }),
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(dy.size),
-    declarations: reluSlope,
-    body: 'if (flatIndex < uniforms.size) { dx[flatIndex] = beforeRelu(dyAt(flatIndex), yAt(flatIndex)); }',
+    declarations: () => reluSlope,
+    body: () =>
+      'if (flatIndex < uniforms.size) { dx[flatIndex] = beforeRelu(dyAt(flatIndex), yAt(flatIndex)); }',
   })
   return asTensor(dx)
 }

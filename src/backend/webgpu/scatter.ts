@@ -88,11 +88,11 @@ function addRows({ shape, rows, width, indices, updates, count, strides }: RowUp
     }),
     workgroupSize: [INVOCATIONS, 1],
     workgroups: [Math.ceil(rows / rowsEach), 1, 1],
-    declarations: `
+    declarations: () => `
 var<workgroup> rowOf: array<i32, ${INVOCATIONS}>;
 // A bit for each update looked through that belongs to this workgroup: whoever sets it first, it is the same.
 var<workgroup> own: array<atomic<u32>, ${INVOCATIONS / 32}>;`,
-    body: scatterBody(lanes, rowsAtOnce, strides.length),
+    body: () => scatterBody(lanes, rowsAtOnce, strides.length),
   })
   return result
 }

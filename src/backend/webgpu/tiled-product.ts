@@ -42,7 +42,7 @@ export interface TiledProduct {
    * WGSL with the functions `leftAt(group, row, k)` and `rightAt(group, k, column)`, which are asked within the bounds alone, and
    * `place0(group, row, column)`, `place1`, ...: where a product goes in each result, or -1 where it does not.
    */
-  readonly code: string
+  code(): string
   /** Shapes of the results. */
   readonly results: readonly (readonly number[])[]
   /** Which axis neighbouring invocations read the left matrix along. */
@@ -82,11 +82,11 @@ export function tiledProduct(product: TiledProduct): tf.TensorInfo[] {
       Math.ceil(product.rows / TILE_ROWS),
       groups * splits,
     ],
-    declarations: `
+    declarations: () => `
 var<workgroup> left: array<f32, ${TILE_INNER * TILE_ROWS}>;
 var<workgroup> right: array<f32, ${TILE_INNER * tileColumns}>;
-${product.code}`,
-    body: bodyOf(product, tileColumns),
+${product.code()}`,
+    body: () => bodyOf(product, tileColumns),
   })
   const tensors = written.map(({ tensor }) => tensor)
   if (splits === 1) return tensors

@@ -41,7 +41,7 @@ function topOfRows(x: tf.TensorInfo, k: number, rows: number): tf.TensorInfo[] {
     uniforms: wholeNumbers({ rows, width, k }),
     workgroupSize: [INVOCATIONS, 1],
     workgroups: [across, Math.ceil(rows / across), 1],
-    declarations: `
+    declarations: () => `
 var<workgroup> keys: array<u32, ${sorted}>;
 var<workgroup> places: array<i32, ${sorted}>;
 // In the order of the numbers: zeros of both signs are equal, and so is every NaN, above all others. None is 0, that of no number.
@@ -54,7 +54,7 @@ fn keyOf(x: f32) -> u32 {
 fn isBefore(a: i32, b: i32) -> bool {
   return keys[a] > keys[b] || (keys[a] == keys[b] && places[a] < places[b]);
 }`,
-    body: `
+    body: () => `
   let row = i32(groupId.y * groups.x + groupId.x);
   let first = min(row, uniforms.rows - 1) * uniforms.width;
   let invocation = i32(localId.x);

@@ -3,7 +3,7 @@ import type * as layers from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../src/data/image-set.js'
 import type { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import type { CheckpointStore, readCheckpoint } from '../../src/train/checkpoint.js'
-import type { predictProbabilities } from '../../src/train/evaluate.js'
+import type { predictProbabilities as Predict } from '../../src/train/evaluate.js'
 import type { train } from '../../src/train/loop.js'
 
 /** The modules that compute: those of the page, or those of Node. */
@@ -51,7 +51,7 @@ export async function predictSmallMixture({
   patchMoE,
   predictProbabilities,
 }: Pick<Modules, 'tfl' | 'patchMoE'> & {
-  readonly predictProbabilities: typeof predictProbabilities
+  readonly predictProbabilities: typeof Predict
 }): Promise<number[]> {
   const rows = await predictProbabilities(smallMixture(tfl, patchMoE), images.images, images.shape)
   return rows.flatMap(row => [...row])
@@ -68,7 +68,7 @@ export async function predictSmallMixture({
 export async function trainThroughLoss(
   modules: Modules & {
     readonly readCheckpoint: typeof readCheckpoint
-    readonly predictProbabilities: typeof predictProbabilities
+    readonly predictProbabilities: typeof Predict
   },
   lose: () => void,
   reopen: () => Promise<unknown>,

@@ -1,7 +1,7 @@
 /**
  * Trains the head of a frozen network here and in Keras: the same network and weights, images, epochs, batches and optimizer, no
- * augmentation; seeds decide the first weights of the head and the order of the images. Prints test accuracies over the seeds, and an
- * epoch's time with the body computed in every epoch and with its features computed once. Results are in bench/NOTES.md.
+ * augmentation; seeds decide the first weights of the head and the order of the images. Prints how far the features differ, test
+ * accuracies and training losses over the seeds, and an epoch's time with the body computed in every epoch and with its features computed once. Results are in bench/NOTES.md.
  *
  * The network, three convolutions with BatchNorm, is first trained here on five classes of fashion-mnist, and its head then on the five
  * others.
@@ -9,12 +9,11 @@
  *     npx tsx bench/keras-transfer.ts --python .peers/bin/python [--backend tensorflow] [--seeds 5] [--epochs 20]
  */
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
-import type * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { loadData } from '../scripts/run/run-data.js'
 import { type BackendName, useBackend } from '../src/backend/choose.js'
@@ -96,10 +95,6 @@ function someClasses(set: ImageSet, first: number): ImageSet {
   }
 }
 
-async function epochTime(model: tfl.LayersModel, options: TrainOptions): Promise<EpochTime> {
-  return (await epochTimes(train(model, options))).typical
-}
-
 async function writeTask(
   folder: string,
   model: tfl.LayersModel,
@@ -123,6 +118,9 @@ async function writeTask(
 
 const text = (accuracies: readonly number[]): string =>
   `${(100 * mean(accuracies)).toFixed(2)} ± ${(100 * standardDeviation(accuracies)).toFixed(2)} % (${accuracies.map(value => (100 * value).toFixed(1)).join(', ')})`
+const lossText = (losses: readonly number[]): string =>
+  `${mean(losses).toFixed(4)} ± ${standardDeviation(losses).toFixed(4)}`
+const allEpochs = (model: tfl.LayersModel, options: TrainOptions) => epochTimes(train(model, options))
 const ms = ({ clock, processor }: EpochTime): string =>
   `${(1000 * processor).toFixed(0)} ms of processor time (${(1000 * clock).toFixed(0)} ms by the clock)`
 
@@ -132,37 +130,45 @@ const data = await loadData(request as never, 1)
 const [all, allTest] = [data.train, data.test] as [ImageSet, ImageSet]
 const options = { batchSize, optimizer: { name: 'adam', learningRate: rate }, seed: 1 } as const
 const trained = network(all.shape)
-await epochTime(trained, { ...options, train: someClasses(all, 0), epochs: 10 })
+await allEpochs(trained, { ...options, train: someClasses(all, 0), epochs: 10 })
 const [set, test] = [someClasses(all, classes), someClasses(allTest, classes)]
 console.log(`${set.count} training images, ${test.count} test images of ${set.classNames.join(', ')}`)
 
 const folder = await mkdtemp(join(tmpdir(), 'keras-transfer-'))
 try {
   await writeTask(folder, trained, { train: set, test })
-  const accuracies: number[] = []
+  const [accuracies, losses]: [number[], number[]] = [[], []]
   const [computed, kept]: [EpochTime[], EpochTime[]] = [[], []]
+  const features = join(folder, 'features')
   for (let seed = 1; seed <= seeds; seed++) {
     const { model } = withNewHead(trained, classes, seed)
     const heads = { ...options, seed, epochs, train: set, trainOnly: ['logits'] }
-    const before = model.getWeights().map(weight => weight.clone() as tf.Tensor)
-    computed.push(await epochTime(model, heads))
+    const { typical, trainLoss } = await allEpochs(model, { ...heads, features: featureFiles(features) })
+    kept.push(typical)
+    losses.push(trainLoss)
     accuracies.push((await evaluate(model, test, { batchSize: 128 })).accuracy)
-    model.setWeights(before)
-    kept.push(await epochTime(model, { ...heads, features: featureFiles(join(folder, 'features')) }))
-    for (const tensor of before) tensor.dispose()
+    // The same numbers come out; the time does not depend on the seed.
+    if (seed === 1) computed.push((await allEpochs(model, heads)).typical)
     disposeModel(model)
   }
-  console.log(`here (${values.backend}): accuracy ${text(accuracies)}`)
+  console.log(`here (${values.backend}): accuracy ${text(accuracies)}, training loss ${lossText(losses)}`)
   const own = { computed: medianTime(computed), kept: medianTime(kept) }
   const spoken = (who: string, times: typeof own) =>
     `${who}: an epoch takes ${ms(times.computed)} with the body computed, ${ms(times.kept)} with features kept`
   console.log(spoken('here', own))
   if (values.python !== undefined) {
     const script = fileURLToPath(new URL('./peers/keras_transfer.py', import.meta.url))
+    const [file = ''] = await readdir(features)
     const words = [script, folder, '--seeds', values.seeds, '--epochs', values.epochs]
+    words.push('--features', join(features, file))
     const { stdout } = await promisify(execFile)(values.python, [...words, '--rate', String(rate)])
     const keras = JSON.parse(stdout.trim().split('\n').at(-1) ?? '')
-    console.log(`Keras ${keras.versions.keras}: accuracy ${text(keras.accuracies)}`)
+    console.log(
+      `Keras ${keras.versions.keras}: accuracy ${text(keras.accuracies)}, training loss ${lossText(keras.losses)}`,
+    )
+    console.log(
+      `features differ by ${keras.difference.toExponential(1)} at most, of up to ${keras.largest.toFixed(2)}`,
+    )
     console.log(spoken('Keras', keras))
     const ratio = (part: keyof typeof own) => (own[part].processor / keras[part].processor).toFixed(2)
     console.log(`processor time here / Keras: ${ratio('computed')} computed, ${ratio('kept')} kept`)

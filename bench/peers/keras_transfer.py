@@ -1,8 +1,8 @@
 """Peer: the head of a frozen network trained in Keras, graph mode, float32: the same network, images, epochs and batches as
 bench/keras-transfer.ts, which writes them and reads the answer.
 
-Trains twice for each seed: with the body computed in every epoch (`trainable = False`, so that its BatchNorm uses moving averages), and
-on features that `predict` computed once. Prints one JSON line: test accuracies and the median times of an
+Trains for each seed on features that `predict` computed once, and for the first one with the body computed in every epoch as well
+(`trainable = False`, so that its BatchNorm uses moving averages). Prints one JSON line: test accuracies and the median times of an
 epoch after the first, by the clock and of the processors.
 
 usage: keras_transfer.py FOLDER [--seeds 5] [--epochs 20] [--batch 32] [--rate 0.01]
@@ -25,6 +25,7 @@ parser.add_argument("--seeds", type=int, default=5)
 parser.add_argument("--epochs", type=int, default=20)
 parser.add_argument("--batch", type=int, default=32)
 parser.add_argument("--rate", type=float, default=0.01)
+parser.add_argument("--features", help="those of the other side: float32, then 32 bytes")
 a = parser.parse_args()
 
 task = json.load(open(os.path.join(a.folder, "task.json")))
@@ -79,8 +80,9 @@ def train(model, x, y, times):
         metrics=["accuracy"],
     )
     clock = Clock()
-    model.fit(x, y, batch_size=a.batch, epochs=a.epochs, shuffle=True, verbose=0, callbacks=[clock])
+    history = model.fit(x, y, batch_size=a.batch, epochs=a.epochs, shuffle=True, verbose=0, callbacks=[clock])
     times.append(clock.medians())
+    return history.history["loss"][-1]
 
 
 def typical(times):
@@ -88,20 +90,24 @@ def typical(times):
 
 
 (x, y), (test_x, test_y) = images("train"), images("test")
-accuracies, computed, kept = [], [], []
+accuracies, losses, computed, kept = [], [], [], []
 for seed in range(1, a.seeds + 1):
     tf.keras.utils.set_random_seed(seed)
     network = body()
-    model = tf.keras.Sequential([network, L.Dense(task["classes"])])
-    train(model, x, y, computed)
-    accuracies.append(float(model.evaluate(test_x, test_y, verbose=0)[1]))
     features = network.predict(x, verbose=0)
     head = tf.keras.Sequential([tf.keras.Input(features.shape[1:]), L.Dense(task["classes"])])
-    train(head, features, y, kept)
+    losses.append(train(head, features, y, kept))
+    accuracies.append(float(head.evaluate(network.predict(test_x, verbose=0), test_y, verbose=0)[1]))
+    if seed == 1:
+        train(tf.keras.Sequential([network, L.Dense(task["classes"])]), x, y, computed)
+others = np.fromfile(a.features, np.float32)[:-8].reshape(features.shape)
 print(
     json.dumps(
         {
             "accuracies": accuracies,
+            "losses": losses,
+            "difference": float(np.abs(features - others).max()),
+            "largest": float(np.abs(others).max()),
             "computed": typical(computed),
             "kept": typical(kept),
             "versions": {"keras": tf.keras.__version__, "tensorflow": tf.__version__},

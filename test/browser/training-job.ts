@@ -3,7 +3,7 @@ import type * as layers from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../src/data/image-set.js'
 import type { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import type { CheckpointStore, readCheckpoint } from '../../src/train/checkpoint.js'
-import type { predictProbabilities } from '../../src/train/evaluate.js'
+import type { predictProbabilities as Predict } from '../../src/train/evaluate.js'
 import type { train } from '../../src/train/loop.js'
 
 /** The modules that compute: those of the page, or those of Node. */
@@ -45,6 +45,18 @@ export async function fitSmallMixture({ tf, tfl, patchMoE }: Modules): Promise<n
   return (history.loss ?? []).map(Number)
 }
 
+/** What the mixture says of the images before it is trained. */
+export async function predictSmallMixture({
+  tfl,
+  patchMoE,
+  predictProbabilities,
+}: Pick<Modules, 'tfl' | 'patchMoE'> & {
+  readonly predictProbabilities: typeof Predict
+}): Promise<number[]> {
+  const rows = await predictProbabilities(smallMixture(tfl, patchMoE), images.images, images.shape)
+  return rows.flatMap(row => [...row])
+}
+
 /**
  * Trains the same, and loses what computes at the second step of the second epoch; then goes on from the last checkpoint, in a new
  * model, on what computes then.
@@ -56,7 +68,7 @@ export async function fitSmallMixture({ tf, tfl, patchMoE }: Modules): Promise<n
 export async function trainThroughLoss(
   modules: Modules & {
     readonly readCheckpoint: typeof readCheckpoint
-    readonly predictProbabilities: typeof predictProbabilities
+    readonly predictProbabilities: typeof Predict
   },
   lose: () => void,
   reopen: () => Promise<unknown>,

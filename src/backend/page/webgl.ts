@@ -30,21 +30,31 @@ async function use(
   } catch (error) {
     return skip(whyNotImported('@tensorflow/tfjs-backend-webgl', error))
   }
-  if (!tf.env().getNumber('WEBGL_VERSION')) return skip('this browser has no WebGL')
-  const before = tf.getBackend()
-  await setBackend('webgl')
-  const adapter = adapterOfContext(contextOf(tf.backend()))
+  const adapter = adapterOfPage()
+  if (!adapter) return skip('this browser has no WebGL')
   const name = adapter.isSoftware ? 'webgl-software' : adapter.float16 ? 'webgl-float16' : 'webgl'
-  if (name !== asked) {
-    if (before) await tf.setBackend(before)
-    return skip(whyUnusable(adapter, name))
-  }
+  if (name !== asked) return skip(whyUnusable(adapter, name))
+  await setBackend('webgl')
   watchContext(tf.backend())
   return { name, reason: 'this browser has WebGL', remark: adapterText(adapter), adapter }
 }
 
-function contextOf(backend: tf.KernelBackend): WebGL2RenderingContext {
-  return (backend as unknown as { readonly gpgpu: { readonly gl: WebGL2RenderingContext } }).gpgpu.gl
+/** What tfjs would compute on, found out without it; undefined where it finds no WebGL. */
+function adapterOfPage(): Adapter | undefined {
+  const version = tf.env().getNumber('WEBGL_VERSION')
+  if (version === 0) return undefined
+  const canvas =
+    typeof OffscreenCanvas === 'undefined' ? document.createElement('canvas') : new OffscreenCanvas(1, 1)
+  // As tfjs asks for it.
+  const attributes = { failIfMajorPerformanceCaveat: true }
+  const gl = canvas.getContext(
+    version === 2 ? 'webgl2' : 'webgl',
+    attributes,
+  ) as WebGL2RenderingContext | null
+  if (!gl) return undefined
+  const adapter = adapterOfContext(gl)
+  gl.getExtension('WEBGL_lose_context')?.loseContext()
+  return adapter
 }
 
 function adapterOfContext(gl: WebGL2RenderingContext): Adapter {

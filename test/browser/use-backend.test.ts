@@ -93,8 +93,14 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
     const before = await current()
     for (const name of ['webgl', 'webgpu']) expect(await answerOf(tab, name)).toMatch(/^Error: useBackend: /)
     expect([before ?? '', await current()]).toEqual(['', before])
+    await tab.evaluate(() => {
+      const { gpu } = navigator as unknown as { gpu: object }
+      Object.assign(gpu, { requestAdapter: async () => null })
+    })
     await answerOf(tab, 'wasm')
-    await answerOf(tab, 'webgl')
+    expect(await answerOf(tab, 'webgpu-software')).toBe(
+      'Error: useBackend: backend webgpu-software must be available, got: WebGPU finds no adapter (on Linux: a driver of Vulkan and its loader, libvulkan1)',
+    )
     expect(await current()).toBe('wasm')
     await tab.close()
   })

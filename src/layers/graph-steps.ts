@@ -29,6 +29,11 @@ export function graphSteps(
   return stepsTo(output, input)
 }
 
+/** Keras writes `training` where a network was called with it; tfjs passes on what the model itself is called with. */
+function isHeeded(callArgument: string): boolean {
+  return callArgument !== 'training'
+}
+
 function stepsTo(output: tfl.SymbolicTensor, input: tfl.SymbolicTensor): GraphStep[] | undefined {
   const steps: GraphStep[] = []
   const reached = new Set([input.id])
@@ -37,7 +42,7 @@ function stepsTo(output: tfl.SymbolicTensor, input: tfl.SymbolicTensor): GraphSt
     const layer = tensor.sourceLayer
     const node = layer.inboundNodes[tensor.nodeIndex]
     if (!node || node.inputTensors.length === 0 || node.outputTensors.length !== 1) return false
-    if (Object.keys(node.callArgs ?? {}).length > 0 || MASKING.has(layer.getClassName())) return false
+    if (Object.keys(node.callArgs ?? {}).some(isHeeded) || MASKING.has(layer.getClassName())) return false
     if (!node.inputTensors.every(visit)) return false
     reached.add(tensor.id)
     steps.push({ layer, inputs: node.inputTensors.map(({ id }) => id), output: tensor })

@@ -2,7 +2,8 @@ import type * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { frugalForward } from '../../layers/frugal-forward.js'
 import { type GraphStep, graphSteps } from '../../layers/graph-steps.js'
-import { namedLayer } from './named-layer.js'
+import { isNestedModel } from '../../layers/layer-paths.js'
+import { namedLayer, pathOf } from './named-layer.js'
 
 /** A network in two parts that share its layers: nothing is copied, and training the head trains the network. */
 export interface SplitModel {
@@ -39,27 +40,43 @@ export interface CutPoint {
  *   and the nearest layers after which the network can be cut
  */
 export function splitModel(model: tfl.LayersModel, path: string): SplitModel {
-  const { own, inner, isHeld } = namedLayer(model, path, 'splitModel: path')
+  const cut = cutAfter(model, path)
+  if ('tensor' in cut) return splitAt(model, cut.tensor)
+  throw new RangeError(
+    `splitModel: path must be a layer after which a single tensor passes, got ${path}: ${cut.reason}`,
+  )
+}
+
+/**
+ * The tensor after a layer, where nothing else passes by it; otherwise why not, as a sentence.
+ *
+ * @throws RangeError when there is no such layer
+ */
+export function cutAfter(
+  model: tfl.LayersModel,
+  path: string,
+): { readonly tensor: tfl.SymbolicTensor } | { readonly reason: string } {
+  const { layer, own } = namedLayer(model, path, 'splitModel: path')
   const steps = graphSteps(model)
-  if (!steps) {
-    throw new RangeError(
-      `splitModel: model must have one input and layers of one output without masks, got ${model.name}`,
-    )
+  if (!steps) return { reason: `${model.name} has several inputs, layers with several outputs, or masks` }
+  const at = steps.findLastIndex(step => step.layer === lastLayer(layer, steps))
+  if (at < 0) {
+    const around = steps.findLastIndex(step => step.layer === own)
+    return { reason: `it is inside ${own.name} (the network can be cut ${cutText(model, steps, around)})` }
   }
-  const at = steps.findLastIndex(step => step.layer === own)
-  if (inner !== undefined || isHeld) {
-    throw new RangeError(
-      `splitModel: path must be a layer of the model's own graph, got ${path}, which is inside ${own.name} (${cutText(steps, at)})`,
-    )
+  const passing = passingTensors(steps, at)
+  if (passing.length === 1) return { tensor: (steps[at] as GraphStep).output }
+  const names = passing.map(({ sourceLayer }) => pathOf(model, sourceLayer)).join(', ')
+  return {
+    reason: `${passing.length} tensors pass there, the outputs of ${names} (the network can be cut ${cutText(model, steps, at)})`,
   }
-  const passing = at < 0 ? [] : passingTensors(steps, at)
-  if (passing.length !== 1) {
-    throw new RangeError(
-      `splitModel: path must be a layer after which a single tensor passes, got ${path}, where ${passing.length} do: ` +
-        `the outputs of ${passing.map(({ sourceLayer }) => sourceLayer.name).join(', ')} (${cutText(steps, at)})`,
-    )
-  }
-  return splitAt(model, (steps[at] as GraphStep).output)
+}
+
+/** A layer that is called in a graph, or the last one of a nested model whose layers stand in it: that of a sequential model's begin. */
+function lastLayer(layer: tfl.layers.Layer, steps: readonly GraphStep[]): tfl.layers.Layer {
+  if (!isNestedModel(layer) || steps.some(step => step.layer === layer)) return layer
+  const [output] = layer.outputs
+  return output ? lastLayer(output.sourceLayer, steps) : layer
 }
 
 /** Cuts a network in two at a tensor of {@link cutPoints}. */
@@ -67,7 +84,7 @@ export function splitAt(model: tfl.LayersModel, tensor: tfl.SymbolicTensor): Spl
   const head = frugalForward(model, tensor)
   return {
     model,
-    path: tensor.sourceLayer.name,
+    path: pathOf(model, tensor.sourceLayer),
     tensor,
     body: tfl.model({ inputs: model.inputs, outputs: tensor, name: `${model.name}_body` }),
     featureShape: tensor.shape.slice(1) as number[],
@@ -95,10 +112,10 @@ function passingTensors(steps: readonly GraphStep[], at: number): readonly tfl.S
 }
 
 /** The nearest places before and after a step where a network can be cut. */
-function cutText(steps: readonly GraphStep[], at: number): string {
+function cutText(model: tfl.LayersModel, steps: readonly GraphStep[], at: number): string {
   const cuts = steps.flatMap((step, i) => (passingTensors(steps, i).length === 1 ? [{ i, step }] : []))
   const before = cuts.findLast(({ i }) => i < at)
   const after = cuts.find(({ i }) => i > at)
-  const names = [before, after].flatMap(cut => (cut ? [cut.step.layer.name] : []))
-  return names.length > 0 ? `it can be cut after ${names.join(' or ')}` : 'it can be cut nowhere'
+  const names = [before, after].flatMap(cut => (cut ? [pathOf(model, cut.step.layer)] : []))
+  return names.length > 0 ? `after ${names.join(' or ')}` : 'nowhere'
 }

@@ -96,7 +96,9 @@ describe('training with a frozen body', () => {
     )
     const [event] = featureEvents(events)
     expect(event).toMatchObject({ images: 15, computed: 15 })
-    expect(event?.remarks[0]).toMatch(/^The body is computed in each epoch for the 30 training images/)
+    expect(event?.remarks[0]).toMatch(
+      /^the frozen layers are computed in each epoch for the 30 training images: they vary from epoch to epoch$/,
+    )
     model.dispose()
   })
 
@@ -161,4 +163,16 @@ describe('training with a frozen body', () => {
     expect(await readdir(folder)).toEqual([])
     model.dispose()
   })
+})
+
+it('says where features are kept when several tensors pass after the frozen layer', async () => {
+  const model = residualNetwork()
+  const features = featureFiles(newFolder())
+  const events = await allEvents(train(model, { ...options, freezeUntil: 'branch', epochs: 1, features }))
+  expect(events.flatMap(event => (event.type === 'remark' ? [event.remark] : []))).toEqual([
+    'The features after branch are not kept, those after relu2 are: 2 tensors pass there, the outputs of relu2, branch ' +
+      '(the network can be cut after relu2 or sum).',
+  ])
+  expect(featureEvents(events)[0]).toMatchObject({ path: 'relu2', images: 45 })
+  model.dispose()
 })

@@ -36,6 +36,7 @@ export { type Verification, type VerifiedFile, verifyFolder } from './files/prep
 export type { RegionDecoding } from './files/regions/image-file.js'
 export { openRegions, regionsIn } from './files/regions/open-regions.js'
 export { deepZoomSource, iiifSource } from './files/regions/pyramid-source.js'
+export { regionsInThread } from './files/regions/reading-thread.js'
 export { sharpSource } from './files/regions/sharp-source.js'
 export { type ZipLimits, zipSource } from './files/zip/zip-source.js'
 export * from './index.js'

@@ -3,7 +3,7 @@ import type * as layers from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../src/data/image-set.js'
 import type { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import type { CheckpointStore, readCheckpoint } from '../../src/train/checkpoint.js'
-import type { predictProbabilities as Predict } from '../../src/train/evaluate.js'
+import type { predictProbabilities } from '../../src/train/evaluate.js'
 import type { train } from '../../src/train/loop.js'
 
 /** The modules that compute: those of the page, or those of Node. */
@@ -12,6 +12,11 @@ export interface Modules {
   readonly tfl: typeof layers
   readonly patchMoE: typeof patchMoE
   readonly train: typeof train
+}
+
+/** What predicts with them. */
+interface Predicting extends Pick<Modules, 'tfl' | 'patchMoE'> {
+  readonly predictProbabilities: typeof predictProbabilities
 }
 
 const images = imagesOfTwoClasses(24)
@@ -46,13 +51,8 @@ export async function fitSmallMixture({ tf, tfl, patchMoE }: Modules): Promise<n
 }
 
 /** What the mixture says of the images before it is trained. */
-export async function predictSmallMixture({
-  tfl,
-  patchMoE,
-  predictProbabilities,
-}: Pick<Modules, 'tfl' | 'patchMoE'> & {
-  readonly predictProbabilities: typeof Predict
-}): Promise<number[]> {
+export async function predictSmallMixture(modules: Predicting): Promise<number[]> {
+  const { tfl, patchMoE, predictProbabilities } = modules
   const rows = await predictProbabilities(smallMixture(tfl, patchMoE), images.images, images.shape)
   return rows.flatMap(row => [...row])
 }
@@ -66,10 +66,7 @@ export async function predictSmallMixture({
  * @returns what training and a prediction after it ended with, and the loss of each epoch that was trained to its end
  */
 export async function trainThroughLoss(
-  modules: Modules & {
-    readonly readCheckpoint: typeof readCheckpoint
-    readonly predictProbabilities: typeof Predict
-  },
+  modules: Modules & Predicting & { readonly readCheckpoint: typeof readCheckpoint },
   lose: () => void,
   reopen: () => Promise<unknown>,
 ): Promise<{ readonly trained: string; readonly predicted: string; readonly losses: number[] }> {

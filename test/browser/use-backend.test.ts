@@ -87,6 +87,24 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
     expect(failures).toEqual([])
   })
 
+  test('leaves what computes as it was where it refuses', async () => {
+    const { tab } = await openPage(browser, server.address)
+    const current = () => tab.evaluate(() => (globalThis as unknown as PageModules).page.tf.getBackend())
+    const before = await current()
+    for (const name of ['webgl', 'webgpu']) expect(await answerOf(tab, name)).toMatch(/^Error: useBackend: /)
+    expect([before ?? '', await current()]).toEqual(['', before])
+    await tab.evaluate(() => {
+      const { gpu } = navigator as unknown as { gpu: object }
+      Object.assign(gpu, { requestAdapter: async () => null })
+    })
+    await answerOf(tab, 'wasm')
+    expect(await answerOf(tab, 'webgpu-software')).toBe(
+      'Error: useBackend: backend webgpu-software must be available, got: WebGPU finds no adapter (on Linux: a driver of Vulkan and its loader, libvulkan1)',
+    )
+    expect(await current()).toBe('wasm')
+    await tab.close()
+  })
+
   test('tells the limits of the device', async () => {
     const { tab } = await openPage(browser, server.address)
     const adapters = await tab.evaluate(async () => {

@@ -80,6 +80,16 @@ export function checkFeatureCache(network: FedModel, config: RunConfig, { train 
   )
 }
 
+/** What the user should know of frozen layers, a sentence each. */
+export function freezingNotes({ model, training }: RunConfig): readonly string[] {
+  const { freezeUntil, trainOnly } = training
+  const isFrozen = freezeUntil !== undefined || trainOnly !== undefined
+  if (!isFrozen || model.options.kind === 'init') return []
+  return [
+    'The frozen layers keep the weights that they begin with, drawn at random (--init takes a trained network).',
+  ]
+}
+
 function hasFrozenBody(model: tfl.LayersModel, config: RunConfig): boolean {
   const frozen = freezeLayers(model, freezingOf(config))
   try {

@@ -32,10 +32,14 @@ export function openBackend(name: string): tf.KernelBackend | undefined {
 
 /** Has the host know the numbers of all variables: another backend than WebGPU asks for them at once. */
 async function readVariables(next: string): Promise<void> {
-  const current = tf.getBackend()
-  if (current !== 'webgpu' || current === next || failureOf(tf.backend())) return
-  const { registeredVariables } = tf.engine().state
-  await Promise.all(Object.values(registeredVariables).map(variable => variable.data()))
+  if (tf.getBackend() !== 'webgpu' || next === 'webgpu') return
+  const [backend, { registeredVariables }] = [tf.backend(), tf.engine().state]
+  try {
+    await Promise.all(Object.values(registeredVariables).map(variable => variable.data()))
+  } catch (error) {
+    // Nothing can be had from a device that failed.
+    if (!failureOf(backend)) throw error
+  }
 }
 
 function forgetFailed(name: string): void {

@@ -111,7 +111,8 @@ export class FrozenBody {
 
   constructor(split: SplitModel) {
     this.split = split
-    this.forward = frugalForward(split.body)
+    // From its input on, so that maps inside nested models are freed early, too.
+    this.forward = frugalForward(split.body, split.body.inputs[0])
   }
 
   /**

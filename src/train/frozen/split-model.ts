@@ -57,14 +57,14 @@ export function cutAfter(
   path: string,
 ): { readonly tensor: tfl.SymbolicTensor } | { readonly reason: string } {
   const { layer, own } = namedLayer(model, path, 'splitModel: path')
-  const steps = graphSteps(model)
+  const steps = graphSteps(model, { inline: true })
   if (!steps) return { reason: `${model.name} has several inputs, layers with several outputs, or masks` }
   const at = steps.findLastIndex(step => step.layer === lastLayer(layer, steps))
   if (at < 0) {
     const around = steps.findLastIndex(step => step.layer === own)
     return { reason: `it is inside ${own.name} (the network can be cut ${cutText(model, steps, around)})` }
   }
-  const passing = passingTensors(steps, at)
+  const passing = passingTensors(model, steps, at)
   if (passing.length === 1) return { tensor: (steps[at] as GraphStep).output }
   const names = passing.map(({ sourceLayer }) => pathOf(model, sourceLayer)).join(', ')
   return {
@@ -86,34 +86,57 @@ export function splitAt(model: tfl.LayersModel, tensor: tfl.SymbolicTensor): Spl
     model,
     path: pathOf(model, tensor.sourceLayer),
     tensor,
-    body: tfl.model({ inputs: model.inputs, outputs: tensor, name: `${model.name}_body` }),
+    body: bodyOf(model, tensor),
     featureShape: tensor.shape.slice(1) as number[],
     head,
   }
 }
 
+/** From the input of a network to a tensor of it, or of a network inside it; it shares the layers. */
+function bodyOf(model: tfl.LayersModel, tensor: tfl.SymbolicTensor): tfl.LayersModel {
+  const name = `${model.name}_body`
+  const nested = (graphSteps(model) ?? []).find(
+    ({ layer, output }) => output !== tensor && isNestedModel(layer) && holds(layer, tensor),
+  )
+  if (!nested) return tfl.model({ inputs: model.inputs, outputs: tensor, name })
+  const { layer, output } = nested
+  const read = layer.inboundNodes[output.nodeIndex]?.inputTensors[0] as tfl.SymbolicTensor
+  const features = bodyOf(layer as tfl.LayersModel, tensor).apply(read) as tfl.SymbolicTensor
+  return tfl.model({ inputs: model.inputs, outputs: features, name })
+}
+
+/** Whether a tensor is one of a model's, or of a model inside it. */
+function holds(model: tfl.LayersModel, tensor: tfl.SymbolicTensor): boolean {
+  return (graphSteps(model, { inline: true }) ?? []).some(({ output }) => output === tensor)
+}
+
 /** The places where a single tensor passes, from the first layer to the last; none for a model that `graphSteps` does not cover. */
 export function cutPoints(model: tfl.LayersModel): readonly CutPoint[] {
-  const steps = graphSteps(model) ?? []
+  const steps = graphSteps(model, { inline: true }) ?? []
   return steps.flatMap(({ output }, at) => {
-    const isCut = passingTensors(steps, at).length === 1 && output.shape.slice(1).every(side => side !== null)
+    const isCut =
+      passingTensors(model, steps, at).length === 1 && output.shape.slice(1).every(side => side !== null)
     return isCut ? [{ tensor: output, steps: steps.slice(0, at + 1) }] : []
   })
 }
 
 /** The tensors that are made up to a step and read after it, or are the output. */
-function passingTensors(steps: readonly GraphStep[], at: number): readonly tfl.SymbolicTensor[] {
+function passingTensors(
+  model: tfl.LayersModel,
+  steps: readonly GraphStep[],
+  at: number,
+): readonly tfl.SymbolicTensor[] {
   const made = new Map(steps.slice(0, at + 1).map(({ output }) => [output.id, output]))
   const read = new Set(steps.slice(at + 1).flatMap(({ inputs }) => inputs))
   const result = steps.at(-1)?.output.id
   const ofLayers = [...made.values()].filter(({ id }) => read.has(id) || id === result)
-  const input = steps[0]?.layer.inboundNodes[steps[0].output.nodeIndex]?.inputTensors[0]
+  const [input] = model.inputs
   return input && read.has(input.id) ? [input, ...ofLayers] : ofLayers
 }
 
 /** The nearest places before and after a step where a network can be cut. */
 function cutText(model: tfl.LayersModel, steps: readonly GraphStep[], at: number): string {
-  const cuts = steps.flatMap((step, i) => (passingTensors(steps, i).length === 1 ? [{ i, step }] : []))
+  const cuts = steps.flatMap((step, i) => (passingTensors(model, steps, i).length === 1 ? [{ i, step }] : []))
   const before = cuts.findLast(({ i }) => i < at)
   const after = cuts.find(({ i }) => i > at)
   const names = [before, after].flatMap(cut => (cut ? [pathOf(model, cut.step.layer)] : []))

@@ -8,8 +8,8 @@ import { cutPoints } from './split-model.js'
  * stage to stage, from the head down, and nothing in the last.
  *
  * A block lies between two places where a single tensor passes, and has a kernel (trained weights of two axes or more); what follows a
- * kernel without one, as normalizations do, belongs to its block. So a residual block is one, a convolution of a plain network with its
- * normalization is one, and a nested model is one.
+ * kernel without one, as normalizations do, belongs to its block. So a residual block is one, and a convolution of a plain network with its
+ * normalization is one, also in models inside the network.
  *
  * @returns `freezeUntil` of each stage, undefined for the last; two at least
  * @throws RangeError as `frozenPart`, or when the layer comes before the first place where a single tensor passes

@@ -176,3 +176,24 @@ it('says where features are kept when several tensors pass after the frozen laye
   expect(featureEvents(events)[0]).toMatchObject({ path: 'relu2', images: 45 })
   model.dispose()
 })
+
+it('keeps features of layers inside a nested model', async () => {
+  const nested = () => {
+    const base = residualNetwork()
+    const input = tf.input({ shape: [8, 8, 1] })
+    const features = base.apply(input) as tf.SymbolicTensor
+    const kernelInitializer = tf.initializers.glorotUniform({ seed: 6 })
+    const logits = tf.layers.dense({ units: 3, name: 'top', kernelInitializer }).apply(features)
+    return tf.model({ inputs: input, outputs: logits as tf.SymbolicTensor })
+  }
+  const [computed, kept] = [nested(), nested()]
+  const task = { ...options, freezeUntil: 'residual/relu2' }
+  const history = await historyOf(train(computed, task))
+  const events = await allEvents(train(kept, { ...task, features: featureFiles(newFolder()) }))
+  expect(featureEvents(events)).toMatchObject([{ path: 'residual/relu2', images: 45, computed: 45 }])
+  expect(events.some(({ type }) => type === 'remark')).toBe(false)
+  const end = events.at(-1)
+  expect(end?.type === 'end' && withoutClock(end.history)).toEqual(withoutClock(history))
+  expect(weightsOf(kept)).toEqual(weightsOf(computed))
+  for (const model of [computed, kept]) model.dispose()
+})

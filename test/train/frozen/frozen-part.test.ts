@@ -6,11 +6,13 @@ import { routedModel } from '../../../src/models/routed-model.js'
 import { sampleExpertsModel } from '../../../src/models/sample-experts.js'
 import { sampleMoEModel } from '../../../src/models/sample-moe.js'
 import { twoLayerPatchModel } from '../../../src/models/two-layer.js'
+import { automaticBatchSize } from '../../../src/train/batch-size.js'
+import { findLearningRate } from '../../../src/train/find-learning-rate.js'
 import { freezeLayers } from '../../../src/train/frozen/frozen-layers.js'
 import type { FreezeOptions } from '../../../src/train/frozen/frozen-part.js'
 import { train } from '../../../src/train/loop.js'
 import { useTestBackend } from '../../backend-under-test.js'
-import { brightRows, historyOf } from '../tasks.js'
+import { brightRows, historyOf, weightsOf } from '../tasks.js'
 import { layerValues, residualNetwork, residualTask } from './networks.js'
 
 beforeAll(() => useTestBackend())
@@ -203,4 +205,16 @@ describe('normalizations of a frozen part', () => {
     expect(layerValues(model, 'conv1')).toEqual(before)
     model.dispose()
   })
+})
+
+it('lets searches leave a network as it was, whatever of it is frozen', async () => {
+  const model = residualNetwork()
+  const before = weightsOf(model)
+  const { train: images, optimizer, seed } = residualTask
+  const search = { train: images, optimizer, seed, freezeUntil: 'conv2', freeze: ['logits'] }
+  await findLearningRate(model, { ...search, batchSize: 8, steps: 10 })
+  expect(weightsOf(model)).toEqual(before)
+  await automaticBatchSize(model, { ...search, memory: 1e9 })
+  expect(weightsOf(model)).toEqual(before)
+  model.dispose()
 })

@@ -49,20 +49,45 @@ describe('splitModel', () => {
     model.dispose()
   })
 
-  it('refuses layers inside nested models, and a name that two layers have', () => {
-    const backbone = (name: string) =>
-      tf.sequential({ name, layers: [tf.layers.dense({ units: 2, inputShape: [2], name: 'inner' })] })
-    const model = tf.sequential({ layers: [backbone('a'), backbone('b'), tf.layers.dense({ units: 1 })] })
-    expect(() => splitModel(model, 'b/inner')).toThrow(
-      'splitModel: path must be a layer after which a single tensor passes, got b/inner: it is inside b (the network can be cut ' +
-        'after a/inner or',
+  it('cuts inside nested models, and refuses a name that two layers have', () => {
+    const relu = (name: string) => tf.layers.dense({ units: 3, activation: 'relu', name })
+    const deepest = tf.sequential({
+      name: 'deepest',
+      layers: [tf.layers.dense({ units: 3, inputShape: [3] }), relu('inner')],
+    })
+    const a = tf.input({ shape: [4] })
+    const sum = tf.layers
+      .add({ name: 'sum' })
+      .apply([
+        relu('left').apply(a) as tf.SymbolicTensor,
+        deepest.apply(relu('right').apply(a)) as tf.SymbolicTensor,
+      ]) as tf.SymbolicTensor
+    const base = tf.model({ inputs: a, outputs: relu('inner').apply(sum) as tf.SymbolicTensor, name: 'base' })
+    const input = tf.input({ shape: [2] })
+    const features = base.apply(
+      tf.layers.dense({ units: 4, name: 'first' }).apply(input),
+    ) as tf.SymbolicTensor
+    const outputs = tf.layers.dense({ units: 2, name: 'logits' }).apply(features) as tf.SymbolicTensor
+    const model = tf.model({ inputs: input, outputs })
+    const x = tf.randomUniform([5, 2], 0, 1, 'float32', 2)
+    const whole = [...(model.predict(x) as tf.Tensor).dataSync()]
+    for (const path of ['first', 'base/sum', 'base', 'logits']) {
+      const split = splitModel(model, path)
+      expect(split.path).toBe(path)
+      const outputs = split.head(split.body.predict(x) as tf.Tensor, false)
+      expect([...outputs.dataSync()], path).toEqual(whole)
+    }
+    expect(() => splitModel(model, 'base/deepest/inner')).toThrow(
+      'splitModel: path must be a layer after which a single tensor passes, got base/deepest/inner: 2 tensors pass there, the ' +
+        'outputs of base/left, base/deepest (the network can be cut after first or base/sum)',
     )
     expect(() => splitModel(model, 'inner')).toThrow(
-      'splitModel: path must be the path of one layer, got inner (that of a/inner, b/inner)',
+      'splitModel: path must be the path of one layer, got inner (that of base/deepest/inner, base/inner)',
     )
     // The layers of the model that a sequential one begins with stand in its own graph.
-    for (const path of ['a', 'a/inner']) expect(splitModel(model, path).path).toBe('a/inner')
-    expect(splitModel(model, 'b').path).toBe('b')
+    const sequential = tf.sequential({ layers: [deepest, tf.layers.dense({ units: 1 })] })
+    for (const path of ['deepest', 'deepest/inner'])
+      expect(splitModel(sequential, path).path).toBe('deepest/inner')
     model.dispose()
   })
 

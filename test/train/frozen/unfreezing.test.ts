@@ -27,7 +27,7 @@ describe('unfreezingStages', () => {
     model.dispose()
   })
 
-  it('takes a nested model as one block', () => {
+  it('looks into nested models', () => {
     const inner = tfl.sequential({
       name: 'backbone',
       layers: [tfl.layers.dense({ units: 3, inputShape: [4] }), tfl.layers.dense({ units: 2 })],
@@ -38,7 +38,8 @@ describe('unfreezingStages', () => {
       .dense({ units: 2, name: 'logits' })
       .apply(inner.apply(first) as tfl.SymbolicTensor)
     const model = tfl.model({ inputs: input, outputs: logits as tfl.SymbolicTensor })
-    expect(unfreezingStages(model, 'backbone')).toEqual(['backbone', 'first', undefined])
+    const names = inner.layers.map(({ name }) => `backbone/${name}`)
+    expect(unfreezingStages(model, 'backbone')).toEqual(['backbone', names[0], 'first', undefined])
     model.dispose()
   })
 

@@ -10,6 +10,7 @@ import {
   restorePatchesPerExpert,
   setPatchesPerExpert,
 } from '../../src/layers/moe/routing-layers.js'
+import { recognisedScaling } from '../../src/models/input-scaling.js'
 import type { RunConfig } from '../../src/run/run-config.js'
 import { calibrationBatches } from '../run/calibration-images.js'
 import { type ExportAccuracy, exportAccuracy } from '../run/export-accuracy.js'
@@ -189,10 +190,12 @@ function factsOf({ model, config }: OpenedModel, { classNames }: ExportRequest) 
   if (requestedNames && requestedNames.length !== classes) {
     throw new UsageError(`export: --class-names must be ${classes} names, got ${requestedNames.length}`)
   }
+  const scaling = recognisedScaling(model)
   return {
     version: packageVersion(),
     ...(names && { classNames: names }),
     ...(config && { preprocessing: preprocessingOf(config) }),
+    ...(scaling?.isInside && { inputScaling: scaling.scaling }),
   }
 }
 

@@ -275,7 +275,7 @@ function mixturesSection(mixtures: readonly ReportedMixture[], remarks: readonly
 <h2>Experts</h2>
 ${nothing}${remarks.map(remark => `<p>${escapeHtml(remark)}</p>`).join('\n')}
 ${mixtures.map(mixtureTable).join('\n')}
-<p class="quiet">Adds: the size of what an expert adds to the output, as a share of the largest. Variety: how much the patches that it keeps vary, as a share of all patches. Weight kept: the share of its router's softmax over all patches that lies on those it keeps. Patches that count: on how many the softmax lies, and the gates. In common: the share of its patches that another expert keeps as well, of the one most like it.</p>
+<p class="quiet">Adds: the size of what an expert adds to the output, as a share of the largest. Variety: how much the patches that it keeps vary, as a share of all patches. Weight kept: the share of its router's softmax over all patches that lies on those it keeps. Softmax on, gates on: on how many patches they lie. In common: the share of its patches that another expert keeps as well, of the one most like it.</p>
 </section>`
 }
 
@@ -295,7 +295,7 @@ function mixtureTable({ layer, patches, patchesPerExpert, images, experts, pairs
     ]
   })
   return `<h3>${escapeHtml(layer)}: ${patchesPerExpert} of ${patches} patches, on ${images} image${images === 1 ? '' : 's'}</h3>
-${table(['Expert', 'Adds', 'Variety', 'Weight kept', 'By softmax', 'By gates', 'In common'], rows)}`
+${table(['Expert', 'Adds', 'Variety', 'Weight kept', 'Softmax on', 'Gates on', 'In common'], rows)}`
 }
 
 function calibrationSection(

@@ -1,4 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core'
+import { shapeSize } from '../../shapes.js'
 import {
   flatSize,
   flatWorkgroups,
@@ -178,7 +179,7 @@ export function sumsOfParts({ name, parts, count, groups = 1, scale = 1 }: PartS
     'sums',
     parts.map(({ shape }) => shape),
   )
-  const sizes = parts.map(({ shape }) => shape.reduce((size, side) => size * side, 1))
+  const sizes = parts.map(({ shape }) => shapeSize(shape))
   const uniforms: Record<string, Uniform> = {
     count: { type: 'i32', value: count },
     scale: { type: 'f32', value: scale },

@@ -9,9 +9,8 @@ import { type PatchExpertsOptions, patchRoutingOptions } from '../layers/moe/pat
 import { pixelTensor, rememberBytes } from '../layers/pixels.js'
 import { positiveInteger } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
-import { type ImageShape, viewSize } from '../shapes.js'
+import { type ImageShape, shapeSize, viewSize } from '../shapes.js'
 import { classifier } from './classifier.js'
-import { elements } from './layer-work.js'
 import { type ExpertPixels, smallExpert } from './small-expert.js'
 
 /** Options of {@link routedModel}; see `PatchExperts` for those it passes on. */
@@ -117,7 +116,7 @@ export class RoutedModel {
     const bytes = views ?? (await Promise.all(sources.map(source => source.view(viewScale))))
     const [height, width, channels] = imageShape
     const size = [...viewSize([height, width], viewScale), channels] as const
-    const all = joined(bytes, elements(size), 'view')
+    const all = joined(bytes, shapeSize(size), 'view')
     const view = rememberBytes(pixelTensor(all, [sources.length, ...size]) as tf.Tensor4D, all)
     try {
       const indices = await layer.choose(view, use === 'step')
@@ -128,10 +127,10 @@ export class RoutedModel {
       )
       const { patchShape, numExperts, patchesPerExpert } = layer
       const chosen = [sources.length, numExperts, patchesPerExpert] as const
-      const patchBytes = joined(cut, (perImage / 4) * elements(patchShape), 'regions')
+      const patchBytes = joined(cut, (perImage / 4) * shapeSize(patchShape), 'regions')
       const patches = pixelTensor(patchBytes, [...chosen, ...patchShape])
       const numbers = tf.tensor3d(indices, [...chosen], 'int32')
-      const kept = { boxes, blank: blankPatches(patchBytes, elements(patchShape), channels) }
+      const kept = { boxes, blank: blankPatches(patchBytes, shapeSize(patchShape), channels) }
       return { tensors: [view, patches, numbers] as const, kept }
     } catch (error) {
       view.dispose()

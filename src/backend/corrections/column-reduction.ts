@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { shapeSize } from '../../shapes.js'
 
 /** Attributes of reduction kernels, as tfjs calls them. */
 export interface ReductionAttrs {
@@ -23,13 +24,17 @@ export function columnReduction(
   const axes = tf.util.parseAxisParam(attrs.axis, [...shape]).sort((a, b) => a - b)
   const [first, last] = [axes[0], axes.at(-1)]
   if (first === undefined || last === undefined || last - first !== axes.length - 1) return undefined
-  const product = (sides: readonly number[]) => sides.reduce((size, side) => size * side, 1)
   const [before, reduced, after] = [
     shape.slice(0, first),
     shape.slice(first, last + 1),
     shape.slice(last + 1),
   ]
-  if (product(after) < 2 || product(shape) === 0) return undefined
+  if (shapeSize(after) < 2 || shapeSize(shape) === 0) return undefined
   const outputShape = attrs.keepDims ? [...before, ...reduced.map(() => 1), ...after] : [...before, ...after]
-  return { before: product(before), reduced: product(reduced), after: product(after), shape: outputShape }
+  return {
+    before: shapeSize(before),
+    reduced: shapeSize(reduced),
+    after: shapeSize(after),
+    shape: outputShape,
+  }
 }

@@ -1,4 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core'
+import { shapeSize } from '../../shapes.js'
 import {
   flatSize,
   flatWorkgroups,
@@ -176,7 +177,7 @@ export function sumsOfParts({ name, parts, count, groups = 1, scale = 1 }: PartS
     'sums',
     parts.map(({ shape }) => shape),
   )
-  const sizes = parts.map(({ shape }) => shape.reduce((size, side) => size * side, 1))
+  const sizes = parts.map(({ shape }) => shapeSize(shape))
   const ofParts = sizes.flatMap((size, i) => [
     [`size${i}`, size],
     [`width${i}`, size / groups],

@@ -1,4 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core'
+import { shapeSize } from '../../shapes.js'
 import { sumsOfParts } from './column-sums.js'
 import {
   deviceLimits,
@@ -53,7 +54,7 @@ export interface TiledProduct {
 export function tiledProduct(product: TiledProduct): tf.TensorInfo[] {
   const { name, results, groups } = product
   const { splits, innerPerSplit } = splitsOf(product)
-  const sizes = results.map(shape => shape.reduce((size, side) => size * side, 1))
+  const sizes = results.map(shape => shapeSize(shape))
   const written =
     splits === 1
       ? numberedTensors('result', results)

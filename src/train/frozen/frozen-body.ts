@@ -7,6 +7,7 @@ import { fixInput } from '../../layers/fixed-inputs.js'
 import { frugalForward } from '../../layers/frugal-forward.js'
 import { isNestedModel, isNetworkHolder } from '../../layers/layer-paths.js'
 import { isSampleRouting } from '../../layers/moe/routing-layers.js'
+import { shapeSize } from '../../shapes.js'
 import { followsStatistics } from '../moving-statistics.js'
 import { upload } from '../upload.js'
 import type { FeatureStore, StoredFeatures, UnkeptFeatures } from './features.js'
@@ -161,7 +162,7 @@ export class FrozenBody {
         }
       })(),
     )
-    const size = this.split.featureShape.reduce((product, side) => product * side, 1)
+    const size = shapeSize(this.split.featureShape)
     const stored = await store.open(key, { count: stream.count, size }, () => this.computed(stream, caching))
     if ('reason' in stored) return stored
     this.sets.set(set, { stored, stream, labels, groups })

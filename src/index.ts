@@ -142,6 +142,9 @@ export {
   type LearningRateSearch,
   type TriedRate,
 } from './train/find-learning-rate.js'
+export type { FeatureLayout, FeatureStore, StoredFeatures, UnkeptFeatures } from './train/frozen/features.js'
+export type { FreezeOptions, FrozenStatistics } from './train/frozen/frozen-part.js'
+export { type SplitModel, splitModel } from './train/frozen/split-model.js'
 export {
   DivergenceError,
   type EpochMetrics,

@@ -15,11 +15,13 @@ import { reportPlace, writeReport } from '../run/evaluation/report-folder.js'
 import { noiseText, routingRecord, routingText } from '../run/routing-text.js'
 import type { PlainModelRequest } from '../run/transfer/plain-model.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
+import { remarkText } from '../terminal/remark-text.js'
 import { noteText } from '../terminal/safe-output.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { textTable } from '../terminal/text-table.js'
 import { keptText, percent } from '../terminal/training-log.js'
 import { UsageError } from '../terminal/usage-error.js'
+import { wrappedText } from '../terminal/wrapped-text.js'
 
 /** The flags of `pmoe evaluate`. */
 export interface EvaluateRequest extends PlainModelRequest {
@@ -158,7 +160,7 @@ function textOf(
   backend: string,
   { report: reportPath }: EvaluateRequest,
 ): string {
-  const { evaluation, images, report, thresholds, temperature } = measurement
+  const { evaluation, images, report, thresholds, temperature, life } = measurement
   const { loss, kept, routing = [], withNoise } = evaluation
   const { parameters, multiplyAdds } = model.cost(images.set)
   const floor = model.lossFloor > 0 ? ` (at least ${model.lossFloor.toFixed(4)})` : ''
@@ -179,6 +181,7 @@ ${reportText(report, model.classNames)}
       ? `temperature ${temperature.temperature.toFixed(2)}, then calibration error ${valueText(temperature.scaled.calibration.error.value, 'percent')}\n`
       : '',
     kept ? `${keptText(kept)}\n` : '',
+    life.signs.map(({ remark }) => `\n${wrappedText(remarkText(remark), 80)}\n`).join(''),
     routing.map(routingText).join(''),
     withNoise ? noiseText(withNoise) : '',
     reportPath === undefined ? '' : `Report: ${join(reportPath, 'index.html')}\n`,

@@ -1,10 +1,17 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { sampleRoutingLayers } from '../../../src/layers/moe/routing-layers.js'
 import { type ModelCost, modelCost } from '../../../src/models/cost.js'
+import { openRun } from '../../../src/run/run-folder.js'
 import type { ImageShape } from '../../../src/shapes.js'
 import { type Evaluation, evaluate } from '../../../src/train/evaluate.js'
-import { type FedModel, networkOf, type TrainingData } from '../../../src/train/feed.js'
+import { type FedModel, networkOf, type TrainingData, type WholeImages } from '../../../src/train/feed.js'
 import { lossOf } from '../../../src/train/loss.js'
+import {
+  type MixtureMeasures,
+  measureMixtures,
+  type StoredRouters,
+} from '../../../src/train/routing/mixture-measures.js'
+import { type SignOfLife, signsOfLife } from '../../../src/train/routing/signs-of-life.js'
 import { UsageError } from '../../terminal/usage-error.js'
 import { frozenWhereFaster } from '../frozen-model.js'
 import { keepPatches, type OpenedModel } from '../opened-model.js'
@@ -26,6 +33,12 @@ export interface SetRequest {
   readonly predictions: boolean
   readonly routingNoise?: boolean
   readonly signal?: AbortSignal
+}
+
+/** What is measured of the mixtures of a network, layer by layer, and what is wrong with them. */
+export interface MixtureLife {
+  readonly mixtures: readonly MixtureMeasures[]
+  readonly signs: readonly SignOfLife[]
 }
 
 /** Images computed at a time by a model that no run says it of. */
@@ -114,6 +127,21 @@ export class EvaluatedModel {
     }
   }
 
+  /**
+   * What the experts of its mixtures do with up to 128 images of a set, where experts choose patches of whole images, and what is
+   * wrong with them; that of the routers against their start where the run holds it.
+   */
+  async lifeOn(set: TrainingData): Promise<MixtureLife> {
+    const { model, config, directory } = this.opened
+    if (this.anySize) return { mixtures: [], signs: [] }
+    const mixtures = await measureMixtures(model, set as WholeImages, {
+      seed: config?.seed ?? 0,
+      ...(config && { routersAtStart: await storedStart(directory) }),
+    })
+    const isAnnealed = config?.training.annealPatches !== undefined
+    return { mixtures, signs: mixtures.flatMap(measures => signsOfLife(measures, { isAnnealed })) }
+  }
+
   private get loss(): { readonly lossForm: 'cross-entropy' | 'cross-entropy-of-probabilities' } {
     return { lossForm: this.opened.config?.training.lossForm ?? 'cross-entropy' }
   }
@@ -121,6 +149,12 @@ export class EvaluatedModel {
   private fed(set: TrainingData): FedModel {
     return this.anySize?.modelFor(set.shape) ?? this.opened.model
   }
+}
+
+/** The routers of a run before its first step, by the paths of their layers. */
+async function storedStart(directory: string): Promise<StoredRouters> {
+  const routers = await (await openRun(directory)).startingRouters()
+  return [...(routers ?? [])].map(([name, router]) => [name.slice(0, name.lastIndexOf('/')), router] as const)
 }
 
 /**

@@ -15,7 +15,7 @@ import { checkLayers, checkOptimizer, checkTargets, useComputeSettings } from '.
 import { imageSizeOf, initialNetwork } from '../transfer/initial-model.js'
 import { chosenScaling } from '../transfer/input-scaling.js'
 import { withBatchSize } from './chosen-batch-size.js'
-import { checkFeatureCache } from './freezing.js'
+import { checkFeatureCache, freezingNotes } from './freezing.js'
 
 /** The flags of a training that has not begun, as commander hands them over; those of `trainSettings` are among them. */
 export interface TrainingRequest extends GivenFlags {
@@ -91,9 +91,10 @@ export async function preparedTraining(request: TrainingRequest, where: string):
   const network = starting.model
   asUsage(() => checkLayers(networkOf(network), config))
   asUsage(() => checkFeatureCache(network, config, data))
-  if (batchSize !== 'auto') return { config, data, network, opened, notes: starting.notes }
+  const startingNotes = [...starting.notes, ...freezingNotes(config)]
+  if (batchSize !== 'auto') return { config, data, network, opened, notes: startingNotes }
   const chosen = await withBatchSize(config, data, network)
-  return { config: chosen.config, data, network, opened, notes: [...starting.notes, chosen.note] }
+  return { config: chosen.config, data, network, opened, notes: [...startingNotes, chosen.note] }
 }
 
 /** The scaling that is asked for or that the network shows; without such a network the flag is refused as others are. */

@@ -15,15 +15,19 @@ export const hasSoftwareVulkan = existsSync(driver)
 if (!hasSoftwareVulkan)
   console.log(`${driver} is not there (Debian's package chromium has it): no number of WebGPU is checked.`)
 
-/** Runs a program of this folder, which prints JSON, where WebGPU finds the Vulkan in software. */
-export async function runInSoftware<Report>(program: string): Promise<Report> {
+/**
+ * Runs a program of this folder, which prints JSON, where WebGPU finds the Vulkan in software.
+ *
+ * @param words its arguments
+ */
+export async function runInSoftware<Report>(program: string, words: readonly string[] = []): Promise<Report> {
   // Of Chromium's libraries the loader alone: the folder has others that would be taken, too.
   const loader = await mkdtemp(join(tmpdir(), 'vulkan-'))
   try {
     await symlink(join(chromiumFolder, 'libvulkan.so.1'), join(loader, 'libvulkan.so.1'))
     const path = fileURLToPath(new URL(program, import.meta.url))
     const env = { VK_DRIVER_FILES: driver, LD_LIBRARY_PATH: loader }
-    const { code, out, err } = await startTypeScript([path], { env }).finished
+    const { code, out, err } = await startTypeScript([path, ...words], { env }).finished
     expect([code, err]).toEqual([0, ''])
     return JSON.parse(out) as Report
   } finally {

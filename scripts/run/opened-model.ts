@@ -87,7 +87,8 @@ async function notOpened(path: string): Promise<Error> {
   const requirement = `${path}: must be the folder of a run or of a saved model`
   const foreign = await foreignWeights(path)
   if (foreign && foreign.what !== 'a folder') {
-    return new Error(`${requirement}, got ${foreign.what}${foreign.advice ? `: ${foreign.advice}` : ''}`)
+    const { what, advice } = foreign.isTfjsModel ? { ...foreign, advice: 'call it model.json' } : foreign
+    return new Error(`${requirement}, got ${what}${advice ? `: ${advice}` : ''}`)
   }
   return existsSync(path) && !foreign
     ? new Error(`${requirement}, got a file of weights (pmoe import puts them into a network)`)

@@ -8,45 +8,14 @@
  * For each model the last convolution that fits, and the last on a larger map, become 4 experts with patches of one
  * pixel.
  */
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import type * as tf from '@tensorflow/tfjs-core'
-import * as tfl from '@tensorflow/tfjs-layers'
+import { resolve } from 'node:path'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { textTable } from '../scripts/terminal/text-table.js'
 import { useBackend } from '../src/backend/choose.js'
 import { disposeModel } from '../src/models/dispose-model.js'
 import { insertPatchMoE } from '../src/models/insert-patch-moe.js'
 import { planPatchMoE } from '../src/models/plan-patch-moe.js'
-
-/** How the package hands out a model: its `model.json` and its weight files as base64. */
-interface PublishedModel {
-  readonly modelJson: () => Promise<{ default: tf.io.ModelJSON }>
-  readonly weightBundles: readonly (() => Promise<{ default: string }>)[]
-}
-
-async function published(folder: string, name: string): Promise<tfl.LayersModel> {
-  const path = join(folder, 'dist', 'esm', 'models', `${name}.js`)
-  if (!existsSync(path))
-    throw new Error(`${folder}: must be the folder of the package nsfwjs, got no ${path}`)
-  const [model] = Object.values((await import(pathToFileURL(path).href)) as Record<string, PublishedModel>)
-  if (!model) throw new Error(`${path}: must export a model, got nothing`)
-  const [{ default: json }, ...bundles] = await Promise.all([
-    model.modelJson(),
-    ...model.weightBundles.map(bundle => bundle()),
-  ])
-  const bytes = Buffer.concat(
-    bundles.map(bundle => Buffer.from((bundle as { default: string }).default, 'base64')),
-  )
-  const weightSpecs = json.weightsManifest.flatMap(({ weights }) => weights)
-  return tfl.loadLayersModel({
-    load: async () => ({
-      modelTopology: json.modelTopology,
-      weightSpecs,
-      weightData: new Uint8Array(bytes).buffer,
-    }),
-  })
-}
+import { publishedNetwork } from './published-network.js'
 
 async function rowsOf(name: string, model: tfl.LayersModel): Promise<string[][]> {
   const { convolutions, chosen } = planPatchMoE(model)
@@ -76,7 +45,7 @@ if (folder === undefined) {
 const { name: backend } = await useBackend('auto')
 const rows: string[][] = []
 for (const name of ['mobilenet_v2', 'inception_v3']) {
-  const model = await published(resolve(folder), name)
+  const model = await publishedNetwork(resolve(folder), name)
   rows.push(...(await rowsOf(name, model)))
   disposeModel(model)
 }

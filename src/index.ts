@@ -3,8 +3,15 @@
  *
  * Importing it registers its layers, so that `tfl.loadLayersModel` knows them.
  */
+export { DeviceError } from './backend/device-error.js'
+export {
+  type PageBackendChoice,
+  type PageBackendName,
+  useBackend,
+} from './backend/page/use-backend.js'
+export type { WasmOptions } from './backend/page/wasm.js'
 export { registerWasmKernels } from './backend/wasm/kernels.js'
-export { DeviceError } from './backend/webgpu/device-watch.js'
+export type { Adapter } from './backend/webgpu/adapter.js'
 export { registerWebGpuKernels } from './backend/webgpu/kernels.js'
 export type { ImageBatch, ImageSet, PixelSet } from './data/image-set.js'
 export { type ImageStream, type StreamPass, streamOf } from './data/image-stream.js'
@@ -44,6 +51,12 @@ export {
   type GlobalAveragePooling2DOptions,
   globalAveragePooling2d,
 } from './layers/global-average-pooling.js'
+export {
+  InputScaling,
+  type InputScalingOptions,
+  inputScaling,
+  type PixelScaling,
+} from './layers/input-scaling.js'
 export type { CellGrid } from './layers/moe/cells.js'
 export type { Border } from './layers/moe/experts/expert-convolution.js'
 export type { PreActivation } from './layers/moe/experts/pre-activation.js'
@@ -89,6 +102,7 @@ export { convolutionsOf, type ModelConvolution } from './models/convolutions.js'
 export { type LayerCost, type ModelCost, type MultiplyAdds, modelCost } from './models/cost.js'
 export { disposeModel } from './models/dispose-model.js'
 export { withFasterLayers } from './models/faster-layers.js'
+export { withInputScaling } from './models/input-scaling.js'
 export {
   type InsertedPatchMoE,
   type InsertPatchMoEOptions,
@@ -135,6 +149,9 @@ export {
   type LearningRateSearch,
   type TriedRate,
 } from './train/find-learning-rate.js'
+export type { FeatureLayout, FeatureStore, StoredFeatures, UnkeptFeatures } from './train/frozen/features.js'
+export type { FreezeOptions, FrozenStatistics } from './train/frozen/frozen-part.js'
+export { type SplitModel, splitModel } from './train/frozen/split-model.js'
 export {
   DivergenceError,
   type EpochMetrics,

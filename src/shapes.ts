@@ -50,3 +50,8 @@ export function isPositiveInteger(value: unknown): value is number {
 export function viewSize([height, width]: Size2D, scale: number): Size2D {
   return [Math.ceil(height / scale), Math.ceil(width / scale)]
 }
+
+/** How many numbers a shape holds: the product of its sides, 1 for no sides. */
+export function shapeSize(shape: readonly number[]): number {
+  return shape.reduce((size, side) => size * side, 1)
+}

@@ -21,11 +21,38 @@ describe('the browser entry', () => {
     const inputs = Object.keys(bundle.metafile.inputs)
     expect(inputs).toContain('src/layers/moe/patch-moe.ts')
     expect(
-      inputs.filter(input => /src\/(files|backend(?!\/(wasm|webgpu|corrections)\/))\/|scripts\//.test(input)),
+      inputs.filter(input =>
+        /src\/(files|backend\/(entries|native|self-test|tensorflow)|run)\/|scripts\//.test(input),
+      ),
     ).toEqual([])
     const imports = Object.values(bundle.metafile.outputs).flatMap(output => output.imports)
     const external = new Set(imports.map(({ path }) => path))
     expect([...external].filter(path => path.startsWith('node:'))).toEqual([])
+  })
+
+  it('brings a backend into a bundle only with useBackend', async () => {
+    const packagesWith = async (name: string) => {
+      const { metafile } = await build({
+        stdin: {
+          contents: `import { ${name} } from '${root}src/index.ts'; console.log(${name})`,
+          resolveDir: root,
+        },
+        bundle: true,
+        write: false,
+        format: 'esm',
+        platform: 'browser',
+        external: ['@tensorflow/*'],
+        // The sources register layers when they are imported; package.json names only the built files that do.
+        ignoreAnnotations: true,
+        metafile: true,
+        logLevel: 'silent',
+      })
+      const imports = Object.values(metafile.outputs).flatMap(output => output.imports)
+      const names = imports.flatMap(({ path }) => /tfjs-backend-(.*)/.exec(path)?.[1] ?? [])
+      return [...new Set(names)].sort()
+    }
+    expect(await packagesWith('patchMoE')).toEqual([])
+    expect(await packagesWith('useBackend')).toEqual(['cpu', 'wasm', 'webgl', 'webgpu'])
   })
 
   it('fails to bundle where Node leaks in', async () => {
@@ -50,7 +77,9 @@ describe('the package', () => {
         'src/index.ts',
         'src/node.ts',
         'scripts/cli.ts',
+        'src/files/augmentation/varying-worker.ts',
         'src/files/prepared/prefetch-worker.ts',
+        'src/files/regions/reading-worker.ts',
         'src/files/keras/keras-worker.ts',
       ],
       bundle: true,
@@ -82,6 +111,7 @@ describe('the package', () => {
     expect(peerDependencies['@tensorflow/tfjs-core']).toBe('~4.22.0')
     expect(peerDependencies['@tensorflow/tfjs-layers']).toBe('~4.22.0')
     const optional = [
+      '@tensorflow/tfjs-backend-webgl',
       '@tensorflow/tfjs-backend-webgpu',
       '@tensorflow/tfjs-node',
       '@tensorflow/tfjs-node-gpu',

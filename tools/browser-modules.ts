@@ -1,5 +1,5 @@
-// The package as ES modules for pages without a bundler. tfjs-core and tfjs-layers stay imports, which the page's
-// import map resolves, so that the page's own tfjs is used; everything else is bundled.
+// The package as ES modules for pages without a bundler. tfjs-core, tfjs-layers and tfjs's backends stay imports,
+// which the page's import map resolves, so that the page's own tfjs is used; everything else is bundled.
 import { fileURLToPath } from 'node:url'
 import { build, type Metafile } from 'esbuild'
 
@@ -30,7 +30,7 @@ export async function buildForBrowsers(outdir: string): Promise<Metafile> {
     format: 'esm',
     platform: 'browser',
     target: 'es2022',
-    external: ['@tensorflow/tfjs-core', '@tensorflow/tfjs-layers'],
+    external: ['@tensorflow/*'],
     // The sources register layers when they are imported; package.json names only the built files that do.
     ignoreAnnotations: true,
     chunkNames: 'shared-[hash]',

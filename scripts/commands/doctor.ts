@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { type BackendDiagnosis, type Diagnosis, diagnose, verifyBackends } from '../../src/backend/doctor.js'
 import type { Verification, VerifiedOperation } from '../../src/backend/verify.js'
+import type { Adapter } from '../../src/backend/webgpu/adapter.js'
 import { textTable } from '../terminal/text-table.js'
 
 /** `pmoe doctor`: says what this machine computes with. */
@@ -83,11 +84,33 @@ export function diagnosisText(diagnosis: Diagnosis): string {
     ['memory', `${memory.total} GB, ${memory.free} GB free`],
     ...(nvidia ? [['gpu', nvidia]] : []),
   ]
-  const rows = [...machine, ...backends.map(backend => [backend.name, backendText(backend, chosen)])]
+  const rows = [...machine, ...backends.flatMap(backend => backendRows(backend, chosen))]
   const width = Math.max(...rows.map(([label = '']) => label.length)) + 2
   const lines = rows.map(([label = '', text = '']) => `${label.padEnd(width)}${text}`)
   const chosenLine = `\`auto\` computes on ${chosen}: ${reason}.`
   return [...lines, '', chosenLine, ...advice].join('\n')
+}
+
+/** What computes, and below it what its device can take. */
+function backendRows(backend: BackendDiagnosis, chosen: string): [string, string][] {
+  const { name, adapter } = backend
+  const rows: [string, string][] = [[name, backendText(backend, chosen)]]
+  return adapter ? [...rows, ['', adapterLimits(adapter)]] : rows
+}
+
+function adapterLimits({ isSoftware, float16, limits }: Adapter): string {
+  const { maxBufferSize = 0, maxStorageBufferBindingSize = 0, maxComputeWorkgroupStorageSize = 0 } = limits
+  const sides = ['X', 'Y', 'Z'].map(side => limits[`maxComputeWorkgroupSize${side}`])
+  return [
+    isSoftware ? 'computed by the processor' : 'a GPU',
+    `buffers of ${mebibytes(maxBufferSize)}, ${mebibytes(maxStorageBufferBindingSize)} of one seen by a kernel`,
+    `workgroups of ${sides.join('x')}, ${limits.maxComputeInvocationsPerWorkgroup} in all, with ${maxComputeWorkgroupStorageSize / 1024} KiB`,
+    float16 ? 'has float16' : 'has no float16',
+  ].join(', ')
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.floor(bytes / 2 ** 20)} MiB`
 }
 
 function backendText(

@@ -13,6 +13,7 @@ import { classTable, reportText } from '../run/evaluation/evaluation-text.js'
 import { type Measurement, measure } from '../run/evaluation/measurement.js'
 import { reportPlace, writeReport } from '../run/evaluation/report-folder.js'
 import { noiseText, routingRecord, routingText } from '../run/routing-text.js'
+import type { PlainModelRequest } from '../run/transfer/plain-model.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { remarkText } from '../terminal/remark-text.js'
 import { noteText } from '../terminal/safe-output.js'
@@ -23,13 +24,12 @@ import { UsageError } from '../terminal/usage-error.js'
 import { wrappedText } from '../terminal/wrapped-text.js'
 
 /** The flags of `pmoe evaluate`. */
-export interface EvaluateRequest {
+export interface EvaluateRequest extends PlainModelRequest {
   readonly data?: string
   /** A labelled folder to choose thresholds and the temperature on. */
   readonly validation?: string
   /** What thresholds are to reach, in the place of the best F1. */
   readonly precision?: number
-  readonly classNames?: string
   readonly maxUnreadable?: UnreadableLimit
   /** Where the report goes. */
   readonly report?: string
@@ -230,13 +230,23 @@ function settingsOf(
 }
 
 function commandOf(path: string, folder: string | undefined, request: EvaluateRequest): string {
-  const { data, validation, precision, classNames, maxUnreadable, patchesPerExpert, backend, report } =
-    request
+  const {
+    data,
+    validation,
+    precision,
+    classNames,
+    inputScaling,
+    maxUnreadable,
+    patchesPerExpert,
+    backend,
+    report,
+  } = request
   const flags: readonly (readonly [string, string | number | undefined])[] = [
     ['--data', data],
     ['--validation', validation],
     ['--precision', precision],
     ['--class-names', classNames],
+    ['--input-scaling', inputScaling],
     ['--max-unreadable', maxUnreadable],
     ['--patches-per-expert', patchesPerExpert],
     ['--backend', backend],

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { nativeFolder, providedCandidate } from '../../src/backend/native/native.js'
 import { type ProvideNativeOptions, provideNative } from '../../src/backend/native/provide-native.js'
 import { printable } from '../../src/report/escape.js'
 import { withControlCharacters } from '../terminal/safe-output.js'
@@ -7,7 +8,7 @@ import { withControlCharacters } from '../terminal/safe-output.js'
 export function nativeCommand(): Command {
   return new Command('native')
     .description('provide native TensorFlow: published where its host answers, compiled otherwise')
-    .option('--gpu', 'the build that can use a GPU')
+    .option('--gpu', 'a build that computes on an NVIDIA GPU (Linux x64; CUDA_VISIBLE_DEVICES chooses)')
     .option('--dir <folder>', 'the folder to fill (PATCH_MOE_NATIVE, or .native in this package)')
     .option('--force', 'provide it anew')
     .action(async (options: { gpu?: true; dir?: string; force?: true }) => {
@@ -27,14 +28,21 @@ async function provide(options: ProvideNativeOptions): Promise<void> {
   const started = performance.now()
   const line = stageLine(process.stderr)
   try {
-    const { already, folder, source, tensorflow } = await provideNative({ ...options, onStage: line.show })
+    const { already, device, folder, source, tensorflow } = await provideNative({
+      ...options,
+      onStage: line.show,
+    })
     line.clear()
     const seconds = `${((performance.now() - started) / 1000).toFixed(0)} s`
     const done = already ? 'is there already' : `was provided in ${seconds}`
-    console.log(`TensorFlow ${tensorflow} (${source}) ${done}: ${folder}`)
+    const computing = device === undefined ? '' : ` and computes on ${device}`
+    console.log(`TensorFlow ${tensorflow} (${source}) ${done}${computing}: ${folder}`)
   } catch (error) {
     line.clear()
     console.error(`pmoe native: ${(error as Error).message}`)
+    const earlier = providedCandidate(options.dir ?? nativeFolder())
+    if (earlier)
+      console.error(`TensorFlow ${earlier.provided.tensorflow} in ${earlier.folder} stays as it was.`)
     process.exitCode = 1
   }
 }

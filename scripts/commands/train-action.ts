@@ -10,7 +10,6 @@ import { networkOf } from '../../src/train/feed.js'
 import { askedSet, checkSameSet, checkSetPlace, storedSet } from '../run/choosing/run-set.js'
 import { trainSet } from '../run/choosing/train-set.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
-import { storedInitial } from '../run/initial-model.js'
 import type { NewRun } from '../run/new-run.js'
 import { dataPath, loadData, loadRegions } from '../run/run-data.js'
 import { withFlags } from '../run/train-settings.js'
@@ -21,6 +20,7 @@ import {
   type TrainingRequest,
 } from '../run/training/prepared-training.js'
 import { storedState, useComputeSettings } from '../run/training-run.js'
+import { storedInitial } from '../run/transfer/initial-model.js'
 import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe train`, as commander hands them over; those of `trainSettings` are among them. */
@@ -175,9 +175,16 @@ function changedChoices({ model: { name, options } }: RunConfig, { model, init }
 }
 
 /** The configuration of a run, changed by the flags that are given; a batch size that was chosen for it stays. */
-function requestedConfig(config: RunConfig, { batchSize, ...request }: TrainRequest): RunConfig {
+function requestedConfig(
+  config: RunConfig,
+  { batchSize, inputScaling, ...request }: TrainRequest,
+): RunConfig {
   const { dataset, data, backend } = request
-  const flags = batchSize === 'auto' ? request : { ...request, ...(batchSize !== undefined && { batchSize }) }
+  const flags = {
+    ...request,
+    ...(batchSize !== 'auto' && batchSize !== undefined && { batchSize }),
+    ...(inputScaling !== 'auto' && inputScaling !== undefined && { inputScaling }),
+  }
   const withChoices = {
     ...config,
     dataset: {

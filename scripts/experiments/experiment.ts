@@ -1,4 +1,5 @@
 import type { ModelName } from '../../src/models/recipes.js'
+import type { TransferExperiment } from './transfer-experiment.js'
 
 /** Flags of `pmoe train`, by commander's camel-case names. */
 export type Flags = Readonly<Record<string, unknown>>
@@ -405,3 +406,4 @@ export type Experiment =
   | BoundExperiment
   | MegapixelExperiment
   | LocaliseExperiment
+  | TransferExperiment

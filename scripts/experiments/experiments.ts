@@ -19,6 +19,7 @@ import { megapixel } from './megapixel.js'
 import { pruning } from './pruning.js'
 import { table1 } from './table1.js'
 import { terms } from './terms.js'
+import { transfer } from './transfer.js'
 
 /** Every experiment. A new one is one file and one line here. */
 export const experiments: readonly Experiment[] = [
@@ -41,6 +42,7 @@ export const experiments: readonly Experiment[] = [
   bound,
   megapixel,
   localise,
+  transfer,
   terms,
 ]
 

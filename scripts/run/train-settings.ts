@@ -33,6 +33,7 @@ export const optionGroups = {
   network: headingOf(settingGroups.network),
   mixture: headingOf(settingGroups.mixture),
   optimisation: headingOf(settingGroups.optimisation),
+  transfer: headingOf(settingGroups.transfer),
   run: headingOf(settingGroups.run),
 } as const
 

@@ -2,6 +2,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { RunFolder } from '../../src/run/run-folder.js'
 // Registers the layers that saved models are made of.
 import '../../src/layers/batch-norm.js'
+import '../../src/layers/input-scaling.js'
 import '../../src/layers/moe/patch-experts.js'
 import '../../src/layers/moe/patch-gate.js'
 import '../../src/layers/moe/patch-moe.js'

@@ -11,7 +11,6 @@ import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/tra
 import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
 import { type FedModel, isRegionModel, networkOf, type TrainingData } from '../../src/train/feed.js'
 import type { LearningRateSearch } from '../../src/train/find-learning-rate.js'
-import { freezeLayers } from '../../src/train/frozen-layers.js'
 import { train } from '../../src/train/loop.js'
 import { createOptimizer, disposeOptimizer } from '../../src/train/optimizers/optimizer.js'
 import { checkOptimizerOptions, type OptimizerOptions } from '../../src/train/optimizers/optimizer-options.js'
@@ -24,6 +23,7 @@ import { type TargetOptions, targetRule } from '../../src/train/targets.js'
 import type { TrainOptions } from '../../src/train/train-options.js'
 import type { TrainingLog } from '../terminal/training-log.js'
 import { movedImages, type RegionData, type RunData } from './run-data.js'
+import { checkFrozen, featuresOf, freezingOf } from './training/freezing.js'
 
 /** How a training run ended. */
 export interface TrainingOutcome {
@@ -65,6 +65,7 @@ export async function trainRun({
   const { config } = run
   await run.restart(resume?.history ?? [])
   let outcome: TrainingOutcome = { ended: 'complete', history: [], seconds: 0 }
+  const features = featuresOf(run)
   const options = {
     ...trainOptions(config),
     optimizer: optimizerOf(config),
@@ -73,11 +74,13 @@ export async function trainRun({
     ...(signal && { signal }),
     ...(resume && { resume }),
     threads: backendThreads(),
+    ...(features && { features }),
   }
   const events = trainingEvents({ model, data, config }, options)
   for await (const event of events) {
     log.event(event)
     if (event.type === 'start' && event.remark !== undefined) log.note(event.remark)
+    if (event.type === 'features') await features?.removeUnused()
     if (event.type === 'epoch') {
       const { type: _, ...metrics } = event
       await run.recordEpoch(metrics)
@@ -140,8 +143,8 @@ export async function storedState(run: RunFolder): Promise<TrainState | undefine
  * @throws RangeError for layers that the model does not have, or patches that do not fit
  */
 export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
-  const { freeze = [], annealPatches, epochs } = config.training
-  freezeLayers(model, freeze).restore()
+  const { annealPatches, epochs } = config.training
+  checkFrozen(model, config)
   disposeOptimizer(createOptimizer(optimizerOf(config), model))
   stepFactors(model, optimizerOf(config))
   auxiliaryCoefficients(model, config.training)
@@ -171,22 +174,23 @@ export async function checkTargets({ training }: RunConfig, images: TrainingData
 
 /** The options of a run that a search for a learning rate or a batch size takes, besides its images. */
 export function searchOptions(config: RunConfig): Omit<LearningRateSearch, 'train'> {
-  const { batchSize, freeze, lossForm } = config.training
+  const { batchSize, lossForm } = config.training
   return {
     batchSize,
     optimizer: optimizerOf(config),
     seed: config.seed,
     ...coefficientsOf(config.training),
-    ...(freeze && { freeze }),
+    ...freezingOf(config),
     ...(lossForm && { lossForm }),
     ...targetOptionsOf(config.training),
   }
 }
 
 /** The options of `train` for a run, besides its images and its optimizer. */
-export function trainOptions({ training, seed }: RunConfig) {
+export function trainOptions(config: RunConfig) {
+  const { training, seed } = config
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
-  const { freeze, annealPatches, lossForm, stopWhen, emaDecay } = training
+  const { annealPatches, lossForm, stopWhen, emaDecay, unfreezeEvery } = training
   return {
     epochs,
     batchSize,
@@ -200,7 +204,8 @@ export function trainOptions({ training, seed }: RunConfig) {
     ...targetOptionsOf(training),
     ...(emaDecay !== undefined && { emaDecay }),
     ...(stopWhen && { stopWhen }),
-    ...(freeze && { freeze }),
+    ...freezingOf(config),
+    ...(unfreezeEvery !== undefined && { unfreezeEvery }),
     ...(annealPatches && { annealPatches }),
   }
 }

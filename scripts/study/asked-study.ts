@@ -5,7 +5,7 @@ import { type Lock, lockFolder, refuseLocked } from '../../src/files/lock.js'
 import type { ScaleName } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
 import { packageVersion } from '../terminal/package-version.js'
-import { asUsage } from '../terminal/usage-error.js'
+import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { studyKind } from './kinds/kinds.js'
 import { type StudyConfig, studyConfig } from './study-config.js'
 import { refuseForeign, type StudyFolder, startStudy, studyIn } from './study-folder.js'
@@ -17,6 +17,7 @@ const workersEndMs = 10_000
 export interface AskedStudy {
   readonly data?: string
   readonly standIn?: string
+  readonly network?: string
   readonly seeds?: number
   readonly scale?: ScaleName
   readonly sharedSubset?: boolean
@@ -57,17 +58,24 @@ export async function openAskedStudy(
       sharedSubset: existing.sharedSubset,
       ...(existing.data !== null && { data: existing.data }),
       ...(existing.standIn !== null && { standIn: existing.standIn }),
+      ...(existing.network !== undefined && { network: existing.network }),
     }),
     ...(requested.scale && { scale: requested.scale }),
     ...(requested.seeds !== undefined && { seeds: requested.seeds }),
     ...(requested.sharedSubset !== undefined && { sharedSubset: requested.sharedSubset }),
     ...(requested.data !== undefined && { data: resolve(requested.data) }),
     ...(requested.standIn !== undefined && { standIn: resolve(requested.standIn) }),
+    ...(requested.network !== undefined && { network: resolve(requested.network) }),
   }
   const { backend, versions } = await backendOf(requested, existing)
   const config = studyConfig(request, backend, versions)
   const { kind, experiment: ofStudy } = studyKind(config)
   kind.checkFiles(ofStudy, config)
+  if (config.network !== undefined && !kind.takesNetwork) {
+    throw new UsageError(
+      `study: --network must be left out for ${experiment.name}: it takes no pretrained network`,
+    )
+  }
   await refuseForeign(directory)
   const lock = await lockFolder(directory, 'study', { shared, waitMs: workersEndMs })
   try {

@@ -242,6 +242,38 @@ const localised = z.strictObject({
   pointing,
 })
 
+/** What layers on the maps of one network learned from images of one kind; shares in [0, 1]. */
+const transferred = z.strictObject({
+  /** The last part of the folder of the pretrained network, where one was named. */
+  network: z.string().exactOptional(),
+  /** Side of the images in pixels. */
+  imageSide: count,
+  layers: z.array(
+    z.strictObject({
+      /** Side of the map, the layer that computes it, and its channels. */
+      map: count,
+      after: z.string(),
+      channels: count,
+      /** Pixels of the image that a cell of the map sees along one side. */
+      field: count.exactOptional(),
+      /** Of a mixture: the percentage of the patches that an expert keeps, their side in cells, and their number. */
+      kept: number.exactOptional(),
+      patchSize: count.exactOptional(),
+      patches: count.exactOptional(),
+      testAccuracy: number,
+      trainAccuracy: number,
+      /** Nats. */
+      trainLoss: number,
+      steps: count,
+      /** Of the training, without the evaluation and without computing maps that are computed once. */
+      seconds: number,
+      /** Of one forward pass over one image: the whole network, and what stands on the map. */
+      multiplyAdds: number,
+      layerMultiplyAdds: number,
+    }),
+  ),
+})
+
 /** What a cell gave, by the kind of its experiment. */
 const outcomes = {
   trained: trained.exactOptional(),
@@ -252,6 +284,7 @@ const outcomes = {
   onLargeImages: onLargeImages.exactOptional(),
   largeImageTimes: largeImageTimes.exactOptional(),
   localised: localised.exactOptional(),
+  transferred: transferred.exactOptional(),
 }
 
 const resultSchema = z.discriminatedUnion('status', [
@@ -303,6 +336,8 @@ export type OnLargeImages = Immutable<z.infer<typeof onLargeImages>>
 export type LargeImageTimes = Immutable<z.infer<typeof largeImageTimes>>
 /** Where a network looked. */
 export type Localised = Immutable<z.infer<typeof localised>>
+/** What layers on the maps of a network learned. */
+export type Transferred = Immutable<z.infer<typeof transferred>>
 /** What the experts of a trained mixture do. */
 export type CellSigns = Immutable<z.infer<typeof signs>>
 /** What was measured of a routing. */

@@ -37,6 +37,8 @@ const schema = z.strictObject({
   data: z.string().min(1).nullable(),
   /** Folder of the stand-in; null for the samples of the package. */
   standIn: z.string().min(1).nullable(),
+  /** Folder of a pretrained network, for a study that takes one. */
+  network: z.string().min(1).exactOptional(),
   /** All seeds train on the images of seed 1. */
   sharedSubset: z.boolean(),
   backend: settings.backend.in.run.schema,
@@ -65,6 +67,7 @@ export interface StudyRequest {
   readonly seeds?: number
   readonly data?: string
   readonly standIn?: string
+  readonly network?: string
   readonly sharedSubset?: boolean
 }
 
@@ -74,7 +77,7 @@ export interface StudyRequest {
  * @throws RangeError for an unknown experiment, or more cells than a study may have
  */
 export function studyConfig(
-  { experiment: name, scale = 'full', seeds, data, standIn, sharedSubset = false }: StudyRequest,
+  { experiment: name, scale = 'full', seeds, data, standIn, network, sharedSubset = false }: StudyRequest,
   backend: StudyConfig['backend'],
   softwareVersions: StudyConfig['versions'],
 ): StudyConfig {
@@ -85,6 +88,7 @@ export function studyConfig(
     seeds: seeds ?? defaultSeeds,
     data: data ?? null,
     standIn: standIn ?? null,
+    ...(network !== undefined && { network }),
     sharedSubset,
     backend,
     grid,

@@ -65,6 +65,7 @@ export function studyCommand({
   seeds,
   data,
   standIn,
+  network,
   sharedSubset,
   backend,
 }: StudyConfig): string {
@@ -78,6 +79,7 @@ export function studyCommand({
     String(seeds),
     ...(data === null ? [] : ['--data', 'DIR']),
     ...(standIn === null ? [] : ['--stand-in', 'DIR']),
+    ...(network === undefined ? [] : ['--network', 'DIR']),
     ...(sharedSubset ? ['--shared-subset'] : []),
     '--backend',
     backend,
@@ -128,7 +130,7 @@ function resultsJson(
   { experiment, summary, findings, brief }: StudyReport,
   results: ReadonlyMap<number, CellResult>,
 ): string {
-  const { data, standIn, ...settings } = config
+  const { data, standIn, network, ...settings } = config
   const planned = studyCells(config).length
   const whole = {
     title: experiment.title,
@@ -140,7 +142,12 @@ function resultsJson(
     findings,
     brief,
     // Paths of this machine mean nothing on another one.
-    settings: { ...settings, data: data !== null, standIn: standIn !== null },
+    settings: {
+      ...settings,
+      data: data !== null,
+      standIn: standIn !== null,
+      ...(network !== undefined && { network: true }),
+    },
     // Where some have not ended yet.
     ...(results.size < planned && { planned }),
     summary,

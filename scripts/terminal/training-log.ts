@@ -1,4 +1,4 @@
-import type { TrainEvent } from '../../src/train/events.js'
+import type { FeaturesEvent, TrainEvent } from '../../src/train/events.js'
 import type { KeptShares } from '../../src/train/routing/kept-cells.js'
 import { type ProgressText, progressBar } from './progress-bar.js'
 import { remarkText } from './remark-text.js'
@@ -56,6 +56,7 @@ function lineLog(title: string, out: NodeJS.WriteStream): TrainingLog {
         epochText(event, progress) ||
         (event.type === 'step' && Date.now() > nextLine && stepText(event, progress)) ||
         (event.type === 'remark' && remarkText(event.remark)) ||
+        (event.type === 'features' && featuresText(event)) ||
         (event.type === 'routers' &&
           (event.epoch === event.epochs || Date.now() > nextLine) &&
           routersText(event))
@@ -78,6 +79,7 @@ function barLog(title: string, out: NodeJS.WriteStream): TrainingLog {
       if (!open) return
       progress.follow(event)
       if (event.type === 'remark') bar.note(remarkText(event.remark))
+      if (event.type === 'features') bar.note(featuresText(event))
       bar.update(progress.done / Math.max(1, progress.steps), barText(title, progress))
     },
     record: () => undefined,
@@ -89,6 +91,19 @@ function barLog(title: string, out: NodeJS.WriteStream): TrainingLog {
 }
 
 const LINE_MS = 10_000
+
+/** What is kept of a frozen body, and what could not be. */
+function featuresText({ images, bytes, computed, seconds, path, remarks }: FeaturesEvent): string {
+  const time = `${seconds.toFixed(1)} s`
+  const made =
+    computed === images
+      ? `made in ${time}`
+      : computed === 0
+        ? `found in ${time}`
+        : `${computed} made in ${time}`
+  const kept = `features of ${images} images after ${path}: ${(bytes / 1e6).toPrecision(3)} MB, ${made}`
+  return [...(images > 0 ? [kept] : []), ...remarks].join('; ')
+}
 
 /** Where a run stands, from its events. */
 class Progress {

@@ -1,18 +1,5 @@
 import { ifInstalled } from './optional-package.js'
-
-/** What an adapter says of itself. */
-export interface AdapterFacts {
-  readonly vendor: string
-  readonly architecture: string
-  readonly device: string
-  readonly description: string
-  /** Whether the processor computes in a GPU's place. */
-  readonly isFallbackAdapter: boolean
-}
-
-interface Gpu {
-  requestAdapter(options?: object): Promise<{ readonly info: AdapterFacts } | null>
-}
+import type { Gpu } from './page/webgpu.js'
 
 /**
  * Gives Node the WebGPU of browsers, by the npm package `webgpu` (Dawn), where tfjs looks for it: `navigator.gpu` and the global

@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os'
 import * as tf from '@tensorflow/tfjs-core'
-import type { Backend, BackendFacts, SkippedBackend, UseBackendOptions } from './backend.js'
+import type { Backend, BackendFacts, SkippedBackend, UseBackendOptions, UsedBackend } from './backend.js'
 import { type BackendName, backends } from './backends.js'
-import { chooseBackend } from './choose.js'
+import { hasNvidiaDriver, nvidiaGpus } from './native/nvidia.js'
 import { vectorFlags } from './native/processor.js'
+import { runProgram } from './native/run-program.js'
+import { tryOnGpu } from './native/trial.js'
+import { chooseBackend } from './page/selection.js'
 import type { Verification } from './verify.js'
 
 /** What the machine offers and which backend it computes with. */
@@ -20,7 +23,7 @@ export interface Diagnosis<Name extends string = BackendName> {
   readonly simd: readonly string[]
   /** Gigabytes. */
   readonly memory: { readonly total: number; readonly free: number }
-  /** The NVIDIA driver's version line, where one is installed. */
+  /** NVIDIA's GPUs with the driver's release, or the driver's version line; left out where no driver is installed. */
   readonly nvidia?: string
   readonly tfjs: string
   readonly backends: readonly BackendDiagnosis<Name>[]
@@ -44,7 +47,7 @@ export interface BackendDiagnosis<Name extends string = BackendName> extends Bac
  * afterwards.
  */
 export function diagnose(options: UseBackendOptions = {}): Promise<Diagnosis> {
-  return diagnoseBackends<BackendName>(options, backends)
+  return diagnoseBackends<BackendName>({ gpuTrial: tryOnGpu, ...options }, backends)
 }
 
 /** As {@link diagnose}, with the backends of any table. */
@@ -54,9 +57,10 @@ export async function diagnoseBackends<Name extends string>(
 ): Promise<Diagnosis<Name>> {
   const diagnoses: BackendDiagnosis<Name>[] = []
   for (const backend of table) diagnoses.push(...(await diagnoseBackend(backend, options)))
-  const choice = await chooseBackend<Name>('auto', options, table)
-  const nvidia = readLine('/proc/driver/nvidia/version')
-  const machine = { chosen: choice.name, hasNvidiaDriver: nvidia !== undefined }
+  const choice = await chooseBackend<Name, UseBackendOptions, UsedBackend<Name>>('auto', options, table)
+  const nvidia = (await nvidiaGpus(runProgram)).join('; ') || readLine('/proc/driver/nvidia/version')
+  const hasDriver = options.hasNvidiaDriver ?? (nvidia !== undefined || hasNvidiaDriver())
+  const machine = { chosen: choice.name, hasNvidiaDriver: hasDriver }
   return {
     node: process.versions.node,
     platform: `${process.platform} ${process.arch}`,
@@ -84,7 +88,7 @@ async function diagnoseBackend<Name extends string>(
   const skipped: SkippedBackend<Name>[] = []
   try {
     const used = await backend.use('auto', options, skipped)
-    const facts = used && (await backend.facts(used))
+    const facts = used && (await backend.facts(used, options))
     return backend.names.map((name, rank) =>
       used && facts && rank >= backend.names.indexOf(used.name) && !skipped.some(one => one.name === name)
         ? { name, available: true, ...facts }

@@ -103,6 +103,7 @@ export function orderedStream(
     ...(groupNames && { groupNames }),
     ...(names && { names }),
     ...(cells && { cells }),
+    orderOf,
     batches(pass) {
       const { batchSize, shuffle, start = 0, end = count } = checkedPass(pass, count)
       const order = shuffle ? orderOf(shuffle) : Int32Array.from({ length: count }, (_, position) => position)

@@ -18,6 +18,11 @@ export interface ImageStream {
   /** For composed images: the grid of cells that each image was composed of, [rows, columns]. */
   readonly cells?: Size2D
   /**
+   * The positions in the stored order of the images that a shuffled pass takes, in its order; as many as there are images. Only where the
+   * images themselves are the same in every pass.
+   */
+  orderOf?(shuffle: NonNullable<StreamPass['shuffle']>): Int32Array
+  /**
    * One pass over the images.
    *
    * A function of its arguments alone: asked again with the same ones, it yields the same images, so that a resumed
@@ -49,6 +54,7 @@ export function streamOf(set: ImageSet | ImageStream): ImageStream {
   if (!('images' in set)) return set
   checkValues(set.images, set.shape, 'streamOf: set')
   const { count, shape, classNames, groupNames, names, cells } = set
+  const orderOf: ImageStream['orderOf'] = ({ seed, epoch }) => epochOrder(count, seed, epoch)
   return {
     count,
     shape,
@@ -56,10 +62,9 @@ export function streamOf(set: ImageSet | ImageStream): ImageStream {
     ...(groupNames && { groupNames }),
     ...(names && { names }),
     ...(cells && { cells }),
+    orderOf,
     async *batches({ batchSize, shuffle, start = 0, end = count }) {
-      const order = shuffle
-        ? epochOrder(count, shuffle.seed, shuffle.epoch)
-        : Int32Array.from({ length: count }, (_, position) => position)
+      const order = shuffle ? orderOf(shuffle) : Int32Array.from({ length: count }, (_, position) => position)
       yield* batches(set, { batchSize, order: order.subarray(0, end), start })
     },
   }

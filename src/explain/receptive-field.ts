@@ -64,6 +64,7 @@ const pointwise = new Set([
     'Maximum',
     'Minimum',
     'Concatenate',
+    'InputScaling',
     'Rescaling',
     'PatchGate',
   ],

@@ -4,6 +4,7 @@ import type { Dimension, RouteOutputs } from '../export/graph/graph.js'
 import { modelGraph } from '../export/graph/model-graph.js'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { checkPatchesOfModel } from '../layers/moe/routing-layers.js'
+import { readsAtOnce } from '../layers/moe/sample-dispatch.js'
 import { programOf } from './graph-programs.js'
 import { tfjsProgram } from './tfjs-program.js'
 
@@ -71,7 +72,7 @@ export async function forInference(
   const { routes = false, patchesPerExpert } = options
   if (patchesPerExpert !== undefined)
     checkPatchesOfModel(model, patchesPerExpert, 'forInference: patchesPerExpert')
-  const graph = await modelGraph(model, { routes, patchesPerExpert })
+  const graph = await modelGraph(model, { routes, patchesPerExpert, everyExpert: !readsAtOnce() })
   const program = (await programOf(tf.getBackend(), graph)) ?? tfjsProgram(graph)
   const numOutputs = model.outputs.length
   const inputs = graph.inputs.map(({ name, value }) => ({ name, shape: value.shape }))

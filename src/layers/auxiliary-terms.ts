@@ -79,6 +79,7 @@ export function auxiliaryTermsOf(model: tfl.LayersModel): ReadonlySet<AuxiliaryT
   return new Set(allLayersWithin(model).flatMap(layer => (isAuxiliary(layer) ? layer.auxiliaryTerms : [])))
 }
 
-function isAuxiliary(layer: tfl.layers.Layer): layer is AuxiliaryLayer {
+/** Whether a layer adds auxiliary terms in training. */
+export function isAuxiliary(layer: tfl.layers.Layer): layer is AuxiliaryLayer {
   return 'auxiliaryTerms' in layer && Array.isArray(layer.auxiliaryTerms)
 }

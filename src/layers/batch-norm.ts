@@ -115,8 +115,13 @@ export class BatchNormalization extends Standard {
 
   /** Moves the moving averages towards the moments of a batch. */
   private follow(moments: Moments): void {
-    moveTowards(this.movingMean, moments.mean, this.momentum)
-    moveTowards(this.movingVariance, moments.variance, this.momentum)
+    moveTowards(
+      [
+        [this.movingMean, moments.mean],
+        [this.movingVariance, moments.variance],
+      ],
+      this.momentum,
+    )
   }
 }
 
@@ -125,11 +130,11 @@ export function batchNormalization(options: BatchNormalizationOptions = {}): tfl
   return new BatchNormalization(options)
 }
 
-/**
- * One step of a moving average: average = momentum average + (1 - momentum) value.
- */
-export function moveTowards(average: tfl.LayerVariable, value: tf.Tensor, momentum: number): void {
-  tf.tidy(() => {
-    average.write(tf.add(tf.mul(average.read(), momentum), tf.mul(value, 1 - momentum)))
-  })
+/** One step of moving averages: average = momentum average + (1 - momentum) value. */
+export function moveTowards(
+  steps: readonly (readonly [average: tfl.LayerVariable, value: tf.Tensor])[],
+  momentum: number,
+): void {
+  const averages = steps.map(([average, value]) => ({ average: average.read() as tf.Variable, value }))
+  layerOps().moveAverages(averages, momentum)
 }

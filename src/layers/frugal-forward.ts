@@ -1,10 +1,11 @@
 import * as tf from '@tensorflow/tfjs-core'
-import * as tfl from '@tensorflow/tfjs-layers'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import { BatchNormalization } from './batch-norm.js'
+import { graphSteps } from './graph-steps.js'
 import { isRecipeSource } from './recomputation.js'
 import { ReLU } from './relu.js'
 
-/** One layer in the order of computation; tensors are named by the ids of their symbolic tensors. */
+/** A step, and the id of the tensor that it makes. */
 interface Step {
   readonly layer: tfl.layers.Layer
   readonly inputs: readonly number[]
@@ -12,9 +13,6 @@ interface Step {
   /** Whether this BatchNorm does the work of the ReLU after it, too. */
   readonly rectify?: boolean
 }
-
-/** Layers that create masks, which only tfjs's own execution passes on. */
-const MASKING = new Set(['Masking', 'Embedding'])
 
 /**
  * Applies a model of one input and one output, and frees each layer's output once the last layer that reads it has
@@ -25,15 +23,23 @@ const MASKING = new Set(['Masking', 'Embedding'])
  * Models that this does not cover (several inputs, layers with several outputs, with call arguments, or with masks) are applied as tfjs
  * does it; nested models count as one layer. Values and gradients are the same.
  *
+ * @param from where to begin instead of the input: a tensor of the model through which everything passes
  * @returns a function that applies the model; the caller disposes its result
+ * @throws RangeError where it is to begin at a tensor that it does not cover
  */
 export function frugalForward(
   model: tfl.LayersModel,
+  from?: tfl.SymbolicTensor,
 ): (x: tf.Tensor | tf.Tensor[], training: boolean) => tf.Tensor {
-  // A sequential model knows its layers' penalties only once it is built; tfjs would build it at its first use.
-  if (model instanceof tfl.Sequential && !model.built) model.build()
-  const [input, output] = [model.inputs[0], model.outputs[0]]
-  const steps = input && output && model.inputs.length === 1 ? stepsTo(output, input) : undefined
+  const steps = graphSteps(model, { from, inline: from !== undefined })?.map(
+    ({ output: { id }, ...step }): Step => ({ ...step, output: id }),
+  )
+  const [input, output] = [from ?? model.inputs[0], model.outputs[0]]
+  if (from && !steps) {
+    throw new RangeError(
+      `frugalForward: everything must pass through the tensor where ${model.name} is to begin, got ${from.name}`,
+    )
+  }
   if (!input || !output || !steps) return (x, training) => model.apply(x, { training }) as tf.Tensor
   const joined = joinReLUs(steps, output.id)
   const readers = readersOf(joined)
@@ -91,22 +97,4 @@ function run(
     }
   }
   return values.get(result) as tf.Tensor
-}
-
-/** The layers from `input` to `output` in an order in which they can run; undefined if one of them is not covered. */
-function stepsTo(output: tfl.SymbolicTensor, input: tfl.SymbolicTensor): Step[] | undefined {
-  const steps: Step[] = []
-  const reached = new Set([input.id])
-  const visit = (tensor: tfl.SymbolicTensor): boolean => {
-    if (reached.has(tensor.id)) return true
-    const layer = tensor.sourceLayer
-    const node = layer.inboundNodes[tensor.nodeIndex]
-    if (!node || node.inputTensors.length === 0 || node.outputTensors.length !== 1) return false
-    if (Object.keys(node.callArgs ?? {}).length > 0 || MASKING.has(layer.getClassName())) return false
-    if (!node.inputTensors.every(visit)) return false
-    reached.add(tensor.id)
-    steps.push({ layer, inputs: node.inputTensors.map(({ id }) => id), output: tensor.id })
-    return true
-  }
-  return visit(output) ? steps : undefined
 }

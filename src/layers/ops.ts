@@ -55,21 +55,108 @@ export interface BiasedKernelGradient {
 }
 
 /**
- * Every expert's convolution of its own patches with its own filters, stride 1, zeros around each patch.
+ * Every expert's convolution of its own patches with its own filters, stride 1: with zeros around each patch ('same'), or of the
+ * pixels alone around which the whole kernel lies in the window ('valid').
  *
- * Shapes: windows (K, M, h, w, C), kernel (kh,kw,C,K F), filters (K, C, kh kw F), outputs (K, M h w, F).
+ * Shapes: windows (K, M, h, w, C), kernel (kh,kw,C,K F), filters (K, C, kh kw F), outputs (K, M h' w', F).
  */
 export interface PatchConvolution {
   /** Whether to use it for tensors of these sizes. */
-  suits(windows: tf.Tensor5D, kernel: tf.Tensor4D): boolean
-  forward(windows: tf.Tensor5D, filters: tf.Tensor3D, kernelSize: Size2D): tf.Tensor3D
+  suits(windows: tf.Tensor5D, kernel: tf.Tensor4D, pad: 'same' | 'valid'): boolean
+  forward(windows: tf.Tensor5D, filters: tf.Tensor3D, kernelSize: Size2D, pad: 'same' | 'valid'): tf.Tensor3D
   /** Derivatives by windows and filters, from those by the outputs. */
   gradient(
     dOutputs: tf.Tensor3D,
     windows: tf.Tensor5D,
     filters: tf.Tensor3D,
     kernelSize: Size2D,
+    pad: 'same' | 'valid',
   ): { dWindows: tf.Tensor5D; dFilters: tf.Tensor3D }
+}
+
+/** Mean and biased variance of each channel, one set a group: (G,C) each. */
+export interface GroupMoments {
+  readonly mean: tf.Tensor
+  readonly variance: tf.Tensor
+}
+
+/** BatchNorm of groups: gamma (x - mean) / sqrt(variance + epsilon) + beta; all tensors (G,C). */
+export interface GroupNorm extends GroupMoments {
+  readonly gamma: tf.Tensor
+  readonly beta: tf.Tensor
+  readonly epsilon: number
+}
+
+/** BatchNorm of groups of rows (G, rows, C), each group with statistics of its own; not differentiable itself. */
+export interface GroupNormalization {
+  moments(x: tf.Tensor3D): GroupMoments
+  /** The outputs, rectified or not, and a state that the gradient needs. */
+  normalize<T extends tf.Tensor>(
+    x: T,
+    norm: GroupNorm,
+    rectifies: boolean,
+  ): { readonly y: T; readonly state: tf.Tensor }
+  /**
+   * The derivatives by x, gamma and beta, where the moments are those of x.
+   *
+   * @param y the outputs where they are rectified
+   */
+  gradient<T extends tf.Tensor>(
+    dy: T,
+    x: T,
+    state: tf.Tensor,
+    y?: T,
+  ): { readonly dx: T; readonly dGamma: tf.Tensor; readonly dBeta: tf.Tensor }
+}
+
+/** A moving average, and what it moves towards. */
+export interface AverageStep {
+  readonly average: tf.Variable
+  /** In the average's shape. */
+  readonly value: tf.Tensor
+}
+
+/**
+ * How a moving average is computed: `weighted` as it is written; `difference` as average + (1 - momentum) (value - average), so that an
+ * average of equal values stays exactly as it is.
+ */
+export type AverageForm = 'weighted' | 'difference'
+
+/** How an optimizer steps every weight, from its gradient g and what the optimizer keeps for it. */
+export type StepRule =
+  /** w <- w - rate g */
+  | { readonly name: 'sgd'; readonly learningRate: number }
+  /** a <- momentum a + g; w <- w - rate a, or with Nesterov's momentum w - rate (g + momentum a) */
+  | {
+      readonly name: 'momentum'
+      readonly learningRate: number
+      readonly momentum: number
+      readonly nesterov: boolean
+    }
+  /**
+   * m <- beta1 m + (1 - beta1) g; v <- beta2 v + (1 - beta2) g^2;
+   * w <- w - rate (m / (1 - power1)) / (sqrt(v / (1 - power2)) + epsilon)
+   */
+  | {
+      readonly name: 'adam'
+      readonly learningRate: number
+      readonly beta1: number
+      readonly beta2: number
+      readonly epsilon: number
+      /** Scalars: beta1 and beta2 to the power of the step's number, from 1. */
+      readonly powers: readonly [tf.Tensor, tf.Tensor]
+    }
+
+/** A weight that is stepped, with what belongs to it. */
+export interface WeightStep {
+  readonly weight: tf.Variable
+  readonly gradient: tf.Tensor
+  /** What the optimizer keeps for it, in the rule's order: a, or m and v. */
+  readonly slots: readonly tf.Variable[]
+  /** The share of the weight that is left before the step; 1 for no decay. */
+  readonly keptShare: number
+  /** How many times longer the whole step is, decay included. */
+  readonly factor: number
 }
 
 /**
@@ -118,6 +205,21 @@ export interface LayerOps {
    * @returns float32 of the shape
    */
   pixels(bytes: Uint8Array, shape: readonly number[]): tf.Tensor
+  /** Moves averages: average <- momentum average + (1 - momentum) value. */
+  moveAverages(steps: readonly AverageStep[], momentum: number, form?: AverageForm): void
+  /**
+   * Steps weights by one rule; l2 times the weight, as it is before it decays, is added to its gradient. Where the norm of all gradients
+   * as one vector is above `clipNorm`, they are scaled down to it first. Absent where an operation after the other is as fast.
+   *
+   * @returns false where nothing was stepped, since this backend cannot do it for these weights
+   */
+  readonly stepWeights?: (
+    steps: readonly WeightStep[],
+    rule: StepRule,
+    additions: { readonly l2: number; readonly clipNorm?: number | undefined },
+  ) => boolean
+  /** Absent where an operation after the other is as fast. */
+  readonly groupNormalization?: GroupNormalization
   /** Absent where one convolution for each expert is the fastest way. */
   readonly patchConvolution?: PatchConvolution
   /**
@@ -211,6 +313,18 @@ export const composedOps: LayerOps = {
   }),
 
   channelSums: x => tf.sum(x, [...x.shape.keys()].slice(0, -1)),
+
+  moveAverages(steps, momentum, form = 'weighted') {
+    tf.tidy(() => {
+      for (const { average, value } of steps) {
+        const [own, added] =
+          form === 'weighted'
+            ? [tf.mul(average, momentum), tf.mul(value, 1 - momentum)]
+            : [average, tf.mul(tf.sub(value, average), 1 - momentum)]
+        average.assign(tf.add(own, added))
+      }
+    })
+  },
 
   pixels(bytes, shape) {
     const values = new Float32Array(bytes.length)

@@ -19,3 +19,21 @@ export function pixelTensor<Shape extends number[]>(bytes: Uint8Array, shape: Sh
 export function isPixelTensor(x: tf.Tensor): boolean {
   return finite.has(x)
 }
+
+const bytesOf = new WeakMap<tf.Tensor, Uint8Array>()
+
+/**
+ * Notes which bytes a tensor of pixels was made of, for what is computed faster, and exactly, from whole numbers.
+ *
+ * @param bytes must stay as they are
+ * @returns the tensor itself
+ */
+export function rememberBytes<T extends tf.Tensor>(pixels: T, bytes: Uint8Array): T {
+  bytesOf.set(pixels, bytes)
+  return pixels
+}
+
+/** The bytes of a tensor that {@link rememberBytes} was called with. */
+export function pixelBytes(pixels: tf.Tensor): Uint8Array | undefined {
+  return bytesOf.get(pixels)
+}

@@ -4,8 +4,8 @@ import type { Product } from '../layers/moe/experts/expert.js'
 import { PatchExperts } from '../layers/moe/patch-experts.js'
 import { SampleExperts } from '../layers/moe/sample-experts.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
-import { isPositiveInteger } from '../shapes.js'
-import { elements, shapeOf, sum, workOf } from './layer-work.js'
+import { isPositiveInteger, shapeSize } from '../shapes.js'
+import { shapeOf, sum, workOf } from './layer-work.js'
 
 /** Multiply-adds of one sample. */
 export interface MultiplyAdds {
@@ -208,7 +208,7 @@ function patchNetworkCosts(layer: PatchExperts, name: string, tally: Tally): Net
   const head = scaled(costOf('attention', true).multiplyAdds, numExperts)
   const router = costOf('router', false).multiplyAdds
   const parameters = sum(experts.map(expert => expert.parameters))
-  const patches = (grid.count * elements(grid.cell)) / elements(grid.patch)
+  const patches = (grid.count * shapeSize(grid.cell)) / shapeSize(grid.patch)
   return {
     chosen: added(router, scaled(added(perPatch, head), patchesPerExpert)),
     dense: { parameters, multiplyAdds: scaled(perPatch, patches) },

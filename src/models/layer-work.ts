@@ -7,6 +7,7 @@ import { PatchMoE } from '../layers/moe/patch-moe.js'
 import { SampleExperts } from '../layers/moe/sample-experts.js'
 import { SampleMoE } from '../layers/moe/sample-moe.js'
 import { TwoLayerExperts } from '../layers/moe/two-layer-experts.js'
+import { shapeSize } from '../shapes.js'
 
 /** The products of a layer for one sample, and those of the dense layer that it replaces. */
 export interface Work {
@@ -26,7 +27,7 @@ type WorkCounter = (layer: tfl.layers.Layer, shapes: Shapes) => Work
 const convolution: WorkCounter = (layer, { output }) => {
   const kernel = requiredShape(layer, 'kernel')
   return {
-    products: [product((elements(output()) / lastOf(kernel)) * elements(kernel), trains(layer, 'kernel'))],
+    products: [product((shapeSize(output()) / lastOf(kernel)) * shapeSize(kernel), trains(layer, 'kernel'))],
   }
 }
 
@@ -34,26 +35,26 @@ const convolution: WorkCounter = (layer, { output }) => {
 const transposedConvolution: WorkCounter = (layer, { input }) => {
   const kernel = requiredShape(layer, 'kernel')
   return {
-    products: [product((elements(input()) / lastOf(kernel)) * elements(kernel), trains(layer, 'kernel'))],
+    products: [product((shapeSize(input()) / lastOf(kernel)) * shapeSize(kernel), trains(layer, 'kernel'))],
   }
 }
 
 /** Each output number takes one product for each position in the kernel. */
 const depthwiseConvolution: WorkCounter = (layer, { output }) => {
   const [height = 1, width = 1] = requiredShape(layer, 'depthwise_kernel')
-  return { products: [product(elements(output()) * height * width, trains(layer, 'depthwise_kernel'))] }
+  return { products: [product(shapeSize(output()) * height * width, trains(layer, 'depthwise_kernel'))] }
 }
 
 const separableConvolution: WorkCounter = (layer, { output }) => {
   const depthwise = requiredShape(layer, 'depthwise_kernel')
   const pointwise = requiredShape(layer, 'pointwise_kernel')
-  const positions = elements(output()) / lastOf(pointwise)
+  const positions = shapeSize(output()) / lastOf(pointwise)
   const depthwiseTrained = trains(layer, 'depthwise_kernel')
   return {
     products: [
-      product(positions * elements(depthwise), depthwiseTrained),
+      product(positions * shapeSize(depthwise), depthwiseTrained),
       {
-        ...product(positions * elements(pointwise), trains(layer, 'pointwise_kernel')),
+        ...product(positions * shapeSize(pointwise), trains(layer, 'pointwise_kernel')),
         learnedInside: depthwiseTrained,
       },
     ],
@@ -107,7 +108,7 @@ function patchMoEWork(layer: PatchMoE, map: readonly number[]): Work {
 function twoLayerWork(layer: TwoLayerExperts, image: readonly number[]): Work {
   const head = requiredShape(layer, 'head') // (m, outputs)
   const output = {
-    ...product(elements(head), trains(layer, 'head')),
+    ...product(shapeSize(head), trains(layer, 'head')),
     learnedInside: trains(layer, 'kernel') || trains(layer, 'router'),
   }
   const dense = denseWork(layer, image)
@@ -118,7 +119,7 @@ function twoLayerWork(layer: TwoLayerExperts, image: readonly number[]): Work {
       output,
     ],
     dense: {
-      parameters: dense.parameters + elements(head),
+      parameters: dense.parameters + shapeSize(head),
       products: [...dense.products, output],
     },
   }
@@ -129,15 +130,15 @@ function sampleMoEWork(layer: SampleMoE, map: readonly number[]): Work {
   // Linear filters are summed before they are computed, and so are the patches that they see.
   const perExpert =
     activation === 'linear'
-      ? elements(layer.patchSize) * lastOf(map) * outputs
-      : elements(map) * outputs * filtersPerOutput
+      ? shapeSize(layer.patchSize) * lastOf(map) * outputs
+      : shapeSize(map) * outputs * filtersPerOutput
   const experts = (count: number) => product(perExpert * count, trains(layer, 'kernel'))
   const kernels = layer.weights.filter(weight => !isNamed(weight, 'router'))
   const isRouted = numExperts > 1 || gate !== 'uniform'
   return {
     products: [...(isRouted ? [sampleRouting(layer, map)] : []), experts(expertsPerSample)],
     dense: {
-      parameters: sum(kernels.map(weight => elements(shapeOf(weight)))),
+      parameters: sum(kernels.map(weight => shapeSize(shapeOf(weight)))),
       products: [experts(numExperts - layer.prunedExperts.length)],
     },
   }
@@ -154,10 +155,10 @@ function expertProducts(
 
 /** The same experts on every patch, without what they normalise by and without routers. */
 function denseWork(layer: PatchMoE | TwoLayerExperts, map: readonly number[]) {
-  const patches = elements(map.slice(0, 2)) / elements(layer.patchSize)
+  const patches = shapeSize(map.slice(0, 2)) / shapeSize(layer.patchSize)
   const kernels = layer.experts.weights(lastOf(map)).filter(({ name }) => !NORMALIZERS.includes(name))
   return {
-    parameters: sum(kernels.map(({ shape }) => elements(shape))),
+    parameters: sum(kernels.map(({ shape }) => shapeSize(shape))),
     products: expertProducts(layer, map, patches).map(({ learnedInside: _, ...own }) => own),
   }
 }
@@ -172,16 +173,16 @@ function routing(
   map: readonly number[],
 ): Product {
   const gradient = {
-    kept: layer.patchesPerExpert * elements(layer.patchSize) * lastOf(map) * numExperts,
-    all: elements(map) * numExperts,
+    kept: layer.patchesPerExpert * shapeSize(layer.patchSize) * lastOf(map) * numExperts,
+    all: shapeSize(map) * numExperts,
     nothing: 0,
   }[gateKind(layer.gate).dependsOn]
-  return { forward: elements(map) * numExperts, gradient, trained: trains(layer, 'router') }
+  return { forward: shapeSize(map) * numExperts, gradient, trained: trains(layer, 'router') }
 }
 
 /** Every expert scores the sum of the patches; gates other than 'uniform' give the router a gradient. */
 function sampleRouting(layer: SampleExperts | SampleMoE, map: readonly number[]): Product {
-  const scores = elements(layer.patchSize) * lastOf(map) * layer.numExperts
+  const scores = shapeSize(layer.patchSize) * lastOf(map) * layer.numExperts
   return {
     forward: scores,
     gradient: layer.gate === 'uniform' ? 0 : scores,
@@ -201,10 +202,6 @@ function trains(layer: tfl.layers.Layer, name: string): boolean {
 
 function isNamed(weight: tfl.LayerVariable, name: string): boolean {
   return weight.originalName.split('/').at(-1) === name
-}
-
-export function elements(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1)
 }
 
 function lastOf(shape: readonly number[]): number {

@@ -3,6 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { BatchNormalization, untrainableOption } from '../layers/batch-norm.js'
 import { allPlacedLayers, isNestedModel, isNetworkHolder, placedLayers } from '../layers/layer-paths.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
+import { disposeModel } from './dispose-model.js'
 
 /** A layer as tfjs serializes it. */
 export interface SerializedLayer {
@@ -23,6 +24,8 @@ export interface RebuildOptions {
   readonly leftOut?: readonly string[]
   /** Paths of layers of one input left that the new model does not have: what reads them reads that input. */
   readonly bypassed?: readonly string[]
+  /** A layer to be put between the one input of the model and what reads it; its name must be a new one. */
+  readonly behindInput?: SerializedLayer
 }
 
 /**
@@ -44,19 +47,25 @@ export function rebuildModel(
   model: tfl.LayersModel,
   changes: ReadonlyMap<string, LayerChange>,
   where: string,
-  { classes = [], compile = true, leftOut = [], bypassed = [] }: RebuildOptions = {},
+  { classes = [], compile = true, leftOut = [], bypassed = [], behindInput }: RebuildOptions = {},
 ): tfl.LayersModel {
   checkOneTensorFlow(model.outputs?.[0], where)
   checkPaths(model, changes, where)
   checkSharing(model, where)
   const gone = { leftOut: new Set(leftOut), bypassed: new Set(bypassed) }
   const serialized = changedLayers(model, structuredClone(model.getConfig()), '', changes, gone)
+  if (behindInput) putBehindInput(model, serialized, behindInput)
   const rebuilt = withClasses(model, [...trainableNorms(model), ...classes], () =>
     built(model, serialized, where),
   )
-  copyState(model, rebuilt, '', changes)
-  if (compile) compileLike(model, rebuilt)
-  return rebuilt
+  try {
+    copyState(model, rebuilt, { prefix: '', changes, where })
+    if (compile) compileLike(model, rebuilt)
+    return rebuilt
+  } catch (error) {
+    disposeModel(rebuilt)
+    throw error
+  }
 }
 
 function checkPaths(model: tfl.LayersModel, changes: ReadonlyMap<string, LayerChange>, where: string): void {
@@ -141,6 +150,29 @@ function takeOut(config: Config, prefix: string, { leftOut, bypassed }: LayersGo
   config.layers = entries.filter(entry => !isLeftOut(entry) && !isBypassed(entry)) as unknown as Config[]
 }
 
+/** Puts a layer before all others, in the configuration of a model of one input, in place. */
+function putBehindInput(model: tfl.LayersModel, config: Config, { className, config: own }: SerializedLayer) {
+  const entries = config.layers as Config[]
+  const input = (config.inputLayers as unknown as Read[] | undefined)?.[0]
+  if (!input) {
+    // Sequential: each layer reads the one before.
+    const behind = entries[0]?.className === 'InputLayer' ? 1 : 0
+    const batchInputShape = model.inputs[0]?.shape as number[]
+    entries.splice(behind, 0, { className, config: { ...own, batchInputShape } })
+    return
+  }
+  const name = own.name as string
+  const redirected = entries as unknown as { inboundNodes?: Read[][] }[]
+  for (const entry of redirected) {
+    entry.inboundNodes = entry.inboundNodes?.map(reads =>
+      reads.map(read => (read[0] === input[0] ? ([name, 0, 0, ...read.slice(3)] as Read) : read)),
+    ) as Read[][]
+  }
+  const at = entries.findIndex(entry => entry.name === input[0])
+  const inboundNodes = [[[input[0], 0, 0, {}]]] as unknown as Config[]
+  entries.splice(at + 1, 0, { name, className, config: own, inboundNodes })
+}
+
 function built(model: tfl.LayersModel, config: Config, where: string): tfl.LayersModel {
   const kind = model.constructor as unknown as {
     fromConfig(cls: unknown, config: Config, customObjects: object, fastWeightInit: boolean): tfl.LayersModel
@@ -196,12 +228,17 @@ function ownClasses(model: tfl.LayersModel): [string, LayerClass][] {
   )
 }
 
-function copyState(
-  from: tfl.LayersModel,
-  to: tfl.LayersModel,
-  prefix: string,
-  changes: ReadonlyMap<string, LayerChange>,
-): void {
+/** How weights get from one model to another. */
+interface Copying {
+  /** Path of the model that holds them, with a slash. */
+  readonly prefix: string
+  readonly changes: ReadonlyMap<string, LayerChange>
+  /** The caller, for errors. */
+  readonly where: string
+}
+
+function copyState(from: tfl.LayersModel, to: tfl.LayersModel, copying: Copying): void {
+  const { prefix, changes, where } = copying
   // This sets the flags of all weights inside, so it must come before each weight gets its own.
   if (!from.trainable) to.trainable = false
   const names = new Set(to.layers.map(({ name }) => name))
@@ -209,8 +246,8 @@ function copyState(
     if (!names.has(layer.name)) continue
     const target = to.getLayer(layer.name)
     const path = prefix + layer.name
-    if (isNestedModel(layer)) copyState(layer, target as tfl.LayersModel, `${path}/`, changes)
-    else copyWeights(layer, target, counterpartIn(layer, changes.has(path)))
+    if (isNestedModel(layer)) copyState(layer, target as tfl.LayersModel, { ...copying, prefix: `${path}/` })
+    else copyWeights(layer, target, counterpartIn(layer, changes.has(path)), `${where}: layer ${path}`)
   }
 }
 
@@ -220,10 +257,21 @@ type Counterpart = (
   layer: tfl.layers.Layer,
 ) => tfl.LayerVariable | undefined
 
-function copyWeights(from: tfl.layers.Layer, to: tfl.layers.Layer, counterpart: Counterpart): void {
+function copyWeights(
+  from: tfl.layers.Layer,
+  to: tfl.layers.Layer,
+  counterpart: Counterpart,
+  where: string,
+): void {
   for (const [index, weight] of from.weights.entries()) {
     const target = counterpart(weight, index, to)
     if (!target) continue
+    if (target.shape.join() !== weight.shape.join()) {
+      throw new RangeError(
+        `${where} (${from.getClassName()}) must keep the shapes of its weights, ` +
+          `got ${ownName(weight)} of [${target.shape}] in the place of [${weight.shape}]`,
+      )
+    }
     // Not target.write(): it would apply the weight's constraint, which rounds.
     const variable = target.read() as tf.Variable
     variable.assign(weight.read())

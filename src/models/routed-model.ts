@@ -6,12 +6,11 @@ import { patchBoxes } from '../layers/moe/cells.js'
 import type { NetworkFactory } from '../layers/moe/network-experts.js'
 import { PatchExperts, patchExperts } from '../layers/moe/patch-experts.js'
 import { type PatchExpertsOptions, patchRoutingOptions } from '../layers/moe/patch-experts-options.js'
-import { pixelTensor } from '../layers/pixels.js'
+import { pixelTensor, rememberBytes } from '../layers/pixels.js'
 import { positiveInteger } from '../layers/validation.js'
 import { deriveSeed } from '../random.js'
-import { type ImageShape, viewSize } from '../shapes.js'
+import { type ImageShape, shapeSize, viewSize } from '../shapes.js'
 import { classifier } from './classifier.js'
-import { elements } from './layer-work.js'
 import { type ExpertPixels, smallExpert } from './small-expert.js'
 
 /** Options of {@link routedModel}; see `PatchExperts` for those it passes on. */
@@ -106,19 +105,21 @@ export class RoutedModel {
    * Chooses patches of images in inference, and cuts them out.
    *
    * @param views of each image, where they were read already
+   * @param use 'step' where a step of training comes next: the router's forward pass is then kept for it
    * @returns the inputs of the network, disposed by the caller; the boxes (B K L, 4) of the patches, and how many of these are
    *   blank: all pixels of a channel within 5 of 255 of each other
    * @throws RangeError when an image is of another shape than the model's, or a source returns too few pixels
    */
-  async regionInputs(sources: readonly RegionSource[], views?: readonly Uint8Array[]) {
+  async regionInputs(sources: readonly RegionSource[], views?: readonly Uint8Array[], use?: 'step') {
     for (const source of sources) this.checkSource(source)
     const { viewScale, layer, imageShape } = this
     const bytes = views ?? (await Promise.all(sources.map(source => source.view(viewScale))))
     const [height, width, channels] = imageShape
     const size = [...viewSize([height, width], viewScale), channels] as const
-    const view = pixelTensor(joined(bytes, elements(size), 'view'), [sources.length, ...size]) as tf.Tensor4D
+    const all = joined(bytes, shapeSize(size), 'view')
+    const view = rememberBytes(pixelTensor(all, [sources.length, ...size]) as tf.Tensor4D, all)
     try {
-      const indices = await layer.choose(view)
+      const indices = await layer.choose(view, use === 'step')
       const boxes = this.boxesOf(indices)
       const perImage = boxes.length / sources.length
       const cut = await Promise.all(
@@ -126,10 +127,10 @@ export class RoutedModel {
       )
       const { patchShape, numExperts, patchesPerExpert } = layer
       const chosen = [sources.length, numExperts, patchesPerExpert] as const
-      const patchBytes = joined(cut, (perImage / 4) * elements(patchShape), 'regions')
+      const patchBytes = joined(cut, (perImage / 4) * shapeSize(patchShape), 'regions')
       const patches = pixelTensor(patchBytes, [...chosen, ...patchShape])
       const numbers = tf.tensor3d(indices, [...chosen], 'int32')
-      const kept = { boxes, blank: blankPatches(patchBytes, elements(patchShape), channels) }
+      const kept = { boxes, blank: blankPatches(patchBytes, shapeSize(patchShape), channels) }
       return { tensors: [view, patches, numbers] as const, kept }
     } catch (error) {
       view.dispose()

@@ -52,6 +52,7 @@ const runKind: OwnFolder = { marker: CONFIG, ownFiles: async () => RUN_FILES }
  * | `routers-start.safetensors` | the routers of its mixtures before the first step, float32 by layer path |
  * | `pruning.json` | of a network that was pruned: what was removed, why, and what it saves |
  * | `checkpoints/` | the exact state of the training |
+ * | `features/` | of a run with frozen layers: what they give for each image; it may be deleted at any time |
  * | `events.out.tfevents.*` | the metrics for TensorBoard |
  */
 export interface RunFolder {

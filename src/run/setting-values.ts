@@ -169,16 +169,23 @@ export const classNumbers = {
 } as const satisfies SettingValue
 
 /** Names or paths of layers, with `*` and `?`: `stem,group1_*`. */
-export const layerPatterns = {
-  schema: z.array(z.string().min(1)).min(1),
-  form: 'names of layers: stem,group1_*',
-  repeats: true,
-  read: (written: string) => {
-    const patterns = written.split(',').map(part => part.trim())
-    if (patterns.every(pattern => pattern !== '')) return patterns
-    throw refused('names of layers: stem,group1_*')
-  },
-} as const satisfies SettingValue
+export const layerPatterns = patterns('names of layers: stem,group1_*')
+
+/** Names or paths of layers or of their weights, with `*` and `?`: `logits,*\/bias`. */
+export const weightPatterns = patterns('names of layers or weights: logits,*/bias')
+
+function patterns(form: string) {
+  return {
+    schema: z.array(z.string().min(1)).min(1),
+    form,
+    repeats: true,
+    read: (written: string) => {
+      const names = written.split(',').map(part => part.trim())
+      if (names.every(name => name !== '')) return names
+      throw refused(form)
+    },
+  } as const satisfies SettingValue
+}
 
 const layerRatesForm = 'layers, or a weight of one, and a rate above 0: patch_moe=0.05, logits/router=0.1'
 

@@ -6,6 +6,7 @@ import { mixtureSettings } from './settings/mixture.js'
 import { networkChoices, networkSettings } from './settings/network.js'
 import { optimisationSettings } from './settings/optimisation.js'
 import { patchSettings } from './settings/patches.js'
+import { transferSettings } from './settings/transfer.js'
 
 /** Settings under one heading of help and documentation. */
 export interface SettingGroup {
@@ -27,6 +28,7 @@ export const settingGroups = {
   mixture: { heading: 'Mixture of experts', settings: mixtureSettings },
   patches: { heading: 'Patches of large images (routed)', settings: patchSettings },
   optimisation: { heading: 'Optimisation', settings: optimisationSettings },
+  transfer: { heading: 'Transfer', settings: transferSettings },
   run: { heading: 'Run', settings: run },
 } as const satisfies Readonly<Record<string, SettingGroup>>
 
@@ -37,5 +39,6 @@ export const settings = {
   ...mixtureSettings,
   ...patchSettings,
   ...optimisationSettings,
+  ...transferSettings,
   ...run,
 }

@@ -34,6 +34,7 @@ export { type PairedDifference, pairedDifferences } from './paired-difference.js
 export { fitPowerLaw, type MeasuredPoint, type PowerLaw } from './power-law.js'
 export type { Predictions } from './predictions.js'
 export { rankCorrelation } from './rank-correlation.js'
+export { meanRocCurve, type RocPoint, rocCurve } from './roc-curve.js'
 export {
   type SamplesNeeded,
   type SamplesRatio,
@@ -42,7 +43,6 @@ export {
 } from './samples-needed.js'
 export { signFlipTest, signTest } from './sign-test.js'
 export { type GridTrial, type SuccessGrid, successGrid } from './success-grid.js'
-export { meanRocCurve, type RocPoint, rocCurve } from './roc-curve.js'
 export { type SeedSummary, summarizeSeeds } from './summary.js'
 export { fitTemperature, scaled } from './temperature-scaling.js'
 export type { Trial } from './trial.js'

@@ -3,7 +3,7 @@ import { isPositiveInteger } from '../shapes.js'
 import { readWeights, restoreWeights } from './checkpoint.js'
 import { type FedModel, networkOf } from './feed.js'
 import type { LearningRateSearch } from './find-learning-rate.js'
-import { disposeOptimizer } from './optimizers/optimizer.js'
+import { releaseParts } from './frozen/trained-parts.js'
 import { withoutSchedule } from './optimizers/schedules.js'
 import type { Run } from './run.js'
 import { startRun } from './start-run.js'
@@ -89,9 +89,9 @@ async function measuredBytes(
     return images => Math.ceil(low + perImage * (images - small))
   } finally {
     run.seeds.restore()
-    run.frozen.restore()
-    disposeOptimizer(run.parts.optimizer)
+    // Before layers are unfrozen: weights that are not trained come last, so that their order changes with it.
     restoreWeights(network, before)
+    await releaseParts(run)
   }
 }
 

@@ -4,8 +4,9 @@ import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { allPlacedLayers } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
-import { type FedModel, feedOf, isRegionModel, networkOf, type TrainingData } from './feed.js'
+import { applied, type ComputedModel, feedOf, isRegionModel, networkOf, type TrainingData } from './feed.js'
 import { hostTurns } from './host-turn.js'
+import { followsStatistics, isMovingStatistic } from './moving-statistics.js'
 import { stepSeeds } from './step-seeds.js'
 import { checkImageShape } from './upload.js'
 
@@ -44,7 +45,7 @@ const optionNames = {
  * @throws RangeError when batch size or examples are not positive integers, the set is empty or does not fit the model
  */
 export async function recomputeStatistics(
-  fed: FedModel,
+  fed: ComputedModel,
   set: TrainingData,
   options: StatisticsOptions,
 ): Promise<number> {
@@ -75,7 +76,7 @@ export async function recomputeStatistics(
       seeds.use(index)
       const { tensors } = await batch.inputs()
       tf.tidy(() => {
-        model.apply(tensors.length === 1 ? (tensors[0] as tf.Tensor) : [...tensors], { training: true })
+        applied(fed, tensors, true)
       })
       tf.dispose([...tensors])
       index++
@@ -123,17 +124,15 @@ function averageOverCalls(layer: StatisticsLayer): { restore(): void } {
 }
 
 function keepsStatistics(layer: tfl.layers.Layer): layer is StatisticsLayer {
-  const moving = layer.weights.filter(isMoving)
-  return layer.trainable && moving.length >= 2 && 'momentum' in layer && typeof layer.momentum === 'number'
+  return (
+    layer.trainable && followsStatistics(layer) && 'momentum' in layer && typeof layer.momentum === 'number'
+  )
 }
 
 /** Sets the statistics to 0, so that nothing remains of the earlier ones, even where these were not finite. */
 function clearStatistics(layer: StatisticsLayer): void {
   tf.tidy(() => {
-    for (const weight of layer.weights.filter(isMoving)) weight.write(tf.zeros(weight.shape as number[]))
+    for (const weight of layer.weights.filter(isMovingStatistic))
+      weight.write(tf.zeros(weight.shape as number[]))
   })
-}
-
-function isMoving({ originalName }: { originalName: string }): boolean {
-  return /(^|\/)moving_(mean|variance)$/.test(originalName)
 }

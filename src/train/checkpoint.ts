@@ -6,6 +6,7 @@ import { readSafetensors, type StoredTensor, writeSafetensors } from '../data/fo
 import type { TermSums } from './auxiliary-loss.js'
 import { type Computation, computationSchema } from './computation.js'
 import type { EpochMetrics } from './events.js'
+import { FROZEN_STATISTICS, type FreezeOptions } from './frozen/frozen-part.js'
 import { GRADIENT_NORMS } from './optimizers/normalized-gradient-descent.js'
 import type { OptimizerSlots } from './optimizers/optimizer.js'
 import { type OptimizerOptions, optimizerNames } from './optimizers/optimizer-options.js'
@@ -48,6 +49,8 @@ export interface TrainState {
   readonly classWeights?: ClassWeights
   /** That of `average`, where the weights are averaged. */
   readonly emaDecay?: number
+  /** Which part of the network is frozen, where options besides `freeze` say so. */
+  readonly frozen?: Omit<FreezeOptions, 'freeze'> & { readonly unfreezeEvery?: number }
   /** The moving averages of the weights. */
   readonly average?: StoredAverage
   /** What the run ends with if no later epoch is better, where epochs are chosen by validation images. */
@@ -138,6 +141,15 @@ const progressSchema = z.strictObject({
   labelSmoothing: z.number().exactOptional(),
   classWeights: z.union([z.literal('balanced'), z.record(z.string(), z.number())]).exactOptional(),
   emaDecay: z.number().exactOptional(),
+  frozen: z
+    .strictObject({
+      freezeUntil: z.string().exactOptional(),
+      trainOnly: z.array(z.string()).exactOptional(),
+      freezeRouters: z.boolean().exactOptional(),
+      frozenStatistics: z.enum(FROZEN_STATISTICS).exactOptional(),
+      unfreezeEvery: z.int().positive().exactOptional(),
+    })
+    .exactOptional(),
   bestEpoch: z.int().positive().exactOptional(),
   history: z.array(z.strictObject(epochMetricsShape)),
   running: z.strictObject({
@@ -255,12 +267,19 @@ function withPrefix(tensors: ReadonlyMap<string, StoredTensor>, prefix: string):
  * @returns names and values in the order of `model.weights`
  */
 export async function readWeights(model: tfl.LayersModel): Promise<TrainState['weights']> {
-  const weights: [string, StoredTensor][] = []
-  for (const [index, weight] of model.weights.entries()) {
-    const name = `${String(index).padStart(4, '0')}/${weight.originalName}`
-    weights.push([name, await storeTensor(weight.read())])
-  }
-  return weights
+  const weights: [tfl.LayerVariable, StoredTensor][] = []
+  for (const weight of model.weights) weights.push([weight, await storeTensor(weight.read())])
+  return namedByOrder(weights)
+}
+
+/** Values of weights as a state holds them: named by their number and the weight. */
+export function namedByOrder(
+  weights: readonly (readonly [weight: tfl.LayerVariable, tensor: StoredTensor])[],
+): TrainState['weights'] {
+  return weights.map(([{ originalName }, tensor], index) => [
+    `${String(index).padStart(4, '0')}/${originalName}`,
+    tensor,
+  ])
 }
 
 /**
@@ -311,6 +330,7 @@ export type RunIdentity = Pick<
   | 'labelSmoothing'
   | 'classWeights'
   | 'emaDecay'
+  | 'frozen'
   | 'configKey'
 >
 
@@ -331,6 +351,7 @@ export function checkIdentity(state: RunIdentity, run: RunIdentity, where: strin
     labelSmoothing: rest.labelSmoothing,
     classWeights: rest.classWeights,
     emaDecay: rest.emaDecay,
+    frozen: rest.frozen,
   })
   const differing = [
     ...differences(configEntries(state.configKey), configEntries(run.configKey)),

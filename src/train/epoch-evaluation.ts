@@ -70,7 +70,7 @@ async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
   const cancel = signal && { signal }
   return unlessAborted(run, async () => {
     if (bnStatistics === 'recomputed')
-      await recomputeStatistics(run.fed, train, { batchSize, seed, ...cancel })
+      await recomputeStatistics(run.computed, train, { batchSize, seed, ...cancel })
     const set = validation ?? test
     if (!set) return signsOf(run, train)
     const evaluation = await evaluated(run, set, validation ? 'validation' : 'test')
@@ -168,7 +168,7 @@ function ofTest({ loss, accuracy, worstGroup }: Evaluation): EvaluationMetrics {
 
 async function evaluated(run: Run, set: TrainingData, what: string): Promise<Evaluation> {
   const { batchSize, signal } = run.options
-  const result = await evaluate(run.fed, set, {
+  const result = await evaluate(run.computed, set, {
     batchSize: isRegionModel(run.fed) ? batchSize : atOnce(batchSize),
     ...lossOptions(run.options),
     ...(signal && { signal }),

@@ -4,9 +4,10 @@ import { checkOptionNames, type OptionNames } from '../known-options.js'
 import type { SampleRoutingLayer } from '../layers/moe/routing-layers.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
 import {
+  type ComputedModel,
   checkFed,
+  classifierOf,
   type FedBatch,
-  type FedModel,
   feedOf,
   isRegionModel,
   networkOf,
@@ -122,7 +123,7 @@ export interface Evaluation extends Scores {
  *   of a model that does not send samples to experts, or `frozen` or `testFlips` for one that does or that reads images in parts
  */
 export async function evaluate(
-  fed: FedModel,
+  fed: ComputedModel,
   set: TrainingData,
   options: EvaluateOptions,
 ): Promise<Evaluation> {
@@ -131,7 +132,7 @@ export async function evaluate(
   const { batchSize, signal, routingNoise = false, seed = 0, ...others } = options
   const { frozen, testFlips = false, predictions, ...lossOptions } = others
   checkBatchSize('evaluate', batchSize)
-  const classifier = computedBy({ frozen, testFlips }, lossOf(model, lossOptions))
+  const classifier = computedBy({ frozen, testFlips }, classifierOf(fed, lossOptions))
   checkFed(fed, classifier.numClasses, set, 'evaluate: set')
   const layers = measuredLayers(model)
   if (routingNoise && layers.length === 0) {
@@ -154,7 +155,7 @@ export async function evaluate(
 }
 
 /** @throws RangeError when an option is not for the model: what it keeps or chooses is measured in its layers, once an image */
-function checkPlain(option: string, fed: FedModel, layers: readonly SampleRoutingLayer[]): void {
+function checkPlain(option: string, fed: ComputedModel, layers: readonly SampleRoutingLayer[]): void {
   const where = `evaluate: ${option} must be left out for a model`
   const { name } = networkOf(fed)
   if (isRegionModel(fed)) throw new RangeError(`${where} that reads images in parts, got one for ${name}`)
@@ -176,7 +177,7 @@ function computedBy(
 
 /** One pass over a set. */
 interface EvaluationPass {
-  readonly fed: FedModel
+  readonly fed: ComputedModel
   readonly classifier: ClassifierLoss
   readonly layers: readonly SampleRoutingLayer[]
   readonly batchSize: number

@@ -87,6 +87,7 @@ export type TrainEvent =
       readonly remark?: string
     }
   | StepEvent
+  | FeaturesEvent
   | { readonly type: 'evaluate'; readonly epoch: number }
   | RouterEvent
   | ({ readonly type: 'epoch' } & EpochMetrics)
@@ -123,6 +124,22 @@ export interface StepEvent {
   readonly diversity?: number
   /** Mean rate since the epoch began or went on. */
   readonly examplesPerSecond: number
+}
+
+/** The features of a frozen body are kept from now on: they were computed, or found; before the first step of an epoch. */
+export interface FeaturesEvent {
+  readonly type: 'features'
+  readonly epoch: number
+  /** Path of the last layer of the body. */
+  readonly path: string
+  /** Images of all sets whose features are kept, and the bytes that they take. */
+  readonly images: number
+  readonly bytes: number
+  /** Images whose features were computed now, and the time that this took together with reading the others. */
+  readonly computed: number
+  readonly seconds: number
+  /** One sentence for each set whose stored features could not be used, or whose images vary. */
+  readonly remarks: readonly string[]
 }
 
 /** An epoch of the routers alone has ended, in separate training; it comes before `start`. */

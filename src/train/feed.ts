@@ -7,7 +7,9 @@ import type { RegionBatch, RegionStream } from '../data/regions/region-stream.js
 import { fixInput } from '../layers/fixed-inputs.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 import type { ImageShape } from '../shapes.js'
+import { FrozenBody } from './frozen/frozen-body.js'
 import { nextTurn } from './host-turn.js'
+import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
 import { countKept, type KeptCells, type KeptPatches } from './routing/kept-cells.js'
 import { checkClasses, checkFits, upload } from './upload.js'
 
@@ -29,20 +31,25 @@ export interface RegionModel {
    * Chooses patches of images and cuts them out.
    *
    * @param views of each image, where they were read already
+   * @param use as for `FedBatch.inputs`
    * @returns the inputs of the network, disposed by the caller, and which patches they hold
    */
   regionInputs(
     sources: readonly RegionSource[],
     views?: readonly Uint8Array[],
+    use?: 'step',
   ): Promise<{ readonly tensors: readonly tf.Tensor[]; readonly kept: KeptPatches }>
 }
 
 /** What `train` and `evaluate` take. */
 export type FedModel = tfl.LayersModel | RegionModel
 
+/** What is computed in a training: the model, or its head where its body is frozen. */
+export type ComputedModel = FedModel | FrozenBody
+
 /** The inputs of a network for one batch. */
 export interface FedInputs {
-  /** In the order of the network's inputs; disposed by the caller. */
+  /** In the order of the network's inputs, or the features that its head takes; disposed by the caller. */
   readonly tensors: readonly tf.Tensor[]
   /** The patches that were kept, of images that are read in parts. */
   readonly kept?: KeptCells
@@ -57,8 +64,12 @@ export interface FedBatch {
   /** Where images are mixed with others: whose labels they have besides their own. */
   readonly mixed?: MixedLabels
   readonly count: number
-  /** Makes the inputs, with the network's weights of now. */
-  inputs(): FedInputs | Promise<FedInputs>
+  /**
+   * Makes the inputs, with the network's weights of now.
+   *
+   * @param use 'step' where a step of training on these inputs comes next, so that what they have in common is computed once
+   */
+  inputs(use?: 'step'): FedInputs | Promise<FedInputs>
 }
 
 /** Data as a network takes them: how a batch becomes inputs is the only thing in which kinds of data differ. */
@@ -71,17 +82,37 @@ export interface Feed {
 }
 
 /** Whether a model reads images in parts. */
-export function isRegionModel<Model extends RegionModel>(model: tfl.LayersModel | Model): model is Model {
+export function isRegionModel<Model extends RegionModel>(
+  model: tfl.LayersModel | FrozenBody | Model,
+): model is Model {
   return 'regionInputs' in model
 }
 
 /** The network of a model. */
-export function networkOf(model: FedModel): tfl.LayersModel {
+export function networkOf(model: ComputedModel): tfl.LayersModel {
+  if (model instanceof FrozenBody) return model.split.model
   return isRegionModel(model) ? model.model : model
 }
 
+/** The loss of a model, computed from what its feed gives. */
+export function classifierOf(model: ComputedModel, options?: LossOptions): ClassifierLoss {
+  return lossOf(networkOf(model), options, model instanceof FrozenBody ? model.split.tensor : undefined)
+}
+
+/**
+ * Applies a model to what its feed gives.
+ *
+ * @returns the output of its network; the caller disposes it
+ */
+export function applied(model: ComputedModel, tensors: readonly tf.Tensor[], training: boolean): tf.Tensor {
+  const [first] = tensors as readonly [tf.Tensor]
+  if (model instanceof FrozenBody) return model.split.head(first, training)
+  return networkOf(model).apply(tensors.length === 1 ? first : [...tensors], { training }) as tf.Tensor
+}
+
 /** Data as the network of a model takes them. */
-export function feedOf(model: FedModel, data: TrainingData): Feed {
+export function feedOf(model: ComputedModel, data: TrainingData): Feed {
+  if (model instanceof FrozenBody) return featureFeed(model, data as WholeImages)
   return isRegionModel(model) ? regionFeed(model, data as RegionStream) : imageFeed(data as WholeImages)
 }
 
@@ -92,9 +123,9 @@ export function feedOf(model: FedModel, data: TrainingData): Feed {
  * @param where the caller and the name of the data, for errors: `train: test set`
  * @throws RangeError, TypeError as `checkFits`; RangeError when images that are read in parts are of another shape than the model's
  */
-export function checkFed(model: FedModel, numClasses: number, data: TrainingData, where: string): void {
+export function checkFed(model: ComputedModel, numClasses: number, data: TrainingData, where: string): void {
   if (!isRegionModel(model)) {
-    checkFits(model, numClasses, data as WholeImages, where)
+    checkFits(networkOf(model), numClasses, data as WholeImages, where)
     return
   }
   checkOneTensorFlow(model.model.outputs[0], where)
@@ -120,6 +151,34 @@ function imageFeed(data: WholeImages): Feed {
     async *batches(pass) {
       for await (const { images, ...batch } of stream.batches(pass)) {
         yield { ...batch, inputs: () => ({ tensors: [fixInput(upload(images, shape))] }) }
+      }
+    },
+  }
+}
+
+/** Features of a frozen body: read where they are kept, else computed from the images. */
+function featureFeed(body: FrozenBody, data: WholeImages): Feed {
+  const { count, classNames, groupNames } = data
+  const images = imageFeed(data)
+  return {
+    count,
+    classNames,
+    ...(groupNames && { groupNames }),
+    async *batches(pass) {
+      if (body.isCached(data)) {
+        for await (const { features, ...batch } of body.batches(data, pass)) {
+          yield { ...batch, inputs: () => ({ tensors: [features()] }) }
+        }
+        return
+      }
+      for await (const { inputs, ...batch } of images.batches(pass)) {
+        yield {
+          ...batch,
+          inputs: async () => {
+            const { tensors } = await inputs()
+            return { tensors: tensors.map(x => body.features(x)) }
+          },
+        }
       }
     },
   }
@@ -207,9 +266,9 @@ function fedRegions(model: RegionModel, { batch, views }: ViewedBatch): FedBatch
     labels,
     count,
     ...(groups && { groups }),
-    inputs: async () => {
+    inputs: async use => {
       try {
-        const { tensors, kept } = await model.regionInputs(sources, views)
+        const { tensors, kept } = await model.regionInputs(sources, views, use)
         return { tensors, kept: countKept(kept, objects) }
       } finally {
         await closeAll(sources)

@@ -3,8 +3,9 @@ import { isPositiveInteger } from '../shapes.js'
 import { coefficientNames, type TermCoefficients } from './auxiliary-loss.js'
 import { readWeights, restoreWeights } from './checkpoint.js'
 import { type FedModel, networkOf, type TrainingData } from './feed.js'
+import type { FreezeOptions } from './frozen/frozen-part.js'
+import { releaseParts } from './frozen/trained-parts.js'
 import { setLearningRate } from './optimizers/learning-rate.js'
-import { disposeOptimizer } from './optimizers/optimizer.js'
 import { withoutSchedule } from './optimizers/schedules.js'
 import type { Run } from './run.js'
 import { startRun } from './start-run.js'
@@ -20,7 +21,7 @@ export interface LearningRateSearch
     | 'optimizer'
     | 'seed'
     | keyof TermCoefficients
-    | 'freeze'
+    | keyof FreezeOptions
     | 'threshold'
     | 'lossForm'
     | 'labelSmoothing'
@@ -42,6 +43,10 @@ const optionNames = {
   seed: true,
   ...coefficientNames,
   freeze: true,
+  freezeUntil: true,
+  trainOnly: true,
+  freezeRouters: true,
+  frozenStatistics: true,
   threshold: true,
   lossForm: true,
   labelSmoothing: true,
@@ -104,9 +109,9 @@ export async function findLearningRate(
     return { tried, suggestion: suggestionOf(tried) }
   } finally {
     run.seeds.restore()
-    run.frozen.restore()
-    disposeOptimizer(run.parts.optimizer)
+    // Before layers are unfrozen: weights that are not trained come last, so that their order changes with it.
     restoreWeights(network, before)
+    await releaseParts(run)
   }
 }
 

@@ -16,8 +16,10 @@ import {
   type TrainEvent,
 } from './events.js'
 import type { FedBatch, FedInputs, FedModel, RegionModel, TrainingData } from './feed.js'
+import { beginEpoch } from './frozen/begin-epoch.js'
+import { releaseParts } from './frozen/trained-parts.js'
 import { type LossStop, stopsByLoss } from './loss-stop.js'
-import { disposeOptimizer, readSlots } from './optimizers/optimizer.js'
+import { readSlots } from './optimizers/optimizer.js'
 import { addKept, keptRemark, keptShares, REMARKED_EPOCH } from './routing/kept-cells.js'
 import { position, type Run, rateAfter } from './run.js'
 import { anneal, epochStart, progress, startRun } from './start-run.js'
@@ -63,9 +65,7 @@ export async function* train(
     yield { type: 'end', history: [...run.history], ...(kept && { keptEpoch: kept.epoch }), seconds }
   } finally {
     run.seeds.restore()
-    run.frozen.restore()
-    disposeOptimizer(run.parts.optimizer)
-    run.average?.dispose()
+    await releaseParts(run)
   }
 }
 
@@ -77,7 +77,8 @@ async function* runEpochs(run: Run): AsyncGenerator<TrainEvent, boolean> {
       yield { type: 'stop', reason: 'early-stop', ...lastEpoch(run) }
       return true
     }
-    yield* stopWhen ? runWatchedStep(run, stopWhen) : runSteps(run)
+    yield* beginEpoch(run)
+    if (!aborted(run)) yield* stopWhen ? runWatchedStep(run, stopWhen) : runSteps(run)
     if (!aborted(run)) yield* finishEpoch(run)
     if (aborted(run) && run.history.length < epochs) {
       yield* abort(run)
@@ -172,7 +173,7 @@ async function launch(
   step: number,
   take: (batch: StepBatch) => Promise<StepNumbers>,
 ): Promise<Launched> {
-  const { tensors, kept } = await batch.inputs()
+  const { tensors, kept } = await batch.inputs('step')
   try {
     const { labels, mixed, count } = batch
     return { step, count, numbers: take({ inputs: tensors, labels, mixed }), kept }

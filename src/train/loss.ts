@@ -71,6 +71,8 @@ export interface ClassifierLoss {
 export interface LogitSource {
   /** The model, or as much of it as comes before its last activation. */
   readonly network: tfl.LayersModel
+  /** Where it begins, if not at its input. */
+  readonly from?: tfl.SymbolicTensor
   /** The weights that make logits of its output; the layer owns them. */
   weights(): readonly tf.Tensor[]
   /** Logits from the output of `network` and these weights. */
@@ -92,12 +94,15 @@ const leastProbability = 1e-7
  * [1e-7, 1 - 1e-7].
  *
  * @param model one output of shape (batch, outputs)
+ * @param from where the logits begin instead of the input: a tensor of the model through which everything passes, as that of
+ *   `splitModel`
  * @throws RangeError when the model has several outputs or another rank, when its last activation does not suit the
  * number of outputs, when the threshold is not finite, or when the form is unknown or not for one output
  */
 export function lossOf(
   model: tfl.LayersModel,
   { threshold = 0, lossForm = 'cross-entropy' }: LossOptions = {},
+  from?: tfl.SymbolicTensor,
 ): ClassifierLoss {
   if (!LOSS_FORMS.includes(lossForm)) {
     throw new RangeError(`lossOf: lossForm must be ${LOSS_FORMS.join(' or ')}, got ${lossForm as string}`)
@@ -111,7 +116,8 @@ export function lossOf(
       `lossOf: the last activation must be linear or ${suitable} for ${numOutputs} output${numOutputs === 1 ? '' : 's'}, got ${squash}`,
     )
   }
-  const source = squash === 'none' ? outputOf(model) : logitsBefore(model, output, squash)
+  const whole = squash === 'none' ? outputOf(model) : logitsBefore(model, output, squash)
+  const source = { ...whole, ...(from && { from }) }
   if (numOutputs > 1) return categoricalLoss(source, numOutputs, lossForm)
   if (lossForm === 'cross-entropy') return binaryLoss(source, threshold)
   throw new RangeError(
@@ -214,8 +220,8 @@ function outputOf(network: tfl.LayersModel): LogitSource {
   return { network, weights: () => [], ofOutput: output => output as tf.Tensor2D }
 }
 
-function logitsOf({ network, weights, ofOutput }: LogitSource): Logits {
-  const forward = frugalForward(network)
+function logitsOf({ network, from, weights, ofOutput }: LogitSource): Logits {
+  const forward = frugalForward(network, from)
   return (x, training) => tf.tidy(() => ofOutput(forward(x, training), weights()))
 }
 

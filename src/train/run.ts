@@ -2,27 +2,24 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { PatchMoE } from '../layers/moe/patch-moe.js'
 import type { BestEpoch, RunIdentity, RunningEpoch } from './checkpoint.js'
 import type { EpochMetrics } from './events.js'
-import type { FedModel, Feed, TrainingData } from './feed.js'
-import type { FrozenLayers } from './frozen-layers.js'
+import type { FedModel, TrainingData } from './feed.js'
+import type { TrainedParts } from './frozen/trained-parts.js'
 import { scheduledRate } from './optimizers/schedules.js'
 import type { StoredRouters } from './routing/mixture-measures.js'
-import type { StepParts } from './step.js'
 import type { StepSeeds } from './step-seeds.js'
 import type { TrainOptions } from './train-options.js'
-import type { WeightAverage } from './weight-average.js'
 
 /** The moving parts of a run. */
-export interface Run {
+export interface Run extends Mutable<TrainedParts> {
   readonly options: TrainOptions<TrainingData>
   /** The model as it was given; its network is among the parts. */
   readonly fed: FedModel
-  readonly feed: Feed
   readonly identity: RunIdentity
-  readonly parts: StepParts
-  /** The moving average of the weights, where they are averaged. */
-  readonly average: WeightAverage | undefined
   readonly seeds: StepSeeds
-  readonly frozen: FrozenLayers
+  /** Up to which layer the network is frozen in each stage of gradual unfreezing; one stage without it. */
+  readonly stages: readonly (string | undefined)[]
+  /** The stage that the parts are those of. */
+  stage: number
   /** Mixtures whose L is annealed. */
   readonly annealed: readonly PatchMoE[]
   /** The routers of its layers of experts when the training began. */
@@ -42,6 +39,8 @@ export interface Run {
   stopped: boolean
   lastCheckpoint?: { epoch: number; step: number }
 }
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
 
 /** A layer that changes in the course of a training. */
 export interface ProgressLayer extends tfl.layers.Layer {

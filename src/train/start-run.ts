@@ -1,9 +1,6 @@
-import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { untrainableOption } from '../layers/batch-norm.js'
-import { allLayersWithin, allPlacedLayers } from '../layers/layer-paths.js'
+import { allLayersWithin } from '../layers/layer-paths.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
-import { auxiliaryCoefficients } from './auxiliary-loss.js'
 import {
   checkEpochs,
   checkIdentity,
@@ -13,20 +10,20 @@ import {
   restoreWeights,
   type TrainState,
 } from './checkpoint.js'
-import { checkFed, type FedModel, feedOf, networkOf, type TrainingData } from './feed.js'
-import { type FrozenLayers, freezeLayers } from './frozen-layers.js'
+import { checkFed, type FedModel, networkOf, type TrainingData } from './feed.js'
+import { freezeOptions } from './frozen/frozen-part.js'
+import { releaseParts, type TrainedParts, trainedParts } from './frozen/trained-parts.js'
+import { stageOfEpoch, unfreezingStages } from './frozen/unfreezing.js'
 import { hostTurns } from './host-turn.js'
 import { lossOf, lossOptions } from './loss.js'
 import { setLearningRate } from './optimizers/learning-rate.js'
-import { createOptimizer, disposeOptimizer, restoreSlots } from './optimizers/optimizer.js'
-import { stepFactors, stepPenalty, weightDecays } from './optimizers/parameter-groups.js'
+import { restoreSlots } from './optimizers/optimizer.js'
 import { dependsOnEpochs } from './optimizers/schedules.js'
 import { readRouters } from './routing/mixture-measures.js'
 import { type ProgressLayer, positionOf, type Run, rateAfter, shareDone } from './run.js'
 import { stepSeeds } from './step-seeds.js'
 import { targetRule } from './targets.js'
 import { checkOptions, type TrainOptions } from './train-options.js'
-import { WeightAverage } from './weight-average.js'
 
 /** The part of an epoch that is done when it begins. */
 export const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, seconds: 0 }
@@ -38,96 +35,68 @@ export const epochStart: RunningEpoch = { step: 0, lossSum: 0, correct: 0, secon
  */
 export async function startRun(fed: FedModel, options: TrainOptions<TrainingData>): Promise<Run> {
   checkOptions(options)
-  const frozen = freezeLayers(networkOf(fed), options.freeze ?? [])
-  try {
-    return await preparedRun(fed, options, frozen)
-  } catch (error) {
-    frozen.restore()
-    throw error
-  }
-}
-
-function checkTrainable(model: tfl.LayersModel): void {
-  if (model.trainableWeights.length === 0) {
-    throw new RangeError(
-      `train: model must have trainable weights, got 0 (of ${model.weights.length} weights)`,
-    )
-  }
-  for (const { path, layer } of allPlacedLayers(model)) {
-    const option = layer.trainable && untrainableOption(layer)
-    if (!option) continue
-    throw new RangeError(
-      `train: layers must be such that tfjs can train, got BatchNormalization ${path} with ${option} false ` +
-        '(withFasterLayers makes a copy of the model that can be trained)',
-    )
-  }
-}
-
-async function preparedRun(
-  fed: FedModel,
-  options: TrainOptions<TrainingData>,
-  frozen: FrozenLayers,
-): Promise<Run> {
+  const stages = stagesOf(fed, options)
   const model = networkOf(fed)
-  const { train, optimizer, seed, batchSize, resume, annealPatches } = options
-  const { labelSmoothing = 0, classWeights } = options
-  const classifier = lossOf(model, lossOptions(options))
-  checkSets(fed, classifier.numClasses, options)
-  checkTrainable(model)
-  const coefficients = auxiliaryCoefficients(model, options)
-  const factors = stepFactors(model, optimizer)
+  const { train, seed, batchSize, resume, annealPatches, labelSmoothing = 0, classWeights } = options
+  checkSets(fed, lossOf(model, lossOptions(options)).numClasses, options)
   const annealed = annealPatches ? annealedLayers(model, annealPatches, options.epochs) : []
   const progressing = allLayersWithin(model).filter(isProgressing)
   const stepsPerEpoch = Math.ceil(train.count / batchSize)
   const identity = identityOf(options, progressing)
   if (resume) checkResume(resume, identity, stepsPerEpoch)
-  const routersAtStart = resume ? (resume.routersAtStart ?? []) : await readRouters(model)
   const targets = await targetRule({ labelSmoothing, ...(classWeights && { classWeights }) }, train)
-  const created = createOptimizer(optimizer, model)
-  const average = weightAverage(model, options)
+  const running = resume?.running ?? epochStart
+  const history = [...(resume?.history ?? [])]
+  // The state of an optimizer is that of the stage in which it was stored.
+  const { epoch } = positionOf(history, running, stepsPerEpoch)
+  const stage = stageIn(options, epoch, stages.length)
+  const trained = trainedParts({ fed, options, freezeUntil: stages[stage], targets, annealed })
   try {
-    if (resume) await restore(model, { optimizer: created, average }, resume)
+    const routersAtStart = resume ? (resume.routersAtStart ?? []) : await readRouters(model)
+    if (resume) await restore(model, trained, resume)
+    const run: Run = {
+      ...trained,
+      options,
+      fed,
+      stages,
+      stage,
+      identity,
+      seeds: stepSeeds(model, seed, 'dropout'),
+      annealed,
+      routersAtStart,
+      progressing,
+      stepsPerEpoch,
+      turn: hostTurns(),
+      history,
+      best: resume?.best,
+      running,
+      epochBegan: performance.now() - running.seconds * 1000,
+      lastLoss: Number.NaN,
+      stopped: false,
+      ...(resume && { lastCheckpoint: positionOf(resume.history, running, stepsPerEpoch) }),
+    }
+    anneal(run)
+    progress(run, running.step)
+    return run
   } catch (error) {
-    disposeOptimizer(created)
-    average?.dispose()
+    await releaseParts(trained)
     throw error
   }
-  const running = resume?.running ?? epochStart
-  const run: Run = {
-    options,
-    fed,
-    feed: feedOf(fed, train),
-    identity,
-    parts: {
-      model,
-      classifier,
-      targets,
-      optimizer: created,
-      stepFactors: factors,
-      coefficients,
-      l2: stepPenalty(optimizer),
-      weightDecays: weightDecays(model, optimizer),
-      clipNorm: optimizer.clipNorm,
-    },
-    average,
-    seeds: stepSeeds(model, seed, 'dropout'),
-    frozen,
-    annealed,
-    routersAtStart,
-    progressing,
-    stepsPerEpoch,
-    turn: hostTurns(),
-    history: [...(resume?.history ?? [])],
-    best: resume?.best,
-    running,
-    epochBegan: performance.now() - running.seconds * 1000,
-    lastLoss: Number.NaN,
-    stopped: false,
-    ...(resume && { lastCheckpoint: positionOf(resume.history, running, stepsPerEpoch) }),
-  }
-  anneal(run)
-  progress(run, running.step)
-  return run
+}
+
+/** What is frozen in the stages of a run, one unless the network is unfrozen gradually. */
+function stagesOf(fed: FedModel, { freezeUntil, unfreezeEvery }: TrainOptions<TrainingData>): Run['stages'] {
+  if (unfreezeEvery === undefined || freezeUntil === undefined) return [freezeUntil]
+  return unfreezingStages(networkOf(fed), freezeUntil)
+}
+
+/** The stage that an epoch belongs to. */
+export function stageIn(
+  { unfreezeEvery }: TrainOptions<TrainingData>,
+  epoch: number,
+  stages: number,
+): number {
+  return unfreezeEvery === undefined ? 0 : stageOfEpoch(epoch, unfreezeEvery, stages)
 }
 
 function checkSets(
@@ -145,7 +114,10 @@ function identityOf(
   { train, optimizer, seed, batchSize, epochs, labelSmoothing = 0, ...options }: TrainOptions<TrainingData>,
   progressing: readonly ProgressLayer[],
 ): RunIdentity {
-  const { classWeights, emaDecay, configKey } = options
+  const { classWeights, emaDecay, configKey, unfreezeEvery } = options
+  // Earlier versions stored none of `freeze`.
+  const { freeze: _, ...part } = freezeOptions(options)
+  const frozen = { ...part, ...(unfreezeEvery !== undefined && { unfreezeEvery }) }
   const isEpochsPart =
     dependsOnEpochs(optimizer) || progressing.some(({ dependsOnProgress }) => dependsOnProgress)
   return {
@@ -157,6 +129,7 @@ function identityOf(
     ...(labelSmoothing !== 0 && { labelSmoothing }),
     ...(classWeights !== undefined && { classWeights }),
     ...(emaDecay !== undefined && { emaDecay }),
+    ...(Object.keys(frozen).length > 0 && { frozen }),
     ...(configKey !== undefined && { configKey }),
   }
 }
@@ -183,17 +156,9 @@ export function anneal({ annealed, history, options: { annealPatches, epochs } }
   for (const layer of annealed) layer.patchesPerExpert = patches
 }
 
-function weightAverage(
-  model: tfl.LayersModel,
-  { emaDecay, bnStatistics = 'recomputed' }: TrainOptions<TrainingData>,
-): WeightAverage | undefined {
-  if (emaDecay === undefined) return undefined
-  return new WeightAverage(model, { decay: emaDecay, movingStatistics: bnStatistics === 'moving' })
-}
-
 async function restore(
   model: tfl.LayersModel,
-  { optimizer, average }: { readonly optimizer: tf.Optimizer; readonly average: WeightAverage | undefined },
+  { parts: { optimizer }, average }: TrainedParts,
   state: TrainState,
 ): Promise<void> {
   checkWeights(model, state.weights, 'train')

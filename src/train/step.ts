@@ -3,6 +3,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { type AuxiliaryTerm, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
 import { releaseEarly } from './early-release.js'
 import type { ClassifierLoss } from './loss.js'
+import { stepJointly } from './optimizers/joint-steps.js'
 import { clippedByNorm, learningRateOf } from './optimizers/learning-rate.js'
 import { type BatchLabels, largestLabels, type TargetRule, targetsOf } from './targets.js'
 
@@ -83,9 +84,15 @@ function applyStep(
   { model, optimizer, stepFactors, l2 = 0, weightDecays, clipNorm }: StepParts,
   raw: Readonly<Record<string, tf.Tensor>>,
 ): void {
-  const gradients = clippedByNorm(raw, clipNorm)
   const weights = model.trainableWeights
   const variables = weights.map(weight => weight.read() as tf.Variable)
+  const additions = { l2, clipNorm, weightDecays, stepFactors }
+  const ofVariables = variables.map(({ name }) => raw[name])
+  if (stepJointly(optimizer, variables, ofVariables, additions)) {
+    applyConstraints(weights)
+    return
+  }
+  const gradients = clippedByNorm(raw, clipNorm)
   const starts =
     stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
   // The penalty is that of the weights before they decay.

@@ -5,6 +5,8 @@ import { checkCoefficients, coefficientNames, type TermCoefficients } from './au
 import type { CheckpointStore, TrainState } from './checkpoint.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { TrainingData, WholeImages } from './feed.js'
+import type { FeatureStore } from './frozen/features.js'
+import { FROZEN_STATISTICS, type FreezeOptions } from './frozen/frozen-part.js'
 import type { LossOptions } from './loss.js'
 import { checkLossStop, type LossStop } from './loss-stop.js'
 import { checkOptimizerOptions, type OptimizerOptions } from './optimizers/optimizer-options.js'
@@ -22,6 +24,7 @@ export type BnStatistics = (typeof BN_STATISTICS)[number]
 export interface TrainOptions<Data extends TrainingData = WholeImages>
   extends LossOptions,
     TargetOptions,
+    FreezeOptions,
     TermCoefficients {
   readonly train: Data
   /** Evaluated as a whole; without it there is no test loss, and no early stop unless there is `validation`. */
@@ -57,10 +60,15 @@ export interface TrainOptions<Data extends TrainingData = WholeImages>
    */
   readonly stopWhen?: LossStop
   /**
-   * Names or paths of layers that are not trained, with `*` and `?`; those that normalise use their statistics as they
-   * are. The layers get their own flags back when the run ends.
+   * Unfreezes what `freezeUntil` freezes block by block, from the head down, one every so many epochs: gradual unfreezing (Howard and
+   * Ruder 2018), as `unfreezingStages` says. With each block the optimizer begins anew.
    */
-  readonly freeze?: readonly string[]
+  readonly unfreezeEvery?: number
+  /**
+   * Where the features of the body are kept that comes before the lowest weight that is trained: computed once for each set whose images
+   * are the same in every epoch, and read instead of computing the body. Without it they are computed in every epoch, without a gradient.
+   */
+  readonly features?: FeatureStore
   /** Makes every `PatchMoE` keep fewer patches from epoch to epoch; when the run ends it keeps the last number. */
   readonly annealPatches?: PatchAnnealing
   /** Where the newest state is kept, under the name `latestCheckpoint`. */
@@ -101,6 +109,12 @@ const optionNames = {
   earlyStop: true,
   stopWhen: true,
   freeze: true,
+  freezeUntil: true,
+  trainOnly: true,
+  freezeRouters: true,
+  frozenStatistics: true,
+  unfreezeEvery: true,
+  features: true,
   annealPatches: true,
   checkpoints: true,
   checkpointSteps: true,
@@ -115,7 +129,19 @@ const optionNames = {
   ...targetOptionNames,
 } as const satisfies OptionNames<TrainOptions>
 
-const optionalIntegers = ['checkpointSteps', 'evaluateEvery', 'threads'] as const
+const optionalIntegers = ['checkpointSteps', 'evaluateEvery', 'threads', 'unfreezeEvery'] as const
+
+function checkFreezing({ frozenStatistics, unfreezeEvery, freezeUntil }: TrainOptions<TrainingData>): void {
+  if (frozenStatistics !== undefined && !FROZEN_STATISTICS.includes(frozenStatistics)) {
+    throw new RangeError(
+      `train: frozenStatistics must be ${FROZEN_STATISTICS.join(' or ')}, got ${frozenStatistics}`,
+    )
+  }
+  if (unfreezeEvery === undefined || freezeUntil !== undefined) return
+  throw new RangeError(
+    `train: unfreezeEvery must come with freezeUntil, got ${unfreezeEvery} without a layer to begin at`,
+  )
+}
 
 /**
  * Checks the names of the options, and the numbers among them.
@@ -140,6 +166,7 @@ export function checkOptions(options: TrainOptions<TrainingData>): void {
   if (!BN_STATISTICS.includes(statistics)) {
     throw new RangeError(`train: bnStatistics must be ${BN_STATISTICS.join(' or ')}, got ${statistics}`)
   }
+  checkFreezing(options)
   checkTargetOptions(options)
   checkOptimizerOptions(options.optimizer)
   const evaluated = options.test ?? options.validation

@@ -1,6 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/formats/safetensors.js'
+import { layerOps } from '../layers/ops.js'
+import { isMovingStatistic } from './moving-statistics.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
 /** Averages as checkpoints hold them: by the names of their weights, in order. */
@@ -30,7 +32,7 @@ export class WeightAverage {
   constructor(model: tfl.LayersModel, { decay, movingStatistics }: AverageOptions) {
     const trained = new Set(model.trainableWeights)
     const averaged = model.weights.filter(
-      weight => trained.has(weight) || (movingStatistics && isStatistic(weight)),
+      weight => trained.has(weight) || (movingStatistics && isMovingStatistic(weight)),
     )
     this.decay = decay
     this.names = averaged.map(({ originalName }) => originalName)
@@ -44,13 +46,8 @@ export class WeightAverage {
    * @param steps of the whole training that are done, this one included
    */
   update(steps: number): void {
-    const share = 1 - Math.min(this.decay, (1 + steps) / (10 + steps))
-    tf.tidy(() => {
-      for (const [i, average] of this.averages.entries()) {
-        const difference = tf.sub(this.variables[i] as tf.Variable, average)
-        average.assign(tf.add(average, tf.mul(difference, share)))
-      }
-    })
+    const moves = this.averages.map((average, i) => ({ average, value: this.variables[i] as tf.Variable }))
+    layerOps().moveAverages(moves, Math.min(this.decay, (1 + steps) / (10 + steps)), 'difference')
   }
 
   /** Runs something with the averages as the weights of the model, which then gets its own back. */
@@ -109,11 +106,15 @@ export class WeightAverage {
     })
   }
 
+  /** Goes on from the averages of another model part: those of the weights that it has, too. */
+  takeOver({ variables, averages }: WeightAverage): void {
+    for (const [i, variable] of this.variables.entries()) {
+      const average = averages[variables.indexOf(variable)]
+      if (average) this.averages[i]?.assign(average)
+    }
+  }
+
   dispose(): void {
     tf.dispose([...this.averages])
   }
-}
-
-function isStatistic({ originalName }: tfl.LayerVariable): boolean {
-  return /(^|\/)moving_(mean|variance)$/.test(originalName)
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import * as tf from '@tensorflow/tfjs'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { NativeTrial } from '../../src/backend/native/trial.js'
 import type { NativeVerdict } from '../../src/backend/self-test/self-test.js'
 
 const { resolve } = createRequire(import.meta.url)
@@ -13,12 +14,16 @@ const core = dirname(resolve('@tensorflow/tfjs-core/package.json'))
 let cwd: string
 let provided: string
 let verdict: NativeVerdict | undefined
+let reasons: string[]
+let hasNvidiaDriver: boolean
 let choose: typeof import('../../src/backend/choose.js')
 
 beforeEach(async () => {
   cwd = await mkdtemp(join(tmpdir(), 'choose-'))
   provided = join(cwd, 'provided')
   verdict = undefined
+  reasons = []
+  hasNvidiaDriver = true
   // A process holds one native TensorFlow: each test starts a new one.
   vi.resetModules()
   choose = await import('../../src/backend/choose.js')
@@ -54,7 +59,9 @@ async function install(
 }
 
 const use = (name: Parameters<typeof choose.useBackend>[0]) =>
-  choose.useBackend(name, { cwd, provided, verify: async () => verdict })
+  choose.useBackend(name, { cwd, provided, hasNvidiaDriver, gpuTrial, verify: async () => verdict })
+
+const gpuTrial = async (): Promise<NativeTrial> => ({ tensorflow: '9.8.7', reasons })
 
 describe('by name', () => {
   test('an unknown name is refused', async () => {
@@ -142,6 +149,10 @@ describe('by name', () => {
     await expect(use('tensorflow-gpu')).rejects.toThrow(
       'got: @tensorflow/tfjs-node-gpu loads but finds no usable GPU (run `npx pmoe native --gpu`',
     )
+    reasons = ['Cannot dlopen some GPU libraries.', 'Skipping registering GPU devices']
+    await expect(use('tensorflow-gpu')).rejects.toThrow(
+      'finds no usable GPU; TensorFlow says: Cannot dlopen some GPU libraries. | Skipping registering GPU devices (run',
+    )
   })
 })
 
@@ -171,6 +182,13 @@ describe('auto', () => {
       tensorflow: { version: '9.8.7', usesGpu: true, folder, packageName: '@tensorflow/tfjs-node-gpu' },
     })
     expect(tf.getBackend()).toBe('tensorflow')
+  })
+
+  test('without a driver a GPU package is taken last', async () => {
+    hasNvidiaDriver = false
+    const folder = await install('@tensorflow/tfjs-node', {})
+    await install('@tensorflow/tfjs-node-gpu', { gpu: false })
+    expect(await use('auto')).toMatchObject({ name: 'tensorflow', tensorflow: { folder }, skipped: [] })
   })
 
   test('a GPU package without a GPU computes as tensorflow', async () => {

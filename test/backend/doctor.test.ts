@@ -38,6 +38,18 @@ test('without native TensorFlow: wasm computes, and the advice is how to get it'
 })
 
 test('as text: one line each, the chosen one marked', () => {
+  const adapter = {
+    ...{ name: 'a card', driver: 'driver 5', isSoftware: false, float16: true },
+    limits: {
+      maxBufferSize: 2 ** 31,
+      maxStorageBufferBindingSize: 2 ** 30 - 1,
+      maxComputeWorkgroupSizeX: 1024,
+      maxComputeWorkgroupSizeY: 512,
+      maxComputeWorkgroupSizeZ: 64,
+      maxComputeInvocationsPerWorkgroup: 256,
+      maxComputeWorkgroupStorageSize: 32768,
+    },
+  }
   const diagnosis: Diagnosis = {
     node: '20.9.0',
     platform: 'linux x64',
@@ -51,6 +63,8 @@ test('as text: one line each, the chosen one marked', () => {
       { name: 'tensorflow-gpu', available: false, why: 'no GPU' },
       { name: 'tensorflow', available: true, version: '2.21.0', threads: 4, folder: '/native' },
       { name: 'wasm', available: true, version: '4.22.0', threads: 1 },
+      { name: 'webgpu', available: true, version: '4.22.0', device: 'a card, driver 5', adapter },
+      { name: 'webgpu-software', available: false, why: 'the adapter is a GPU' },
     ],
     chosen: 'tensorflow',
     reason: 'it loads',
@@ -58,13 +72,16 @@ test('as text: one line each, the chosen one marked', () => {
   }
   expect(diagnosisText(diagnosis)).toBe(
     [
-      'node            20.9.0 on linux x64, tfjs 4.22.0',
-      'cpu             A CPU, 1 core, avx2',
-      'memory          8 GB, 3.5 GB free',
-      'gpu             NVRM version 1',
-      'tensorflow-gpu  not available: no GPU',
-      'tensorflow      2.21.0, 4 threads, /native  <- chosen',
-      'wasm            4.22.0, 1 thread',
+      'node             20.9.0 on linux x64, tfjs 4.22.0',
+      'cpu              A CPU, 1 core, avx2',
+      'memory           8 GB, 3.5 GB free',
+      'gpu              NVRM version 1',
+      'tensorflow-gpu   not available: no GPU',
+      'tensorflow       2.21.0, 4 threads, /native  <- chosen',
+      'wasm             4.22.0, 1 thread',
+      'webgpu           4.22.0, a card, driver 5',
+      '                 a GPU, buffers of 2048 MiB, 1023 MiB of one seen by a kernel, workgroups of 1024x512x64, 256 in all, with 32 KiB, has float16',
+      'webgpu-software  not available: the adapter is a GPU',
       '',
       '`auto` computes on tensorflow: it loads.',
       'Do this.',

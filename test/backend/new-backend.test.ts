@@ -3,8 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Backend } from '../../src/backend/backend.js'
 import { type BackendName, backendNames, backends } from '../../src/backend/backends.js'
 import type { OperationCheck } from '../../src/backend/checks/operation-check.js'
-import { chooseBackend } from '../../src/backend/choose.js'
 import { diagnoseBackends, verifyBackends } from '../../src/backend/doctor.js'
+import { chooseBackend } from '../../src/backend/page/selection.js'
 import { verifyCurrent } from '../../src/backend/verify.js'
 
 /** A sum, whose right result is 3 and 5. */

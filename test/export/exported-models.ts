@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs'
 import { nameInLayer } from '../../src/export/weights/weights.js'
+import { inputScaling, PIXEL_SCALINGS } from '../../src/layers/input-scaling.js'
 import { BANK_ACTIVATIONS } from '../../src/layers/moe/filter-banks.js'
 import { GATE_SCALES, GATES } from '../../src/layers/moe/gates.js'
 import { patchExperts } from '../../src/layers/moe/patch-experts.js'
@@ -386,6 +387,17 @@ export const layerCases: Readonly<Record<string, readonly (() => tf.LayersModel)
   ],
   GlobalMaxPooling1D: [sequence(() => layers.globalMaxPooling1d({}))],
   GlobalMaxPooling2D: [spread(() => layers.globalMaxPooling2d({}))],
+  // Answers of bytes are made small, as tolerances are absolute.
+  InputScaling: PIXEL_SCALINGS.flatMap(scaling => [
+    spread(
+      () => inputScaling({ scaling }),
+      () => rescaling(1 / 255, 0),
+    ),
+    ...(['same', 'valid'] as const).map(padding => () => {
+      const convolution = layers.conv2d({ filters: 2, kernelSize: 3, padding })
+      return single([7, 6, 3], inputScaling({ scaling }), convolution, rescaling(1 / 255, 0))
+    }),
+  ]),
   LayerNormalization: [spread(() => layers.layerNormalization())],
   LeakyReLU: [spread(() => layers.leakyReLU()), spread(() => layers.leakyReLU({ alpha: 0.1 }))],
   MaxPooling2D: [

@@ -239,7 +239,7 @@ describe('moveTowards', () => {
     layer.build([null, 2])
     const average = layer.weights[2] as tf.LayerVariable
     average.write(tf.tensor1d([10, 20]))
-    moveTowards(average, tf.tensor1d([20, 0]), 0.75)
+    moveTowards([[average, tf.tensor1d([20, 0])]], 0.75)
     expectAllClose(average.read().dataSync(), [12.5, 15])
   })
 })

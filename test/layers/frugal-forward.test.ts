@@ -6,7 +6,7 @@ import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { relu } from '../../src/layers/relu.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { releaseEarly } from '../../src/train/early-release.js'
-import { freezeLayers } from '../../src/train/frozen-layers.js'
+import { freezeLayers } from '../../src/train/frozen/frozen-layers.js'
 import { useTestBackend } from '../backend-under-test.js'
 
 beforeAll(async () => {
@@ -105,7 +105,7 @@ describe('frugalForward', () => {
 
   it('rectifies after a frozen BatchNorm, too', () => {
     const model = tf.sequential({ layers: [batchNormalization({ inputShape: [2] }), relu()] })
-    const frozen = freezeLayers(model, ['*'])
+    const frozen = freezeLayers(model, { freeze: ['*'] })
     const x = tf.tensor2d([[-1, 2]])
     // Moments 0 and 1, as they begin, and not those of the batch.
     const expected = 2 / Math.sqrt(1 + 1e-3)

@@ -38,7 +38,7 @@ describe('normRelu', () => {
   it('normalises, scales, shifts and rectifies with numbers of each expert', () => {
     // Expert 0: 2 (x - 4) / 2 + 1 = x - 3. Expert 1: 3 (x - 1) / 3 - 1 = x - 2.
     const windows = tf.tensor5d([2, 5, 2, 5], [2, 2, 1, 1, 1])
-    expectAllClose(normRelu(windows, norm(), undefined).dataSync(), [0, 2, 0, 3])
+    expectAllClose(normRelu(windows, norm(), undefined).active.dataSync(), [0, 2, 0, 3])
   })
 
   it('leaves 0 outside the map, where BatchNorm of a 0 would not', () => {
@@ -46,7 +46,7 @@ describe('normRelu', () => {
     const inside = tf.tensor5d([1, 0, 1, 0], [2, 1, 1, 2, 1])
     const high = { ...norm(), beta: tf.tensor2d([50, 50], [2, 1]) }
     // 7 - 4 + 50 = 53 and 7 - 1 + 50 = 56.
-    expectAllClose(normRelu(windows, high, inside).dataSync(), [53, 0, 56, 0])
+    expectAllClose(normRelu(windows, high, inside).active.dataSync(), [53, 0, 56, 0])
   })
 })
 
@@ -117,7 +117,7 @@ describe('normReluGradient equals central differences', () => {
         moments: { mean: pair(moments.mean), variance: pair(moments.variance) },
       }
       const windows: tf.Tensor5D = tensorOf(numbers.windows, SHAPE)
-      const active = normRelu(windows, norm, undefined)
+      const { active } = normRelu(windows, norm, undefined)
       expectAllClose(active.dataSync(), normReluByHand(numbers, core, moments))
 
       const mask = Float32Array.from({ length: 16 }, (_, pixel) => (onCore(pixel * SHAPE[4]) ? 1 : 0))

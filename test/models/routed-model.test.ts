@@ -7,9 +7,13 @@ import { RoutedModel, type RoutedModelOptions, routedModel } from '../../src/mod
 import { random } from '../../src/random.js'
 import { latestCheckpoint, memoryStore, readCheckpoint } from '../../src/train/checkpoint.js'
 import { evaluate } from '../../src/train/evaluate.js'
+import { feedOf } from '../../src/train/feed.js'
 import { type TrainEvent, type TrainOptions, train } from '../../src/train/loop.js'
+import { lossOf } from '../../src/train/loss.js'
+import { createOptimizer } from '../../src/train/optimizers/optimizer.js'
 import { recordRouting } from '../../src/train/routing/routing-record.js'
 import { measureRouting } from '../../src/train/routing/routing-summary.js'
+import { takeStep } from '../../src/train/step.js'
 import { expectAllClose } from '../all-close.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { allEvents, historyOf, weightsOf, withoutClock } from '../train/tasks.js'
@@ -172,6 +176,46 @@ describe('routedModel', () => {
     expect(remarks[0]?.remark).toMatch(
       /^100 % of the kept patches are blank after 3 epochs: the router does not/,
     )
+  })
+
+  it('computes the router once for choice and step, with the same numbers to the bit', async () => {
+    const first = (use?: 'step') => {
+      const routed = routedModel(base)
+      const batches = feedOf(routed, squares(8, 1)).batches({ batchSize: 8 })
+      return { routed, inputs: async () => (await batches[Symbol.asyncIterator]().next()).value.inputs(use) }
+    }
+    const stepped = async (use?: 'step') => {
+      const { routed, inputs } = first(use)
+      const router = routed.layer.networks.get('router')?.layers.find(layer => layer.name === 'conv1')
+      let passes = 0
+      router?.setCallHook(() => void passes++)
+      const before = tf.memory().numTensors
+      const { tensors } = await inputs()
+      const classifier = lossOf(routed.model)
+      const optimizer = createOptimizer({ name: 'sgd', learningRate: 0.5 }, routed.model)
+      const { loss } = await takeStep(
+        { model: routed.model, classifier, optimizer },
+        {
+          inputs: tensors,
+          labels: Int32Array.from({ length: 8 }, (_, i) => i % 2),
+        },
+      )
+      tf.dispose([...tensors])
+      const left = tf.memory().numTensors - before
+      return { loss, weights: weightsOf(routed.model), passes, left }
+    }
+    const [apart, together] = [await stepped(), await stepped('step')]
+    expect([apart.passes, together.passes]).toEqual([2, 1])
+    expect(together.loss).toBe(apart.loss)
+    expect(together.weights).toEqual(apart.weights)
+    expect(together.left).toBe(apart.left)
+    // Inputs for a step that is never taken.
+    const { routed, inputs } = first('step')
+    const before = tf.memory().numTensors
+    tf.dispose([...(await inputs()).tensors])
+    expect(tf.memory().numTensors).toBeGreaterThan(before)
+    await routed.layer.choose(routed.layer.viewOf(tf.zeros([1, ...SHAPE])))
+    routed.dispose()
   })
 
   it('leaves no tensor behind', async () => {

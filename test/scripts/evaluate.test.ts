@@ -107,7 +107,7 @@ describe('a saved model and a folder', () => {
     [
       ['colours', 'photos', '--class-names', 'a,a,b'],
       2,
-      '--class-names must be 2 or more different names by commas, or a file with one a line, got "a" twice',
+      '--class-names must be 2 or more different names by commas, or a file with one a line or a JSON array, got "a" twice',
     ],
     [['colours', 'photos', '--class-names', 'a,,b'], 2, 'got an empty name at position 2'],
     [['colours', 'photos', '--class-names', 'a'], 2, 'got "a"'],

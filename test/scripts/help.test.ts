@@ -47,6 +47,7 @@ describe('help', () => {
       'Network:',
       'Mixture of experts:',
       'Optimisation:',
+      'Transfer:',
       'Run:',
       'Examples:',
     ])

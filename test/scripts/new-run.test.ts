@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { fittedToInitial, withAnnealing } from '../../scripts/run/fine-tuning.js'
 import { fittedToClasses, fittedToPatches, withLoadedImages } from '../../scripts/run/fitted-run.js'
 import { type RunRequest, recipeRun, wantedRun } from '../../scripts/run/new-run.js'
 import { withSeparateRouters } from '../../scripts/run/separate-routers.js'
+import { fittedToInitial, withAnnealing } from '../../scripts/run/transfer/fine-tuning.js'
 import type { BackendChoice } from '../../src/backend/choose.js'
 import { datasetEntry } from '../../src/data/datasets/datasets.js'
 import type { PlannedRun } from '../../src/run/run-config.js'
@@ -82,7 +82,7 @@ describe('fitted to a network that was trained before', () => {
   const photos = { settings: ['imageSize'] } as const
 
   test('images have the size that it takes, unless another is asked for', () => {
-    const initial = { imageSize: [48, 64] } as const
+    const initial = { from: '/models/one', imageSize: [48, 64] } as const
     const before = run('init')
     expect(fittedToInitial(before, initial, photos).dataset).toEqual({
       ...before.dataset,

@@ -352,6 +352,13 @@ describe('prepared images', () => {
         'strokes must be what the images were prepared with, 3, got 4 (pmoe data prepare takes --strokes)',
       ),
     })
+    const boxed = ['train', ...flags, '--data', at('prepared'), '--boxed-images', '4', '--out', at('never')]
+    expect(await callPmoe(boxed)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(
+        `--boxed-images must come with images that have boxes, got ${at('prepared')} (prepared images have none`,
+      ),
+    })
   })
 
   test('may keep their size, on the canvas of the largest', async () => {

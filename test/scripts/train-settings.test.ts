@@ -153,6 +153,12 @@ const samples: Readonly<Record<string, unknown>> = {
   shareExpert: true,
   aggregate: 'sum',
   freeze: ['stem'],
+  freezeUntil: 'stem',
+  trainOnly: ['logits', '*/bias'],
+  freezeRouters: true,
+  frozenStatistics: 'followed',
+  featureCache: true,
+  featureFolder: '/features',
   lrFor: [{ pattern: 'stem', learningRate: 0.1 }],
   annealPatches: { from: 8, to: 2, epochs: 1 },
 }

@@ -6,7 +6,7 @@ import type { StudyStartRequest } from './start-action.js'
 
 /** The names of studies, for help texts. */
 export const studyNames =
-  'fig4 to fig12, table2 (with fig12), fig14, fig15, fig16, table1, ablation, clusters, pruning, bound, megapixel, localise, terms'
+  'fig4 to fig12, table2 (with fig12), fig14, fig15, fig16, table1, ablation, clusters, pruning, bound, megapixel, localise, transfer, terms'
 
 /** Adds the flags that decide the numbers of a study. */
 export function withStudyOptions(command: Command): Command {
@@ -14,6 +14,10 @@ export function withStudyOptions(command: Command): Command {
     .addArgument(new Argument('<name>', studyNames))
     .option('--data <folder>', "folder of the paper's own dataset (default: a stand-in, see the report)")
     .option('--stand-in <folder>', 'folder of the stand-in, for more of it than comes with the package')
+    .option(
+      '--network <folder>',
+      'for transfer: a pretrained tfjs network that takes 0..1 (default: its own)',
+    )
     .option('--seeds <count>', 'independent repetitions (default: those of the scale)', positiveInteger)
     .addOption(
       new Option('--scale <name>', 'full, or small for a look in minutes (default: full)').choices(

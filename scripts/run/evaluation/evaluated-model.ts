@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { sampleRoutingLayers } from '../../../src/layers/moe/routing-layers.js'
 import { type ModelCost, modelCost } from '../../../src/models/cost.js'
@@ -13,20 +12,18 @@ import {
   type StoredRouters,
 } from '../../../src/train/routing/mixture-measures.js'
 import { type SignOfLife, signsOfLife } from '../../../src/train/routing/signs-of-life.js'
-import { readClassNames } from '../../terminal/class-names.js'
 import { UsageError } from '../../terminal/usage-error.js'
 import { frozenWhereFaster } from '../frozen-model.js'
-import { keepPatches, type OpenedModel, openModel } from '../opened-model.js'
+import { keepPatches, type OpenedModel } from '../opened-model.js'
 import { AnySizeModel } from '../regions/region-answers.js'
+import { askedModel, type PlainModelRequest } from '../transfer/plain-model.js'
 
 /** What a model is asked with. */
-export interface ModelRequest {
+export interface ModelRequest extends PlainModelRequest {
   /** Whether each image is seen mirrored as well. */
   readonly testFlips?: boolean
   /** L, in the place of that of training. */
   readonly patchesPerExpert?: number
-  /** The classes of a model that does not name them, in the order of its outputs. */
-  readonly classNames?: string
   /** Whether it is asked for images of its own, which a saved model has not. */
   readonly needsImages?: boolean
 }
@@ -75,8 +72,7 @@ export class EvaluatedModel {
    * @throws UsageError when the request does not fit the model; Error when it cannot be opened
    */
   static async open(path: string, request: ModelRequest): Promise<EvaluatedModel> {
-    if (!existsSync(path)) await openRun(path)
-    const opened = await openModel(path)
+    const opened = await askedModel(path, 'evaluate', request)
     if (request.needsImages && !opened.config) {
       throw new UsageError(
         'evaluate: a folder of images, one folder a class, must be given with a saved model, got none',
@@ -87,7 +83,7 @@ export class EvaluatedModel {
     const anySize =
       options?.kind === 'routed' ? new AnySizeModel(opened, options, 'evaluate', request) : undefined
     if (request.testFlips) checkFlips(opened, anySize)
-    return new EvaluatedModel(opened, request, await classNamesOf(opened, request), anySize)
+    return new EvaluatedModel(opened, request, classNamesOf(opened), anySize)
   }
 
   /** What people call it. */
@@ -164,29 +160,14 @@ async function storedStart(directory: string): Promise<StoredRouters> {
 /**
  * The classes that a model tells apart.
  *
- * @throws UsageError when they are neither stored nor given, or the names given are not as many as the classes
+ * @throws UsageError when they are neither stored nor given, or it is no classifier
  */
-async function classNamesOf(
-  { model, directory, config, classNames: stored }: OpenedModel,
-  { classNames: given }: ModelRequest,
-): Promise<readonly string[]> {
-  if (config) {
-    if (given === undefined) return config.dataset.classNames
-    throw new UsageError(
-      `evaluate: --class-names must be left out for a run, which knows its classes, got ${given}`,
-    )
-  }
+function classNamesOf({ model, directory, config, classNames }: OpenedModel): readonly string[] {
+  if (config) return config.dataset.classNames
   const count = numClassesOf(model, directory)
-  if (given === undefined && stored?.length === count) return stored
-  if (given === undefined) {
-    throw new UsageError(
-      `evaluate: --class-names must name the ${count} classes of ${directory} in the order of its outputs, got none`,
-    )
-  }
-  const names = await readClassNames('evaluate', given)
-  if (names.length === count) return names
+  if (classNames?.length === count) return classNames
   throw new UsageError(
-    `evaluate: --class-names must name the ${count} classes of ${directory}, got ${names.length} names`,
+    `evaluate: --class-names must name the ${count} classes of ${directory} in the order of its outputs, got none`,
   )
 }
 

@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import { useBackend } from '../../../src/backend/choose.js'
 import { loadSavedModel, savedModelInputs } from '../../../src/backend/tensorflow/saved-model.js'
 import { random } from '../../../src/random.js'
+import { shapeSize } from '../../../src/shapes.js'
 import {
   frozenRuntime,
   type Numbers,
@@ -98,16 +99,12 @@ async function inputsOf({ inputs, images, batch, engine }: LatencyJob): Promise<
 
 async function imagesOf(file: string, { shape }: FedInput): Promise<Numbers> {
   const data = new Uint8Array(await readFile(file))
-  return { data, shape: [data.length / elements(shape), ...shape] }
+  return { data, shape: [data.length / shapeSize(shape), ...shape] }
 }
 
 function noise({ shape }: FedInput, input: number, batch: number): Numbers {
   const source = random(1, `latency ${input}`)
   const count = Math.min(batch, 16)
-  const data = Uint8Array.from({ length: count * elements(shape) }, () => source.below(256))
+  const data = Uint8Array.from({ length: count * shapeSize(shape) }, () => source.below(256))
   return { data, shape: [count, ...shape] }
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1)
 }

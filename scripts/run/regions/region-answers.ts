@@ -5,7 +5,7 @@ import type { RegionStream } from '../../../src/data/regions/region-stream.js'
 import type { UnreadableImage } from '../../../src/data/unreadable-images.js'
 import { openRegions } from '../../../src/files/regions/open-regions.js'
 import type { RoutedModel } from '../../../src/models/routed-model.js'
-import type { ImageShape, Size2D } from '../../../src/shapes.js'
+import { type ImageShape, type Size2D, shapeSize } from '../../../src/shapes.js'
 import { UsageError } from '../../terminal/usage-error.js'
 import { buildRouted, type RoutedOptions } from '../network.js'
 import type { OpenedModel } from '../opened-model.js'
@@ -132,7 +132,7 @@ interface KeptNumbers {
 
 function keptBoxes({ layer }: RoutedModel, { indices, gates, boxes, bytes }: KeptNumbers): KeptBoxes[] {
   const { numExperts, patchesPerExpert, patchShape } = layer
-  const perPatch = patchShape.reduce((product, side) => product * side, 1)
+  const perPatch = shapeSize(patchShape)
   return Array.from({ length: numExperts }, (_, expert) => {
     const first = expert * patchesPerExpert
     const positions = Array.from({ length: patchesPerExpert }, (_, i) => first + i)

@@ -1,18 +1,21 @@
 import { resolve } from 'node:path'
 import { type BackendName, useBackend } from '../../../src/backend/choose.js'
+import type { PixelScaling } from '../../../src/layers/input-scaling.js'
 import { type ModelName, modelNames } from '../../../src/models/recipes.js'
 import type { RunConfig } from '../../../src/run/run-config.js'
 import type { RunModel } from '../../../src/run/setting.js'
 import { type FedModel, networkOf } from '../../../src/train/feed.js'
 import { asUsage, asUsageLater, UsageError } from '../../terminal/usage-error.js'
-import { imageSizeOf, initialNetwork } from '../initial-model.js'
 import { buildNetwork, buildRouted } from '../network.js'
 import { type NewRun, newRun } from '../new-run.js'
 import { type OpenedModel, openModel, refuseRouted } from '../opened-model.js'
 import type { RunData } from '../run-data.js'
 import type { GivenFlags } from '../train-settings.js'
 import { checkLayers, checkOptimizer, checkTargets, useComputeSettings } from '../training-run.js'
+import { imageSizeOf, initialNetwork } from '../transfer/initial-model.js'
+import { chosenScaling } from '../transfer/input-scaling.js'
 import { withBatchSize } from './chosen-batch-size.js'
+import { checkFeatureCache, freezingNotes } from './freezing.js'
 
 /** The flags of a training that has not begun, as commander hands them over; those of `trainSettings` are among them. */
 export interface TrainingRequest extends GivenFlags {
@@ -23,6 +26,8 @@ export interface TrainingRequest extends GivenFlags {
   readonly backend?: BackendName | 'auto'
   /** Images a step; `auto` measures how many fit. */
   readonly batchSize?: number | 'auto'
+  /** How the network of `--init` takes pixels; `auto` recognises it. */
+  readonly inputScaling?: PixelScaling | 'auto'
 }
 
 /** A training that can begin: nothing of it can fail for its settings, and nothing is written. */
@@ -62,7 +67,7 @@ export function requiredNames(
  */
 export async function preparedTraining(request: TrainingRequest, where: string): Promise<PreparedTraining> {
   const { dataset, model } = requiredNames(request, where)
-  const { init, batchSize, ...flags } = request
+  const { init, batchSize, inputScaling, ...flags } = request
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = init === undefined ? undefined : await openInitial(init, model)
   const { config, data } = await newRun(
@@ -70,7 +75,11 @@ export async function preparedTraining(request: TrainingRequest, where: string):
       dataset,
       model,
       data: request.data,
-      flags: { ...flags, ...(typeof batchSize === 'number' && { batchSize }) },
+      flags: {
+        ...flags,
+        ...(typeof batchSize === 'number' && { batchSize }),
+        ...scalingFlag(opened, inputScaling, where),
+      },
       ...(opened && { init: { from: resolve(opened.directory), imageSize: imageSizeOf(opened) } }),
     },
     backend,
@@ -81,9 +90,21 @@ export async function preparedTraining(request: TrainingRequest, where: string):
   const starting = await startingNetwork(config, data, opened)
   const network = starting.model
   asUsage(() => checkLayers(networkOf(network), config))
-  if (batchSize !== 'auto') return { config, data, network, opened, notes: starting.notes }
+  asUsage(() => checkFeatureCache(network, config, data))
+  const startingNotes = [...starting.notes, ...freezingNotes(config)]
+  if (batchSize !== 'auto') return { config, data, network, opened, notes: startingNotes }
   const chosen = await withBatchSize(config, data, network)
-  return { config: chosen.config, data, network, opened, notes: [...starting.notes, chosen.note] }
+  return { config: chosen.config, data, network, opened, notes: [...startingNotes, chosen.note] }
+}
+
+/** The scaling that is asked for or that the network shows; without such a network the flag is refused as others are. */
+function scalingFlag(
+  opened: OpenedModel | undefined,
+  asked: TrainingRequest['inputScaling'],
+  where: string,
+): GivenFlags {
+  if (opened) return { inputScaling: chosenScaling(opened, where, asked).scaling }
+  return asked === undefined ? {} : { inputScaling: asked }
 }
 
 async function openInitial(path: string, model: string): Promise<OpenedModel> {

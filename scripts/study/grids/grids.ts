@@ -6,6 +6,7 @@ import type { GridKind } from './grid-kind.js'
 import { localiseGrid, megapixelGrid } from './large-images-grid.js'
 import { pruningGrid } from './pruning-grid.js'
 import { trainingGrid } from './training-grid.js'
+import { transferGrid } from './transfer-grid.js'
 
 /** The grid of every kind of experiment. A new kind is one file and one line here, and the same in `../kinds`. */
 export const gridKinds = {
@@ -16,6 +17,7 @@ export const gridKinds = {
   bound: boundGrid,
   megapixel: megapixelGrid,
   localise: localiseGrid,
+  transfer: transferGrid,
 } as const
 
 type GridKinds = typeof gridKinds

@@ -9,6 +9,7 @@ import { megapixelStudies } from './megapixel.js'
 import { pruningStudies } from './pruning.js'
 import type { StudyKind } from './study-kind.js'
 import { trainingStudies } from './training.js'
+import { transferStudies } from './transfer.js'
 
 /** How every kind of experiment is run and reported. A new kind is one file and one line here, and the same in `../grids`. */
 const kinds: { readonly [Name in KindName]: StudyKind<Name> } = {
@@ -19,6 +20,7 @@ const kinds: { readonly [Name in KindName]: StudyKind<Name> } = {
   bound: boundStudies,
   megapixel: megapixelStudies,
   localise: localiseStudies,
+  transfer: transferStudies,
 }
 
 /** The kind of a study and its experiment. */

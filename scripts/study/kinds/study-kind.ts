@@ -38,6 +38,8 @@ export interface StudyKind<Name extends KindName> {
   dataSentence(experiment: ExperimentOf<Name>, config: StudyConfig): string
   /** Whether other data take the place of the paper's own. */
   isStandIn(config: StudyConfig): boolean
+  /** Whether `--network` names a pretrained network; never unless given. */
+  readonly takesNetwork?: boolean
   /**
    * Checks, without reading them, that the files of a study are there.
    *

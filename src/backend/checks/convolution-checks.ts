@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { layerOps } from '../../layers/ops.js'
-import type { Size2D } from '../../shapes.js'
+import { type Size2D, shapeSize } from '../../shapes.js'
 import { drawEighths, hasKernel, type OperationCheck, once, tensorOf } from './operation-check.js'
 import * as plain from './plain-arithmetic.js'
 
@@ -126,9 +126,9 @@ function numbersFor(sizes: Sizes) {
   const channels = sizes.map[3]
   const kernelShape: Shape4D = [...sizes.kernel, channels, sizes.filters]
   const outShape: Shape4D = [sizes.map[0], rows, columns, sizes.filters]
-  const x = drawEighths(length(sizes.map), 1)
-  const kernel = drawEighths(length(kernelShape), 2)
-  const dy = drawEighths(length(outShape), 3)
+  const x = drawEighths(shapeSize(sizes.map), 1)
+  const kernel = drawEighths(shapeSize(kernelShape), 2)
+  const dy = drawEighths(shapeSize(outShape), 3)
   const bias = drawEighths(sizes.filters, 4)
   return {
     ...{ x, kernel, dy, bias, kernelShape, outShape },
@@ -303,7 +303,7 @@ function patchCheck(inBfloat16: boolean): OperationCheck {
     strides: [1, 1],
     pad: 'same',
   }
-  const windowLength = length(sizes.map)
+  const windowLength = shapeSize(sizes.map)
   const windows = drawEighths(experts * windowLength, 5)
   // (K, C, kh kw F)
   const weights = drawEighths(experts * channels * 9 * filters, 6)
@@ -321,7 +321,7 @@ function patchCheck(inBfloat16: boolean): OperationCheck {
     () => {
       const maps = tensorOf<tf.Tensor5D>(windows, [experts, patches, height, width, channels])
       const filterRows = tensorOf<tf.Tensor3D>(weights, [experts, channels, 9 * filters])
-      return [layerOps().patchConvolution!.forward(maps, filterRows, [3, 3])]
+      return [layerOps().patchConvolution!.forward(maps, filterRows, [3, 3], 'same')]
     },
     () => [outputs()],
     () => layerOps().patchConvolution !== undefined,
@@ -350,8 +350,4 @@ function checksOf(sizes: string, inBfloat16: boolean, repeats: number) {
 
 function runKernel(name: string, inputs: tf.NamedTensorMap, attributes: object): tf.Tensor {
   return tf.engine().runKernel(name, inputs, attributes as tf.NamedAttrMap) as tf.Tensor
-}
-
-function length(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1)
 }

@@ -1,4 +1,4 @@
-import type { Size2D } from '../../shapes.js'
+import { type Size2D, shapeSize } from '../../shapes.js'
 
 /*
  * What tensor operations have to return, in the plainest loops over float64: the reference that backends are compared with.
@@ -46,7 +46,7 @@ export function convolution(x: Numbers, kernel: Numbers, sizes: ConvolutionSizes
 export function inputGradient(dy: Numbers, kernel: Numbers, sizes: ConvolutionSizes): Float64Array {
   const channels = sizes.map[3]
   const { filters } = sizes
-  const dx = new Float64Array(product(sizes.map))
+  const dx = new Float64Array(shapeSize(sizes.map))
   forEachTap(sizes, (pixel, output, tap) => {
     for (let c = 0; c < channels; c++) {
       let sum = 0
@@ -62,7 +62,7 @@ export function inputGradient(dy: Numbers, kernel: Numbers, sizes: ConvolutionSi
 export function kernelGradient(x: Numbers, dy: Numbers, sizes: ConvolutionSizes): Float64Array {
   const channels = sizes.map[3]
   const { filters } = sizes
-  const dKernel = new Float64Array(product(sizes.kernel) * channels * filters)
+  const dKernel = new Float64Array(shapeSize(sizes.kernel) * channels * filters)
   forEachTap(sizes, (pixel, output, tap) => {
     for (let c = 0; c < channels; c++) {
       const value = x[pixel * channels + c]!
@@ -123,7 +123,7 @@ export function poolGradient(
   const y = pool(kind, x, sizes)
   const counts = new Float64Array(numOutputs(sizes))
   forEachTap(sizes, (_, output) => counts[output]!++)
-  const dx = new Float64Array(product(sizes.map))
+  const dx = new Float64Array(shapeSize(sizes.map))
   const isAssigned = new Uint8Array(y.length)
   forEachTap(sizes, (pixel, output) => {
     for (let c = 0; c < channels; c++) {
@@ -245,9 +245,5 @@ function forEachTap(
 }
 
 function numOutputs(sizes: ConvolutionSizes): number {
-  return sizes.map[0] * product(outputSize(sizes))
-}
-
-function product(sides: readonly number[]): number {
-  return sides.reduce((size, side) => size * side, 1)
+  return sizes.map[0] * shapeSize(outputSize(sizes))
 }

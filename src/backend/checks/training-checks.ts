@@ -3,6 +3,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import '@tensorflow/tfjs-layers'
 import { type BatchNormInputs, layerOps } from '../../layers/ops.js'
 import { permutation, random } from '../../random.js'
+import { shapeSize } from '../../shapes.js'
 import { drawEighths, hasKernel, type OperationCheck, tensorOf } from './operation-check.js'
 import * as plain from './plain-arithmetic.js'
 
@@ -83,7 +84,7 @@ const EPSILON = 1e-3
 
 function* normChecks(inBfloat16: boolean): Generator<OperationCheck> {
   for (const shape of NORMALIZED) {
-    const [size, channels] = [length(shape), shape.at(-1) as number]
+    const [size, channels] = [shapeSize(shape), shape.at(-1) as number]
     const numbers = { x: drawEighths(size, 1), dy: drawEighths(size, 2) }
     const gamma = drawEighths(channels, 3).map(value => value + 2)
     const beta = drawEighths(channels, 4)
@@ -174,9 +175,9 @@ function* poolChecks(inBfloat16: boolean): Generator<OperationCheck> {
             pad,
           }
           // All different, so that each maximum belongs to one pixel; exact in bfloat16.
-          const x = Float32Array.from(permutation(length(map), random(1)), value => (value - 100) / 8)
+          const x = Float32Array.from(permutation(shapeSize(map), random(1)), value => (value - 100) / 8)
           const outShape = [map[0], ...plain.outputSize(sizes), map[3]]
-          const dy = drawEighths(length(outShape), 2)
+          const dy = drawEighths(shapeSize(outShape), 2)
           const words = `${map.slice(1).join('x')} map, ${kernel}x${kernel} window, stride ${stride}, ${pad}`
           const pools = [
             ['max', tf.maxPool],
@@ -205,7 +206,7 @@ function* rectifierChecks(inBfloat16: boolean): Generator<OperationCheck> {
     [2, 5, 3, 7],
     [4, 8, 8, 16],
   ]) {
-    const [x, dy] = [drawEighths(length(shape), 1), drawEighths(length(shape), 2)]
+    const [x, dy] = [drawEighths(shapeSize(shape), 1), drawEighths(shapeSize(shape), 2)]
     const output = x.map(value => Math.max(0, value))
     const sizes = `${shape.join('x')} map`
     const map = () => tf.maxPool(tensorOf<tf.Tensor4D>(x, shape), 1, 1, 'valid')
@@ -385,7 +386,7 @@ function* topKChecks(): Generator<OperationCheck> {
 
 function* sumChecks(): Generator<OperationCheck> {
   const shape = [6, 5, 8]
-  const x = drawEighths(length(shape), 1)
+  const x = drawEighths(shapeSize(shape), 1)
   const rows = () => tensorOf<tf.Tensor2D>(x, [30, 8])
   yield check(
     'Sum',
@@ -426,8 +427,4 @@ function* sumChecks(): Generator<OperationCheck> {
 
 function concatenated(count: number, part: (at: number) => ArrayLike<number>): Float64Array {
   return Float64Array.from(Array.from({ length: count }, (_, at) => Array.from(part(at))).flat())
-}
-
-function length(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1)
 }

@@ -1,5 +1,4 @@
 import { isMainThread } from 'node:worker_threads'
-import * as tf from '@tensorflow/tfjs-core'
 import { registerGraphProgram } from '../../inference/graph-programs.js'
 import type { Backend, SkippedBackend, UseBackendOptions, UsedBackend } from '../backend.js'
 import {
@@ -10,6 +9,9 @@ import {
   nativeFolder,
   whyUnusable,
 } from '../native/native.js'
+import { hasNvidiaDriver } from '../native/nvidia.js'
+import { saidText, tryOnGpu } from '../native/trial.js'
+import { setBackend } from '../page/set-backend.js'
 import { type NativeVerdict, selfTest, verdictText } from '../self-test/self-test.js'
 import { distrustBfloat16 } from '../tensorflow/precision.js'
 import { tensorFlowThreads } from '../threads.js'
@@ -23,10 +25,16 @@ export const nativeTensorFlow: Backend<NativeName> = {
   isAutomatic: true,
   providedBy: name => (name === 'tensorflow-gpu' ? 'npx pmoe native --gpu' : 'npx pmoe native'),
   use,
-  async facts({ tensorflow }) {
+  async facts({ tensorflow }, { gpuTrial = tryOnGpu }) {
     const threads = tensorFlowThreads()
-    const { version, folder } = tensorflow as NativeTensorFlow
-    return { version, threads, folder }
+    const candidate = tensorflow as NativeTensorFlow
+    const { version, folder } = candidate
+    if (!candidate.usesGpu) return { version, threads, folder }
+    const device = await gpuTrial(candidate).then(
+      trial => trial.device ?? 'a GPU',
+      (error: Error) => `a GPU that does not compute: ${error.message}`,
+    )
+    return { version, device, folder }
   },
   advice: ({ chosen, hasNvidiaDriver }) => [
     ...(hasNvidiaDriver && chosen !== 'tensorflow-gpu'
@@ -46,7 +54,7 @@ export const nativeTensorFlow: Backend<NativeName> = {
   },
 }
 
-/** Tries every installation, GPU packages first unless the processor is asked for. */
+/** Tries every installation, builds for a GPU first unless the processor is asked for, or there is no GPU. */
 async function use(
   requested: NativeName | 'auto',
   options: UseBackendOptions,
@@ -55,7 +63,9 @@ async function use(
   const candidates = findNative(options.cwd, options.provided).filter(
     ({ gpu }) => gpu || requested !== 'tensorflow-gpu',
   )
-  if (requested === 'tensorflow') candidates.sort((a, b) => Number(a.gpu) - Number(b.gpu))
+  const hasGpu = options.hasNvidiaDriver ?? hasNvidiaDriver()
+  if (requested === 'tensorflow' || (requested === 'auto' && !hasGpu))
+    candidates.sort((a, b) => Number(a.gpu) - Number(b.gpu))
   if (candidates.length === 0) skipped.push(notInstalled(requested, options.provided ?? nativeFolder()))
   for (const candidate of candidates) {
     const loaded = await tryLoad(candidate, options.verify ?? selfTest, skipped)
@@ -63,10 +73,10 @@ async function use(
     const { tensorflow, verdict } = loaded
     const name = tensorflow.usesGpu ? 'tensorflow-gpu' : 'tensorflow'
     if (candidate.gpu && !tensorflow.usesGpu) {
-      skipped.push({ name: 'tensorflow-gpu', why: `${candidate.packageName} loads but finds no usable GPU` })
+      skipped.push({ name: 'tensorflow-gpu', why: await whyNoGpu(candidate, requested, options) })
     }
     if (requested === 'tensorflow-gpu' && name !== requested) return undefined
-    await tf.setBackend('tensorflow')
+    await setBackend('tensorflow')
     const { registerTensorFlowKernels } = await import('../tensorflow/kernels.js')
     const avoided = new Set(tensorflow.usesGpu ? [] : verdict?.avoided)
     registerTensorFlowKernels(avoided)
@@ -89,6 +99,23 @@ async function use(
     }
   }
   return undefined
+}
+
+/** Where a person waits for the reason, TensorFlow's own words are added, for which it is loaded once more. */
+async function whyNoGpu(
+  candidate: NativeCandidate,
+  requested: NativeName | 'auto',
+  { gpuTrial }: UseBackendOptions,
+): Promise<string> {
+  const why = `${candidate.packageName} loads but finds no usable GPU`
+  const trial = gpuTrial ?? (requested === 'tensorflow-gpu' ? tryOnGpu : undefined)
+  if (!trial) return why
+  try {
+    const { reasons } = await trial(candidate)
+    return reasons.length > 0 ? `${why}; ${saidText(reasons)}` : why
+  } catch (error) {
+    return `${why}; ${(error as Error).message}`
+  }
 }
 
 /** The installation that this process has loaded, and the self-test's verdict on it. */

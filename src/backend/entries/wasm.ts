@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import type { Backend, UsedBackend } from '../backend.js'
+import { setBackend } from '../page/set-backend.js'
 import { verifyCurrent } from '../verify.js'
-import { setBackend } from './set-backend.js'
 
 /** WebAssembly, with the kernels of this library. */
 export const wasm: Backend<'wasm'> = {

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import util from 'node:util'
 
@@ -31,6 +31,8 @@ export interface ProvidedNative {
   readonly gpu: boolean
   /** Version of the TensorFlow library. */
   readonly tensorflow: string
+  /** The GPU that it computed on when it was provided, such as NVIDIA H100 80GB HBM3, compute capability 9.0. */
+  readonly device?: string
   /** Downloaded as published, or compiled against TensorFlow's Python wheel. */
   readonly source: 'official' | 'built'
 }
@@ -38,8 +40,14 @@ export interface ProvidedNative {
 /** The file in the provided folder that holds a {@link ProvidedNative}. */
 export const PROVIDED_FILE = 'native.json'
 
-/** The addon, beside a built one, that redirects standard error while the library loads. */
-export const MUTE_ADDON = 'mute.node'
+/** Version of Node's C interface that addons are built for, which names their folder. */
+export const NODE_API_VERSION = 8
+
+/** The addon, beside a built one, that prepares the loading: it redirects standard error and opens libraries by path. */
+export const LOADING_ADDON = 'mute.node'
+
+/** The file in a package's folder that lists CUDA's libraries in the order in which they are opened. */
+export const CUDA_LIST = 'deps/cuda-libraries.json'
 
 const here = fileURLToPath(import.meta.url)
 const requireHere = createRequire(here)
@@ -158,20 +166,44 @@ function requireNative(candidate: NativeCandidate): TfjsNode {
   }
 }
 
-/** Loads without TensorFlow's start-up log, unless the user chose how much it logs. */
-function quietly<T>({ folder }: NativeCandidate, load: () => T): T {
-  if (process.env.TF_CPP_MIN_LOG_LEVEL !== undefined) return load()
-  process.env.TF_CPP_MIN_LOG_LEVEL = '2'
-  const muting = addonFolders(folder)
-    .map(lib => join(lib, MUTE_ADDON))
-    .find(path => existsSync(path))
-  if (!muting) return load()
-  const { mute, unmute } = requireHere(muting) as { mute(): void; unmute(): void }
-  mute()
+/**
+ * Loads without TensorFlow's start-up log, unless the user chose how much it logs. A GPU's memory is taken as it is needed,
+ * unless the user chose otherwise; TensorFlow itself would take nearly all of it at once.
+ */
+function quietly<T>({ folder, gpu }: NativeCandidate, load: () => T): T {
+  const isLogging = process.env.TF_CPP_MIN_LOG_LEVEL !== undefined
+  if (!isLogging) process.env.TF_CPP_MIN_LOG_LEVEL = '2'
+  if (gpu) process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true'
+  const path = addonFolders(folder)
+    .map(lib => join(lib, LOADING_ADDON))
+    .find(file => existsSync(file))
+  if (path === undefined) return load()
+  const addon = requireHere(path) as LoadingAddon
+  preloadCuda(addon, folder, isLogging)
+  if (isLogging) return load()
+  addon.mute()
   try {
     return load()
   } finally {
-    unmute()
+    addon.unmute()
+  }
+}
+
+/** What {@link LOADING_ADDON} exports. */
+interface LoadingAddon {
+  mute(): void
+  unmute(): void
+  /** Opens a library; returns why it does not open. */
+  preload(path: string): string | undefined
+}
+
+/** Opens CUDA's libraries by path, as TensorFlow opens them by name: then they need no LD_LIBRARY_PATH. */
+function preloadCuda(addon: LoadingAddon, folder: string, isLogging: boolean): void {
+  const list = join(folder, CUDA_LIST)
+  if (!existsSync(list)) return
+  for (const path of JSON.parse(readFileSync(list, 'utf8')) as string[]) {
+    const failure = addon.preload(resolve(folder, path))
+    if (failure !== undefined && isLogging) console.error(`W loadNative:1] dlopen: ${failure}`)
   }
 }
 

@@ -3,15 +3,25 @@ import { mkdir, readdir, realpath, rename, rm, statfs, writeFile } from 'node:fs
 import { basename, dirname, join, resolve } from 'node:path'
 import { type Lock, lockFile } from '../../files/lock.js'
 import { installNative } from './build-native.js'
-import { nativeFolder, PROVIDED_FILE, type ProvidedNative, providedCandidate, whyUnusable } from './native.js'
+import { CUDA_MAJOR } from './cuda-libraries.js'
+import {
+  type NativeCandidate,
+  nativeFolder,
+  PROVIDED_FILE,
+  type ProvidedNative,
+  providedCandidate,
+  whyUnusable,
+} from './native.js'
+import { type NvidiaDriver, requireNvidiaDriver } from './nvidia.js'
 import { type Run, runProgram } from './run-program.js'
+import { type NativeTrial, tryNative } from './trial.js'
 
-/** Free disk space while building, in bytes: the wheel and what is unpacked of it. */
-const NEEDED_BYTES = { cpu: 2e9, gpu: 6e9 }
+/** Free disk space while building, in bytes: wheels and what is unpacked of them, with CUDA's libraries for a GPU. */
+const NEEDED_BYTES = { cpu: 2e9, gpu: 10e9 }
 
 /** How native TensorFlow is provided. */
 export interface ProvideNativeOptions {
-  /** The build that can use a GPU. */
+  /** The build that computes on a GPU; it is provided only where it does. */
   readonly gpu?: boolean
   /** The folder to fill; see `nativeFolder`. */
   readonly dir?: string
@@ -23,6 +33,8 @@ export interface ProvideNativeOptions {
   readonly onStage?: (stage: string) => void
   /** How programs are run; for tests. */
   readonly run?: Run
+  /** The environment, of which CUDA_VISIBLE_DEVICES is shown; for tests. */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /** How the download host is asked; for tests. */
   readonly fetch?: typeof fetch
   /** Free bytes on the disk of a folder; for tests. */
@@ -42,18 +54,19 @@ export interface NativeProvided extends ProvidedNative {
  * in a process of its own and then renamed, so that the folder holds a working one, the old one or nothing, also after a
  * kill.
  *
- * @throws Error when the folder holds anything but an earlier one, when a tool, disk space or a download is missing, or
- *   when the result does not compute; LockedError while another process provides it
+ * With `gpu` it is compiled against TensorFlow for CUDA 12, with CUDA's libraries of this machine or else of PyPI. Before
+ * anything is fetched NVIDIA's driver is asked, and it is provided only where it computes on a GPU.
+ *
+ * @throws Error when the folder holds anything but an earlier one, when a driver, tool, disk space or a download is missing,
+ *   or when the result does not compute, or not on a GPU; LockedError while another process provides it
  */
 export async function provideNative(options: ProvideNativeOptions = {}): Promise<NativeProvided> {
   const folder = await realFolder(options.dir ?? nativeFolder())
-  const { gpu = false, force = false } = options
-  const asIs = (): NativeProvided | undefined => {
-    const provided = force ? undefined : usable(folder, gpu)
-    return provided && { ...provided, folder, already: true }
-  }
+  const { gpu = false, onStage = () => {} } = options
+  const driver = gpu ? await findDriver(options) : undefined
+  if (driver) onStage(`driver for CUDA ${driver.cuda} shows ${driver.devices.join(', ')}`)
   const isSettled = !existsSync(stageOf(folder)) && !existsSync(oldOf(folder))
-  const present = asIs()
+  const present = await asIs(folder, options)
   if (present && isSettled) return present
   const lock = await lockFile(folder, 'provideNative').catch((error: unknown) => {
     // The present one can be used while another process holds the lock, and where no lock can be made.
@@ -63,8 +76,48 @@ export async function provideNative(options: ProvideNativeOptions = {}): Promise
   if (!lock) return present as NativeProvided
   return underLock(lock, async () => {
     await recover(folder)
-    return asIs() ?? provideAnew(folder, options)
+    // A GPU build was tried above, unless a killed process had left the folder unsettled.
+    const restored = present ?? (gpu && isSettled ? undefined : await asIs(folder, options))
+    return restored ?? provideAnew(folder, options)
   })
+}
+
+/** NVIDIA's driver, where it can be asked: TensorFlow for CUDA is compiled on Linux only. */
+async function findDriver({
+  run = runProgram,
+  signal,
+  env,
+  onStage = () => {},
+}: ProvideNativeOptions): Promise<NvidiaDriver | undefined> {
+  if (process.platform !== 'linux') return undefined
+  onStage('asking for an NVIDIA driver')
+  return requireNvidiaDriver(CUDA_MAJOR, { run, signal, ...(env && { env }) })
+}
+
+/** What is in the folder, where it serves: for a GPU it has to compute there now. */
+async function asIs(folder: string, options: ProvideNativeOptions): Promise<NativeProvided | undefined> {
+  const { gpu = false, force = false, onStage = () => {} } = options
+  const candidate = force ? undefined : usable(folder, gpu)
+  if (!candidate) return undefined
+  const there = { ...candidate.provided, folder, already: true }
+  if (!gpu) return there
+  onStage('trying the present one')
+  const trial = await tryPresent(candidate, options)
+  if (trial?.device !== undefined) return { ...there, device: trial.device }
+  onStage('the present one does not compute on a GPU')
+  return undefined
+}
+
+async function tryPresent(
+  candidate: NativeCandidate,
+  { run = runProgram, signal }: ProvideNativeOptions,
+): Promise<NativeTrial | undefined> {
+  try {
+    return await tryNative(candidate, { run, signal })
+  } catch {
+    signal?.throwIfAborted()
+    return undefined
+  }
 }
 
 async function underLock<T>(lock: Lock, work: () => Promise<T>): Promise<T> {
@@ -132,10 +185,10 @@ async function realFolder(dir: string): Promise<string> {
   return join(await realpath(dirname(folder)), basename(folder))
 }
 
-function usable(folder: string, gpu: boolean): ProvidedNative | undefined {
+function usable(folder: string, gpu: boolean): ReturnType<typeof providedCandidate> {
   const candidate = providedCandidate(folder)
   if (!candidate || (gpu && !candidate.gpu) || whyUnusable(candidate)) return undefined
-  return candidate.provided
+  return candidate
 }
 
 async function checkDisk(

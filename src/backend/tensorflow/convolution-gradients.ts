@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { KernelGradientInputs } from '../../layers/ops.js'
+import { shapeSize } from '../../shapes.js'
 import { asProducts, hasIdleTap, pixelsUnderStrides } from './kernel-gradient.js'
 
 /*
@@ -75,7 +76,7 @@ function withSecondFilter(original: Kernel): Kernel {
     const dy = args.inputs.dy as tf.Tensor
     const filter = args.inputs.filter as tf.Tensor
     const [channels, filters] = filter.shape.slice(-2)
-    const pixels = filter.shape.slice(0, -2).reduce((product, side) => product * side, 1)
+    const pixels = shapeSize(filter.shape.slice(0, -2))
     if (channels !== 1 || filters !== 1 || pixels === 1) return original(args)
     const channelAxis = attributesOf(args).dataFormat === 'NCHW' ? 1 : dy.rank - 1
     return tf.tidy(() => {

@@ -8,10 +8,12 @@ import type { Size2D } from '../../shapes.js'
  * product with a matrix of zeros and ones, the same for every patch, and zeros around a patch are zeros in that matrix.
  */
 export const patchConvolution: PatchConvolution = {
-  suits: (windows, kernel) => {
+  suits: (windows, kernel, pad) => {
     const [height, width, channels, filters] = kernel.shape
     // The intermediate result, taps x F numbers a pixel, must not be much larger than the windows themselves.
-    return height * width > 1 && (height * width * filters) / windows.shape[0] <= 2 * channels
+    return (
+      pad === 'same' && height * width > 1 && (height * width * filters) / windows.shape[0] <= 2 * channels
+    )
   },
 
   forward(windows, filters, kernelSize) {

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { shapeSize } from '../../shapes.js'
 import { keepSpareMemory } from './memory.js'
 import { registerWasmPadding } from './padding.js'
 import { registerWasmProducts } from './products.js'
@@ -330,7 +331,7 @@ function largest(
  */
 function segmentSum(x: tf.Tensor, segmentIds: tf.Tensor, numSegments: number): tf.Tensor {
   const rest = x.shape.slice(1)
-  const width = rest.reduce((product, size) => product * size, 1)
+  const width = shapeSize(rest)
   const inside = tf.logicalAnd(tf.greaterEqual(segmentIds, 0), tf.less(segmentIds, numSegments))
   const extraSegment = tf.fill(segmentIds.shape, numSegments, 'int32')
   const rows = tf.cast(tf.reshape(tf.where(inside, segmentIds, extraSegment), [-1, 1]), 'int32')

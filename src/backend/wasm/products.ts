@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { shapeSize } from '../../shapes.js'
 
 /*
  * Transpositions and matrix products on wasm, put in terms of the cases that tfjs's wasm backend has fast code for:
@@ -69,7 +70,7 @@ export function mergeAxes({ shape, perm }: Transposition): Transposition {
   }
   const sorted = [...groups].sort((a, b) => (a[0] as number) - (b[0] as number))
   return {
-    shape: sorted.map(group => group.reduce((size, axis) => size * (shape[axis] as number), 1)),
+    shape: sorted.map(group => shapeSize(group.map(axis => shape[axis] as number))),
     perm: groups.map(group => sorted.indexOf(group)),
   }
 }
@@ -110,8 +111,7 @@ function axisByAxis({ shape, perm }: Transposition): Transposition[] {
   let done = 1
   for (const axis of perm) {
     const position = remaining.indexOf(axis)
-    const size = (axes: number[]): number =>
-      axes.reduce((product, other) => product * (shape[other] as number), 1)
+    const size = (axes: number[]): number => shapeSize(axes.map(other => shape[other] as number))
     const [before, own, after] = [
       remaining.slice(0, position),
       remaining.slice(position, position + 1),

@@ -1,19 +1,6 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import * as tf from '@tensorflow/tfjs-core'
-
-/** Reduction kernels, as tfjs calls them. */
-interface ReductionAttrs {
-  readonly axis: number | number[]
-  readonly keepDims: boolean
-}
-
-/** A reduction over neighbouring axes: (before, reduced, after), with something left after them. */
-interface ColumnReduction {
-  readonly before: number
-  readonly reduced: number
-  readonly after: number
-  readonly shape: number[]
-}
+import { columnReduction, type ReductionAttrs } from '../corrections/column-reduction.js'
 
 /**
  * Replaces the backend `wasm`'s sum and mean over leading or middle axes, as in the gradient of a bias and in BatchNorm,
@@ -49,20 +36,4 @@ function replace(kernelName: typeof tf.Sum | typeof tf.Mean): void {
       return original.kernelFunc(params)
     },
   })
-}
-
-/** The reduction, where it is over neighbouring axes and at least two columns remain after them. */
-function columnReduction(shape: readonly number[], attrs: ReductionAttrs): ColumnReduction | undefined {
-  const axes = tf.util.parseAxisParam(attrs.axis, [...shape]).sort((a, b) => a - b)
-  const [first, last] = [axes[0], axes.at(-1)]
-  if (first === undefined || last === undefined || last - first !== axes.length - 1) return undefined
-  const product = (sides: readonly number[]) => sides.reduce((size, side) => size * side, 1)
-  const [before, reduced, after] = [
-    shape.slice(0, first),
-    shape.slice(first, last + 1),
-    shape.slice(last + 1),
-  ]
-  if (product(after) < 2 || product(shape) === 0) return undefined
-  const outputShape = attrs.keepDims ? [...before, ...reduced.map(() => 1), ...after] : [...before, ...after]
-  return { before: product(before), reduced: product(reduced), after: product(after), shape: outputShape }
 }

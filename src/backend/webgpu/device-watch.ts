@@ -1,9 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-
-/** A GPU that no longer computes, or never computed what it was given. */
-export class DeviceError extends Error {
-  override readonly name = 'DeviceError'
-}
+import { DeviceError, failureOf, markFailed } from '../device-error.js'
 
 /** The parts of a `GPUDevice` that are watched. */
 export interface WatchedDevice {
@@ -17,8 +13,11 @@ export interface WatchedDevice {
 interface WatchedBackend {
   readonly device: WatchedDevice
   read(dataId: object): Promise<unknown>
+  readSync(dataId: object): unknown
   uploadToGPU(dataId: object): void
-  readonly tensorMap: { get(dataId: object): { readonly shape: number[]; readonly dtype: tf.DataType } }
+  readonly tensorMap: {
+    get(dataId: object): { readonly shape: number[]; readonly dtype: tf.DataType; readonly values?: unknown }
+  }
 }
 
 const watched = new WeakSet<object>()
@@ -35,30 +34,55 @@ export function watchDevice(backend: tf.KernelBackend): void {
   watched.add(backend)
   const gpu = backend as unknown as WatchedBackend
   const { device } = gpu
-  let failure: DeviceError | undefined
-  device.addEventListener('uncapturederror', ({ error }) => {
-    failure ??= new DeviceError(
-      `WebGPU: device must accept what it is given, got ${refusal(error)} (numbers computed since are wrong)`,
+  device.addEventListener('uncapturederror', ({ error }) => markFailed(backend, refusal(error)))
+  const loss = device.lost.then(({ reason, message }) => {
+    const told = firstLine(message) || reason
+    markFailed(
+      backend,
+      new DeviceError(
+        `WebGPU: device must stay there, got its loss: ${told} (a run goes on from its last checkpoint with --resume)`,
+      ),
     )
+    throw failureOf(backend)
   })
-  void device.lost.then(({ reason, message }) => {
-    failure ??= new DeviceError(
-      `WebGPU: device must stay there, got its loss: ${firstLine(message) || reason} (a run goes on from its last checkpoint with --resume)`,
-    )
-  })
+  // It is raced below; where nothing is being read it concerns nobody.
+  loss.catch(() => {})
   const read = gpu.read.bind(gpu)
   gpu.read = async dataId => {
-    const values = await read(dataId).catch(error => {
-      throw failure ?? error
-    })
-    if (failure) throw failure
-    return values
+    try {
+      const values = await Promise.race([read(dataId), loss])
+      throwFailure(backend)
+      return values
+    } catch (error) {
+      // What a lost device answers comes before the news of its loss.
+      await Promise.resolve()
+      throwFailure(backend)
+      throw error
+    }
+  }
+  const readSync = gpu.readSync.bind(gpu)
+  gpu.readSync = dataId => {
+    throwFailure(backend)
+    const { shape, values } = gpu.tensorMap.get(dataId)
+    // tfjs reads by way of a canvas, which is there in pages alone.
+    if (typeof OffscreenCanvas === 'undefined' && values == null) {
+      throw new Error(
+        `WebGPU: numbers must be read by \`await tensor.data()\` before dataSync() or another backend uses them, got a tensor of shape [${shape.join(', ')}] that was not`,
+      )
+    }
+    return readSync(dataId)
   }
   const upload = gpu.uploadToGPU.bind(gpu)
   gpu.uploadToGPU = dataId => {
+    throwFailure(backend)
     checkSize(gpu, dataId)
     upload(dataId)
   }
+}
+
+function throwFailure(backend: object): void {
+  const failure = failureOf(backend)
+  if (failure) throw failure
 }
 
 function checkSize({ device, tensorMap }: WatchedBackend, dataId: object): void {
@@ -71,9 +95,14 @@ function checkSize({ device, tensorMap }: WatchedBackend, dataId: object): void 
   )
 }
 
-/** What is wrong: the compiler's own line where a shader does not compile, else the first line. */
-function refusal({ message }: Error): string {
-  return /error: .*/.exec(message)?.[0] ?? firstLine(message)
+/** What a device refused: for want of memory, or the compiler's own line where a shader does not compile, else the first line. */
+function refusal(error: Error): DeviceError {
+  const { message } = error
+  return new DeviceError(
+    error.constructor.name === 'GPUOutOfMemoryError'
+      ? `WebGPU: memory of the device must suffice, got ${firstLine(message)} (numbers computed since are wrong; a smaller batch or image needs less)`
+      : `WebGPU: device must accept what it is given, got ${/error: .*/.exec(message)?.[0] ?? firstLine(message)} (numbers computed since are wrong)`,
+  )
 }
 
 function firstLine(message: string): string {

@@ -33,8 +33,9 @@ export type BatchVariation = (batch: ImageBatch, place: BatchPlace) => ImageBatc
 export function augmented(stream: ImageStream, augmentation: Augmentation): ImageStream {
   const vary = batchVariation(stream.shape, augmentation)
   if (!vary) return stream
+  const { orderOf: _, ...described } = stream
   return {
-    ...stream,
+    ...described,
     async *batches(pass) {
       const { shuffle, start = 0 } = pass
       if (!shuffle) return yield* stream.batches(pass)

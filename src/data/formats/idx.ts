@@ -3,6 +3,8 @@
  *
  * Reference: the format section of http://yann.lecun.com/exdb/mnist/
  */
+
+import { shapeSize } from '../../shapes.js'
 import type { DataSource } from '../data-source.js'
 import { findIdx, type IdxHalf } from '../datasets/idx-files.js'
 import type { PixelSet } from '../image-set.js'
@@ -119,7 +121,7 @@ function readHeader(bytes: Uint8Array, name: string, magic: number, axes: readon
     }
     return size
   })
-  const expected = headerBytes + sizes.reduce((product, size) => product * size, 1)
+  const expected = headerBytes + shapeSize(sizes)
   if (bytes.length !== expected) {
     const stated = sizes.map((size, i) => `${size} ${axes[i]}`).join(' x ')
     throw new RangeError(

@@ -1,3 +1,4 @@
+import { shapeSize } from '../../shapes.js'
 import { widenBfloat16, widenFloat16 } from './narrow-floats.js'
 
 /**
@@ -202,7 +203,7 @@ function parseEntry(key: string, value: unknown, dataBytes: number, name: string
   if (begin > end || end > dataBytes) {
     return fail(`have data_offsets in order and within the ${dataBytes} bytes of data`, offsets)
   }
-  const expected = elementCount(shape) * bytesIn(dtype)
+  const expected = shapeSize(shape) * bytesIn(dtype)
   if (end - begin !== expected) {
     return fail(`take ${expected} bytes (${dtype} of shape [${shape.join(', ')}])`, end - begin)
   }
@@ -265,7 +266,7 @@ function checkWritable(key: string, { dtype, shape, data }: StoredTensor): void 
     const got = (data as object).constructor.name
     throw new TypeError(`writeSafetensors: data of "${key}" must be the typed array of ${dtype}, got ${got}`)
   }
-  if (!isCounts(shape) || elementCount(shape) !== data.length) {
+  if (!isCounts(shape) || shapeSize(shape) !== data.length) {
     throw new RangeError(
       `writeSafetensors: shape of "${key}" must hold ${data.length} elements, got [${shape.join(', ')}]`,
     )
@@ -285,10 +286,6 @@ function isTypedArrayOf(dtype: TensorDtype, data: unknown): boolean {
     case 'U8':
       return data instanceof Uint8Array
   }
-}
-
-function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, side) => product * side, 1)
 }
 
 function isFileDtype(value: unknown): value is FileDtype {

@@ -15,6 +15,68 @@ export interface PixelBytes {
   readonly start: number
 }
 
+/** The rows of an image in a file, which is opened when something is read of it. */
+class PixelFile {
+  readonly shape: ImageShape
+  readonly name: string
+  /** Rows that are read at once. */
+  readonly strip: number
+  private readonly rowBytes: number
+  private readonly open: () => Promise<PixelBytes>
+  private opening: Promise<PixelBytes> | undefined
+
+  constructor(open: () => Promise<PixelBytes>, shape: ImageShape, name: string) {
+    this.open = open
+    this.shape = shape
+    this.name = name
+    this.rowBytes = shape[1] * shape[2]
+    this.strip = Math.max(1, Math.floor(readBytes / this.rowBytes))
+  }
+
+  /** Whole rows. */
+  rows(top: number, count: number): Promise<Uint8Array> {
+    return this.read(top * this.rowBytes, count * this.rowBytes)
+  }
+
+  /** Fills a part with the pixels of it that the image has. */
+  async readPart(part: ImagePart): Promise<void> {
+    const [height, width, channels] = this.shape
+    const [top, left, partHeight, partWidth] = part.box
+    const first = Math.max(0, top)
+    const end = Math.min(height, top + partHeight)
+    if (this.rowBytes <= wholeRowBytes) {
+      for (let row = first; row < end; row += this.strip) {
+        const count = Math.min(this.strip, end - row)
+        copyPart({ box: [row, 0, count, width], pixels: await this.rows(row, count) }, part, channels)
+      }
+      return
+    }
+    const column = Math.max(0, left)
+    const columns = Math.min(width, left + partWidth) - column
+    for (let row = first; row < end; row++) {
+      const pixels = await this.read(row * this.rowBytes + column * channels, columns * channels)
+      copyPart({ box: [row, column, 1, columns], pixels }, part, channels)
+    }
+  }
+
+  async close(): Promise<void> {
+    const before = this.opening
+    this.opening = undefined
+    await before?.then(({ file }) => file.close()).catch(() => undefined)
+  }
+
+  /** Bytes of the pixels, from their first on. */
+  private async read(first: number, length: number): Promise<Uint8Array> {
+    this.opening ??= this.open().catch((error: unknown) => {
+      // It may be there the next time.
+      this.opening = undefined
+      throw error
+    })
+    const { file, start } = await this.opening
+    return slice(file, start + first, length, this.name)
+  }
+}
+
 /**
  * An image that lies in a file as plain bytes, as one that is read in parts: at the places of its regions, or in strips of rows for a
  * view. Memory does not depend on the size of the image.
@@ -25,41 +87,7 @@ export interface PixelBytes {
  */
 export function byteRegions(open: () => Promise<PixelBytes>, shape: ImageShape, name: string): RegionSource {
   const [height, width, channels] = shape
-  const rowBytes = width * channels
-  let opening: Promise<PixelBytes> | undefined
-  const opened = (): Promise<PixelBytes> => {
-    opening ??= open().catch((error: unknown) => {
-      // It may be there the next time.
-      opening = undefined
-      throw error
-    })
-    return opening
-  }
-  const rows = async (top: number, count: number): Promise<Uint8Array> => {
-    const { file, start } = await opened()
-    return slice(file, start + top * rowBytes, count * rowBytes, name)
-  }
-  const strip = Math.max(1, Math.floor(readBytes / rowBytes))
-  const readPart = async (part: ImagePart): Promise<void> => {
-    const [top, left, partHeight, partWidth] = part.box
-    const first = Math.max(0, top)
-    const end = Math.min(height, top + partHeight)
-    if (rowBytes <= wholeRowBytes) {
-      for (let row = first; row < end; row += strip) {
-        const count = Math.min(strip, end - row)
-        copyPart({ box: [row, 0, count, width], pixels: await rows(row, count) }, part, channels)
-      }
-      return
-    }
-    const { file, start } = await opened()
-    const column = Math.max(0, left)
-    const columns = Math.min(width, left + partWidth) - column
-    for (let row = first; row < end; row++) {
-      const at = start + row * rowBytes + column * channels
-      const pixels = await slice(file, at, columns * channels, name)
-      copyPart({ box: [row, column, 1, columns], pixels }, part, channels)
-    }
-  }
+  const pixels = new PixelFile(open, shape, name)
   return {
     height,
     width,
@@ -68,21 +96,19 @@ export function byteRegions(open: () => Promise<PixelBytes>, shape: ImageShape, 
       checkScale(scale, name)
       const means = new BlockMeans(shape, scale)
       // Strips of whole blocks are summed up faster.
-      const count = Math.ceil(strip / scale) * scale
-      for (let row = 0; row < height; row += count) means.add(await rows(row, Math.min(count, height - row)))
+      const count = Math.ceil(pixels.strip / scale) * scale
+      for (let row = 0; row < height; row += count) {
+        means.add(await pixels.rows(row, Math.min(count, height - row)))
+      }
       return means.view
     },
     async regions(boxes) {
       const size = regionSize(boxes, [height, width], name)
       const regions = emptyRegions(boxes, size, channels)
-      await Promise.all(regions.parts.map(readPart))
+      await Promise.all(regions.parts.map(part => pixels.readPart(part)))
       return regions.pixels
     },
-    async close() {
-      const before = opening
-      opening = undefined
-      await before?.then(({ file }) => file.close()).catch(() => undefined)
-    },
+    close: () => pixels.close(),
   }
 }
 

@@ -46,54 +46,70 @@ export function placedSource(
         throw new RangeError(`${name}: scale must divide the shift ${top}, ${left}, got ${scale}`)
       }
       const inner = await source.view(scale)
-      const rows = blockShares(source.height, height, top, scale)
-      const columns = blockShares(source.width, width, left, scale)
-      const [viewHeight, viewWidth] = viewSize(canvas, scale)
-      const [, innerWidth] = viewSize([source.height, source.width], scale)
-      if (surround === 'edges') {
-        const [innerHeight] = viewSize([source.height, source.width], scale)
-        const shift = [top / scale, left / scale] as const
-        return extended(inner, [innerHeight, innerWidth, channels], [viewHeight, viewWidth], shift)
-      }
-      const view = new Uint8Array(viewHeight * viewWidth * channels)
-      for (const { from, to, share: rowShare } of rows) {
-        for (const { from: fromColumn, to: toColumn, share } of columns) {
-          const start = (from * innerWidth + fromColumn) * channels
-          const target = (to * viewWidth + toColumn) * channels
-          for (let c = 0; c < channels; c++) {
-            view[target + c] = Math.floor((inner[start + c] as number) * rowShare * share + 0.5)
-          }
-        }
-      }
-      return view
+      const [innerHeight, innerWidth] = viewSize([source.height, source.width], scale)
+      return surround === 'edges'
+        ? extended(inner, [innerHeight, innerWidth, channels], viewSize(canvas, scale), [
+            top / scale,
+            left / scale,
+          ])
+        : placedView(inner, source, { canvas, top, left }, scale)
     },
-    async regions(boxes) {
-      const { count, height: boxHeight, width: boxWidth } = regionSize(boxes, canvas, name)
-      const image = [top, left, source.height, source.width] as const
-      const numbers = Array.from({ length: count }, (_, number) => number).filter(number =>
-        meets([boxes[4 * number]!, boxes[4 * number + 1]!, boxHeight, boxWidth], image),
-      )
-      const inner = Int32Array.from(
-        numbers.flatMap(number => [
-          boxes[4 * number]! - top,
-          boxes[4 * number + 1]! - left,
-          boxHeight,
-          boxWidth,
-        ]),
-      )
-      const boxBytes = boxHeight * boxWidth * channels
-      const pixels = new Uint8Array(count * boxBytes)
-      if (numbers.length === 0) return pixels
-      const read = await source.regions(inner)
-      numbers.forEach((number, i) => {
-        const region = pixels.subarray(number * boxBytes, (number + 1) * boxBytes)
-        region.set(read.subarray(i * boxBytes, (i + 1) * boxBytes))
-        clearOutside(region, [boxes[4 * number]!, boxes[4 * number + 1]!, boxHeight, boxWidth], canvas)
-      })
-      return pixels
-    },
+    regions: boxes => placedRegions(source, boxes, { canvas, top, left }, name),
     ...(source.close && { close: () => source.close?.() ?? Promise.resolve() }),
   }
+}
+
+type Place = Omit<Placement, 'surround'>
+
+/** A view on a canvas of zeros: blocks that the canvas does not fill are as much darker. */
+function placedView(
+  inner: Uint8Array,
+  { height, width, channels }: RegionSource,
+  { canvas, top, left }: Place,
+  scale: number,
+): Uint8Array {
+  const rows = blockShares(height, canvas[0], top, scale)
+  const columns = blockShares(width, canvas[1], left, scale)
+  const [viewHeight, viewWidth] = viewSize(canvas, scale)
+  const [, innerWidth] = viewSize([height, width], scale)
+  const view = new Uint8Array(viewHeight * viewWidth * channels)
+  for (const { from, to, share: rowShare } of rows) {
+    for (const { from: fromColumn, to: toColumn, share } of columns) {
+      const start = (from * innerWidth + fromColumn) * channels
+      const target = (to * viewWidth + toColumn) * channels
+      for (let c = 0; c < channels; c++) {
+        view[target + c] = Math.floor((inner[start + c] as number) * rowShare * share + 0.5)
+      }
+    }
+  }
+  return view
+}
+
+/** Parts of the canvas: those of the image are read, all others are 0. */
+async function placedRegions(
+  source: RegionSource,
+  boxes: Int32Array,
+  { canvas, top, left }: Place,
+  name: string,
+): Promise<Uint8Array> {
+  const { count, height, width } = regionSize(boxes, canvas, name)
+  const image = [top, left, source.height, source.width] as const
+  const numbers = Array.from({ length: count }, (_, number) => number).filter(number =>
+    meets([boxes[4 * number]!, boxes[4 * number + 1]!, height, width], image),
+  )
+  const inner = Int32Array.from(
+    numbers.flatMap(number => [boxes[4 * number]! - top, boxes[4 * number + 1]! - left, height, width]),
+  )
+  const boxBytes = height * width * source.channels
+  const pixels = new Uint8Array(count * boxBytes)
+  if (numbers.length === 0) return pixels
+  const read = await source.regions(inner)
+  numbers.forEach((number, i) => {
+    const region = pixels.subarray(number * boxBytes, (number + 1) * boxBytes)
+    region.set(read.subarray(i * boxBytes, (i + 1) * boxBytes))
+    clearOutside(region, [boxes[4 * number]!, boxes[4 * number + 1]!, height, width], canvas)
+  })
+  return pixels
 }
 
 /**

@@ -27,8 +27,8 @@ export function pixelWords(
 }
 
 /**
- * The means of a row of whole blocks of RGB pixels, rounded half up, about seven times as fast as byte by byte: a word holds four
- * bytes, which are added two at a time.
+ * The means of a row of whole blocks of RGB pixels, rounded half up, about eight times as fast as byte by byte: a word holds four
+ * bytes, which are added two at a time: bytes 0 and 2, and bytes 1 and 3. Three words are four pixels.
  *
  * @param words of the image's rows
  * @param first word of the first row of the blocks
@@ -42,39 +42,66 @@ export function rgbBlockMeans(
   target: number,
 ): void {
   const perBlock = (3 * scale) / 4
-  const divisor = scale * scale
+  const pixels = scale * scale
+  const shift = (scale & (scale - 1)) === 0 ? 31 - Math.clz32(pixels) : 0
   let at = target
   for (let block = 0; block < blocks; block++) {
-    // Three words are four pixels. Of each word, the sums of its bytes 0 and 2, and those of its bytes 1 and 3.
-    let [even0, even1, even2] = [0, 0, 0]
-    let [odd0, odd1, odd2] = [0, 0, 0]
+    let even0 = 0
+    let even1 = 0
+    let even2 = 0
+    let odd0 = 0
+    let odd1 = 0
+    let odd2 = 0
     const start = first + block * perBlock
     for (let column = start; column < start + perBlock; column += 3) {
-      let above = column
-      for (let row = 0; row < scale; row += 2) {
-        const below = above + perRow
-        const a = words[above] as number
-        const b = words[above + 1] as number
-        const c = words[above + 2] as number
-        const d = words[below] as number
-        const e = words[below + 1] as number
-        const f = words[below + 2] as number
-        even0 += (a & TWO_BYTES) + (d & TWO_BYTES)
-        odd0 += ((a >>> 8) & TWO_BYTES) + ((d >>> 8) & TWO_BYTES)
-        even1 += (b & TWO_BYTES) + (e & TWO_BYTES)
-        odd1 += ((b >>> 8) & TWO_BYTES) + ((e >>> 8) & TWO_BYTES)
-        even2 += (c & TWO_BYTES) + (f & TWO_BYTES)
-        odd2 += ((c >>> 8) & TWO_BYTES) + ((f >>> 8) & TWO_BYTES)
-        above = below + perRow
+      let i = column
+      for (let row = 0; row < scale; row += 4) {
+        let a = words[i] as number
+        let b = words[i + perRow] as number
+        let c = words[i + 2 * perRow] as number
+        let d = words[i + 3 * perRow] as number
+        even0 += (a & TWO_BYTES) + (b & TWO_BYTES) + (c & TWO_BYTES) + (d & TWO_BYTES)
+        odd0 +=
+          ((a >>> 8) & TWO_BYTES) +
+          ((b >>> 8) & TWO_BYTES) +
+          ((c >>> 8) & TWO_BYTES) +
+          ((d >>> 8) & TWO_BYTES)
+        a = words[i + 1] as number
+        b = words[i + perRow + 1] as number
+        c = words[i + 2 * perRow + 1] as number
+        d = words[i + 3 * perRow + 1] as number
+        even1 += (a & TWO_BYTES) + (b & TWO_BYTES) + (c & TWO_BYTES) + (d & TWO_BYTES)
+        odd1 +=
+          ((a >>> 8) & TWO_BYTES) +
+          ((b >>> 8) & TWO_BYTES) +
+          ((c >>> 8) & TWO_BYTES) +
+          ((d >>> 8) & TWO_BYTES)
+        a = words[i + 2] as number
+        b = words[i + perRow + 2] as number
+        c = words[i + 2 * perRow + 2] as number
+        d = words[i + 3 * perRow + 2] as number
+        even2 += (a & TWO_BYTES) + (b & TWO_BYTES) + (c & TWO_BYTES) + (d & TWO_BYTES)
+        odd2 +=
+          ((a >>> 8) & TWO_BYTES) +
+          ((b >>> 8) & TWO_BYTES) +
+          ((c >>> 8) & TWO_BYTES) +
+          ((d >>> 8) & TWO_BYTES)
+        i += 4 * perRow
       }
     }
-    const red = (even0 & LOWER) + (odd0 >>> 16) + (even1 >>> 16) + (odd2 & LOWER)
-    const green = (odd0 & LOWER) + (even1 & LOWER) + (odd1 >>> 16) + (even2 >>> 16)
-    const blue = (even0 >>> 16) + (odd1 & LOWER) + (even2 & LOWER) + (odd2 >>> 16)
-    view[at++] = Math.floor(red / divisor + 0.5)
-    view[at++] = Math.floor(green / divisor + 0.5)
-    view[at++] = Math.floor(blue / divisor + 0.5)
+    view[at++] = mean((even0 & LOWER) + (odd0 >>> 16) + (even1 >>> 16) + (odd2 & LOWER), pixels, shift)
+    view[at++] = mean((odd0 & LOWER) + (even1 & LOWER) + (odd1 >>> 16) + (even2 >>> 16), pixels, shift)
+    view[at++] = mean((even0 >>> 16) + (odd1 & LOWER) + (even2 & LOWER) + (odd2 >>> 16), pixels, shift)
   }
+}
+
+/**
+ * The mean of a block's bytes, rounded half up.
+ *
+ * @param shift of the sum that divides by the pixels, where their number is a power of two
+ */
+function mean(sum: number, pixels: number, shift: number): number {
+  return shift > 0 ? (sum + (pixels >> 1)) >> shift : Math.floor(sum / pixels + 0.5)
 }
 
 /** A row of blocks, in words. */

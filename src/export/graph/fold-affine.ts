@@ -1,14 +1,23 @@
-import type { Constant, Graph, GraphNode, Operation, Value } from './graph.js'
+import {
+  type Constant,
+  type Graph,
+  type GraphNode,
+  type Operation,
+  samePadding,
+  type Value,
+} from './graph.js'
 import { floats } from './graph-builder.js'
 import { readersOf } from './readers.js'
 
 type Affine = Extract<Operation, { kind: 'affine' }>
 type Dense = Extract<Operation, { kind: 'dense' }>
-type Product = Dense | Extract<Operation, { kind: 'convolution' }>
+type Convolution = Extract<Operation, { kind: 'convolution' }>
+type Product = Dense | Convolution
 
 /**
- * Folds every factor and offset a channel (a trained BatchNorm) into the convolution or dense layer that it follows, or
- * else into the dense layer that follows it, where nothing else reads what lies between them.
+ * Folds every factor and offset a channel (a trained BatchNorm, the scaling of images) into the convolution or dense layer that
+ * it follows, or else into the one that follows it, where nothing else reads what lies between them. A convolution that pads
+ * cannot take over what comes before it: its zeros would have to be other numbers.
  */
 export function foldAffine(graph: Graph): Graph {
   const readers = readersOf(graph)
@@ -34,7 +43,7 @@ function joinedWith(
   producerOf: (value: Value) => { readonly index: number; readonly node: GraphNode } | undefined,
 ): { readonly node: GraphNode; readonly replaces: number } | undefined {
   const { operation } = node
-  if (operation.kind !== 'affine' && operation.kind !== 'dense') return undefined
+  if (operation.kind !== 'affine' && !isProduct(operation)) return undefined
   const before = producerOf(operation.x)
   if (!before) return undefined
   const first = before.node.operation
@@ -44,10 +53,29 @@ function joinedWith(
       replaces: before.index,
     }
   }
-  if (operation.kind === 'dense' && first.kind === 'affine') {
+  if (isProduct(operation) && first.kind === 'affine' && takesOver(operation)) {
     return { node: { ...node, operation: ofScaled(first, operation) }, replaces: before.index }
   }
   return undefined
+}
+
+/** Whether a product can scale its own input; of routers the scores would be rounded otherwise, and with them their choices. */
+function takesOver(product: Product): boolean {
+  if (product.kind === 'dense') return true
+  return product.exact !== true && !pads(product)
+}
+
+function pads({ x, kernel, padding, strides, dilations }: Convolution): boolean {
+  if (padding === 'valid') return false
+  return ([0, 1] as const).some(axis => {
+    const around = samePadding(
+      x.shape[axis + 1] ?? 1,
+      kernel.shape[axis] ?? 1,
+      strides[axis],
+      dilations[axis],
+    )
+    return around.some(count => count > 0)
+  })
 }
 
 function isProduct(operation: Operation): operation is Product {
@@ -67,16 +95,23 @@ function scaled(product: Product, { scale, shift }: Affine): Product {
   return { ...product, kernel, bias: floats(bias, [channels]) }
 }
 
-/** (x scale + shift) kernel + bias. */
-function ofScaled({ x, scale, shift }: Affine, dense: Dense): Dense {
-  const outputs = dense.kernel.shape[1] as number
-  const kernel = scaledBy(dense.kernel, i => scale.data[Math.floor(i / outputs)] as number)
-  const bias = Float64Array.from({ length: outputs }, (_, output) => dense.bias?.data[output] ?? 0)
-  dense.kernel.data.forEach((weight, i) => {
-    bias[i % outputs] =
-      (bias[i % outputs] as number) + weight * (shift.data[Math.floor(i / outputs)] as number)
+/**
+ * (x scale + shift) kernel + bias. Of a kernel the last axis are the outputs and the one before it the inputs; of a depthwise one
+ * each input has the outputs of the last axis.
+ */
+function ofScaled<Of extends Product>({ x, scale, shift }: Affine, product: Of): Of {
+  const last = product.kernel.shape.at(-1) as number
+  const inputs = scale.data.length
+  const isDepthwise = product.kind === 'convolution' && product.depthwise
+  const inputOf = (i: number) => Math.floor(i / last) % inputs
+  const outputOf = (i: number) => (isDepthwise ? i % (inputs * last) : i % last)
+  const kernel = scaledBy(product.kernel, i => scale.data[inputOf(i)] as number)
+  const outputs = isDepthwise ? inputs * last : last
+  const bias = Float64Array.from({ length: outputs }, (_, output) => product.bias?.data[output] ?? 0)
+  product.kernel.data.forEach((weight, i) => {
+    bias[outputOf(i)] = (bias[outputOf(i)] as number) + weight * (shift.data[inputOf(i)] as number)
   })
-  return { ...dense, x, kernel, bias: floats(bias, [outputs]) }
+  return { ...product, x, kernel, bias: floats(bias, [outputs]) }
 }
 
 function scaledBy({ data, shape }: Constant, factor: (i: number) => number): Constant {

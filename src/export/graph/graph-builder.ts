@@ -41,6 +41,8 @@ export class GraphBuilder {
   readonly routes: Route[] = []
   /** What the experts of all mixtures keep, in the place of what their layers say. */
   patchesPerExpert: Count | undefined
+  /** Whether every network of experts answers for all samples. */
+  everyExpert = false
   private readonly names = new Map<string, number>()
 
   /** A value that comes from outside. */

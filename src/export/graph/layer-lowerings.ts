@@ -1,3 +1,4 @@
+import { type PixelScaling, pixelRule } from '../../layers/input-scaling.js'
 import type { Size2D } from '../../shapes.js'
 import { activated, scaled } from './activation-lowering.js'
 import type { BinaryFunction, Constant, Dimension, Sliding, Value } from './graph.js'
@@ -173,7 +174,33 @@ const upSampling: Lowering = (layer, [x], build) => {
 const rescaling: Lowering = ({ config }, [x], build) =>
   scaled(build, x as Value, Number(config.scale), Number(config.offset ?? 0))
 
-/** tfjs's layers that can be exported, by class name. */
+/** Channels are reversed before they are scaled, so that a convolution behind them can take the scaling over. */
+const inputScaling: Lowering = ({ config }, [x], build) => {
+  const image = x as Value
+  const channels = image.shape[3] as number
+  const { scale, offset, reversed } = pixelRule(config.scaling as PixelScaling, channels)
+  const inOrder = (numbers: readonly number[]) =>
+    floats(reversed ? numbers.toReversed() : numbers, [channels])
+  return build.affine(
+    reversed ? reversedChannels(build, image, channels) : image,
+    inOrder(scale),
+    inOrder(offset),
+  )
+}
+
+function reversedChannels(build: GraphBuilder, image: Value, channels: number): Value {
+  const each = Array.from({ length: channels }, (_, channel) =>
+    build.crop(image, [
+      [0, 0],
+      [0, 0],
+      [0, 0],
+      [channel, channels - 1 - channel],
+    ]),
+  )
+  return build.concat(each.toReversed(), 3)
+}
+
+/** The layers of tfjs, and those around mixtures, that can be exported, by class name. */
 export const layerLowerings: Readonly<Record<string, Lowering>> = {
   Activation: (layer, [x], build) => withActivation(layer, build, x as Value),
   Add: merging('add'),
@@ -196,6 +223,7 @@ export const layerLowerings: Readonly<Record<string, Lowering>> = {
   GlobalAveragePooling2D: globalPooling('mean', [1, 2]),
   GlobalMaxPooling1D: globalPooling('max', [1]),
   GlobalMaxPooling2D: globalPooling('max', [1, 2]),
+  InputScaling: inputScaling,
   LayerNormalization: layerNormalization,
   LeakyReLU: ({ config }, [x], build) => build.leakyRelu(x as Value, Number(config.alpha ?? 0.3)),
   MaxPooling2D: pooling('max'),

@@ -34,6 +34,11 @@ export interface GraphOptions extends FeedingOptions {
   readonly routes?: boolean
   /** L of all layers that keep patches, in the place of their own. */
   readonly patchesPerExpert?: number | undefined
+  /**
+   * Whether every network of a `SampleExperts` answers for all samples, of which those that chose it are taken: more work, and no
+   * shape that depends on numbers. False unless given.
+   */
+  readonly everyExpert?: boolean
 }
 
 /**
@@ -53,6 +58,7 @@ export async function modelGraph(
     routes = false,
     variablePatches = false,
     patchesPerExpert,
+    everyExpert = false,
   }: GraphOptions = {},
 ): Promise<Graph> {
   oneOf(LAYOUTS, layout, 'layout')
@@ -72,6 +78,7 @@ export async function modelGraph(
   const fed = inputs.map(input => feed(build, input))
   const names = new Set<string>(inputs.map(({ name }) => name))
   build.patchesPerExpert = patchesPerExpert
+  build.everyExpert = everyExpert
   if (variablePatches) inputs.push(patchesInput(build, unused(PATCHES_INPUT, names), most))
   const values = new ModelWriter(build, weights).write(model, fed, '')
   const outputs = values.map((value, i) => ({ name: unused(model.outputNames[i] ?? 'output', names), value }))

@@ -1,8 +1,9 @@
+import { windowMargin, windowShares } from '../../layers/moe/cell-scores/contrast.js'
 import { edgeShares, patchPixels, viewCell, wholeView } from '../../layers/moe/cells.js'
 import { gateKind } from '../../layers/moe/gates.js'
 import type { PatchExperts } from '../../layers/moe/patch-experts.js'
-import { LEAST_DEVIATION, windowMargin, windowShares } from '../../layers/moe/priors.js'
-import { viewSize } from '../../shapes.js'
+import { LEAST_DEVIATION } from '../../layers/moe/priors.js'
+import { shapeSize, viewSize } from '../../shapes.js'
 import type { Constant, Value } from './graph.js'
 import { floats, type GraphBuilder, number } from './graph-builder.js'
 import type { ExportedLayer, Lowering } from './lowering.js'
@@ -72,11 +73,7 @@ function scoresOf(exported: ExportedLayer, layer: PatchExperts, build: GraphBuil
   const scores = layer.usesPrior
     ? build.binary('add', learned, priorOf(exported, layer, build, view))
     : learned
-  const pixels = build.reshape(view, [
-    null,
-    1,
-    view.shape.slice(1).reduce((size: number, side) => size * (side as number), 1),
-  ])
+  const pixels = build.reshape(view, [null, 1, shapeSize(view.shape.slice(1) as number[])])
   return build.binary('add', build.binary('add', scores, build.notFinite(scores)), build.notFinite(pixels))
 }
 

@@ -4,7 +4,7 @@ import type { SampleExperts } from '../../layers/moe/sample-experts.js'
 import type { SampleMoE } from '../../layers/moe/sample-moe.js'
 import type { Constant, Value } from './graph.js'
 import { floats, type GraphBuilder } from './graph-builder.js'
-import type { Lowering } from './lowering.js'
+import type { ExportedLayer, Lowering } from './lowering.js'
 
 /** The experts of a SampleMoE, one table row each, and how they are applied. */
 interface ExpertTables {
@@ -152,10 +152,7 @@ function expertTables(
   }
 }
 
-/**
- * SampleExperts as inference computes it: each network is applied to the samples that chose it, which are gathered for it,
- * and its answers are put back where they were chosen.
- */
+/** SampleExperts as inference computes it. */
 const sampleExperts: Lowering = (exported, [x], build) => {
   const layer = exported.layer as SampleExperts
   const map = x as Value
@@ -172,6 +169,18 @@ const sampleExperts: Lowering = (exported, [x], build) => {
       ),
     }),
   })
+  const answers = (build.everyExpert ? answersOfAll : answersOfChosen)(exported, map, indices, build)
+  const ofSamples = build.reshape(answers, [null, count, answers.shape[1] as number])
+  return build.reduce(build.binary('mul', ofSamples, build.reshape(gates, [null, count, 1])), 'sum', [1])
+}
+
+/** (B k, D): answers of the networks that samples chose. */
+type Answers = (exported: ExportedLayer, map: Value, indices: Value, build: GraphBuilder) => Value
+
+/** Each network is applied to the samples that chose it, which are gathered for it, and its answers are put back where they were chosen. */
+const answersOfChosen: Answers = (exported, map, indices, build) => {
+  const layer = exported.layer as SampleExperts
+  const count = layer.expertsPerSample
   const choices = build.reshape(indices, [null])
   const samples = count === 1 ? undefined : samplesOfChoices(build, map, indices)
   const placed = [...layer.networks].map(([name, network], expert) => {
@@ -181,10 +190,17 @@ const sampleExperts: Lowering = (exported, [x], build) => {
     const answers = exported.network(network, name, build.gather(map, rows))
     return build.scatter(places, answers, map, count, { spare: true })
   })
-  const answers = placed.reduce((sum, answer) => build.binary('add', sum, answer))
-  const outputs = answers.shape[1] as number
-  const ofSamples = build.reshape(answers, [null, count, outputs])
-  return build.reduce(build.binary('mul', ofSamples, build.reshape(gates, [null, count, 1])), 'sum', [1])
+  return placed.reduce((sum, answer) => build.binary('add', sum, answer))
+}
+
+/** Each network is applied to all samples, and the answers that were chosen are gathered: no shape depends on numbers. */
+const answersOfAll: Answers = (exported, map, indices, build) => {
+  const networks = [...(exported.layer as SampleExperts).networks]
+  const answers = networks.map(([name, network]) => exported.network(network, name, map))
+  const table = build.reshape(build.concat(answers, 1), [null, answers[0]?.shape[1] as number])
+  // The answers for a sample follow each other, by the number of the network.
+  const rows = build.binary('add', indices, build.reshape(build.batchStarts(map, networks.length), [null, 1]))
+  return build.gather(table, build.reshape(rows, [null]))
 }
 
 /** (B k): the number of the sample of each choice. */

@@ -1,3 +1,5 @@
+import { shapeSize } from '../../shapes.js'
+
 /** Numbers of one of these kinds, with a shape. */
 interface Numbers<Data extends Float32Array | Int32Array | Int8Array> {
   readonly data: Data
@@ -14,7 +16,7 @@ export function transposed<Data extends Float32Array | Int32Array | Int8Array>(
   order: readonly number[],
 ): Numbers<Data> {
   const turned = data.slice() as Data
-  const steps = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, side) => product * side, 1))
+  const steps = shape.map((_, axis) => shapeSize(shape.slice(axis + 1)))
   const sides = order.map(axis => shape[axis] as number)
   const strides = order.map(axis => steps[axis] as number)
   const position = new Array<number>(order.length).fill(0)

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { narrowFloat16 } from '../../data/formats/narrow-floats.js'
+import { shapeSize } from '../../shapes.js'
 
 /** A saved model whose kernels are stored as float16. */
 export interface HalvedModel {
@@ -59,6 +60,6 @@ function whyFull(spec: tf.io.WeightsManifestEntry, values: () => Float32Array): 
 
 /** Bytes of a weight as `model.save` writes it. */
 function bytesOf({ shape, dtype }: tf.io.WeightsManifestEntry): number {
-  const size = shape.reduce((product, side) => product * side, 1)
+  const size = shapeSize(shape)
   return size * (dtype === 'bool' ? 1 : 4)
 }

@@ -1,6 +1,7 @@
 import type { Dataset, Group, File as HdfFile } from 'h5wasm'
 import { widenBfloat16, widenFloat16 } from '../../data/formats/narrow-floats.js'
 import type { StoredTensor } from '../../data/formats/safetensors.js'
+import { shapeSize } from '../../shapes.js'
 import { inNetworkOrder, isContainer } from './keras-order.js'
 import type { StoredLayer } from './stored-layers.js'
 
@@ -272,7 +273,7 @@ function checkClaimedSize(dataset: Dataset, shape: readonly number[], name: stri
   const { metadata, file_id } = dataset
   const fileBytes = fileLengths.get(file_id)
   if (fileBytes === undefined) return
-  const claimedBytes = shape.reduce((product, size) => product * size, metadata.size)
+  const claimedBytes = metadata.size * shapeSize(shape)
   const maxBytes = metadata.chunks ? MOST_COMPRESSED * fileBytes : fileBytes
   if (claimedBytes <= maxBytes) return
   throw new KerasFileError(

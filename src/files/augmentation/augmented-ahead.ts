@@ -35,8 +35,9 @@ export function augmentedAhead(
   if (workers === 0) return augmented(stream, augmentation)
   if (!batchVariation(stream.shape, augmentation)) return stream
   const threads = new VaryingThreads({ shape: stream.shape, augmentation }, workers)
+  const { orderOf: _, ...described } = stream
   return {
-    ...stream,
+    ...described,
     async *batches(pass) {
       const { shuffle, start = 0 } = pass
       if (!shuffle) return yield* stream.batches(pass)

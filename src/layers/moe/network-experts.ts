@@ -144,6 +144,19 @@ function layersOf(networks: Iterable<tfl.LayersModel>): readonly tfl.layers.Laye
   return [...networks].flatMap(layersWithin)
 }
 
+/** Classes of layers that compute the same in training and in inference. */
+const SAME_IN_TRAINING: ReadonlySet<string> = new Set([
+  ...['InputLayer', 'Activation', 'ReLU', 'LeakyReLU', 'ELU', 'Rescaling'],
+  ...['Conv2D', 'DepthwiseConv2D', 'SeparableConv2D', 'Dense', 'ZeroPadding2D', 'UpSampling2D'],
+  ...['AveragePooling2D', 'MaxPooling2D', 'GlobalAveragePooling2D', 'GlobalMaxPooling2D'],
+  ...['Add', 'Multiply', 'Concatenate', 'Flatten', 'Reshape', 'Permute'],
+])
+
+/** Whether a network computes the same in training and in inference, as one with batch normalization does not. */
+export function isSameInTraining(network: tfl.LayersModel): boolean {
+  return layersWithin(network).every(layer => SAME_IN_TRAINING.has(layer.getClassName()))
+}
+
 /** A network as it stands in a configuration. */
 export function storedNetwork(network: tfl.LayersModel): StoredNetwork {
   return { className: network.getClassName(), config: network.getConfig() }

@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type ImageShape, type Size2D, viewSize } from '../../shapes.js'
 import { withoutGradient } from '../hand-gradient.js'
+import { type CellGrid, cutPatches } from './cells.js'
 import { type PatchExpertsSettings, WHERE } from './patch-experts-options.js'
 
 /** The image that the shapes of a layer's inputs belong to: with a view alone, as many pixels as its pixels stand for. */
@@ -83,5 +84,23 @@ export function givenPatches(
     if (expert === undefined || numExperts === 1) return tf.reshape(patches, shape)
     const byExpert = tf.reshape(patches, [patches.shape[0] ?? -1, numExperts, -1])
     return tf.reshape(tf.slice(byExpert, [0, expert, 0], [-1, 1, -1]), shape)
+  })
+}
+
+/**
+ * Patches that are cut out of images, as the networks take them; see `givenPatches`.
+ *
+ * @param image (B,H,W,C)
+ * @param indices (B,K,L) int32, the kept cells
+ */
+export function imagePatches(
+  image: tf.Tensor4D,
+  indices: tf.Tensor3D,
+  grid: CellGrid,
+  expert: number | undefined,
+): tf.Tensor4D {
+  return withoutGradient(() => {
+    const own = expert === undefined ? indices : tf.slice(indices, [0, expert, 0], [-1, 1, -1])
+    return cutPatches(image, tf.reshape(own, [indices.shape[0], -1]), grid)
   })
 }

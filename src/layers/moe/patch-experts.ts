@@ -5,24 +5,15 @@ import type { ImageShape, Size2D } from '../../shapes.js'
 import type { AuxiliaryTerm } from '../auxiliary-terms.js'
 import { fixInput } from '../fixed-inputs.js'
 import { withoutGradient } from '../hand-gradient.js'
-import { isPixelTensor } from '../pixels.js'
 import type { LayerOptions } from '../standard-options.js'
 import { checkOneTensorFlow } from '../validation.js'
 import { cellRouter } from './cell-router.js'
-import {
-  type CellGrid,
-  cellGrid,
-  cutPatches,
-  paddedTo,
-  patchBoxes,
-  viewCell,
-  viewOf,
-  wholeView,
-} from './cells.js'
+import { CellScores } from './cell-scores/cell-scores.js'
+import { type CellGrid, cellGrid, patchBoxes, viewCell, viewOf, wholeView } from './cells.js'
 import { gatherRows } from './dispatch.js'
-import { NetworkLayer, storedNetwork, storedNetworks } from './network-experts.js'
+import { isSameInTraining, NetworkLayer, storedNetwork, storedNetworks } from './network-experts.js'
 import { attentionHead, gatesOf, weighedSum } from './patch-experts-gates.js'
-import { checkCut, givenPatches, inputSizes } from './patch-experts-inputs.js'
+import { checkCut, givenPatches, imagePatches, inputSizes } from './patch-experts-inputs.js'
 import {
   type PatchExpertsOptions,
   type PatchExpertsSettings,
@@ -30,8 +21,7 @@ import {
   priorFunction,
   WHERE,
 } from './patch-experts-options.js'
-import { priorOfCells } from './priors.js'
-import { notFinite, type Routing, topPatches } from './routing.js'
+import { type Routing, topPatches } from './routing.js'
 import { addRoutingTerms, routingTerms } from './routing-terms.js'
 import { dependingOn } from './sample-dispatch.js'
 
@@ -75,8 +65,7 @@ export class PatchExperts extends NetworkLayer {
   private readonly settings: PatchExpertsSettings
   private readonly stored: StoredParts
   private builtGrid: CellGrid | undefined
-  /** Priors of views that patches were chosen from, for the training pass on the same tensors. */
-  private readonly knownPriors = new WeakMap<tf.Tensor, Float32Array>()
+  private builtScores: CellScores | undefined
   private channels = 0
   private outputs = 0
   private progress: number
@@ -115,6 +104,20 @@ export class PatchExperts extends NetworkLayer {
   get grid(): CellGrid {
     if (this.builtGrid) return this.builtGrid
     throw new Error(`${WHERE}: the layer must be built before use, got layer ${this.name} without input`)
+  }
+
+  private get cellScores(): CellScores {
+    const { grid, settings } = this
+    this.builtScores ??= new CellScores({
+      grid,
+      numExperts: settings.numExperts,
+      router: (view, training) => this.applied('router', view, training),
+      isSameInTraining: isSameInTraining(this.networks.get('router') as tfl.LayersModel),
+      prior: () => (this.usesPrior ? priorFunction(settings.prior) : undefined),
+      priorWeight: settings.priorWeight,
+      where: WHERE,
+    })
+    return this.builtScores
   }
 
   /** Height, width and channels of a patch. */
@@ -233,50 +236,17 @@ export class PatchExperts extends NetworkLayer {
     return {
       view: second ? (first as tf.Tensor4D) : withoutGradient(() => this.viewOf(image)),
       indices: undefined,
-      patches: (indices: tf.Tensor3D) => (expert?: number) => this.cutPatches(image, indices, expert),
+      patches: (indices: tf.Tensor3D) => (expert?: number) => imagePatches(image, indices, this.grid, expert),
     }
   }
 
-  private cutPatches(image: tf.Tensor4D, indices: tf.Tensor3D, expert: number | undefined): tf.Tensor4D {
-    return withoutGradient(() => {
-      const [batch] = indices.shape
-      const own = expert === undefined ? indices : tf.slice(indices, [0, expert, 0], [-1, 1, -1])
-      return cutPatches(image, tf.reshape(own, [batch, -1]), this.grid)
-    })
-  }
-
   /**
-   * (B,K,N) scores of all cells, prior included; all NaN for an expert and image where one is not finite, or a number of the view:
-   * ReLUs of a backend may lose NaN.
+   * (B,K,N) scores of all cells, prior included; all NaN for an expert and image where one is not finite, or a number of the view.
+   *
+   * @param view (B,h,w,C) float32; the layer must be built
    */
-  scores(view: tf.Tensor4D, training: boolean, prior = this.priorOf(view)): tf.Tensor3D {
-    const { grid, numExperts } = this
-    const whole = withoutGradient(() => fixInput(tf.clone(paddedTo(view, wholeView(grid)))))
-    const map = this.applied('router', whole, training) as tf.Tensor4D
-    const byCell = tf.reshape(map, [-1, grid.count, numExperts])
-    const learned =
-      numExperts === 1 ? tf.reshape(byCell, [-1, 1, grid.count]) : tf.transpose(byCell, [0, 2, 1])
-    const scores = (prior ? tf.add(learned, prior) : learned) as tf.Tensor3D
-    return tf.add(
-      scores,
-      withoutGradient(() => {
-        // What is made of bytes is finite, and need not be read once more.
-        if (isPixelTensor(view)) return notFinite(scores)
-        return tf.add(notFinite(scores), notFinite(tf.reshape(view, [view.shape[0], 1, -1])))
-      }),
-    )
-  }
-
-  /** (B,1,N) what is added to the scores; undefined where there is no prior, or it has ended. */
-  private priorOf(view: tf.Tensor4D): tf.Tensor3D | undefined {
-    const { prior, priorWeight } = this.settings
-    const compute = priorFunction(prior)
-    if (!compute || !this.usesPrior) return undefined
-    const known = this.knownPriors.get(view)
-    if (known) return tf.tensor3d(known, [view.shape[0], 1, this.grid.count])
-    return withoutGradient(() =>
-      tf.tidy(() => tf.mul<tf.Tensor3D>(priorOfCells(compute, view, this.grid, WHERE), priorWeight)),
-    )
+  scores(view: tf.Tensor4D, training: boolean): tf.Tensor3D {
+    return this.cellScores.of(view, training)
   }
 
   /** (B,K,L,D) the experts' outputs on their kept patches. */
@@ -321,24 +291,15 @@ export class PatchExperts extends NetworkLayer {
   }
 
   /**
-   * The cells that the experts keep, in inference, copied to memory. What the prior says of the view need not be computed again when
-   * the layer is called with the same tensor.
+   * The cells that the experts keep, in inference, copied to memory. What was computed of the view need not be computed again when the
+   * layer is called with the same tensor: the prior, and in the step of training that is announced the router's forward pass.
    *
    * @param view (B,h,w,C) float32; the layer must be built
+   * @param isForStep whether such a step comes next, with the same weights
    * @returns (B,K,L)
    */
-  async choose(view: tf.Tensor4D): Promise<Int32Array> {
-    const [cells, prior] = tf.tidy(() => {
-      const known = this.priorOf(view)
-      return [tf.topk(this.scores(view, false, known), this.patchesPerExpert, true).indices, known] as const
-    })
-    try {
-      const [indices, values] = await Promise.all([cells.data<'int32'>(), prior?.data<'float32'>()])
-      if (values) this.knownPriors.set(view, values.slice())
-      return indices.slice()
-    } finally {
-      tf.dispose([cells, ...(prior ? [prior] : [])])
-    }
+  choose(view: tf.Tensor4D, isForStep = false): Promise<Int32Array> {
+    return this.cellScores.choose(view, this.patchesPerExpert, isForStep)
   }
 
   /**
@@ -380,6 +341,11 @@ export class PatchExperts extends NetworkLayer {
    */
   useProgress(share: number): void {
     this.progress = share
+  }
+
+  override dispose(): ReturnType<tfl.layers.Layer['dispose']> {
+    this.builtScores?.dispose()
+    return super.dispose()
   }
 
   override getConfig(): tf.serialization.ConfigDict {

@@ -170,8 +170,8 @@ export class PatchMoE extends tfl.layers.Layer {
       return mixture(x, { router, experts }, this.builtParts(), {
         training,
         follow: averages => {
-          for (const [name, value] of Object.entries(averages))
-            moveTowards(this.variable(name), value, this.momentum)
+          const steps = Object.entries(averages).map(([name, value]) => [this.variable(name), value] as const)
+          moveTowards(steps, this.momentum)
         },
       })
     })

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { type CellGrid, paddedTo, viewCell, wholeView } from './cells.js'
+import { contrast } from './cell-scores/contrast.js'
+import type { CellGrid } from './cells.js'
 
 /**
  * What is known of cells before anything is learned: from the views of images, one number a cell, the larger the more it is worth
@@ -36,44 +37,6 @@ export function priorNames(): readonly string[] {
 /** The prior of a name; undefined for 'none'. */
 export function namedPrior(name: string): PriorFunction | undefined {
   return priors.get(name)
-}
-
-/** Pixels of the view that the window of a cell has on each side of it. */
-export function windowMargin({ margin, viewScale }: CellGrid): number {
-  return Math.round(margin / viewScale)
-}
-
-/** The standard deviation of the view's pixels in the window of each cell, the mean over channels of their variances. */
-function contrast(view: tf.Tensor4D, grid: CellGrid): tf.Tensor3D {
-  const [height, width] = viewCell(grid)
-  const reach = windowMargin(grid)
-  const around = tf.pad(paddedTo(view, wholeView(grid)), [
-    [0, 0],
-    [reach, reach],
-    [reach, reach],
-    [0, 0],
-  ])
-  const shares = tf.tensor4d(windowShares([view.shape[1], view.shape[2]], grid), [1, ...grid.cells, 1])
-  const meanOf = (x: tf.Tensor4D): tf.Tensor4D =>
-    tf.div(tf.avgPool(x, [height + 2 * reach, width + 2 * reach], [height, width], 'valid'), shares)
-  const variance = tf.relu(tf.sub(meanOf(tf.square(around)), tf.square(meanOf(around))))
-  return tf.sqrt(tf.mean(variance, 3))
-}
-
-/** (N) the share of each cell's window that lies inside the view. */
-export function windowShares(view: readonly [number, number], grid: CellGrid): Float32Array {
-  const sides = viewCell(grid)
-  const reach = windowMargin(grid)
-  const share = (cell: number, axis: 0 | 1) => {
-    const first = Math.max(cell * sides[axis] - reach, 0)
-    const end = Math.min((cell + 1) * sides[axis] + reach, view[axis])
-    return (end - first) / (sides[axis] + 2 * reach)
-  }
-  const [, columns] = grid.cells
-  return Float32Array.from(
-    { length: grid.count },
-    (_, n) => share(Math.floor(n / columns), 0) * share(n % columns, 1),
-  )
 }
 
 /** Added to the standard deviation, so that rounding does not decide among the cells of an image that is all the same. */

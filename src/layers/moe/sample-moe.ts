@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
 import { deriveSeed } from '../../random.js'
-import type { Size2D } from '../../shapes.js'
+import { type Size2D, shapeSize } from '../../shapes.js'
 import { addAuxiliaryTerm } from '../auxiliary-terms.js'
 import { fixedAs } from '../fixed-inputs.js'
 import {
@@ -323,7 +323,7 @@ export class SampleMoE extends tfl.layers.Layer {
   }
 
   private add(name: WeightName, shape: number[], trainable: boolean, patch = shape.slice(0, 3)): void {
-    const fanIn = patch.reduce((product, side) => product * side, 1)
+    const fanIn = shapeSize(patch)
     const { seed } = this.settings
     const initializer =
       this.initializers[name]?.initializer ??

@@ -9,7 +9,6 @@ import {
   batchImages,
   choice,
   classWeights,
-  layerPatterns,
   layerRates,
   numberFromZero,
   numbersByName,
@@ -158,12 +157,6 @@ export const optimisationSettings = {
       'thousands); the averages are what is evaluated and saved',
     byDefault: 'no average',
     value: openShare,
-    in: { training: optional },
-  },
-  freeze: {
-    flag: '--freeze <layers>',
-    help: 'layers that are not trained, by name or path, with * and ?: stem,group1_*',
-    value: layerPatterns,
     in: { training: optional },
   },
   bnStatistics: {

@@ -38,7 +38,7 @@ export class JointAdam extends tf.AdamOptimizer {
       ? given
       : Object.entries(given).map(([name, tensor]) => ({ name, tensor }))
     const places = [...gradients.keys()].filter(place => isSmall(gradients[place]?.tensor))
-    if (this.joint?.places.join() !== places.join()) this.part()
+    if (this.joint?.places.join() !== places.join()) this.separateMoments()
     const isJoint = places.length > 1
     if (isJoint) {
       this.joint ??= this.joined(places, gradients)
@@ -53,6 +53,12 @@ export class JointAdam extends tf.AdamOptimizer {
       isJoint && places.includes(place) ? { ...one, tensor: null } : one,
     )
     super.applyGradients(others as NamedTensor[])
+  }
+
+  /** Gives each weight its own moments back, as tfjs keeps them. */
+  separateMoments(): void {
+    this.writeMoments()
+    this.forget()
   }
 
   override async getWeights(): Promise<NamedTensor[]> {
@@ -89,12 +95,6 @@ export class JointAdam extends tf.AdamOptimizer {
       tf.tidy(() => tf.variable(tf.concat1d(places.map(place => start(moments, place))), false))
     const { accumulatedFirstMoment, accumulatedSecondMoment } = this.state
     return { places, first: vector(accumulatedFirstMoment), second: vector(accumulatedSecondMoment) }
-  }
-
-  /** Gives each weight its own moments back. */
-  private part(): void {
-    this.writeMoments()
-    this.forget()
   }
 
   private writeMoments(): void {

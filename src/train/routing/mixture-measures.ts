@@ -10,6 +10,7 @@ import { routerScores } from '../../layers/moe/routing.js'
 import { TwoLayerExperts } from '../../layers/moe/two-layer-experts.js'
 import { deriveSeed } from '../../random.js'
 import { type FedBatch, feedOf, type WholeImages } from '../feed.js'
+import { weightName } from '../layer-patterns.js'
 import { storeTensor } from '../stored-tensors.js'
 
 /** What one expert does on some images. */
@@ -85,7 +86,8 @@ export async function readRouters(model: tfl.LayersModel): Promise<StoredRouters
 function trainedRouters(model: tfl.LayersModel) {
   const trained = new Set(model.trainableWeights)
   return mixturesWithin(model).flatMap(({ path, layer }) => {
-    const [router] = layer.weights
+    // Not the first: weights that are not trained come last.
+    const router = layer.weights.find(weight => weightName(weight) === 'router')
     return router && trained.has(router) ? [{ path, layer, router }] : []
   })
 }

@@ -7,14 +7,9 @@ import { provideNative } from '../../../src/backend/native/provide-native.js'
 import { ProgramError, type Run } from '../../../src/backend/native/run-program.js'
 import { lockFile } from '../../../src/files/lock.js'
 import { startTypeScript } from '../../child-processes.js'
+import { argument, fakeRun, trialReport } from './installing-programs.js'
 
 const root = resolve(import.meta.dirname, '../../..')
-const manifest = {
-  version: '4.22.0',
-  dependencies: { '@tensorflow/tfjs': '4.22.0', progress: '^2.0.0' },
-  binary: { host: 'https://addons.example', remote_path: './napi-v{napi_build_version}/{version}/' },
-}
-
 let parent: string
 let folder: string
 let calls: string[]
@@ -29,67 +24,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(parent, { recursive: true }))
 
-/** What each program leaves on the disk when it works. */
-const programs: Record<string, (args: readonly string[], cwd: string) => Promise<string>> = {
-  'npm pack': async args => {
-    await writeFile(join(argument(args, '--pack-destination'), 'tfjs.tgz'), '')
-    return 'tfjs.tgz\n'
-  },
-  'tar -xzf': async args => {
-    const target = argument(args, '-C')
-    await mkdir(join(target, 'binding'))
-    await writeFile(join(target, 'binding/one.cc'), '')
-    await writeFile(join(target, 'package.json'), JSON.stringify(manifest))
-    return ''
-  },
-  'npm install': async (_, cwd) => {
-    await mkdir(join(cwd, 'node_modules/node-api-headers/include'), { recursive: true })
-    return ''
-  },
-  'node scripts/get-addon-name.js': async () => 'CPU-linux-4.22.0.tar.gz\n',
-  'python3 -m pip --version': async () => 'pip 24',
-  'python3 -m pip download': async args => {
-    await mkdir(argument(args, '--dest'))
-    await writeFile(join(argument(args, '--dest'), 'tensorflow.whl'), '')
-    return ''
-  },
-  'python3 -c': async args => {
-    const unpacked = join(args.at(-1) ?? '', 'tensorflow')
-    await mkdir(join(unpacked, 'include'), { recursive: true })
-    for (const name of ['cc', 'framework'])
-      await writeFile(join(unpacked, `libtensorflow_${name}.so.2`), name)
-    return ''
-  },
-  'c++ --version': async () => 'c++ 12',
-  'c++ -std=c++17': async args => {
-    await writeFile(argument(args, '-o'), 'addon')
-    return ''
-  },
-  'npm run': async (_, cwd) => {
-    await mkdir(join(cwd, 'lib/napi-v8'), { recursive: true })
-    await writeFile(join(cwd, 'lib/napi-v8/tfjs_binding.node'), 'published')
-    return ''
-  },
-  'node -e': async () => 'product=19,22,43,50 version=2.21.0\n',
-}
-
-function argument(args: readonly string[], name: string): string {
-  return args[args.indexOf(name) + 1] ?? ''
-}
-
-/** Runs the programs above; those whose call starts with one of `broken` fail with what it says. */
-function runner(broken: Record<string, string> = {}): Run {
-  return async (command, args, { cwd = '', signal }) => {
-    const call = [basename(command), ...args].join(' ')
-    calls.push(call)
-    signal?.throwIfAborted()
-    for (const [start, says] of Object.entries(broken))
-      if (call.startsWith(start)) throw new ProgramError(says)
-    const [, program] = Object.entries(programs).find(([start]) => call.startsWith(start)) ?? []
-    if (!program) throw new ProgramError(`spawn ${command} ENOENT`)
-    return program(args, cwd)
-  }
-}
+const runner = (broken?: Record<string, string>): Run => fakeRun(calls, broken)
 
 const silent: typeof fetch = async () => {
   throw new TypeError('fetch failed')
@@ -158,14 +93,6 @@ describe('providing it', () => {
     await provide()
     await rm(join(folder, addon))
     expect((await provide()).already).toBe(false)
-  })
-
-  test('the GPU build takes the GPU package and wheel, and serves a later call without --gpu', async () => {
-    await provide()
-    const gpu = await provide({ gpu: true })
-    expect(gpu).toMatchObject({ packageName: '@tensorflow/tfjs-node-gpu', gpu: true, already: false })
-    expect(stages).toContain('fetching the library of tensorflow 2.21.*')
-    expect((await provide()).already).toBe(true)
   })
 
   test('takes the published addon where its host has it', async () => {
@@ -285,7 +212,7 @@ describe('a failure leaves nothing half-installed', () => {
     ['code that does not compile', { 'c++ -std': 'error: x' }, 'c++ must compile the addon, got: error: x'],
     [
       'an addon that does not load',
-      { 'node -e': 'undefined symbol' },
+      { 'node --import': 'undefined symbol' },
       'the addon must load and compute, got: undefined symbol',
     ],
   ]
@@ -300,9 +227,6 @@ describe('a failure leaves nothing half-installed', () => {
     await expect(provide({ freeBytes: async () => 1.26e9 })).rejects.toThrow(
       `provideNative: free disk space must be at least 2.0 GB, got 1.3 GB (${parent})`,
     )
-    await expect(provide({ freeBytes: async () => 5e9, gpu: true })).rejects.toThrow(
-      'at least 6.0 GB, got 5.0 GB',
-    )
     expect(calls).toEqual([])
   })
 
@@ -312,8 +236,12 @@ describe('a failure leaves nothing half-installed', () => {
       return async (command, args, options) =>
         [basename(command), ...args].join(' ').startsWith(start) ? printed : run(command, args, options)
     }
-    await expect(provide({ run: wrong('node -e', 'product=1,2,3,4 version=2') })).rejects.toThrow(
-      "provideNative: the addon's product must be 19,22,43,50, got 1,2,3,4",
+    const product = trialReport({ product: [1, 2, 3, 4] })
+    await expect(provide({ run: wrong('node --import', product) })).rejects.toThrow(
+      'provideNative: the addon must compute 19,22,43,50,4,4,4,4 in its trial, got 1,2,3,4,4,4,4,4',
+    )
+    await expect(provide({ run: wrong('node --import', 'Killed\n') })).rejects.toThrow(
+      "provideNative: the addon's trial must end with its report, got: Killed",
     )
     const nothing: Run = async (command, args, options) => {
       if (!args.includes('download')) return runner()(command, args, options)
@@ -327,7 +255,7 @@ describe('a failure leaves nothing half-installed', () => {
 
   test('the old one stays when a new one fails', async () => {
     await provide()
-    await expect(provide({ force: true, run: runner({ 'node -e': 'broken' }) })).rejects.toThrow(
+    await expect(provide({ force: true, run: runner({ 'node --import': 'broken' }) })).rejects.toThrow(
       'got: broken',
     )
     expect(await readdir(parent)).toEqual(['native'])
@@ -339,8 +267,8 @@ describe('a failure leaves nothing half-installed', () => {
     const count = calls.length
     for (let last = 1; last <= count; last++) {
       const stopped = new AbortController()
-      const run = runner()
       calls = []
+      const run = runner()
       const stopping: Run = async (command, args, options) => {
         const result = await run(command, args, options)
         if (calls.length === last) stopped.abort(new Error('stopped'))

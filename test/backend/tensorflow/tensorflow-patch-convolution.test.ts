@@ -34,8 +34,8 @@ function expected(windows: tf.Tensor5D, kernel: tf.Tensor4D, dOutputs: tf.Tensor
 function actual(windows: tf.Tensor5D, kernel: tf.Tensor4D, dOutputs: tf.Tensor3D) {
   const filters = filtersPerExpert(kernel, windows.shape[0])
   const kernelSize: Size2D = [kernel.shape[0], kernel.shape[1]]
-  const { dWindows, dFilters } = patchConvolution.gradient(dOutputs, windows, filters, kernelSize)
-  const outputs = patchConvolution.forward(windows, filters, kernelSize)
+  const { dWindows, dFilters } = patchConvolution.gradient(dOutputs, windows, filters, kernelSize, 'same')
+  const outputs = patchConvolution.forward(windows, filters, kernelSize, 'same')
   return [outputs, dWindows, kernelOfExperts(dFilters, kernel.shape)]
 }
 
@@ -54,7 +54,7 @@ describe('patchConvolution', () => {
     // Expert 0: 10 1 + 100 2 = 210; 1 + 20 + 300 = 321; 2 + 30 = 32. Expert 1: 80 + 1000 = 1080; 8 + 100 + 1200 = 1308; 10 + 120
     const windows = tf.tensor5d([1, 2, 3, 4, 5, 6], [2, 1, 1, 3, 1])
     const kernel = tf.tensor4d([1, 2, 10, 20, 100, 200], [1, 3, 1, 2])
-    const y = patchConvolution.forward(windows, filtersPerExpert(kernel, 2), [1, 3])
+    const y = patchConvolution.forward(windows, filtersPerExpert(kernel, 2), [1, 3], 'same')
     expect(y.shape).toEqual([2, 3, 1])
     expectAllClose(y.dataSync(), [210, 321, 32, 1080, 1308, 130])
   })
@@ -89,6 +89,7 @@ describe('patchConvolution', () => {
       layerOps().patchConvolution?.suits(
         tf.zeros([2, 1, 4, 4, channels]),
         tf.zeros([side, side, channels, 2 * filters]),
+        'same',
       )
     expect(suits(640, 80, 3)).toBe(true)
     // 9 taps x 8 filters = 72 numbers a pixel against 2 x 36 and 2 x 35

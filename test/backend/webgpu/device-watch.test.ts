@@ -1,7 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { beforeAll, expect, test } from 'vitest'
+import type { Backend } from '../../../src/backend/backend.js'
 import { useBackend } from '../../../src/backend/choose.js'
-import { DeviceError, watchDevice } from '../../../src/backend/webgpu/device-watch.js'
+import { DeviceError } from '../../../src/backend/device-error.js'
+import { diagnoseBackends } from '../../../src/backend/doctor.js'
+import { wasm } from '../../../src/backend/entries/wasm.js'
+import { webgpu } from '../../../src/backend/entries/webgpu.js'
+import { watchDevice } from '../../../src/backend/webgpu/device-watch.js'
 import { twoLayerPatchModel } from '../../../src/models/two-layer.js'
 import { type CheckpointStore, readCheckpoint } from '../../../src/train/checkpoint.js'
 import { predictProbabilities } from '../../../src/train/evaluate.js'
@@ -34,6 +39,30 @@ async function ownBackend() {
   backend.uploadToGPU(written)
   return { device, read: () => backend.read(written), backend }
 }
+
+test('the diagnosis has the limits of the device', async () => {
+  const { limits } = (tf.backend() as unknown as { device: Device }).device as Device
+  const { backends } = await diagnoseBackends<string>({}, [wasm, webgpu] as readonly Backend[] as never)
+  await useBackend('webgpu')
+  const found = backends.find(({ name }) => name === 'webgpu')
+  expect(found).toMatchObject({ available: true, version: '4.22.0', device: 'null-backend' })
+  expect(found?.adapter).toMatchObject({ name: 'null-backend', isSoftware: false, float16: true })
+  expect(found?.adapter?.limits).toMatchObject({
+    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    maxComputeWorkgroupSizeX: 256,
+    maxComputeWorkgroupStorageSize: 16384,
+  })
+  expect(Object.values(found?.adapter?.limits ?? {}).filter(Number.isNaN)).toEqual([])
+})
+
+test('numbers of the device are not read at once', async () => {
+  const sum = tf.add(tf.ones([2000]), 1)
+  expect(() => sum.dataSync()).toThrow(
+    'WebGPU: numbers must be read by `await tensor.data()` before dataSync() or another backend uses them, got a tensor of shape [2000] that was not',
+  )
+  await sum.data()
+  expect(sum.dataSync()).toHaveLength(2000)
+})
 
 test('a tensor larger than the buffers of the device is named, and nothing is lost', async () => {
   const { limits } = (tf.backend() as unknown as { device: Device }).device as Device
@@ -92,4 +121,24 @@ test('training and prediction end with the refusal, and the last checkpoint is w
   await expect(predictProbabilities(model, images.images, images.shape)).rejects.toThrow(DeviceError)
   const { history } = readCheckpoint(stored as Uint8Array, 'the last')
   expect(history.map(({ epoch }) => epoch)).toEqual([1])
+})
+
+test('want of memory is named, and useBackend opens the device anew', async () => {
+  await useBackend('webgpu')
+  expect(await tf.add(tf.ones([1000]), 1).data()).toHaveLength(1000)
+  const row = tf.ones([1, 1024])
+  const fill = async () => {
+    // The null device has some hundreds of megabytes.
+    for (let i = 0; i < 64; i++) await tf.slice(tf.tile(row, [2 ** 15 - 1, 1]), [0, 0], [1, 1]).data()
+  }
+  const message =
+    'WebGPU: memory of the device must suffice, got Out of memory. (numbers computed since are wrong; a smaller batch or image needs less)'
+  await expect(fill()).rejects.toThrow(new DeviceError(message))
+  expect(() => tf.add(row, 1)).toThrow(new DeviceError(message))
+  const failed = tf.backend()
+  await useBackend('webgpu')
+  expect(tf.backend()).not.toBe(failed)
+  expect(await tf.add(tf.ones([1000]), 1).data()).toHaveLength(1000)
+  // What was on the device that failed can still be disposed.
+  row.dispose()
 })

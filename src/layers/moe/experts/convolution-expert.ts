@@ -20,6 +20,7 @@ import { type Border, expertConvolution, expertConvolutionGradient } from './exp
 import {
   type ExpertNorm,
   expertMoments,
+  type NormalizedWindows,
   normRelu,
   normReluGradient,
   type PreActivation,
@@ -96,14 +97,15 @@ export class ConvolutionExpert implements Expert {
   forward(input: ExpertWindows, weights: ExpertTensors, table: WindowTable, mode: ExpertMode): ExpertPass {
     const { border, convolution } = this.options
     const norm = this.normalises ? this.norm(input, weights, table, mode) : undefined
-    const active = this.preActivate(input, norm)
+    const { active, state: normState } = this.preActivate(input, norm)
     const { outputs, filters } = expertConvolution(active, weights.kernel as tf.Tensor4D, border)
     const { bias } = weights
     const linear = (
       bias ? tf.add(outputs, tf.reshape(bias, [outputs.shape[0], 1, -1])) : outputs
     ) as tf.Tensor3D
     const activation = activationFunction(convolution.activation)
-    const state = { active, filters, linear, mean: norm?.moments.mean, variance: norm?.moments.variance }
+    const { mean, variance } = norm?.moments ?? {}
+    const state = { active, filters, linear, mean, variance, normState }
     return { outputs: activation ? activation.apply(linear) : linear, state }
   }
 
@@ -165,9 +167,9 @@ export class ConvolutionExpert implements Expert {
     return { gamma, beta, epsilon: this.options.epsilon, moments: { mean, variance } }
   }
 
-  private preActivate({ windows, inside }: ExpertWindows, norm: ExpertNorm | undefined): tf.Tensor5D {
+  private preActivate({ windows, inside }: ExpertWindows, norm: ExpertNorm | undefined): NormalizedWindows {
     if (norm) return normRelu(windows, norm, inside)
-    return this.options.preActivation === 'relu' ? tf.relu(windows) : windows
+    return { active: this.options.preActivation === 'relu' ? tf.relu(windows) : windows }
   }
 
   private preActivationGradient(
@@ -192,7 +194,14 @@ export class ConvolutionExpert implements Expert {
           coreCount: (windows.shape[1] as number) * height * width,
         }
       : undefined
-    const { dWindows, dGamma, dBeta } = normReluGradient(dActive, active, windows, norm, statistics)
+    const { dWindows, dGamma, dBeta } = normReluGradient(
+      dActive,
+      active,
+      windows,
+      norm,
+      statistics,
+      state.normState,
+    )
     return { dWindows: zeroOutside(dWindows), gamma: dGamma, beta: dBeta }
   }
 }

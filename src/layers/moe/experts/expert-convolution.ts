@@ -25,7 +25,7 @@ export function expertConvolution(
   const products = asProducts(windows, kernel, border)
   if (products) {
     const filters = filtersPerExpert(kernel, experts)
-    return { outputs: products.forward(windows, filters, kernelSizeOf(kernel)), filters }
+    return { outputs: products.forward(windows, filters, kernelSizeOf(kernel), paddingOf(border)), filters }
   }
   const filtersEach = kernel.shape[3] / experts
   const outputs = unstackExperts(windows).map((patches, s) =>
@@ -58,8 +58,12 @@ export function frozenExpertConvolution(
         )
       }
       filters ??= tf.keep(filtersPerExpert(kernel, experts))
-      const outputs = products.forward(windows, filters, kernelSizeOf(kernel))
-      return tf.reshape(outputs, [...windows.shape.slice(0, 4), filtersEach])
+      const outputs = products.forward(windows, filters, kernelSizeOf(kernel), padding)
+      return tf.reshape(outputs, [
+        ...windows.shape.slice(0, 2),
+        ...outputSize(windows, kernel, padding),
+        filtersEach,
+      ])
     },
     dispose: () => tf.dispose([...kernels, ...(filters ? [filters] : [])]),
   }
@@ -82,7 +86,7 @@ export function expertConvolutionGradient(
 ): { dWindows: tf.Tensor5D; dKernel: tf.Tensor4D } {
   const products = filters && asProducts(windows, kernel, border)
   if (products) {
-    const gradients = products.gradient(dOutputs, windows, filters, kernelSizeOf(kernel))
+    const gradients = products.gradient(dOutputs, windows, filters, kernelSizeOf(kernel), paddingOf(border))
     return { dWindows: gradients.dWindows, dKernel: kernelOfExperts(gradients.dFilters, kernel.shape) }
   }
   const [experts, numWindows] = windows.shape
@@ -127,9 +131,14 @@ const pointwise: PatchConvolution = {
 
 /** The convolutions as batched products, where that suits: 1x1, or the backend's own form. */
 function asProducts(windows: tf.Tensor5D, kernel: tf.Tensor4D, border: Border): PatchConvolution | undefined {
-  if (pointwise.suits(windows, kernel)) return pointwise
-  const { patchConvolution } = layerOps()
-  return border === 'zero' && patchConvolution?.suits(windows, kernel) ? patchConvolution : undefined
+  const forms = [pointwise, layerOps().patchConvolution]
+  return forms.find(form => form?.suits(windows, kernel, paddingOf(border)))
+}
+
+/** h', w' of an expert's outputs on a window. */
+function outputSize(windows: tf.Tensor5D, kernel: tf.Tensor4D, padding: 'same' | 'valid'): Size2D {
+  const [, , height, width] = windows.shape
+  return padding === 'same' ? [height, width] : [height - kernel.shape[0] + 1, width - kernel.shape[1] + 1]
 }
 
 function kernelSizeOf(kernel: tf.Tensor4D): Size2D {

@@ -30,8 +30,20 @@ export interface ExpertNorm {
  * @param patches (K, M, h, w, C)
  */
 export function expertMoments(patches: tf.Tensor5D): ExpertMoments {
+  const { groupNormalization } = layerOps()
+  if (groupNormalization) {
+    const [experts, channels] = [patches.shape[0], patches.shape[4]]
+    return groupNormalization.moments(tf.reshape(patches, [experts, -1, channels])) as ExpertMoments
+  }
   const { mean, variance } = tf.moments(patches, [1, 2, 3])
   return { mean: mean as tf.Tensor2D, variance: variance as tf.Tensor2D }
+}
+
+/** What {@link normRelu} gives. */
+export interface NormalizedWindows {
+  readonly active: tf.Tensor5D
+  /** For the gradient, where the backend computed both in its own way. */
+  readonly state?: tf.Tensor
 }
 
 /**
@@ -44,11 +56,17 @@ export function normRelu(
   windows: tf.Tensor5D,
   norm: ExpertNorm,
   inside: tf.Tensor5D | undefined,
-): tf.Tensor5D {
+): NormalizedWindows {
+  const { groupNormalization } = layerOps()
+  if (groupNormalization && !inside) {
+    const { gamma, beta, epsilon, moments } = norm
+    const { y, state } = groupNormalization.normalize(windows, { gamma, beta, epsilon, ...moments }, true)
+    return { active: y, state }
+  }
   const { scale } = scaleOf(norm)
   const shift = tf.sub(perExpert(norm.beta), tf.mul(perExpert(norm.moments.mean), scale))
   const active: tf.Tensor5D = tf.relu(tf.add(tf.mul(windows, scale), shift))
-  return inside ? tf.mul(active, inside) : active
+  return { active: inside ? tf.mul(active, inside) : active }
 }
 
 /**
@@ -59,6 +77,7 @@ export function normRelu(
  * @param coreMask (window height, window width) 1 on the patch, 0 on the halo: the pixels that the statistics were
  *   taken over and so depend on; undefined where the statistics are constants (inference)
  * @param coreCount pixels that each statistic was taken over
+ * @param state as {@link normRelu} gave it
  */
 export function normReluGradient(
   dActive: tf.Tensor5D,
@@ -66,7 +85,13 @@ export function normReluGradient(
   windows: tf.Tensor5D,
   norm: ExpertNorm,
   statistics: { readonly coreMask: tf.Tensor5D | undefined; readonly coreCount: number } | undefined,
+  state?: tf.Tensor,
 ): { dWindows: tf.Tensor5D; dGamma: tf.Tensor2D; dBeta: tf.Tensor2D } {
+  const { groupNormalization } = layerOps()
+  if (state && groupNormalization && statistics && !statistics.coreMask) {
+    const { dx, dGamma, dBeta } = groupNormalization.gradient(dActive, windows, state, active)
+    return { dWindows: dx, dGamma: dGamma as tf.Tensor2D, dBeta: dBeta as tf.Tensor2D }
+  }
   const { scale, inverseDeviation } = scaleOf(norm)
   const dNorm = layerOps().reluGradient(dActive, active)
   const centred = tf.sub(windows, perExpert(norm.moments.mean))

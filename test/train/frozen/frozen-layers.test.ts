@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs'
 import { beforeAll, expect, it } from 'vitest'
-import { patchMoE } from '../../src/layers/moe/patch-moe.js'
-import { freezeLayers } from '../../src/train/frozen-layers.js'
-import { train } from '../../src/train/loop.js'
-import { useTestBackend } from '../backend-under-test.js'
-import { brightRows, denseModel, historyOf } from './tasks.js'
+import { patchMoE } from '../../../src/layers/moe/patch-moe.js'
+import { freezeLayers } from '../../../src/train/frozen/frozen-layers.js'
+import { train } from '../../../src/train/loop.js'
+import { useTestBackend } from '../../backend-under-test.js'
+import { brightRows, denseModel, historyOf } from '../tasks.js'
 
 beforeAll(() => useTestBackend())
 
@@ -58,7 +58,7 @@ it('has frozen normalization compute in training what it computes in an evaluati
   const weights = () => model.layers.flatMap(valuesOf)
   const evaluated = apply(false)
   const before = weights()
-  const frozen = freezeLayers(model, ['norm', 'experts'])
+  const frozen = freezeLayers(model, { freeze: ['norm', 'experts'] })
   expect(apply(true)).toEqual(evaluated)
   expect(weights()).toEqual(before)
   frozen.restore()
@@ -73,14 +73,14 @@ it('counts layers as frozen whose flag is off, and gives single weights their fl
   const norm = model.layers[2] as tf.layers.Layer
   norm.trainable = false
   const [gamma] = norm.weights
-  const frozen = freezeLayers(model, [])
+  const frozen = freezeLayers(model, {})
   expect(Object.hasOwn(norm, 'call')).toBe(true)
   frozen.restore()
   expect([Object.hasOwn(norm, 'call'), norm.trainable, gamma?.trainable]).toEqual([false, false, false])
   const dense = model.layers[1] as tf.layers.Layer
   const [, bias] = dense.weights as [tf.LayerVariable, tf.LayerVariable]
   bias.trainable = false
-  freezeLayers(model, [dense.name]).restore()
+  freezeLayers(model, { freeze: [dense.name] }).restore()
   expect(dense.weights.map(({ trainable }) => trainable).sort()).toEqual([false, true])
   model.dispose()
 })
@@ -93,7 +93,7 @@ it('freezes nothing where a pattern matches nothing, and refuses to train nothin
   )
   expect(model.trainableWeights.length).toBe(4)
   await expect(historyOf(train(model, { ...options, freeze: ['*'] }))).rejects.toThrow(
-    'train: model must have trainable weights, got 0 (of 4 weights)',
+    'train: model must have trainable weights, got 0 (of 4 weights, which are frozen by freeze *)',
   )
   expect(model.trainableWeights.length).toBe(4)
 })

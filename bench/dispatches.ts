@@ -3,8 +3,8 @@
  *
  *     npx tsx bench/dispatches.ts [--network wrn] [--optimizer momentum] [--kernels own] [--dawn backend=null]
  *
- * WRN-10-1, 32x32, batch 8, as `pmoe train` steps it. Dawn's null device computes nothing and counts as a card would; on another one
- * (`--dawn adapter=SwiftShader`) the steps after the first are timed too.
+ * WRN-10-1, 32x32, batch 8, as `pmoe train` steps it. Dawn's null device computes nothing and counts as a card would: what the steps
+ * after the first take there is the time to hand them over. On another one (`--dawn adapter=SwiftShader`) it is that of the steps.
  */
 import * as tf from '@tensorflow/tfjs-core'
 import { Command, Option } from 'commander'
@@ -72,12 +72,15 @@ const parts = {
 }
 const losses = [(await takeStep(parts, batch)).loss]
 const seconds: number[] = []
+const processorSeconds: number[] = []
 let counted = await countDispatches(async () => {})
 for (let i = 0; i < steps; i++) {
   counted = await countDispatches(async () => {
-    const start = performance.now()
+    const [start, used] = [performance.now(), process.cpuUsage()]
     losses.push((await takeStep(parts, batch)).loss)
     seconds.push((performance.now() - start) / 1000)
+    const { user, system } = process.cpuUsage(used)
+    processorSeconds.push((user + system) / 1e6)
   })
 }
 
@@ -86,10 +89,12 @@ console.log(textTable(['kernel', 'dispatches'], [...rows, ['all', `${totalOf(cou
 console.log(
   `${network}, ${optimizer}, kernels of ${kernels === 'own' ? 'this library' : 'tfjs'}: ${counted.submits} submits a step`,
 )
-if (!dawn.includes('null')) {
-  console.log(
-    `seconds a step: ${seconds.map(time => time.toFixed(3)).join(' ')} (${adapter?.info.description})`,
-  )
+if (dawn.includes('null')) {
+  console.log(`seconds of the processor to hand a step over: ${Math.min(...processorSeconds).toFixed(3)}`)
+} else {
+  const listed = (times: readonly number[]) => times.map(time => time.toFixed(3)).join(' ')
+  console.log(`seconds a step: ${listed(seconds)} (${adapter?.info.description})`)
+  console.log(`of the processor: ${listed(processorSeconds)}`)
   console.log(`losses: ${losses.join(' ')}`)
 }
 process.exit(0)

@@ -51,6 +51,12 @@ export {
   type GlobalAveragePooling2DOptions,
   globalAveragePooling2d,
 } from './layers/global-average-pooling.js'
+export {
+  InputScaling,
+  type InputScalingOptions,
+  inputScaling,
+  type PixelScaling,
+} from './layers/input-scaling.js'
 export type { CellGrid } from './layers/moe/cells.js'
 export type { Border } from './layers/moe/experts/expert-convolution.js'
 export type { PreActivation } from './layers/moe/experts/pre-activation.js'
@@ -96,6 +102,7 @@ export { convolutionsOf, type ModelConvolution } from './models/convolutions.js'
 export { type LayerCost, type ModelCost, type MultiplyAdds, modelCost } from './models/cost.js'
 export { disposeModel } from './models/dispose-model.js'
 export { withFasterLayers } from './models/faster-layers.js'
+export { withInputScaling } from './models/input-scaling.js'
 export {
   type InsertedPatchMoE,
   type InsertPatchMoEOptions,
@@ -142,6 +149,9 @@ export {
   type LearningRateSearch,
   type TriedRate,
 } from './train/find-learning-rate.js'
+export type { FeatureLayout, FeatureStore, StoredFeatures, UnkeptFeatures } from './train/frozen/features.js'
+export type { FreezeOptions, FrozenStatistics } from './train/frozen/frozen-part.js'
+export { type SplitModel, splitModel } from './train/frozen/split-model.js'
 export {
   DivergenceError,
   type EpochMetrics,

@@ -30,6 +30,31 @@ describe('the browser entry', () => {
     expect([...external].filter(path => path.startsWith('node:'))).toEqual([])
   })
 
+  it('brings a backend into a bundle only with useBackend', async () => {
+    const packagesWith = async (name: string) => {
+      const { metafile } = await build({
+        stdin: {
+          contents: `import { ${name} } from '${root}src/index.ts'; console.log(${name})`,
+          resolveDir: root,
+        },
+        bundle: true,
+        write: false,
+        format: 'esm',
+        platform: 'browser',
+        external: ['@tensorflow/*'],
+        // The sources register layers when they are imported; package.json names only the built files that do.
+        ignoreAnnotations: true,
+        metafile: true,
+        logLevel: 'silent',
+      })
+      const imports = Object.values(metafile.outputs).flatMap(output => output.imports)
+      const names = imports.flatMap(({ path }) => /tfjs-backend-(.*)/.exec(path)?.[1] ?? [])
+      return [...new Set(names)].sort()
+    }
+    expect(await packagesWith('patchMoE')).toEqual([])
+    expect(await packagesWith('useBackend')).toEqual(['cpu', 'wasm', 'webgl', 'webgpu'])
+  })
+
   it('fails to bundle where Node leaks in', async () => {
     const leaking = build({
       stdin: { contents: `import 'node:fs'; import '${root}src/index.ts'`, resolveDir: root },
@@ -52,7 +77,9 @@ describe('the package', () => {
         'src/index.ts',
         'src/node.ts',
         'scripts/cli.ts',
+        'src/files/augmentation/varying-worker.ts',
         'src/files/prepared/prefetch-worker.ts',
+        'src/files/regions/reading-worker.ts',
         'src/files/keras/keras-worker.ts',
       ],
       bundle: true,

@@ -12,7 +12,7 @@ const names = readdirSync(`${root}/results`, { withFileTypes: true })
 const resultsOf = (name: string) => JSON.parse(readFileSync(`${root}/results/${name}/results.json`, 'utf8'))
 
 /** Studies of hours, committed at the small scale, or as far as they were run, which `planned` tells. */
-const long = ['megapixel', 'megapixel-full', 'localise']
+const long = ['megapixel', 'megapixel-full', 'localise', 'transfer']
 const experimentOf = (name: string) => name.replace(/-full$/, '')
 
 describe('the committed results', () => {

@@ -7,7 +7,7 @@ import type { ChildReport } from '../../scripts/run/measuring/child-report.js'
 import { arraySource } from '../../src/data/regions/array-source.js'
 import { regionStream } from '../../src/data/regions/region-records.js'
 import type { RegionSource } from '../../src/data/regions/region-source.js'
-import { openRegions } from '../../src/files/regions/open-regions.js'
+import { regionsInThread } from '../../src/files/regions/reading-thread.js'
 import { random } from '../../src/random.js'
 import { type Feed, feedOf } from '../../src/train/feed.js'
 import { takeStep } from '../../src/train/step.js'
@@ -41,10 +41,11 @@ export async function measureRegionFiles(job: RegionFilesJob): Promise<Omit<Chil
     const opens: Record<string, () => Promise<RegionSource>> = {
       'in memory': async () => arraySource(pixels, [size, size, 3]),
     }
+    const open = regionsInThread(folder)
     for (const [i, [format, write]] of Object.entries(formats).entries()) {
       const path = join(folder, `${i}`)
       await write(image.clone()).toFile(path)
-      opens[format] = () => openRegions(path)
+      opens[format] = () => open(`${i}`)
     }
     const train = trainer(job)
     const waits: Record<string, number[]> = {}

@@ -25,26 +25,17 @@ import type { RoutedJob } from '../jobs.js'
  * first step and after the last.
  */
 export async function measureRouted(job: RoutedJob): Promise<Omit<ChildReport, 'software'>> {
-  const model = job.network === 'routed' ? routedNetwork(job) : denseNetwork(job)
-  const network = networkOf(model)
-  const labels = Int32Array.from({ length: job.batch }, (_, i) => i % job.classes)
-  const parts = adamSteps(network)
-  const batches = feedOf(model, endless(job, labels))
-    .batches({ batchSize: job.batch })
-    [Symbol.asyncIterator]()
+  const { network, step, end } = routedSteps(job)
   const startBytes = process.memoryUsage.rss()
   const processor: number[] = []
   const run = async () => {
     const before = process.cpuUsage()
-    const { value: batch } = await batches.next()
-    const { tensors } = await batch.inputs('step')
-    await takeStep(parts, { inputs: tensors, labels })
-    tf.dispose([...tensors])
+    await step()
     const { user, system } = process.cpuUsage(before)
     processor.push((user + system) / 1e6)
   }
   const seconds = await alternate([{ name: 'step', run }], job)
-  await batches.return?.()
+  await end()
   return {
     seconds: { ...seconds, 'step, processor': processor.slice(job.warmUp) },
     facts: {
@@ -53,6 +44,24 @@ export async function measureRouted(job: RoutedJob): Promise<Omit<ChildReport, '
       'peak bytes': process.resourceUsage().maxRSS * 1024,
     },
   }
+}
+
+/** The network of a job, and a function that takes a step of its training on the same images as ever. */
+export function routedSteps(job: RoutedSize & Pick<RoutedJob, 'network' | 'batch'>) {
+  const model = job.network === 'routed' ? routedNetwork(job) : denseNetwork(job)
+  const network = networkOf(model)
+  const labels = Int32Array.from({ length: job.batch }, (_, i) => i % job.classes)
+  const parts = adamSteps(network)
+  const batches = feedOf(model, endless(job, labels))
+    .batches({ batchSize: job.batch })
+    [Symbol.asyncIterator]()
+  const step = async (): Promise<void> => {
+    const { value: batch } = await batches.next()
+    const { tensors } = await batch.inputs('step')
+    await takeStep(parts, { inputs: tensors, labels })
+    tf.dispose([...tensors])
+  }
+  return { network, step, end: async () => void (await batches.return?.()) }
 }
 
 function shapeOf({ size }: Pick<RoutedJob, 'size'>): ImageShape {
@@ -88,7 +97,7 @@ function denseNetwork(job: RoutedSize): tfl.LayersModel {
 }
 
 /** The same batch of noise again and again, as images that are read in parts or whole. */
-function endless(job: RoutedJob, labels: Int32Array): RegionStream & ImageStream {
+function endless(job: Parameters<typeof routedSteps>[0], labels: Int32Array): RegionStream & ImageStream {
   const { batch, classes, size } = job
   const shape = shapeOf(job)
   const imageBytes = size * size * 3

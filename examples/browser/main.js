@@ -1,12 +1,10 @@
 // A page that classifies an image in the browser and draws the patches that each expert kept.
 import * as tf from '@tensorflow/tfjs'
-import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
-import { checkedModel, explain, frozenClassifier, UnsupportedModelError } from 'patch-moe'
+import { checkedModel, explain, frozenClassifier, UnsupportedModelError, useBackend } from 'patch-moe'
 
 const $ = id => document.getElementById(id)
 const asked = new URLSearchParams(location.search)
-if (asked.get('backend') === 'wasm') setWasmPaths('./wasm/')
-await tf.setBackend(asked.get('backend') ?? 'webgl')
+const { name: backend } = await useBackend(asked.get('backend') ?? 'auto', { wasmPaths: './wasm/' })
 const model = await tf.loadLayersModel(checkedModel(tf.io.http(asked.get('model') ?? './model/model.json')))
 // Answers faster than the model; one with a layer that cannot be frozen answers itself.
 const frozen = await frozenClassifier(model, { routes: true }).catch(error => {
@@ -15,7 +13,7 @@ const frozen = await frozenClassifier(model, { routes: true }).catch(error => {
 })
 const shape = model.inputs[0].shape.slice(1)
 const names = model.getUserDefinedMetadata()?.classNames ?? []
-$('verdict').textContent = `Ready, on ${tf.getBackend()}.`
+$('verdict').textContent = `Ready, on ${backend}.`
 
 /** The picture, stretched to the size that the model takes; pixels 0..255, RGB or grey. */
 function pixelsOf(picture) {
@@ -69,7 +67,7 @@ async function show(file) {
     const milliseconds = (performance.now() - began).toFixed(0)
     const name = names[predicted] ?? `class ${predicted}`
     $('verdict').textContent =
-      `${name}, ${(probabilities[predicted] * 100).toFixed(1)} % (${milliseconds} ms on ${tf.getBackend()})`
+      `${name}, ${(probabilities[predicted] * 100).toFixed(1)} % (${milliseconds} ms on ${backend})`
     $('verdict').dataset.probabilities = JSON.stringify([...probabilities])
     $('verdict').dataset.patches = JSON.stringify(experts.map(({ patches }) => patches))
     const tiles = experts.map((kept, i) => tile(picture, `expert ${i + 1}`, grid, kept))

@@ -22,6 +22,7 @@ await cp(wasm, join(site, 'wasm'), { recursive: true, filter: path => !/\.(js|ts
 const bundle = await context({
   entryPoints: [join(here, 'main.js')],
   bundle: true,
+  splitting: true,
   format: 'esm',
   minify: true,
   outdir: site,

@@ -17,6 +17,7 @@ import { routedImages } from '../run/routed-images.js'
 import { trainRun } from '../run/training-run.js'
 import { type Interrupt, interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { packageVersion } from '../terminal/package-version.js'
+import { remarkText } from '../terminal/remark-text.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { textTable } from '../terminal/text-table.js'
 import { duration, percent, trainingLog } from '../terminal/training-log.js'
@@ -112,7 +113,7 @@ async function runTask(task: DemoTask, context: DemoContext): Promise<DemoSectio
     size = { samples: data.train.count, epochs: config.training.epochs }
     images = await routedImages(network, data.test, SHOWN_IMAGES)
     for (const { remark } of outcome.history.flatMap(epoch => epoch.signs ?? []))
-      remarks.push(`${name}: ${remark}`)
+      remarks.push(`${name}: ${remarkText(remark)}`)
     const measured = await measureRouting(network, data.test)
     if (measured) routing.push({ model: name, classNames: data.test.classNames, ...measured })
     network.dispose()

@@ -13,21 +13,23 @@ import { classTable, reportText } from '../run/evaluation/evaluation-text.js'
 import { type Measurement, measure } from '../run/evaluation/measurement.js'
 import { reportPlace, writeReport } from '../run/evaluation/report-folder.js'
 import { noiseText, routingRecord, routingText } from '../run/routing-text.js'
+import type { PlainModelRequest } from '../run/transfer/plain-model.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
+import { remarkText } from '../terminal/remark-text.js'
 import { noteText } from '../terminal/safe-output.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { textTable } from '../terminal/text-table.js'
 import { keptText, percent } from '../terminal/training-log.js'
 import { UsageError } from '../terminal/usage-error.js'
+import { wrappedText } from '../terminal/wrapped-text.js'
 
 /** The flags of `pmoe evaluate`. */
-export interface EvaluateRequest {
+export interface EvaluateRequest extends PlainModelRequest {
   readonly data?: string
   /** A labelled folder to choose thresholds and the temperature on. */
   readonly validation?: string
   /** What thresholds are to reach, in the place of the best F1. */
   readonly precision?: number
-  readonly classNames?: string
   readonly maxUnreadable?: UnreadableLimit
   /** Where the report goes. */
   readonly report?: string
@@ -158,7 +160,7 @@ function textOf(
   backend: string,
   { report: reportPath }: EvaluateRequest,
 ): string {
-  const { evaluation, images, report, thresholds, temperature } = measurement
+  const { evaluation, images, report, thresholds, temperature, life } = measurement
   const { loss, kept, routing = [], withNoise } = evaluation
   const { parameters, multiplyAdds } = model.cost(images.set)
   const floor = model.lossFloor > 0 ? ` (at least ${model.lossFloor.toFixed(4)})` : ''
@@ -179,6 +181,7 @@ ${reportText(report, model.classNames)}
       ? `temperature ${temperature.temperature.toFixed(2)}, then calibration error ${valueText(temperature.scaled.calibration.error.value, 'percent')}\n`
       : '',
     kept ? `${keptText(kept)}\n` : '',
+    life.signs.map(({ remark }) => `\n${wrappedText(remarkText(remark), 80)}\n`).join(''),
     routing.map(routingText).join(''),
     withNoise ? noiseText(withNoise) : '',
     reportPath === undefined ? '' : `Report: ${join(reportPath, 'index.html')}\n`,
@@ -227,13 +230,23 @@ function settingsOf(
 }
 
 function commandOf(path: string, folder: string | undefined, request: EvaluateRequest): string {
-  const { data, validation, precision, classNames, maxUnreadable, patchesPerExpert, backend, report } =
-    request
+  const {
+    data,
+    validation,
+    precision,
+    classNames,
+    inputScaling,
+    maxUnreadable,
+    patchesPerExpert,
+    backend,
+    report,
+  } = request
   const flags: readonly (readonly [string, string | number | undefined])[] = [
     ['--data', data],
     ['--validation', validation],
     ['--precision', precision],
     ['--class-names', classNames],
+    ['--input-scaling', inputScaling],
     ['--max-unreadable', maxUnreadable],
     ['--patches-per-expert', patchesPerExpert],
     ['--backend', backend],

@@ -2,13 +2,14 @@ import { Command } from 'commander'
 import { settingOption } from '../run/train-settings.js'
 import { keptPatchesOption, openShare } from '../terminal/option-values.js'
 import type { EvaluateRequest } from './evaluate-action.js'
-import { backendOption } from './train.js'
+import { backendOption, plainModelOptions } from './train.js'
 
 /** The command `pmoe evaluate`. */
 export function evaluateCommand(): Command {
+  const [classNames, inputScaling] = plainModelOptions()
   return new Command('evaluate')
     .description('evaluate a trained model on the test images of its run, or on a folder of labelled images')
-    .argument('<model>', 'folder of a run, or of a saved tfjs model')
+    .argument('<model>', 'folder of a run, or of a saved tfjs model, or a .keras or .h5 file of Keras')
     .argument('[folder]', 'images to evaluate on, one folder a class, named as the classes')
     .option('--report <folder>', 'write a page, pictures and tables into this folder')
     .option('--force', 'replace the report in --report')
@@ -22,10 +23,8 @@ export function evaluateCommand(): Command {
       'thresholds of at least this precision: 0.95 (default: the best F1)',
       openShare,
     )
-    .option(
-      '--class-names <names>',
-      'classes of a saved model in the order of its outputs: cat,dog, or a file with one a line',
-    )
+    .addOption(classNames)
+    .addOption(inputScaling)
     .addOption(settingOption('maxUnreadable'))
     .addOption(keptPatchesOption())
     .addOption(backendOption())

@@ -17,7 +17,7 @@ import { frozenWhereFaster } from '../run/frozen-model.js'
 import { namedImages, outputNames } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
 import type { RoutedOptions } from '../run/network.js'
-import { keepPatches, type OpenedModel, openModel } from '../run/opened-model.js'
+import { keepPatches, type OpenedModel } from '../run/opened-model.js'
 import { explainedRegions, regionSheet } from '../run/regions/explained-regions.js'
 import {
   AnySizeModel,
@@ -27,13 +27,14 @@ import {
   regionAnswers,
 } from '../run/regions/region-answers.js'
 import { loadRegions } from '../run/run-data.js'
+import { askedModel, type PlainModelRequest } from '../run/transfer/plain-model.js'
 import { noteText } from '../terminal/safe-output.js'
 import { shellCommand } from '../terminal/shell-command.js'
 import { percent } from '../terminal/training-log.js'
 import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe explain`. */
-export interface ExplainRequest {
+export interface ExplainRequest extends PlainModelRequest {
   readonly out: string
   readonly sensitivity: boolean
   readonly force?: boolean
@@ -66,7 +67,7 @@ export async function runExplain(
   const outputs = outputNames(files, common)
   checkOutputs(request, [...outputs.flatMap(name => [`${name}.png`, `${name}.html`]), ...commonFiles(common)])
   await useBackend(request.backend ?? 'auto')
-  const opened = await openModel(path)
+  const opened = await askedModel(path, 'explain', request)
   if (named.length === 0 && opened.config?.model.options.kind !== 'routed') {
     throw new UsageError(
       'explain: images must be named, got none (a run of model routed shows test images then)',
@@ -123,7 +124,7 @@ async function explainerOf(
     return regionExplainer(opened, options, files, { request, unreadable, nameOf })
   keepPatches(opened.model, 'explain', request)
   const { sensitivity } = request
-  const classNames = opened.config?.dataset.classNames ?? []
+  const { classNames = [] } = opened
   const decoding = decodingOf(opened)
   // Where patches are removed, the model itself computes nearly all.
   const frozen = sensitivity

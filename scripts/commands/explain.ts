@@ -1,13 +1,14 @@
 import { Command } from 'commander'
 import { keptPatchesOption } from '../terminal/option-values.js'
 import type { ExplainRequest } from './explain-action.js'
-import { backendOption } from './train.js'
+import { backendOption, plainModelOptions } from './train.js'
 
 /** The command `pmoe explain`. */
 export function explainCommand(): Command {
+  const [classNames, inputScaling] = plainModelOptions()
   return new Command('explain')
     .description('show which patches of an image each expert kept, and how much each of them counts')
-    .argument('<model>', 'folder of a run, or of a saved tfjs model')
+    .argument('<model>', 'folder of a run, or of a saved tfjs model, or a .keras or .h5 file of Keras')
     .argument(
       '[image...]',
       'image files, or folders of them; left out for model routed: six of the test images',
@@ -15,6 +16,8 @@ export function explainCommand(): Command {
     .option('--out <folder>', 'where the pictures and pages go', 'explained')
     .option('--no-sensitivity', 'do not remove patches one by one')
     .option('--force', 'replace the pictures of the same names in --out')
+    .addOption(classNames)
+    .addOption(inputScaling)
     .addOption(keptPatchesOption())
     .addOption(backendOption())
     .option('--json', 'write one JSON line an image')

@@ -10,6 +10,7 @@ import {
   restorePatchesPerExpert,
   setPatchesPerExpert,
 } from '../../src/layers/moe/routing-layers.js'
+import { recognisedScaling } from '../../src/models/input-scaling.js'
 import type { RunConfig } from '../../src/run/run-config.js'
 import { calibrationBatches } from '../run/calibration-images.js'
 import { type ExportAccuracy, exportAccuracy } from '../run/export-accuracy.js'
@@ -28,8 +29,9 @@ import {
 import { modelRuntime, type Numbers, type Runtime } from '../run/export-formats/model-runtime.js'
 import { compare, comparisonBytes, comparisonFloats, type Parity, TOLERANCE } from '../run/export-parity.js'
 import { type Latency, latency } from '../run/measuring/export-latency.js'
-import { isTrainedOnFloats, type OpenedModel, openModel, takingWholeImages } from '../run/opened-model.js'
+import { isTrainedOnFloats, type OpenedModel, takingWholeImages } from '../run/opened-model.js'
 import { loadData } from '../run/run-data.js'
+import { askedModel, type PlainModelRequest } from '../run/transfer/plain-model.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { textTable } from '../terminal/text-table.js'
@@ -37,13 +39,12 @@ import { percent } from '../terminal/training-log.js'
 import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe export`. */
-export interface ExportRequest extends FeedingOptions {
+export interface ExportRequest extends FeedingOptions, PlainModelRequest {
   /** The name of a format of the table. */
   readonly format: string
   readonly out: string
   readonly quantize?: (typeof QUANTIZATIONS)[number]
   readonly calibrate?: readonly string[]
-  readonly classNames?: string
   readonly backend?: BackendName | 'auto'
   readonly verify: boolean
   readonly force?: boolean
@@ -76,9 +77,9 @@ export async function runExport(
   const target = { where: 'export', path: out, force, ...(folder && { folder }) }
   await checkPlace(target)
   const backend = await useBackend(request.backend ?? 'auto')
-  const opened = takingWholeImages(await openModel(path))
+  const opened = takingWholeImages(await askedModel(path, 'export', request))
   checkOpened(opened, request)
-  const facts = factsOf(opened, request)
+  const facts = factsOf(opened)
   const { layout, pixels, variablePatches } = request
   const feeding = {
     ...(layout && { layout }),
@@ -184,19 +185,14 @@ function refuseFlags(
   }
 }
 
-/** The metadata of an export: version, classes of the command line or the run, and the preprocessing of the images. */
-function factsOf({ model, config }: OpenedModel, { classNames }: ExportRequest) {
-  const requestedNames = classNames?.split(',').map(name => name.trim())
-  const names = requestedNames ?? config?.dataset.classNames
-  const outputs = model.outputs.length === 1 ? (model.outputs[0]?.shape.at(-1) ?? 0) : 0
-  const classes = outputs === 1 ? 2 : outputs
-  if (requestedNames && requestedNames.length !== classes) {
-    throw new UsageError(`export: --class-names must be ${classes} names, got ${requestedNames.length}`)
-  }
+/** The metadata of an export: version, classes, and the preprocessing of the images. */
+function factsOf({ model, config, classNames }: OpenedModel) {
+  const scaling = recognisedScaling(model)
   return {
     version: packageVersion(),
-    ...(names && { classNames: names }),
+    ...(classNames && { classNames }),
     ...(config && { preprocessing: preprocessingOf(config) }),
+    ...(scaling?.isInside && { inputScaling: scaling.scaling }),
   }
 }
 

@@ -8,7 +8,7 @@ import {
   formatNames,
 } from '../run/export-formats/export-formats.js'
 import type { ExportRequest } from './export-action.js'
-import { backendOption } from './train.js'
+import { backendOption, plainModelOptions } from './train.js'
 
 /**
  * The command `pmoe export`.
@@ -17,6 +17,7 @@ import { backendOption } from './train.js'
  */
 export function exportCommand(table: ExportFormatTable = exportFormats): Command {
   const withFeeding = formatNames(table, ({ takesFeeding }) => takesFeeding)
+  const [classNames, inputScaling] = plainModelOptions()
   return new Command('export')
     .description('write a trained model for other programs, and check the result by running it')
     .argument('<model>', 'folder of a run, or of a saved tfjs LayersModel (model.json)')
@@ -49,7 +50,8 @@ export function exportCommand(table: ExportFormatTable = exportFormats): Command
       '--calibrate <images...>',
       'images, or folders of them, that show --quantize int8 how large numbers get (default: training images of the run)',
     )
-    .option('--class-names <names>', "names of the classes, by commas (default: the run's)")
+    .addOption(classNames)
+    .addOption(inputScaling)
     .addOption(backendOption())
     .option('--no-verify', 'do not run the result')
     .option('--force', 'replace the export that is there')

@@ -13,6 +13,12 @@ import { patchesChartSpec } from '../../src/report/patches-chart.js'
 import type { Size2D } from '../../src/shapes.js'
 import { measurePatches, type PatchesCurve } from '../run/measuring/measured-patches.js'
 import { type OpenedModel, openModel, refuseRouted } from '../run/opened-model.js'
+import {
+  type KnownImages,
+  type PlaceProspect,
+  placeProspects,
+  trainingImagesIn,
+} from '../run/planning/place-prospects.js'
 import { regionPlan, regionPlanText } from '../run/regions/region-plan.js'
 import { sizesFor } from '../run/regions/region-sizes.js'
 import { loadData } from '../run/run-data.js'
@@ -32,6 +38,11 @@ export interface PlanRequest {
   /** Measure the network as it is, instead of planning another. */
   readonly measure?: boolean
   readonly picture?: string
+  /** Training images, or the folder that holds them. */
+  readonly images?: number
+  readonly data?: string
+  /** Share of an image's area that the object fills. */
+  readonly objectShare?: number
   /** In the place of a model: one that reads images of `imageSize` in parts. */
   readonly model?: 'routed'
   readonly imageSize?: Size2D
@@ -53,6 +64,7 @@ export async function runPlan(path: string | undefined, request: PlanRequest): P
     if (request[name] === undefined) continue
     throw new UsageError(`plan: ${flagOf(name)} must be used with --model routed, got ${path}`)
   }
+  if (request.measure) refuseImageFlags(request, '--measure')
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = await openModel(path)
   refuseRouted(
@@ -69,12 +81,22 @@ export async function runPlan(path: string | undefined, request: PlanRequest): P
     patchSize,
     ...(patchesPerExpert !== undefined && { patchesPerExpert }),
   })
+  const prospects = placeProspects(model, plan, await knownImages(opened, request))
   if (request.json) {
-    process.stdout.write(`${JSON.stringify({ model: directory, ...plan })}\n`)
+    process.stdout.write(`${JSON.stringify({ model: directory, ...plan, prospects })}\n`)
     return
   }
   const columns = process.stdout.isTTY ? process.stdout.columns : Infinity
-  process.stdout.write(`${planText(directory, plan, numExperts, columns)}\n`)
+  process.stdout.write(`${planText(directory, plan, { experts: numExperts, prospects, columns })}\n`)
+}
+
+/** What is known of the images: what was asked with, or how many a run was trained on. */
+async function knownImages(
+  { config }: OpenedModel,
+  { images, data, objectShare }: PlanRequest,
+): Promise<KnownImages> {
+  const count = data === undefined ? (images ?? config?.dataset.samples) : await trainingImagesIn(data)
+  return { ...(count !== undefined && { images: count }), ...(objectShare !== undefined && { objectShare }) }
 }
 
 /** Writes what a network costs that reads large images in parts. */
@@ -82,6 +104,7 @@ async function runRegionPlan(path: string | undefined, request: PlanRequest): Pr
   const { imageSize, patchSize, margin } = request
   if (request.measure)
     throw new UsageError('plan: --measure must be for the folder of a run, got --model routed')
+  refuseImageFlags(request, '--model routed')
   if (path !== undefined) throw new UsageError(`plan: --model routed must come without a model, got ${path}`)
   if (patchSize !== undefined) {
     throw new UsageError(
@@ -103,6 +126,14 @@ async function runRegionPlan(path: string | undefined, request: PlanRequest): Pr
   }
   const plan = asUsage(() => regionPlan(wanted))
   process.stdout.write(`${request.json ? JSON.stringify(plan) : regionPlanText(plan, wanted)}\n`)
+}
+
+/** Refuses what is only for saying what to expect of a mixture. */
+function refuseImageFlags({ images, data, objectShare }: PlanRequest, flag: string): void {
+  const given = Object.entries({ '--images': images, '--data': data, '--object-share': objectShare })
+  for (const [name, value] of given) {
+    if (value !== undefined) throw new UsageError(`plan: ${name} must be left out with ${flag}, got ${value}`)
+  }
 }
 
 function checkPicture({ measure: isMeasured, picture }: PlanRequest): void {
@@ -158,12 +189,20 @@ function curveText(directory: string, backend: string, curve: PatchesCurve): str
   )
 }
 
-/**
- * A plan as tables and a sentence for a person.
- *
- * @param columns of the terminal
- */
-export function planText(directory: string, plan: PatchMoEPlan, experts: number, columns = Infinity): string {
+/** What a plan's text is written with. */
+export interface PlanTextOptions {
+  readonly experts: number
+  readonly prospects: readonly PlaceProspect[]
+  /** Of the terminal. */
+  readonly columns?: number
+}
+
+/** A plan as tables and sentences for a person. */
+export function planText(
+  directory: string,
+  plan: PatchMoEPlan,
+  { experts, prospects, columns = Infinity }: PlanTextOptions,
+): string {
   const { convolutions, best, parameters, multiplyAdds } = plan
   const fitting = convolutions.filter(({ mixture }) => mixture)
   const others = convolutions.filter(({ mixture }) => !mixture)
@@ -175,8 +214,11 @@ export function planText(directory: string, plan: PatchMoEPlan, experts: number,
     fitting.length > 0 && `${experts} experts can take the place of:`,
     fitting.length > 0 &&
       textTable(
-        COLUMNS,
-        fitting.map(convolution => row(convolution, plan)),
+        prospects.length > 0 ? [...COLUMNS, 'expect'] : COLUMNS,
+        fitting.map(convolution => [
+          ...row(convolution, plan),
+          ...prospects.filter(({ path }) => path === convolution.path).map(expectation),
+        ]),
         columns,
       ),
     others.length > 0 &&
@@ -184,6 +226,7 @@ export function planText(directory: string, plan: PatchMoEPlan, experts: number,
     fitting.length === 0 && 'No convolution fits.',
     fitting.length > 0 && best === undefined && 'They save multiply-adds in none of these places.',
     best !== undefined && wrappedText(savings(plan, best), columns),
+    prospects.length > 0 && wrappedText(prospectsText(plan, prospects), columns),
     best !== undefined && wrappedText(`To train that:\n  ${trainCommand(directory, plan, best)}`, columns),
   ]
   return parts.filter(part => part !== false).join('\n\n')
@@ -214,6 +257,31 @@ function row(convolution: PlannedConvolution, { best, ...plan }: PatchMoEPlan): 
     count(parameters),
     count(mixture?.parameters ?? 0),
   ]
+}
+
+/** What to expect of the accuracy where it saves the most, and where training puts it unless told. */
+function prospectsText({ best, chosen }: PatchMoEPlan, prospects: readonly PlaceProspect[]): string {
+  const sentences = [...new Set([best, chosen])].flatMap(place =>
+    prospects
+      .filter(({ path }) => path === place)
+      .map(({ path, expect, because }) => `  ${path}: ${answers[expect]}: ${because}.`),
+  )
+  return ['For the accuracy, by the study transfer (docs/choosing.md):', ...sentences].join('\n')
+}
+
+const answers: Readonly<Record<PlaceProspect['expect'], string>> = {
+  'a gain': 'expect a gain',
+  little: 'expect little',
+  nothing: 'expect nothing here',
+  depends: 'it depends on the object (--object-share)',
+  unknown: 'not known',
+}
+
+/** What a row of the table says of the accuracy. */
+function expectation({ expect, objects = [] }: PlaceProspect): string {
+  if (expect !== 'depends') return expect
+  const [from, to] = objects.map(share => (100 * share).toFixed(share < 0.1 ? 1 : 0))
+  return `objects of ${from} to ${to} %`
 }
 
 function byReason(convolutions: readonly PlannedConvolution[]): Map<string, string[]> {

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
+import { shareAboveZero } from '../../src/run/setting-values.js'
 import { settingOption } from '../run/train-settings.js'
-import { pixelSize, positiveInteger } from '../terminal/option-values.js'
+import { optionParser, pixelSize, positiveInteger } from '../terminal/option-values.js'
 import type { PlanRequest } from './plan-action.js'
 import { backendOption } from './train.js'
 
@@ -22,6 +23,15 @@ export function planCommand(): Command {
       '--measure',
       'measure the accuracy and time of a trained mixture, a run, over the patches that each expert keeps',
     )
+    .option('--images <count>', 'training images that there are, for what to expect', positiveInteger)
+    .addOption(
+      new Option('--data <folder>', 'folder of the labelled images, to count them').conflicts('images'),
+    )
+    .option(
+      '--object-share <share>',
+      "share of an image's area that the object fills, for what to expect: 0.1",
+      optionParser(shareAboveZero),
+    )
     .option('--picture <file>', 'with --measure: also draw accuracy against time, as SVG')
     .addOption(
       new Option(
@@ -37,7 +47,7 @@ export function planCommand(): Command {
     .option('--json', 'write one JSON object')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ pmoe plan runs/dense --experts 8 --patch-size 2\n  $ pmoe plan runs/mixture --measure\n' +
+      '\nExamples:\n  $ pmoe plan runs/dense --experts 8 --patch-size 2\n  $ pmoe plan mobilenet --data photos --object-share 0.1\n  $ pmoe plan runs/mixture --measure\n' +
         '  $ pmoe plan --model routed --image-size 3000x4000',
     )
     .action(async (path: string | undefined, request: PlanRequest) => {

@@ -7,7 +7,7 @@ import { type ChosenExperts, chosenText } from '../../src/report/chosen-experts.
 import { printableName } from '../../src/report/escape.js'
 import { expertTitle } from '../../src/report/expert-title.js'
 import type { KeptPatches } from '../../src/report/routing-figure.js'
-import { openRun } from '../../src/run/run-folder.js'
+import type { RunConfig } from '../../src/run/run-config.js'
 import type { ImageShape, Size2D } from '../../src/shapes.js'
 import { predictProbabilities } from '../../src/train/evaluate.js'
 import { type DecodedImage, decodeFiles, refuseUnreadable } from '../run/decoded-images.js'
@@ -16,14 +16,14 @@ import { namedImages } from '../run/image-paths.js'
 import { decodingOf } from '../run/model-decoding.js'
 import { keepPatches, type OpenedModel } from '../run/opened-model.js'
 import { AnySizeModel, imageFiles, regionAnswers } from '../run/regions/region-answers.js'
-import { loadTrained } from '../run/trained-model.js'
+import { askedModel, type PlainModelRequest } from '../run/transfer/plain-model.js'
 import { csvLine } from '../terminal/csv.js'
 import { noteText } from '../terminal/safe-output.js'
 import { percent } from '../terminal/training-log.js'
 import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe predict`. */
-export interface PredictRequest {
+export interface PredictRequest extends PlainModelRequest {
   /** L, in the place of that of training. */
   readonly patchesPerExpert?: number
   readonly backend?: BackendName | 'auto'
@@ -56,18 +56,17 @@ interface Prediction {
  * @throws Error at the end, naming the images that could not be read
  */
 export async function runPredict(
-  directory: string,
+  path: string,
   named: readonly string[],
   request: PredictRequest,
 ): Promise<void> {
-  const run = await openRun(directory)
   const { paths, notes, unreadable: missing } = await namedImages(named)
   const unreadable = [...missing]
   const imageNotes = new ImageNotes()
   await useBackend(request.backend ?? 'auto')
-  const opened = { model: await loadTrained(run), directory, config: run.config }
+  const opened = await askedModel(path, 'predict', request)
   const answers = predictions(opened, paths, request, unreadable, imageNotes)
-  const { classNames } = run.config.dataset
+  const classNames = namesOf(opened)
   // With the first answer: what is refused is refused before anything is written.
   let header = request.csv ? `${csvHeader(classNames)}\n` : ''
   for await (const prediction of answers) {
@@ -99,40 +98,47 @@ function csvRow(
   return csvLine([image, name, probability, ...classNames.map(className => probabilities[className] ?? '')])
 }
 
-type OpenedRun = OpenedModel & Required<Pick<OpenedModel, 'config'>>
+/** The classes of a model; their numbers where it does not say them. */
+function namesOf({ model, classNames }: OpenedModel): readonly string[] {
+  if (classNames) return classNames
+  const outputs = model.outputs[0]?.shape.at(-1) ?? 0
+  return Array.from({ length: outputs === 1 ? 2 : outputs }, (_, label) => String(label))
+}
 
 /** Images decoded and classified at a time. */
 const BATCH = 32
 
 /** What is refused is refused before the first answer is asked for. */
 function predictions(
-  opened: OpenedRun,
+  opened: OpenedModel,
   paths: readonly string[],
   request: PredictRequest,
   unreadable: UnreadableImage[],
   notes: ImageNotes,
 ): AsyncGenerator<Prediction> {
-  const { options } = opened.config.model
-  if (options.kind === 'routed') {
+  const { config } = opened
+  const options = config?.model.options
+  if (config && options?.kind === 'routed') {
     if (request.testFlips) {
       throw new UsageError(
         'predict: --test-flips must be left out for a model that reads images in parts, got it with model routed',
       )
     }
     const model = new AnySizeModel(opened, options, 'predict', request)
-    return predictionsInParts(opened, model, paths, unreadable)
+    return predictionsInParts(opened, config, model, paths, unreadable)
   }
   keepPatches(opened.model, 'predict', request)
   return predictionsOfWhole(opened, paths, request, unreadable, notes)
 }
 
 async function* predictionsInParts(
-  opened: OpenedRun,
+  opened: OpenedModel,
+  { dataset }: RunConfig,
   model: AnySizeModel,
   paths: readonly string[],
   unreadable: UnreadableImage[],
 ): AsyncGenerator<Prediction> {
-  const images = imageFiles(model, paths, opened.config.dataset)
+  const images = imageFiles(model, paths, dataset)
   for await (const answer of regionAnswers(model, images, unreadable)) {
     const experts = answer.experts.map(({ crops: _, ...kept }) => kept)
     yield predictionOf(opened, answer.path, { ...answer, experts })
@@ -140,7 +146,7 @@ async function* predictionsInParts(
 }
 
 async function* predictionsOfWhole(
-  opened: OpenedRun,
+  opened: OpenedModel,
   paths: readonly string[],
   { testFlips = false }: PredictRequest,
   unreadable: UnreadableImage[],
@@ -155,7 +161,7 @@ async function* predictionsOfWhole(
 }
 
 async function predict(
-  opened: OpenedRun,
+  opened: OpenedModel,
   images: readonly DecodedImage[],
   shape: ImageShape,
   { frozen, testFlips }: { readonly frozen: FrozenClassifier | undefined; readonly testFlips: boolean },
@@ -179,11 +185,11 @@ async function predict(
 }
 
 function predictionOf(
-  { config }: OpenedRun,
+  opened: OpenedModel,
   image: string,
   { probabilities, grid, experts }: Pick<Prediction, 'grid' | 'experts'> & { probabilities: Float32Array },
 ): Prediction {
-  const { classNames } = config.dataset
+  const classNames = namesOf(opened)
   const predicted = probabilities.indexOf(Math.max(...probabilities))
   return {
     image,

@@ -1,17 +1,20 @@
 import { Command, Option } from 'commander'
 import { keptPatchesOption } from '../terminal/option-values.js'
 import type { PredictRequest } from './predict-action.js'
-import { backendOption } from './train.js'
+import { backendOption, plainModelOptions } from './train.js'
 
 /** The command `pmoe predict`. */
 export function predictCommand(): Command {
+  const [classNames, inputScaling] = plainModelOptions()
   return new Command('predict')
-    .description('classify images with the trained model of a run, and show which patches its experts kept')
-    .argument('<run>', 'folder of the run')
+    .description('classify images with a trained model, and show which patches its experts kept')
+    .argument('<model>', 'folder of a run, or of a saved tfjs model, or a .keras or .h5 file of Keras')
     .argument(
       '<image...>',
       'image files (JPEG, PNG, WebP, ...) or folders of them; stretched to the size that the model expects',
     )
+    .addOption(classNames)
+    .addOption(inputScaling)
     .addOption(keptPatchesOption())
     .addOption(backendOption())
     .option('--test-flips', 'see each image mirrored as well, and take the mean of both probabilities')
@@ -25,10 +28,11 @@ Images that cannot be read are named on the error stream, the others are classif
 Examples:
   $ pmoe predict runs/first photo.jpg another.png
   $ pmoe predict runs/first photos --csv > classes.csv
-  $ pmoe predict runs/first photo.jpg --patches-per-expert 4`,
+  $ pmoe predict runs/first photo.jpg --patches-per-expert 4
+  $ pmoe predict models/mobilenet photo.jpg --class-names cat,dog`,
     )
-    .action(async (run: string, images: string[], request: PredictRequest) => {
+    .action(async (model: string, images: string[], request: PredictRequest) => {
       const { runPredict } = await import('./predict-action.js')
-      await runPredict(run, images, request)
+      await runPredict(model, images, request)
     })
 }

@@ -175,9 +175,16 @@ function changedChoices({ model: { name, options } }: RunConfig, { model, init }
 }
 
 /** The configuration of a run, changed by the flags that are given; a batch size that was chosen for it stays. */
-function requestedConfig(config: RunConfig, { batchSize, ...request }: TrainRequest): RunConfig {
+function requestedConfig(
+  config: RunConfig,
+  { batchSize, inputScaling, ...request }: TrainRequest,
+): RunConfig {
   const { dataset, data, backend } = request
-  const flags = batchSize === 'auto' ? request : { ...request, ...(batchSize !== undefined && { batchSize }) }
+  const flags = {
+    ...request,
+    ...(batchSize !== 'auto' && batchSize !== undefined && { batchSize }),
+    ...(inputScaling !== 'auto' && inputScaling !== undefined && { inputScaling }),
+  }
   const withChoices = {
     ...config,
     dataset: {

@@ -1,4 +1,4 @@
-import { Command, type Option } from 'commander'
+import { Command, Option } from 'commander'
 import { optionGroups, settingOption, trainSettings } from '../run/train-settings.js'
 import { positiveInteger } from '../terminal/option-values.js'
 import type { TrainRequest } from './train-action.js'
@@ -49,4 +49,15 @@ Examples:
 /** The flag `--backend`, which several commands have. */
 export function backendOption(): Option {
   return settingOption('backend')
+}
+
+/** The flags that say of a model what no run says: its classes, and how it takes pixels. */
+export function plainModelOptions(): readonly [classNames: Option, inputScaling: Option] {
+  return [
+    new Option(
+      '--class-names <names>',
+      'classes of a saved model in the order of its outputs: cat,dog, or a file with one a line or a JSON array',
+    ),
+    settingOption('inputScaling', { help: 'how a saved model takes pixels' }),
+  ]
 }

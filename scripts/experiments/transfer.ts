@@ -21,10 +21,10 @@ export const transfer: TransferExperiment = {
   name: 'transfer',
   title: 'Where a mixture pays',
   paper:
-    'None: patch-level mixtures of experts on features of pretrained networks, and at maps of other sizes than the last',
+    'A question of practice, which the papers leave open: patch-level mixtures behind pretrained networks, and at other maps than the last',
   claim:
     'With few images, a layer whose experts keep a quarter of the patches learns small objects better than the same layer on the whole map.',
-  data: 'An accessory of Fashion-MNIST among clothes of the same size on photographs of plants, from the package: which of four it is. It fills 5 to 100 % of the image and lies anywhere. A training set of its own for each seed, one test set for all.',
+  data: 'An accessory of Fashion-MNIST among clothes of the same size on photographs of plants, from the package: which of four it is. It fills a set share of the image and lies anywhere. A training set of its own for each seed, one test set for all.',
   ownNetwork:
     'The pretrained network is one of four convolutions of stride 2, trained on the clothes at all sizes.',
   scales: {

@@ -11,6 +11,8 @@ export interface ForeignWeights {
   readonly what: string
   /** What a person can do, where there is something. */
   readonly advice?: string
+  /** Whether tfjs wrote it, so that it has only another name than commands look for. */
+  readonly isTfjsModel?: boolean
 }
 
 const inPyTorch =
@@ -75,6 +77,7 @@ const kerasInParts: ForeignWeights = {
 const tfjsModel: ForeignWeights = {
   what: 'a saved tfjs model',
   advice: 'it can be used as it is, by --into of this command and --init of pmoe train',
+  isTfjsModel: true,
 }
 
 function foreignFolder(names: readonly string[]): ForeignWeights {

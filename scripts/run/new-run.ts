@@ -56,6 +56,7 @@ export async function newRun(request: RunRequest, backend: BackendChoice): Promi
   const entry = checkedDataset(request)
   const planned = asUsage(() => wantedRun(request, entry, backend))
   const { data, samples } = await loadUpTo(planned, flags.samples !== undefined)
+  checkBoxed(planned.dataset, data)
   const fitted = fittedToImages(withLoadedImages(planned, data, samples), flags, data.train)
   return { config: asUsage(() => completeConfig(fitted, data.train)), data }
 }
@@ -160,6 +161,15 @@ async function loadUpTo(
     }
     return { data: allImages, samples: null }
   }
+}
+
+/** Prepared images come without boxes: that these teach nothing must not go unnoticed. */
+function checkBoxed({ boxes, boxedImages, data: folder }: PlannedRun['dataset'], data: NewRun['data']): void {
+  const given = boxes === undefined ? boxedImages !== undefined && '--boxed-images' : '--boxes'
+  if (!given || data.prepared === undefined) return
+  throw new UsageError(
+    `train: ${given} must come with images that have boxes, got ${folder} (prepared images have none: give the folder that they were prepared from)`,
+  )
 }
 
 function fittedToImages(run: PlannedRun, flags: GivenFlags, images: NewRun['data']['train']): PlannedRun {

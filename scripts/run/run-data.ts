@@ -20,7 +20,7 @@ import {
   openPreparedRegions,
   readManifest,
 } from '../../src/files/prepared/prepared-set.js'
-import { regionsIn } from '../../src/files/regions/open-regions.js'
+import { regionsInThread } from '../../src/files/regions/reading-thread.js'
 import { deriveSeed } from '../../src/random.js'
 import type { PlannedRun } from '../../src/run/run-config.js'
 import type { imageSettings } from '../../src/run/settings/data.js'
@@ -128,7 +128,7 @@ export async function loadRegions(request: DataRequest, seed: number): Promise<R
   const options = {
     ...datasetOptions(request, seed),
     ...(data !== null && {
-      openRegions: regionsIn(data, { ...(whiteLevel !== undefined && { whiteLevel }) }),
+      openRegions: regionsInThread(data, { ...(whiteLevel !== undefined && { whiteLevel }) }),
     }),
   }
   const { notes = [], unreadable = [], ...halves } = await entry.regions(source, options)

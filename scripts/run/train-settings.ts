@@ -136,6 +136,10 @@ export function withFlags(
       throw new UsageError(`train: ${option.long} must be ${requirement} with model ${model}, got ${value}`)
     }
     if (path) return withValue(changed, path, value)
+    const reason = Object.values(setting.in).find(({ elsewhere }) => elsewhere !== undefined)?.elsewhere
+    if (reason !== undefined) {
+      throw new UsageError(`train: ${option.long} must be left out with model ${model}, which ${reason}`)
+    }
     throw new UsageError(
       `train: ${option.long} must be used with ${modelsOf(setting).join(', ')}, got model ${model}`,
     )

@@ -1,6 +1,7 @@
 import type { FeaturesEvent, TrainEvent } from '../../src/train/events.js'
 import type { KeptShares } from '../../src/train/routing/kept-cells.js'
 import { type ProgressText, progressBar } from './progress-bar.js'
+import { remarkText } from './remark-text.js'
 
 /** Where the events of a training run are shown. */
 export interface TrainingLog {
@@ -54,7 +55,7 @@ function lineLog(title: string, out: NodeJS.WriteStream): TrainingLog {
       const text =
         epochText(event, progress) ||
         (event.type === 'step' && Date.now() > nextLine && stepText(event, progress)) ||
-        (event.type === 'remark' && event.remark) ||
+        (event.type === 'remark' && remarkText(event.remark)) ||
         (event.type === 'features' && featuresText(event)) ||
         (event.type === 'routers' &&
           (event.epoch === event.epochs || Date.now() > nextLine) &&
@@ -77,7 +78,7 @@ function barLog(title: string, out: NodeJS.WriteStream): TrainingLog {
     event(event) {
       if (!open) return
       progress.follow(event)
-      if (event.type === 'remark') bar.note(event.remark)
+      if (event.type === 'remark') bar.note(remarkText(event.remark))
       if (event.type === 'features') bar.note(featuresText(event))
       bar.update(progress.done / Math.max(1, progress.steps), barText(title, progress))
     },

@@ -7,6 +7,8 @@ export interface ModelFacts {
   readonly classNames?: readonly string[]
   /** What is done to pixels before the model sees them, `x / 255`; left out of the file unless given. */
   readonly preprocessing?: string
+  /** What the first layer of the model makes of pixels of 0..1, by its name, `imagenet`. */
+  readonly inputScaling?: string
   /** Version of this library that wrote the file. */
   readonly version?: string
 }
@@ -15,6 +17,7 @@ export interface ModelFacts {
 export const factNames = {
   classNames: true,
   preprocessing: true,
+  inputScaling: true,
   version: true,
 } as const satisfies OptionNames<ModelFacts>
 
@@ -51,6 +54,7 @@ export function metadataOf(graph: Graph, facts: ModelFacts): Record<string, stri
   return {
     producer: facts.version === undefined ? 'patch-moe' : `patch-moe ${facts.version}`,
     inputs: JSON.stringify(Object.fromEntries(inputs)),
+    ...(facts.inputScaling !== undefined && { input_scaling: facts.inputScaling }),
     ...(facts.classNames && { classes: JSON.stringify(facts.classNames) }),
   }
 }

@@ -31,7 +31,9 @@ export function frugalForward(
   model: tfl.LayersModel,
   from?: tfl.SymbolicTensor,
 ): (x: tf.Tensor | tf.Tensor[], training: boolean) => tf.Tensor {
-  const steps = graphSteps(model, from)?.map(({ output: { id }, ...step }): Step => ({ ...step, output: id }))
+  const steps = graphSteps(model, { from, inline: from !== undefined })?.map(
+    ({ output: { id }, ...step }): Step => ({ ...step, output: id }),
+  )
   const [input, output] = [from ?? model.inputs[0], model.outputs[0]]
   if (from && !steps) {
     throw new RangeError(

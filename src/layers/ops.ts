@@ -116,6 +116,12 @@ export interface AverageStep {
   readonly value: tf.Tensor
 }
 
+/**
+ * How a moving average is computed: `weighted` as it is written; `difference` as average + (1 - momentum) (value - average), so that an
+ * average of equal values stays exactly as it is.
+ */
+export type AverageForm = 'weighted' | 'difference'
+
 /** How an optimizer steps every weight, from its gradient g and what the optimizer keeps for it. */
 export type StepRule =
   /** w <- w - rate g */
@@ -200,14 +206,18 @@ export interface LayerOps {
    */
   pixels(bytes: Uint8Array, shape: readonly number[]): tf.Tensor
   /** Moves averages: average <- momentum average + (1 - momentum) value. */
-  moveAverages(steps: readonly AverageStep[], momentum: number): void
+  moveAverages(steps: readonly AverageStep[], momentum: number, form?: AverageForm): void
   /**
-   * Steps weights by one rule; l2 times the weight, as it is before it decays, is added to its gradient. Absent where an operation
-   * after the other is as fast.
+   * Steps weights by one rule; l2 times the weight, as it is before it decays, is added to its gradient. Where the norm of all gradients
+   * as one vector is above `clipNorm`, they are scaled down to it first. Absent where an operation after the other is as fast.
    *
    * @returns false where nothing was stepped, since this backend cannot do it for these weights
    */
-  readonly stepWeights?: (steps: readonly WeightStep[], rule: StepRule, l2: number) => boolean
+  readonly stepWeights?: (
+    steps: readonly WeightStep[],
+    rule: StepRule,
+    additions: { readonly l2: number; readonly clipNorm?: number | undefined },
+  ) => boolean
   /** Absent where an operation after the other is as fast. */
   readonly groupNormalization?: GroupNormalization
   /** Absent where one convolution for each expert is the fastest way. */
@@ -304,10 +314,15 @@ export const composedOps: LayerOps = {
 
   channelSums: x => tf.sum(x, [...x.shape.keys()].slice(0, -1)),
 
-  moveAverages(steps, momentum) {
+  moveAverages(steps, momentum, form = 'weighted') {
     tf.tidy(() => {
-      for (const { average, value } of steps)
-        average.assign(tf.add(tf.mul(average, momentum), tf.mul(value, 1 - momentum)))
+      for (const { average, value } of steps) {
+        const [own, added] =
+          form === 'weighted'
+            ? [tf.mul(average, momentum), tf.mul(value, 1 - momentum)]
+            : [average, tf.mul(tf.sub(value, average), 1 - momentum)]
+        average.assign(tf.add(own, added))
+      }
     })
   },
 

@@ -24,8 +24,9 @@ const CELL_PX = 34
 const LETTER_PX = 6.4
 const FONT_PX = 11
 const MOST_LETTERS = 18
-/** Above this share of its row the number of a cell is written in the colour of the page. */
-const DARK_SHARE = 0.55
+/** Above these shares of its row the number of a cell is written in the colour of the page: on light ground, and on dark. */
+const DARK_SHARE = 0.8
+const BRIGHT_SHARE = 0.7
 
 /**
  * The confusion matrix of the classes; of more than 20 those that are confused most, the others together in a last row and
@@ -105,7 +106,7 @@ ${rows.join('\n')}
 
 /** How a page paints these figures on dark ground, and how they fit a phone. */
 export const confusionStyle = `.matrix svg{display:block;width:100%;height:auto}
-@media (prefers-color-scheme:dark){.matrix text{fill:var(--ink)}.matrix .axis{fill:var(--quiet)}.matrix .hit{fill:#56b4e9}.matrix .miss{fill:#ff9a4d}.matrix .on{fill:#10161d}.matrix .frame,.matrix .empty{stroke:var(--line)}}`
+@media (prefers-color-scheme:dark){.matrix text{fill:var(--ink)}.matrix .axis{fill:var(--quiet)}.matrix .hit{fill:#56b4e9}.matrix .miss{fill:#ff9a4d}.matrix .bright{fill:#10161d}.matrix .frame,.matrix .empty{stroke:var(--line)}}`
 
 interface CellText {
   readonly title: string
@@ -121,7 +122,7 @@ function cellMark(
   const place = `x="${x}" y="${y}" width="${CELL_PX}" height="${CELL_PX}"`
   if (count === 0) return `<rect class="empty" ${place} fill="none" stroke="#eceff2"/>`
   const color = isRight ? 'class="hit" fill="#0072b2"' : 'class="miss" fill="#d55e00"'
-  const text = share > DARK_SHARE ? 'class="on" fill="#ffffff"' : ''
+  const text = `${share > BRIGHT_SHARE ? 'class="bright" ' : ''}${share > DARK_SHARE ? 'fill="#ffffff"' : ''}`
   return (
     `<g><title>${escapeHtml(title)}</title><rect ${place} ${color} fill-opacity="${(0.08 + 0.92 * share).toFixed(3)}"/>` +
     `<text ${text} x="${x + CELL_PX / 2}" y="${y + CELL_PX / 2 + 4}" text-anchor="middle">${shortCount(count)}</text></g>`

@@ -6,6 +6,7 @@ import { escapeHtml } from './escape.js'
 import { type EstimateForm, intervalText, type ReportedEstimate, valueText } from './estimate-text.js'
 import { pageHtml, provenanceHtml } from './page.js'
 import { reliabilityFigure, reliabilityStyle } from './reliability-figure.js'
+import { type ReportedRocCurve, rocFigure, rocStyle } from './roc-figure.js'
 import { table } from './table.js'
 
 /** The thresholds of the classes, and what they give. */
@@ -35,6 +36,36 @@ export interface ReportedTemperature {
   readonly scaled: Pick<ClassificationReport, 'logLoss' | 'brier' | 'calibration'>
 }
 
+/** What one expert of a layer does on some images, as `measureMixtures` of training measures it. */
+export interface ReportedExpert {
+  /** Root of the mean square of what it adds to the output of its layer. */
+  readonly answer: number
+  /** Variance of the patches that it keeps, as a share of that of all patches. */
+  readonly view: number
+  /** How many of all patches, and of the kept ones, have weight: exp(entropy). */
+  readonly scoredPatches: number
+  readonly gatedPatches: number
+  /** Share of the softmax of all scores that the kept patches have, in [0, 1]. */
+  readonly keptShare: number
+}
+
+/** What a layer whose experts choose patches does on some images. */
+export interface ReportedMixture {
+  readonly layer: string
+  /** N and L. */
+  readonly patches: number
+  readonly patchesPerExpert: number
+  /** Images that were looked at. */
+  readonly images: number
+  readonly experts: readonly ReportedExpert[]
+  /** Of two experts the mean share of kept patches that both keep, and how much what they add differs. */
+  readonly pairs: readonly {
+    readonly experts: readonly [number, number]
+    readonly samePatches: number
+    readonly difference: number
+  }[]
+}
+
 /** An image that was classified wrongly. */
 export interface WrongImage {
   readonly name: string
@@ -58,6 +89,12 @@ export interface EvaluationPage {
   readonly report: ClassificationReport
   readonly thresholds?: ReportedThresholds
   readonly temperature?: ReportedTemperature
+  /** One for each class that has one, or the most telling ones of many. */
+  readonly curves: readonly ReportedRocCurve[]
+  /** The layers whose experts choose patches. */
+  readonly mixtures: readonly ReportedMixture[]
+  /** What is wrong with them, and what can be done. */
+  readonly remarks: readonly string[]
   /** The most wrong images, the worst first. */
   readonly wrong: readonly WrongImage[]
   /** What was found and left out, a sentence each. */
@@ -75,12 +112,15 @@ const SMALL_PX = 64
 /** Writes the page of an evaluation: self-contained, light and dark. */
 export function evaluationPage(page: EvaluationPage): string {
   const { report, classNames, thresholds, temperature, wrong, notes, settings, command } = page
+  const { curves, mixtures, remarks } = page
   const sections = [
     scoresSection(report, notes),
     classesSection(report, classNames),
     confusionsSection(report, classNames),
+    ...(curves.length > 0 ? [curvesSection(curves)] : []),
     calibrationSection(report, temperature),
     ...(thresholds ? [thresholdsSection(thresholds, classNames)] : []),
+    ...(mixtures.length > 0 ? [mixturesSection(mixtures, remarks)] : []),
     ...(wrong.length > 0 ? [wrongSection(wrong, report)] : []),
     provenanceHtml(settings, command),
   ]
@@ -88,7 +128,7 @@ export function evaluationPage(page: EvaluationPage): string {
     title: page.title,
     summary: page.summary,
     sections,
-    style: `${confusionStyle}${reliabilityStyle}${style}`,
+    style: `${confusionStyle}${rocStyle}${reliabilityStyle}${style}`,
   })
 }
 
@@ -217,6 +257,45 @@ export function mostFrequent(
     .filter(({ label, predicted }) => label !== predicted)
     .sort((a, b) => b.count - a.count)
     .slice(0, most)
+}
+
+function curvesSection(curves: readonly ReportedRocCurve[]): string {
+  return `<section>
+<h2>ROC curves</h2>
+<p>Where a class is asked for alone, at each threshold: the share of its images that is found against the share of the others that is taken for it. The area is 1 where the probability tells them apart, 1/2 on the dashed line, where it says nothing.</p>
+<div class="rocs">
+${curves.map(curve => rocFigure(curve)).join('\n')}
+</div>
+</section>`
+}
+
+function mixturesSection(mixtures: readonly ReportedMixture[], remarks: readonly string[]): string {
+  const nothing = remarks.length === 0 ? '<p>Nothing looks wrong with them.</p>' : ''
+  return `<section>
+<h2>Experts</h2>
+${nothing}${remarks.map(remark => `<p>${escapeHtml(remark)}</p>`).join('\n')}
+${mixtures.map(mixtureTable).join('\n')}
+<p class="quiet">Adds: the size of what an expert adds to the output, as a share of the largest. Variety: how much the patches that it keeps vary, as a share of all patches. Weight kept: the share of its router's softmax over all patches that lies on those it keeps. Softmax on, gates on: on how many patches they lie. In common: the share of its patches that another expert keeps as well, of the one most like it.</p>
+</section>`
+}
+
+function mixtureTable({ layer, patches, patchesPerExpert, images, experts, pairs }: ReportedMixture): string {
+  const largest = Math.max(...experts.map(({ answer }) => answer))
+  const rows = experts.map(({ answer, view, keptShare, scoredPatches, gatedPatches }, expert) => {
+    const others = pairs.filter(pair => pair.experts.includes(expert))
+    const common = Math.max(...others.map(({ samePatches }) => samePatches))
+    return [
+      String(expert),
+      valueText(largest > 0 ? answer / largest : 0, 'percent'),
+      valueText(view, 'percent'),
+      valueText(keptShare, 'percent'),
+      scoredPatches.toFixed(1),
+      gatedPatches.toFixed(1),
+      others.length > 0 ? valueText(common, 'percent') : '-',
+    ]
+  })
+  return `<h3>${escapeHtml(layer)}: ${patchesPerExpert} of ${patches} patches, on ${images} image${images === 1 ? '' : 's'}</h3>
+${table(['Expert', 'Adds', 'Variety', 'Weight kept', 'Softmax on', 'Gates on', 'In common'], rows)}`
 }
 
 function calibrationSection(

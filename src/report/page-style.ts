@@ -1,7 +1,10 @@
-/** The style sheet of a report page: light and dark by the reader's setting, one column on a phone. */
+/**
+ * The style sheet of a report page: light and dark by the reader's setting, one column on a phone. A table that is wider than the
+ * page is shaded at the side where it goes on.
+ */
 export const pageStyle = `
-:root{color-scheme:light dark;--page:#fbfbfa;--card:#fff;--ink:#1d2733;--quiet:#56616d;--line:#dde2e7;--accent:#0072b2;--kept:#ff9d1e;--veil:#10161d;--truth:#00c2ff;--right:#00694d;--wrong:#b3261e}
-@media (prefers-color-scheme:dark){:root{--page:#14191f;--card:#1b222a;--ink:#e8ecf0;--quiet:#a3aeb9;--line:#333d48;--accent:#6cb8ec;--right:#4fd1a5;--wrong:#ff9a8d}
+:root{color-scheme:light dark;--page:#fbfbfa;--card:#fff;--ink:#1d2733;--quiet:#56616d;--line:#dde2e7;--shade:#1d273333;--accent:#0072b2;--kept:#ff9d1e;--veil:#10161d;--truth:#00c2ff;--right:#00694d;--wrong:#b3261e}
+@media (prefers-color-scheme:dark){:root{--page:#14191f;--card:#1b222a;--ink:#e8ecf0;--quiet:#a3aeb9;--line:#333d48;--shade:#000000a0;--accent:#6cb8ec;--right:#4fd1a5;--wrong:#ff9a8d}
 .chart text{fill:var(--quiet)}.chart .role-axis-grid line{stroke:var(--line)}.chart .role-legend-symbol path{stroke:var(--quiet)}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",Arial,sans-serif}
@@ -13,7 +16,7 @@ p{margin:0 0 12px;max-width:72ch}
 .lede{font-size:1.1rem;color:var(--quiet)}
 .quiet{color:var(--quiet);font-weight:400}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:24px;margin-top:24px}
-.scroll{overflow-x:auto;margin:16px 0}
+.scroll{overflow-x:auto;margin:16px 0;background:linear-gradient(90deg,var(--card) 40%,transparent) left/40px 100% no-repeat local,linear-gradient(270deg,var(--card) 40%,transparent) right/40px 100% no-repeat local,linear-gradient(90deg,var(--shade),transparent) left/16px 100% no-repeat,linear-gradient(270deg,var(--shade),transparent) right/16px 100% no-repeat}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:9px 14px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child{text-align:left;padding-left:0}

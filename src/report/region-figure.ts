@@ -47,21 +47,76 @@ function drawnSize({ pixels }: LookedAtImage): Size2D {
 
 function drawing({ uri, pixels, regions }: LookedAtImage, [height, width]: Size2D): string {
   const [down, across] = [height / pixels[0], width / pixels[1]]
-  const boxes = regions.flatMap((region, expert) => {
+  const numbers: Rectangle[] = []
+  const drawn = regions.flatMap((region, expert) => {
     checkRegions(region, expert)
     const strongest = Math.max(...region.gates, Number.MIN_VALUE)
-    // The strongest are drawn last, over the others.
-    return region.boxes
-      .map(([top = 0, left = 0, boxHeight = 0, boxWidth = 0], i) => {
-        const [x, y] = [left * across, top * down]
-        const colour = colourOf(expert)
-        const opacity = (0.55 + 0.45 * ((region.gates[i] ?? 0) / strongest)).toFixed(2)
-        const label = `<text x="${(x + boxWidth * across + 2).toFixed(1)}" y="${(y + 9).toFixed(1)}" font-size="11" font-weight="700" fill="${colour}" stroke="#10161d" stroke-width="2.5" paint-order="stroke">${i + 1}</text>`
-        return `<g opacity="${opacity}"><rect x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${(boxWidth * across).toFixed(1)}" height="${(boxHeight * down).toFixed(1)}" fill="none" stroke="${colour}" stroke-width="2"/>${label}</g>`
-      })
-      .reverse()
+    const colour = colourOf(expert)
+    return region.boxes.map(([top = 0, left = 0, boxHeight = 0, boxWidth = 0], i) => {
+      const box = { x: left * across, y: top * down, width: boxWidth * across, height: boxHeight * down }
+      const text = `${i + 1}`
+      const number = numberPlace(box, text, numbers, [height, width])
+      numbers.push(number)
+      const opacity = (0.55 + 0.45 * ((region.gates[i] ?? 0) / strongest)).toFixed(2)
+      return {
+        box: `<g opacity="${opacity}"><rect x="${box.x.toFixed(1)}" y="${box.y.toFixed(1)}" width="${box.width.toFixed(1)}" height="${box.height.toFixed(1)}" fill="none" stroke="${colour}" stroke-width="2"/></g>`,
+        number: `<text x="${number.x.toFixed(1)}" y="${(number.y + DIGIT.ascent).toFixed(1)}" font-size="11" font-weight="700" fill="${colour}" stroke="#10161d" stroke-width="2.5" paint-order="stroke">${text}</text>`,
+      }
+    })
   })
-  return `<image href="${escapeHtml(uri)}" width="${width}" height="${height}" preserveAspectRatio="none"/>${boxes.join('')}`
+  // The strongest are drawn last, over the others, and all numbers over the boxes.
+  const content = [...drawn.map(({ box }) => box).reverse(), ...drawn.map(({ number }) => number)]
+  return `<image href="${escapeHtml(uri)}" width="${width}" height="${height}" preserveAspectRatio="none"/>${content.join('')}`
+}
+
+/** In units of the drawing. */
+interface Rectangle {
+  readonly x: number
+  readonly y: number
+  readonly width: number
+  readonly height: number
+}
+
+/** The room that a digit of a box's number takes, and how far its top is above the line of the text. */
+const DIGIT = { width: 7, height: 11, ascent: 9 }
+
+/** A place for the number of a box: at one of its corners, or as near as there is room in the drawing beside the other numbers. */
+function numberPlace(
+  box: Rectangle,
+  text: string,
+  others: readonly Rectangle[],
+  [height, width]: Size2D,
+): Rectangle {
+  const size = { width: DIGIT.width * text.length, height: DIGIT.height }
+  const columns = [
+    box.x + box.width + 2,
+    box.x - size.width - 2,
+    box.x + 2,
+    box.x + box.width - size.width - 2,
+  ]
+  const within = (value: number, end: number): number => Math.min(Math.max(value, 0), Math.max(0, end))
+  const places = columns.flatMap(x =>
+    [box.y, box.y + box.height - size.height, box.y - size.height - 1, box.y + box.height + 1].map(y => ({
+      ...size,
+      x: within(x, width - size.width),
+      y: within(y, height - size.height),
+    })),
+  )
+  const rows = Math.floor(height / size.height)
+  const columnsInAll = Math.floor(width / size.width)
+  const elsewhere = Array.from({ length: rows * columnsInAll }, (_, i) => ({
+    ...size,
+    x: (i % columnsInAll) * size.width,
+    y: Math.floor(i / columnsInAll) * size.height,
+  }))
+  const distance = ({ x, y }: Rectangle): number => Math.hypot(x - (box.x + box.width), y - box.y)
+  elsewhere.sort((a, b) => distance(a) - distance(b))
+  const isFree = (place: Rectangle): boolean => !others.some(other => overlap(place, other))
+  return [...places, ...elsewhere].find(isFree) ?? (places[0] as Rectangle)
+}
+
+function overlap(a: Rectangle, b: Rectangle): boolean {
+  return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height
 }
 
 function checkRegions({ boxes, gates, crops }: KeptRegions, expert: number): void {

@@ -55,6 +55,7 @@ export function transferFigureSpec(
       ],
       anchor: 'start',
       frame: 'group',
+      dx: -nameExtent,
     },
     spacing: 18,
     vconcat: names.map((name, i) =>
@@ -74,6 +75,9 @@ function sizeText(map: number): string {
 function rowName({ share, map, kept }: TransferDifference): string {
   return `object ${share} %, map ${sizeText(map)}, keeps ${kept} %`
 }
+
+/** Room for the names of rows, in pixels, so that panels stand one below the other. */
+const nameExtent = 210
 
 interface PanelLook {
   readonly width: number
@@ -96,17 +100,23 @@ function panel(differences: readonly TransferDifference[], { width, reach, maps,
     type: 'quantitative',
     title: isLast ? 'points' : null,
     scale: { domain: [-reach, reach] },
-    axis: { labelExpr: "format(100 * datum.value, '+.0f')", tickCount: 5 },
+    axis: {
+      labels: isLast,
+      labelFlush: false,
+      labelExpr: "datum.value === 0 ? '0' : format(100 * datum.value, '+.0f')",
+      tickCount: 5,
+    },
   }
   const color = {
     field: 'map',
     type: 'nominal',
     scale: { domain: maps, range: maps.map((_, i) => seriesColors[i % seriesColors.length]!.light) },
-    legend: isLast ? { title: 'map', orient: 'bottom', direction: 'horizontal', symbolType: 'circle' } : null,
+    // Each row names its map.
+    legend: null,
   }
   const opacity = { field: 'strength', type: 'quantitative', scale: null, legend: null }
   return {
-    title: { text: title, fontSize: 12, anchor: 'start' },
+    title: { text: title, fontSize: 12, anchor: 'start', frame: 'group', dx: -nameExtent },
     width,
     height: { step: 15 },
     data: { values },
@@ -116,7 +126,7 @@ function panel(differences: readonly TransferDifference[], { width, reach, maps,
         type: 'nominal',
         sort: values.map(({ name }) => name),
         title: null,
-        axis: { labelLimit: 0, labelFontSize: 10 },
+        axis: { labelLimit: 0, labelFontSize: 10, minExtent: nameExtent, maxExtent: nameExtent },
       },
     },
     layer: [

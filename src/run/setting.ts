@@ -39,6 +39,8 @@ export interface Placement {
   readonly ifMissing?: unknown
   /** The models that have the flag; those of the part unless given. */
   readonly models?: readonly RunModel[]
+  /** Why the other models do not have it, as the end of a sentence about one of them: `reads images in parts`. */
+  readonly elsewhere?: string
   /** What it may be here, where that differs from what its value may be elsewhere. */
   readonly schema?: z.ZodType
 }

@@ -34,6 +34,7 @@ export { type PairedDifference, pairedDifferences } from './paired-difference.js
 export { fitPowerLaw, type MeasuredPoint, type PowerLaw } from './power-law.js'
 export type { Predictions } from './predictions.js'
 export { rankCorrelation } from './rank-correlation.js'
+export { meanRocCurve, type RocPoint, rocCurve } from './roc-curve.js'
 export {
   type SamplesNeeded,
   type SamplesRatio,

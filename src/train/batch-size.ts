@@ -89,8 +89,9 @@ async function measuredBytes(
     return images => Math.ceil(low + perImage * (images - small))
   } finally {
     run.seeds.restore()
-    await releaseParts(run)
+    // Before layers are unfrozen: weights that are not trained come last, so that their order changes with it.
     restoreWeights(network, before)
+    await releaseParts(run)
   }
 }
 

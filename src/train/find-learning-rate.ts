@@ -109,8 +109,9 @@ export async function findLearningRate(
     return { tried, suggestion: suggestionOf(tried) }
   } finally {
     run.seeds.restore()
-    await releaseParts(run)
+    // Before layers are unfrozen: weights that are not trained come last, so that their order changes with it.
     restoreWeights(network, before)
+    await releaseParts(run)
   }
 }
 

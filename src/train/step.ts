@@ -84,18 +84,19 @@ function applyStep(
   { model, optimizer, stepFactors, l2 = 0, weightDecays, clipNorm }: StepParts,
   raw: Readonly<Record<string, tf.Tensor>>,
 ): void {
-  const gradients = clippedByNorm(raw, clipNorm)
   const weights = model.trainableWeights
   const variables = weights.map(weight => weight.read() as tf.Variable)
-  const ofVariables = variables.map(({ name }) => gradients[name])
-  if (stepJointly(optimizer, variables, ofVariables, { l2, weightDecays, stepFactors })) {
+  const additions = { l2, clipNorm, weightDecays, stepFactors }
+  const ofVariables = variables.map(({ name }) => raw[name])
+  if (stepJointly(optimizer, variables, ofVariables, additions)) {
     applyConstraints(weights)
     return
   }
+  const gradients = clippedByNorm(raw, clipNorm)
   const starts =
     stepFactors && variables.map((variable, i) => (stepFactors[i] === 1 ? undefined : variable.clone()))
   // The penalty is that of the weights before they decay.
-  const penalizedGradients = variables.map((variable, i) => penalized(ofVariables[i], variable, l2))
+  const penalizedGradients = variables.map(variable => penalized(gradients[variable.name], variable, l2))
   const rate = learningRateOf(optimizer)
   for (const [i, share] of (weightDecays ?? []).entries()) {
     if (share > 0 && penalizedGradients[i]) decay(variables[i] as tf.Variable, rate * share)

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { StoredTensor } from '../data/formats/safetensors.js'
+import { layerOps } from '../layers/ops.js'
 import { isMovingStatistic } from './moving-statistics.js'
 import { restoreTensor, storeTensor } from './stored-tensors.js'
 
@@ -45,13 +46,8 @@ export class WeightAverage {
    * @param steps of the whole training that are done, this one included
    */
   update(steps: number): void {
-    const share = 1 - Math.min(this.decay, (1 + steps) / (10 + steps))
-    tf.tidy(() => {
-      for (const [i, average] of this.averages.entries()) {
-        const difference = tf.sub(this.variables[i] as tf.Variable, average)
-        average.assign(tf.add(average, tf.mul(difference, share)))
-      }
-    })
+    const moves = this.averages.map((average, i) => ({ average, value: this.variables[i] as tf.Variable }))
+    layerOps().moveAverages(moves, Math.min(this.decay, (1 + steps) / (10 + steps)), 'difference')
   }
 
   /** Runs something with the averages as the weights of the model, which then gets its own back. */

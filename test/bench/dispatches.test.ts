@@ -7,7 +7,7 @@ import { useBackend } from '../../src/backend/choose.js'
 import { lossOf } from '../../src/train/loss.js'
 import { createOptimizer } from '../../src/train/optimizers/optimizer.js'
 import type { OptimizerOptions } from '../../src/train/optimizers/optimizer-options.js'
-import { weightDecays } from '../../src/train/optimizers/parameter-groups.js'
+import { stepPenalty, weightDecays } from '../../src/train/optimizers/parameter-groups.js'
 import { takeStep } from '../../src/train/step.js'
 
 // Dawn's null device is given what a card would be given, and computes nothing.
@@ -25,6 +25,7 @@ describe('a training step of WRN-10-1 is at most 180 dispatches:', () => {
     [wrn, { name: 'sgd', learningRate: 0.1 }],
     [wrn, { name: 'momentum', learningRate: 0.1 }],
     [wrn, { name: 'adamw', learningRate: 0.1 }],
+    [wrn, { name: 'adamw', learningRate: 0.1, clipNorm: 1, l2: 0.1 }],
     [mixture, { name: 'momentum', learningRate: 0.1 }],
     [mixture, { name: 'adamw', learningRate: 0.1 }],
     [mixtureOf3x3, { name: 'momentum', learningRate: 0.1 }],
@@ -39,6 +40,20 @@ describe('a training step of WRN-10-1 is at most 180 dispatches:', () => {
   })
 })
 
+test.each([
+  [wrn, { name: 'momentum', learningRate: 0.1 }],
+  [mixture, { name: 'adamw', learningRate: 0.1, clipNorm: 1 }],
+] as const)('a step of %j by %j leaves nothing behind', async (network, options) => {
+  const step = stepOf(network, options)
+  const backend = tf.backend() as unknown as { numDataIds(): number }
+  const held = () => [tf.memory().numTensors, backend.numDataIds()]
+  await step()
+  await step()
+  const before = held()
+  await step()
+  expect(held()).toEqual(before)
+})
+
 function stepOf(
   { kind, size }: { kind: NetworkKind; size: Parameters<typeof buildNetwork>[1] },
   options: OptimizerOptions,
@@ -51,6 +66,8 @@ function stepOf(
     classifier: lossOf(model),
     optimizer: createOptimizer(options, model),
     weightDecays: weightDecays(model, options),
+    l2: stepPenalty(options),
+    clipNorm: options.clipNorm,
   }
   return () => takeStep(parts, batch)
 }

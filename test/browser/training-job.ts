@@ -14,6 +14,11 @@ export interface Modules {
   readonly train: typeof train
 }
 
+/** What predicts with them. */
+interface Predicting extends Pick<Modules, 'tfl' | 'patchMoE'> {
+  readonly predictProbabilities: typeof predictProbabilities
+}
+
 const images = imagesOfTwoClasses(24)
 
 /**
@@ -45,6 +50,13 @@ export async function fitSmallMixture({ tf, tfl, patchMoE }: Modules): Promise<n
   return (history.loss ?? []).map(Number)
 }
 
+/** What the mixture says of the images before it is trained. */
+export async function predictSmallMixture(modules: Predicting): Promise<number[]> {
+  const { tfl, patchMoE, predictProbabilities } = modules
+  const rows = await predictProbabilities(smallMixture(tfl, patchMoE), images.images, images.shape)
+  return rows.flatMap(row => [...row])
+}
+
 /**
  * Trains the same, and loses what computes at the second step of the second epoch; then goes on from the last checkpoint, in a new
  * model, on what computes then.
@@ -54,10 +66,7 @@ export async function fitSmallMixture({ tf, tfl, patchMoE }: Modules): Promise<n
  * @returns what training and a prediction after it ended with, and the loss of each epoch that was trained to its end
  */
 export async function trainThroughLoss(
-  modules: Modules & {
-    readonly readCheckpoint: typeof readCheckpoint
-    readonly predictProbabilities: typeof predictProbabilities
-  },
+  modules: Modules & Predicting & { readonly readCheckpoint: typeof readCheckpoint },
   lose: () => void,
   reopen: () => Promise<unknown>,
 ): Promise<{ readonly trained: string; readonly predicted: string; readonly losses: number[] }> {

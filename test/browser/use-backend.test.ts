@@ -6,7 +6,7 @@ import * as tfl from '@tensorflow/tfjs-layers'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type * as library from '../../src/index.js'
-import { patchMoE, train, useBackend } from '../../src/index.js'
+import { patchMoE, predictProbabilities, train, useBackend } from '../../src/index.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { chromiumPath } from './chromium.js'
 import {
@@ -17,7 +17,7 @@ import {
   type PageServer,
   servePages,
 } from './pages.js'
-import { trainSmallMixture } from './training-job.js'
+import { predictSmallMixture, trainSmallMixture } from './training-job.js'
 
 if (!chromiumPath)
   console.log('Chromium is not installed (CHROMIUM may name it): no backend of a page is tried.')
@@ -87,6 +87,24 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
     expect(failures).toEqual([])
   })
 
+  test('leaves what computes as it was where it refuses', async () => {
+    const { tab } = await openPage(browser, server.address)
+    const current = () => tab.evaluate(() => (globalThis as unknown as PageModules).page.tf.getBackend())
+    const before = await current()
+    for (const name of ['webgl', 'webgpu']) expect(await answerOf(tab, name)).toMatch(/^Error: useBackend: /)
+    expect([before ?? '', await current()]).toEqual(['', before])
+    await tab.evaluate(() => {
+      const { gpu } = navigator as unknown as { gpu: object }
+      Object.assign(gpu, { requestAdapter: async () => null })
+    })
+    await answerOf(tab, 'wasm')
+    expect(await answerOf(tab, 'webgpu-software')).toBe(
+      'Error: useBackend: backend webgpu-software must be available, got: WebGPU finds no adapter (on Linux: a driver of Vulkan and its loader, libvulkan1)',
+    )
+    expect(await current()).toBe('wasm')
+    await tab.close()
+  })
+
   test('tells the limits of the device', async () => {
     const { tab } = await openPage(browser, server.address)
     const adapters = await tab.evaluate(async () => {
@@ -127,24 +145,63 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
 
   test('takes WebGL of 16 bits under its own name alone', async () => {
     const { tab } = await openPage(browser, server.address)
-    const flags = 'WEBGL_RENDER_FLOAT32_ENABLED'
-    await tab.evaluate(flag => {
-      const { tf } = (globalThis as unknown as PageModules).page
-      // As on a device that has no textures of 32 bits.
-      tf.env().registerFlag(flag, () => false)
-      tf.env().setFlags({ [flag]: false })
+    // As on a device that has no textures of 32 bits; as text, since imports of functions are compiled for Node.
+    await tab.evaluate(`import('@tensorflow/tfjs-backend-webgl').then(() => {
+      page.tf.env().set('WEBGL_FORCE_F16_TEXTURES', true)
+    })`)
+    await tab.evaluate(() => {
       // The names say what computes; its bits are asked for after that.
       const original = WebGL2RenderingContext.prototype.getParameter
       WebGL2RenderingContext.prototype.getParameter = function (name: number) {
         const value = original.call(this, name)
         return typeof value === 'string' ? value.replaceAll('SwiftShader', 'a card') : value
       }
-    }, flags)
+    })
     expect(await answerOf(tab, 'webgl')).toMatch(
       /^Error: .* got: textures of WebGL hold 16 bits a number here, too few to train with, .* \(webgl-float16 takes it\)$/,
     )
     expect(await answerOf(tab, 'webgl-float16')).toMatch(/^webgl-float16 on webgl: it was asked for/)
+    const says = await tab.evaluate(async () => {
+      const { tfl, patchMoE, job } = (globalThis as unknown as PageModules).page
+      return job.predictSmallMixture({ tfl, ...patchMoE })
+    })
+    const should = await predictSmallMixture({ tfl, patchMoE, predictProbabilities })
+    const distances = says.map((value, i) => Math.abs(value - (should[i] as number)))
+    expect(distances).toHaveLength(48)
+    expect(Math.max(...distances)).toBeLessThan(5e-3)
     await tab.close()
+  })
+
+  test.each([1, 2])('trains on wasm with threads: %d, and guards its memory', async threads => {
+    const { tab, failures } = await openPage(browser, server.isolated)
+    const outcome = await tab.evaluate(async count => {
+      const { tf, tfl, patchMoE, job } = (globalThis as unknown as PageModules).page
+      // tfjs takes half of the processors that the browser tells of.
+      Object.defineProperty(navigator, 'hardwareConcurrency', { value: 4 })
+      const paths = { wasmPaths: '/tensorflow/tfjs-backend-wasm/dist/', threads: count }
+      const { reason } = await patchMoE.useBackend('wasm', paths)
+      // Memory grows, and moves.
+      const sum = tf.tidy(() => tf.sum(tf.add(tf.ones([2 ** 24]), tf.ones([2 ** 24]))))
+      let told = 'no error'
+      try {
+        tf.tile(tf.ones([1, 2 ** 20]), [513, 1])
+      } catch (error) {
+        told = String(error)
+      }
+      const losses = await job.trainSmallMixture({ tf, tfl, ...patchMoE })
+      return { reason, sum: (await sum.data())[0], told, losses }
+    }, threads)
+    await tab.close()
+    expect(outcome).toMatchObject({
+      reason: `it was asked for; ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+      sum: 2 ** 25,
+      told: 'Error: wasm: a tensor must fit into the memory left, at most 2147483648 bytes, got 2151677952 (use smaller batches, or the backend tensorflow)',
+    })
+    expect(outcome.losses).toHaveLength(3)
+    outcome.losses.forEach((value, i) => {
+      expect(Math.abs(value - (expected[i] as number))).toBeLessThan(1e-4)
+    })
+    expect(failures).toEqual([])
   })
 
   test.each(['webgl-software', 'webgpu-software'] as const)(

@@ -1,12 +1,13 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Browser, chromium } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { explain } from '../../src/explain/explain.js'
 import { readImage } from '../../src/files/images/image-files.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { chromiumPath } from '../browser/chromium.js'
+import { launchChromium } from '../browser/pages.js'
 import { startProcess } from '../child-processes.js'
 import { smallModel } from './small-model.js'
 
@@ -26,20 +27,14 @@ describe.skipIf(!chromiumPath)('the page of the examples', () => {
     const env = { PATCH_MOE: join(project, 'src', 'index.ts') }
     const server = startProcess(process.execPath, [script, small.folder, '0'], { env })
     address = (await server.line(/^Open /)).replace('Open ', '')
-    const args = [
-      '--no-sandbox',
-      '--use-angle=swiftshader',
-      '--enable-unsafe-swiftshader',
-      '--ignore-gpu-blocklist',
-    ]
-    browser = await chromium.launch({ executablePath: chromiumPath as string, args, timeout: 0 })
+    browser = await launchChromium()
   })
   afterAll(async () => {
     await browser?.close()
     if (small) await rm(small.root, { recursive: true, force: true })
   })
 
-  test.each(['webgl', 'wasm'])('on %s it sees what Node sees', async backend => {
+  test.each(['webgl-software', 'webgpu-software', 'wasm'])('on %s it sees what Node sees', async backend => {
     const page = await browser.newPage()
     // The limit of the test holds.
     page.setDefaultTimeout(0)

@@ -77,6 +77,33 @@ test.each([
   images.dispose()
 })
 
+test('a pooling of the whole map is one of the new map', () => {
+  const of = (height: number, width: number) =>
+    keep(
+      fillWeights(
+        tf.sequential({
+          layers: [
+            tf.layers.conv2d({
+              filters: 2,
+              kernelSize: 1,
+              strides: 2,
+              inputShape: [height, width, 3],
+              name: 'conv',
+            }),
+            tf.layers.averagePooling2d({ poolSize: [height / 2, width / 2], name: 'pool' }),
+            tf.layers.flatten({ name: 'flat' }),
+            tf.layers.dense({ units: 2, name: 'head' }),
+          ],
+        }),
+      ),
+    )
+  const images = uniform([2, 6, 10, 3])
+  expect(outputsOf(keep(withImageSize(of(14, 14), [6, 10])), [images])).toEqual(
+    outputsOf(of(6, 10), [images]),
+  )
+  images.dispose()
+})
+
 test('a model inside gets the size of the map that it reads', () => {
   const tower = tf.sequential({
     name: 'tower',
@@ -130,6 +157,9 @@ test('names the layer that fixes the size, and leaves nothing behind', () => {
   )
   expect(() => withImageSize(reshaped, [5, 5])).toThrow(
     /^withImageSize: layer row \(Reshape\) must be one for images of 5x5, got: Total size of new array must be unchanged/,
+  )
+  expect(() => withImageSize(openNetwork(16, 16), [2, 8])).toThrow(
+    'withImageSize: layer conv (Conv2D) must be one for images of 2x8, got: an output of [0,3,4]',
   )
   expect(() => withImageSize(keep(siameseModel()), [4, 4])).toThrow(
     'withImageSize: model must take images, got inputs [null, 8, 8, 3] and [null, 8, 8, 3] and [null, 2]',

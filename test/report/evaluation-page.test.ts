@@ -9,6 +9,7 @@ import {
   shownClasses,
 } from '../../src/report/evaluation-page.js'
 import { reliabilityFigure } from '../../src/report/reliability-figure.js'
+import { rocSheet } from '../../src/report/roc-figure.js'
 import { classificationReport, reliability } from '../../src/statistics/index.js'
 
 /** Predictions of a probability each for the predicted class, the rest for the others in equal parts. */
@@ -44,6 +45,18 @@ const page: EvaluationPage = {
   summary: 'Two of three.',
   classNames: ['cat', 'dog & fox', 'emu'],
   report,
+  curves: [
+    {
+      name: 'dog & fox',
+      area: 0.5,
+      points: [
+        { falsePositives: 0, truePositives: 0 },
+        { falsePositives: 1, truePositives: 1 },
+      ],
+    },
+  ],
+  mixtures: [],
+  remarks: [],
   wrong: [
     {
       name: 'a/"b".png',
@@ -65,6 +78,56 @@ const rows = (html: string) =>
   [...html.matchAll(/<tr>(.*?)<\/tr>/g)].map(([, row]) =>
     [...row!.matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/g)].map(([, cell]) => cell),
   )
+
+describe('the experts of a page', () => {
+  const expert = { answer: 2, view: 0.5, scoredPatches: 30.25, keptShare: 0.6, gatedPatches: 12 }
+  const mixture = {
+    layer: 'group<3>',
+    patches: 64,
+    patchesPerExpert: 16,
+    images: 128,
+    experts: [expert, { ...expert, answer: 1 }, { ...expert, answer: 0 }],
+    pairs: [
+      { experts: [0, 1] as const, samePatches: 0.25, difference: 1 },
+      { experts: [0, 2] as const, samePatches: 0.75, difference: 1 },
+      { experts: [1, 2] as const, samePatches: 0.5, difference: 1 },
+    ],
+  }
+
+  it('are a table a layer, with what is wrong with them', () => {
+    const html = evaluationPage({ ...page, mixtures: [mixture], remarks: ['Expert 2 of <x> adds nothing.'] })
+    expect(html).toContain('group&lt;3&gt;: 16 of 64 patches, on 128 images')
+    expect(html).toContain('<p>Expert 2 of &lt;x&gt; adds nothing.</p>')
+    const lines = rows(html)
+    expect(lines).toContainEqual(['0', '100.0%', '50.0%', '60.0%', '30.3', '12.0', '75.0%'])
+    expect(lines).toContainEqual(['1', '50.0%', '50.0%', '60.0%', '30.3', '12.0', '50.0%'])
+    expect(lines).toContainEqual(['2', '0.0%', '50.0%', '60.0%', '30.3', '12.0', '75.0%'])
+  })
+
+  it('are no numbers that there are not: one expert, experts that all add nothing', () => {
+    const alone = { ...mixture, experts: [{ ...expert, answer: 0 }], pairs: [] }
+    const html = evaluationPage({ ...page, mixtures: [alone] })
+    expect(html).toContain('Nothing looks wrong with them.')
+    expect(rows(html)).toContainEqual(['0', '0.0%', '50.0%', '60.0%', '30.3', '12.0', '-'])
+    expect(html).not.toMatch(/NaN|undefined|Infinity/)
+  })
+})
+
+describe('the ROC curves of a page', () => {
+  it('are drawn one a class, and named', () => {
+    const html = evaluationPage(page)
+    expect(html).toContain('aria-label="ROC curve of dog &amp; fox, area 0.500"')
+    expect(html).toContain('d="M34 156L166 24"')
+    expect(evaluationPage({ ...page, curves: [] })).not.toContain('ROC curves')
+  })
+
+  it('are one picture of four in a row', async () => {
+    const [curve] = page.curves
+    const sheet = rocSheet(Array.from({ length: 5 }, () => curve!))
+    const { width, height } = await sharp(Buffer.from(sheet)).metadata()
+    expect([width, height]).toEqual([704, 380])
+  })
+})
 
 describe('evaluationPage', () => {
   it('writes each number as it is in the report, and a dash for what has none', () => {

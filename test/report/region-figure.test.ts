@@ -27,6 +27,28 @@ it('draws the boxes of an image at its scale, the strongest last', () => {
   expect(opacities).toEqual([0.7, 1])
 })
 
+it('keeps the numbers of boxes apart, and in the drawing', () => {
+  const boxes = (first: number) =>
+    Array.from({ length: 30 }, (_, i) => [first + 4 * (i % 6), 900 - 3 * i, 60, 60])
+  const crowded = (first: number) => {
+    const own = boxes(first)
+    return { gates: own.map(() => 1 / 30), boxes: own, crops: own.map(() => 'data:a') }
+  }
+  const svg = boxesFigure({ ...image, regions: [crowded(0), crowded(10)] })
+  const places = [...svg.matchAll(/<text x="([-\d.]+)" y="([-\d.]+)"[^>]*>(\d+)</g)].map(
+    ([, x, y, text = '']) => ({ x: Number(x), y: Number(y), width: 7 * text.length }),
+  )
+  expect(places).toHaveLength(60)
+  for (const [i, a] of places.entries()) {
+    expect([a.x >= 0, a.x + a.width <= 480.1, a.y >= 9, a.y <= 150]).toEqual([true, true, true, true])
+    const under = places.slice(i + 1).filter(b => {
+      const isBeside = b.x >= a.x + a.width - 0.1 || a.x >= b.x + b.width - 0.1
+      return !isBeside && Math.abs(a.y - b.y) < 10.9
+    })
+    expect(under).toEqual([])
+  }
+})
+
 it.each([
   [{ gates: [1] }, 'got 2, 1 and 2'],
   [{ boxes: [[0, 0, 9, 9]] }, 'got 1, 2 and 2'],

@@ -107,7 +107,7 @@ describe('a saved model and a folder', () => {
     [
       ['colours', 'photos', '--class-names', 'a,a,b'],
       2,
-      '--class-names must be 2 or more different names by commas, or a file with one a line, got "a" twice',
+      '--class-names must be 2 or more different names by commas, or a file with one a line or a JSON array, got "a" twice',
     ],
     [['colours', 'photos', '--class-names', 'a,,b'], 2, 'got an empty name at position 2'],
     [['colours', 'photos', '--class-names', 'a'], 2, 'got "a"'],
@@ -181,6 +181,7 @@ describe('a report', () => {
       'index.html',
       'most-wrong.png',
       'predictions.csv',
+      'roc.png',
     ])
     const read = (name: string) => readFile(at('new', 'report', name), 'utf8')
     const csv = await read('predictions.csv')
@@ -254,6 +255,22 @@ describe('a report', () => {
   })
 })
 
+test('a folder of prepared images is refused by name, as the images and to choose on', async () => {
+  const prepared = at('prepared')
+  const words = ['digits-patches', '--samples', '4', '--test-samples', '4', '--out', prepared]
+  expect((await callPmoe(['data', 'prepare', ...words])).code).toBe(0)
+  const refusal = (flag: string) =>
+    `evaluate: ${flag} must be a folder of images, one folder a class, got ${prepared}, which pmoe data prepare wrote ` +
+    '(--data reads it as the images of the run)'
+  const images = await callPmoe(['evaluate', at('colours'), prepared, ...names, ...wasm])
+  expect([images.code, images.out]).toEqual([2, ''])
+  expect(images.err).toContain(refusal('the folder'))
+  const chosen = [at('photos'), '--validation', prepared]
+  const other = await callPmoe(['evaluate', at('colours'), ...chosen, ...names, ...wasm])
+  expect([other.code, other.out]).toEqual([2, ''])
+  expect(other.err).toContain(refusal('--validation'))
+})
+
 describe('runs of every kind', () => {
   test.each([
     ['two-layer-pmoe', ['--dataset', 'digits-patches'], undefined],
@@ -287,6 +304,19 @@ describe('runs of every kind', () => {
     const { code, err } = await callPmoe(['evaluate', run, '--report', at(`report-${model}`), ...wasm])
     expect({ code, err }).toEqual({ code: 0, err: '' })
     const record = JSON.parse(await readFile(at(`report-${model}`, 'evaluation.json'), 'utf8'))
+    if (model === 'two-layer-pmoe') {
+      const [mixture] = record.mixtures
+      expect(mixture).toMatchObject({
+        layer: expect.any(String),
+        patches: 16,
+        patchesPerExpert: 6,
+        images: 10,
+      })
+      expect(mixture.routerChanges.every((change: number) => change > 0)).toBe(true)
+      expect(record.signs).toBeInstanceOf(Array)
+      const page = await readFile(at(`report-${model}`, 'index.html'), 'utf8')
+      expect(page).toContain(`${mixture.layer}: 6 of 16 patches, on 10 images`)
+    } else expect(record).not.toHaveProperty('mixtures')
     expect(record.accuracy).toBe(
       record.classes.reduce((sum: number, { right }: { right: number }) => sum + right, 0) / record.count,
     )

@@ -297,7 +297,7 @@ describe('pmoe export', () => {
     expect(layout.err).toContain('export: --layout must be used with onnx or savedmodel, got --format tfjs')
     const names = await callPmoe(exporting('--format', 'onnx', '--class-names', 'a,b', ...out))
     expect(names).toMatchObject({ code: 2 })
-    expect(names.err).toContain('export: --class-names must be 3 names, got 2')
+    expect(names.err).toContain('--class-names must name the 3 classes of')
   })
 })
 

@@ -64,7 +64,7 @@ describe('pmoe train --init', () => {
   test('puts the mixture in, freezes, anneals, and says what it does', async () => {
     expect([finished.code, finished.err]).toEqual([0, ''])
     expect(finished.out).toContain(
-      `Kept the head of ${join(root, 'same')}: the model does not say which classes it knows; on 32 of the images`,
+      'New head logits with 4 outputs: the model does not say which classes it knows (--keep-head keeps the old one, ',
     )
     expect(finished.out).toMatch(
       /4 experts in the place of group3_block1_conv2: with all 16 patches outputs differ by (0|\d(\.\d)?e-\d+) at most, with 4 by [\d.e-]+ before training/,
@@ -97,6 +97,7 @@ describe('pmoe train --init', () => {
       options: {
         kind: 'init',
         from: join(root, 'same'),
+        inputScaling: '0..1',
         insert: { numExperts: 4, patchesPerExpert: 4, patchSize: 2 },
       },
     })
@@ -209,6 +210,7 @@ describe('pmoe train --init', () => {
 
 test('every flag of init leads to a setting that the configuration knows', () => {
   const values: Record<string, unknown> = {
+    inputScaling: 'caffe',
     gate: 'uniform',
     gateScale: 'none',
     border: 'zero',
@@ -235,6 +237,9 @@ test('every flag of init leads to a setting that the configuration knows', () =>
   }
   expect(() => withFlags(base, 'init', { newHead: true, keepHead: true })).toThrow(
     'train: --new-head and --keep-head must not be given together',
+  )
+  expect(() => withFlags(base, 'wrn', { inputScaling: 'auto' })).toThrow(
+    'train: --input-scaling must be used with init, got model wrn',
   )
   expect(() => withFlags(base, 'wrn', { newHead: true })).toThrow(
     'train: --new-head must be used with init, got model wrn',

@@ -82,7 +82,7 @@ describe('fitted to a network that was trained before', () => {
   const photos = { settings: ['imageSize'] } as const
 
   test('images have the size that it takes, unless another is asked for', () => {
-    const initial = { imageSize: [48, 64] } as const
+    const initial = { from: '/models/one', imageSize: [48, 64] } as const
     const before = run('init')
     expect(fittedToInitial(before, initial, photos).dataset).toEqual({
       ...before.dataset,

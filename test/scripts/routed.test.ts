@@ -336,6 +336,13 @@ describe('prepared images', () => {
         'strokes must be what the images were prepared with, 3, got 4 (pmoe data prepare takes --strokes)',
       ),
     })
+    const boxed = ['train', ...flags, '--data', at('prepared'), '--boxed-images', '4', '--out', at('never')]
+    expect(await callPmoe(boxed)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(
+        `--boxed-images must come with images that have boxes, got ${at('prepared')} (prepared images have none`,
+      ),
+    })
   })
 
   test('may keep their size, on the canvas of the largest', async () => {
@@ -391,6 +398,7 @@ test('plan counts an image of any size', async () => {
 })
 
 describe('what cannot be done', () => {
+  const inParts = 'with model routed, which reads images in parts, which are moved alone (--max-shift)'
   test.each([
     [['--cell-size', '10', '--view-scale', '4'], 'viewScale must divide cellSize, got 4'],
     [['--margin', '9'], 'margin must be an integer in [0, 4], half a cell, got 9'],
@@ -399,7 +407,10 @@ describe('what cannot be done', () => {
       ['--gate', 'raw'],
       '--gate must be one of product, softmax-selected, softmax-all, uniform with model routed',
     ],
-    [['--flip'], 'train: --flip must be used with wrn, wrn-pmoe'],
+    [['--flip'], `train: --flip must be left out ${inParts}`],
+    [['--jitter', '0.4'], `train: --jitter must be left out ${inParts}`],
+    [['--augment', 'light'], `train: --augment must be left out ${inParts}`],
+    [['--balance', 'class'], 'train: --balance must be used with wrn, wrn-pmoe'],
     [['--max-shift', '128'], 'maxShift must be an integer in [0, 127], got 128'],
     [['--optimizer', 'normalized-gd'], 'clipNorm must be left out for normalized-gd, got 1'],
   ])('exit 2: %j', async (words, message) => {

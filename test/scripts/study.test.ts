@@ -88,6 +88,14 @@ describe('pmoe study', () => {
     [['fig4', '--data', '/nowhere'], 'study: --data must name a folder, got /nowhere, which is not there'],
     [['fig4', '--data', '/', '--stand-in', '/'], 'study: --data and --stand-in must not be given together'],
     [['table1', '--data', '/'], 'study: --data and --stand-in must be left out for table1'],
+    [
+      ['table1', '--network', '/'],
+      'study: --network must be left out for table1: it takes no pretrained network',
+    ],
+    [
+      ['transfer', '--network', '/nowhere'],
+      'study: --network must be the folder of a tfjs network, got /nowhere',
+    ],
     [['run', 'fig4', '--scale', 'small', '--cell', '27'], 'study: --cell must be in [0, 26], got 27'],
   ])('refuses %j', async (words, message) => {
     const out = join(await newFolder(), 'study')

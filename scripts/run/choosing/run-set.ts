@@ -81,8 +81,19 @@ export function membersOf({ directory, kind, count, flags }: RunSet): SetMember[
   return Array.from({ length: count }, (_, i) => {
     const name = kind === 'seeds' ? `seed-${first + i}` : `fold-${i + 1}`
     const own = kind === 'seeds' ? { seed: first + i } : { validation: `${i + 1}/${count}` }
-    return { name, directory: join(directory, name), flags: { ...flags, ...own } }
+    return {
+      name,
+      directory: join(directory, name),
+      flags: { ...sharedFeatures(directory, flags), ...flags, ...own },
+    }
   })
+}
+
+/** Runs with the same frozen layers and images compute the features of these once. */
+function sharedFeatures(directory: string, flags: GivenFlags): GivenFlags {
+  const { freeze, freezeUntil, trainOnly, featureCache } = flags
+  const isFrozen = [freeze, freezeUntil, trainOnly].some(given => given !== undefined)
+  return isFrozen && featureCache !== false ? { featureFolder: resolve(directory, 'features') } : {}
 }
 
 /**

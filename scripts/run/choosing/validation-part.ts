@@ -29,6 +29,8 @@ export function validationChoice(
 /** Training and validation images as a run asks for them. */
 interface Parted<Images> {
   readonly train: Images
+  /** Those of the training images that have boxes. */
+  readonly boxed?: Images
   readonly validation?: Images
   /** What was taken from where, a sentence. */
   readonly notes: readonly string[]
@@ -58,23 +60,20 @@ export async function partedSet(
 /**
  * The images that are read in parts, with the validation part that is asked for.
  *
- * @throws UsageError naming the class that has too few images, for images that cannot be parted, and where boxes are given: those of
- *   validation images would be learned from
+ * Boxes of validation images teach nothing.
+ *
+ * @throws UsageError naming the class that has too few images, for images that cannot be parted, and where no training image with
+ *   boxes is left
  */
 export function partedRegions(
-  { train, validation, boxed }: Pick<RegionDataset, 'train' | 'validation' | 'boxed'>,
+  dataset: Pick<RegionDataset, 'train' | 'validation' | 'boxed' | 'boxedPositions'>,
   request: Request,
   seed: number,
 ): Parted<RegionDataset['train']> {
+  const { train, validation, boxed } = dataset
   const choice = validationChoice(request, seed, validation)
-  if (!choice) return { train, ...(validation && { validation }), notes: [] }
+  if (!choice) return { train, ...(boxed && { boxed }), ...(validation && { validation }), notes: [] }
   const { labels, names, classNames } = train
-  if (boxed) {
-    throw new UsageError(
-      `train: --validation must be left out with --boxes or --boxed-images, got ${choice.part} ` +
-        `(${boxed.count} training images with boxes teach the router)`,
-    )
-  }
   if (!labels || !train.some) {
     throw new UsageError(
       `train: --validation must be used with images that can be parted, got ${choice.part}`,
@@ -86,7 +85,24 @@ export function partedRegions(
     return names ? { ...some, names: Array.from(positions, at => names[at] as string) } : some
   }
   const [training, chosen] = [part(parts.train), part(parts.validation)]
-  return { train: training, validation: chosen, notes: [partNote(choice, training, chosen)] }
+  const notes = [partNote(choice, training, chosen)]
+  const taught = boxed && boxedOf(dataset, parts.train, choice)
+  return { train: training, ...(taught && { boxed: taught }), validation: chosen, notes }
+}
+
+/** The images with boxes among some of the training images. */
+function boxedOf(
+  { boxed, boxedPositions = new Int32Array() }: Pick<RegionDataset, 'boxed' | 'boxedPositions'>,
+  trained: Int32Array,
+  { part }: ValidationChoice,
+): RegionDataset['train'] {
+  const isTrained = new Set(trained)
+  const left = Int32Array.from(boxedPositions.keys()).filter(i => isTrained.has(boxedPositions[i] as number))
+  const some = left.length === 0 ? undefined : boxed?.some?.(left)
+  if (some) return some
+  throw new UsageError(
+    `train: --validation must leave training images with boxes, got ${part}, which leaves none of ${boxed?.count}`,
+  )
 }
 
 /** Says how many images choose the epoch, and that they are not trained on. */

@@ -9,7 +9,7 @@ import { UnreadableImages, type UnreadableLimit } from '../../../src/data/unread
 import { dataFolder } from '../../../src/files/data-folder.js'
 import { decodeImage } from '../../../src/files/images/image-files.js'
 import { isPrepared } from '../../../src/files/prepared/prepared-set.js'
-import { regionsIn } from '../../../src/files/regions/open-regions.js'
+import { regionsInThread } from '../../../src/files/regions/reading-thread.js'
 import type { RunConfig } from '../../../src/run/run-config.js'
 import type { TrainingData } from '../../../src/train/feed.js'
 import { UsageError } from '../../terminal/usage-error.js'
@@ -92,7 +92,7 @@ export async function folderImages(
         { classNames },
         images,
         canvas,
-        regionsIn(folder, {
+        regionsInThread(folder, {
           channels: canvas[2] === 1 ? 1 : 3,
           ...(whiteLevel !== undefined && { whiteLevel }),
         }),

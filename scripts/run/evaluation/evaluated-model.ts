@@ -1,26 +1,29 @@
-import { existsSync } from 'node:fs'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { sampleRoutingLayers } from '../../../src/layers/moe/routing-layers.js'
 import { type ModelCost, modelCost } from '../../../src/models/cost.js'
 import { openRun } from '../../../src/run/run-folder.js'
 import type { ImageShape } from '../../../src/shapes.js'
 import { type Evaluation, evaluate } from '../../../src/train/evaluate.js'
-import { type FedModel, networkOf, type TrainingData } from '../../../src/train/feed.js'
+import { type FedModel, networkOf, type TrainingData, type WholeImages } from '../../../src/train/feed.js'
 import { lossOf } from '../../../src/train/loss.js'
-import { readClassNames } from '../../terminal/class-names.js'
+import {
+  type MixtureMeasures,
+  measureMixtures,
+  type StoredRouters,
+} from '../../../src/train/routing/mixture-measures.js'
+import { type SignOfLife, signsOfLife } from '../../../src/train/routing/signs-of-life.js'
 import { UsageError } from '../../terminal/usage-error.js'
 import { frozenWhereFaster } from '../frozen-model.js'
-import { keepPatches, type OpenedModel, openModel } from '../opened-model.js'
+import { keepPatches, type OpenedModel } from '../opened-model.js'
 import { AnySizeModel } from '../regions/region-answers.js'
+import { askedModel, type PlainModelRequest } from '../transfer/plain-model.js'
 
 /** What a model is asked with. */
-export interface ModelRequest {
+export interface ModelRequest extends PlainModelRequest {
   /** Whether each image is seen mirrored as well. */
   readonly testFlips?: boolean
   /** L, in the place of that of training. */
   readonly patchesPerExpert?: number
-  /** The classes of a model that does not name them, in the order of its outputs. */
-  readonly classNames?: string
   /** Whether it is asked for images of its own, which a saved model has not. */
   readonly needsImages?: boolean
 }
@@ -30,6 +33,12 @@ export interface SetRequest {
   readonly predictions: boolean
   readonly routingNoise?: boolean
   readonly signal?: AbortSignal
+}
+
+/** What is measured of the mixtures of a network, layer by layer, and what is wrong with them. */
+export interface MixtureLife {
+  readonly mixtures: readonly MixtureMeasures[]
+  readonly signs: readonly SignOfLife[]
 }
 
 /** Images computed at a time by a model that no run says it of. */
@@ -63,8 +72,7 @@ export class EvaluatedModel {
    * @throws UsageError when the request does not fit the model; Error when it cannot be opened
    */
   static async open(path: string, request: ModelRequest): Promise<EvaluatedModel> {
-    if (!existsSync(path)) await openRun(path)
-    const opened = await openModel(path)
+    const opened = await askedModel(path, 'evaluate', request)
     if (request.needsImages && !opened.config) {
       throw new UsageError(
         'evaluate: a folder of images, one folder a class, must be given with a saved model, got none',
@@ -75,7 +83,7 @@ export class EvaluatedModel {
     const anySize =
       options?.kind === 'routed' ? new AnySizeModel(opened, options, 'evaluate', request) : undefined
     if (request.testFlips) checkFlips(opened, anySize)
-    return new EvaluatedModel(opened, request, await classNamesOf(opened, request), anySize)
+    return new EvaluatedModel(opened, request, classNamesOf(opened), anySize)
   }
 
   /** What people call it. */
@@ -119,6 +127,21 @@ export class EvaluatedModel {
     }
   }
 
+  /**
+   * What the experts of its mixtures do with up to 128 images of a set, where experts choose patches of whole images, and what is
+   * wrong with them; that of the routers against their start where the run holds it.
+   */
+  async lifeOn(set: TrainingData): Promise<MixtureLife> {
+    const { model, config, directory } = this.opened
+    if (this.anySize) return { mixtures: [], signs: [] }
+    const mixtures = await measureMixtures(model, set as WholeImages, {
+      seed: config?.seed ?? 0,
+      ...(config && { routersAtStart: await storedStart(directory) }),
+    })
+    const isAnnealed = config?.training.annealPatches !== undefined
+    return { mixtures, signs: mixtures.flatMap(measures => signsOfLife(measures, { isAnnealed })) }
+  }
+
   private get loss(): { readonly lossForm: 'cross-entropy' | 'cross-entropy-of-probabilities' } {
     return { lossForm: this.opened.config?.training.lossForm ?? 'cross-entropy' }
   }
@@ -128,32 +151,23 @@ export class EvaluatedModel {
   }
 }
 
+/** The routers of a run before its first step, by the paths of their layers. */
+async function storedStart(directory: string): Promise<StoredRouters> {
+  const routers = await (await openRun(directory)).startingRouters()
+  return [...(routers ?? [])].map(([name, router]) => [name.slice(0, name.lastIndexOf('/')), router] as const)
+}
+
 /**
  * The classes that a model tells apart.
  *
- * @throws UsageError when they are neither stored nor given, or the names given are not as many as the classes
+ * @throws UsageError when they are neither stored nor given, or it is no classifier
  */
-async function classNamesOf(
-  { model, directory, config, classNames: stored }: OpenedModel,
-  { classNames: given }: ModelRequest,
-): Promise<readonly string[]> {
-  if (config) {
-    if (given === undefined) return config.dataset.classNames
-    throw new UsageError(
-      `evaluate: --class-names must be left out for a run, which knows its classes, got ${given}`,
-    )
-  }
+function classNamesOf({ model, directory, config, classNames }: OpenedModel): readonly string[] {
+  if (config) return config.dataset.classNames
   const count = numClassesOf(model, directory)
-  if (given === undefined && stored?.length === count) return stored
-  if (given === undefined) {
-    throw new UsageError(
-      `evaluate: --class-names must name the ${count} classes of ${directory} in the order of its outputs, got none`,
-    )
-  }
-  const names = await readClassNames('evaluate', given)
-  if (names.length === count) return names
+  if (classNames?.length === count) return classNames
   throw new UsageError(
-    `evaluate: --class-names must name the ${count} classes of ${directory}, got ${names.length} names`,
+    `evaluate: --class-names must name the ${count} classes of ${directory} in the order of its outputs, got none`,
   )
 }
 

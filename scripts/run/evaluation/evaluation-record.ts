@@ -7,7 +7,7 @@ import type { Measurement } from './measurement.js'
  * @param classNames in the order of the model's outputs
  */
 export function evaluationRecord(
-  { report, thresholds, temperature, images }: Measurement,
+  { report, thresholds, temperature, images, life }: Measurement,
   classNames: readonly string[],
 ): Record<string, unknown> {
   const { classes, confusions, accuracy, macro, weighted, logLoss, brier, calibration } = report
@@ -34,6 +34,7 @@ export function evaluationRecord(
       },
     }),
     ...(temperature && { temperature }),
+    ...(life.mixtures.length > 0 && { mixtures: life.mixtures, signs: life.signs }),
     ...(images.notes.length > 0 && { notes: images.notes }),
   }
 }

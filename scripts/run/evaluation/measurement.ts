@@ -13,7 +13,7 @@ import { fitTemperature, scaled } from '../../../src/statistics/temperature-scal
 import type { Evaluation, ImagePredictions } from '../../../src/train/evaluate.js'
 import type { TrainingData } from '../../../src/train/feed.js'
 import type { EvaluatedImages } from './evaluated-images.js'
-import type { EvaluatedModel } from './evaluated-model.js'
+import type { EvaluatedModel, MixtureLife } from './evaluated-model.js'
 
 /** Everything that was measured of a model on labelled images; whoever shows a number takes it from here. */
 export interface Measurement {
@@ -21,6 +21,8 @@ export interface Measurement {
   readonly evaluation: Evaluation
   readonly predictions: ImagePredictions
   readonly report: ClassificationReport
+  /** What the experts do, where experts choose patches. */
+  readonly life: MixtureLife
   /** Chosen on other images, where there are some. */
   readonly thresholds?: ReportedThresholds
   readonly temperature?: ReportedTemperature
@@ -56,10 +58,12 @@ export async function measure(
     ...cancel,
   })
   const predictions = checked(evaluation, images, model.name)
+  const life = await model.lifeOn(images.set)
   return {
     images,
     evaluation,
     predictions,
+    life,
     report: classificationReport(predictions),
     ...(other && {
       thresholds: thresholds(predictions, other.predictions, goal, other.description),

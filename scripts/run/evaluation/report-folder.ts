@@ -10,10 +10,13 @@ import { printable } from '../../../src/report/escape.js'
 import { valueText } from '../../../src/report/estimate-text.js'
 import { type EvaluationPage, evaluationPage } from '../../../src/report/evaluation-page.js'
 import { reliabilityFigure } from '../../../src/report/reliability-figure.js'
+import { rocSheet } from '../../../src/report/roc-figure.js'
 import { probabilityOf } from '../../../src/statistics/predictions.js'
 import { csvLine } from '../../terminal/csv.js'
+import { remarkText } from '../../terminal/remark-text.js'
 import { classRows } from './evaluation-record.js'
 import { type Measurement, nameOfImage } from './measurement.js'
+import { rocCurves } from './roc-curves.js'
 import { mostWrong, type ShownWrong } from './wrong-images.js'
 
 const MARKER = 'evaluation.json'
@@ -25,6 +28,7 @@ const reportFiles = [
   'confusions.csv',
   'confusions.png',
   'calibration.png',
+  'roc.png',
   'most-wrong.png',
   MARKER,
 ] as const
@@ -67,14 +71,18 @@ export async function writeReport(
   folder: string,
   { measurement, classNames, record, page }: ReportContent,
 ): Promise<void> {
-  const { report, thresholds, temperature, images } = measurement
+  const { report, thresholds, temperature, images, life } = measurement
   const wrong = await mostWrong(measurement, classNames)
+  const curves = rocCurves(measurement, classNames)
   const html = evaluationPage({
     ...page,
     classNames,
     report,
     ...(thresholds && { thresholds }),
     ...(temperature && { temperature }),
+    curves,
+    mixtures: life.mixtures,
+    remarks: life.signs.map(({ remark }) => remarkText(remark)),
     wrong,
     notes: images.notes,
   })
@@ -87,6 +95,7 @@ export async function writeReport(
     'confusions.csv': lines(confusionRows(measurement, classNames)),
     'confusions.png': await figurePng(confusions),
     'calibration.png': await figurePng(calibration),
+    ...(curves.length > 0 && { 'roc.png': await figurePng(rocSheet(curves)) }),
   }
   for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
   if (wrong.length > 0) await writeSheet(join(folder, 'most-wrong.png'), wrong)

@@ -10,6 +10,7 @@ import { freezeLayers } from '../../../src/train/frozen/frozen-layers.js'
 import { type FreezeOptions, freezeOptions } from '../../../src/train/frozen/frozen-part.js'
 import { checkTrainable } from '../../../src/train/frozen/trained-parts.js'
 import { unfreezingStages } from '../../../src/train/frozen/unfreezing.js'
+import { packageVersion } from '../../terminal/package-version.js'
 import { UsageError } from '../../terminal/usage-error.js'
 import type { NewRun } from '../new-run.js'
 import type { RunData } from '../run-data.js'
@@ -62,22 +63,31 @@ export function checkFeatureCache(network: FedModel, config: RunConfig, { train 
       `train: --feature-folder must be left out with --no-feature-cache, got ${featureFolder}`,
     )
   }
-  if (!featureCache && featureFolder === undefined) return
-  const flag = featureCache ? '--feature-cache' : '--feature-folder'
+  if (!featureCache) return
   if (isRegionModel(network)) {
-    throw new UsageError(`train: ${flag} must be left out for images that are read in parts`)
+    throw new UsageError('train: --feature-cache must be left out for images that are read in parts')
   }
   if (!hasFrozenBody(network, config)) {
     throw new UsageError(
-      `train: ${flag} must come with frozen layers before the first one that is trained, got none after which a single ` +
+      'train: --feature-cache must come with frozen layers before the first one that is trained, got none after which a single ' +
         'tensor passes (--freeze-until or --train-only freezes them)',
     )
   }
-  if (!featureCache || streamOf(train as RunData['train']).orderOf) return
+  if (streamOf(train as RunData['train']).orderOf) return
   throw new UsageError(
     'train: --feature-cache must come with training images that are the same in every epoch, got augmented ones ' +
       '(--augment none, or leave it out: features of the test images are cached nevertheless)',
   )
+}
+
+/** What the user should know of frozen layers, a sentence each. */
+export function freezingNotes({ model, training }: RunConfig): readonly string[] {
+  const { freezeUntil, trainOnly } = training
+  const isFrozen = freezeUntil !== undefined || trainOnly !== undefined
+  if (!isFrozen || model.options.kind === 'init') return []
+  return [
+    'The frozen layers keep the weights that they begin with, drawn at random (--init takes a trained network).',
+  ]
 }
 
 function hasFrozenBody(model: tfl.LayersModel, config: RunConfig): boolean {
@@ -94,6 +104,10 @@ function hasFrozenBody(model: tfl.LayersModel, config: RunConfig): boolean {
 export function featuresOf({ directory, config }: RunFolder): FeatureFiles | undefined {
   const { featureCache, featureFolder } = config.training
   if (featureCache === false) return undefined
-  // Nobody but the run uses a folder in its own.
-  return featureFiles(featureFolder ?? join(directory, 'features'), { isShared: featureFolder !== undefined })
+  return featureFiles(featureFolder ?? join(directory, 'features'), {
+    // Nobody but the run uses a folder in its own.
+    isShared: featureFolder !== undefined,
+    // Other versions may round otherwise.
+    computedBy: `${packageVersion()} ${config.precision}`,
+  })
 }

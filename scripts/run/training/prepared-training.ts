@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { type BackendName, useBackend } from '../../../src/backend/choose.js'
+import type { PixelScaling } from '../../../src/layers/input-scaling.js'
 import { type ModelName, modelNames } from '../../../src/models/recipes.js'
 import type { RunConfig } from '../../../src/run/run-config.js'
 import type { RunModel } from '../../../src/run/setting.js'
@@ -12,8 +13,9 @@ import type { RunData } from '../run-data.js'
 import type { GivenFlags } from '../train-settings.js'
 import { checkLayers, checkOptimizer, checkTargets, useComputeSettings } from '../training-run.js'
 import { imageSizeOf, initialNetwork } from '../transfer/initial-model.js'
+import { chosenScaling } from '../transfer/input-scaling.js'
 import { withBatchSize } from './chosen-batch-size.js'
-import { checkFeatureCache } from './freezing.js'
+import { checkFeatureCache, freezingNotes } from './freezing.js'
 
 /** The flags of a training that has not begun, as commander hands them over; those of `trainSettings` are among them. */
 export interface TrainingRequest extends GivenFlags {
@@ -24,6 +26,8 @@ export interface TrainingRequest extends GivenFlags {
   readonly backend?: BackendName | 'auto'
   /** Images a step; `auto` measures how many fit. */
   readonly batchSize?: number | 'auto'
+  /** How the network of `--init` takes pixels; `auto` recognises it. */
+  readonly inputScaling?: PixelScaling | 'auto'
 }
 
 /** A training that can begin: nothing of it can fail for its settings, and nothing is written. */
@@ -63,7 +67,7 @@ export function requiredNames(
  */
 export async function preparedTraining(request: TrainingRequest, where: string): Promise<PreparedTraining> {
   const { dataset, model } = requiredNames(request, where)
-  const { init, batchSize, ...flags } = request
+  const { init, batchSize, inputScaling, ...flags } = request
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = init === undefined ? undefined : await openInitial(init, model)
   const { config, data } = await newRun(
@@ -71,7 +75,11 @@ export async function preparedTraining(request: TrainingRequest, where: string):
       dataset,
       model,
       data: request.data,
-      flags: { ...flags, ...(typeof batchSize === 'number' && { batchSize }) },
+      flags: {
+        ...flags,
+        ...(typeof batchSize === 'number' && { batchSize }),
+        ...scalingFlag(opened, inputScaling, where),
+      },
       ...(opened && { init: { from: resolve(opened.directory), imageSize: imageSizeOf(opened) } }),
     },
     backend,
@@ -83,9 +91,20 @@ export async function preparedTraining(request: TrainingRequest, where: string):
   const network = starting.model
   asUsage(() => checkLayers(networkOf(network), config))
   asUsage(() => checkFeatureCache(network, config, data))
-  if (batchSize !== 'auto') return { config, data, network, opened, notes: starting.notes }
+  const startingNotes = [...starting.notes, ...freezingNotes(config)]
+  if (batchSize !== 'auto') return { config, data, network, opened, notes: startingNotes }
   const chosen = await withBatchSize(config, data, network)
-  return { config: chosen.config, data, network, opened, notes: [...starting.notes, chosen.note] }
+  return { config: chosen.config, data, network, opened, notes: [...startingNotes, chosen.note] }
+}
+
+/** The scaling that is asked for or that the network shows; without such a network the flag is refused as others are. */
+function scalingFlag(
+  opened: OpenedModel | undefined,
+  asked: TrainingRequest['inputScaling'],
+  where: string,
+): GivenFlags {
+  if (opened) return { inputScaling: chosenScaling(opened, where, asked).scaling }
+  return asked === undefined ? {} : { inputScaling: asked }
 }
 
 async function openInitial(path: string, model: string): Promise<OpenedModel> {

@@ -8,24 +8,32 @@ import type { GivenFlags } from '../train-settings.js'
 export interface Initial {
   /** Folder of the run or the model. */
   readonly from: string
-  readonly imageSize: Size2D
+  /** Undefined where it takes images of any size. */
+  readonly imageSize?: Size2D | undefined
 }
 
 /**
- * Gives the images the size that a network trained before takes, where the dataset has that setting, and checks the
- * flags of a mixture.
+ * Gives the images the size that a network trained before takes, where the dataset has that setting and none is asked for,
+ * and checks the flags of a mixture.
  *
- * @throws UsageError when flags of a mixture come without `--experts`, or without the number of patches to keep
+ * @throws UsageError when flags of a mixture come without `--experts`, or without the number of patches to keep, or the
+ *   network takes images of any size and none is asked for
  */
 export function fittedToInitial(
   run: PlannedRun,
-  { imageSize }: Pick<Initial, 'imageSize'>,
+  { from, imageSize }: Initial,
   { settings = [] }: Pick<DatasetEntry, 'settings'>,
 ): PlannedRun {
   checkInserted(run)
   if (!settings.includes('imageSize')) return run
-  const [height, width] = imageSize
-  return { ...run, dataset: { ...run.dataset, imageSize: run.dataset.imageSize ?? [height, width] } }
+  const wanted = run.dataset.imageSize ?? imageSize
+  if (!wanted) {
+    throw new UsageError(
+      `train: --image-size must be given for the model of ${from}, which takes images of any size, got none`,
+    )
+  }
+  const [height, width] = wanted
+  return { ...run, dataset: { ...run.dataset, imageSize: [height, width] } }
 }
 
 function checkInserted({ model: { options }, training }: PlannedRun): void {

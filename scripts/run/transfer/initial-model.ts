@@ -4,6 +4,8 @@ import { type ImageStream, streamOf } from '../../../src/data/image-stream.js'
 import { modelCost } from '../../../src/models/cost.js'
 import { disposeModel } from '../../../src/models/dispose-model.js'
 import { withFasterLayers } from '../../../src/models/faster-layers.js'
+import { withImageSize } from '../../../src/models/image-size.js'
+import { withInputScaling } from '../../../src/models/input-scaling.js'
 import {
   type InsertedPatchMoE,
   type InsertPatchMoEOptions,
@@ -19,6 +21,7 @@ import { evaluate } from '../../../src/train/evaluate.js'
 import { percent } from '../../terminal/training-log.js'
 import { asUsage, UsageError } from '../../terminal/usage-error.js'
 import type { OpenedModel } from '../opened-model.js'
+import { chosenScaling } from './input-scaling.js'
 
 /** The options of a run for a network that was trained before. */
 export type InitialOptions = Extract<RunConfig['model']['options'], { kind: 'init' }>
@@ -31,22 +34,24 @@ export interface InitialNetwork {
 }
 
 /**
- * Height and width of the images that a network takes.
+ * Height and width of the images that a network takes; undefined where it takes any.
  *
- * @throws Error when it does not take images of one size
+ * @throws Error when it does not take images
  */
-export function imageSizeOf({ model, directory }: OpenedModel): Size2D {
-  const [, height, width, channels] = model.inputs[0]?.shape ?? []
-  if (model.inputs.length !== 1 || !height || !width || !channels) {
-    const shapes = model.inputs.map(({ shape }) => `[${shape.map(side => side ?? 'null').join(', ')}]`)
+export function imageSizeOf({ model, directory }: OpenedModel): Size2D | undefined {
+  const shape = model.inputs[0]?.shape ?? []
+  const [, height, width, channels] = shape
+  if (model.inputs.length !== 1 || shape.length !== 4 || !channels) {
+    const shapes = model.inputs.map(input => `[${input.shape.map(side => side ?? 'null').join(', ')}]`)
     throw new Error(`${directory}: model must take images of one size, got inputs ${shapes.join(' and ')}`)
   }
-  return [height, width]
+  return height && width ? [height, width] : undefined
 }
 
 /**
- * Makes the network that a run begins with, out of one that was trained before: a new head where the classes are
- * others, a mixture in the place of a convolution where one is asked for.
+ * Makes the network that a run begins with, out of one that was trained before: for images of another size, with the
+ * scaling of pixels that it was trained on in front, a new head unless its classes are those of the images, and a mixture in
+ * the place of a convolution where one is asked for.
  *
  * @param opened its model is disposed
  * @throws UsageError when the images do not fit, or no mixture or head can be made or kept as asked for
@@ -57,24 +62,83 @@ export async function initialNetwork(
   images: ImageSet | ImageStream,
   seed: number,
 ): Promise<InitialNetwork> {
-  checkImages(opened, images.shape)
-  const notes: string[] = []
-  let { model } = opened
-  const { isNew, reason } = await headChoice(opened, options, images, seed)
-  if (isNew) {
-    const head = asUsage(() => withNewHead(model, images.classNames.length, deriveSeed(seed, 'head')))
-    notes.push(`New head ${head.path} with ${images.classNames.length} outputs: ${reason}.`)
-    disposeModel(model)
-    model = head.model
-  } else notes.push(`Kept the head of ${opened.directory}${reason && `: ${reason}`}.`)
-  if (options.insert) {
-    const inserted = await inserting(model, { patchSize: 1, seed, ...options.insert })
-    const saved = savedShare(inserted.replaced, modelCost(model).multiplyAdds.forward)
-    notes.push(insertionNote(inserted, saved))
-    disposeModel(model)
-    model = inserted.model
+  const network = new ChangingNetwork(opened.model)
+  network.become(forImages(opened, images.shape))
+  network.become(forPixels(network.model, opened, options))
+  network.become(await withHead(network.model, opened, options, images, seed))
+  network.become(await withMixture(network.model, options, seed))
+  network.become({ model: withFasterLayers(network.model) })
+  return network
+}
+
+/** What one step makes of a network, where it changes it, and what there is to say of it. */
+interface Step {
+  readonly model?: tfl.LayersModel | undefined
+  readonly note?: string | undefined
+}
+
+/** A network between the steps that it goes through; those that it was are disposed. */
+class ChangingNetwork implements InitialNetwork {
+  model: tfl.LayersModel
+  readonly notes: string[] = []
+
+  constructor(model: tfl.LayersModel) {
+    this.model = model
   }
-  return { model: fasterInPlace(model), notes }
+
+  become({ model, note }: Step): void {
+    if (note !== undefined) this.notes.push(note)
+    if (!model) return
+    disposeModel(this.model)
+    this.model = model
+  }
+}
+
+/** For the size of the images, where the network was for another one or any. */
+function forImages({ model, directory }: OpenedModel, shape: readonly number[]): Step {
+  const [height = 0, width = 0, channels] = shape
+  const [was = null, , other] = (model.inputs[0]?.shape ?? []).slice(1)
+  const expected = (model.inputs[0]?.shape ?? []).slice(1)
+  if (expected.join() === shape.join()) return {}
+  const text = expected.map(side => side ?? 'any').join('x')
+  const requirement = `train: images must be ${text} for the model of ${directory}, got ${shape.join('x')}`
+  if (other !== channels) throw new UsageError(requirement)
+  try {
+    const note = was === null ? undefined : `Takes images of ${height}x${width} instead of ${text}.`
+    return { model: withImageSize(model, [height, width]), note }
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    throw new UsageError(`${requirement}: ${error.message}`, { cause: error })
+  }
+}
+
+/** With the scaling of pixels in front that it was trained on. */
+function forPixels(model: tfl.LayersModel, opened: OpenedModel, { inputScaling }: InitialOptions): Step {
+  const { scaling, isMissing, note } = chosenScaling({ ...opened, model }, 'train', inputScaling)
+  return { note, ...(isMissing && { model: asUsage(() => withInputScaling(model, scaling)) }) }
+}
+
+async function withHead(
+  model: tfl.LayersModel,
+  opened: OpenedModel,
+  options: InitialOptions,
+  images: ImageSet | ImageStream,
+  seed: number,
+): Promise<Step> {
+  const { isNew, reason } = await headChoice({ ...opened, model }, options, images, seed)
+  if (!isNew) return { note: `Kept the head of ${opened.directory}${reason && `: ${reason}`}.` }
+  const head = asUsage(() => withNewHead(model, images.classNames.length, deriveSeed(seed, 'head')))
+  return {
+    model: head.model,
+    note: `New head ${head.path} with ${images.classNames.length} outputs: ${reason}.`,
+  }
+}
+
+async function withMixture(model: tfl.LayersModel, { insert }: InitialOptions, seed: number): Promise<Step> {
+  if (!insert) return {}
+  const inserted = await inserting(model, { patchSize: 1, seed, ...insert })
+  const saved = savedShare(inserted.replaced, modelCost(model).multiplyAdds.forward)
+  return { model: inserted.model, note: insertionNote(inserted, saved) }
 }
 
 /** The network that a run began with, from the folder of the run. */
@@ -116,14 +180,6 @@ function short(value: number): string {
   return String(Number(value.toPrecision(2)))
 }
 
-function checkImages({ model, directory }: OpenedModel, shape: readonly number[]): void {
-  const expected = model.inputs[0]?.shape.slice(1) ?? []
-  if (expected.join() === shape.join()) return
-  throw new UsageError(
-    `train: images must be ${expected.join('x')} for the model of ${directory}, got ${shape.join('x')}`,
-  )
-}
-
 /** Whether a network gets a new head, and why; no reason where there is nothing to say. */
 interface HeadChoice {
   readonly isNew: boolean
@@ -147,7 +203,7 @@ async function headChoice(
     return { isNew: true, reason }
   }
   if (head === 'keep') return { isNew: false, reason: 'as asked for by --keep-head' }
-  if (!modelClasses) return headByAnswers(opened, images, seed)
+  if (!modelClasses) return { isNew: true, reason: await unknownClasses(opened, images, seed) }
   if (modelClasses.join('\n') === classNames.join('\n')) return { isNew: false, reason: '' }
   return {
     isNew: true,
@@ -157,12 +213,15 @@ async function headChoice(
 
 const headCheckImages = 64
 
-/** Decides by the answers of a model whose classes are unknown: it keeps its head unless they are worse than guesses. */
-async function headByAnswers(
+/**
+ * Says that a model does not say its classes, and how to keep its head. As many classes need not be the same, nor in this
+ * order; how well it answers is a hint, no more.
+ */
+async function unknownClasses(
   { model }: OpenedModel,
   images: ImageSet | ImageStream,
   seed: number,
-): Promise<HeadChoice> {
+): Promise<string> {
   const stream = streamOf(images)
   const count = Math.min(headCheckImages, stream.count)
   const shuffle = { seed: deriveSeed(seed, 'head'), epoch: 0 }
@@ -171,11 +230,9 @@ async function headByAnswers(
     count,
     batches: ({ batchSize }) => stream.batches({ batchSize, shuffle, end: count }),
   }
-  const { loss, accuracy } = await evaluate(model, firstOfStream, { batchSize: 16 })
-  const classes = images.classNames.length
-  // A high loss is not enough: a network that is mostly right but overconfident has one too.
-  const isNew = loss > 1.25 * Math.log(classes) && accuracy < (1 + 1 / classes) / 2
-  const answers = `on ${count} of the images its loss is ${short(loss)}, that of guessing ${short(Math.log(classes))}`
-  const other = isNew ? '--keep-head keeps the old one' : '--new-head starts it anew'
-  return { isNew, reason: `the model does not say which classes it knows; ${answers} (${other})` }
+  const { accuracy } = await evaluate(model, firstOfStream, { batchSize: 16 })
+  return (
+    'the model does not say which classes it knows (--keep-head keeps the old one, ' +
+    `which is right on ${percent(accuracy)} of ${count} images)`
+  )
 }

@@ -18,11 +18,17 @@ const flagNames: ReadonlySet<string> = new Set(
     .map(({ option }) => option.attributeName()),
 )
 const flagName = z.string().refine(name => flagNames.has(name), 'must be a flag of pmoe train')
-/** Flags of `pmoe train`. */
-export const flags = z.record(
-  flagName,
-  z.union([z.string(), z.number(), z.boolean(), z.array(z.number()), z.record(z.string(), z.number())]),
-)
+/** Flags of `pmoe train`; those that read validation images are no use to studies. */
+export const flags = z
+  .record(
+    flagName,
+    z.union([z.string(), z.number(), z.boolean(), z.array(z.number()), z.record(z.string(), z.number())]),
+  )
+  .refine(
+    ({ validation, earlyStop, schedule }) =>
+      validation === undefined && earlyStop === undefined && schedule !== 'plateau',
+    'must have no validation, earlyStop or schedule plateau: runs of a study have fixed epochs and are tested once, at the end',
+  )
 const share = z.number().min(0).max(1)
 
 const variant = z.strictObject({

@@ -85,6 +85,7 @@ export function transferTables({ points: all }: TransferSummary): StudyTable[] {
         'whole network, million multiply-adds',
         'its layer, of dense',
         'training time, of dense',
+        'seeds',
       ],
       rows: all.map(point => rowOf(point, all)),
       note: 'Mean ± standard deviation over the seeds; differences are paired by seed. The layer is 1x1 with 64 filters, as one convolution or as 4 experts which keep a part of the patches: single cells of maps up to 8x8, 64 blocks of larger ones. Behind it are ReLU, the mean over the map and a softmax; its inputs from pretrained networks are frozen and standardised. Times were taken on a machine that did other work, too.',
@@ -116,6 +117,7 @@ function rowOf(point: TransferPoint, all: readonly TransferPoint[]): string[] {
     (point.multiplyAdds / 1e6).toFixed(2),
     ofDense === undefined ? '' : ofDense.toFixed(2),
     timeRatio ? spreadText(timeRatio, 2) : '',
+    String(point.accuracy.count),
   ]
 }
 

@@ -1,5 +1,4 @@
 import { isMainThread } from 'node:worker_threads'
-import * as tf from '@tensorflow/tfjs-core'
 import { registerGraphProgram } from '../../inference/graph-programs.js'
 import type { Backend, SkippedBackend, UseBackendOptions, UsedBackend } from '../backend.js'
 import {
@@ -12,6 +11,7 @@ import {
 } from '../native/native.js'
 import { hasNvidiaDriver } from '../native/nvidia.js'
 import { saidText, tryOnGpu } from '../native/trial.js'
+import { setBackend } from '../page/set-backend.js'
 import { type NativeVerdict, selfTest, verdictText } from '../self-test/self-test.js'
 import { distrustBfloat16 } from '../tensorflow/precision.js'
 import { tensorFlowThreads } from '../threads.js'
@@ -76,7 +76,7 @@ async function use(
       skipped.push({ name: 'tensorflow-gpu', why: await whyNoGpu(candidate, requested, options) })
     }
     if (requested === 'tensorflow-gpu' && name !== requested) return undefined
-    await tf.setBackend('tensorflow')
+    await setBackend('tensorflow')
     const { registerTensorFlowKernels } = await import('../tensorflow/kernels.js')
     const avoided = new Set(tensorflow.usesGpu ? [] : verdict?.avoided)
     registerTensorFlowKernels(avoided)

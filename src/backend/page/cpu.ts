@@ -3,10 +3,10 @@ import { whyNotImported } from '../optional-package.js'
 import type { SelectableBackend } from './selection.js'
 import { setBackend } from './set-backend.js'
 
-/** Plain JavaScript: far slower than the others, and so only used where it is asked for. */
+/** Plain JavaScript: far slower than the others, and so the last one of a page. */
 export const cpu: SelectableBackend<'cpu', object> = {
   names: ['cpu'],
-  isAutomatic: false,
+  isAutomatic: true,
   async use(_, __, skipped) {
     try {
       await import('@tensorflow/tfjs-backend-cpu')

@@ -3,7 +3,7 @@ import { failureOf } from '../device-error.js'
 
 /**
  * Makes a backend that tfjs's package for it has registered the current one. One whose device failed is opened anew, without
- * the tensors that were on it.
+ * the tensors that were on it. The variables of models go over to the new one, other tensors where their numbers can be had.
  *
  * @param name tfjs's name of the backend
  * @throws Error when the package registered it with another copy of tfjs-core, or it does not initialise
@@ -14,6 +14,7 @@ export async function setBackend(name: string): Promise<void> {
       `useBackend: @tensorflow/tfjs-backend-${name} must use the same @tensorflow/tfjs-core as patch-moe, got a second copy (run \`npm dedupe\`)`,
     )
   }
+  await readVariables(name)
   forgetFailed(name)
   if (!(await tf.setBackend(name)))
     throw new Error(`useBackend: backend ${name} must initialise, got a failure`)
@@ -27,6 +28,18 @@ interface Registries {
 /** A backend that is open already; undefined where none of this name is. */
 export function openBackend(name: string): tf.KernelBackend | undefined {
   return (tf.engine() as unknown as Registries).registry[name]
+}
+
+/** Has the host know the numbers of all variables: another backend than WebGPU asks for them at once. */
+async function readVariables(next: string): Promise<void> {
+  if (tf.getBackend() !== 'webgpu' || next === 'webgpu') return
+  const [backend, { registeredVariables }] = [tf.backend(), tf.engine().state]
+  try {
+    await Promise.all(Object.values(registeredVariables).map(variable => variable.data()))
+  } catch (error) {
+    // Nothing can be had from a device that failed.
+    if (!failureOf(backend)) throw error
+  }
 }
 
 function forgetFailed(name: string): void {

@@ -5,7 +5,7 @@ import { webgl } from './webgl.js'
 import { webgpu } from './webgpu.js'
 
 /** Every backend of a page, in the order in which `auto` tries them. */
-const pageBackends = [webgpu, webgl, wasm, { ...cpu, isAutomatic: true }] as const
+const pageBackends = [webgpu, webgl, wasm, cpu] as const
 
 /** A backend that a page can ask for by name. */
 export type PageBackendName = (typeof pageBackends)[number]['names'][number]

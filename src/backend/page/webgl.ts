@@ -30,31 +30,42 @@ async function use(
   } catch (error) {
     return skip(whyNotImported('@tensorflow/tfjs-backend-webgl', error))
   }
-  if (!tf.env().getNumber('WEBGL_VERSION')) return skip('this browser has no WebGL')
-  const before = tf.getBackend()
-  await setBackend('webgl')
-  const adapter = adapterOfContext(contextOf(tf.backend()))
+  const adapter = adapterOfPage()
+  if (!adapter) return skip('this browser has no WebGL')
   const name = adapter.isSoftware ? 'webgl-software' : adapter.float16 ? 'webgl-float16' : 'webgl'
-  if (name !== asked) {
-    if (before) await tf.setBackend(before)
-    return skip(whyUnusable(adapter, name))
-  }
+  if (name !== asked) return skip(whyUnusable(adapter, name))
+  await setBackend('webgl')
   watchContext(tf.backend())
   return { name, reason: 'this browser has WebGL', remark: adapterText(adapter), adapter }
 }
 
-function contextOf(backend: tf.KernelBackend): WebGL2RenderingContext {
-  return (backend as unknown as { readonly gpgpu: { readonly gl: WebGL2RenderingContext } }).gpgpu.gl
+/** What tfjs would compute on, found out without it; undefined where it finds no WebGL. */
+function adapterOfPage(): Adapter | undefined {
+  // tfjs itself takes no WebGL that the browser knows to be slow; here that is one of software.
+  tf.env().set('SOFTWARE_WEBGL_ENABLED', true)
+  const version = tf.env().getNumber('WEBGL_VERSION')
+  if (version === 0) return undefined
+  const name = version === 2 ? 'webgl2' : 'webgl'
+  const fast = newCanvas().getContext(name, { failIfMajorPerformanceCaveat: true })
+  const gl = (fast ?? newCanvas().getContext(name)) as WebGL2RenderingContext | null
+  if (!gl) return undefined
+  const adapter = adapterOfContext(gl, fast === null)
+  gl.getExtension('WEBGL_lose_context')?.loseContext()
+  return adapter
 }
 
-function adapterOfContext(gl: WebGL2RenderingContext): Adapter {
+function newCanvas(): HTMLCanvasElement | OffscreenCanvas {
+  return typeof OffscreenCanvas === 'undefined' ? document.createElement('canvas') : new OffscreenCanvas(1, 1)
+}
+
+function adapterOfContext(gl: WebGL2RenderingContext, isSlow: boolean): Adapter {
   const unmasked = gl.getExtension('WEBGL_debug_renderer_info')
   const name = String(gl.getParameter(unmasked?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER))
   const limits = ['MAX_TEXTURE_SIZE', 'MAX_TEXTURE_IMAGE_UNITS'] as const
   return {
     name,
     driver: String(gl.getParameter(gl.VERSION)),
-    isSoftware: isSoftwareName(name),
+    isSoftware: isSlow || isSoftwareName(name),
     float16: !tf.env().getBool('WEBGL_RENDER_FLOAT32_ENABLED'),
     limits: Object.fromEntries(limits.map(limit => [limit, gl.getParameter(gl[limit]) as number])),
   }

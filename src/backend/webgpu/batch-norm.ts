@@ -23,11 +23,12 @@ import {
   asTensor,
   flatSize,
   flatWorkgroups,
+  floats,
   newTensor,
   numberedTensors,
   release,
   runProgram,
-  type Uniform,
+  wholeNumbers,
 } from './device-program.js'
 import { reluSlope } from './relu-gradient.js'
 
@@ -117,8 +118,8 @@ function chunkMoments(
     read: [{ name: 'x', tensor: x }],
     uniforms: chunkUniforms(columns, chunks),
     ...chunkDispatch(columns, chunks),
-    declarations: sharedLanes(['sum', 'squares']),
-    body: `
+    declarations: () => sharedLanes(['sum', 'squares']),
+    body: () => `
   ${chunkPlace}
   var sum = 0.0;
   ${forEachRow('sum += xAt(index);')}
@@ -158,11 +159,11 @@ function joinMoments(
     ],
     uniforms: {
       ...chunkUniforms(columns, chunks),
-      ...counts({ chunks: chunks.count, places: placesOf(columns) }),
+      ...wholeNumbers({ chunks: chunks.count, places: placesOf(columns) }),
     },
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(placesOf(columns)),
-    body: `
+    body: () => `
   if (flatIndex >= uniforms.places) { return; }
   let start = flatIndex / uniforms.columns * uniforms.chunks * uniforms.columns + flatIndex % uniforms.columns;
   var sum = 0.0;
@@ -193,13 +194,13 @@ function normalize<T extends tf.Tensor>(
     ],
     read: Object.entries({ x, mean, variance, gamma, beta }).map(([name, tensor]) => ({ name, tensor })),
     uniforms: {
-      ...counts({ ...columns, size: x.size, places: mean.size }),
-      epsilon: { type: 'f32', value: epsilon },
+      ...wholeNumbers({ ...columns, size: x.size, places: mean.size }),
+      ...floats({ epsilon }),
     },
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(x.size),
-    declarations: rectified,
-    body: `
+    declarations: () => rectified,
+    body: () => `
   ${placeOf}
   let center = meanAt(place);
   let inverse = inverseSqrt(varianceAt(place) + uniforms.epsilon);
@@ -235,7 +236,7 @@ function gradient<T extends tf.Tensor>(
     name: y ? 'BatchNormReluSums' : 'BatchNormSums',
     shape,
     read,
-    uniforms: counts({ places }),
+    uniforms: wholeNumbers({ places }),
     declarations: reluSlope,
     once: stateOf,
     summands: [slope, `${slope} * (xAt(index) - center) * inverse`],
@@ -245,11 +246,11 @@ function gradient<T extends tf.Tensor>(
     name: y ? 'BatchNormReluGradient' : 'BatchNormGradient',
     written: [{ name: 'dx', tensor: dx }],
     read: [...read, { name: 'dGamma', tensor: dGamma }, { name: 'dBeta', tensor: dBeta }],
-    uniforms: counts({ ...columns, size: x.size, places }),
+    uniforms: wholeNumbers({ ...columns, size: x.size, places }),
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(x.size),
-    declarations: reluSlope,
-    body: `
+    declarations: () => reluSlope,
+    body: () => `
   ${placeOf}
   ${stateOf}
   let normalized = (xAt(index) - center) * inverse;
@@ -267,10 +268,4 @@ function columnsOf(x: tf.Tensor, perColumn: Pick<tf.Tensor, 'shape' | 'size'>): 
 
 function placesOf({ groups, columns }: Columns): number {
   return groups * columns
-}
-
-function counts(values: Readonly<Record<string, number>>): Record<string, Uniform> {
-  return Object.fromEntries(
-    Object.entries(values).map(([name, value]) => [name, { type: 'i32' as const, value }]),
-  )
 }

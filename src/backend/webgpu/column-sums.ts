@@ -3,11 +3,13 @@ import { shapeSize } from '../../shapes.js'
 import {
   flatSize,
   flatWorkgroups,
+  floats,
   numberedTensors,
   type ProgramBuffer,
   release,
   runProgram,
   type Uniform,
+  wholeNumbers,
 } from './device-program.js'
 
 /** Neighbouring columns that a workgroup sums, and the rows that it reads at a time. */
@@ -122,11 +124,7 @@ export function sharedLanes(names: readonly string[]): string {
 
 /** The uniforms that {@link chunkPlace} needs. */
 export function chunkUniforms({ rows, columns }: Columns, { rowsPerChunk }: Chunks) {
-  return {
-    rows: { type: 'i32', value: rows },
-    columns: { type: 'i32', value: columns },
-    rowsPerChunk: { type: 'i32', value: rowsPerChunk },
-  } as const satisfies Record<string, Uniform>
+  return wholeNumbers({ rows, columns, rowsPerChunk })
 }
 
 /** The sums of each chunk. */
@@ -138,10 +136,10 @@ function chunkSums(sums: ColumnSums, chunks: Chunks): tf.TensorInfo[] {
     name,
     written,
     read,
-    uniforms: { ...chunkUniforms(sums, chunks), scale: { type: 'f32', value: scale }, ...uniforms },
+    uniforms: { ...chunkUniforms(sums, chunks), ...floats({ scale }), ...uniforms },
     ...chunkDispatch(sums, chunks),
-    declarations: `${sharedLanes(names)} ${declarations}`,
-    body: `
+    declarations: () => `${sharedLanes(names)} ${declarations}`,
+    body: () => `
   ${chunkPlace}
   ${names.map(sum => `var ${sum} = 0.0;`).join(' ')}
   ${once}
@@ -180,16 +178,12 @@ export function sumsOfParts({ name, parts, count, groups = 1, scale = 1 }: PartS
     parts.map(({ shape }) => shape),
   )
   const sizes = parts.map(({ shape }) => shapeSize(shape))
-  const uniforms: Record<string, Uniform> = {
-    count: { type: 'i32', value: count },
-    scale: { type: 'f32', value: scale },
-  }
-  for (const [i, size] of sizes.entries()) {
-    uniforms[`size${i}`] = { type: 'i32', value: size }
-    uniforms[`width${i}`] = { type: 'i32', value: size / groups }
-  }
-  const adding = parts.map(
-    (_, i) => `
+  const ofParts = sizes.flatMap((size, i) => [
+    [`size${i}`, size],
+    [`width${i}`, size / groups],
+  ])
+  const uniforms = { ...wholeNumbers({ count, ...Object.fromEntries(ofParts) }), ...floats({ scale }) }
+  const adding = (_: Parts, i: number) => `
   if (index >= 0 && index < uniforms.size${i}) {
     let group = index / uniforms.width${i};
     let start = group * uniforms.count * uniforms.width${i} + index - group * uniforms.width${i};
@@ -197,8 +191,7 @@ export function sumsOfParts({ name, parts, count, groups = 1, scale = 1 }: PartS
     for (var part = 0; part < uniforms.count; part++) { sum += parts${i}[start + part * uniforms.width${i}]; }
     sums${i}[index] = sum * uniforms.scale;
   }
-  index -= uniforms.size${i};`,
-  )
+  index -= uniforms.size${i};`
   runProgram({
     name,
     variant: `${parts.length}`,
@@ -207,7 +200,7 @@ export function sumsOfParts({ name, parts, count, groups = 1, scale = 1 }: PartS
     uniforms,
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(sizes.reduce((sum, size) => sum + size, 0)),
-    body: `var index = flatIndex; ${adding.join('')}`,
+    body: () => `var index = flatIndex; ${parts.map(adding).join('')}`,
   })
   return written.map(({ tensor }) => tensor)
 }

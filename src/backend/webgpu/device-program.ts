@@ -27,10 +27,28 @@ export interface DeviceProgram {
   readonly workgroups: readonly [x: number, y: number, z: number]
   /**
    * Declarations for the module, and the body of its entry point. Buffers have the names given, uniforms are `uniforms.NAME`;
-   * `nameAt(index)` reads a buffer as the type of its tensor. All buffers and one uniform must be used.
+   * `nameAt(index)` reads a buffer as the type of its tensor. All buffers and one uniform must be used. Written when the program is
+   * compiled, once for each variant.
    */
-  readonly declarations?: string
-  readonly body: string
+  declarations?(): string
+  body(): string
+}
+
+/** Whole numbers as uniforms. */
+export function wholeNumbers(values: Readonly<Record<string, number>>): Record<string, Uniform> {
+  return uniformsOf(values, 'i32')
+}
+
+/** Floats as uniforms. */
+export function floats(values: Readonly<Record<string, number>>): Record<string, Uniform> {
+  return uniformsOf(values, 'f32')
+}
+
+function uniformsOf(
+  values: Readonly<Record<string, number>>,
+  type: Uniform['type'],
+): Record<string, Uniform> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { type, value }]))
 }
 
 /** Invocations of a workgroup that computes numbers one by one. */
@@ -180,7 +198,7 @@ function compile(program: DeviceProgram, kinds: readonly tf.DataType[]): object 
 }
 
 function codeOf(program: DeviceProgram, kinds: readonly tf.DataType[]): string {
-  const { written, read, uniforms, workgroupSize, declarations = '', body } = program
+  const { written, read, uniforms, workgroupSize } = program
   const buffers = [...written, ...read]
   // What tfjs tells every program comes first: two constants, then the length and the stride of each buffer.
   const lengths = [...read, ...written].map((_, i) => `length${i}: i32, stride${i}: i32,`)
@@ -197,12 +215,12 @@ struct Uniforms { nan: f32, infinity: f32, ${lengths.join(' ')} ${own.join(' ')}
 ${declared.join('\n')}
 @group(0) @binding(${buffers.length}) var<uniform> uniforms: Uniforms;
 fn isNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
-${declarations}
+${program.declarations?.() ?? ''}
 @compute @workgroup_size(${workgroupSize.join()}, 1)
 fn start(@builtin(local_invocation_id) localId: vec3<u32>, @builtin(workgroup_id) groupId: vec3<u32>,
          @builtin(num_workgroups) groups: vec3<u32>) {
   let flatIndex = i32((groupId.y * groups.x + groupId.x) * ${FLAT}u + localId.x);
-  ${body}
+  ${program.body()}
 }`
 }
 

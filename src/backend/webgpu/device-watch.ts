@@ -63,11 +63,13 @@ export function watchDevice(backend: tf.KernelBackend): void {
   const readSync = gpu.readSync.bind(gpu)
   gpu.readSync = dataId => {
     throwFailure(backend)
+    const { shape, values } = gpu.tensorMap.get(dataId)
     // tfjs reads by way of a canvas, which is there in pages alone.
-    if (typeof OffscreenCanvas === 'undefined' && gpu.tensorMap.get(dataId).values == null)
+    if (typeof OffscreenCanvas === 'undefined' && values == null) {
       throw new Error(
-        'WebGPU: numbers must be read by `await tensor.data()` outside of pages, got dataSync()',
+        `WebGPU: numbers must be read by \`await tensor.data()\` before dataSync() or another backend uses them, got a tensor of shape [${shape.join(', ')}] that was not`,
       )
+    }
     return readSync(dataId)
   }
   const upload = gpu.uploadToGPU.bind(gpu)

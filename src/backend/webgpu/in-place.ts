@@ -24,6 +24,8 @@ export interface InPlaceChange {
   readonly name: string
   /** All with the same names. */
   readonly rows: readonly InPlaceRow[]
+  /** Tensors of all rows, whose numbers are `NAMEAt(i)`. */
+  readonly shared?: Readonly<Record<string, tf.Tensor>>
   /** Numbers of all rows, as `uniforms.NAME`. */
   readonly uniforms: Readonly<Record<string, Uniform>>
   /** WGSL that assigns to the variables' names; tensors and the row's numbers have their names, too. */
@@ -34,45 +36,30 @@ export interface InPlaceChange {
  * Changes variables where they lie, as many in one dispatch as the device has buffers for. What shares its numbers with another
  * tensor is copied first, so that only the variable changes.
  */
-export function changeInPlace({ name, rows, uniforms, code }: InPlaceChange): void {
+export function changeInPlace({ rows, shared = {}, ...change }: InPlaceChange): void {
   const filled = rows.filter(({ variables }) => sizeOf(variables) > 0)
   const [example] = filled
   if (!example) return
   const buffers = Object.keys({ ...example.variables, ...example.tensors }).length
-  const together = Math.max(1, Math.floor(deviceLimits().maxStorageBuffersPerShaderStage / buffers))
+  const most = deviceLimits().maxStorageBuffersPerShaderStage - Object.keys(shared).length
+  const together = Math.max(1, Math.floor(most / buffers))
   for (const { variables } of filled) for (const one of Object.values(variables)) ownNumbers(one)
   for (let from = 0; from < filled.length; from += together)
-    change(name, filled.slice(from, from + together), uniforms, code)
+    dispatchChange({ ...change, shared, rows: filled.slice(from, from + together) })
 }
 
-function change(
-  name: string,
-  rows: readonly InPlaceRow[],
-  uniforms: Readonly<Record<string, Uniform>>,
-  code: string,
-): void {
-  const all: Record<string, Uniform> = { ...uniforms }
-  const [written, read]: [ProgramBuffer[], ProgramBuffer[]] = [[], []]
-  const bodies = rows.map(({ variables, tensors, numbers }, i) => {
+function dispatchChange({ name, rows, shared = {}, uniforms, code }: InPlaceChange): void {
+  const all = { ...uniforms }
+  const written: ProgramBuffer[] = []
+  const read: ProgramBuffer[] = Object.entries(shared).map(([input, tensor]) => ({ name: input, tensor }))
+  for (const [i, { variables, tensors, numbers }] of rows.entries()) {
     all[`size${i}`] = { type: 'i32', value: sizeOf(variables) }
     for (const [number, value] of Object.entries(numbers)) all[`${number}${i}`] = { type: 'f32', value }
     for (const [variable, tensor] of Object.entries(variables))
       written.push({ name: `${variable}${i}`, tensor })
     for (const [input, tensor] of Object.entries(tensors)) read.push({ name: `${input}${i}`, tensor })
     for (const { dataId } of Object.values(variables)) changes.set(dataId, (changes.get(dataId) ?? 0) + 1)
-    const [names, inputs] = [Object.keys(variables), Object.keys(tensors)]
-    return `
-  if (index >= 0 && index < uniforms.size${i}) {
-    ${names.map(one => `var ${one} = ${one}${i}[index];`).join(' ')}
-    ${inputs.map(one => `let ${one} = ${one}${i}At(index);`).join(' ')}
-    ${Object.keys(numbers)
-      .map(one => `let ${one} = uniforms.${one}${i};`)
-      .join(' ')}
-    ${code}
-    ${names.map(one => `${one}${i}[index] = ${one};`).join(' ')}
   }
-  index -= uniforms.size${i};`
-  })
   runProgram({
     name,
     variant: `${rows.length}`,
@@ -81,8 +68,25 @@ function change(
     uniforms: all,
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(rows.reduce((sum, { variables }) => sum + sizeOf(variables), 0)),
-    body: `var index = flatIndex; ${bodies.join('')}`,
+    body: () => `var index = flatIndex; ${rows.map((row, i) => codeOfRow(row, i, code)).join('')}`,
   })
+}
+
+/** WGSL that changes the numbers of one row where `index`, counted through all rows, is one of its. */
+function codeOfRow({ variables, tensors, numbers }: InPlaceRow, i: number, code: string): string {
+  const names = Object.keys(variables)
+  const declared = [
+    ...names.map(name => `var ${name} = ${name}${i}[index];`),
+    ...Object.keys(tensors).map(name => `let ${name} = ${name}${i}At(index);`),
+    ...Object.keys(numbers).map(name => `let ${name} = uniforms.${name}${i};`),
+  ]
+  return `
+  if (index >= 0 && index < uniforms.size${i}) {
+    ${declared.join(' ')}
+    ${code}
+    ${names.map(name => `${name}${i}[index] = ${name};`).join(' ')}
+  }
+  index -= uniforms.size${i};`
 }
 
 /** Gives a variable numbers that no other tensor shares. */

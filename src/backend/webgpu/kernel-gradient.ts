@@ -73,7 +73,7 @@ function gradientProduct(
     ],
     leftAlong: 'rows',
     results: [filterShape, ...(isBiased ? [[info.outChannels]] : [])],
-    code: `${convolutionCode(sizes)}
+    code: () => `${convolutionCode(sizes)}
 const KERNEL_ROWS = ${kernelRows};
 fn leftAt(group: i32, row: i32, k: i32) -> f32 {
   if (row >= KERNEL_ROWS) { return 1.0; }

@@ -33,7 +33,7 @@ export const patchConvolution: PatchConvolution = {
       ],
       results: [[shared.groups, outputs, sizes.filters]],
       leftAlong: 'inner',
-      code: `${shared.code}
+      code: () => `${shared.code()}
 fn leftAt(group: i32, row: i32, k: i32) -> f32 {
   let pixel = inputPlace(row, k / CHANNELS);
   if (pixel < 0) { return 0.0; }
@@ -62,7 +62,7 @@ fn place0(group: i32, row: i32, column: i32) -> i32 { return (group * uniforms.r
       ],
       results: [windows.shape],
       leftAlong: 'inner',
-      code: `${shared.code}
+      code: () => `${shared.code()}
 fn leftAt(group: i32, row: i32, k: i32) -> f32 {
   let pixel = outputPlace(row, k / FILTERS);
   if (pixel < 0) { return 0.0; }
@@ -86,7 +86,7 @@ fn place0(group: i32, row: i32, column: i32) -> i32 { return (group * uniforms.r
       ],
       results: [filters.shape],
       leftAlong: 'rows',
-      code: `${shared.code}
+      code: () => `${shared.code()}
 fn leftAt(group: i32, row: i32, k: i32) -> f32 {
   let pixel = inputPlace(k, row / CHANNELS);
   if (pixel < 0) { return 0.0; }
@@ -124,7 +124,7 @@ function productOf(windows: tf.Tensor5D, filters: tf.Tensor3D, kernel: Size2D, p
     shared: {
       groups,
       variant: convolutionVariant(sizes),
-      code: `${convolutionCode(sizes)}
+      code: () => `${convolutionCode(sizes)}
 fn filterPlace(group: i32, tap: i32, channel: i32, filter_: i32) -> i32 {
   return ((group * CHANNELS + channel) * TAPS + tap) * FILTERS + filter_;
 }`,

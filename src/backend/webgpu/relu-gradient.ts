@@ -1,5 +1,5 @@
 import type * as tf from '@tensorflow/tfjs-core'
-import { asTensor, flatSize, flatWorkgroups, newTensor, runProgram } from './device-program.js'
+import { asTensor, flatSize, flatWorkgroups, newTensor, runProgram, wholeNumbers } from './device-program.js'
 
 /** WGSL: the derivative before a ReLU, from that after it and its output; where this is NaN, so is the derivative. */
 export const reluSlope = `
@@ -19,11 +19,12 @@ export function reluGradient<T extends tf.Tensor>(dy: T, output: T): T {
       { name: 'dy', tensor: dy },
       { name: 'y', tensor: output },
     ],
-    uniforms: { size: { type: 'i32', value: dy.size } },
+    uniforms: wholeNumbers({ size: dy.size }),
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(dy.size),
-    declarations: reluSlope,
-    body: 'if (flatIndex < uniforms.size) { dx[flatIndex] = beforeRelu(dyAt(flatIndex), yAt(flatIndex)); }',
+    declarations: () => reluSlope,
+    body: () =>
+      'if (flatIndex < uniforms.size) { dx[flatIndex] = beforeRelu(dyAt(flatIndex), yAt(flatIndex)); }',
   })
   return asTensor(dx)
 }

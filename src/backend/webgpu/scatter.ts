@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { newTensor, runProgram } from './device-program.js'
+import { newTensor, runProgram, wholeNumbers } from './device-program.js'
 
 /** Invocations of a workgroup, and updates that it looks through at a time. */
 const INVOCATIONS = 256
@@ -79,22 +79,34 @@ function addRows({ shape, rows, width, indices, updates, count, strides }: RowUp
       { name: 'indices', tensor: indices },
       { name: 'updates', tensor: updates },
     ],
-    uniforms: Object.fromEntries(
-      Object.entries({
-        rows,
-        width,
-        rowsEach,
-        count,
-        ...Object.fromEntries(strides.map((stride, axis) => [`stride_${axis}`, stride])),
-      }).map(([name, value]) => [name, { type: 'i32' as const, value }]),
-    ),
+    uniforms: wholeNumbers({
+      rows,
+      width,
+      rowsEach,
+      count,
+      ...Object.fromEntries(strides.map((stride, axis) => [`stride_${axis}`, stride])),
+    }),
     workgroupSize: [INVOCATIONS, 1],
     workgroups: [Math.ceil(rows / rowsEach), 1, 1],
-    declarations: `
+    declarations: () => `
 var<workgroup> rowOf: array<i32, ${INVOCATIONS}>;
 // A bit for each update looked through that belongs to this workgroup: whoever sets it first, it is the same.
 var<workgroup> own: array<atomic<u32>, ${INVOCATIONS / 32}>;`,
-    body: `
+    body: () => scatterBody(lanes, rowsAtOnce, strides.length),
+  })
+  return result
+}
+
+/**
+ * @param lanes invocations along a row of the result
+ * @param rowsAtOnce rows that a workgroup adds to at a time, by invocations that each have rows of their own
+ */
+function scatterBody(lanes: number, rowsAtOnce: number, axes: number): string {
+  const row = Array.from(
+    { length: axes },
+    (_, axis) => `indices[update * ${axes} + ${axis}] * uniforms.stride_${axis}`,
+  ).join(' + ')
+  return `
   let invocation = i32(localId.x);
   let lane = invocation % ${lanes};
   let turn = invocation / ${lanes};
@@ -107,7 +119,7 @@ var<workgroup> own: array<atomic<u32>, ${INVOCATIONS / 32}>;`,
     let update = start + invocation;
     var row = -1;
     if (update < uniforms.count) {
-      row = ${strides.map((_, axis) => `indices[update * ${strides.length} + ${axis}] * uniforms.stride_${axis}`).join(' + ')} - firstRow;
+      row = ${row} - firstRow;
     }
     rowOf[invocation] = row;
     if (invocation < ${INVOCATIONS / 32}) { atomicStore(&own[invocation], 0u); }
@@ -128,7 +140,5 @@ var<workgroup> own: array<atomic<u32>, ${INVOCATIONS / 32}>;`,
       }
     }
     workgroupBarrier();
-  }`,
-  })
-  return result
+  }`
 }

@@ -38,7 +38,7 @@ export function productInOrder(
     ],
     leftAlong: transposeA ? 'rows' : 'inner',
     results: [shape],
-    code: `
+    code: () => `
 fn leftAt(group: i32, row: i32, k: i32) -> f32 {
   return aAt(${transposeA ? 'k * uniforms.rows + row' : 'row * uniforms.inner + k'});
 }

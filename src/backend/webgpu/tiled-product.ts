@@ -7,7 +7,7 @@ import {
   type ProgramBuffer,
   release,
   runProgram,
-  type Uniform,
+  wholeNumbers,
 } from './device-program.js'
 
 /** Invocations along each side of a workgroup. */
@@ -43,7 +43,7 @@ export interface TiledProduct {
    * WGSL with the functions `leftAt(group, row, k)` and `rightAt(group, k, column)`, which are asked within the bounds alone, and
    * `place0(group, row, column)`, `place1`, ...: where a product goes in each result, or -1 where it does not.
    */
-  readonly code: string
+  code(): string
   /** Shapes of the results. */
   readonly results: readonly (readonly number[])[]
   /** Which axis neighbouring invocations read the left matrix along. */
@@ -68,7 +68,7 @@ export function tiledProduct(product: TiledProduct): tf.TensorInfo[] {
     variant: `${product.variant} ${tileColumns} ${splits > 1}`,
     written,
     read: product.read,
-    uniforms: integers({
+    uniforms: wholeNumbers({
       rows: product.rows,
       inner: product.inner,
       columns: product.columns,
@@ -83,11 +83,11 @@ export function tiledProduct(product: TiledProduct): tf.TensorInfo[] {
       Math.ceil(product.rows / TILE_ROWS),
       groups * splits,
     ],
-    declarations: `
+    declarations: () => `
 var<workgroup> left: array<f32, ${TILE_INNER * TILE_ROWS}>;
 var<workgroup> right: array<f32, ${TILE_INNER * tileColumns}>;
-${product.code}`,
-    body: bodyOf(product, tileColumns),
+${product.code()}`,
+    body: () => bodyOf(product, tileColumns),
   })
   const tensors = written.map(({ tensor }) => tensor)
   if (splits === 1) return tensors
@@ -191,10 +191,4 @@ function count(length: number): number[] {
 
 function product(rows: number, columns: number): [number, number][] {
   return count(rows).flatMap(i => count(columns).map((j): [number, number] => [i, j]))
-}
-
-function integers(values: Readonly<Record<string, number>>): Record<string, Uniform> {
-  return Object.fromEntries(
-    Object.entries(values).map(([name, value]) => [name, { type: 'i32' as const, value }]),
-  )
 }

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { deviceLimits, isOnHost, newTensor, runProgram } from './device-program.js'
+import { deviceLimits, isOnHost, newTensor, runProgram, wholeNumbers } from './device-program.js'
 
 /** Numbers of a row that one workgroup sorts in its memory: 8 KB of the 16 that every device has. */
 const MOST_NUMBERS = 1024
@@ -38,14 +38,10 @@ function topOfRows(x: tf.TensorInfo, k: number, rows: number): tf.TensorInfo[] {
       { name: 'indices', tensor: indices },
     ],
     read: [{ name: 'x', tensor: x }],
-    uniforms: {
-      rows: { type: 'i32', value: rows },
-      width: { type: 'i32', value: width },
-      k: { type: 'i32', value: k },
-    },
+    uniforms: wholeNumbers({ rows, width, k }),
     workgroupSize: [INVOCATIONS, 1],
     workgroups: [across, Math.ceil(rows / across), 1],
-    declarations: `
+    declarations: () => `
 var<workgroup> keys: array<u32, ${sorted}>;
 var<workgroup> places: array<i32, ${sorted}>;
 // In the order of the numbers: zeros of both signs are equal, and so is every NaN, above all others. None is 0, that of no number.
@@ -58,7 +54,7 @@ fn keyOf(x: f32) -> u32 {
 fn isBefore(a: i32, b: i32) -> bool {
   return keys[a] > keys[b] || (keys[a] == keys[b] && places[a] < places[b]);
 }`,
-    body: `
+    body: () => `
   let row = i32(groupId.y * groups.x + groupId.x);
   let first = min(row, uniforms.rows - 1) * uniforms.width;
   let invocation = i32(localId.x);

@@ -1,5 +1,6 @@
-import type { AverageStep, StepRule, WeightStep } from '../../layers/ops.js'
-import { hostValues, type Uniform } from './device-program.js'
+import type { AverageForm, AverageStep, StepRule, WeightStep } from '../../layers/ops.js'
+import { clipFactor } from './clip-factor.js'
+import { floats, hostValues } from './device-program.js'
 import { changeInPlace } from './in-place.js'
 
 /** WGSL of each rule: w, the slots, g and the uniforms of {@link numbersOf}. */
@@ -22,12 +23,25 @@ const slotNames: Readonly<Record<StepRule['name'], readonly string[]>> = {
 }
 
 /** Steps weights where they lie, two or more in one dispatch, with their decay, l2 and the factor of the step. */
-export function stepWeights(steps: readonly WeightStep[], rule: StepRule, l2: number): boolean {
+export function stepWeights(
+  steps: readonly WeightStep[],
+  rule: StepRule,
+  { l2, clipNorm }: { readonly l2: number; readonly clipNorm?: number | undefined },
+): boolean {
   const numbers = numbersOf(rule)
   if (!numbers) return false
   const names = slotNames[rule.name]
+  const clip =
+    clipNorm === undefined
+      ? undefined
+      : clipFactor(
+          steps.map(({ gradient }) => gradient),
+          clipNorm,
+        )
+  const step = `${rule.name[0]?.toUpperCase()}${rule.name.slice(1)}Step`
   changeInPlace({
-    name: `${rule.name[0]?.toUpperCase()}${rule.name.slice(1)}Step`,
+    name: clip ? `Clipped${step}` : step,
+    shared: clip ? { clip } : {},
     rows: steps.map(({ weight, gradient, slots, keptShare, factor }) => ({
       variables: { w: weight, ...Object.fromEntries(slots.map((slot, i) => [names[i] as string, slot])) },
       tensors: { raw: gradient },
@@ -36,21 +50,29 @@ export function stepWeights(steps: readonly WeightStep[], rule: StepRule, l2: nu
     uniforms: { ...floats(numbers), ...floats({ l2 }) },
     code: `
     let start = w;
-    let g = raw + select(0.0, uniforms.l2 * w, uniforms.l2 > 0.0);
+    let g = raw${clip ? ' * clipAt(0)' : ''} + select(0.0, uniforms.l2 * w, uniforms.l2 > 0.0);
     w = w * kept;
     ${codes[rule.name]}
     if (times != 1.0) { w = start + (w - start) * times; }`,
   })
+  clip?.dispose()
   return true
 }
 
 /** Moves averages where they lie, two or more in one dispatch. */
-export function moveAverages(steps: readonly AverageStep[], momentum: number): void {
+export function moveAverages(
+  steps: readonly AverageStep[],
+  momentum: number,
+  form: AverageForm = 'weighted',
+): void {
   changeInPlace({
-    name: 'MovingAverages',
+    name: form === 'weighted' ? 'MovingAverages' : 'MovingAveragesByDifference',
     rows: steps.map(({ average, value }) => ({ variables: { average }, tensors: { value }, numbers: {} })),
     uniforms: floats({ momentum, rest: 1 - momentum }),
-    code: 'average = uniforms.momentum * average + uniforms.rest * value;',
+    code:
+      form === 'weighted'
+        ? 'average = uniforms.momentum * average + uniforms.rest * value;'
+        : 'average = average + uniforms.rest * (value - average);',
   })
 }
 
@@ -74,10 +96,4 @@ function numbersOf(rule: StepRule): Readonly<Record<string, number>> | undefined
     correction1: 1 - power1,
     correction2: 1 - power2,
   }
-}
-
-function floats(numbers: Readonly<Record<string, number>>): Record<string, Uniform> {
-  return Object.fromEntries(
-    Object.entries(numbers).map(([name, value]) => [name, { type: 'f32' as const, value }]),
-  )
 }

@@ -115,6 +115,8 @@ export interface RegionDataset {
   readonly train: RegionStream
   /** Training images of which it is known where the things are that decide their classes, where boxes are asked for. */
   readonly boxed?: RegionStream
+  /** (boxed.count) which of the training images they are; with `boxed`. */
+  readonly boxedPositions?: Int32Array
   readonly validation?: RegionStream
   readonly test: RegionStream
   /** What was found, left out or changed, a sentence each. */

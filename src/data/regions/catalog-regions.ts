@@ -62,7 +62,7 @@ export async function catalogRegions(
   return {
     name,
     train: trainStream as RegionDataset['train'],
-    ...(boxed && { boxed: placed(boxed) }),
+    ...(boxed && { boxed: placed(boxed.records), boxedPositions: boxed.positions }),
     ...(validationStream && { validation: validationStream }),
     test: testStream as RegionDataset['test'],
     notes: [...(catalog.notes ?? []), ...(boxes ? unusedBoxes(boxes, trainHalf) : [])],
@@ -149,13 +149,13 @@ async function openedHalf(
   }
 }
 
-/** The training images that a table has boxes of; all of their things count. */
+/** The training images that a table has boxes of, and which these are; all of their things count. */
 function boxedRecords(
   name: string,
   records: RegionRecords,
   { half, positions }: OpenedHalf,
   boxes: BoxTable,
-): RegionRecords {
+): { readonly records: RegionRecords; readonly positions: Int32Array } {
   const boxesOf = (position: number) => boxes.get(half.path?.(positions[position] as number) ?? '')
   const boxed = Int32Array.from({ length: records.count }, (_, position) => position).filter(boxesOf)
   if (boxed.length === 0) {
@@ -165,10 +165,11 @@ function boxedRecords(
         `of which the first is ${JSON.stringify(first)}`,
     )
   }
-  return someRegions(records, boxed, position => {
+  const known = (position: number) => {
     const own = boxesOf(position) as Int32Array
     return { boxes: own, relevant: new Uint8Array(own.length / 4).fill(1) }
-  })
+  }
+  return { records: someRegions(records, boxed, known), positions: boxed }
 }
 
 /** Says which images of a table are not trained on: of another half, left out, or misspelt. */

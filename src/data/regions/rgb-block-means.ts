@@ -28,7 +28,7 @@ export function pixelWords(
 
 /**
  * The means of a row of whole blocks of RGB pixels, rounded half up, about eight times as fast as byte by byte: a word holds four
- * bytes, which are added two at a time.
+ * bytes, which are added two at a time: bytes 0 and 2, and bytes 1 and 3. Three words are four pixels.
  *
  * @param words of the image's rows
  * @param first word of the first row of the blocks
@@ -42,55 +42,66 @@ export function rgbBlockMeans(
   target: number,
 ): void {
   const perBlock = (3 * scale) / 4
+  const pixels = scale * scale
+  const shift = (scale & (scale - 1)) === 0 ? 31 - Math.clz32(pixels) : 0
   let at = target
   for (let block = 0; block < blocks; block++) {
-    // Three words are four pixels. Of each word, the sums of its bytes 0 and 2, and those of its bytes 1 and 3.
-    let [even0, even1, even2] = [0, 0, 0]
-    let [odd0, odd1, odd2] = [0, 0, 0]
+    let even0 = 0
+    let even1 = 0
+    let even2 = 0
+    let odd0 = 0
+    let odd1 = 0
+    let odd2 = 0
     const start = first + block * perBlock
     for (let column = start; column < start + perBlock; column += 3) {
-      for (let row = 0, i = column; row < scale; row += 4) {
-        const [j, k, l] = [i + perRow, i + 2 * perRow, i + 3 * perRow]
+      let i = column
+      for (let row = 0; row < scale; row += 4) {
         let a = words[i] as number
-        let b = words[j] as number
-        let c = words[k] as number
-        let d = words[l] as number
-        even0 += evenBytes(a) + evenBytes(b) + evenBytes(c) + evenBytes(d)
-        odd0 += oddBytes(a) + oddBytes(b) + oddBytes(c) + oddBytes(d)
+        let b = words[i + perRow] as number
+        let c = words[i + 2 * perRow] as number
+        let d = words[i + 3 * perRow] as number
+        even0 += (a & TWO_BYTES) + (b & TWO_BYTES) + (c & TWO_BYTES) + (d & TWO_BYTES)
+        odd0 +=
+          ((a >>> 8) & TWO_BYTES) +
+          ((b >>> 8) & TWO_BYTES) +
+          ((c >>> 8) & TWO_BYTES) +
+          ((d >>> 8) & TWO_BYTES)
         a = words[i + 1] as number
-        b = words[j + 1] as number
-        c = words[k + 1] as number
-        d = words[l + 1] as number
-        even1 += evenBytes(a) + evenBytes(b) + evenBytes(c) + evenBytes(d)
-        odd1 += oddBytes(a) + oddBytes(b) + oddBytes(c) + oddBytes(d)
+        b = words[i + perRow + 1] as number
+        c = words[i + 2 * perRow + 1] as number
+        d = words[i + 3 * perRow + 1] as number
+        even1 += (a & TWO_BYTES) + (b & TWO_BYTES) + (c & TWO_BYTES) + (d & TWO_BYTES)
+        odd1 +=
+          ((a >>> 8) & TWO_BYTES) +
+          ((b >>> 8) & TWO_BYTES) +
+          ((c >>> 8) & TWO_BYTES) +
+          ((d >>> 8) & TWO_BYTES)
         a = words[i + 2] as number
-        b = words[j + 2] as number
-        c = words[k + 2] as number
-        d = words[l + 2] as number
-        even2 += evenBytes(a) + evenBytes(b) + evenBytes(c) + evenBytes(d)
-        odd2 += oddBytes(a) + oddBytes(b) + oddBytes(c) + oddBytes(d)
-        i = l + perRow
+        b = words[i + perRow + 2] as number
+        c = words[i + 2 * perRow + 2] as number
+        d = words[i + 3 * perRow + 2] as number
+        even2 += (a & TWO_BYTES) + (b & TWO_BYTES) + (c & TWO_BYTES) + (d & TWO_BYTES)
+        odd2 +=
+          ((a >>> 8) & TWO_BYTES) +
+          ((b >>> 8) & TWO_BYTES) +
+          ((c >>> 8) & TWO_BYTES) +
+          ((d >>> 8) & TWO_BYTES)
+        i += 4 * perRow
       }
     }
-    view[at++] = mean((even0 & LOWER) + (odd0 >>> 16) + (even1 >>> 16) + (odd2 & LOWER), scale)
-    view[at++] = mean((odd0 & LOWER) + (even1 & LOWER) + (odd1 >>> 16) + (even2 >>> 16), scale)
-    view[at++] = mean((even0 >>> 16) + (odd1 & LOWER) + (even2 & LOWER) + (odd2 >>> 16), scale)
+    view[at++] = mean((even0 & LOWER) + (odd0 >>> 16) + (even1 >>> 16) + (odd2 & LOWER), pixels, shift)
+    view[at++] = mean((odd0 & LOWER) + (even1 & LOWER) + (odd1 >>> 16) + (even2 >>> 16), pixels, shift)
+    view[at++] = mean((even0 >>> 16) + (odd1 & LOWER) + (even2 & LOWER) + (odd2 >>> 16), pixels, shift)
   }
 }
 
-function evenBytes(word: number): number {
-  return word & TWO_BYTES
-}
-
-function oddBytes(word: number): number {
-  return (word >>> 8) & TWO_BYTES
-}
-
-/** The mean of a block's bytes, rounded half up; where the side is a power of two without a division. */
-function mean(sum: number, scale: number): number {
-  const pixels = scale * scale
-  if ((scale & (scale - 1)) === 0) return (sum + (pixels >> 1)) >> (31 - Math.clz32(pixels))
-  return Math.floor(sum / pixels + 0.5)
+/**
+ * The mean of a block's bytes, rounded half up.
+ *
+ * @param shift of the sum that divides by the pixels, where their number is a power of two
+ */
+function mean(sum: number, pixels: number, shift: number): number {
+  return shift > 0 ? (sum + (pixels >> 1)) >> shift : Math.floor(sum / pixels + 0.5)
 }
 
 /** A row of blocks, in words. */

@@ -196,12 +196,13 @@ const writers: { readonly [K in Kind]: Write<K> } = {
   },
 
   crop({ x, amounts }, [y], writer) {
-    const sides = [1, 2].map(axis => [
+    const cropped = [1, 2, 3].filter(axis => axis === 1 || amounts[axis]?.some(amount => amount > 0))
+    const sides = cropped.map(axis => [
       amounts[axis]?.[0] ?? 0,
       (x.shape[axis] ?? 0) - (amounts[axis]?.[1] ?? 0),
     ])
     const layout = computedLayout([x], writer)
-    const axes = [1, 2].map(axis => axisIn(layout, axis, 4))
+    const axes = cropped.map(axis => axisIn(layout, axis, 4))
     const parts = [sides.map(([start]) => start as number), sides.map(([, end]) => end as number), axes]
     const inputs = parts.map(part => writer.integers(part, 'crop'))
     writer.define(y!, writer.emit('Slice', [writer.named(x, layout), ...inputs], y!.name), layout)

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, open, readdir, rm } from 'node:fs/promises'
+import { type FileHandle, open, readdir, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FeatureLayout, FeatureStore, StoredFeatures } from '../../train/frozen/features.js'
 import { writeFileAtomic } from '../atomic.js'
@@ -26,21 +26,22 @@ export interface FeatureFiles extends FeatureStore {
  * be deleted at any time when none does.
  *
  * @param options.isShared whether others may use files of it that this process does not; true unless given
+ * @param options.computedBy what computes besides what keys hold, such as a precision: features of others are not used
  */
 export function featureFiles(
   directory: string,
-  { isShared = true }: { readonly isShared?: boolean } = {},
+  { isShared = true, computedBy = '' }: { readonly isShared?: boolean; readonly computedBy?: string } = {},
 ): FeatureFiles {
   const used = new Set<string>()
   return {
-    key: keyOf,
+    key: pieces => keyOf(computedBy, pieces),
     open: async (key, layout, compute) => {
       const path = join(directory, key + ENDING)
       used.add(key + ENDING)
       const found = await opened(path, layout)
       if (typeof found === 'object') return storedFeatures(found, layout, { isNew: false })
-      await makeFolder(directory)
-      await writeFeatures(path, layout, compute)
+      const reason = await unwritten(directory, path, layout, compute)
+      if (reason !== undefined) return { reason }
       const written = await open(path, 'r')
       const remark = found && `${path}: ${found}; the features are computed again`
       return storedFeatures(written, layout, { isNew: true, ...(remark && { remark }) })
@@ -64,8 +65,8 @@ function isFeatureFile(name: string): boolean {
   return /^[0-9a-f]{64}\.features$/.test(name)
 }
 
-async function keyOf(pieces: AsyncIterable<string | Uint8Array>): Promise<string> {
-  const hash = createHash('sha256')
+async function keyOf(computedBy: string, pieces: AsyncIterable<string | Uint8Array>): Promise<string> {
+  const hash = createHash('sha256').update(`${computedBy}\n`)
   for await (const piece of pieces) {
     const bytes = typeof piece === 'string' ? new TextEncoder().encode(piece) : piece
     // With the lengths, no two lists of pieces are the same bytes.
@@ -78,13 +79,12 @@ async function keyOf(pieces: AsyncIterable<string | Uint8Array>): Promise<string
 async function opened(path: string, layout: FeatureLayout): Promise<FileHandle | string | undefined> {
   const file = await open(path, 'r').catch((error: unknown) => {
     if (isMissing(error)) return undefined
-    throw new Error(`${path}: must be readable, got ${(error as Error).message}`, { cause: error })
+    return `must be readable, got ${(error as Error).message}`
   })
-  if (!file) return undefined
-  const damage = await damageOf(file, layout).catch(async (error: unknown) => {
-    await file.close()
-    throw new Error(`${path}: must be readable, got ${(error as Error).message}`, { cause: error })
-  })
+  if (typeof file !== 'object') return file
+  const damage = await damageOf(file, layout).catch(
+    (error: unknown) => `must be readable, got ${(error as Error).message}`,
+  )
   if (damage === undefined) return file
   await file.close()
   return damage
@@ -115,26 +115,44 @@ function bytesOf({ count, size }: FeatureLayout): number {
   return 4 * count * size
 }
 
-/** @throws what `compute` throws, as it is */
-async function writeFeatures(
+/**
+ * Writes features, whole or not at all.
+ *
+ * @returns why they are not written; undefined where they are
+ * @throws what `compute` throws
+ */
+async function unwritten(
+  directory: string,
   path: string,
   layout: FeatureLayout,
   compute: () => AsyncIterable<Float32Array>,
-): Promise<void> {
+): Promise<string | undefined> {
   const failures: unknown[] = []
   const watched = async function* () {
     try {
-      yield* compute()
+      yield* withHash(compute(), layout, path)
     } catch (error) {
       failures.push(error)
       throw error
     }
   }
   try {
-    await writeFileAtomic(path, withHash(watched(), layout, path))
+    await makeFolder(directory)
+    const { bavail, bsize } = await statfs(directory)
+    const [needed, free] = [bytesOf(layout), bavail * bsize]
+    if (needed > free / 2) {
+      return `their features would take ${megabytes(needed)}, more than half of the ${megabytes(free)} that are free in ${directory}`
+    }
+    await writeFileAtomic(path, watched())
+    return undefined
   } catch (error) {
-    throw failures.length > 0 ? failures[0] : error
+    if (failures.length > 0) throw failures[0]
+    return (error as Error).message
   }
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6)} MB`
 }
 
 /** The bytes of features, and their hash. */

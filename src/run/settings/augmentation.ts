@@ -14,7 +14,11 @@ import {
 
 /** Settings of images that are read whole. */
 export const inWholeImages = {
-  dataset: { ...optional, models: runModels.filter(model => model !== 'routed') },
+  dataset: {
+    ...optional,
+    models: runModels.filter(model => model !== 'routed'),
+    elsewhere: 'reads images in parts, which are moved alone (--max-shift)',
+  },
 } as const
 
 /** How training images are varied; what `--augment` switches on, single flags change. */

@@ -181,7 +181,7 @@ export const batchSettings = {
     flag: '--balance <by>',
     help: 'draw classes or groups equally often',
     value: choice(BALANCED_BY),
-    in: inWholeImages,
+    in: { dataset: { ...optional, models: inWholeImages.dataset.models } },
   },
   validation: {
     flag: '--validation <share>',

@@ -1,3 +1,5 @@
+import * as z from 'zod'
+import { PIXEL_SCALINGS } from '../../layers/input-scaling.js'
 import { BANK_ACTIVATIONS } from '../../layers/moe/filter-banks.js'
 import { optional, required, runModels, type Settings } from '../setting.js'
 import { choice, folder, given, positiveInteger, positiveNumber, share, text } from '../setting-values.js'
@@ -11,8 +13,8 @@ export const networkChoices = {
     in: {},
   },
   init: {
-    flag: '--init <folder>',
-    help: 'train a network further: folder of a run, or of a saved tfjs LayersModel',
+    flag: '--init <network>',
+    help: 'train a network further: folder of a run, of a saved tfjs LayersModel or its model.json, or a .keras or .h5 file of Keras',
     value: text,
     in: {},
   },
@@ -78,6 +80,13 @@ export const networkSettings = {
     value: folder,
     in: { initial: required },
   },
+  inputScaling: {
+    flag: '--input-scaling <name>',
+    help: 'how the network of --init takes pixels; a layer in front of it then makes that of 0..1',
+    byDefault: 'auto: recognised by its first layers or their names, else 0..1',
+    value: choice([...PIXEL_SCALINGS, 'auto']),
+    in: { initial: { ...optional, schema: z.enum(PIXEL_SCALINGS) } },
+  },
   head: {
     switches: [
       { flag: '--new-head', sets: 'new', help: 'train a new head in the place of that of --init' },
@@ -85,7 +94,7 @@ export const networkSettings = {
         flag: '--keep-head',
         sets: 'keep',
         help: 'keep the head of --init',
-        byDefault: 'new where its classes are others',
+        byDefault: 'new unless it says that its classes are those of the images',
       },
     ],
     help: 'whether the head of --init starts anew',

@@ -1,10 +1,11 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type BestEpoch, namedByOrder } from '../checkpoint.js'
 import type { FeaturesEvent, TrainEvent } from '../events.js'
-import type { WholeImages } from '../feed.js'
+import { isRegionModel, type WholeImages } from '../feed.js'
 import type { Run } from '../run.js'
 import { stageIn } from '../start-run.js'
 import { type FeatureCaching, FrozenBody } from './frozen-body.js'
+import { cutAfter } from './split-model.js'
 import { releaseParts, trainedParts } from './trained-parts.js'
 import { stagesText } from './unfreezing.js'
 
@@ -16,11 +17,14 @@ export async function* beginEpoch(run: Run): AsyncGenerator<TrainEvent> {
   const { options, stages, history } = run
   const { unfreezeEvery, epochs } = options
   const epoch = history.length + 1
-  if (unfreezeEvery !== undefined && epoch === 1 && run.running.step === 0) {
+  const isFirst = epoch === 1 && run.running.step === 0
+  if (unfreezeEvery !== undefined && isFirst) {
     yield { type: 'remark', epoch, remark: stagesText(stages, unfreezeEvery, epochs) }
   }
   const stage = stageIn(options, epoch, stages.length)
   if (stage !== run.stage) await enterStage(run, stage)
+  const unkept = run.options.features && cutRemark(run)
+  if (unkept && isFirst) yield { type: 'remark', epoch, remark: unkept }
   const features = await keptFeatures(run, epoch)
   if (features) yield features
 }
@@ -55,16 +59,18 @@ function reordered(
 async function keptFeatures(run: Run, epoch: number): Promise<FeaturesEvent | undefined> {
   const { computed, options } = run
   const { features: store, train, test, validation, batchSize, threads, signal } = options
-  if (!store || !(computed instanceof FrozenBody) || computed.isCached(validation ?? test ?? train))
-    return undefined
+  if (!store || !(computed instanceof FrozenBody) || computed.isPrepared) return undefined
   const began = performance.now()
   const caching = { store, batchSize, computedBy: `threads ${threads ?? 'unknown'}`, signal }
+  // The training images come first: where the same are evaluated, their passes are shuffled.
   const sets = Object.entries({ training: train, validation, test }).flatMap(([name, set]) =>
     set ? [{ name, set: set as WholeImages, isShuffled: name === 'training' }] : [],
   )
   try {
     const kept: SetFeatures[] = []
-    for (const each of sets) kept.push(await setFeatures(computed, each, caching))
+    for (const each of sets)
+      if (!computed.isCached(each.set)) kept.push(await setFeatures(computed, each, caching))
+    computed.isPrepared = true
     const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)
     return {
       type: 'features',
@@ -82,6 +88,23 @@ async function keptFeatures(run: Run, epoch: number): Promise<FeaturesEvent | un
   }
 }
 
+/** Why the features of frozen layers are not kept, or not those of the last of them: one sentence; undefined where they are. */
+function cutRemark({ computed, fed, options }: Run): string | undefined {
+  const { freezeUntil } = options
+  if (freezeUntil === undefined || isRegionModel(fed)) return undefined
+  const cut = cutAfter(fed, freezeUntil)
+  if ('tensor' in cut && computed instanceof FrozenBody) return undefined
+  const kept =
+    computed instanceof FrozenBody
+      ? `those after ${computed.split.path} are`
+      : 'they are computed in each epoch'
+  const reason =
+    'reason' in cut
+      ? cut.reason
+      : 'layers before it change from epoch to epoch, or choose experts for samples'
+  return `The features after ${freezeUntil} are not kept, ${kept}: ${reason}.`
+}
+
 type SetFeatures = Pick<FeaturesEvent, 'images' | 'bytes' | 'computed' | 'remarks'>
 
 async function setFeatures(
@@ -94,8 +117,8 @@ async function setFeatures(
   caching: FeatureCaching,
 ): Promise<SetFeatures> {
   const stored = await body.cache(set, isShuffled, caching)
-  if (!stored) {
-    const remark = `The body is computed in each epoch for the ${set.count} ${name} images, since they vary.`
+  if ('reason' in stored) {
+    const remark = `the frozen layers are computed in each epoch for the ${set.count} ${name} images: ${stored.reason}`
     return { images: 0, bytes: 0, computed: 0, remarks: [remark] }
   }
   const { isNew, bytes, remark } = stored

@@ -24,6 +24,12 @@ export interface StoredFeatures {
   readonly remark?: string
 }
 
+/** Features that could not be stored, as on a full disk: they are computed in every epoch. */
+export interface UnkeptFeatures {
+  /** Why, as a part of a sentence. */
+  readonly reason: string
+}
+
 /** Where the features of frozen bodies are kept, such as the `featureFiles` of a folder. */
 export interface FeatureStore {
   /**
@@ -42,5 +48,5 @@ export interface FeatureStore {
     key: string,
     layout: FeatureLayout,
     compute: () => AsyncIterable<Float32Array>,
-  ): Promise<StoredFeatures>
+  ): Promise<StoredFeatures | UnkeptFeatures>
 }

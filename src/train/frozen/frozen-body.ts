@@ -10,7 +10,7 @@ import { isSampleRouting } from '../../layers/moe/routing-layers.js'
 import { shapeSize } from '../../shapes.js'
 import { followsStatistics } from '../moving-statistics.js'
 import { upload } from '../upload.js'
-import type { FeatureStore, StoredFeatures } from './features.js'
+import type { FeatureStore, StoredFeatures, UnkeptFeatures } from './features.js'
 import { type CutPoint, cutPoints, type SplitModel, splitAt } from './split-model.js'
 
 /** What decides whether layers that are not trained give the same in every epoch. */
@@ -105,12 +105,15 @@ export interface FeatureCaching {
  */
 export class FrozenBody {
   readonly split: SplitModel
+  /** Whether the features of all sets are kept that can be. */
+  isPrepared = false
   private readonly forward: ReturnType<typeof frugalForward>
   private readonly sets = new Map<object, CachedSet>()
 
   constructor(split: SplitModel) {
     this.split = split
-    this.forward = frugalForward(split.body)
+    // From its input on, so that maps inside nested models are freed early, too.
+    this.forward = frugalForward(split.body, split.body.inputs[0])
   }
 
   /**
@@ -131,16 +134,16 @@ export class FrozenBody {
    * Computes the features of a set once, or finds them where they are kept; from then on {@link batches} reads them.
    *
    * @param isShuffled whether passes of it are shuffled: a stream whose images vary from epoch to epoch has no features to keep then
-   * @returns undefined where the images vary
+   * @returns what is kept, or why nothing is
    * @throws the reason of the signal when aborted, after which nothing is kept
    */
   async cache(
     set: ImageSet | ImageStream,
     isShuffled: boolean,
     caching: FeatureCaching,
-  ): Promise<StoredFeatures | undefined> {
+  ): Promise<StoredFeatures | UnkeptFeatures> {
     const stream = streamOf(set)
-    if (isShuffled && !stream.orderOf) return undefined
+    if (isShuffled && !stream.orderOf) return { reason: 'they vary from epoch to epoch' }
     const { store, batchSize, computedBy, signal } = caching
     const labels = new Int32Array(stream.count)
     const groups = stream.groupNames && new Int32Array(stream.count)
@@ -161,6 +164,7 @@ export class FrozenBody {
     )
     const size = shapeSize(this.split.featureShape)
     const stored = await store.open(key, { count: stream.count, size }, () => this.computed(stream, caching))
+    if ('reason' in stored) return stored
     this.sets.set(set, { stored, stream, labels, groups })
     return stored
   }

@@ -20,9 +20,8 @@ export interface FrozenLayers {
 export function freezeLayers(model: tfl.LayersModel, options: FreezeOptions): FrozenLayers {
   const part = frozenPart(model, options)
   const layers = new Set(part.layers)
-  for (const { layer, parent, holders } of allPlacedLayers(model)) {
-    const isFrozen = !layer.trainable || (holders.length > 0 && !parent.trainable)
-    if (isFrozen && followsStatistics(layer)) layers.add(layer)
+  for (const { layer, parent } of allPlacedLayers(model)) {
+    if (!(layer.trainable && parent.trainable) && followsStatistics(layer)) layers.add(layer)
   }
   const followed = options.frozenStatistics === 'followed'
   const restores = [

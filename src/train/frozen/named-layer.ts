@@ -5,7 +5,8 @@ import { isNestedModel, isNetworkHolder } from '../../layers/layer-paths.js'
 /** A layer of a model that was named by its path. */
 export interface NamedLayer {
   readonly path: string
-  /** The layer of the model's own graph that is named, or that the named layer stands in. */
+  readonly layer: tfl.layers.Layer
+  /** The layer among the model's own that is named, or that the named layer stands in. */
   readonly own: tfl.layers.Layer
   /** Path of the named layer within `own`, where that is a nested model. */
   readonly inner?: string
@@ -45,19 +46,25 @@ function namedLayers(model: tfl.LayersModel): readonly NamedLayer[] {
   return model.layers.flatMap((own): NamedLayer[] => {
     const { name: path } = own
     if (isNestedModel(own)) {
-      const inside = namedLayers(own).map(({ path: inner, isHeld }) => ({
+      const inside = namedLayers(own).map(({ path: inner, layer, isHeld }) => ({
         path: `${path}/${inner}`,
+        layer,
         own,
         inner,
         isHeld,
       }))
-      return [{ path, own, isHeld: false }, ...inside]
+      return [{ path, layer: own, own, isHeld: false }, ...inside]
     }
     const held = isNetworkHolder(own)
       ? [...own.networks].flatMap(([network, { layers }]) =>
-          layers.map(({ name }) => ({ path: `${path}/${network}/${name}`, own, isHeld: true })),
+          layers.map(layer => ({ path: `${path}/${network}/${layer.name}`, layer, own, isHeld: true })),
         )
       : []
-    return [{ path, own, isHeld: false }, ...held]
+    return [{ path, layer: own, own, isHeld: false }, ...held]
   })
+}
+
+/** The path of a layer of a model, nested models included. */
+export function pathOf(model: tfl.LayersModel, layer: tfl.layers.Layer): string {
+  return namedLayers(model).find(each => each.layer === layer)?.path ?? layer.name
 }

@@ -1,5 +1,6 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { frozenPart } from './frozen-part.js'
+import { pathOf } from './named-layer.js'
 import { cutPoints } from './split-model.js'
 
 /**
@@ -7,8 +8,8 @@ import { cutPoints } from './split-model.js'
  * stage to stage, from the head down, and nothing in the last.
  *
  * A block lies between two places where a single tensor passes, and has a kernel (trained weights of two axes or more); what follows a
- * kernel without one, as normalizations do, belongs to its block. So a residual block is one, a convolution of a plain network with its
- * normalization is one, and a nested model is one.
+ * kernel without one, as normalizations do, belongs to its block. So a residual block is one, and a convolution of a plain network with its
+ * normalization is one, also in models inside the network.
  *
  * @returns `freezeUntil` of each stage, undefined for the last; two at least
  * @throws RangeError as `frozenPart`, or when the layer comes before the first place where a single tensor passes
@@ -33,7 +34,7 @@ export function unfreezingStages(
     )
   }
   const ends = cuts.filter((_, i) => i >= firstKernel && hasKernel[i + 1])
-  const paths = ends.map(({ tensor }) => tensor.sourceLayer.name).reverse()
+  const paths = ends.map(({ tensor }) => pathOf(model, tensor.sourceLayer)).reverse()
   return [freezeUntil, ...paths, undefined]
 }
 
@@ -64,13 +65,15 @@ export function stagesText(stages: readonly (string | undefined)[], every: numbe
   const begin = stages
     .slice(1, last + 1)
     .map(
-      (until, i) => `epoch ${(i + 1) * every + 1} ${until === undefined ? 'all' : `what follows ${until}`}`,
+      (until, i) =>
+        `${until === undefined ? 'all' : `what follows ${until}`} from epoch ${(i + 1) * every + 1}`,
     )
-  const trained = begin.length > 0 ? `: from ${shortened(begin).join(', ')}` : ''
-  if (left === 0) return `Unfreezes a block every ${every} epochs${trained}.`
+  const interval = every === 1 ? 'epoch' : `${every} epochs`
+  const trained = `Unfreezes a block every ${interval}${begin.length > 0 ? `: ${shortened(begin).join(', ')}` : ''}`
+  if (left === 0) return `${trained}.`
   return (
-    `Unfreezes a block every ${every} epochs${trained}; ${left} of ${blocks} blocks stay frozen, since the run lasts ${epochs} ` +
-    `epochs and the last would be unfrozen in epoch ${blocks * every + 1}.`
+    `${trained}; ${left} of ${blocks} blocks stay frozen, since the run lasts ${epochs} epochs and the last would be unfrozen in ` +
+    `epoch ${blocks * every + 1}.`
   )
 }
 

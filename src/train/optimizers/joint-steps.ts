@@ -8,6 +8,8 @@ export interface StepAdditions {
   readonly l2: number
   /** The share of each weight, times the learning rate, that it loses before the step. */
   readonly weightDecays?: readonly number[] | undefined
+  /** The greatest norm of the gradients together. */
+  readonly clipNorm?: number | undefined
   /** How many times longer the step of each weight is than the optimizer's. */
   readonly stepFactors?: readonly number[] | undefined
 }
@@ -90,7 +92,7 @@ export function stepJointly(
   optimizer: tf.Optimizer,
   weights: readonly tf.Variable[],
   gradients: readonly (tf.Tensor | undefined)[],
-  { l2, weightDecays = [], stepFactors = [] }: StepAdditions,
+  { l2, clipNorm, weightDecays = [], stepFactors = [] }: StepAdditions,
 ): boolean {
   const { stepWeights } = layerOps()
   const kind = known.get(optimizer.constructor)
@@ -107,7 +109,7 @@ export function stepJointly(
     const keptShare = 1 - rule.learningRate * (weightDecays[i] ?? 0)
     return [{ weight, gradient, slots, keptShare, factor: stepFactors[i] ?? 1 }]
   })
-  if (!stepWeights(steps, rule, l2)) return false
+  if (!stepWeights(steps, rule, { l2, clipNorm })) return false
   kind.afterStep?.(parts)
   parts.incrementIterations()
   return true

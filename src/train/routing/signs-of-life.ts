@@ -91,16 +91,16 @@ export function showsSigns(
  *
  * The last two need gates that depend on scores.
  *
- * @param options.epoch epochs that are done
+ * @param options.epoch epochs that are done; unknown of a model that is evaluated later
  * @param options.isAnnealed whether the number of kept patches changes anyway, so that nothing is said of it
  */
 export function signsOfLife(
   measures: MixtureMeasures,
-  { epoch, isAnnealed = false }: { readonly epoch: number; readonly isAnnealed?: boolean },
+  { epoch, isAnnealed = false }: { readonly epoch?: number; readonly isAnnealed?: boolean },
 ): readonly SignOfLife[] {
   const { layer } = measures
   const dead = deadExperts(measures)
-  const on = `on ${measures.images} images after ${epoch} epochs`
+  const on = `on ${measures.images} images${epoch === undefined ? '' : ` after ${epoch} epochs`}`
   return [
     deadSign(measures, dead, on),
     blankSign(measures, dead, on),
@@ -155,14 +155,14 @@ function identicalSign({ layer, pairs }: MixtureMeasures, dead: readonly number[
 
 function stillSign(
   { layer, gate, patchesPerExpert, routerChanges = [] }: MixtureMeasures,
-  epoch: number,
+  epoch: number | undefined,
 ): LayerSign {
   const still = expertsWhere(routerChanges, change => change <= LIMITS.routerChange)
   if (still.length === 0) return undefined
   const areAll = still.length === routerChanges.length
   const remark =
     `The ${still.length > 1 ? 'routers' : 'router'} of ${areAll ? 'all experts' : named(still).toLowerCase()} of ${layer} ` +
-    `moved by less than 0.1 % in ${epoch} epochs, so that the choice of patches is not learned. ${movingAdvice(gate, patchesPerExpert)}`
+    `moved by less than 0.1 % ${epoch === undefined ? 'since the training began' : `in ${epoch} epochs`}, so that the choice of patches is not learned. ${movingAdvice(gate, patchesPerExpert)}`
   return { sign: 'still-routers', experts: areAll ? [] : still, remark }
 }
 

@@ -25,7 +25,7 @@ function double(x: tf.Tensor, given: Partial<Parameters<typeof runProgram>[0]> =
     uniforms: { size: { type: 'i32', value: x.size } },
     workgroupSize: flatSize,
     workgroups: flatWorkgroups(x.size),
-    body: 'if (flatIndex < uniforms.size) { y[flatIndex] = 2.0 * f32(xAt(flatIndex)); }',
+    body: () => 'if (flatIndex < uniforms.size) { y[flatIndex] = 2.0 * f32(xAt(flatIndex)); }',
     ...given,
   })
   return asTensor(y)

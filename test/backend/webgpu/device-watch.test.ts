@@ -58,7 +58,7 @@ test('the diagnosis has the limits of the device', async () => {
 test('numbers of the device are not read at once', async () => {
   const sum = tf.add(tf.ones([2000]), 1)
   expect(() => sum.dataSync()).toThrow(
-    'WebGPU: numbers must be read by `await tensor.data()` outside of pages, got dataSync()',
+    'WebGPU: numbers must be read by `await tensor.data()` before dataSync() or another backend uses them, got a tensor of shape [2000] that was not',
   )
   await sum.data()
   expect(sum.dataSync()).toHaveLength(2000)

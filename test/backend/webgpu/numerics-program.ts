@@ -9,11 +9,18 @@ import { answersOf, brightQuarters, otherCases, patchMoECases } from './layer-ca
 /*
  * Compares WebGPU in software with plain JavaScript and prints, as JSON, which operations of training are wrong (convolutions,
  * which take minutes, are left to `pmoe doctor --verify`), how far the answers and derivatives of each layer are apart, as a
- * share of the largest number of their tensor, and the losses of two short trainings on both.
+ * share of the largest number of their tensor, the losses of two short trainings on both, and whether a second training on WebGPU
+ * ends with the same bits.
  */
 type Name = 'cpu' | 'webgpu-software'
 
-async function losses(backend: Name, kind: 'two-layer' | 'wide'): Promise<number[]> {
+/** The losses of a short training, and the bits of its weights at the end. */
+interface Training {
+  readonly losses: readonly number[]
+  readonly weights: string
+}
+
+async function trained(backend: Name, kind: 'two-layer' | 'wide'): Promise<Training> {
   await useBackend(backend)
   const model =
     kind === 'two-layer'
@@ -39,7 +46,12 @@ async function losses(backend: Name, kind: 'two-layer' | 'wide'): Promise<number
   const steps: number[] = []
   const options = { train: images, epochs: 1, batchSize: kind === 'two-layer' ? 4 : 8, seed: 3, optimizer }
   for await (const event of train(model, options)) if (event.type === 'step') steps.push(event.loss)
-  return steps
+  const bytes = await Promise.all(
+    model.weights.map(async weight =>
+      Buffer.from(((await weight.read().data()) as Float32Array).slice().buffer),
+    ),
+  )
+  return { losses: steps, weights: Buffer.concat(bytes).toString('base64') }
 }
 
 /** The largest difference, as a share of the largest of the right numbers, 1 at least. */
@@ -60,11 +72,17 @@ for (const one of cases) {
 }
 await useBackend('webgpu-software')
 const { operations } = await verifyCurrent('webgpu-software', '', trainingChecks())
-const trainings: Record<string, Record<Name, number[]>> = {}
+const trainings: Record<string, Record<Name, readonly number[]> & { readonly isRepeatable: boolean }> = {}
 for (const kind of ['two-layer', 'wide'] as const) {
+  const [right, first, second] = [
+    await trained('cpu', kind),
+    await trained('webgpu-software', kind),
+    await trained('webgpu-software', kind),
+  ]
   trainings[kind] = {
-    cpu: await losses('cpu', kind),
-    'webgpu-software': await losses('webgpu-software', kind),
+    cpu: right.losses,
+    'webgpu-software': first.losses,
+    isRepeatable: first.weights === second.weights && first.losses.join() === second.losses.join(),
   }
 }
 console.log(JSON.stringify({ layers, operations, trainings }))

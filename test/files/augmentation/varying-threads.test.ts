@@ -8,15 +8,15 @@ import {
 
 /** Threads that do what the test says. */
 class PlayedWorker extends EventEmitter {
-  readonly orders: VaryingOrder[] = []
+  readonly orders: (VaryingOrder & { readonly id: number })[] = []
   keepsAlive = true
   isTerminated = false
 
-  postMessage(order: VaryingOrder): void {
+  postMessage(order: VaryingOrder & { readonly id: number }): void {
     this.orders.push(order)
   }
 
-  answer(answer: VaryingAnswer): void {
+  answer(answer: VaryingAnswer & { readonly id: number }): void {
     this.emit('message', answer)
   }
 

@@ -49,7 +49,24 @@ describe('a validation part', () => {
     }
   })
 
-  test('is refused where there is one, where boxes would teach it, and where images cannot be parted', async () => {
+  test('has no boxes that teach: these are of training images alone', async () => {
+    const train = { ...regionStream(regionRecords(set)), names: set.names }
+    const boxedPositions = Int32Array.of(11, 2, 5, 8, 0, 3)
+    const boxed = train.some?.(boxedPositions) as typeof train
+    expect(partedRegions({ train, boxed, boxedPositions }, request, 1)).toEqual({ train, boxed, notes: [] })
+    const parts = partedRegions({ train, boxed, boxedPositions }, half, 1)
+    const names = parts.train.names ?? []
+    const expected = [...boxedPositions].filter(position => names.includes(`image ${position}`))
+    expect(expected.length).toBeGreaterThan(0)
+    expect(expected.length).toBeLessThan(6)
+    const views: number[][] = []
+    for await (const batch of (parts.boxed as typeof train).batches({ batchSize: 6 })) {
+      for (const source of batch.sources) views.push([...(await source.view(1))])
+    }
+    expect(views).toEqual(expected.map(at => [...set.images.subarray(16 * at, 16 * at + 16)]))
+  })
+
+  test('is refused where there is one, where no box is left to teach, and where images cannot be parted', async () => {
     await expect(partedSet({ train: set, validation: set }, half, 1)).rejects.toThrow(
       'train: --validation must be left out for images with a validation half, got 0.5 (the half has 12 images)',
     )
@@ -57,8 +74,11 @@ describe('a validation part', () => {
       'foldParts: class "even" must have at least as many images as folds, 7, got 6',
     )
     const stream = regionStream(regionRecords(set))
-    expect(() => partedRegions({ train: stream, boxed: stream }, half, 1)).toThrow(
-      'train: --validation must be left out with --boxes or --boxed-images, got 0.5 (12 training images with boxes teach the router)',
+    const { validation } = await partedSet({ train: set }, half, 1)
+    const taken = Int32Array.of(set.names.indexOf(validation?.names?.[0] ?? ''))
+    const boxed = stream.some?.(taken) as typeof stream
+    expect(() => partedRegions({ train: stream, boxed, boxedPositions: taken }, half, 1)).toThrow(
+      'train: --validation must leave training images with boxes, got 0.5, which leaves none of 1',
     )
     const { some: _, ...unparted } = stream
     expect(() => partedRegions({ train: unparted }, half, 1)).toThrow(

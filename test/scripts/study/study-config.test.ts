@@ -110,6 +110,28 @@ describe('parseStudyConfig', () => {
     expect(() => parseStudyConfig(JSON.stringify(wrong), 'study.json')).toThrow(/grid.flags.epochz: /)
   })
 
+  it.each([{ validation: 0.2 }, { earlyStop: 3 }, { schedule: 'plateau' }])(
+    'refuses %j, for which a study has no validation images',
+    given => {
+      const study = smallStudy()
+      const { grid } = study
+      if (grid.kind !== 'training') throw new Error('another study')
+      const [first, ...others] = grid.variants
+      const common = { ...grid, flags: { ...grid.flags, ...given } }
+      const own = { ...grid, variants: [{ ...first, flags: { ...first?.flags, ...given } }, ...others] }
+      for (const [wrong, path] of [
+        [common, 'grid.flags'],
+        [own, 'grid.variants.0.flags'],
+      ] as const) {
+        expect(() => parseStudyConfig(JSON.stringify({ ...study, grid: wrong }), 'study.json')).toThrow(
+          `got ${path}: must have no validation, earlyStop or schedule plateau: runs of a study have fixed epochs`,
+        )
+      }
+      const cosine = { ...grid, flags: { ...grid.flags, schedule: 'cosine' } }
+      expect(() => parseStudyConfig(JSON.stringify({ ...study, grid: cosine }), 'study.json')).not.toThrow()
+    },
+  )
+
   it('with one value that is another gives cells, or says what is wrong', () => {
     const study = JSON.stringify(smallStudy())
     const replacement = fc.constantFrom(undefined, null, 0, -1, 2 ** 31, 'x', [], {}, [null], [[]], true)

@@ -109,9 +109,9 @@ describe('what a study of transfer found', () => {
 
   it('lists every layer with its costs', () => {
     const [table] = transferTables(summarizeTransfer(ahead))
-    expect(table?.rows.map(row => [row[5], row[4], row[9], row[10], row[11]])).toEqual([
-      ['dense', '25', '10.00', '', ''],
-      ['mixture, 25 % kept', '25', '7.00', '0.25', '1.50 ± 0.00'],
+    expect(table?.rows.map(row => [row[5], row[4], row[9], row[10], row[11], row[12]])).toEqual([
+      ['dense', '25', '10.00', '', '', '3'],
+      ['mixture, 25 % kept', '25', '7.00', '0.25', '1.50 ± 0.00', '3'],
     ])
     expect(table?.rows[1]?.[7]).toMatch(/^\+20\.0 \[\+1\d\.\d, \+\d\d\.\d\]$/)
   })

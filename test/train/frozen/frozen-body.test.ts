@@ -96,7 +96,9 @@ describe('training with a frozen body', () => {
     )
     const [event] = featureEvents(events)
     expect(event).toMatchObject({ images: 15, computed: 15 })
-    expect(event?.remarks[0]).toMatch(/^The body is computed in each epoch for the 30 training images/)
+    expect(event?.remarks[0]).toMatch(
+      /^the frozen layers are computed in each epoch for the 30 training images: they vary from epoch to epoch$/,
+    )
     model.dispose()
   })
 
@@ -161,4 +163,37 @@ describe('training with a frozen body', () => {
     expect(await readdir(folder)).toEqual([])
     model.dispose()
   })
+})
+
+it('says where features are kept when several tensors pass after the frozen layer', async () => {
+  const model = residualNetwork()
+  const features = featureFiles(newFolder())
+  const events = await allEvents(train(model, { ...options, freezeUntil: 'branch', epochs: 1, features }))
+  expect(events.flatMap(event => (event.type === 'remark' ? [event.remark] : []))).toEqual([
+    'The features after branch are not kept, those after relu2 are: 2 tensors pass there, the outputs of relu2, branch ' +
+      '(the network can be cut after relu2 or sum).',
+  ])
+  expect(featureEvents(events)[0]).toMatchObject({ path: 'relu2', images: 45 })
+  model.dispose()
+})
+
+it('keeps features of layers inside a nested model', async () => {
+  const nested = () => {
+    const base = residualNetwork()
+    const input = tf.input({ shape: [8, 8, 1] })
+    const features = base.apply(input) as tf.SymbolicTensor
+    const kernelInitializer = tf.initializers.glorotUniform({ seed: 6 })
+    const logits = tf.layers.dense({ units: 3, name: 'top', kernelInitializer }).apply(features)
+    return tf.model({ inputs: input, outputs: logits as tf.SymbolicTensor })
+  }
+  const [computed, kept] = [nested(), nested()]
+  const task = { ...options, freezeUntil: 'residual/relu2' }
+  const history = await historyOf(train(computed, task))
+  const events = await allEvents(train(kept, { ...task, features: featureFiles(newFolder()) }))
+  expect(featureEvents(events)).toMatchObject([{ path: 'residual/relu2', images: 45, computed: 45 }])
+  expect(events.some(({ type }) => type === 'remark')).toBe(false)
+  const end = events.at(-1)
+  expect(end?.type === 'end' && withoutClock(end.history)).toEqual(withoutClock(history))
+  expect(weightsOf(kept)).toEqual(weightsOf(computed))
+  for (const model of [computed, kept]) model.dispose()
 })

@@ -24,7 +24,7 @@ export function residualNetwork(): tf.LayersModel {
   x = tf.layers.globalAveragePooling2d({ name: 'pool' }).apply(x) as tf.SymbolicTensor
   x = tf.layers.dropout({ rate: 0.3, name: 'dropout' }).apply(x) as tf.SymbolicTensor
   const logits = tf.layers.dense({ units: 3, kernelInitializer: glorot(5), name: 'logits' }).apply(x)
-  return tf.model({ inputs: input, outputs: logits as tf.SymbolicTensor })
+  return tf.model({ inputs: input, outputs: logits as tf.SymbolicTensor, name: 'residual' })
 }
 
 /** A run over images of {@link residualNetwork}. */

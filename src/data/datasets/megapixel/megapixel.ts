@@ -107,16 +107,14 @@ function megapixel(kind: MegapixelKind): DatasetEntry & Required<Pick<DatasetEnt
       const { train, test } = await halves(kind, source, options)
       const { boxedImages } = options
       checkBoxedImages(kind.name, boxedImages, train.count)
+      const boxedPositions =
+        boxedImages === undefined ? undefined : Int32Array.from({ length: boxedImages }, (_, i) => i)
       return {
         name: kind.name,
         train: regionStream(train),
-        ...(boxedImages !== undefined && {
-          boxed: regionStream(
-            someRegions(
-              train,
-              Int32Array.from({ length: boxedImages }, (_, i) => i),
-            ),
-          ),
+        ...(boxedPositions && {
+          boxed: regionStream(someRegions(train, boxedPositions)),
+          boxedPositions,
         }),
         test: regionStream(test),
       }

@@ -66,100 +66,117 @@ function windowOf(cell: number, side: number, reach: number, length: number): Si
 
 type ViewShape = readonly [height: number, width: number, channels: number]
 
-/** (N) of one view, (h,w,C) 0..255: the windows are made of blocks that none of their edges cuts. */
+/** (N) of one view, (h,w,C) 0..255. Windows are summed up along rows first, in strips of rows that the edges of no window cut. */
 function contrastOfBytes(bytes: Uint8Array, shape: ViewShape, grid: CellGrid): Float64Array {
   const [height, width, channels] = shape
   const reach = windowMargin(grid)
   const sides = viewCell(grid)
-  const block: Size2D = [commonDivisor(sides[0], reach), commonDivisor(sides[1], reach)]
-  const { sums, squares } = blockSums(bytes, shape, block)
-  const rows = Array.from({ length: grid.cells[0] }, (_, cell) => windowOf(cell, sides[0], reach, height))
-  const columns = Array.from({ length: grid.cells[1] }, (_, cell) => windowOf(cell, sides[1], reach, width))
-  const perRow = Math.ceil(width / block[1]) * channels
-  const values = new Float64Array(grid.count)
-  let n = 0
-  for (const [top, bottom] of rows) {
-    const [firstRow, endRow] = [top / block[0], Math.ceil(bottom / block[0])]
-    const ofRows = {
-      sums: addedRows(sums, perRow, firstRow, endRow),
-      squares: addedRows(squares, perRow, firstRow, endRow),
-    }
-    for (const [left, right] of columns) {
+  const windows = (axis: 0 | 1): readonly Size2D[] =>
+    Array.from({ length: grid.cells[axis] }, (_, cell) =>
+      windowOf(cell, sides[axis], reach, [height, width][axis] as number),
+    )
+  const [rows, columns] = [windows(0), windows(1)]
+  const edges = [...new Set(rows.flat())].sort((a, b) => a - b)
+  const { values, squares } = stripSums(bytes, shape, edges, columns)
+  const perStrip = columns.length * channels
+  const deviations = new Float64Array(grid.count)
+  rows.forEach(([top, bottom], row) => {
+    const first = edges.indexOf(top) * perStrip
+    const end = edges.indexOf(bottom) * perStrip
+    columns.forEach(([left, right], column) => {
       const count = (bottom - top) * (right - left)
-      const [first, end] = [(left / block[1]) * channels, Math.ceil(right / block[1]) * channels]
-      values[n++] = Math.sqrt(meanVariance(ofRows, first, end, channels, count)) / 255
-    }
-  }
-  return values
-}
-
-/** Sums over blocks or windows: of the pixels of each channel, and of their squares. */
-interface PixelSums {
-  readonly sums: Float64Array
-  readonly squares: Float64Array
-}
-
-/** (rows of blocks, blocks a row, C). */
-function blockSums(
-  bytes: Uint8Array,
-  [height, width, channels]: ViewShape,
-  [rows, columns]: Size2D,
-): PixelSums {
-  const perRow = Math.ceil(width / columns) * channels
-  const sums = new Float64Array(Math.ceil(height / rows) * perRow)
-  const squares = new Float64Array(sums.length)
-  const step = columns * channels
-  for (let y = 0; y < height; y++) {
-    const target = Math.floor(y / rows) * perRow
-    const start = y * width * channels
-    for (let first = 0, at = target; first < width * channels; first += step, at += channels) {
-      const end = Math.min(first + step, width * channels)
-      for (let channel = 0; channel < channels; channel++) {
-        let [sum, square] = [0, 0]
-        for (let i = first + channel; i < end; i += channels) {
-          const value = bytes[start + i] as number
-          sum += value
-          square += value * value
-        }
-        sums[at + channel] = (sums[at + channel] as number) + sum
-        squares[at + channel] = (squares[at + channel] as number) + square
+      let variance = 0
+      for (let c = column * channels; c < (column + 1) * channels; c++) {
+        const sum = everyFrom(values, first + c, end, perStrip)
+        // Whole numbers below 2^53 for windows of up to 300,000 pixels: exactly 0 where all pixels are the same.
+        variance += count * everyFrom(squares, first + c, end, perStrip) - sum * sum
       }
-    }
-  }
-  return { sums, squares }
+      deviations[row * columns.length + column] = Math.sqrt(variance / channels) / count / 255
+    })
+  })
+  return deviations
 }
 
-/** The sum of some rows of a matrix. */
-function addedRows(matrix: Float64Array, perRow: number, first: number, end: number): Float64Array {
-  const total = matrix.slice(first * perRow, (first + 1) * perRow)
-  for (let row = first + 1; row < end; row++) {
-    for (let i = 0, from = row * perRow; i < perRow; i++)
-      total[i] = (total[i] as number) + (matrix[from + i] as number)
-  }
-  return total
+/** The sum of every so manyth number. */
+function everyFrom(numbers: Float64Array, first: number, end: number, step: number): number {
+  let sum = 0
+  for (let i = first; i < end; i += step) sum += numbers[i] as number
+  return sum
 }
 
-/** The mean over channels of the variances of the numbers that blocks add up to. */
-function meanVariance(
-  { sums, squares }: PixelSums,
-  first: number,
-  end: number,
-  channels: number,
-  count: number,
-): number {
-  let total = 0
-  for (let channel = 0; channel < channels; channel++) {
-    let [sum, square] = [0, 0]
-    for (let i = first + channel; i < end; i += channels) {
+/**
+ * (strips, columns, C) sums over the windows of columns, of the values of pixels and of their squares.
+ *
+ * @param edges where strips of rows begin and end, ascending
+ */
+function stripSums(
+  bytes: Uint8Array,
+  [, width, channels]: ViewShape,
+  edges: readonly number[],
+  columns: readonly Size2D[],
+): { readonly values: Float64Array; readonly squares: Float64Array } {
+  const strips = edges.length - 1
+  const values = new Float64Array(strips * columns.length * channels)
+  const squares = new Float64Array(values.length)
+  const rowBytes = width * channels
+  const ofPixels = new Int32Array(rowBytes)
+  const ofSquares = new Int32Array(rowBytes)
+  // Those of squares are the largest.
+  const tallest = Math.max(...edges.slice(1).map((edge, i) => edge - (edges[i] as number)))
+  const Sums = tallest * width * 255 ** 2 < 2 ** 31 ? Int32Array : Float64Array
+  const before = new Sums((width + 1) * channels)
+  const bounds = Int32Array.from(columns.flat(), column => column * channels)
+  for (let i = 0; i < strips; i++) {
+    const at = i * columns.length * channels
+    const rows = bytes.subarray((edges[i] as number) * rowBytes, (edges[i + 1] as number) * rowBytes)
+    addUp(rows, ofPixels, ofSquares)
+    overWindows(ofPixels, { bounds, channels, before }, values, at)
+    overWindows(ofSquares, { bounds, channels, before }, squares, at)
+  }
+  return { values, squares }
+}
+
+/** Windows of columns. */
+interface ColumnWindows {
+  /** Where each window begins and ends, in numbers of a row. */
+  readonly bounds: Int32Array
+  readonly channels: number
+  /** Room for the sums of all columns to the left of each, of which a window's is the difference of two. */
+  readonly before: Int32Array | Float64Array
+}
+
+/** Writes the sums over windows of columns, from a place on. */
+function overWindows(sums: Int32Array, windows: ColumnWindows, totals: Float64Array, first: number): void {
+  const { bounds, channels, before } = windows
+  for (let c = 0; c < channels; c++) {
+    let sum = 0
+    for (let i = c; i < sums.length; i += channels) {
       sum += sums[i] as number
-      square += squares[i] as number
+      before[i + channels] = sum
     }
-    // Whole numbers below 2^53 for windows of up to 300,000 pixels: exactly 0 where all pixels are the same.
-    total += count * square - sum * sum
   }
-  return total / (channels * count * count)
+  for (let window = 0, at = first; window < bounds.length; window += 2) {
+    const left = bounds[window] as number
+    const right = bounds[window + 1] as number
+    for (let c = 0; c < channels; c++, at++) {
+      totals[at] = (before[right + c] as number) - (before[left + c] as number)
+    }
+  }
 }
 
-function commonDivisor(a: number, b: number): number {
-  return b === 0 ? a : commonDivisor(b, a % b)
+/** The sums of each column of rows, and those of its squares. */
+function addUp(rows: Uint8Array, sums: Int32Array, squares: Int32Array): void {
+  const { length } = sums
+  for (let i = 0; i < length; i++) {
+    const value = rows[i] as number
+    sums[i] = value
+    squares[i] = value * value
+  }
+  for (let start = length; start < rows.length; start += length) {
+    for (let i = 0; i < length; i++) {
+      const value = rows[start + i] as number
+      sums[i] = (sums[i] as number) + value
+      squares[i] = (squares[i] as number) + value * value
+    }
+  }
 }

@@ -74,21 +74,11 @@ export async function runExport(
   const { out, force = false } = request
   const entry = exportFormat(request.format, table)
   const folder = await entry.folder?.()
-  const target = {
-    where: 'export',
-    path: out,
-    force,
-    ...(folder && { folder }),
-  }
+  const target = { where: 'export', path: out, force, ...(folder && { folder }) }
   await checkPlace(target)
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = takingWholeImages(await askedModel(path, 'export', request))
-  if (request.quantize && opened.config?.model.options.kind === 'routed') {
-    throw new UsageError(
-      `export: --quantize must be left out for a run of model routed, got ${request.quantize} (its images are read in parts)`,
-    )
-  }
-  checkPixels(opened, request)
+  checkOpened(opened, request)
   const facts = factsOf(opened)
   const { layout, pixels, variablePatches } = request
   const feeding = {
@@ -96,15 +86,9 @@ export async function runExport(
     ...(pixels && { pixels }),
     ...(variablePatches && { variablePatches }),
   }
-  if (variablePatches) checkVariablePatches(opened.model)
   const interrupt = onInterrupt(() => process.stderr.write('Stopping; nothing is written ...\n'))
   try {
-    const quantize =
-      request.quantize === 'int8'
-        ? await calibrate(opened.model, calibrationBatches(opened, request.calibrate), {
-            ...(variablePatches && { variablePatches }),
-          })
-        : request.quantize
+    const quantize = await quantization(opened, request)
     const result = await placeExport(target, async temporary => {
       const written = await entry.write(opened.model, temporary, {
         ...feeding,
@@ -136,6 +120,26 @@ export async function runExport(
   } finally {
     interrupt.release()
   }
+}
+
+/** Refuses what a format cannot say of this model. */
+function checkOpened(opened: OpenedModel, request: ExportRequest): void {
+  if (request.quantize && opened.config?.model.options.kind === 'routed') {
+    throw new UsageError(
+      `export: --quantize must be left out for a run of model routed, got ${request.quantize} (its images are read in parts)`,
+    )
+  }
+  checkPixels(opened, request)
+  if (request.variablePatches) checkVariablePatches(opened.model)
+}
+
+/** How numbers are rounded: for 8 bits after a look at how large they get. */
+async function quantization(opened: OpenedModel, request: ExportRequest) {
+  const { quantize, calibrate: images, variablePatches } = request
+  if (quantize !== 'int8') return quantize
+  return calibrate(opened.model, calibrationBatches(opened, images), {
+    ...(variablePatches && { variablePatches }),
+  })
 }
 
 function checkFlags(request: ExportRequest, table: ExportFormatTable): void {

@@ -56,9 +56,16 @@ export function exportCommand(table: ExportFormatTable = exportFormats): Command
     .option('--no-verify', 'do not run the result')
     .option('--force', 'replace the export that is there')
     .option('--json', 'write one JSON object')
-    .addHelpText(
-      'after',
-      `
+    .addHelpText('after', helpText(table))
+    .action(async (model: string, request: ExportRequest) => {
+      const { runExport } = await import('./export-action.js')
+      await runExport(model, request, table)
+    })
+}
+
+/** What follows the list of flags. */
+function helpText(table: ExportFormatTable): string {
+  return `
 The result takes its place once it has been run and answers as the model does,
 within 1e-4. With --quantize answers differ a little: the command tells by how
 much.
@@ -71,12 +78,7 @@ Examples:
   $ pmoe export runs/first --format onnx --quantize int8 --out first-int8.onnx
   $ pmoe export runs/first --format tfjs --quantize float16 --out page/model
   $ pmoe export runs/first --format onnx --variable-patches --out first-any.onnx
-  $ pmoe export runs/first --format savedmodel --out first-savedmodel`,
-    )
-    .action(async (model: string, request: ExportRequest) => {
-      const { runExport } = await import('./export-action.js')
-      await runExport(model, request, table)
-    })
+  $ pmoe export runs/first --format savedmodel --out first-savedmodel`
 }
 
 /** The formats that can hold such numbers. */

@@ -37,25 +37,7 @@ export function boundFigureSpec(
   const rows = rowsOf(curves)
   const most = Math.max(10, ...rows.map(({ height }) => height)) * 2
   const least = Math.min(LEAST_GAP, ...rows.map(({ height }) => height)) / 1.5
-  const y = {
-    field: 'height',
-    type: 'quantitative',
-    title: 'loss, or bound of it',
-    scale: { type: 'log', domain: [least, most] as [number, number], nice: false, clamp: true },
-    axis: { format: '~g', tickCount: 6 },
-  } as const
-  const series = Object.values(names)
-  const encoding = {
-    // Values double from one to the next: evenly spaced they are on a logarithmic scale.
-    x: { field: 'value', type: 'ordinal', title: null, axis: { labelAngle: 0 } },
-    y,
-    color: {
-      field: 'series',
-      type: 'nominal',
-      scale: { domain: series, range: series.map((_, i) => (seriesColors[i] as { light: string }).light) },
-      legend: { title: null, direction: 'horizontal', symbolSize: 120, symbolStrokeWidth: 0 },
-    },
-  } as const
+  const encoding = encodingOf(least, most)
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: 'transparent',
@@ -79,27 +61,55 @@ export function boundFigureSpec(
     spec: {
       width: side,
       height: side,
-      layer: [
-        {
-          transform: [{ aggregate: [{ op: 'count', as: 'rows' }], groupby: ['letter'] }],
-          mark: { type: 'rect', color: '#e9ebee' },
-          encoding: { y: { datum: 1, type: 'quantitative' }, y2: { datum: most } },
-        },
-        { mark: { type: 'line', strokeWidth: 2.2 }, encoding },
-        {
-          transform: [{ filter: '!datum.clipped' }],
-          mark: { type: 'point', size: 42, filled: true, opacity: 1 },
-          encoding,
-        },
-        {
-          transform: [{ filter: 'datum.clipped' }],
-          mark: { type: 'point', size: 42, filled: false, fill: '#ffffff', strokeWidth: 1.6, opacity: 1 },
-          encoding,
-        },
-      ],
+      layer: layersOf(encoding, most),
     },
     config: chartConfig,
   }
+}
+
+/** Axes and colours; heights from `least` to `most`. */
+function encodingOf(least: number, most: number) {
+  const series = Object.values(names)
+  return {
+    // Values double from one to the next: evenly spaced they are on a logarithmic scale.
+    x: { field: 'value', type: 'ordinal', title: null, axis: { labelAngle: 0 } },
+    y: {
+      field: 'height',
+      type: 'quantitative',
+      title: 'loss, or bound of it',
+      scale: { type: 'log', domain: [least, most] as [number, number], nice: false, clamp: true },
+      axis: { format: '~g', tickCount: 6 },
+    },
+    color: {
+      field: 'series',
+      type: 'nominal',
+      scale: { domain: series, range: series.map((_, i) => (seriesColors[i] as { light: string }).light) },
+      legend: { title: null, direction: 'horizontal', symbolSize: 120, symbolStrokeWidth: 0 },
+    },
+  } as const
+}
+
+/** The grey ground, the lines, and points: full ones, and hollow ones for gaps that are drawn at the least height. */
+function layersOf(encoding: ReturnType<typeof encodingOf>, most: number) {
+  const point = { type: 'point', size: 42 } as const
+  return [
+    {
+      transform: [{ aggregate: [{ op: 'count' as const, as: 'rows' }], groupby: ['letter'] }],
+      mark: { type: 'rect' as const, color: '#e9ebee' },
+      encoding: { y: { datum: 1, type: 'quantitative' as const }, y2: { datum: most } },
+    },
+    { mark: { type: 'line' as const, strokeWidth: 2.2 }, encoding },
+    {
+      transform: [{ filter: '!datum.clipped' }],
+      mark: { ...point, filled: true, opacity: 1 },
+      encoding,
+    },
+    {
+      transform: [{ filter: 'datum.clipped' }],
+      mark: { ...point, filled: false, fill: '#ffffff', strokeWidth: 1.6, opacity: 1 },
+      encoding,
+    },
+  ]
 }
 
 function rowsOf(curves: readonly BoundCurve[]) {

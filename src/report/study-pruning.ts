@@ -49,7 +49,6 @@ export function pruningFigureSpec(
   const panels = [...new Set(points.map(({ panel }) => panel))]
   const lowest = Math.floor(Math.min(...points.map(({ accuracy }) => accuracy)) * 10) / 10
   const gap = 16
-  const colors = seriesColors.length
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: 'transparent',
@@ -70,39 +69,40 @@ export function pruningFigureSpec(
       width: (width - gap * (panels.length - 1)) / panels.length,
       height: 260,
       mark: { type: 'line', strokeWidth: 1.8, point: { size: 22, filled: true } },
-      encoding: {
-        x: {
-          field: 'removed',
-          type: 'quantitative',
-          title: 'share of experts removed',
-          axis: { grid: false, format: '.0%', tickCount: 4 },
-        },
-        y: {
-          field: 'accuracy',
-          type: 'quantitative',
-          title: 'test accuracy',
-          scale: { domain: [lowest, 1], nice: false },
-          axis: { format: '.0%', tickCount: 6 },
-        },
-        color: {
-          field: 'series',
-          type: 'nominal',
-          sort: names,
-          scale: { domain: names, range: names.map((_, i) => seriesColors[i % colors]!.light) },
-          legend,
-        },
-        strokeDash: {
-          field: 'series',
-          type: 'nominal',
-          sort: names,
-          scale: {
-            domain: names,
-            range: names.map((_, i) => [...dashes[Math.floor(i / colors) % dashes.length]!]),
-          },
-          legend,
-        },
-      },
+      encoding: encodingOf(names, lowest),
     },
     config: chartConfig,
   } as TopLevelSpec
+}
+
+/** Axes, and a colour with a dash for each series; accuracies from `lowest` on. */
+function encodingOf(names: readonly string[], lowest: number) {
+  const colors = seriesColors.length
+  const series = { field: 'series', type: 'nominal', sort: names, legend } as const
+  return {
+    x: {
+      field: 'removed',
+      type: 'quantitative',
+      title: 'share of experts removed',
+      axis: { grid: false, format: '.0%', tickCount: 4 },
+    },
+    y: {
+      field: 'accuracy',
+      type: 'quantitative',
+      title: 'test accuracy',
+      scale: { domain: [lowest, 1], nice: false },
+      axis: { format: '.0%', tickCount: 6 },
+    },
+    color: {
+      ...series,
+      scale: { domain: names, range: names.map((_, i) => seriesColors[i % colors]!.light) },
+    },
+    strokeDash: {
+      ...series,
+      scale: {
+        domain: names,
+        range: names.map((_, i) => [...dashes[Math.floor(i / colors) % dashes.length]!]),
+      },
+    },
+  }
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod'
-import type { PruningExperiment, PruningScale } from '../../experiments/experiment.js'
+import type { PruningExperiment } from '../../experiments/experiment.js'
+import type { PruningScale } from '../../experiments/pruning-scale.js'
 import type { GridKind } from './grid-kind.js'
 import { count } from './variants.js'
 

@@ -2,7 +2,7 @@ import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { twoLayerPatchModel } from '../../../src/models/two-layer.js'
 import { wideResNet } from '../../../src/models/wide-resnet.js'
-import type { PatternPruning, PhotographPruning } from '../../experiments/experiment.js'
+import type { PatternPruning, PhotographPruning } from '../../experiments/pruning-scale.js'
 import { patternsOf } from './tasks.js'
 
 /** The two-layer mixture of part 1. */

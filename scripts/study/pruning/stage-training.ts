@@ -2,7 +2,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../../src/data/image-set.js'
 import { evaluate } from '../../../src/train/evaluate.js'
 import { train } from '../../../src/train/loop.js'
-import type { PruningStage } from '../../experiments/experiment.js'
+import type { PruningStage } from '../../experiments/pruning-scale.js'
 
 const evaluationBatchSize = 128
 

@@ -8,7 +8,7 @@ import { cifar10Format, loadCifar } from '../../../src/data/formats/cifar.js'
 import type { ImageSet } from '../../../src/data/image-set.js'
 import { dataFolder, samplesFolder } from '../../../src/files/data-folder.js'
 import { deriveSeed } from '../../../src/random.js'
-import type { PatternPruning, PhotographPruning } from '../../experiments/experiment.js'
+import type { PatternPruning, PhotographPruning } from '../../experiments/pruning-scale.js'
 import type { StageRun } from './stage-training.js'
 
 /** One seed of part 2. */

@@ -150,6 +150,7 @@ function isInBoth({ map, strides, pad }: Sizes): boolean {
   return pad === 'same' && strides[0] <= 2 && map[1] % 14 !== 7
 }
 
+/** As tfjs calls them, then as layers do. */
 function fullChecksIn(
   sizes: Sizes,
   numbers: () => ReturnType<typeof numbersFor>,
@@ -157,16 +158,9 @@ function fullChecksIn(
 ): OperationCheck[] {
   const { map, strides, pad } = sizes
   const attributes = { strides: [...strides], pad, dataFormat: 'NHWC' }
-  const x = () => tensorOf<tf.Tensor4D>(numbers().x, map)
-  const kernel = () => tensorOf<tf.Tensor4D>(numbers().kernel, numbers().kernelShape)
-  const dy = () => tensorOf<tf.Tensor4D>(numbers().dy, numbers().outShape)
+  const { x, kernel, dy } = tensorsOf(sizes, numbers)
   const checkOf = checksOf(wordsOf(sizes), inBfloat16, 1)
   const derivativeOf = checksOf(wordsOf(sizes), inBfloat16, repeatsOf(sizes))
-  const gradientInputs = () => ({ x: x(), dy: dy(), kernelShape: numbers().kernelShape, strides, pad })
-  const withBias = () => {
-    const { y, bias } = numbers()
-    return y().map((value, at) => value + bias[at % bias.length]!)
-  }
   return [
     checkOf(
       'Conv2D',
@@ -195,6 +189,35 @@ function fullChecksIn(
       ],
       () => [numbers().dKernel()],
     ),
+    ...layerChecks(sizes, numbers, inBfloat16),
+  ]
+}
+
+/** The inputs of a convolution, made when they are asked for. */
+function tensorsOf({ map }: Sizes, numbers: () => ReturnType<typeof numbersFor>) {
+  return {
+    x: () => tensorOf<tf.Tensor4D>(numbers().x, map),
+    kernel: () => tensorOf<tf.Tensor4D>(numbers().kernel, numbers().kernelShape),
+    dy: () => tensorOf<tf.Tensor4D>(numbers().dy, numbers().outShape),
+  }
+}
+
+/** With a bias, and the derivatives of kernel and bias. */
+function layerChecks(
+  sizes: Sizes,
+  numbers: () => ReturnType<typeof numbersFor>,
+  inBfloat16: boolean,
+): OperationCheck[] {
+  const { strides, pad } = sizes
+  const { x, kernel, dy } = tensorsOf(sizes, numbers)
+  const checkOf = checksOf(wordsOf(sizes), inBfloat16, 1)
+  const derivativeOf = checksOf(wordsOf(sizes), inBfloat16, repeatsOf(sizes))
+  const gradientInputs = () => ({ x: x(), dy: dy(), kernelShape: numbers().kernelShape, strides, pad })
+  const withBias = () => {
+    const { y, bias } = numbers()
+    return y().map((value, at) => value + bias[at % bias.length]!)
+  }
+  return [
     checkOf(
       'biasedConvolution',
       () => [

@@ -106,3 +106,15 @@ export function once<T>(compute: () => T): () => T {
     return value.of
   }
 }
+
+/** A check that is computed three times. */
+export function check(
+  operation: string,
+  sizes: string,
+  compute: OperationCheck['compute'],
+  expected: OperationCheck['expected'],
+  inBfloat16 = false,
+  isThere: () => boolean = () => true,
+): OperationCheck {
+  return { operation, sizes, inBfloat16, isThere, repeats: 3, compute, expected }
+}

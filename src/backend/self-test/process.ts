@@ -36,13 +36,7 @@ export function runSelfTestProcess(
   const order: SelfTestOrder = { ...task, parent: process.pid }
   const child = spawn(process.execPath, [...loader, program, JSON.stringify(order)], {
     stdio: ['ignore', 'pipe', 'ignore'],
-    env: {
-      ...process.env,
-      // The verdict is about the processor, so GPUs are hidden.
-      CUDA_VISIBLE_DEVICES: '-1',
-      TF_CPP_MIN_LOG_LEVEL: '3',
-      ...(instructionSet && { ONEDNN_MAX_CPU_ISA: instructionSet }),
-    },
+    env: environment(instructionSet),
   })
   return new Promise((resolve, reject) => {
     const results: CheckResult[] = []
@@ -88,6 +82,16 @@ export function runSelfTestProcess(
       resolve({ results, ...(version !== undefined && { version }), ...(died !== undefined && { died }) })
     })
   })
+}
+
+function environment(instructionSet: string | undefined): NodeJS.ProcessEnv {
+  return {
+    ...process.env,
+    // The verdict is about the processor, so GPUs are hidden.
+    CUDA_VISIBLE_DEVICES: '-1',
+    TF_CPP_MIN_LOG_LEVEL: '3',
+    ...(instructionSet && { ONEDNN_MAX_CPU_ISA: instructionSet }),
+  }
 }
 
 function ownProgram(): string {

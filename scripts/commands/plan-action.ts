@@ -95,8 +95,9 @@ async function knownImages(
   { config }: OpenedModel,
   { images, data, objectShare }: PlanRequest,
 ): Promise<KnownImages> {
-  const stored = images ?? config?.dataset.samples ?? undefined
-  const count = data === undefined ? stored : await trainingImagesIn(data)
+  // A run that took every image does not say how many.
+  const ofRun = config?.dataset.samples ?? undefined
+  const count = data === undefined ? (images ?? ofRun) : await trainingImagesIn(data)
   return { ...(count !== undefined && { images: count }), ...(objectShare !== undefined && { objectShare }) }
 }
 

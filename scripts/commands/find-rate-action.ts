@@ -34,7 +34,7 @@ export async function runFindRate(request: FindRateRequest): Promise<void> {
   }
   const title = `${dataset} ${model}, ${config.training.optimizer}, batches of ${config.training.batchSize}`
   await writeFileAtomic(out, await chartSvg(learningRateFigureSpec(tried, { title, suggestion })))
-  process.stdout.write(json ? `${JSON.stringify({ ...curve, curve: out })}\n` : answer(curve, out))
+  process.stdout.write(json ? `${JSON.stringify({ ...curve, curve: out })}\n` : rateText(curve, out))
 }
 
 /** The first of learning-rate.svg, learning-rate-2.svg, ... that does not exist. */
@@ -52,7 +52,8 @@ function checkCurve(path: string): void {
   throw new UsageError(`find-rate: --out must be in a folder that exists, got ${path}`)
 }
 
-function answer({ tried, suggestion }: LearningRateCurve, out: string): string {
+/** What a search found, a line for people. */
+export function rateText({ tried, suggestion }: LearningRateCurve, out: string): string {
   const last = tried.at(-1)?.learningRate ?? 0
   const range = `${tried.length} steps with rates up to ${last.toPrecision(2)}; the curve is in ${out}`
   return suggestion === undefined

@@ -95,7 +95,8 @@ async function knownImages(
   { config }: OpenedModel,
   { images, data, objectShare }: PlanRequest,
 ): Promise<KnownImages> {
-  const count = data === undefined ? (images ?? config?.dataset.samples) : await trainingImagesIn(data)
+  const stored = images ?? config?.dataset.samples ?? undefined
+  const count = data === undefined ? stored : await trainingImagesIn(data)
   return { ...(count !== undefined && { images: count }), ...(objectShare !== undefined && { objectShare }) }
 }
 
@@ -278,8 +279,8 @@ const answers: Readonly<Record<PlaceProspect['expect'], string>> = {
 }
 
 /** What a row of the table says of the accuracy. */
-function expectation({ expect, objects = [] }: PlaceProspect): string {
-  if (expect !== 'depends') return expect
+function expectation({ expect, objects }: PlaceProspect): string {
+  if (expect !== 'depends' || !objects) return expect
   const [from, to] = objects.map(share => (100 * share).toFixed(share < 0.1 ? 1 : 0))
   return `objects of ${from} to ${to} %`
 }

@@ -2,12 +2,17 @@ import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { rateText } from '../../scripts/commands/find-rate-action.js'
+import { fileSystem } from '../../src/files/model-files.js'
+import { useTestBackend } from '../backend-under-test.js'
 import { callPmoe, jsonLines } from './run-pmoe.js'
 
 let root: string
 
 beforeAll(async () => {
+  await useTestBackend()
   root = await mkdtemp(join(tmpdir(), 'pmoe-optimisation-'))
 })
 
@@ -136,6 +141,28 @@ describe('pmoe find-rate', () => {
     ])
     const json = JSON.parse((await findRate('--json', '--out', join(root, 'json.svg'))).out)
     expect(json.tried.length).toBeGreaterThan(10)
+  })
+
+  test('says where no rate lowered the loss, and where there is none to lower', async () => {
+    const tried = [1e-6, 2e-6].map(learningRate => ({ learningRate, loss: 0.7, smoothed: 0.7 }))
+    expect(rateText({ tried, suggestion: undefined }, 'curve.svg')).toBe(
+      'No learning rate lowered the loss: 2 steps with rates up to 0.0000020; the curve is in curve.svg\n',
+    )
+    const model = tf.sequential({
+      layers: [tf.layers.flatten({ inputShape: [32, 32, 1] }), tf.layers.dense({ units: 1 })],
+    })
+    model.setWeights([tf.fill([32 * 32, 1], Number.NaN), tf.zeros([1])])
+    await model.save(fileSystem(join(root, 'diverged')))
+    const curve = join(root, 'diverged.svg')
+    const { code, err } = await callPmoe([
+      ...['find-rate', '--dataset', 'digits-patches', '--samples', '20', '--test-samples', '4'],
+      ...['--init', join(root, 'diverged'), '--backend', 'wasm', '--out', curve],
+    ])
+    expect([code, err]).toEqual([
+      1,
+      expect.stringContaining('find-rate: loss must be finite before the first step, got one that is not'),
+    ])
+    expect(existsSync(curve)).toBe(false)
   })
 
   test('refuses before it reads anything', async () => {

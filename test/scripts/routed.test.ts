@@ -276,6 +276,22 @@ test('a folder of photographs of several sizes is trained on and predicted', asy
   expect(out).toContain('of 9x8 patches, of 24x24 pixels')
 })
 
+test('photographs with boxes are parted: those of validation images teach nothing, and a resume parts alike', async () => {
+  const cells = ['--cell-size', '16', '--view-scale', '4', '--patches-per-expert', '2', '--epochs', '2']
+  const flags = ['--dataset', 'image-folder', '--data', at('photos'), '--model', 'routed', ...cells, ...wasm]
+  const out = at('parted-run')
+  const boxes = ['--boxes', 'clicks.csv', '--teach-epochs', '1']
+  const text = await pmoe('train', ...flags, ...boxes, '--validation', '0.25', '--out', out)
+  expect(text).toContain('Validation: 2 of the 8 training images, a share of 0.25 of each class.')
+  expect(text).toContain('routers 1/1')
+  expect(text).toMatch(/weights of epoch [12] kept \(validation loss/)
+  const { validationLoss } = JSON.parse(
+    (await readFile(join(out, 'metrics.jsonl'), 'utf8')).trim().split('\n').at(-1) as string,
+  )
+  expect(validationLoss).toBeGreaterThan(0)
+  expect(await pmoe('train', '--resume', '--out', out)).toContain('Done')
+})
+
 test('a folder whose photographs have changed does not go on, and can once they are back', async () => {
   const photos = at('photos')
   const config = () => readFile(join(at('photo-run'), 'config.json'), 'utf8')

@@ -59,7 +59,7 @@ describe('the experiments', () => {
     expect(() => gridOf('fig13', 'full', false)).toThrow(
       new RangeError(
         'study: name must be one of fig4, fig5, fig6, fig7, fig8, fig9, fig10, fig11, fig12, fig14, fig15, fig16, ' +
-          'table1, ablation, clusters, pruning, bound, megapixel, localise, terms, table2, got fig13',
+          'table1, ablation, clusters, pruning, bound, megapixel, localise, transfer, terms, table2, got fig13',
       ),
     )
   })

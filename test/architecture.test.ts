@@ -49,6 +49,25 @@ function circle(graph: ReadonlyMap<string, readonly string[]>): string[] | undef
   return undefined
 }
 
+/** What of a file is longer than a reader keeps in mind. */
+function tooLarge(file: string, text: string): string[] {
+  const found: string[] = []
+  const lines = text.split('\n').length - 1
+  if (lines > 400) found.push(`${file} has ${lines} lines`)
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true)
+  const lineAt = (position: number): number => source.getLineAndCharacterOfPosition(position).line
+  const visit = (node: ts.Node): void => {
+    if (ts.isFunctionLike(node) && 'body' in node && node.body) {
+      const count = lineAt(node.end) - lineAt(node.getStart(source)) + 1
+      const { name } = node as { readonly name?: ts.Node }
+      if (count > 60) found.push(`${file}: ${name?.getText(source) ?? 'a function'} has ${count} lines`)
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return found
+}
+
 describe('the structure', () => {
   it('has no circle of imports, of types neither', () => {
     expect(
@@ -69,6 +88,16 @@ describe('the structure', () => {
     const counts = new Map<string, number>()
     for (const file of sources) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1)
     expect([...counts].filter(([, count]) => count > 32)).toEqual([])
+  })
+
+  it('has no file of more than 400 lines, and no function of more than 60', () => {
+    const larger = sources.flatMap(file => tooLarge(file, readFileSync(join(root, file), 'utf8')))
+    expect(larger).toEqual([])
+    const long = `export function f() {\n${'  g()\n'.repeat(59)}}\n`
+    expect(tooLarge('a.ts', long)).toEqual(['a.ts: f has 61 lines'])
+    expect(tooLarge('b.ts', '\n'.repeat(401))).toEqual(['b.ts has 401 lines'])
+    const short = long.replace('  g()\n', '')
+    expect(tooLarge('c.ts', short.repeat(6))).toEqual([])
   })
 
   it('has a main entry of fewer than 80 values, and none of them twice', () => {

@@ -2,8 +2,6 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { allLayersWithin } from '../layers/layer-paths.js'
 import { annealedLayers, annealedPatches } from './anneal.js'
 import {
-  checkEpochs,
-  checkIdentity,
   checkWeights,
   type RunIdentity,
   type RunningEpoch,
@@ -176,4 +174,76 @@ function checkResume(state: TrainState, identity: RunIdentity, stepsPerEpoch: nu
   if (step > stepsPerEpoch) {
     throw new RangeError(`train: checkpoint must be at a step in [0, ${stepsPerEpoch}], got ${step}`)
   }
+}
+
+/**
+ * Checks that a state belongs to a run.
+ *
+ * @param where the caller, for errors
+ * @throws RangeError naming each setting that differs, with both values; configuration keys that are JSON objects
+ * are compared entry by entry
+ */
+export function checkIdentity(state: RunIdentity, run: RunIdentity, where: string): void {
+  const settings = ({ configKey: _, ...rest }: RunIdentity): Record<string, unknown> => ({
+    optimizer: rest.optimizer,
+    seed: rest.seed,
+    batchSize: rest.batchSize,
+    examples: rest.examples,
+    epochs: rest.epochs,
+    labelSmoothing: rest.labelSmoothing,
+    classWeights: rest.classWeights,
+    emaDecay: rest.emaDecay,
+    frozen: rest.frozen,
+  })
+  const differing = [
+    ...differences(configEntries(state.configKey), configEntries(run.configKey)),
+    ...differences(settings(state), settings(run)),
+  ]
+  if (differing.length > 0) {
+    throw new RangeError(`${where}: checkpoint must be of this configuration, got ${differing.join('; ')}`)
+  }
+}
+
+/**
+ * Checks that a run may go on with this number of epochs.
+ *
+ * @throws RangeError when what the run did so far depends on another number
+ */
+function checkEpochs({ epochs, optimizer }: TrainState, asked: number, where: string): void {
+  if (epochs === undefined || epochs === asked) return
+  const reason = dependsOnEpochs(optimizer)
+    ? `schedule ${optimizer.schedule}`
+    : 'layers that change with the share of the training that is done'
+  throw new RangeError(
+    `${where}: epochs must stay ${epochs} for a run that goes on with ${reason}, got ${asked} ` +
+      '(its steps so far follow from them)',
+  )
+}
+
+function configEntries(key: string | undefined): Record<string, unknown> {
+  if (key === undefined) return {}
+  try {
+    const value: unknown = JSON.parse(key)
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
+  } catch {
+    // The key is not JSON: it may be any text.
+  }
+  return { configKey: key }
+}
+
+function differences(stored: Record<string, unknown>, current: Record<string, unknown>): string[] {
+  const keys = new Set([...Object.keys(stored), ...Object.keys(current)])
+  return [...keys].flatMap(key => {
+    const [before, after] = [text(stored[key]), text(current[key])]
+    return before === after ? [] : [`${key} ${before} (this run has ${after})`]
+  })
+}
+
+/** JSON with sorted keys, so that the order of entries does not count. */
+function text(value: unknown): string {
+  const sorted = (_: string, inner: unknown): unknown =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner
+  return JSON.stringify(value, sorted) ?? 'nothing'
 }

@@ -5,6 +5,8 @@ import * as tf from '@tensorflow/tfjs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { diagnosisText } from '../../scripts/commands/doctor.js'
 import { type Diagnosis, diagnose } from '../../src/backend/doctor.js'
+import { nativeTensorFlow } from '../../src/backend/entries/tensorflow.js'
+import type { NativeTensorFlow } from '../../src/backend/native/native.js'
 import { startTypeScript } from '../child-processes.js'
 
 let folder: string
@@ -35,6 +37,28 @@ test('without native TensorFlow: wasm computes, and the advice is how to get it'
   expect(backends.cpu?.available).toBe(true)
   expect(diagnosis.advice.at(-1)).toMatch(/^`npx pmoe native` provides TensorFlow/)
   expect(tf.getBackend()).toBe('wasm')
+})
+
+test('the GPU that TensorFlow takes is named, or why it does not compute there', async () => {
+  const tensorflow: NativeTensorFlow = {
+    packageName: '@tensorflow/tfjs-node-gpu',
+    folder: '/native',
+    gpu: true,
+    origin: 'pmoe native',
+    version: '2.21.0',
+    usesGpu: true,
+  }
+  const used = { name: 'tensorflow-gpu' as const, reason: 'it loads', tensorflow }
+  const gpuTrial = async () => ({ tensorflow: '2.21.0', device: 'NVIDIA L4', reasons: [] })
+  const there = { version: '2.21.0', folder: '/native' }
+  expect(await nativeTensorFlow.facts(used, { gpuTrial })).toEqual({ ...there, device: 'NVIDIA L4' })
+  const failing = async () => {
+    throw new Error('No DNN in stream executor')
+  }
+  expect(await nativeTensorFlow.facts(used, { gpuTrial: failing })).toEqual({
+    ...there,
+    device: 'a GPU that does not compute: No DNN in stream executor',
+  })
 })
 
 test('as text: one line each, the chosen one marked', () => {

@@ -3,7 +3,6 @@ import * as fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { readSafetensors, writeSafetensors } from '../../src/data/formats/safetensors.js'
 import {
-  checkIdentity,
   checkWeights,
   memoryStore,
   type RunIdentity,
@@ -13,6 +12,7 @@ import {
   type TrainState,
   writeCheckpoint,
 } from '../../src/train/checkpoint.js'
+import { checkIdentity } from '../../src/train/start-run.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { denseModel, weightsOf } from './tasks.js'
 

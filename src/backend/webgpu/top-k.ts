@@ -41,19 +41,7 @@ function topOfRows(x: tf.TensorInfo, k: number, rows: number): tf.TensorInfo[] {
     uniforms: wholeNumbers({ rows, width, k }),
     workgroupSize: [INVOCATIONS, 1],
     workgroups: [across, Math.ceil(rows / across), 1],
-    declarations: () => `
-var<workgroup> keys: array<u32, ${sorted}>;
-var<workgroup> places: array<i32, ${sorted}>;
-// In the order of the numbers: zeros of both signs are equal, and so is every NaN, above all others. None is 0, that of no number.
-fn keyOf(x: f32) -> u32 {
-  if (isNan(x)) { return 0xffffffffu; }
-  let bits = bitcast<u32>(x);
-  if ((bits & 0x7fffffffu) == 0u) { return 0x80000000u; }
-  return select(bits | 0x80000000u, ~bits, bits > 0x80000000u);
-}
-fn isBefore(a: i32, b: i32) -> bool {
-  return keys[a] > keys[b] || (keys[a] == keys[b] && places[a] < places[b]);
-}`,
+    declarations: () => orderOfNumbers(sorted),
     body: () => `
   let row = i32(groupId.y * groups.x + groupId.x);
   let first = min(row, uniforms.rows - 1) * uniforms.width;
@@ -90,4 +78,21 @@ fn isBefore(a: i32, b: i32) -> bool {
   }`,
   })
   return [values, indices]
+}
+
+/** Keys that are ordered as the numbers are, and which of two places comes first. */
+function orderOfNumbers(sorted: number): string {
+  return `
+var<workgroup> keys: array<u32, ${sorted}>;
+var<workgroup> places: array<i32, ${sorted}>;
+// In the order of the numbers: zeros of both signs are equal, and so is every NaN, above all others. None is 0, that of no number.
+fn keyOf(x: f32) -> u32 {
+  if (isNan(x)) { return 0xffffffffu; }
+  let bits = bitcast<u32>(x);
+  if ((bits & 0x7fffffffu) == 0u) { return 0x80000000u; }
+  return select(bits | 0x80000000u, ~bits, bits > 0x80000000u);
+}
+fn isBefore(a: i32, b: i32) -> bool {
+  return keys[a] > keys[b] || (keys[a] == keys[b] && places[a] < places[b]);
+}`
 }

@@ -77,7 +77,7 @@ export async function runExport(
   const target = { where: 'export', path: out, force, ...(folder && { folder }) }
   await checkPlace(target)
   const backend = await useBackend(request.backend ?? 'auto')
-  const opened = takingWholeImages(await askedModel(path, 'export', request))
+  const opened = takingWholeImages(await askedModel(path, 'export', { ...request, renamesClasses: true }))
   checkOpened(opened, request)
   const facts = factsOf(opened)
   const { layout, pixels, variablePatches } = request

@@ -14,6 +14,8 @@ export interface PlainModelRequest {
   /** Names by commas, or a file of them. */
   readonly classNames?: string
   readonly inputScaling?: PixelScaling | 'auto'
+  /** Whether the classes of a run may get other names, as in what is written for other programs; they may not unless it is given. */
+  readonly renamesClasses?: boolean
 }
 
 /**
@@ -27,10 +29,15 @@ export interface PlainModelRequest {
 export async function askedModel(
   path: string,
   command: string,
-  { classNames, inputScaling }: PlainModelRequest,
+  { classNames, inputScaling, renamesClasses = false }: PlainModelRequest,
 ): Promise<OpenedModel> {
   if (!existsSync(path)) await openRun(path)
   const opened = await openModel(path)
+  if (opened.config && classNames !== undefined && !renamesClasses) {
+    throw new UsageError(
+      `${command}: --class-names must be left out for a run, which knows its classes, got ${classNames}`,
+    )
+  }
   return withScaling(await withClassNames(opened, command, classNames), command, inputScaling)
 }
 
@@ -39,13 +46,8 @@ async function withClassNames(
   command: string,
   given: string | undefined,
 ): Promise<OpenedModel> {
-  const { config, directory, model } = opened
+  const { directory, model } = opened
   if (given === undefined) return { ...opened, ...(stored && { classNames: stored }) }
-  if (config) {
-    throw new UsageError(
-      `${command}: --class-names must be left out for a run, which knows its classes, got ${given}`,
-    )
-  }
   const names = await readClassNames(command, given)
   const [output, ...others] = model.outputs
   // What is no classifier is refused where its answers are asked for.

@@ -156,7 +156,7 @@ describe('pmoe find-rate', () => {
     const curve = join(root, 'diverged.svg')
     const { code, err } = await callPmoe([
       ...['find-rate', '--dataset', 'digits-patches', '--samples', '20', '--test-samples', '4'],
-      ...['--init', join(root, 'diverged'), '--backend', 'wasm', '--out', curve],
+      ...['--init', join(root, 'diverged'), '--keep-head', '--backend', 'wasm', '--out', curve],
     ])
     expect([code, err]).toEqual([
       1,

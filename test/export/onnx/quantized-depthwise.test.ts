@@ -27,15 +27,13 @@ function numbers(shape: number[], low: number, high: number): tf.Tensor {
   return tf.tensor(values, shape)
 }
 
-type Head = (x: tf.SymbolicTensor) => tf.SymbolicTensor
-
 /** The network of a depthwise convolution and what follows; its last product, in float32, changes nothing. */
-function network(layers: readonly tf.layers.Layer[]): tf.LayersModel {
+function network(layers: readonly { apply(x: tf.SymbolicTensor): unknown }[]): tf.LayersModel {
   const input = tf.input({ shape: [SIDE, SIDE, SIZES.length], name: 'x' })
-  const heads: Head[] = [...layers, tf.layers.flatten()].map(
-    layer => x => layer.apply(x) as tf.SymbolicTensor,
+  const flat = [...layers, tf.layers.flatten()].reduce<tf.SymbolicTensor>(
+    (x, layer) => layer.apply(x) as tf.SymbolicTensor,
+    input,
   )
-  const flat = heads.reduce<tf.SymbolicTensor>((x, head) => head(x), input)
   const same = tf.layers.dense({
     ...{ units: flat.shape[1] as number, useBias: false, kernelInitializer: 'identity' },
   })
@@ -70,7 +68,28 @@ const cases: Readonly<Record<string, { multiplier: number; build: () => tf.Layer
       return model
     },
   },
-  'by the BatchNorm after it, before ReLU6 and a maximum': {
+  'where borders, another shape and a copy lie before ReLU6': {
+    multiplier: 1,
+    build() {
+      const twice = { apply: (x: tf.SymbolicTensor) => tf.layers.concatenate().apply([x, x]) }
+      const model = network([
+        depthwise({}),
+        tf.layers.zeroPadding2d({ padding: 1 }),
+        tf.layers.cropping2D({
+          cropping: [
+            [1, 0],
+            [0, 2],
+          ],
+        }),
+        tf.layers.reshape({ targetShape: [4 * 3, SIZES.length] }),
+        twice,
+        tf.layers.reLU({ maxValue: 6 }),
+      ])
+      model.getLayer('dw').setWeights([kernel(SIZES), tf.tensor1d(BIAS)])
+      return model
+    },
+  },
+  'by the BatchNorm after it, before a maximum and ReLU6': {
     multiplier: 1,
     build() {
       const normalization = tf.layers.batchNormalization({ epsilon: 0, name: 'bn' })

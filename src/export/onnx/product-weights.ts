@@ -19,7 +19,7 @@ export function weightsOf(
     const weights = writer.constant(kernel, kernelName, order)
     return bias ? [weights, writer.constant(bias, biasName)] : [weights]
   }
-  const rounded = quantizedWeights(kernel)
+  const rounded = quantizedWeights(kernel, bias && { steps, bias })
   const weights = writer.roundedKernel(rounded, kernelName, order ?? kernel.shape.map((_, axis) => axis))
   if (!bias) return [weights]
   const { data, scales } = quantizedBias(bias, steps, rounded)

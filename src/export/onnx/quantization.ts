@@ -1,6 +1,7 @@
 import { type Constant, type Graph, isConstant, type Operation, type Value } from '../graph/graph.js'
 import { ROUTER } from '../graph/half-plan.js'
-import { onlyRectifier, readersOf } from '../graph/readers.js'
+import { clipped, type Limits, limitsOf } from '../graph/limits.js'
+import { readersOf } from '../graph/readers.js'
 
 /** The smallest and the largest number of a value, over the images that a network was calibrated on. */
 export type Range = readonly [low: number, high: number]
@@ -28,6 +29,8 @@ export interface QuantizedWeights {
 export interface QuantizationPlan {
   /** Values that become numbers of 8 bits where they are computed. */
   readonly values: ReadonlySet<Value>
+  /** Between which numbers a value makes a difference; the others have no steps of their own. */
+  readonly limits: ReadonlyMap<Value, Limits>
   /** Outputs of the products that are computed with them. */
   readonly products: ReadonlySet<Value>
   /** The layers that compute with numbers of 8 bits. */
@@ -58,10 +61,11 @@ export function quantizationPlan(graph: Graph): QuantizationPlan {
     // Experts' products turn their inputs or take them apart, and round them in between.
     if (operation.kind === 'expert-convolution' || operation.kind === 'batched-product') continue
     values.add(operation.x)
-    // A product and its ReLU are one operation.
-    values.add(onlyRectifier(output, readers)?.outputs[0] ?? output)
+    // A product and its ReLU or ReLU6 are one operation: rounded before it, numbers up to 6 would share a few of the steps of all.
+    values.add(clipped(output, readers))
   }
-  return { values, products, layers, float }
+  const limits = new Map([...values, ...products].map(value => [value, limitsOf(value, readers)]))
+  return { values, limits, products, layers, float }
 }
 
 type Product = Extract<
@@ -102,29 +106,62 @@ export function calibratedValues(graph: Graph): readonly Value[] {
 /**
  * The 256 steps that a range is divided into; 0 is one of them, so that padding stays exact.
  *
+ * @param limits beyond which numbers are rounded to the first or the last step; none unless given
  * @throws RangeError when the range is missing, or not of finite numbers
  */
-export function stepsOf(ranges: Ranges, { name }: Value): Steps {
+export function stepsOf(
+  ranges: Ranges,
+  { name }: Value,
+  [least, most]: Limits = [-Infinity, Infinity],
+): Steps {
   const [low, high] = ranges[name] ?? [Number.NaN, Number.NaN]
   if (!Number.isFinite(low) || !Number.isFinite(high) || low > high) {
     const got = name in ranges ? `[${low}, ${high}]` : 'none'
     throw new RangeError(`exportOnnx: quantize must have a range of finite numbers for ${name}, got ${got}`)
   }
-  const [from, to] = [Math.min(low, 0), Math.max(high, 0)]
-  const scale = to > from ? (to - from) / 255 : 1
-  return { scale: Math.fround(scale), zeroPoint: Math.min(255, Math.max(0, Math.round(-from / scale))) }
+  const [from, to] = [Math.min(Math.max(low, least), 0), Math.max(Math.min(high, most), 0)]
+  // Numbers that are too small for float32 have no scale of their own.
+  const scale = Math.fround((to - from) / 255) || 1
+  const zeroPoint = to > from ? Math.round(-from / ((to - from) / 255)) : 0
+  return { scale, zeroPoint: Math.min(255, Math.max(0, zeroPoint)) }
 }
 
-/** Rounds weights to -127..127 times a scale for each output channel, the last axis; a channel of zeros has scale 1. */
-export function quantizedWeights({ data, shape }: Constant): QuantizedWeights {
+/** What a product adds its weights' products to. */
+interface Addition {
+  /** Of what the weights are multiplied with. */
+  readonly steps: Steps
+  readonly bias: Constant
+}
+
+/** A bias of as many steps leaves the sums of products half of the numbers of 32 bits. */
+const MOST_BIAS_STEPS = 2 ** 30
+
+/** Smaller scales are not held exactly in float32 once they are multiplied. */
+const LEAST_SCALE = 2 ** -100
+
+/**
+ * Rounds weights to -127..127 times a scale for each output channel, the last axis. A channel of weights that are small beside its
+ * bias, or 0, has the scale that the bias needs; one without either has scale 1.
+ *
+ * @param addition the bias that must be held in steps of the product; none unless given
+ */
+export function quantizedWeights({ data, shape }: Constant, addition?: Addition): QuantizedWeights {
   const channels = shape.at(-1) as number
   const largest = new Float32Array(channels)
   data.forEach((weight, i) => {
     largest[i % channels] = Math.max(largest[i % channels] as number, Math.abs(weight))
   })
-  const scales = largest.map(value => (value > 0 ? value / 127 : 1))
+  const scales = largest.map((weight, channel) => {
+    const scale = Math.max(weight / 127, scaleOfBias(channel, addition))
+    return scale > 0 ? Math.max(scale, LEAST_SCALE) : 1
+  })
   const rounded = Int8Array.from(data, (weight, i) => Math.round(weight / (scales[i % channels] as number)))
   return { data: rounded, shape, scales }
+}
+
+function scaleOfBias(channel: number, addition: Addition | undefined): number {
+  if (!addition) return 0
+  return Math.abs(addition.bias.data[channel] as number) / addition.steps.scale / MOST_BIAS_STEPS
 }
 
 /** A bias in steps of the product: what the format adds to sums of products. */

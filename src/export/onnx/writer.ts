@@ -61,7 +61,8 @@ export class OnnxWriter {
   }
 
   private stepsWithin(value: Value): Steps {
-    return stepsOf((this.quantization as Quantization).ranges, value)
+    const { plan, ranges } = this.quantization as Quantization
+    return stepsOf(ranges, value, plan.limits.get(value))
   }
 
   /**

@@ -35,6 +35,18 @@ describe('numbers of 8 bits', () => {
     // A range that leaves 0 out is extended to it.
     expect(stepsOf({ x: [2, 5.1] }, value('x'))).toEqual({ scale: Math.fround(0.02), zeroPoint: 0 })
     expect(stepsOf({ x: [0, 0] }, value('x'))).toEqual({ scale: 1, zeroPoint: 0 })
+    // Too small for a scale in float32.
+    expect(stepsOf({ x: [0, 1e-44] }, value('x'))).toEqual({ scale: 1, zeroPoint: 0 })
+  })
+
+  test('divide only what makes a difference', () => {
+    expect(stepsOf({ x: [-490, 510] }, value('x'), [0, 5.1])).toEqual({
+      scale: Math.fround(0.02),
+      zeroPoint: 0,
+    })
+    expect(stepsOf({ x: [-1, 1] }, value('x'), [-Infinity, 1.55])).toEqual(
+      stepsOf({ x: [-1, 1] }, value('x')),
+    )
   })
 
   test('refuse values without a range of finite numbers', () => {
@@ -50,6 +62,23 @@ describe('numbers of 8 bits', () => {
     const rounded = quantizedWeights(kernel)
     expect([...rounded.scales]).toEqual([Math.fround(1.27 / 127), 1, Math.fround(4 / 127)])
     expect([...rounded.data]).toEqual([127, 0, -127, 50, 0, 64])
+  })
+
+  test('give a channel of small weights or zeros the scale that its bias needs, by hand', () => {
+    const steps = { scale: 0.25, zeroPoint: 0 }
+    const kernel = { shape: [2, 4], data: Float32Array.of(1.27, 1e-12, 0, 0, -0.5, 0, 0, 0) }
+    const bias = { shape: [4], data: Float32Array.of(1, -4, 0.5, 0) }
+    const rounded = quantizedWeights(kernel, { steps, bias })
+    // A bias of 4 is 2^30 steps of 4 / 0.25 / 2^30 = 2^-26 by 0.25, and one of 0.5 is as many of 2^-29 by 0.25.
+    expect([...rounded.scales]).toEqual([Math.fround(1.27 / 127), 2 ** -26, 2 ** -29, 1])
+    expect([...rounded.data]).toEqual([127, 0, 0, 0, -50, 0, 0, 0])
+    expect([...quantizedBias(bias, steps, rounded).data]).toEqual([400, -(2 ** 30), 2 ** 30, 0])
+  })
+
+  test('hold weights at the end of float32 without turning them over', () => {
+    const { data, scales } = quantizedWeights({ shape: [2, 1], data: Float32Array.of(2.6e-43, -1e-44) })
+    expect([...data].map(Math.abs)).toEqual([0, 0])
+    expect([...scales]).toEqual([2 ** -100])
   })
 
   test('hold a bias in steps of the product, at most 32 bits', () => {

@@ -231,10 +231,7 @@ function expectEqual(
   for (const [i, reference] of expected.entries()) {
     const values = actual[i]!
     expect(values.length).toBe(reference.length)
-    const scale = reference.reduce(
-      (most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most),
-      1e-3,
-    )
+    const scale = Math.max(1e-3, ...Array.from(reference, Math.abs).filter(Number.isFinite))
     const wrong = values.findIndex((value, at) => {
       const right = reference[at]!
       return Number.isFinite(right) ? !(Math.abs(value - right) <= share * scale) : !Object.is(value, right)

@@ -7,6 +7,7 @@ import { registerWasmProducts } from './products.js'
 import { registerWasmReductions } from './reductions.js'
 import { registerWasmSlices } from './slices.js'
 import { zerosBetween } from './strides.js'
+import { registerWasmVolumeGradient } from './volume-gradient.js'
 
 /*
  * The kernels that training needs and tfjs's wasm backend lacks or runs slowly, each put in terms of what its
@@ -33,8 +34,8 @@ interface PoolGradientAttrs {
 }
 
 /**
- * Makes the backend `wasm` able to train, in Node and in a page: registers the gradients of a convolution, of a
- * depthwise convolution and of a maximum pool, the unsorted segment sum, a clone that copies nothing, reductions, slices,
+ * Makes the backend `wasm` able to train, in Node and in a page: registers the gradients of convolutions, also
+ * depthwise and of volumes, and of a maximum pool, the unsorted segment sum, a clone that copies nothing, reductions, slices,
  * transpositions and matrix products in place of what tfjs has, and guards the module's memory. To be called after
  * `await tf.setBackend('wasm')`; a second call changes nothing.
  *
@@ -87,6 +88,7 @@ export function registerWasmKernels(): void {
   registerWasmProducts()
   registerWasmSlices()
   registerWasmDepthwiseGradients()
+  registerWasmVolumeGradient()
 }
 
 /** Whether the kernels that wrap tfjs's own ones, and those that are registered once, have been. */

@@ -206,12 +206,13 @@ function addProducts(
   const last = outChannels - 1
   for (let channel = 0; channel < outChannels; channel += 4) {
     // Beyond the last channel, it is computed again and not added.
-    const [c1, c2, c3] = [
-      Math.min(channel + 1, last),
-      Math.min(channel + 2, last),
-      Math.min(channel + 3, last),
-    ] as const
-    let [s0, s1, s2, s3] = [0, 0, 0, 0]
+    const c1 = Math.min(channel + 1, last)
+    const c2 = Math.min(channel + 2, last)
+    const c3 = Math.min(channel + 3, last)
+    let s0 = 0
+    let s1 = 0
+    let s2 = 0
+    let s3 = 0
     let x0 = input + Math.floor(channel / multiplier)
     let x1 = input + Math.floor(c1 / multiplier)
     let x2 = input + Math.floor(c2 / multiplier)

@@ -3,6 +3,7 @@ import { isPlainObject, type JsonObject, shown } from './json-value.js'
 /** Settings that change what a layer computes but that tfjs-layers ignores, with the values that make no difference. */
 const IGNORED: readonly (readonly [classes: RegExp, setting: string, neutral: readonly unknown[]])[] = [
   [/^(Separable|Depthwise)?Conv[123]D/, 'groups', [1]],
+  [/^DepthwiseConv2D$/, 'dilation_rate', [1, [1, 1]]],
   [/^Conv[123]DTranspose$/, 'output_padding', [null]],
   [/^Global(Average|Max)Pooling[123]D$/, 'keepdims', [false]],
   [/^ReLU$/, 'negative_slope', [0]],
@@ -43,13 +44,19 @@ const DEEPEST = 32
  */
 export function layerSettings(kind: string, config: JsonObject, where: string): JsonObject {
   for (const [classes, setting, neutral] of IGNORED) {
-    const value = config[setting]
-    if (!classes.test(kind) || value === undefined || neutral.includes(value)) continue
+    if (!classes.test(kind) || config[setting] === undefined) continue
+    const value = isTuple(config[setting]) ? config[setting].items : config[setting]
+    if (neutral.some(other => JSON.stringify(other) === JSON.stringify(value))) continue
     throw new Error(
-      `${where}: ${setting} must be ${neutral.map(String).join(' or ')}, got ${shown(value)} (tfjs-layers)`,
+      `${where}: ${setting} must be ${neutral.map(shown).join(' or ')}, got ${shown(value)} (tfjs-layers)`,
     )
   }
   return entries(config, ([key, value]) => renamed(kind, key, setting(key, value, where, 0)))
+}
+
+/** Whether a value is a tuple of Keras 3. */
+function isTuple(value: unknown): value is JsonObject {
+  return isPlainObject(value) && value.class_name === '__tuple__'
 }
 
 function renamed(kind: string, key: string, value: unknown): readonly (readonly [string, unknown])[] {

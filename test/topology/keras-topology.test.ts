@@ -258,6 +258,18 @@ describe('a functional model of Keras 3', () => {
       'a.json: layer "e": groups must be 1, got 4 (tfjs-layers)',
     ],
     [
+      'a dilated depthwise convolution, which tfjs-layers computes without dilation',
+      called(layer('DepthwiseConv2D', 'e', { dilation_rate: [2, 1] }), [tensor('x')]),
+      'a.json: layer "e": dilation_rate must be 1 or [1, 1], got [2, 1] (tfjs-layers)',
+    ],
+    [
+      'the same as a tuple of Keras 3',
+      called(layer('DepthwiseConv2D', 'e', { dilation_rate: { class_name: '__tuple__', items: [2, 2] } }), [
+        tensor('x'),
+      ]),
+      'a.json: layer "e": dilation_rate must be 1 or [1, 1], got [2, 2] (tfjs-layers)',
+    ],
+    [
       'a function of Python',
       called(layer('Lambda', 'e', { function: { class_name: '__lambda__', config: {} } }), [tensor('x')]),
       'a.json: layer "e": function must be named, got a function of Python',
@@ -270,6 +282,14 @@ describe('a functional model of Keras 3', () => {
   ])('is refused with %s', (_, of, message) => {
     expect(() => kerasTopology(functional('m', [x, of], ['x', 0, 0], ['e', 0, 0]), 'a.json')).toThrow(message)
   })
+
+  test.each<[unknown]>([[1], [[1, 1]], [{ class_name: '__tuple__', items: [1, 1] }]])(
+    'takes a depthwise convolution with dilation %j',
+    dilation_rate => {
+      const of = called(layer('DepthwiseConv2D', 'e', { dilation_rate }), [tensor('x')])
+      expect(() => kerasTopology(functional('m', [x, of], ['x', 0, 0], ['e', 0, 0]), 'a.json')).not.toThrow()
+    },
+  )
 })
 
 describe('a model of Keras 2', () => {

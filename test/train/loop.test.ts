@@ -389,6 +389,29 @@ describe('train refuses', () => {
     }
   })
 
+  it('a dilated convolution, unless it is frozen', async () => {
+    const model = tf.sequential({
+      layers: [
+        tf.layers.conv2d({
+          inputShape: [4, 4, 1],
+          filters: 2,
+          kernelSize: 2,
+          dilationRate: 2,
+          name: 'atrous',
+        }),
+        tf.layers.flatten({ name: 'flat' }),
+        tf.layers.dense({ units: 3 }),
+      ],
+    })
+    await refuse(
+      {},
+      'train: layers must be such that tfjs can train, got Conv2D atrous with dilationRate 2,2 ' +
+        '(no backend of tfjs has its derivative; freezeUntil, --freeze-until LAYER on the command line, trains what comes after it)',
+      model,
+    )
+    expect(await historyOf(train(model, { ...base, freezeUntil: 'flat' }))).toHaveLength(base.epochs)
+  })
+
   it('a model without trainable weights', async () => {
     const model = denseModel()
     for (const layer of model.layers) layer.trainable = false

@@ -1,10 +1,13 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { shapeSize } from '../../shapes.js'
+import { registerWasmDepthwiseGradients } from './depthwise-gradients.js'
 import { keepSpareMemory } from './memory.js'
 import { registerWasmPadding } from './padding.js'
 import { registerWasmProducts } from './products.js'
 import { registerWasmReductions } from './reductions.js'
 import { registerWasmSlices } from './slices.js'
+import { zerosBetween } from './strides.js'
+import { registerWasmVolumeGradient } from './volume-gradient.js'
 
 /*
  * The kernels that training needs and tfjs's wasm backend lacks or runs slowly, each put in terms of what its
@@ -31,10 +34,10 @@ interface PoolGradientAttrs {
 }
 
 /**
- * Makes the backend `wasm` able to train, in Node and in a page: registers the gradients of a convolution and of a
- * maximum pool, the unsorted segment sum, a clone that copies nothing, reductions, slices, transpositions and matrix products
- * in place of what tfjs has, and guards the module's memory. To be called after `await tf.setBackend('wasm')`; a second
- * call changes nothing.
+ * Makes the backend `wasm` able to train, in Node and in a page: registers the gradients of convolutions, also
+ * depthwise and of volumes, and of a maximum pool, the unsorted segment sum, a clone that copies nothing, reductions, slices,
+ * transpositions and matrix products in place of what tfjs has, and guards the module's memory. To be called after
+ * `await tf.setBackend('wasm')`; a second call changes nothing.
  *
  * @throws Error when another backend is the current one
  */
@@ -84,9 +87,11 @@ export function registerWasmKernels(): void {
   registerWasmReductions()
   registerWasmProducts()
   registerWasmSlices()
+  registerWasmDepthwiseGradients()
+  registerWasmVolumeGradient()
 }
 
-/** Whether the kernels that wrap tfjs's own ones have been registered. */
+/** Whether the kernels that wrap tfjs's own ones, and those that are registered once, have been. */
 let wrappersRegistered = false
 
 type Shape4D = [number, number, number, number]
@@ -218,26 +223,9 @@ function subsample(x: tf.Tensor4D, conv: ConvInfo): tf.Tensor4D {
 
 /** The gradient of {@link subsample}: zeros between the pixels, (B, H', W', C) -> (B, H, W, C). */
 function spread(pixels: tf.Tensor4D, conv: ConvInfo): tf.Tensor4D {
-  const {
-    batchSize,
-    inHeight,
-    inWidth,
-    outHeight,
-    outWidth,
-    inChannels,
-    strideHeight: sh,
-    strideWidth: sw,
-  } = conv
+  const { inHeight, inWidth, strideHeight: sh, strideWidth: sw } = conv
   if (sh === 1 && sw === 1) return pixels
-  const lines = tf.reshape(pixels, [batchSize * outHeight, outWidth, inChannels])
-  const sparse = tf.pad(lines, [
-    [0, 0],
-    [0, (sh - 1) * outWidth],
-    [0, (sw - 1) * inChannels],
-  ])
-  // The zeros at a line's end stand for the rows that follow it, once every pixel has sw * C numbers.
-  const map = tf.reshape(sparse, [batchSize, outHeight * sh, outWidth * sw, inChannels]) as tf.Tensor4D
-  return crop(map, [0, inHeight], [0, inWidth])
+  return crop(zerosBetween(pixels, sh, sw), [0, inHeight], [0, inWidth])
 }
 
 /** Rows and columns [start, start + size) of a map (B, H, W, C), with zeros where the map ends before. */

@@ -1,7 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { untrainableOption } from '../../layers/batch-norm.js'
 import { allPlacedLayers } from '../../layers/layer-paths.js'
 import type { PatchMoE } from '../../layers/moe/patch-moe.js'
+import { untrainableSetting } from '../../layers/untrainable.js'
 import { auxiliaryCoefficients } from '../auxiliary-loss.js'
 import {
   type ComputedModel,
@@ -122,11 +122,11 @@ export function checkTrainable(model: tfl.LayersModel, options: FreezeOptions): 
     )
   }
   for (const { path, layer } of allPlacedLayers(model)) {
-    const option = layer.trainable && untrainableOption(layer)
-    if (!option) continue
+    const untrainable = untrainableSetting(layer)
+    if (!untrainable) continue
     throw new RangeError(
-      `train: layers must be such that tfjs can train, got BatchNormalization ${path} with ${option} false ` +
-        '(withFasterLayers makes a copy of the model that can be trained)',
+      `train: layers must be such that tfjs can train, got ${layer.getClassName()} ${path} with ` +
+        `${untrainable.setting} (${untrainable.remedy})`,
     )
   }
 }

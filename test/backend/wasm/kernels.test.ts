@@ -266,6 +266,41 @@ describe('what a network trains through has its gradient on wasm', () => {
     clip: x => tf.clipByValue(x, -0.5, 0.5).square(),
     'batched product': x =>
       tf.matMul(x.reshape([2, 36, 4]) as tf.Tensor3D, normal([2, 4, 5], 14) as tf.Tensor3D).square(),
+    'local response normalization': x => tf.localResponseNormalization(x, 1, 1, 0.5, 0.75).square(),
+    'mirror pad': x =>
+      tf
+        .mirrorPad(
+          x,
+          [
+            [0, 0],
+            [1, 2],
+            [1, 0],
+            [0, 0],
+          ],
+          'reflect',
+        )
+        .square(),
+    'parametric relu': x => tf.prelu(x, [0.1, 0.2, -0.3, 0.4]).square(),
+    'relu 6': x => tf.relu6(x.mul(4)).square(),
+    'depthwise convolution, fused': x =>
+      tf.fused.depthwiseConv2d({
+        x,
+        filter: normal([3, 3, 4, 2], 23) as tf.Tensor4D,
+        strides: 2,
+        pad: 'same',
+        bias: normal([8], 24),
+        activation: 'relu6',
+      }),
+    'separable convolution': x =>
+      tf
+        .separableConv2d(
+          x,
+          normal([3, 3, 4, 2], 25) as tf.Tensor4D,
+          normal([1, 1, 8, 3], 26) as tf.Tensor4D,
+          1,
+          'same',
+        )
+        .square(),
     'fused convolution': x =>
       tf.fused.conv2d({
         x,

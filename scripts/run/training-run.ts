@@ -120,7 +120,7 @@ function teachingOf(
 ): RouterTeaching | undefined {
   const { teachBy = boxed && 'boxes', teachEpochs, learningRate, batchSize } = training
   if (teachBy === 'labels') {
-    return { by: teachBy, images: moved(images), epochs: teachEpochs ?? 15, learningRate, batchSize }
+    return { by: teachBy, images: moved(images), epochs: teachEpochs ?? 60, learningRate, batchSize }
   }
   return boxed && { by: 'boxes', images: moved(boxed), epochs: teachEpochs ?? 40, learningRate }
 }

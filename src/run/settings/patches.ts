@@ -80,7 +80,7 @@ export const patchSettings = {
   teachEpochs: {
     flag: '--teach-epochs <count>',
     help: 'passes of this teaching over the images with boxes, or all images',
-    byDefault: '40 by boxes, 15 by labels',
+    byDefault: '40 by boxes, 60 by labels',
     value: positiveInteger,
     in: { training: { ...optional, models: ['routed'] } },
   },

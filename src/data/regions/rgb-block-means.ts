@@ -27,7 +27,7 @@ export function pixelWords(
 }
 
 /**
- * The means of a row of whole blocks of RGB pixels, rounded half up, about eight times as fast as byte by byte: a word holds four
+ * The means of a row of whole blocks of RGB pixels, rounded half up, faster than byte by byte: a word holds four
  * bytes, which are added two at a time: bytes 0 and 2, and bytes 1 and 3. Three words are four pixels.
  *
  * @param words of the image's rows

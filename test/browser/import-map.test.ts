@@ -1,51 +1,28 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
 import { train } from '../../src/train/loop.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { chromiumPath } from './chromium.js'
-import {
-  builtModules,
-  launchChromium,
-  openPage,
-  type PageModules,
-  type PageServer,
-  servePages,
-} from './pages.js'
+import { openPage, type PageModules } from './pages.js'
+import { useSite } from './site.js'
 import { fitSmallMixture, trainSmallMixture } from './training-job.js'
 
 if (!chromiumPath)
   console.log('Chromium is not installed (CHROMIUM may name it): no page without a bundler is tried.')
 
 describe.skipIf(!chromiumPath)('a page without a bundler', () => {
-  let folder: string
-  let server: PageServer
-  let browser: Browser
+  const site = useSite()
 
-  beforeAll(async () => {
-    await useTestBackend()
-    folder = await mkdtemp(join(tmpdir(), 'browser-modules-'))
-    server = await servePages(await builtModules(folder))
-    browser = await launchChromium()
-  })
-
-  afterAll(async () => {
-    await browser?.close()
-    server?.close()
-    await rm(folder, { recursive: true, force: true })
-  })
+  beforeAll(useTestBackend)
 
   test.each(['wasm', 'webgl-software', 'webgpu-software'] as const)(
     'trains on %s from an import map, to the numbers of Node',
     async backend => {
       const modules = { tf, tfl, patchMoE, train }
       const [trained, fitted] = [await trainSmallMixture(modules), await fitSmallMixture(modules)]
-      const { tab, failures } = await openPage(browser, server.address)
+      const { tab, failures } = await openPage(site.browser, site.server.address)
       const there = await tab.evaluate(async name => {
         const { tf, tfl, patchMoE, job } = (globalThis as unknown as PageModules).page
         await patchMoE.useBackend(name, { wasmPaths: '/tensorflow/tfjs-backend-wasm/dist/' })

@@ -23,7 +23,7 @@ const nothing = 'data:text/javascript,export default {}'
 const backends = ['cpu', 'wasm', 'webgl', 'webgpu'] as const
 type BackendPackage = (typeof backends)[number]
 
-/** A page without a bundler that knows tfjs, some of its backends and this package; `window.patchMoE` has them once it is loaded. */
+/** A page without a bundler that knows tfjs, some of its backends and this package; `globalThis.page` has them once it is loaded. */
 const page = (mapped: readonly BackendPackage[]) => `<!doctype html>
 <link rel="icon" href="data:,">
 <script type="importmap">

@@ -1,22 +1,13 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Page } from 'playwright-core'
+import { beforeAll, describe, expect, test } from 'vitest'
 import type * as library from '../../src/index.js'
 import { patchMoE, predictProbabilities, train, useBackend } from '../../src/index.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { chromiumPath } from './chromium.js'
-import {
-  builtModules,
-  launchChromium,
-  openPage,
-  type PageModules,
-  type PageServer,
-  servePages,
-} from './pages.js'
+import { openPage, type PageModules } from './pages.js'
+import { useSite } from './site.js'
 import { predictSmallMixture, trainSmallMixture } from './training-job.js'
 
 if (!chromiumPath)
@@ -29,28 +20,17 @@ test('in Node the function of a page names that of Node', async () => {
 })
 
 describe.skipIf(!chromiumPath)('useBackend in a page', () => {
-  let folder: string
-  let server: PageServer
-  let browser: Browser
+  const site = useSite()
   let expected: number[]
 
   beforeAll(async () => {
     await useTestBackend()
     expected = await trainSmallMixture({ tf, tfl, patchMoE, train })
-    folder = await mkdtemp(join(tmpdir(), 'browser-modules-'))
-    server = await servePages(await builtModules(folder))
-    browser = await launchChromium()
-  })
-
-  afterAll(async () => {
-    await browser?.close()
-    server?.close()
-    await rm(folder, { recursive: true, force: true })
   })
 
   /** Asks for backends in one page, one after the other. */
   async function ask(address: string, names: readonly string[], options: library.WasmOptions = {}) {
-    const { tab, failures } = await openPage(browser, address)
+    const { tab, failures } = await openPage(site.browser, address)
     const answers: string[] = []
     for (const name of names) answers.push(await answerOf(tab, name, options))
     await tab.close()
@@ -67,7 +47,7 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
       'auto',
       'tensorflow',
     ]
-    const { answers, failures } = await ask(server.address, names)
+    const { answers, failures } = await ask(site.server.address, names)
     const [webgl, webgpu, float16, ...others] = answers
     expect(webgl).toMatch(
       /^Error: useBackend: backend webgl must be available, got: WebGL computes on the processor, .*SwiftShader.* \(webgl-software takes it\)$/,
@@ -88,7 +68,7 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
   })
 
   test('leaves what computes as it was where it refuses', async () => {
-    const { tab } = await openPage(browser, server.address)
+    const { tab } = await openPage(site.browser, site.server.address)
     const current = () => tab.evaluate(() => (globalThis as unknown as PageModules).page.tf.getBackend())
     const before = await current()
     for (const name of ['webgl', 'webgpu']) expect(await answerOf(tab, name)).toMatch(/^Error: useBackend: /)
@@ -106,7 +86,7 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
   })
 
   test('tells the limits of the device', async () => {
-    const { tab } = await openPage(browser, server.address)
+    const { tab } = await openPage(site.browser, site.server.address)
     const adapters = await tab.evaluate(async () => {
       const { useBackend } = (globalThis as unknown as PageModules).page.patchMoE
       return [(await useBackend('webgpu-software')).adapter, (await useBackend('webgl-software')).adapter]
@@ -121,12 +101,12 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
   })
 
   test('names a page that is not secure, packages that the page does not know, and files that are not there', async () => {
-    const insecure = server.address.replace('127.0.0.1', 'insecure.test')
+    const insecure = site.server.address.replace('127.0.0.1', 'insecure.test')
     const { answers } = await ask(insecure, ['webgpu'])
     expect(answers).toEqual([
       `Error: useBackend: backend webgpu must be available, got: a browser has WebGPU in secure pages alone, and ${insecure.slice(0, -1)} is none (https and localhost are)`,
     ])
-    const few = await ask(server.fewBackends, ['webgl', 'webgpu-software'])
+    const few = await ask(site.server.fewBackends, ['webgl', 'webgpu-software'])
     expect(few.answers).toEqual(
       ['webgl', 'webgpu'].map(name =>
         expect.stringContaining(
@@ -134,17 +114,17 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
         ),
       ),
     )
-    const { answers: lost } = await ask(server.fewBackends, ['wasm', 'wasm'], { wasmPaths: '/nowhere/' })
+    const { answers: lost } = await ask(site.server.fewBackends, ['wasm', 'wasm'], { wasmPaths: '/nowhere/' })
     expect(lost).toEqual([
       'Error: useBackend: backend wasm must be available, got: it does not start (wasmPaths says where the .wasm files of @tensorflow/tfjs-backend-wasm are)',
       'Error: useBackend: backend wasm must be available, got: it did not start before; the page has to be loaded again',
     ])
-    const { answers: threads } = await ask(server.address, ['wasm'], { threads: 1.5 })
+    const { answers: threads } = await ask(site.server.address, ['wasm'], { threads: 1.5 })
     expect(threads).toEqual(['RangeError: useBackend: threads must be an integer from 1, got 1.5'])
   })
 
   test('takes WebGL of 16 bits under its own name alone', async () => {
-    const { tab } = await openPage(browser, server.address)
+    const { tab } = await openPage(site.browser, site.server.address)
     // As on a device that has no textures of 32 bits; as text, since imports of functions are compiled for Node.
     await tab.evaluate(`import('@tensorflow/tfjs-backend-webgl').then(() => {
       page.tf.env().set('WEBGL_FORCE_F16_TEXTURES', true)
@@ -173,7 +153,7 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
   })
 
   test.each([1, 2])('trains on wasm with threads: %d, and guards its memory', async threads => {
-    const { tab, failures } = await openPage(browser, server.isolated)
+    const { tab, failures } = await openPage(site.browser, site.server.isolated)
     const outcome = await tab.evaluate(async count => {
       const { tf, tfl, patchMoE, job } = (globalThis as unknown as PageModules).page
       // tfjs takes half of the processors that the browser tells of.
@@ -207,7 +187,7 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
   test.each(['webgl-software', 'webgpu-software'] as const)(
     'on %s the loss of the device ends training and prediction, and training goes on from the checkpoint',
     async name => {
-      const { tab, failures } = await openPage(browser, server.address)
+      const { tab, failures } = await openPage(site.browser, site.server.address)
       const outcome = await tab.evaluate(async backend => {
         const { tf, tfl, patchMoE, job } = (globalThis as unknown as PageModules).page
         await patchMoE.useBackend(backend)
@@ -238,7 +218,7 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
   )
 
   test('names a tensor that is too large for the device', async () => {
-    const { tab } = await openPage(browser, server.address)
+    const { tab } = await openPage(site.browser, site.server.address)
     const told = async (name: 'webgl-software' | 'webgpu-software') =>
       tab.evaluate(async backend => {
         const { tf, patchMoE } = (globalThis as unknown as PageModules).page

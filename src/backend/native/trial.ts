@@ -76,7 +76,7 @@ export async function tryInstalled(
 }
 
 /** Refuses a trial that took place on the processor. */
-export function requireGpu({ tensorflow, device, reasons }: NativeTrial): void {
+function requireGpu({ tensorflow, device, reasons }: NativeTrial): void {
   if (device !== undefined) return
   throw new Error(
     `provideNative: TensorFlow ${tensorflow} must compute on a GPU, got the processor; ${saidText(reasons)}`,

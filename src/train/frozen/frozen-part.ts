@@ -29,7 +29,11 @@ export interface FreezeOptions {
 }
 
 /** The options of {@link FreezeOptions} among others. */
-export function freezeOptions(options: FreezeOptions): FreezeOptions {
+export function freezeOptions(
+  options: {
+    readonly [Name in keyof FreezeOptions]: FreezeOptions[Name] | undefined
+  },
+): FreezeOptions {
   const { freeze, freezeUntil, trainOnly, freezeRouters, frozenStatistics } = options
   return {
     ...(freeze && { freeze }),

@@ -23,7 +23,7 @@ export interface MixtureProspect {
  * often the object's side goes into what a cell of the map sees: a cell that sees less shows a part of the object, one that sees much
  * more shows everything that lies about.
  */
-export const measuredGains = {
+const measuredGains = {
   /** Sides of the object that a cell sees where mixtures gained. */
   seen: { from: 1.3, to: 3.4 },
   /** The same: less than the first or more than the second, and they gained nothing or lost. */

@@ -9,7 +9,7 @@ import type { TrainOptions } from './train-options.js'
  * Whether a run ends with the weights of its best epoch: there are validation images, and no loss that says when to end. A run whose
  * state was stored by an earlier version, without such weights, keeps its last ones.
  */
-export function choosesBest({ validation, stopWhen, resume }: TrainOptions<TrainingData>): boolean {
+function choosesBest({ validation, stopWhen, resume }: TrainOptions<TrainingData>): boolean {
   if (!validation || stopWhen) return false
   return !resume || resume.best !== undefined || bestEpoch(resume.history) === undefined
 }

@@ -17,14 +17,7 @@ import type { RunData } from '../run-data.js'
 
 /** Which part of the network of a run is not trained. */
 export function freezingOf({ training }: RunConfig): FreezeOptions {
-  const { freeze, freezeUntil, trainOnly, freezeRouters, frozenStatistics } = training
-  return freezeOptions({
-    ...(freeze && { freeze }),
-    ...(freezeUntil !== undefined && { freezeUntil }),
-    ...(trainOnly && { trainOnly }),
-    ...(freezeRouters !== undefined && { freezeRouters }),
-    ...(frozenStatistics && { frozenStatistics }),
-  })
+  return freezeOptions(training)
 }
 
 /**

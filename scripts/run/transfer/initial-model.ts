@@ -97,8 +97,8 @@ class ChangingNetwork implements InitialNetwork {
 /** For the size of the images, where the network was for another one or any. */
 function forImages({ model, directory }: OpenedModel, shape: readonly number[]): Step {
   const [height = 0, width = 0, channels] = shape
-  const [was = null, , other] = (model.inputs[0]?.shape ?? []).slice(1)
   const expected = (model.inputs[0]?.shape ?? []).slice(1)
+  const [was = null, , other] = expected
   if (expected.join() === shape.join()) return {}
   const text = expected.map(side => side ?? 'any').join('x')
   const requirement = `train: images must be ${text} for the model of ${directory}, got ${shape.join('x')}`

@@ -23,8 +23,8 @@ export async function* beginEpoch(run: Run): AsyncGenerator<TrainEvent> {
   }
   const stage = stageIn(options, epoch, stages.length)
   if (stage !== run.stage) await enterStage(run, stage)
-  const unkept = run.options.features && cutRemark(run)
-  if (unkept && isFirst) yield { type: 'remark', epoch, remark: unkept }
+  const unkept = isFirst && options.features ? cutRemark(run) : undefined
+  if (unkept !== undefined) yield { type: 'remark', epoch, remark: unkept }
   const features = await keptFeatures(run, epoch)
   if (features) yield features
 }

@@ -5,12 +5,13 @@ import { type ImageStream, streamOf } from '../../data/image-stream.js'
 import { type AuxiliaryTerm, isAuxiliary } from '../../layers/auxiliary-terms.js'
 import { fixInput } from '../../layers/fixed-inputs.js'
 import { frugalForward } from '../../layers/frugal-forward.js'
-import { isNestedModel, isNetworkHolder } from '../../layers/layer-paths.js'
+import { isNestedModel } from '../../layers/layer-paths.js'
 import { isSampleRouting } from '../../layers/moe/routing-layers.js'
 import { shapeSize } from '../../shapes.js'
 import { followsStatistics } from '../moving-statistics.js'
 import { upload } from '../upload.js'
 import type { FeatureStore, StoredFeatures, UnkeptFeatures } from './features.js'
+import { innerLayers } from './frozen-part.js'
 import { type CutPoint, cutPoints, type SplitModel, splitAt } from './split-model.js'
 
 /** What decides whether layers that are not trained give the same in every epoch. */
@@ -33,7 +34,7 @@ export interface BodyConditions {
 export function frozenSplit(model: tfl.LayersModel, conditions: BodyConditions): SplitModel | undefined {
   let deepest: CutPoint | undefined
   for (const cut of cutPoints(model)) {
-    if (!cut.steps.every(({ layer }) => layersOf(layer).every(each => isFixed(each, conditions)))) break
+    if (!cut.steps.every(({ layer }) => innerLayers(layer).every(each => isFixed(each, conditions)))) break
     const lastFrozen = cut.steps.findLastIndex(({ layer }) => isFrozen(layer, conditions))
     if (lastFrozen < 0) continue
     if (cut.steps.slice(lastFrozen + 1).some(({ layer }) => drawsNumbers(layer))) break
@@ -43,14 +44,7 @@ export function frozenSplit(model: tfl.LayersModel, conditions: BodyConditions):
 }
 
 function isFrozen(layer: tfl.layers.Layer, { evaluated }: BodyConditions): boolean {
-  return layer.weights.length > 0 || layersOf(layer).some(each => evaluated.has(each))
-}
-
-/** A layer with those of the models inside it, and of the networks that it holds. */
-function layersOf(layer: tfl.layers.Layer): readonly tfl.layers.Layer[] {
-  if (isNestedModel(layer)) return layer.layers.flatMap(layersOf)
-  const networks = isNetworkHolder(layer) ? [...layer.networks.values()] : []
-  return [layer, ...networks.flatMap(layersOf)]
+  return layer.weights.length > 0 || innerLayers(layer).some(each => evaluated.has(each))
 }
 
 function isFixed(layer: tfl.layers.Layer, { terms, changing }: BodyConditions): boolean {
@@ -71,7 +65,7 @@ const RANDOM_LAYERS = new Set([
 ])
 
 function drawsNumbers(layer: tfl.layers.Layer): boolean {
-  return layersOf(layer).some(each => RANDOM_LAYERS.has(each.getClassName()) || 'useStepSeed' in each)
+  return innerLayers(layer).some(each => RANDOM_LAYERS.has(each.getClassName()) || 'useStepSeed' in each)
 }
 
 /** Features of one set, and what else its batches have. */
@@ -243,7 +237,7 @@ function configurationOf(model: tfl.LayersModel): string {
 }
 
 function withModels(layer: tfl.layers.Layer): readonly tfl.layers.Layer[] {
-  return isNestedModel(layer) ? [layer, ...layer.layers.flatMap(withModels)] : layersOf(layer)
+  return isNestedModel(layer) ? [layer, ...layer.layers.flatMap(withModels)] : innerLayers(layer)
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {

@@ -29,7 +29,11 @@ export interface FreezeOptions {
 }
 
 /** The options of {@link FreezeOptions} among others. */
-export function freezeOptions(options: FreezeOptions): FreezeOptions {
+export function freezeOptions(
+  options: {
+    readonly [Name in keyof FreezeOptions]: FreezeOptions[Name] | undefined
+  },
+): FreezeOptions {
   const { freeze, freezeUntil, trainOnly, freezeRouters, frozenStatistics } = options
   return {
     ...(freeze && { freeze }),
@@ -124,7 +128,8 @@ function layersUntil(model: tfl.LayersModel, path: string): ReadonlySet<tfl.laye
   return new Set([...[...before].flatMap(innerLayers), ...inside])
 }
 
-function innerLayers(layer: tfl.layers.Layer): readonly tfl.layers.Layer[] {
+/** A layer, or those of a model, with the layers of the models inside it and of the networks that it holds. */
+export function innerLayers(layer: tfl.layers.Layer): readonly tfl.layers.Layer[] {
   if (isNestedModel(layer)) return layer.layers.flatMap(innerLayers)
   if (!isNetworkHolder(layer)) return [layer]
   return [layer, ...[...layer.networks.values()].flatMap(({ layers }) => layers.flatMap(innerLayers))]

@@ -84,8 +84,13 @@ function barFigure(title: string, { comparisons = [] }: StudySummary): TopLevelS
       ...(interval && { interval }),
     })),
   )
-  const x = `test accuracy less that of the ${comparisons[0]?.baseline}, points of percent`
+  const x = `test accuracy less that ${ofBaseline(comparisons[0]?.baseline ?? '')}, points of percent`
   return bars.length === 0 ? undefined : differenceFigureSpec(bars, { title, x })
+}
+
+/** The first variant as the axis of differences names it: `of the default`, `with no term`. */
+function ofBaseline(name: string): string {
+  return name.startsWith('no ') ? `with ${name}` : `of the ${name}`
 }
 
 /** The figure of a study of cost; undefined while there is nothing to draw. */

@@ -1,5 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite'
 import { chartConfig, seriesColors } from './charts.js'
+import { type PanelPlace, panelsOf } from './panels.js'
 
 /** How often a method points at what decides the class; shares in [0, 1]. */
 export interface PointingBar {
@@ -31,7 +32,6 @@ export function pointingFigureSpec(
       `${where}: shares must be in [0, 1], and inside at most near, got ${wrong.inside} and ${wrong.near} (${wrong.method})`,
     )
   }
-  const names = [...new Set(bars.map(({ panel }) => panel))]
   const fill = (seriesColors[0] as { light: string }).light
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
@@ -47,19 +47,14 @@ export function pointingFigureSpec(
       frame: 'group',
     },
     spacing: 18,
-    vconcat: names.map((name, i) =>
-      panel(
-        bars.filter(bar => bar.panel === name),
-        { title: name, width, fill, isLast: i === names.length - 1 },
-      ),
-    ),
+    vconcat: panelsOf(bars, (rows, place) => panel(rows, { width, fill, ...place })),
     config: chartConfig,
   } as TopLevelSpec
 }
 
 function panel(
   bars: readonly PointingBar[],
-  { title, width, fill, isLast }: { title: string; width: number; fill: string; isLast: boolean },
+  { title, width, fill, isLast }: PanelPlace & { readonly width: number; readonly fill: string },
 ) {
   const y = {
     field: 'method',

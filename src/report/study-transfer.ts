@@ -1,5 +1,6 @@
 import type { TopLevelSpec } from 'vega-lite'
 import { chartConfig, seriesColors } from './charts.js'
+import { type PanelPlace, panelsOf } from './panels.js'
 
 /** How far a mixture is from the dense layer in one setting. */
 export interface TransferDifference {
@@ -41,7 +42,6 @@ export function transferFigureSpec(
     ),
   )
   const maps = [...new Set(differences.map(({ map }) => map))].sort((a, b) => a - b)
-  const names = [...new Set(differences.map(({ panel }) => panel))]
   const look = { width, reach: Math.ceil(reach * 20) / 20, maps: maps.map(sizeText) }
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
@@ -58,12 +58,7 @@ export function transferFigureSpec(
       dx: -nameExtent,
     },
     spacing: 18,
-    vconcat: names.map((name, i) =>
-      panel(
-        differences.filter(difference => difference.panel === name),
-        { ...look, title: name, isLast: i === names.length - 1 },
-      ),
-    ),
+    vconcat: panelsOf(differences, (rows, place) => panel(rows, { ...look, ...place })),
     config: chartConfig,
   } as TopLevelSpec
 }
@@ -79,18 +74,16 @@ function rowName({ share, map, kept }: TransferDifference): string {
 /** Room for the names of rows, in pixels, so that panels stand one below the other. */
 const nameExtent = 210
 
-interface PanelLook {
+interface PanelLook extends PanelPlace {
   readonly width: number
   /** Of the axis, to both sides. */
   readonly reach: number
   readonly maps: readonly string[]
-  readonly title: string
-  readonly isLast: boolean
 }
 
 function panel(differences: readonly TransferDifference[], { width, reach, maps, title, isLast }: PanelLook) {
   const values = differences.map(({ interval, ...rest }) => ({
-    name: rowName({ ...rest }),
+    name: rowName(rest),
     map: sizeText(rest.map),
     difference: rest.difference,
     ...(interval && { lower: interval.lower, upper: interval.upper }),

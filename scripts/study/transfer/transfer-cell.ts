@@ -74,7 +74,7 @@ async function behindFrozen(
   const layers: Layers[number][] = []
   for (const [i, map] of body.maps.entries()) {
     const sets = standardised(train[i] as ImageSet<Float32Array>, test[i] as ImageSet<Float32Array>)
-    for (const compared of comparedOn(maps, map)) {
+    for (const compared of layersOn(maps.find(({ side }) => side === map.side))) {
       const input = tfl.input({ shape: [...sets.train.shape] })
       const trained = await trainedOn(run, { input, tensor: input }, compared, sets)
       layers.push({
@@ -115,9 +115,9 @@ async function fromScratch(
   images: CellImages,
 ): Promise<Layers> {
   const layers: Layers[number][] = []
-  for (const { side, kept } of maps) {
-    for (const compared of [{}, ...kept.map(percent => ({ kept: percent }))]) {
-      const { input, maps: own } = ownBody([side], run.cell.seed)
+  for (const wanted of maps) {
+    for (const compared of layersOn(wanted)) {
+      const { input, maps: own } = ownBody([wanted.side], run.cell.seed)
       const map = own[0] as BodyMap
       const trained = await trainedOn(run, { input, tensor: map.tensor }, compared, images)
       layers.push({
@@ -130,9 +130,10 @@ async function fromScratch(
   return layers
 }
 
-function comparedOn(maps: readonly ComparedMap[], { side }: BodyMap): ComparedLayer[] {
-  const kept = maps.find(map => map.side === side)?.kept ?? []
-  return [{}, ...kept.map(percent => ({ kept: percent }))]
+/** The dense layer, and the mixtures of a map. */
+function layersOn(map: ComparedMap | undefined): ComparedLayer[] {
+  const mixtures = map?.kept ?? []
+  return [{}, ...mixtures.map(kept => ({ kept }))]
 }
 
 async function trainedOn(

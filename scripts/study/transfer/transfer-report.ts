@@ -4,7 +4,7 @@ import { transferFigureSpec } from '../../../src/report/study-transfer.js'
 import type { TransferExperiment } from '../../experiments/transfer-experiment.js'
 import { grouped } from '../summary.js'
 import { points, sharesText, signed, spreadText } from '../wording.js'
-import type { TransferPoint, TransferSummary } from './transfer-summary.js'
+import { settingKey, type TransferPoint, type TransferSummary } from './transfer-summary.js'
 
 /** A mixture, and how far it is from the dense layer. */
 type Compared = TransferPoint & Required<Pick<TransferPoint, 'difference' | 'kept'>>
@@ -95,11 +95,7 @@ export function transferTables({ points: all }: TransferSummary): StudyTable[] {
 
 function rowOf(point: TransferPoint, all: readonly TransferPoint[]): string[] {
   const { body, samples, share, map, field, imageSide, kept, difference, timeRatio } = point
-  const dense = all.find(
-    other =>
-      other.kept === undefined &&
-      [other.body, other.samples, other.share, other.map].join() === [body, samples, share, map].join(),
-  )
+  const dense = all.find(other => other.kept === undefined && settingKey(other) === settingKey(point))
   const ofDense = dense && kept !== undefined ? point.layerMultiplyAdds / dense.layerMultiplyAdds : undefined
   const { interval } = difference ?? {}
   return [

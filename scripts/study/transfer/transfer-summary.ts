@@ -84,7 +84,13 @@ export function summarizeTransfer(results: ReadonlyMap<number, CellResult>): Tra
   }
 }
 
-function settingKey({ body, share, samples, map }: Pick<Run, 'body' | 'share' | 'samples' | 'map'>): string {
+/** The same for the dense layer and the mixtures that are compared with it. */
+export function settingKey({
+  body,
+  share,
+  samples,
+  map,
+}: Pick<TransferPoint, 'body' | 'share' | 'samples' | 'map'>): string {
   return [body, share, samples, map].join('|')
 }
 

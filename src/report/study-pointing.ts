@@ -1,6 +1,5 @@
 import type { TopLevelSpec } from 'vega-lite'
-import { chartConfig, seriesColors } from './charts.js'
-import { type PanelPlace, panelsOf } from './panels.js'
+import { chartConfig, type PanelPlace, panelsOf, seriesColors } from './charts.js'
 
 /** How often a method points at what decides the class; shares in [0, 1]. */
 export interface PointingBar {

@@ -1,6 +1,5 @@
 import type { TopLevelSpec } from 'vega-lite'
-import { chartConfig, seriesColors } from './charts.js'
-import { type PanelPlace, panelsOf } from './panels.js'
+import { chartConfig, type PanelPlace, panelsOf, seriesColors } from './charts.js'
 
 /** How far a mixture is from the dense layer in one setting. */
 export interface TransferDifference {

@@ -6,11 +6,7 @@ import { disposeModel } from '../../../src/models/dispose-model.js'
 import { withFasterLayers } from '../../../src/models/faster-layers.js'
 import { withImageSize } from '../../../src/models/image-size.js'
 import { withInputScaling } from '../../../src/models/input-scaling.js'
-import {
-  type InsertedPatchMoE,
-  type InsertPatchMoEOptions,
-  insertPatchMoE,
-} from '../../../src/models/insert-patch-moe.js'
+import { type InsertedPatchMoE, insertPatchMoE } from '../../../src/models/insert-patch-moe.js'
 import { withNewHead } from '../../../src/models/new-head.js'
 import { savedShare } from '../../../src/models/plan-patch-moe.js'
 import { deriveSeed } from '../../../src/random.js'
@@ -19,7 +15,7 @@ import type { RunFolder } from '../../../src/run/run-folder.js'
 import type { Size2D } from '../../../src/shapes.js'
 import { evaluate } from '../../../src/train/evaluate.js'
 import { percent } from '../../terminal/training-log.js'
-import { asUsage, UsageError } from '../../terminal/usage-error.js'
+import { asUsage, asUsageLater, UsageError } from '../../terminal/usage-error.js'
 import type { OpenedModel } from '../opened-model.js'
 import { chosenScaling } from './input-scaling.js'
 
@@ -136,7 +132,7 @@ async function withHead(
 
 async function withMixture(model: tfl.LayersModel, { insert }: InitialOptions, seed: number): Promise<Step> {
   if (!insert) return {}
-  const inserted = await inserting(model, { patchSize: 1, seed, ...insert })
+  const inserted = await asUsageLater(() => insertPatchMoE(model, { patchSize: 1, seed, ...insert }))
   const saved = savedShare(inserted.replaced, modelCost(model).multiplyAdds.forward)
   return { model: inserted.model, note: insertionNote(inserted, saved) }
 }
@@ -150,14 +146,6 @@ function fasterInPlace(model: tfl.LayersModel): tfl.LayersModel {
   const faster = withFasterLayers(model)
   disposeModel(model)
   return faster
-}
-
-async function inserting(model: tfl.LayersModel, options: InsertPatchMoEOptions): Promise<InsertedPatchMoE> {
-  try {
-    return await insertPatchMoE(model, options)
-  } catch (error) {
-    throw error instanceof RangeError ? new UsageError(error.message, { cause: error }) : error
-  }
 }
 
 function insertionNote({ replaced, difference, change, magnitude }: InsertedPatchMoE, saved: number): string {

@@ -4,6 +4,7 @@ import { verifyCurrent } from '../../../src/backend/verify.js'
 import { twoLayerPatchModel } from '../../../src/models/two-layer.js'
 import { wideResNet } from '../../../src/models/wide-resnet.js'
 import { train } from '../../../src/train/loop.js'
+import { distance } from './distance.js'
 import { answersOf, brightQuarters, otherCases, patchMoECases } from './layer-cases.js'
 
 /*
@@ -54,12 +55,6 @@ async function trained(backend: Name, kind: 'two-layer' | 'wide'): Promise<Train
   return { losses: steps, weights: Buffer.concat(bytes).toString('base64') }
 }
 
-/** The largest difference, as a share of the largest of the right numbers, 1 at least. */
-function distance(are: Float32Array, should: Float32Array): number {
-  const scale = should.reduce((most, value) => Math.max(most, Math.abs(value)), 1)
-  return are.reduce((most, value, i) => Math.max(most, Math.abs(value - (should[i] as number)) / scale), 0)
-}
-
 // Every seventh has each gate, border, pre-activation and size.
 const cases = [...patchMoECases.filter((_, i) => i % 7 === 0), ...otherCases]
 const layers: Record<string, number> = {}
@@ -68,7 +63,7 @@ for (const one of cases) {
   const should = await answersOf(one)
   await useBackend('webgpu-software')
   const are = await answersOf(one)
-  layers[one.name] = Math.max(...are.map((values, i) => distance(values, should[i] as Float32Array)))
+  layers[one.name] = distance(are, should)
 }
 await useBackend('webgpu-software')
 const { operations } = await verifyCurrent('webgpu-software', '', trainingChecks())

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { tfConfig } from '../../src/cluster/launch.js'
-import { type StartedProcess, startTypeScript } from '../child-processes.js'
+import { type StartedProcess, startProcess, startTypeScript } from '../child-processes.js'
 import type { SmallTraining, TrainedHere } from './training-program.js'
 
 const program = fileURLToPath(new URL('./training-program.ts', import.meta.url))
@@ -37,14 +37,23 @@ export async function freeAddresses(count: number): Promise<string[]> {
   return addresses
 }
 
-/** Starts one worker of a small training. */
+/**
+ * Starts one worker of a small training.
+ *
+ * @param before the words of a program that runs it
+ */
 export function startWorker(
   addresses: readonly string[],
   index: number,
   training: SmallTraining,
+  before: readonly [] | readonly [program: string, ...words: string[]] = [],
 ): StartedProcess {
   const env = { ...oneThread, TF_CONFIG: tfConfig(addresses, index) }
-  return startTypeScript([program, JSON.stringify(training)], { env })
+  const words = [program, JSON.stringify(training)]
+  if (before.length === 0) return startTypeScript(words, { env })
+  const [runner, ...others] = before
+  const node = [process.execPath, '--import', import.meta.resolve('tsx')]
+  return startProcess(runner as string, [...others, ...node, ...words], { env })
 }
 
 /** Starts all workers of a small training, each with what differs for it. */

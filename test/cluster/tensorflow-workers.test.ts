@@ -180,9 +180,22 @@ describe('workers that do not fit together', () => {
     )
     expect(onTaken.code).toBe(1)
     expect(tooFew.failure).toMatch(
-      /^joinCluster: all 2 workers must be there within 2 s, got a failure of worker 0 \(127.0.0.1:\d+\) after \d+ s: /,
+      /^joinCluster: all 2 workers must be there within 2 s, got none of worker 1 \(127.0.0.1:\d+\) \(looked for by worker 0;/,
     )
     expect(tooFew.code).toBe(1)
+  })
+
+  test('say so where both have one rank', async () => {
+    const addresses = await freeAddresses(3)
+    const [first = '', second = '', third = ''] = addresses
+    // The second believes that it is the chief of other workers.
+    const workers = [
+      startWorker([first, second], 0, short),
+      startWorker([second, third], 0, { ...short, startTimeout: 3 }),
+    ]
+    const [own, other] = await Promise.all(workers.map(failureOf))
+    expect(own?.failure).toMatch(/worker 1 \(.*\) must be 1 of the workers .*, got one that is 0 of/)
+    expect(other?.failure).toMatch(/all 2 workers must be there within 3 s, got none of worker 1/)
   })
 
   test('say so where an address is of another machine', async () => {

@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { buildForBrowsers } from './browser-modules.js'
+import { buildForBrowsers, buildWithTfjs } from './browser-modules.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
@@ -17,3 +17,4 @@ const { status } = spawnSync(process.execPath, compilation, { stdio: 'inherit' }
 if (status !== 0) process.exit(status ?? 1)
 chmodSync(join(dist, 'scripts/cli.js'), 0o755)
 await buildForBrowsers(join(dist, 'browser'))
+await buildWithTfjs(join(dist, 'browser'))

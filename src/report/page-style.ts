@@ -45,6 +45,22 @@ export const colorStyle = `:root{color-scheme:light dark;${colorDeclarations(pag
 @media (prefers-color-scheme:dark){:root{${colorDeclarations(pageColors.dark)}}}
 `
 
+/** How figures of `routingFigure` and their legend look, on any page that has the colours. */
+export const routingStyle = `.legend{list-style:none;display:flex;flex-wrap:wrap;gap:6px 22px;padding:0;margin:0 0 16px;font-size:.88rem;color:var(--quiet)}
+.swatch{display:inline-block;width:14px;height:14px;margin-right:7px;vertical-align:-2px;border-radius:2px}
+.swatch.kept{background:var(--kept)}.swatch.veil{background:var(--veil);opacity:.78;border:1px solid var(--line)}.swatch.truth{border:3px solid var(--truth)}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:22px 26px}
+.routing figcaption{font-weight:600;font-size:.95rem;margin-bottom:6px}
+.tiles{display:grid;grid-template-columns:repeat(5,1fr);gap:6px}
+.tiles.many{grid-template-columns:calc(34% + 6px) repeat(4,1fr)}
+.tiles.many .tile:first-child{grid-row:span 2}
+.tile{font-size:.7rem;color:var(--quiet);text-align:center;line-height:1.3}
+.tile svg{display:block;width:100%;height:auto;outline:1px solid var(--line);image-rendering:pixelated}
+.veil{fill:var(--veil);fill-opacity:.78}
+.kept rect{fill:var(--kept)}
+.truth{fill:none;stroke:var(--truth);stroke-width:2px;vector-effect:non-scaling-stroke}
+`
+
 /**
  * The style sheet of a report page: light and dark by the reader's setting, one column on a phone. A table that is wider than the
  * page is shaded at the side where it goes on.
@@ -71,20 +87,7 @@ td.best{font-weight:700}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px 24px;margin:20px 0 0}
 figure{margin:0}
 .chart svg{display:block;max-width:100%;height:auto}
-.legend{list-style:none;display:flex;flex-wrap:wrap;gap:6px 22px;padding:0;margin:0 0 16px;font-size:.88rem;color:var(--quiet)}
-.swatch{display:inline-block;width:14px;height:14px;margin-right:7px;vertical-align:-2px;border-radius:2px}
-.swatch.kept{background:var(--kept)}.swatch.veil{background:var(--veil);opacity:.78;border:1px solid var(--line)}.swatch.truth{border:3px solid var(--truth)}
-.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:22px 26px}
-.routing figcaption{font-weight:600;font-size:.95rem;margin-bottom:6px}
-.right{color:var(--right)}.wrong{color:var(--wrong)}
-.tiles{display:grid;grid-template-columns:repeat(5,1fr);gap:6px}
-.tiles.many{grid-template-columns:calc(34% + 6px) repeat(4,1fr)}
-.tiles.many .tile:first-child{grid-row:span 2}
-.tile{font-size:.7rem;color:var(--quiet);text-align:center;line-height:1.3}
-.tile svg{display:block;width:100%;height:auto;outline:1px solid var(--line);image-rendering:pixelated}
-.veil{fill:var(--veil);fill-opacity:.78}
-.kept rect{fill:var(--kept)}
-.truth{fill:none;stroke:var(--truth);stroke-width:2px;vector-effect:non-scaling-stroke}
+${routingStyle}.right{color:var(--right)}.wrong{color:var(--wrong)}
 .settings{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,240px),1fr));gap:12px 24px;margin:12px 0 20px}
 .settings dt{font-size:.82rem;color:var(--quiet)}
 .settings dd{margin:0;overflow-wrap:anywhere}

@@ -90,7 +90,8 @@ function withObject(
   if (ratio > nothing.above)
     return { expect: 'nothing', because: `${because}, and much besides it`, ...known }
   if (ratio < nothing.below) return { expect: 'nothing', because: `${because}, a part of it`, ...known }
-  if (ratio < seen.from || ratio > seen.to || images < (objectShare < smallObject ? enough.ofSmall : enough.ofLarge)) {
+  const needed = objectShare < smallObject ? enough.ofSmall : enough.ofLarge
+  if (ratio < seen.from || ratio > seen.to || images < needed) {
     return { expect: 'unknown', because: `${because}, where nothing was decided`, ...known }
   }
   if (objectShare < largeObject) return { expect: 'a gain', because, ...known }

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { useBackend } from '../../src/backend/choose.js'
 import { refuseLocked } from '../../src/files/lock.js'
-import { configDifferences, mayChange, type RunConfig, runConfig } from '../../src/run/run-config.js'
+import type { RunConfig } from '../../src/run/run-config.js'
 import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
 import { modelRouters } from '../../src/run/starting-routers.js'
 import type { TrainState } from '../../src/train/checkpoint.js'
@@ -11,8 +11,8 @@ import { askedSet, checkSameSet, checkSetPlace, storedSet } from '../run/choosin
 import { trainSet } from '../run/choosing/train-set.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
 import type { NewRun } from '../run/new-run.js'
-import { dataPath, loadData, loadRegions } from '../run/run-data.js'
-import { withFlags } from '../run/train-settings.js'
+import { loadData, loadRegions } from '../run/run-data.js'
+import { continuedConfig } from '../run/training/continued-config.js'
 import {
   newNetwork,
   preparedTraining,
@@ -143,62 +143,6 @@ function checkImages(
   throw new UsageError(
     `train: images must be ${options.imageShape.join('x')}, as at the start of ${directory}, got ${shape.join('x')}`,
   )
-}
-
-/**
- * A run is resumed with its own settings: flags may repeat them, ask for more epochs and say where its files are now,
- * but change nothing else.
- */
-function continuedConfig(run: RunFolder, request: TrainRequest): RunConfig {
-  const config = requestedConfig(run.config, request)
-  const differences = [...changedChoices(run.config, request), ...configDifferences(run.config, config)]
-  const refused = differences.filter(difference => !mayChange(difference))
-  if (refused.length > 0) {
-    const list = refused.map(
-      ({ key, was, asked }) => `${key} is ${valueText(was)}, asked for ${valueText(asked)}`,
-    )
-    throw new UsageError(
-      `train: --resume must keep the settings of ${run.directory}, got changed ones: ${list.join('; ')}`,
-    )
-  }
-  return differences.length === 0 ? run.config : config
-}
-
-/** The model and the initial network that the flags ask for, where they differ from those of the run. */
-function changedChoices({ model: { name, options } }: RunConfig, { model, init }: TrainRequest) {
-  const from = options.kind === 'init' ? options.from : undefined
-  const choices = [
-    { key: 'model.name', was: name, asked: model ?? name },
-    { key: 'model.options.from', was: from, asked: init === undefined ? from : resolve(init) },
-  ]
-  return choices.filter(({ was, asked }) => was !== asked)
-}
-
-/** The configuration of a run, changed by the flags that are given; a batch size that was chosen for it stays. */
-function requestedConfig(
-  config: RunConfig,
-  { batchSize, inputScaling, ...request }: TrainRequest,
-): RunConfig {
-  const { dataset, data, backend } = request
-  const flags = {
-    ...request,
-    ...(batchSize !== 'auto' && batchSize !== undefined && { batchSize }),
-    ...(inputScaling !== 'auto' && inputScaling !== undefined && { inputScaling }),
-  }
-  const withChoices = {
-    ...config,
-    dataset: {
-      ...config.dataset,
-      ...(dataset !== undefined && { name: dataset }),
-      ...(data !== undefined && { data: dataPath(data) }),
-    },
-    ...(backend !== undefined && backend !== 'auto' && { backend }),
-  }
-  return runConfig(withFlags(withChoices, config.model.name, flags), 'train')
-}
-
-function valueText(value: unknown): string {
-  return value === undefined ? 'not set' : JSON.stringify(value)
 }
 
 /** The path itself, or the first of path-2, path-3, ... that does not exist. */

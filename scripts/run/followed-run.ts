@@ -1,8 +1,8 @@
+import { shellCommand } from '../../src/cluster/shell-command.js'
 import type { Lock } from '../../src/files/lock.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { noteText } from '../terminal/safe-output.js'
-import { shellCommand } from '../terminal/shell-command.js'
 import { duration, percent, type TrainingLog, trainingLog } from '../terminal/training-log.js'
 import { type TrainingOutcome, type TrainingParts, trainRun } from './training-run.js'
 

@@ -1,17 +1,26 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { useBackend } from '../../src/backend/choose.js'
-import { refuseLocked } from '../../src/files/lock.js'
+import type { JoinedCluster } from '../../src/cluster/join-cluster.js'
+import { type Lock, refuseLocked } from '../../src/files/lock.js'
 import type { RunConfig } from '../../src/run/run-config.js'
-import { continueRun, lockedRun, openLockedRun, type RunFolder } from '../../src/run/run-folder.js'
+import { continueRun, lockedRun, openLockedRun, openRun, type RunFolder } from '../../src/run/run-folder.js'
 import { modelRouters } from '../../src/run/starting-routers.js'
 import type { TrainState } from '../../src/train/checkpoint.js'
+import type { Cluster } from '../../src/train/cluster/cluster.js'
 import { networkOf } from '../../src/train/feed.js'
 import { askedSet, checkSameSet, checkSetPlace, storedSet } from '../run/choosing/run-set.js'
 import { trainSet } from '../run/choosing/train-set.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
 import type { NewRun } from '../run/new-run.js'
 import { loadData, loadRegions } from '../run/run-data.js'
+import {
+  type ClusterRequest,
+  joinedCluster,
+  startedTogether,
+  stayForOthers,
+  unkeptRun,
+} from '../run/training/cluster-worker.js'
 import { continuedConfig } from '../run/training/continued-config.js'
 import {
   newNetwork,
@@ -24,7 +33,7 @@ import { storedInitial } from '../run/transfer/initial-model.js'
 import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe train`, as commander hands them over; those of `trainSettings` are among them. */
-export interface TrainRequest extends TrainingRequest {
+export interface TrainRequest extends TrainingRequest, Pick<ClusterRequest, 'heartbeat' | 'startTimeout'> {
   readonly out?: string
   readonly resume?: boolean
   readonly force?: boolean
@@ -39,6 +48,11 @@ export interface TrainRequest extends TrainingRequest {
 export async function runTrain(request: TrainRequest): Promise<void> {
   if (request.resume && request.force)
     throw new UsageError('train: --resume and --force must not be given together')
+  const cluster = await joinedCluster(request)
+  if (cluster) {
+    await trainTogether(request, cluster)
+    return
+  }
   const directory = request.out ?? (request.resume ? undefined : newFolder(request))
   const stored = request.resume && directory !== undefined ? await storedSet(directory) : undefined
   const set = stored ?? (directory === undefined ? undefined : askedSet(directory, request))
@@ -68,16 +82,38 @@ async function trainOne(request: TrainRequest): Promise<void> {
   }
 }
 
+/** Takes part in a run of several workers. */
+async function trainTogether(request: TrainRequest, cluster: JoinedCluster): Promise<void> {
+  const start = request.resume ? resumeRun : startRun
+  try {
+    const started = await startedTogether(
+      cluster,
+      () => start(request, cluster),
+      ({ lock }) => lock.release(),
+    )
+    try {
+      await followRun({ ...started, cluster }, { json: request.json === true })
+    } finally {
+      await started.lock.release()
+    }
+  } catch (error) {
+    await stayForOthers(error)
+    throw error
+  }
+}
+
 /** The folder of a run, or of a set of them, for which none is named. */
 function newFolder({ dataset, model, init }: TrainRequest): string {
   return nextFree(join('runs', `${dataset}-${model ?? (init === undefined ? 'run' : 'init')}`))
 }
 
-async function startRun(request: TrainRequest): Promise<StartedRun> {
+async function startRun(request: TrainRequest, cluster?: Cluster): Promise<StartedRun> {
   const { dataset, model } = requiredNames(request, 'train')
   const directory = request.out ?? nextFree(join('runs', `${dataset}-${model}`))
-  await refuseLocked(directory, 'train')
+  const writes = !cluster || cluster.index === 0
+  if (writes) await refuseLocked(directory, 'train')
   const { config, data, opened, network, notes } = await preparedTraining(request, 'train')
+  if (!writes) return { run: unkeptRun(config, { directory }), lock: noLock, model: network, data, notes }
   const layers = networkOf(network)
   const { run, lock } = await lockedRun(directory, config, {
     force: request.force === true,
@@ -87,10 +123,13 @@ async function startRun(request: TrainRequest): Promise<StartedRun> {
   return { run, lock, model: network, data, notes }
 }
 
-async function resumeRun(request: TrainRequest): Promise<StartedRun> {
+async function resumeRun(request: TrainRequest, cluster?: Cluster): Promise<StartedRun> {
   if (request.out === undefined)
     throw new UsageError('train: --resume must come with --out, the folder of the run')
-  const { run: before, lock } = await openLockedRun(request.out)
+  const writes = !cluster || cluster.index === 0
+  const { run: before, lock } = writes
+    ? await openLockedRun(request.out)
+    : { run: await openRun(request.out), lock: noLock }
   try {
     const config = continuedConfig(before, request)
     await useBackend(config.backend)
@@ -103,13 +142,17 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
     checkImages(before, data.train, resume)
     const model = options.kind === 'init' ? await storedInitial(before) : newNetwork(config, data)
     // What was asked for is written once nothing of it can fail: a run with settings that do not work could not be resumed.
-    const run = config === before.config ? before : await continueRun(before, config)
+    const kept = writes ? before : unkeptRun(config, before)
+    const run = config === before.config || !writes ? kept : await continueRun(before, config)
     return { run, lock, model, data, resume, notes: [] }
   } catch (error) {
     await lock.release()
     throw error
   }
 }
+
+/** The lock of a worker that writes nothing. */
+const noLock: Lock = { lost: new AbortController().signal, release: async () => undefined }
 
 /** What follows the whole length of a training, such as a falling learning rate, would be another in a longer one. */
 function checkLength(

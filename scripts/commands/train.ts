@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander'
 import { optionGroups, settingOption, trainSettings } from '../run/train-settings.js'
-import { positiveInteger } from '../terminal/option-values.js'
+import { positiveInteger, positiveNumber } from '../terminal/option-values.js'
 import type { TrainRequest } from './train-action.js'
 
 /** The command `pmoe train`. */
@@ -28,10 +28,21 @@ export function trainCommand(): Command {
       positiveInteger,
     )
     .option('--json', 'write the events of the training as JSON lines')
+    .option(
+      '--heartbeat <seconds>',
+      'with several workers: how long one may be silent before all end (default: 10)',
+      positiveNumber,
+    )
+    .option(
+      '--start-timeout <seconds>',
+      'with several workers: how long they wait for each other at the start (default: 300)',
+      positiveNumber,
+    )
     .addHelpText(
       'after',
       `
-What is not given comes from the recipe of the dataset and the model.
+What is not given comes from the recipe of the dataset and the model. Where TF_CONFIG names several workers, or the variables
+of Slurm, Kubernetes or torchrun do, they train one run together; pmoe launch starts them on this machine.
 
 Examples:
   $ pmoe train --dataset fashion-quadrants --model wrn-pmoe --samples 500 --out runs/first

@@ -11,7 +11,7 @@ import { askedSet, checkSameSet, checkSetPlace, storedSet } from '../run/choosin
 import { trainSet } from '../run/choosing/train-set.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
 import type { NewRun } from '../run/new-run.js'
-import { dataPath, loadData, loadRegions } from '../run/run-data.js'
+import { loadData, loadRegions } from '../run/run-data.js'
 import { withFlags } from '../run/train-settings.js'
 import {
   newNetwork,
@@ -21,6 +21,7 @@ import {
 } from '../run/training/prepared-training.js'
 import { storedState, useComputeSettings } from '../run/training-run.js'
 import { storedInitial } from '../run/transfer/initial-model.js'
+import { dataPath } from '../terminal/data-path.js'
 import { UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe train`, as commander hands them over; those of `trainSettings` are among them. */

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { optionGroups, settingOption, trainSettings } from '../run/train-settings.js'
+import { withCacheOption } from '../terminal/cache-option.js'
 import { positiveInteger } from '../terminal/option-values.js'
 import type { TrainRequest } from './train-action.js'
 
@@ -9,7 +10,7 @@ export function trainCommand(): Command {
     'train a network on a dataset; everything of the run is kept in one folder',
   )
   for (const { option } of trainSettings) command.addOption(option)
-  return command
+  return withCacheOption(command)
     .optionsGroup(optionGroups.run)
     .option('--out <folder>', 'folder of the run (default: the next free one under runs/)')
     .option(

@@ -1,4 +1,5 @@
-// Builds the package into dist/: the compiled modules, the command line, and the modules for pages without a bundler.
+// Builds the package into dist/: the compiled modules, the command line, the modules for pages without a bundler,
+// and the page of the explorer.
 //
 //   npm run build
 import { spawnSync } from 'node:child_process'
@@ -6,6 +7,7 @@ import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildForBrowsers } from './browser-modules.js'
+import { buildExplorer } from './explorer-page.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
@@ -17,3 +19,4 @@ const { status } = spawnSync(process.execPath, compilation, { stdio: 'inherit' }
 if (status !== 0) process.exit(status ?? 1)
 chmodSync(join(dist, 'scripts/cli.js'), 0o755)
 await buildForBrowsers(join(dist, 'browser'))
+await buildExplorer(join(dist, 'explorer'))

@@ -8,6 +8,7 @@ import { evaluateCommand } from './commands/evaluate.js'
 import { exportCommand } from './commands/exchange/export.js'
 import { importCommand } from './commands/exchange/import.js'
 import { explainCommand } from './commands/explain.js'
+import { exploreCommand } from './commands/explore/explore.js'
 import { findRateCommand } from './commands/find-rate.js'
 import { launchCommand } from './commands/launch.js'
 import { nativeCommand } from './commands/native.js'
@@ -36,6 +37,7 @@ export function program(): Command {
     evaluateCommand(),
     predictCommand(),
     explainCommand(),
+    exploreCommand(),
     boundCommand(),
     exportCommand(),
     importCommand(),

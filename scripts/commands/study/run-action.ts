@@ -1,6 +1,6 @@
 import { useBackend } from '../../../src/backend/choose.js'
 import { tensorFlowThreads } from '../../../src/backend/threads.js'
-import { askedShare, type Share } from '../../run/cluster/shared-work.js'
+import type { Share } from '../../run/cluster/shared-work.js'
 import { type AskedStudy, openAskedStudy } from '../../study/asked-study.js'
 import type { Cell } from '../../study/cell.js'
 import { cellText } from '../../study/cell.js'
@@ -18,21 +18,18 @@ import { UsageError } from '../../terminal/usage-error.js'
 export interface StudyRunRequest extends AskedStudy {
   readonly out: string
   readonly cell?: number
-  readonly task?: number
-  readonly tasks?: number
+  readonly share?: Share
   readonly jobs?: number
 }
 
 /** Runs one cell of a study, or the share of a task; sets the exit code when the cell failed or it was interrupted. */
 export async function runStudyPart(name: string, request: StudyRunRequest): Promise<void> {
-  const share = askedShare(request, 'study')
+  const { share } = request
   if ((share === undefined) === (request.cell === undefined)) {
-    throw new UsageError(
-      `study: run must have either --cell, or --task and --tasks, got ${share ? 'both' : 'none of them'}`,
-    )
+    throw new UsageError(`study: run must have either --cell or --share, got ${share ? 'both' : 'neither'}`)
   }
   if (request.jobs !== undefined && !share) {
-    throw new UsageError(`study: --jobs must come with --task, got ${request.jobs} with --cell`)
+    throw new UsageError(`study: --jobs must come with --share, got ${request.jobs} with --cell`)
   }
   const { folder, lock } = await openAskedStudy(name, request, { shared: true })
   try {

@@ -1,8 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Scheduler, SchedulerOption, TaskResources } from '../../../src/cluster/schedulers/scheduler.js'
 import { type SchedulerName, schedulers } from '../../../src/cluster/schedulers/schedulers.js'
-import { positiveInteger, wholeNumber } from '../../terminal/option-values.js'
+import { positiveInteger } from '../../terminal/option-values.js'
 import { UsageError } from '../../terminal/usage-error.js'
+import type { Share } from './shared-work.js'
 
 const group = 'On a cluster:'
 
@@ -31,12 +32,19 @@ export interface AskedJob {
   readonly dryRun: boolean
 }
 
-/** The flags `--task` and `--tasks`, which the task of a job is given. */
-export function shareOptions(): readonly Option[] {
-  return [
-    new Option('--task <index>', 'work on the share of this task of --tasks, from 0').argParser(wholeNumber),
-    new Option('--tasks <count>', 'tasks that share the runs').argParser(positiveInteger),
-  ].map(option => option.helpGroup(group))
+/** The flag `--share`, which the task of a job is given. */
+export function shareOption(): Option {
+  return new Option('--share <task/tasks>', 'work as one of several tasks that share the runs, from 0: 0/16')
+    .argParser(readShare)
+    .helpGroup(group)
+}
+
+function readShare(text: string): Share {
+  const [, task, tasks] = /^(\d{1,9})\/(\d{1,9})$/.exec(text) ?? []
+  if (task !== undefined && Number(task) < Number(tasks)) return { task: Number(task), tasks: Number(tasks) }
+  throw new InvalidArgumentError(
+    'It must be the number of a task, from 0, and how many there are: 0/16, to 15/16.',
+  )
 }
 
 /** The flags that write and submit a job. */

@@ -1,32 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { heartbeatMs, silenceMs } from '../../../src/files/lock.js'
-import { UsageError } from '../../terminal/usage-error.js'
 
 /** One of the tasks that share a grid of runs. */
 export interface Share {
   /** Its number, from 0. */
   readonly task: number
   readonly tasks: number
-}
-
-/**
- * The share that flags name; undefined where they name none.
- *
- * @param where the command, for errors
- * @throws UsageError when one of the flags is missing, or there is no such task
- */
-export function askedShare(
-  { task, tasks }: { readonly task?: number; readonly tasks?: number },
-  where: string,
-): Share | undefined {
-  if (task === undefined && tasks === undefined) return undefined
-  if (task === undefined || tasks === undefined) {
-    throw new UsageError(
-      `${where}: --task and --tasks must be given together, got ${task === undefined ? '--tasks' : '--task'} alone`,
-    )
-  }
-  if (task < tasks) return { task, tasks }
-  throw new UsageError(`${where}: --task must be in [0, ${tasks - 1}], got ${task}`)
 }
 
 /**

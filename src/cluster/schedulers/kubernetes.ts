@@ -10,7 +10,7 @@ const retries = 3
 /** Kubernetes: an indexed job. Its pods see nothing but their image and volumes. */
 export const kubernetes: Scheduler = {
   title: 'Kubernetes',
-  file: 'kubernetes.yaml',
+  file: 'kubernetes-job.yaml',
   options: [
     { name: 'image', value: 'image', help: 'the image of the pods, which has pmoe', isRequired: true },
     {
@@ -23,7 +23,7 @@ export const kubernetes: Scheduler = {
   ],
   seesFiles: false,
   describe(job) {
-    const head = `# ${commentText(job.name)}: pods share the runs, whatever their number (completions and --tasks must agree).\n`
+    const head = `# ${commentText(job.name)}: pods share the runs, whatever their number (completions and --share must agree).\n`
     return head + stringify(manifest(job), { lineWidth: 0 })
   },
   // A new name each time: a job that has ended keeps its name for a while.
@@ -69,10 +69,7 @@ function podOf(job: GridJob) {
       {
         name: 'pmoe',
         image: options.image,
-        command: [
-          ...command.map(withoutVariables),
-          ...['--task', '$(JOB_COMPLETION_INDEX)', '--tasks', String(tasks)],
-        ],
+        command: [...command.map(withoutVariables), '--share', `$(JOB_COMPLETION_INDEX)/${tasks}`],
         env: Object.entries(taskEnvironment(job)).map(([name, value]) => ({ name, value })),
         resources: resourcesOf(resources),
         volumeMounts: volumes.map(({ path }, i) => ({ name: `volume-${i}`, mountPath: path })),

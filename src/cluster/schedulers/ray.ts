@@ -8,7 +8,7 @@ const graceSeconds = 60
 /** Ray: a program in Python, each of whose tasks runs one command, on a cluster or on this machine. */
 export const ray: Scheduler = {
   title: 'Ray',
-  file: 'ray.py',
+  file: 'ray-job.py',
   options: [],
   seesFiles: true,
   describe(job) {
@@ -33,7 +33,7 @@ SECONDS = ${seconds ?? 'None'}
 def run(task):
     """Runs one task and returns its exit code."""
     process = subprocess.Popen(
-        [*COMMAND, "--task", str(task), "--tasks", str(TASKS)],
+        [*COMMAND, "--share", f"{task}/{TASKS}"],
         cwd=FOLDER,
         env={**os.environ, **ENVIRONMENT},
     )

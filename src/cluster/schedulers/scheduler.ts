@@ -13,7 +13,7 @@ export interface TaskResources {
 export interface GridJob {
   /** What the job is called: any text of one line. */
   readonly name: string
-  /** The program of a task and its words; it is told its number, from 0, by `--task`, and how many there are by `--tasks`. */
+  /** The program of a task and its words; it is told its number, from 0, and how many there are, by `--share 0/16`. */
   readonly command: readonly string[]
   readonly tasks: number
   readonly resources: TaskResources
@@ -42,7 +42,7 @@ export interface SchedulerOption {
 export interface Scheduler {
   /** Its name among people: `Slurm`. */
   readonly title: string
-  /** Name of the file that describes a job. */
+  /** Name of the file that describes a job; not that of a module which it imports. */
   readonly file: string
   readonly options: readonly SchedulerOption[]
   /** Whether tasks see the files of the machine that submits the job, under the same paths. */

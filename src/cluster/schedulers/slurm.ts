@@ -7,22 +7,26 @@ const warningSeconds = 60
 /** Slurm: a job array. A task that is preempted is queued again, and goes on where it was. */
 export const slurm: Scheduler = {
   title: 'Slurm',
-  file: 'slurm.sh',
+  file: 'slurm-job.sh',
   options: [
     { name: 'partition', value: 'name', help: 'the partition' },
     { name: 'account', value: 'name', help: 'the account that pays' },
   ],
   seesFiles: true,
   describe(job) {
-    const { command, tasks, workingDirectory } = job
+    const { command, tasks, workingDirectory, folder } = job
+    if (folder.includes('\\')) {
+      // It would keep the numbers of tasks out of the names of logs.
+      throw new RangeError(`slurm: the folder of the job must hold no backslash, got ${folder}`)
+    }
     const variables = Object.entries(taskEnvironment(job)).map(([name, value]) => `export ${name}=${value}`)
-    const share = `--task "$SLURM_ARRAY_TASK_ID" --tasks ${tasks}`
+    const share = `--share "$SLURM_ARRAY_TASK_ID/${tasks}"`
     return [
       '#!/bin/bash',
       ...directives(job).map(
         ([name, value]) => `#SBATCH --${name}${value === '' ? '' : `=${quoted(value)}`}`,
       ),
-      `# ${commentText(job.name)}: tasks share the runs, whatever their number (--array and --tasks must agree).`,
+      `# ${commentText(job.name)}: tasks share the runs, whatever their number (--array and --share must agree).`,
       `cd -- ${shellCommand([workingDirectory])} || exit`,
       ...variables,
       '# In the place of this shell, so that the task itself is told to stop.',
@@ -39,9 +43,7 @@ function directives({ name, tasks, folder, resources, options }: GridJob): [name
   return [
     ['job-name', name],
     ['array', `0-${tasks - 1}`],
-    // Patterns are not replaced in the name of a folder.
-    ['chdir', folder],
-    ['output', 'slurm-%A_%a.log'],
+    ['output', `${folder.replaceAll('%', '%%')}/slurm-%A_%a.log`],
     ['open-mode', 'append'],
     ['requeue', ''],
     ['signal', `B:TERM@${warningSeconds}`],

@@ -6,6 +6,7 @@ import { demoCommand } from './commands/demo.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
 import { explainCommand } from './commands/explain.js'
+import { exploreCommand } from './commands/explore/explore.js'
 import { exportCommand } from './commands/export.js'
 import { findRateCommand } from './commands/find-rate.js'
 import { importCommand } from './commands/import.js'
@@ -34,6 +35,7 @@ export function program(): Command {
     evaluateCommand(),
     predictCommand(),
     explainCommand(),
+    exploreCommand(),
     boundCommand(),
     exportCommand(),
     importCommand(),

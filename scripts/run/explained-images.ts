@@ -52,7 +52,7 @@ export async function explainImages(
 
 function classesOf({ probabilities }: Explanation, names: readonly string[]): ExplainedImage['classes'] {
   return [...probabilities]
-    .map((probability, label) => ({ name: names[label] ?? `class ${label}`, probability }))
+    .map((probability, label) => ({ name: names[label] ?? `output ${label}`, probability }))
     .sort((a, b) => b.probability - a.probability)
 }
 

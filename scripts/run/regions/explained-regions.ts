@@ -22,7 +22,7 @@ export async function explainedRegions(
 ): Promise<ExplainedImage> {
   const { uri, size } = await smallPicture(source)
   const classes = [...probabilities]
-    .map((probability, label) => ({ name: classNames[label] ?? `class ${label}`, probability }))
+    .map((probability, label) => ({ name: classNames[label] ?? `output ${label}`, probability }))
     .sort((a, b) => b.probability - a.probability)
   const shape: ImageShape = [patch[0], patch[1], source.channels]
   const regions = experts.map(async ({ gates, boxes, crops }) => ({

@@ -1,8 +1,8 @@
+import { shellCommand } from '../../src/cluster/shell-command.js'
 import type { Lock } from '../../src/files/lock.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
 import { noteText } from '../terminal/safe-output.js'
-import { shellCommand } from '../terminal/shell-command.js'
 import { duration, percent, type TrainingLog, trainingLog } from '../terminal/training-log.js'
 import { silentLog } from './training/cluster-worker.js'
 import { type TrainingOutcome, type TrainingParts, trainRun } from './training-run.js'
@@ -21,10 +21,11 @@ export interface StartedRun extends Pick<TrainingParts, 'run' | 'model' | 'data'
  * Ctrl-C stops it after the running step, sets the exit code and says how to go on.
  *
  * @param options.json writes the events of the training as JSON lines
+ * @param options.signal ends it as Ctrl-C does
  */
 export async function followRun(
   started: StartedRun,
-  { json }: { readonly json: boolean },
+  { json, signal }: { readonly json: boolean; readonly signal?: AbortSignal },
 ): Promise<TrainingOutcome> {
   const { run, data, cluster } = started
   const { dataset, model } = run.config
@@ -38,7 +39,10 @@ export async function followRun(
   for (const note of [...data.notes, ...started.notes]) log.note(noteText(note))
   const interrupt = onInterrupt(() => log.note('Stopping after the running step …'))
   try {
-    const outcome = await trainRun({ ...started, log, signal: interrupt.signal })
+    const signals = [interrupt.signal, started.lock.lost, ...(signal ? [signal] : [])]
+    const outcome = await trainRun({ ...started, log, signal: AbortSignal.any(signals) })
+    // A run that another process has taken over is that process's.
+    started.lock.lost.throwIfAborted()
     log.close()
     reportOutcome(outcome, run, log)
     return outcome

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import type { Augmentation } from '../../src/data/augmentation/augmentation.js'
 import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
@@ -28,7 +27,7 @@ import { type FedModel, isRegionModel, type TrainingData } from '../../src/train
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { askedAugmentation } from './augmentation/asked-augmentation.js'
 import { partedRegions, partedSet, partNote, validationChoice } from './choosing/validation-part.js'
-import { flagOf, trainSettings } from './train-settings.js'
+import { flagOf, namingFlags, trainSettings } from './train-settings.js'
 
 /** The dataset of a run, and the images of it that the run asks for. */
 export type DataRequest = PlannedRun['dataset']
@@ -154,7 +153,7 @@ export function movedImages(
     seed: deriveSeed(seed, 'shift'),
     surround: 'edges',
   } as const
-  return asUsage(() => shifted(train, shift))
+  return asUsage(() => shifted(train, shift), namingFlags('routed'))
 }
 
 /** The images that a network is trained on: those of a run, moved where they are read in parts. */
@@ -310,9 +309,4 @@ export function checkFolder(command: string, entry: DatasetEntry, data: string |
   throw new UsageError(
     `${command}: --data must name the folder of ${entry.name}, got none (see ${entry.homepage}${fetch})`,
   )
-}
-
-/** The path of a folder as a configuration keeps it: valid from any working directory. */
-export function dataPath(folder: string | undefined): string | null {
-  return folder === undefined ? null : resolve(folder)
 }

@@ -6,7 +6,7 @@ import { recomputeActivations } from '../../src/layers/recomputation.js'
 import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
-import { auxiliaryCoefficients, coefficientsOf } from '../../src/train/auxiliary-loss.js'
+import { coefficientsOf } from '../../src/train/auxiliary-loss.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
 import { type Cluster, summed } from '../../src/train/cluster/cluster.js'
 import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
@@ -154,7 +154,6 @@ export function checkLayers(model: tfl.LayersModel, config: RunConfig): void {
   checkFrozen(model, config)
   disposeOptimizer(createOptimizer(optimizerOf(config), model))
   stepFactors(model, optimizerOf(config))
-  auxiliaryCoefficients(model, config.training)
   if (annealPatches) annealedLayers(model, annealPatches, epochs)
 }
 

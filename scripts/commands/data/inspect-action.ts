@@ -14,9 +14,10 @@ import {
   inspectDataset,
   inspectPrepared,
 } from '../../run/inspection.js'
-import { checkFolder, checkSettings, dataPath, unreadableNotes } from '../../run/run-data.js'
+import { checkFolder, checkSettings, unreadableNotes } from '../../run/run-data.js'
 import { type WrittenSheet, writeContactSheet } from '../../run/sheet.js'
-import type { GivenFlags } from '../../run/train-settings.js'
+import { type GivenFlags, namingFlags } from '../../run/train-settings.js'
+import { dataPath, usablePlace } from '../../terminal/data-path.js'
 import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
 import { percent } from '../../terminal/training-log.js'
@@ -38,8 +39,9 @@ export async function runDataInspect(folder: string | undefined, request: DataIn
   const { dataset, halves } = inspection
   const [train] = halves
   if (!train) throw new Error(`${dataset}: halves must be 1 or more, got 0`)
-  const { variations, notes } = asUsage(() =>
-    askedAugmentation(augmentationRequest(request), entryOf(dataset), train.classNames),
+  const { variations, notes } = asUsage(
+    () => askedAugmentation(augmentationRequest(request), entryOf(dataset), train.classNames),
+    namingFlags(),
   )
   const isVaried = Object.keys(variations).length > 0
   const title = `${dataset}: training images${isVaried ? ' as training sees them' : ''}, ${train.shape.join('x')}`
@@ -61,7 +63,7 @@ function writeSheet(
   augmentation: Augmentation | undefined,
 ): Promise<WrittenSheet> {
   if (!augmentation) return writeContactSheet(path, train, { title })
-  return asUsageLater(() => writeAugmentationSheet(path, train, { title, augmentation }))
+  return asUsageLater(() => writeAugmentationSheet(path, train, { title, augmentation }), namingFlags())
 }
 
 /** A prepared folder may hold a dataset of somebody's own. */
@@ -81,6 +83,7 @@ async function open(folder: string | undefined, request: DataInspectRequest): Pr
   if (folder === undefined && request.dataset === undefined) {
     throw new UsageError('data inspect: a folder or --dataset must be given, got neither')
   }
+  if (folder !== undefined) usablePlace(folder)
   const dataset = request.dataset ?? (await datasetOf(folder as string))
   if (dataset === undefined) return inspectPrepared(folder as string)
   const data = folder ?? request.data

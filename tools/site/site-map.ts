@@ -12,7 +12,7 @@ export interface SitePage extends ListedPage {
 /** Pages that stand together in the menu. */
 export interface SiteGroup {
   readonly title: string
-  readonly pages: readonly ListedPage[]
+  readonly pages: readonly (ListedPage | SitePage)[]
 }
 
 /** A page of docs, at the address of its file's name. */

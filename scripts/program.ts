@@ -9,6 +9,7 @@ import { explainCommand } from './commands/explain.js'
 import { exportCommand } from './commands/export.js'
 import { findRateCommand } from './commands/find-rate.js'
 import { importCommand } from './commands/import.js'
+import { launchCommand } from './commands/launch.js'
 import { nativeCommand } from './commands/native.js'
 import { planCommand } from './commands/plan.js'
 import { predictCommand } from './commands/predict.js'
@@ -30,6 +31,7 @@ export function program(): Command {
   const commands = [
     demoCommand(),
     trainCommand(),
+    launchCommand(),
     findRateCommand(),
     evaluateCommand(),
     predictCommand(),

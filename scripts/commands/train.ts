@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { clusterOptions, notedOptions, shareOption } from '../run/cluster/cluster-options.js'
 import { optionGroups, settingOption, trainSettings } from '../run/train-settings.js'
-import { positiveInteger } from '../terminal/option-values.js'
+import { positiveInteger, positiveNumber } from '../terminal/option-values.js'
 import type { TrainRequest } from './train-action.js'
 
 /** The command `pmoe train`. */
@@ -29,14 +29,25 @@ export function trainCommand(): Command {
       positiveInteger,
     )
     .option('--json', 'write the events of the training as JSON lines')
+    .option(
+      '--heartbeat <seconds>',
+      'with several workers: how long one may be silent before all end (default: 10)',
+      positiveNumber,
+    )
+    .option(
+      '--start-timeout <seconds>',
+      'with several workers: how long they wait for each other at the start (default: 300)',
+      positiveNumber,
+    )
   for (const option of [...clusterOptions(), shareOption()]) command.addOption(option)
   const words = notedOptions(command)
   return command
     .addHelpText(
       'after',
       `
-What is not given comes from the recipe of the dataset and the model. With --cluster the runs of --seeds or --folds are trained by
-the tasks of a job, which share the folder; the one that ends last writes the summary.
+What is not given comes from the recipe of the dataset and the model. Where TF_CONFIG names several workers, or the variables
+of Slurm, Kubernetes or torchrun do, they train one run together; pmoe launch starts them on this machine. With --cluster the
+runs of --seeds or --folds are trained by the tasks of a job, which share the folder; the one that ends last writes the summary.
 
 Examples:
   $ pmoe train --dataset fashion-quadrants --model wrn-pmoe --samples 500 --out runs/first

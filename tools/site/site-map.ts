@@ -1,14 +1,18 @@
-/** A page of the site: the text that it shows, as a path in the project, its address without `.html`, and what the menu calls it. */
-export interface SitePage {
-  readonly source: string
+/** A page as the menu has it: its address without `.html`, and what it is called. */
+export interface ListedPage {
   readonly address: string
   readonly title: string
+}
+
+/** A page that shows a text of the project, by the text's path in it. */
+export interface SitePage extends ListedPage {
+  readonly source: string
 }
 
 /** Pages that stand together in the menu. */
 export interface SiteGroup {
   readonly title: string
-  readonly pages: readonly SitePage[]
+  readonly pages: readonly ListedPage[]
 }
 
 /** A page of docs, at the address of its file's name. */
@@ -72,6 +76,15 @@ export const siteGroups = {
     ],
   },
 } as const satisfies Record<string, SiteGroup>
+
+/** The pages of the API, which typedoc writes, at the addresses of the entry points' sources. */
+export const apiPages: readonly ListedPage[] = [
+  { address: 'api/index', title: 'patch-moe' },
+  ...['data', 'prune', 'statistics', 'theory', 'node'].map(name => ({
+    address: `api/${name}`,
+    title: `patch-moe/${name}`,
+  })),
+]
 
 /** The page of a study's results, with its figure. */
 export function studyPageOf(study: string): SitePage {

@@ -41,6 +41,7 @@ export const siteGroups = {
       doc('gpu', 'GPUs'),
       doc('pages', 'In a page'),
       doc('machines', 'Many machines'),
+      doc('grids', 'Grids of runs'),
     ],
   },
   method: {

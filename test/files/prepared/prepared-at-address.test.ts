@@ -43,6 +43,7 @@ beforeAll(async () => {
   address = `${server.address}/data/p`
 })
 beforeEach(async () => {
+  server.behaviour.marks = 'etag'
   vi.stubEnv('PMOE_CACHE', join(root, `cache-${caches++}`))
   for (const name of await readdir(folder)) {
     server.objects.set(`data/p/${name}`, new Uint8Array(await readFile(join(folder, name))))
@@ -94,10 +95,12 @@ describe('a prepared folder at an address', () => {
     const shard = server.objects.get(`data/p/${name}`)?.slice() as Uint8Array
     shard[90] = (shard[90] as number) ^ 1
     server.objects.set(`data/p/${name}`, shard)
+    // A mark that stays the same, as dates do within a second, does not hide it.
+    server.behaviour.marks = 'date'
     const damaged = (await verifyFolder(address)).files.filter(({ problem }) => problem)
     expect(damaged.map(({ file }) => file)).toEqual([name])
     expect(damaged[0]?.problem).toMatch(
-      new RegExp(`^${address}/${name}: data of record 1 at byte \\d+ must have the checksum`),
+      new RegExp(`^${address}/${name}: data of record 0 at byte 0 must have the checksum`),
     )
   })
 

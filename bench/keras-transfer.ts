@@ -126,7 +126,7 @@ const ms = ({ clock, processor }: EpochTime): string =>
 
 await useBackend(values.backend as BackendName)
 const request = { name: 'fashion-mnist', data: null, samples: null, testSamples: null }
-const data = await loadData(request as never, 1)
+const data = await loadData(request, 1)
 const [all, allTest] = [data.train, data.test] as [ImageSet, ImageSet]
 const options = { batchSize, optimizer: { name: 'adam', learningRate: rate }, seed: 1 } as const
 const trained = network(all.shape)

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { shellCommand } from '../../src/cluster/shell-command.js'
 import { writeFileAtomic } from '../../src/files/atomic.js'
 import { mostPatchesPerExpert } from '../../src/layers/moe/routing-layers.js'
 import {
@@ -22,9 +23,8 @@ import {
 import { regionPlan, regionPlanText } from '../run/regions/region-plan.js'
 import { sizesFor } from '../run/regions/region-sizes.js'
 import { loadData } from '../run/run-data.js'
-import { flagOf } from '../run/train-settings.js'
+import { flagOf, namingFlags } from '../run/train-settings.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
-import { shellCommand } from '../terminal/shell-command.js'
 import { textTable } from '../terminal/text-table.js'
 import { percent } from '../terminal/training-log.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
@@ -126,7 +126,7 @@ async function runRegionPlan(path: string | undefined, request: PlanRequest): Pr
     patchesPerExpert: request.patchesPerExpert ?? 10,
     ...(margin !== undefined && { margin }),
   }
-  const plan = asUsage(() => regionPlan(wanted))
+  const plan = asUsage(() => regionPlan(wanted), namingFlags('routed'))
   process.stdout.write(`${request.json ? JSON.stringify(plan) : regionPlanText(plan, wanted)}\n`)
 }
 

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type BackendChoice, type BackendName, useBackend } from '../../src/backend/choose.js'
+import { shellCommand } from '../../src/cluster/shell-command.js'
 import { refuseLocked } from '../../src/files/lock.js'
 import {
   type BeforeAndAfter,
@@ -22,9 +23,9 @@ import { type PruningRecord, recordText, savedBytes } from '../run/pruning/pruni
 import { routersAtStart } from '../run/pruning/pruning-reference.js'
 import { openSource, type PruningSource, type SourceRequest } from '../run/pruning/pruning-source.js'
 import { loadData } from '../run/run-data.js'
+import { namingFlags } from '../run/train-settings.js'
 import { checkLayers, checkOptimizer, useComputeSettings } from '../run/training-run.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
-import { shellCommand } from '../terminal/shell-command.js'
 import { percent } from '../terminal/training-log.js'
 import { asUsage, asUsageLater, UsageError } from '../terminal/usage-error.js'
 
@@ -186,8 +187,9 @@ async function keepPruned(
     epochs: fineTune ?? fineTuningEpochs,
     backend,
   })
-  asUsage(() => checkOptimizer(config))
-  asUsage(() => checkLayers(model, config))
+  const flags = namingFlags(config.model.name)
+  asUsage(() => checkOptimizer(config), flags)
+  asUsage(() => checkLayers(model, config), flags)
   if (fineTune !== undefined) useComputeSettings(config)
   const data = fineTune === undefined ? undefined : (images?.data ?? (await loadData(dataset, seed)))
   const start = await routersAtStart(unpruned)

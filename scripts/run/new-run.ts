@@ -23,7 +23,7 @@ import {
   type RunData,
 } from './run-data.js'
 import { withSeparateRouters } from './separate-routers.js'
-import { type GivenFlags, withFlags } from './train-settings.js'
+import { type GivenFlags, namingFlags, withFlags } from './train-settings.js'
 import { fittedToInitial, type Initial, withAnnealing } from './transfer/fine-tuning.js'
 
 /** A run that has not begun: its configuration and its images. */
@@ -53,12 +53,13 @@ export interface RunRequest {
  */
 export async function newRun(request: RunRequest, backend: BackendChoice): Promise<NewRun> {
   const { flags } = request
+  const wording = namingFlags(request.model)
   const entry = checkedDataset(request)
-  const planned = asUsage(() => wantedRun(request, entry, backend))
+  const planned = asUsage(() => wantedRun(request, entry, backend), wording)
   const { data, samples } = await loadUpTo(planned, flags.samples !== undefined)
   checkBoxed(planned.dataset, data)
   const fitted = fittedToImages(withLoadedImages(planned, data, samples), flags, data.train)
-  return { config: asUsage(() => completeConfig(fitted, data.train)), data }
+  return { config: asUsage(() => completeConfig(fitted, data.train), wording), data }
 }
 
 /**
@@ -153,11 +154,12 @@ async function loadUpTo(
     return { data: await load(planned, seed), samples: planned.samples }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    if (planned.data === null) throw new UsageError(error.message, { cause: error })
+    const usage = () => new UsageError(namingFlags(model.name)(error.message), { cause: error })
+    if (planned.data === null) throw usage()
     // Damaged files fail again here; where all images load, too many of them were asked for.
     const allImages = await load({ ...planned, samples: null, testSamples: null }, seed)
     if (isSamplesGiven || planned.testSamples !== null) {
-      throw new UsageError(error.message, { cause: error })
+      throw usage()
     }
     return { data: allImages, samples: null }
   }

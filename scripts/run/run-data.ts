@@ -27,7 +27,7 @@ import { type FedModel, isRegionModel, type TrainingData } from '../../src/train
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { askedAugmentation } from './augmentation/asked-augmentation.js'
 import { partedRegions, partedSet, partNote, validationChoice } from './choosing/validation-part.js'
-import { flagOf, trainSettings } from './train-settings.js'
+import { flagOf, namingFlags, trainSettings } from './train-settings.js'
 
 /** The dataset of a run, and the images of it that the run asks for. */
 export type DataRequest = PlannedRun['dataset']
@@ -153,7 +153,7 @@ export function movedImages(
     seed: deriveSeed(seed, 'shift'),
     surround: 'edges',
   } as const
-  return asUsage(() => shifted(train, shift))
+  return asUsage(() => shifted(train, shift), namingFlags('routed'))
 }
 
 /** The images that a network is trained on: those of a run, moved where they are read in parts. */

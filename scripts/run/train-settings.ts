@@ -11,7 +11,7 @@ import {
 } from '../../src/run/setting.js'
 import { type SettingGroup, settingGroups, settings } from '../../src/run/settings.js'
 import { optionParser } from '../terminal/option-values.js'
-import { UsageError } from '../terminal/usage-error.js'
+import { UsageError, type Wording } from '../terminal/usage-error.js'
 
 /** A flag of the command line, and the setting that it gives a value. */
 export interface SettingOption {
@@ -49,6 +49,43 @@ export function settingOptions(table: Settings, heading: string): readonly Setti
     for (const { option } of options) option.helpGroup(heading)
     return options
   })
+}
+
+/**
+ * Says a message about options of the library with the flags that set them: `train: freezeUntil must` becomes
+ * `train: --freeze-until must`.
+ *
+ * Names of several words are replaced wherever they stand alone, outside of quotes; those of one word, such as `epochs`, only where
+ * they are what the message is about. Of an option with parts the part stays: `--anneal-patches: from must`.
+ *
+ * @param model whose settings the message can be about; those of all models unless given
+ */
+export function namingFlags(model?: RunModel): Wording {
+  const flags = new Map(
+    trainSettings.flatMap(({ option, name, setting, sets }) =>
+      sets === undefined && !option.negate && hasSetting(name, setting, model)
+        ? [[name, option.long as string] as const]
+        : [],
+    ),
+  )
+  const flag = (name: string): string | undefined => flags.get(name)
+  return message =>
+    message
+      .replace(/^([^:]+: )([a-z]+)(\.(?=[a-z]+ must )| (?=must ))/, (text, where, name, next) =>
+        flag(name) === undefined ? text : where + flag(name) + afterFlag(next),
+      )
+      .replace(
+        /"[^"]*"|(?<![\w./-])([a-z]+[A-Z]\w*)(?:(\.)(?=[a-z]+ must )|(?![\w/]|\.\w))/g,
+        (text, name, next = '') => (flag(name) === undefined ? text : flag(name) + afterFlag(next)),
+      )
+}
+
+function hasSetting(name: string, setting: Setting, model: RunModel | undefined): boolean {
+  return model ? settingPath(name, setting, model) !== undefined : modelsOf(setting).length > 0
+}
+
+function afterFlag(next: string): string {
+  return next === '.' ? ': ' : next
 }
 
 type SettingName = keyof typeof settings

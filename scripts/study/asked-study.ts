@@ -47,8 +47,7 @@ export async function openAskedStudy(
   { shared = false }: { readonly shared?: boolean } = {},
 ): Promise<OpenedStudy> {
   const experiment = asUsage(() => experimentNamed(name))
-  const directory =
-    requested.out ?? join('runs', `study-${experiment.name}${requested.scale === 'small' ? '-small' : ''}`)
+  const directory = studyDirectory(experiment.name, requested)
   if (!shared) await refuseLocked(directory, 'study')
   const existing = requested.force ? undefined : await studyIn(directory)
   const request = {
@@ -85,6 +84,11 @@ export async function openAskedStudy(
     await lock.release()
     throw error
   }
+}
+
+/** The folder that is asked for, or the one that a study has otherwise. */
+export function studyDirectory(name: string, { out, scale }: Pick<AskedStudy, 'out' | 'scale'>): string {
+  return out ?? join('runs', `study-${name}${scale === 'small' ? '-small' : ''}`)
 }
 
 async function backendOf(

@@ -1,4 +1,4 @@
-import { open, readdir, rename, rm } from 'node:fs/promises'
+import { link, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isRunning, thisProcess } from './process-identity.js'
 
@@ -64,30 +64,96 @@ export async function flushFolder(folder: string): Promise<void> {
 }
 
 /**
+ * Writes a file where there is none. Of several processes that do so at the same time, on any machines that share the
+ * folder, one succeeds.
+ *
+ * @returns whether it was written; an existing file is left as it is
+ * @throws as {@link writeFileAtomic}
+ */
+export async function createFileAtomic(path: string, content: FileContent): Promise<boolean> {
+  await removeAbandoned(path)
+  const temporary = temporaryName(path)
+  try {
+    await withPathInError(path, () => writeWhole(temporary, content, true))
+    const isNew = await withPathInError(path, () => linkNew(temporary, path))
+    await flushFolder(dirname(path))
+    return isNew
+  } finally {
+    await rm(temporary, { force: true })
+  }
+}
+
+/** Gives a file a second name, where nothing has that name. */
+async function linkNew(from: string, path: string): Promise<boolean> {
+  try {
+    await link(from, path)
+    return true
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    // A network file system may repeat a request whose answer was lost.
+    if (code === 'EEXIST') return (await stat(from)).nlink === 2
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error
+    // File systems without second names cannot do better than to look first.
+    const isThere = await stat(path).then(
+      () => true,
+      () => false,
+    )
+    if (!isThere) await rename(from, path)
+    return !isThere
+  }
+}
+
+/**
  * The files under temporary names that killed processes left in a folder; files of earlier versions, whose names do not
  * identify their process exactly, count as such.
  *
  * @param names of the files that they were to become
  */
 export async function temporariesOf(folder: string, names: ReadonlySet<string>): Promise<string[]> {
-  const entries = await readdir(folder).catch(() => [])
-  return entries.filter(entry => {
+  const abandonedNames: string[] = []
+  for (const entry of await readdir(folder).catch(() => [])) {
     const parts = temporaryParts(entry)
-    return parts && names.has(parts.name) && (parts.start === '' || !isRunning(parts))
-  })
+    if (!parts || !names.has(parts.name)) continue
+    if (parts.start === '' || (await isAbandoned(join(folder, entry), parts))) abandonedNames.push(entry)
+  }
+  return abandonedNames
+}
+
+/** Whether an entry of a folder is one of these files under a temporary name, while a process writes it or left from a killed one. */
+export function isTemporaryOf(entry: string, names: ReadonlySet<string>): boolean {
+  const parts = temporaryParts(entry)
+  return parts !== undefined && names.has(parts.name)
 }
 
 let count = 0
 
 function temporaryName(path: string): string {
-  const { pid, start } = thisProcess()
-  return join(dirname(path), `.${basename(path)}.${pid}-${start}-${count++}.tmp`)
+  const { machine, pid, start } = thisProcess()
+  return join(dirname(path), `.${basename(path)}.${machine}-${pid}-${start}-${count++}.tmp`)
 }
 
-/** The parts of a temporary name; names of earlier versions have no start of the process. */
-function temporaryParts(entry: string): { name: string; pid: number; start: string } | undefined {
-  const [, name, pid, start = ''] = /^\.(.+)\.(\d+)(?:-(\w*))?-\d+\.tmp$/.exec(entry) ?? []
-  return name === undefined ? undefined : { name, pid: Number(pid), start }
+/** What a temporary name tells; names of earlier versions have no machine, or no start of the process either. */
+interface TemporaryParts {
+  readonly name: string
+  readonly machine: string | undefined
+  readonly pid: number
+  readonly start: string
+}
+
+function temporaryParts(entry: string): TemporaryParts | undefined {
+  const [, name, machine, pid, start = ''] =
+    /^\.(.+)\.(?:([0-9a-f]{8})-)?(\d+)(?:-(\w*))?-\d+\.tmp$/.exec(entry) ?? []
+  return name === undefined ? undefined : { name, machine, pid: Number(pid), start }
+}
+
+/** A file that a process of another machine writes changes within this time, in milliseconds, however far apart clocks are. */
+const otherMachineMs = 3_600_000
+
+/** Whether no process writes a temporary file any more. */
+async function isAbandoned(path: string, { machine, pid, start }: TemporaryParts): Promise<boolean> {
+  if (machine === undefined || machine === thisProcess().machine) return !isRunning({ pid, start })
+  const stats = await stat(path).catch(() => undefined)
+  return stats !== undefined && Date.now() - stats.mtimeMs > otherMachineMs
 }
 
 /**
@@ -117,7 +183,7 @@ async function abandonedIn(folder: string): Promise<Map<string, string[]>> {
   const byName = new Map<string, string[]>()
   for (const entry of await readdir(folder).catch(() => [])) {
     const parts = temporaryParts(entry)
-    if (!parts || isRunning(parts)) continue
+    if (!parts || !(await isAbandoned(join(folder, entry), parts))) continue
     byName.set(parts.name, [...(byName.get(parts.name) ?? []), entry])
   }
   return byName

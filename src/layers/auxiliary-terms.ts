@@ -28,6 +28,11 @@ interface Collection {
 
 let running: Collection | undefined
 
+/** Whether the running step asks for one of these terms: a layer may then compute once what they share. */
+export function asksForTerm(names: readonly AuxiliaryTerm[]): boolean {
+  return names.some(name => running?.names.includes(name))
+}
+
 /**
  * Adds a term to the loss of the running step, for layers to call within `call` when they train. Nothing is computed unless a
  * step asks for the term. A layer that calls it lists the term's name in its property `auxiliaryTerms`.

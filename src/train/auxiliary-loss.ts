@@ -1,5 +1,12 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { AUXILIARY_TERMS, type AuxiliaryTerm, auxiliaryTermsOf } from '../layers/auxiliary-terms.js'
+import {
+  AUXILIARY_TERMS,
+  type AuxiliaryTerm,
+  auxiliaryTermsOf,
+  isAuxiliary,
+} from '../layers/auxiliary-terms.js'
+import { allPlacedLayers, type PlacedLayer } from '../layers/layer-paths.js'
+import { termWeights } from './frozen/frozen-part.js'
 
 /** What the auxiliary terms of a training are multiplied by before they are added to the loss, >= 0; 0 unless given. */
 export interface TermCoefficients {
@@ -76,6 +83,52 @@ export function auxiliaryCoefficients(
     coefficients.set(name, coefficient)
   }
   return coefficients
+}
+
+/**
+ * Checks that training can change the terms that it minimises, for a model whose frozen layers are frozen now.
+ *
+ * @param coefficients as {@link auxiliaryCoefficients} gives them
+ * @param evaluated layers that compute as in an evaluation, and so add no terms
+ * @throws RangeError when no weight that a term depends on is trained: those of the routers, and of layers before them
+ */
+export function checkTermsTrained(
+  model: tfl.LayersModel,
+  coefficients: ReadonlyMap<AuxiliaryTerm, number>,
+  evaluated: ReadonlySet<tfl.layers.Layer>,
+): void {
+  const trained = new Set(model.trainableWeights)
+  for (const [name, coefficient] of coefficients) {
+    const giving = layersGiving(model, name)
+    const isChanged = giving.some(
+      ({ path, layer }) =>
+        !evaluated.has(layer) && termWeights(model, path).some(weight => trained.has(weight)),
+    )
+    if (isChanged) continue
+    const paths = giving.map(({ path }) => path).join(', ')
+    throw new RangeError(
+      `train: ${facts[name].option} must be 0 where nothing that is trained changes it, got ${coefficient} (${paths})`,
+    )
+  }
+}
+
+/** The coefficients of the terms that some layer adds, where others compute as in an evaluation for now. */
+export function addedTerms(
+  model: tfl.LayersModel,
+  coefficients: ReadonlyMap<AuxiliaryTerm, number>,
+  evaluated: ReadonlySet<tfl.layers.Layer>,
+): ReadonlyMap<AuxiliaryTerm, number> {
+  return new Map(
+    [...coefficients].filter(([name]) =>
+      layersGiving(model, name).some(({ layer }) => !evaluated.has(layer)),
+    ),
+  )
+}
+
+function layersGiving(model: tfl.LayersModel, name: AuxiliaryTerm): readonly PlacedLayer[] {
+  return allPlacedLayers(model).filter(
+    ({ layer }) => isAuxiliary(layer) && layer.auxiliaryTerms.includes(name),
+  )
 }
 
 /** The terms of a step, by the names of their options. */

@@ -258,6 +258,29 @@ describe('layers whose experts choose patches', () => {
     expect(numberOf(tf.sum(tf.abs(grads[router.name] as tf.Tensor)))).toBeGreaterThan(0)
   })
 
+  it('score the patches once, whatever the step asks for', async () => {
+    const options = { patchesPerExpert: 2, patchSize: 2, seed: 3 } as const
+    const layers = [
+      patchMoE({ ...options, numExperts: 2, filters: 2, kernelSize: 1 }),
+      twoLayerExperts({ ...options, numExperts: 2, hiddenUnits: 4, outputs: 1 }),
+      patchGate(options),
+    ]
+    for (const layer of layers) {
+      layer.apply(x())
+      const router = layer.weights[0]?.shape.join()
+      for (const names of [[], ['diversity'], ['load-balance', 'diversity']] as const) {
+        const input = x()
+        const { kernels } = await tf.profile(() => {
+          collectAuxiliaryTerms(() => layer.apply(input, { training: true }), names)
+        })
+        const scorings = kernels.filter(
+          ({ name, inputShapes }) => name === 'Conv2D' && inputShapes[1]?.join() === router,
+        )
+        expect(scorings.length, `${layer.name} with ${names}`).toBe(1)
+      }
+    }
+  })
+
   it('hand NaN on to the terms, so that a training ends with its step', () => {
     const layer = patchMoE({ numExperts: 2, patchesPerExpert: 1, patchSize: 2, filters: 2 })
     const values = draw(16, 1)

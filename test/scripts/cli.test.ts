@@ -189,11 +189,11 @@ describe('what cannot work ends with a message, without a stack', () => {
     ],
     [
       ['train', ...small, '--experts', '8', '--patches-per-expert', '17', '--backend', 'cpu'],
-      'TwoLayerExperts: patchesPerExpert must be an integer in [1, 16], got 17',
+      'TwoLayerExperts: --patches-per-expert must be an integer in [1, 16], got 17',
     ],
     [
       ['train', ...small, '--momentum', '0.9', '--backend', 'cpu'],
-      'pmoe: optimizer: momentum must be left out for sgd, got 0.9\n',
+      'pmoe: optimizer: --momentum must be left out for sgd, got 0.9\n',
     ],
     [['evaluate'], "error: missing required argument 'model'"],
   ])('%j is a mistake in the call: exit code 2', async (words, message) => {

@@ -94,7 +94,7 @@ describe('pmoe data inspect', () => {
     expect((await sheetPixels(sheet)).width).toBe(12 + 8 * 140)
     const refused = await inspect(photos, '--pad-crop', '64', '--out', join(dir, 'none.png'))
     expect(refused).toMatchObject({ code: 2 })
-    expect(refused.err).toContain('augmented: padCrop must be an integer in [0, 63], got 64')
+    expect(refused.err).toContain('augmented: --pad-crop must be an integer in [0, 63], got 64')
     const floats = await inspect('--dataset', 'theory-clusters', '--grey', '1')
     expect(floats).toMatchObject({ code: 2 })
     expect(floats.err).toContain(

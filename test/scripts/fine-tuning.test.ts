@@ -178,14 +178,14 @@ describe('pmoe train --init', () => {
       'got conv9 (wide_resnet_10_1 has stem; ',
     ],
     [['--depth', '16'], 'train: --depth must be used with wrn, wrn-pmoe, got model init'],
-    [['--freeze', 'nothing*'], 'train: freeze must match a layer with weights, got "nothing*"'],
+    [['--freeze', 'nothing*'], 'train: --freeze must match a layer with weights, got "nothing*"'],
     [
       ['--lr-for', 'conv9=0.1'],
       'must match a layer with weights, or one of its weights, got "conv9" (layers: stem, ',
     ],
     [
       ['--anneal-patches', '8:2:1', '--epochs', '2'],
-      'train: annealPatches must be for a model with a PatchMoE, got none',
+      'train: --anneal-patches must be for a model with a PatchMoE, got none',
     ],
     [['--anneal-patches', '2:8:1'], 'It must be FROM:TO:EPOCHS in whole numbers, FROM at least TO'],
   ])('refuses %j and writes nothing', async (flags, message) => {

@@ -97,17 +97,17 @@ describe('pmoe train with frozen layers', () => {
   test.each([
     [
       ['--freeze-until', 'pol'],
-      'train: freezeUntil must be a layer of the model, got "pol" (nearest: pool; layers: image, stem,',
+      'train: --freeze-until must be a layer of the model, got "pol" (nearest: pool; layers: image, stem,',
     ],
     [
       ['--train-only', 'head'],
-      'train: trainOnly must match a layer with weights, or one of its weights, got "head"',
+      'train: --train-only must match a layer with weights, or one of its weights, got "head"',
     ],
     [
       ['--freeze-until', 'logits'],
-      'train: model must have trainable weights, got 0 (of 50 weights, which are frozen by freezeUntil logits)',
+      'train: model must have trainable weights, got 0 (of 50 weights, which are frozen by --freeze-until logits)',
     ],
-    [['--freeze-routers'], 'train: freezeRouters must be for a model with a mixture of experts'],
+    [['--freeze-routers'], 'train: --freeze-routers must be for a model with a mixture of experts'],
     [
       ['--unfreeze-every', '2'],
       'train: --unfreeze-every must come with --freeze-until, got 2 without a layer',
@@ -115,7 +115,7 @@ describe('pmoe train with frozen layers', () => {
     [['--unfreeze-every', '0', '--freeze-until', 'pool'], 'It must be a positive integer'],
     [
       ['--freeze-until', 'pool', '--train-only', 'logits'],
-      'train: freezeUntil must be left out with trainOnly, got pool and logits',
+      'train: --freeze-until must be left out with --train-only, got pool and logits',
     ],
     [
       ['--feature-cache'],

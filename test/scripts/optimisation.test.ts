@@ -77,21 +77,21 @@ test.each(Object.entries(models))(
 test.each([
   [
     ['--class-weights', 'one=2,zebra=3'],
-    /classWeights must be for classes of the training set, got one \(its classes: /,
+    /--class-weights must be for classes of the training set, got one \(its classes: /,
   ],
   [['--class-weights', 'one=0'], /It must be balanced, or NAME=NUMBER,\.\.\. above 0: cat=2,dog=0\.5\./],
   [['--class-weights', 'one=1,one=2'], /It must be balanced, or NAME=NUMBER/],
   [['--class-weights', 'heavy'], /It must be balanced, or NAME=NUMBER/],
   [
     ['--warmup-epochs', '40', '--epochs', '30'],
-    /warmupEpochs must be less than epochs, got 40 \(epochs 30\)/,
+    /--warmup-epochs must be less than epochs, got 40 \(epochs 30\)/,
   ],
   [
     ['--schedule', 'step', '--decay-epochs', '30', '--epochs', '30'],
-    /decayEpochs must be less than epochs, got 30 \(schedule step, epochs 30\)/,
+    /--decay-epochs must be less than epochs, got 30 \(schedule step, epochs 30\)/,
   ],
-  [['--decay-epochs', '3'], /decayEpochs must be left out for schedule constant, got 3/],
-  [['--optimizer', 'sgd', '--epsilon', '1'], /epsilon must be left out for sgd, got 1/],
+  [['--decay-epochs', '3'], /--decay-epochs must be left out for schedule constant, got 3/],
+  [['--optimizer', 'sgd', '--epsilon', '1'], /--epsilon must be left out for sgd, got 1/],
   [['--ema-decay', '1'], /It must be a number in \(0, 1\)\./],
   [['--label-smoothing', '1'], /It must be a number in \[0, 1\)\./],
 ])('%j is refused before a folder is made', async (flags, message) => {

@@ -135,7 +135,7 @@ test('a run is not made longer where its learning rates follow from its length, 
   const refused = await callPmoe([...train, '--warmup-epochs', '2'])
   expect([refused.code, refused.err]).toEqual([
     2,
-    expect.stringContaining('train: warmupEpochs must be less than epochs, got 2 (epochs 2)'),
+    expect.stringContaining('train: --warmup-epochs must be less than epochs, got 2 (epochs 2)'),
   ])
   expect((await callPmoe([...train, '--warmup-epochs', '0.5'])).code).toBe(0)
   const before = await readFile(join(run, 'config.json'), 'utf8')

@@ -416,9 +416,9 @@ test('plan counts an image of any size', async () => {
 describe('what cannot be done', () => {
   const inParts = 'with model routed, which reads images in parts, which are moved alone (--max-shift)'
   test.each([
-    [['--cell-size', '10', '--view-scale', '4'], 'viewScale must divide cellSize, got 4'],
-    [['--margin', '9'], 'margin must be an integer in [0, 4], half a cell, got 9'],
-    [['--patches-per-expert', '1000'], 'patchesPerExpert must be an integer in [1, 256], got 1000'],
+    [['--cell-size', '10', '--view-scale', '4'], '--view-scale must divide --cell-size, got 4'],
+    [['--margin', '9'], '--margin must be an integer in [0, 4], half a cell, got 9'],
+    [['--patches-per-expert', '1000'], '--patches-per-expert must be an integer in [1, 256], got 1000'],
     [
       ['--gate', 'raw'],
       '--gate must be one of product, softmax-selected, softmax-all, uniform with model routed',
@@ -427,8 +427,8 @@ describe('what cannot be done', () => {
     [['--jitter', '0.4'], `train: --jitter must be left out ${inParts}`],
     [['--augment', 'light'], `train: --augment must be left out ${inParts}`],
     [['--balance', 'class'], 'train: --balance must be used with wrn, wrn-pmoe'],
-    [['--max-shift', '128'], 'maxShift must be an integer in [0, 127], got 128'],
-    [['--optimizer', 'normalized-gd'], 'clipNorm must be left out for normalized-gd, got 1'],
+    [['--max-shift', '128'], '--max-shift must be an integer in [0, 127], got 128'],
+    [['--optimizer', 'normalized-gd'], '--clip-norm must be left out for normalized-gd, got 1'],
   ])('exit 2: %j', async (words, message) => {
     const { code, err } = await callPmoe(['train', ...small, ...words, ...wasm, '--out', at('never')])
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) })
@@ -442,15 +442,15 @@ describe('what cannot be done', () => {
     ],
     [
       ['--image-size', '300x400', '--cell-size', '64', '--patches-per-expert', '36'],
-      'patchesPerExpert must be an integer in [1, 35], got 36',
+      '--patches-per-expert must be an integer in [1, 35], got 36',
     ],
     [
       ['--image-size', '300x400', '--cell-size', '64', '--margin', '33'],
-      'margin must be an integer in [0, 32], half a cell, got 33',
+      '--margin must be an integer in [0, 32], half a cell, got 33',
     ],
     [
       ['--image-size', '300x400', '--cell-size', '64', '--view-scale', '7'],
-      'viewScale must divide cellSize, got 7',
+      '--view-scale must divide --cell-size, got 7',
     ],
     [
       ['--image-size', '300x400', '--patch-size', '3'],

@@ -110,6 +110,10 @@ describe('a call that cannot work says why', () => {
       'train: --router-epochs must come with --router-training separate, got joint training of the routers',
     ],
     [
+      [...separately, '--diversity', '0.1'],
+      'train: --diversity must be 0 where nothing that is trained changes it, got 0.1 (logits)',
+    ],
+    [
       separately.map(word => (word.startsWith('lStar') ? 'numClasses=3' : word)),
       'with an even number of classes, as they are paired, got 3',
     ],

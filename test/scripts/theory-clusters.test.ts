@@ -175,17 +175,20 @@ describe('theory-clusters', () => {
     ],
     [
       ['--model', 'sample-moe', '--patch-size', '3'],
-      'SampleMoE: patchSize must divide the map, got 3x3 (map 4x1)',
+      'SampleMoE: --patch-size must divide the map, got 3x3 (map 4x1)',
     ],
     [
       ['--model', 'sample-moe', '--experts-per-sample', '9'],
-      'expertsPerSample must be an integer in [1, 8], got 9',
+      '--experts-per-sample must be an integer in [1, 8], got 9',
     ],
     [
       ['--model', 'sample-single', '--experts', '2'],
       '--experts must be used with wrn-pmoe, two-layer-pmoe, sample-moe, sample-networks, routed, init',
     ],
-    [['--model', 'sample-moe', '--pad-crop', '1'], 'augmented: padCrop must be an integer in [0, 0], got 1'],
+    [
+      ['--model', 'sample-moe', '--pad-crop', '1'],
+      'augmented: --pad-crop must be an integer in [0, 0], got 1',
+    ],
   ])('refuses %j', async (words, message) => {
     const out = join(dir, 'refused')
     const result = await callPmoe([

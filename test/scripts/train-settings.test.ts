@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
-import { trainSettings, withFlags } from '../../scripts/run/train-settings.js'
+import { namingFlags, trainSettings, withFlags } from '../../scripts/run/train-settings.js'
 import { UsageError } from '../../scripts/terminal/usage-error.js'
 import { datasets } from '../../src/data/datasets/datasets.js'
 import { modelNames, modelsFor, recipe } from '../../src/models/recipes.js'
@@ -46,6 +46,52 @@ describe('withFlags', () => {
     expect(withFlags({}, 'sample-moe', { gate: 'raw' })).toEqual({ model: { options: { gate: 'raw' } } })
     expect(() => withFlags({}, 'two-layer', { patchSize: [4, 2] })).toThrow(
       new UsageError('train: --patch-size must be one number with model two-layer, got 4,2'),
+    )
+  })
+})
+
+describe('messages of the library', () => {
+  test.each([
+    [
+      'wrn',
+      'train: freezeUntil must be left out with trainOnly, got a and b',
+      '--freeze-until must be left out with --train-only, got a and b',
+    ],
+    [
+      'wrn',
+      'train: warmupEpochs must be less than epochs, got 2 (epochs 2)',
+      '--warmup-epochs must be less than epochs, got 2 (epochs 2)',
+    ],
+    ['wrn', 'train: epochs must be a positive integer, got 0', '--epochs must be a positive integer, got 0'],
+    [
+      'wrn-pmoe',
+      'train: annealPatches.from must be in [1, 64], got 65',
+      '--anneal-patches: from must be in [1, 64], got 65',
+    ],
+    ['two-layer-pmoe', 'train: diversity must be 0, got 0.5', '--diversity must be 0, got 0.5'],
+    [
+      'wrn',
+      'train: model must have weights, got 0 (which are frozen by freezeUntil logits)',
+      'model must have weights, got 0 (which are frozen by --freeze-until logits)',
+    ],
+    ['wrn', 'train: the batch must fit, got batchSize 8', 'the batch must fit, got --batch-size 8'],
+  ] as const)('name flags: %s, %s', (model, message, said) => {
+    expect(namingFlags(model)(message)).toBe(`train: ${said}`)
+  })
+
+  test('keep names of layers, classes and paths, and of what the model has no flag for', () => {
+    for (const message of [
+      'train: images must be there, got freezeUntil/one',
+      'train: layer must be there, got "freezeUntil" (nearest: block/freezeUntil)',
+      'train: must be the configuration of a run, got training.batchSize: too small',
+      'train: images must be there, got freezeUntil.png',
+      'PatchMoE: filters must be divided, got 3 (numExperts 2)',
+      'train: two freezeUntilThere, got freeze_freezeUntil-1 and -freezeUntil',
+    ]) {
+      expect(namingFlags('wrn')(message)).toBe(message)
+    }
+    expect(namingFlags('wrn-pmoe')('PatchMoE: patchesPerExpert must be 1, got 2')).toBe(
+      'PatchMoE: --patches-per-expert must be 1, got 2',
     )
   })
 })

@@ -248,3 +248,50 @@ describe('the noise of a run', () => {
     expect(weightsOf(resumed)).toEqual(weightsOf(model))
   })
 })
+
+describe('terms that nothing trained changes', () => {
+  const mixtureModel = () => {
+    const layers = [
+      tf.layers.conv2d({ inputShape: [4, 4, 1], filters: 2, kernelSize: 3, padding: 'same', name: 'stem' }),
+      patchMoE({
+        ...{ numExperts: 2, patchesPerExpert: 1, patchSize: 2, filters: 2, name: 'moe' },
+        preActivation: 'batch-norm-relu',
+      }),
+    ]
+    return tf.sequential({
+      layers: [...layers, tf.layers.flatten(), tf.layers.dense({ units: 3, name: 'logits' })],
+    })
+  }
+  const images = { ...brightRows(12, 3, 1), shape: [4, 4, 1] as const, images: new Uint8Array(12 * 16) }
+  const trainFrozen = (freeze: Partial<TrainOptions>) =>
+    historyOf(train(mixtureModel(), { ...base, train: images, epochs: 1, diversity: 0.5, ...freeze }))
+
+  it.each([
+    [{ trainOnly: ['logits'] }],
+    [{ freezeUntil: 'moe' }],
+    [{ freeze: ['stem'], freezeRouters: true }],
+    // Its normalization uses its averages as they are: the layer computes as in an evaluation, and adds no terms.
+    [{ freeze: ['moe'] }],
+  ])('are refused: %j', async freeze => {
+    await expect(trainFrozen(freeze)).rejects.toThrow(
+      new RangeError('train: diversity must be 0 where nothing that is trained changes it, got 0.5 (moe)'),
+    )
+  })
+
+  it.each([
+    [{ freezeRouters: true }],
+    [{ freezeUntil: 'stem' }],
+    [{ trainOnly: ['moe/router', 'logits'] }],
+    [{ freeze: ['moe'], frozenStatistics: 'followed' }],
+  ] as const)(
+    'are not those of a layer before the experts, of a router, or of one that is trained later: %j',
+    async freeze => {
+      expect((await trainFrozen(freeze)).length).toBeGreaterThan(0)
+    },
+  )
+
+  it('are left out until a layer that adds them is unfrozen', async () => {
+    const history = await trainFrozen({ freezeUntil: 'moe', unfreezeEvery: 1, epochs: 2 })
+    expect(history.map(epoch => 'diversity' in epoch)).toEqual([false, true])
+  })
+})

@@ -16,7 +16,7 @@ import {
 } from '../../run/inspection.js'
 import { checkFolder, checkSettings, unreadableNotes } from '../../run/run-data.js'
 import { type WrittenSheet, writeContactSheet } from '../../run/sheet.js'
-import type { GivenFlags } from '../../run/train-settings.js'
+import { type GivenFlags, namingFlags } from '../../run/train-settings.js'
 import { dataPath, usablePlace } from '../../terminal/data-path.js'
 import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
@@ -39,8 +39,9 @@ export async function runDataInspect(folder: string | undefined, request: DataIn
   const { dataset, halves } = inspection
   const [train] = halves
   if (!train) throw new Error(`${dataset}: halves must be 1 or more, got 0`)
-  const { variations, notes } = asUsage(() =>
-    askedAugmentation(augmentationRequest(request), entryOf(dataset), train.classNames),
+  const { variations, notes } = asUsage(
+    () => askedAugmentation(augmentationRequest(request), entryOf(dataset), train.classNames),
+    namingFlags(),
   )
   const isVaried = Object.keys(variations).length > 0
   const title = `${dataset}: training images${isVaried ? ' as training sees them' : ''}, ${train.shape.join('x')}`
@@ -62,7 +63,7 @@ function writeSheet(
   augmentation: Augmentation | undefined,
 ): Promise<WrittenSheet> {
   if (!augmentation) return writeContactSheet(path, train, { title })
-  return asUsageLater(() => writeAugmentationSheet(path, train, { title, augmentation }))
+  return asUsageLater(() => writeAugmentationSheet(path, train, { title, augmentation }), namingFlags())
 }
 
 /** A prepared folder may hold a dataset of somebody's own. */

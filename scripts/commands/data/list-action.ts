@@ -1,3 +1,4 @@
+import { shellCommand } from '../../../src/cluster/shell-command.js'
 import type { DatasetEntry } from '../../../src/data/datasets/dataset.js'
 import { datasets } from '../../../src/data/datasets/datasets.js'
 import { type RecognisedFormat, recognise } from '../../../src/data/datasets/recognise.js'
@@ -6,7 +7,6 @@ import { dataFolder } from '../../../src/files/data-folder.js'
 import { isPrepared, readManifest } from '../../../src/files/prepared/prepared-set.js'
 import { suggestedMixture } from '../../../src/models/recipes.js'
 import { usablePlace } from '../../terminal/data-path.js'
-import { shellCommand } from '../../terminal/shell-command.js'
 
 /** The flags of `pmoe data list`. */
 export interface DataListRequest {

@@ -5,6 +5,7 @@ import type { FedModel } from '../../../src/train/feed.js'
 import { asUsageLater } from '../../terminal/usage-error.js'
 import type { NewRun } from '../new-run.js'
 import { trainingImages } from '../run-data.js'
+import { namingFlags } from '../train-settings.js'
 import { searchOptions } from '../training-run.js'
 
 /** What is left of the memory for what backends need within operations, and for other programs. */
@@ -24,8 +25,9 @@ export async function withBatchSize(
   const train = trainingImages(network, data, config)
   const free = freemem()
   const { batchSize: _, ...options } = searchOptions(config)
-  const chosen = await asUsageLater(() =>
-    automaticBatchSize(network, { ...options, train, memory: shareOfMemory * free }),
+  const chosen = await asUsageLater(
+    () => automaticBatchSize(network, { ...options, train, memory: shareOfMemory * free }),
+    namingFlags(config.model.name),
   )
   const training = { ...config.training, batchSize: chosen.batchSize }
   return { config: runConfig({ ...config, training }, 'train'), note: noteOf(chosen, free, train.count) }

@@ -4,6 +4,7 @@ import { streamOf } from '../../../src/data/image-stream.js'
 import { type FeatureFiles, featureFiles } from '../../../src/files/features/feature-files.js'
 import type { RunConfig } from '../../../src/run/run-config.js'
 import type { RunFolder } from '../../../src/run/run-folder.js'
+import { auxiliaryCoefficients, checkTermsTrained } from '../../../src/train/auxiliary-loss.js'
 import { type FedModel, isRegionModel } from '../../../src/train/feed.js'
 import { frozenSplit } from '../../../src/train/frozen/frozen-body.js'
 import { freezeLayers } from '../../../src/train/frozen/frozen-layers.js'
@@ -21,9 +22,10 @@ export function freezingOf({ training }: RunConfig): FreezeOptions {
 }
 
 /**
- * Checks what a configuration says of frozen layers, before anything is written.
+ * Checks what a configuration says of frozen layers and of the terms of the loss that they can change, before anything is written.
  *
- * @throws RangeError for layers that the model does not have, or when nothing is left to be trained
+ * @throws RangeError for layers that the model does not have, when nothing is left to be trained, or a term that is not there or that
+ *   nothing trained changes
  */
 export function checkFrozen(model: tfl.LayersModel, config: RunConfig): void {
   const { freezeUntil, unfreezeEvery } = config.training
@@ -39,6 +41,8 @@ export function checkFrozen(model: tfl.LayersModel, config: RunConfig): void {
   const frozen = freezeLayers(model, freezing)
   try {
     checkTrainable(model, freezing)
+    const coefficients = auxiliaryCoefficients(model, config.training)
+    if (unfreezeEvery === undefined) checkTermsTrained(model, coefficients, frozen.evaluated)
   } finally {
     frozen.restore()
   }

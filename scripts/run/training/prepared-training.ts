@@ -10,7 +10,7 @@ import { buildNetwork, buildRouted } from '../network.js'
 import { type NewRun, newRun } from '../new-run.js'
 import { type OpenedModel, openModel, refuseRouted } from '../opened-model.js'
 import type { RunData } from '../run-data.js'
-import type { GivenFlags } from '../train-settings.js'
+import { type GivenFlags, namingFlags } from '../train-settings.js'
 import { checkLayers, checkOptimizer, checkTargets, useComputeSettings } from '../training-run.js'
 import { imageSizeOf, initialNetwork } from '../transfer/initial-model.js'
 import { chosenScaling } from '../transfer/input-scaling.js'
@@ -67,7 +67,7 @@ export function requiredNames(
  */
 export async function preparedTraining(request: TrainingRequest, where: string): Promise<PreparedTraining> {
   const { dataset, model } = requiredNames(request, where)
-  const { init, batchSize, inputScaling, ...flags } = request
+  const { init, batchSize, inputScaling, ...given } = request
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = init === undefined ? undefined : await openInitial(init, model)
   const { config, data } = await newRun(
@@ -76,7 +76,7 @@ export async function preparedTraining(request: TrainingRequest, where: string):
       model,
       data: request.data,
       flags: {
-        ...flags,
+        ...given,
         ...(typeof batchSize === 'number' && { batchSize }),
         ...scalingFlag(opened, inputScaling, where),
       },
@@ -84,12 +84,13 @@ export async function preparedTraining(request: TrainingRequest, where: string):
     },
     backend,
   )
-  asUsage(() => checkOptimizer(config))
-  await asUsageLater(() => checkTargets(config, data.train))
+  const flags = namingFlags(model)
+  asUsage(() => checkOptimizer(config), flags)
+  await asUsageLater(() => checkTargets(config, data.train), flags)
   useComputeSettings(config)
   const starting = await startingNetwork(config, data, opened)
   const network = starting.model
-  asUsage(() => checkLayers(networkOf(network), config))
+  asUsage(() => checkLayers(networkOf(network), config), flags)
   asUsage(() => checkFeatureCache(network, config, data))
   const startingNotes = [...starting.notes, ...freezingNotes(config)]
   if (batchSize !== 'auto') return { config, data, network, opened, notes: startingNotes }
@@ -125,7 +126,7 @@ async function startingNetwork(
   if (opened && options.kind === 'init') {
     return initialNetwork(opened, options, (data as RunData).train, config.seed)
   }
-  return { model: asUsage(() => newNetwork(config, data)), notes: [] }
+  return { model: asUsage(() => newNetwork(config, data), namingFlags(config.model.name)), notes: [] }
 }
 
 /** The network that a configuration describes, for images such as these. */

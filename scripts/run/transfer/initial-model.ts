@@ -17,6 +17,7 @@ import { evaluate } from '../../../src/train/evaluate.js'
 import { percent } from '../../terminal/training-log.js'
 import { asUsage, asUsageLater, UsageError } from '../../terminal/usage-error.js'
 import type { OpenedModel } from '../opened-model.js'
+import { namingFlags } from '../train-settings.js'
 import { chosenScaling } from './input-scaling.js'
 
 /** The options of a run for a network that was trained before. */
@@ -132,7 +133,10 @@ async function withHead(
 
 async function withMixture(model: tfl.LayersModel, { insert }: InitialOptions, seed: number): Promise<Step> {
   if (!insert) return {}
-  const inserted = await asUsageLater(() => insertPatchMoE(model, { patchSize: 1, seed, ...insert }))
+  const inserted = await asUsageLater(
+    () => insertPatchMoE(model, { patchSize: 1, seed, ...insert }),
+    namingFlags('init'),
+  )
   const saved = savedShare(inserted.replaced, modelCost(model).multiplyAdds.forward)
   return { model: inserted.model, note: insertionNote(inserted, saved) }
 }

@@ -68,13 +68,13 @@ function isShown({ samples, patchesPerExpert, experts }: TrainingGrid, cell: Cel
   )
 }
 
-async function runTraining({ folder, grid, cell, backend, signal }: CellWork<'training'>) {
+async function runTraining({ folder, grid, cell, backend, checkpoints, signal }: CellWork<'training'>) {
   const { config } = folder
   const run = await prepareCell({ ...config, grid }, cell, backend)
   try {
     await folder.keepCellConfig(cell.index, { cell, run: run.config })
     const { untilNoError = false } = experimentNamed(config.experiment) as TrainingExperiment
-    const trained = await trainCell(run, { untilNoError, signal })
+    const trained = await trainCell(run, { untilNoError, checkpoints, signal })
     if (trained.routing && isShown(grid, cell)) {
       const pictures = await routedImages(run.model, run.data.test, shownImages)
       if (pictures.length > 0) await folder.keepPictures(cell.index, pictures)

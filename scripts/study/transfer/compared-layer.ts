@@ -81,7 +81,6 @@ export interface TrainedLayer {
 /** What a training needs besides its settings. */
 export interface LayerRun {
   readonly train: ImageSet
-  readonly test: ImageSet
   readonly training: TransferTraining
   readonly seed: number
   /** Ends the training, with the signal's reason as the error. */
@@ -89,14 +88,15 @@ export interface LayerRun {
 }
 
 /**
- * Trains a network in place and tests it once, at the end.
+ * Trains a network in place.
  *
+ * @returns the metrics of its epochs, one at least
  * @throws DivergenceError when the loss or a weight is no longer finite; the reason of the signal when it was aborted
  */
-export async function trainedLayer(
+export async function trainLayer(
   model: tfl.LayersModel,
-  { train: images, test, training, seed, signal }: LayerRun,
-): Promise<TrainedLayer> {
+  { train: images, training, seed, signal }: LayerRun,
+): Promise<readonly [last: EpochMetrics, ...before: EpochMetrics[]]> {
   const { steps, leastEpochs, batchSize, learningRate } = training
   const history: EpochMetrics[] = []
   const options = {
@@ -109,15 +109,25 @@ export async function trainedLayer(
   } as const
   for await (const event of train(model, options)) if (event.type === 'epoch') history.push(event)
   signal.throwIfAborted()
-  const last = history.at(-1)
+  const last = history.pop()
   if (!last) throw new Error('study: training must have an epoch, got none')
+  return [last, ...history]
+}
+
+/** As {@link trainLayer}, and tests it once, at the end. */
+export async function trainedLayer(
+  model: tfl.LayersModel,
+  { test, ...run }: LayerRun & { readonly test: ImageSet },
+): Promise<TrainedLayer> {
+  const { signal } = run
+  const [last, ...before] = await trainLayer(model, run)
   const { accuracy } = await evaluate(model, test, { batchSize: evaluationBatchSize, signal })
   return {
     testAccuracy: accuracy,
     trainAccuracy: last.trainAccuracy,
     trainLoss: last.trainLoss,
     steps: last.steps,
-    seconds: history.reduce((sum, epoch) => sum + epoch.seconds, 0),
+    seconds: before.reduce((sum, epoch) => sum + epoch.seconds, last.seconds),
     multiplyAdds: modelCost(model).multiplyAdds.forward,
   }
 }

@@ -11,7 +11,13 @@ import type { Cell } from '../cell.js'
 import type { Transferred } from '../cell-result.js'
 import { bodyOf, type ComparedMap, comparedMaps, shareOf, type TransferGrid } from '../grids/transfer-grid.js'
 import { type Body, type BodyMap, featureSets, ownBody, publishedBody, standardised } from './bodies.js'
-import { type ComparedLayer, patchesOf, trainedLayer, withComparedLayer } from './compared-layer.js'
+import {
+  type ComparedLayer,
+  patchesOf,
+  trainedLayer,
+  trainLayer,
+  withComparedLayer,
+} from './compared-layer.js'
 import { composeScenes, loadSceneParts, type SceneParts } from './scenes.js'
 
 /** What a cell is run with. */
@@ -231,7 +237,7 @@ async function pretrain(
       seed: pretrainedSeed,
     },
   )
-  await trainedLayer(model, { train, test: train, training: pretraining, seed: pretrainedSeed, signal })
+  await trainLayer(model, { train, training: pretraining, seed: pretrainedSeed, signal })
   return body
 }
 

@@ -33,6 +33,12 @@ export interface MixtureWeights {
   readonly experts: ExpertTensors
 }
 
+/** How a mixture is called. */
+export interface MixtureMode extends ExpertMode {
+  /** (B,K,N) float32, the scores of all patches, where the layer has computed them already for another purpose. */
+  readonly scores?: tf.Tensor3D | undefined
+}
+
 /** All that the backward pass needs besides the map; its size is proportional to L/N. */
 interface Forward {
   readonly routing: RoutingWithState
@@ -52,7 +58,7 @@ export function mixture<Output extends tf.Tensor>(
   x: tf.Tensor4D,
   weights: MixtureWeights,
   parts: MixtureParts<Output>,
-  mode: ExpertMode,
+  mode: MixtureMode,
 ): Output {
   const names = trainedNames(parts.experts, x)
   const trained = names.map(name => weights.experts[name] as tf.Tensor)
@@ -93,9 +99,9 @@ function runForward<Output extends tf.Tensor>(
   x: tf.Tensor4D,
   weights: MixtureWeights,
   { routing: config, experts, combination, windows }: MixtureParts<Output>,
-  mode: ExpertMode,
+  mode: MixtureMode,
 ): Forward {
-  const routing = routePatches(routerScores(x, weights.router, windows.grid), config)
+  const routing = routePatches(mode.scores ?? routerScores(x, weights.router, windows.grid), config)
   const dispatched = dispatchPatches(x, routing.indices, windows)
   const pass = experts.forward(dispatched, weights.experts, windows, mode)
   return { routing, dispatched, pass, places: combination.places(routing.indices, dispatched) }

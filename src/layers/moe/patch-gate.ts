@@ -125,10 +125,11 @@ export class PatchGate extends tfl.layers.Layer {
       const { router, grid } = this.parts()
       const scoring = router.read() as tf.Tensor4D
       const { patchesPerExpert } = this
-      if (kwargs.training === true) {
-        addRoutingTerms({ numExperts: 1, patchesPerExpert }, () => differentiableScores(x, scoring, grid))
-      }
-      return gatePatches(x, scoring, this, grid)
+      const scores =
+        kwargs.training === true
+          ? addRoutingTerms({ numExperts: 1, patchesPerExpert }, () => differentiableScores(x, scoring, grid))
+          : undefined
+      return gatePatches(x, scoring, this, grid, scores)
     })
   }
 
@@ -181,9 +182,15 @@ export function patchGate(options: PatchGateOptions): PatchGate {
   return new PatchGate(options)
 }
 
-function gatePatches(x: tf.Tensor4D, router: tf.Tensor4D, config: RoutingRule, grid: PatchGrid): tf.Tensor4D {
+function gatePatches(
+  x: tf.Tensor4D,
+  router: tf.Tensor4D,
+  config: RoutingRule,
+  grid: PatchGrid,
+  scores?: tf.Tensor3D,
+): tf.Tensor4D {
   return handGradient([x, router], () => {
-    const routing = routePatches(routerScores(x, router, grid), config)
+    const routing = routePatches(scores ?? routerScores(x, router, grid), config)
     const mask = densePatches(routing.gates, routing.indices, grid)
     const { indices, gates, probabilities } = routing
     return {

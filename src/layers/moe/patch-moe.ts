@@ -166,9 +166,12 @@ export class PatchMoE extends tfl.layers.Layer {
       )
       const router = this.read('router') as tf.Tensor4D
       const training = kwargs.training === true
-      if (training) addRoutingTerms(this, () => differentiableScores(x, router, this.grid))
+      const scores = training
+        ? addRoutingTerms(this, () => differentiableScores(x, router, this.grid))
+        : undefined
       return mixture(x, { router, experts }, this.builtParts(), {
         training,
+        scores,
         follow: averages => {
           const steps = Object.entries(averages).map(([name, value]) => [this.variable(name), value] as const)
           moveTowards(steps, this.momentum)

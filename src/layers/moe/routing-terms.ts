@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { type AuxiliaryTerm, addAuxiliaryTerm } from '../auxiliary-terms.js'
+import { type AuxiliaryTerm, addAuxiliaryTerm, asksForTerm } from '../auxiliary-terms.js'
+import { meanOfBatch } from '../divided-batch.js'
 import { isFixed } from '../fixed-inputs.js'
 import { handGradient, withoutGradient } from '../hand-gradient.js'
 import type { PatchGrid } from './patches.js'
@@ -12,21 +13,25 @@ export function routingTerms(numExperts: number): readonly AuxiliaryTerm[] {
 
 /**
  * Adds the terms of {@link routingTerms} to the loss of the running step; nothing is computed that the step does not ask for.
+ * It must be called within the scope of the layer's call, to which the scores then belong.
  *
  * @param layer its K and L
- * @param scores computes the scores (B,K,N) float32 of all patches, differentiable by what is trained
+ * @param scores computes the scores (B,K,N) float32 of all patches, differentiable by what is trained; called once at most
  * @param indices (B,K,L) int32, the kept patches; the L of the largest scores unless given
+ * @returns the scores, where they were computed
  */
 export function addRoutingTerms(
   { numExperts, patchesPerExpert }: { readonly numExperts: number; readonly patchesPerExpert: number },
   scores: () => tf.Tensor3D,
   indices?: tf.Tensor3D,
-): void {
-  addAuxiliaryTerm('load-balance', () => {
-    const all = scores()
-    return patchBalance(all, indices ?? withoutGradient(() => topPatches(all, patchesPerExpert).indices))
-  })
-  if (numExperts > 1) addAuxiliaryTerm('diversity', () => routingOverlap(scores()))
+): tf.Tensor3D | undefined {
+  if (!asksForTerm(routingTerms(numExperts))) return undefined
+  const all = scores()
+  addAuxiliaryTerm('load-balance', () =>
+    patchBalance(all, indices ?? withoutGradient(() => topPatches(all, patchesPerExpert).indices)),
+  )
+  if (numExperts > 1) addAuxiliaryTerm('diversity', () => routingOverlap(all))
+  return all
 }
 
 /**
@@ -48,7 +53,7 @@ export function patchBalance(scores: tf.Tensor3D, indices: tf.Tensor3D): tf.Scal
     const patches = scores.shape[2]
     const load = withoutGradient(() => {
       const choices = tf.scatterND(tf.reshape(indices, [-1, 1]), tf.ones([indices.size]), [patches])
-      return tf.div(choices, indices.size)
+      return meanOfBatch(tf.div(choices, indices.size))
     })
     const shares = tf.mean(tf.softmax(scores), [0, 1])
     return tf.mul<tf.Scalar>(tf.sum(tf.mul(load, shares)), patches)

@@ -184,8 +184,11 @@ export class TwoLayerExperts extends tfl.layers.Layer {
       this.invokeCallHook(inputs, kwargs)
       const { router, kernel, head, mixture } = this.parts()
       const scoring = router.read() as tf.Tensor4D
-      if (kwargs.training === true) addRoutingTerms(this, () => differentiableScores(x, scoring, this.grid))
-      const hidden = hiddenUnits(x, scoring, kernel.read() as tf.Tensor4D, mixture)
+      const scores =
+        kwargs.training === true
+          ? addRoutingTerms(this, () => differentiableScores(x, scoring, this.grid))
+          : undefined
+      const hidden = hiddenUnits(x, scoring, kernel.read() as tf.Tensor4D, mixture, scores)
       return tf.matMul(hidden, head.read() as tf.Tensor2D)
     })
   }
@@ -293,11 +296,12 @@ function hiddenUnits(
   router: tf.Tensor4D,
   kernel: tf.Tensor4D,
   parts: MixtureParts<tf.Tensor2D>,
+  scores?: tf.Tensor3D,
 ): tf.Tensor2D {
   const { routing, windows, combination } = parts
   const everyPatch = routing.gate === 'uniform' && routing.patchesPerExpert === windows.grid.count
   if (everyPatch) return hiddenUnitsOfAll(x, kernel, windows.grid, combination.divisor)
-  return mixture(x, { router, experts: { kernel } }, parts, { training: false, follow: () => {} })
+  return mixture(x, { router, experts: { kernel } }, parts, { training: false, scores, follow: () => {} })
 }
 
 /** For eq. (5), where every expert reads every patch and all gates are 1: one product over all patches, without routing. */

@@ -6,6 +6,8 @@ import { type FreezeOptions, type FrozenPart, frozenPart } from './frozen-part.j
 /** Layers and weights that are not trained until they are restored. */
 export interface FrozenLayers {
   readonly part: FrozenPart
+  /** Layers that compute in training what they compute in an evaluation: they add no terms to the loss. */
+  readonly evaluated: ReadonlySet<tfl.layers.Layer>
   /** Gives the layers and weights back the flags that they had. */
   restore(): void
 }
@@ -24,16 +26,18 @@ export function freezeLayers(model: tfl.LayersModel, options: FreezeOptions): Fr
     if (!(layer.trainable && parent.trainable) && followsStatistics(layer)) layers.add(layer)
   }
   const followed = options.frozenStatistics === 'followed'
+  const evaluated = new Set(
+    [...layers].filter(layer => (followsStatistics(layer) ? !followed : part.evaluated.has(layer))),
+  )
   const restores = [
     ...[...part.weights].map(freezeWeight),
     ...[...layers].map(layer =>
-      followed && followsStatistics(layer)
-        ? freezeWeights(layer)
-        : freezeLayer(layer, part.evaluated.has(layer) || followsStatistics(layer)),
+      followed && followsStatistics(layer) ? freezeWeights(layer) : freezeLayer(layer, evaluated.has(layer)),
     ),
   ]
   return {
     part,
+    evaluated,
     restore: () => {
       // A layer and one inside it may both be frozen: the flags that were noted last come back first.
       for (const restore of restores.reverse()) restore()

@@ -2,7 +2,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { allPlacedLayers, isNestedModel, isNetworkHolder } from '../../layers/layer-paths.js'
 import { matchingLayers, matchingWeights, weightName } from '../layer-patterns.js'
 import { isMovingStatistic } from '../moving-statistics.js'
-import { namedLayer } from './named-layer.js'
+import { namedLayer, pathOf } from './named-layer.js'
 
 /** What normalization layers of the frozen part do in training: use their moving averages as they are, or follow the batches. */
 export const FROZEN_STATISTICS = ['kept', 'followed'] as const
@@ -99,15 +99,32 @@ function allBut(model: tfl.LayersModel, patterns: readonly string[]): readonly t
 }
 
 function routerWeights(model: tfl.LayersModel): readonly tfl.LayerVariable[] {
-  const routers = allPlacedLayers(model).flatMap(({ layer }) => {
-    const own = 'route' in layer ? layer.weights.filter(weight => isOfRouter(weightName(weight))) : []
-    const network = isNetworkHolder(layer) ? layer.networks.get('router') : undefined
-    return [...own, ...(network?.weights ?? [])]
-  })
+  const routers = allPlacedLayers(model).flatMap(({ layer }) => routerOf(layer))
   if (routers.length > 0) return [...new Set(routers)]
   throw new RangeError(
     `train: freezeRouters must be for a model with a mixture of experts, got ${model.name} with no router`,
   )
+}
+
+/** The weights of a layer's own router; none of a layer that does not route. */
+function routerOf(layer: tfl.layers.Layer): readonly tfl.LayerVariable[] {
+  const own = 'route' in layer ? layer.weights.filter(weight => isOfRouter(weightName(weight))) : []
+  const network = isNetworkHolder(layer) ? layer.networks.get('router') : undefined
+  return [...own, ...(network?.weights ?? [])]
+}
+
+/**
+ * The weights that a layer's auxiliary terms depend on: those of its router, or all of a layer without one, and of all layers before
+ * it.
+ */
+export function termWeights(model: tfl.LayersModel, path: string): readonly tfl.LayerVariable[] {
+  const { layer, own, isHeld } = namedLayer(model, path, 'train: layer with auxiliary terms')
+  const place = isHeld ? pathOf(model, own) : path
+  const before = [...layersUntil(model, place)].filter(
+    each => !innerLayers(isHeld ? own : layer).includes(each),
+  )
+  const router = routerOf(layer)
+  return [...(router.length > 0 ? router : layer.weights), ...before.flatMap(({ weights }) => weights)]
 }
 
 function isOfRouter(name: string): boolean {

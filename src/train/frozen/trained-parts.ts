@@ -2,7 +2,8 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { allPlacedLayers } from '../../layers/layer-paths.js'
 import type { PatchMoE } from '../../layers/moe/patch-moe.js'
 import { untrainableSetting } from '../../layers/untrainable.js'
-import { auxiliaryCoefficients } from '../auxiliary-loss.js'
+import { addedTerms, auxiliaryCoefficients, checkTermsTrained } from '../auxiliary-loss.js'
+import { workerSteps } from '../cluster/worker-step.js'
 import {
   type ComputedModel,
   classifierOf,
@@ -68,11 +69,15 @@ export function trainedParts(made: TrainedPartsOptions): TrainedParts {
 
 function partsOf(
   { fed, options, targets, annealed }: TrainedPartsOptions,
-  { part: { evaluated } }: FrozenLayers,
+  frozen: FrozenLayers,
 ): Omit<TrainedParts, 'frozen'> {
   const model = networkOf(fed)
+  const { evaluated } = frozen.part
   const { optimizer, train } = options
-  const coefficients = auxiliaryCoefficients(model, options)
+  const asked = auxiliaryCoefficients(model, options)
+  // What is frozen now is trained later where the network is unfrozen gradually.
+  if (options.unfreezeEvery === undefined) checkTermsTrained(model, asked, frozen.evaluated)
+  const coefficients = addedTerms(model, asked, frozen.evaluated)
   const split = isRegionModel(fed)
     ? undefined
     : frozenSplit(model, { evaluated, terms: new Set(coefficients.keys()), changing: annealed })
@@ -89,6 +94,7 @@ function partsOf(
       l2: stepPenalty(optimizer),
       weightDecays: weightDecays(model, optimizer),
       clipNorm: optimizer.clipNorm,
+      workers: workerSteps(options),
       optimizer: createOptimizer(optimizer, model),
     },
     average: weightAverage(model, options),

@@ -1,4 +1,5 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { isNestedModel } from '../../layers/layer-paths.js'
 import { frozenPart } from './frozen-part.js'
 import { pathOf } from './named-layer.js'
 import { cutPoints } from './split-model.js'
@@ -39,8 +40,7 @@ export function unfreezingStages(
 }
 
 function isWithin(layer: tfl.layers.Layer, evaluated: ReadonlySet<tfl.layers.Layer>): boolean {
-  const inner = (layer as Partial<tfl.LayersModel>).layers
-  return inner ? inner.every(each => isWithin(each, evaluated)) : evaluated.has(layer)
+  return isNestedModel(layer) ? layer.layers.every(each => isWithin(each, evaluated)) : evaluated.has(layer)
 }
 
 function isKernel({ shape }: tfl.LayerVariable): boolean {

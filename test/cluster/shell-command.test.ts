@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { expect, test } from 'vitest'
-import { shellCommand } from '../../scripts/terminal/shell-command.js'
+import { shellCommand } from '../../src/cluster/shell-command.js'
 
 test('a shell takes the command apart into the same words', () => {
   const words = [

@@ -1,0 +1,31 @@
+// The page of the explorer, bundled: what `pmoe explore` serves from dist/explorer.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const sources = fileURLToPath(new URL('../site/explorer', import.meta.url))
+
+/** Bundles the page in memory: `index.html`, its script, and the licences of what is in that. */
+export async function bundledExplorer(): Promise<(readonly [name: string, bytes: Uint8Array])[]> {
+  const { outputFiles } = await build({
+    entryPoints: { explorer: join(sources, 'page.ts') },
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    legalComments: 'linked',
+    outdir: sources,
+    write: false,
+    logLevel: 'warning',
+  })
+  const files = outputFiles.map(({ path, contents }) => [basename(path), contents] as const)
+  return [['index.html', readFileSync(join(sources, 'index.html'))], ...files]
+}
+
+/** Writes the page into a folder. */
+export async function buildExplorer(outdir: string): Promise<void> {
+  mkdirSync(outdir, { recursive: true })
+  for (const [name, bytes] of await bundledExplorer()) writeFileSync(join(outdir, name), bytes)
+}

@@ -11,8 +11,7 @@ export function trainCommand(): Command {
     'train a network on a dataset; everything of the run is kept in one folder',
   )
   for (const { option } of trainSettings) command.addOption(option)
-  withCacheOption(command)
-    .optionsGroup(optionGroups.run)
+  withCacheOption(command.optionsGroup(optionGroups.run))
     .option('--out <folder>', 'folder of the run (default: the next free one under runs/)')
     .option(
       '--resume',

@@ -5,11 +5,12 @@ import { dataCommand } from './commands/data.js'
 import { demoCommand } from './commands/demo.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
+import { exportCommand } from './commands/exchange/export.js'
+import { importCommand } from './commands/exchange/import.js'
 import { explainCommand } from './commands/explain.js'
 import { exploreCommand } from './commands/explore/explore.js'
-import { exportCommand } from './commands/export.js'
 import { findRateCommand } from './commands/find-rate.js'
-import { importCommand } from './commands/import.js'
+import { launchCommand } from './commands/launch.js'
 import { nativeCommand } from './commands/native.js'
 import { planCommand } from './commands/plan.js'
 import { predictCommand } from './commands/predict.js'
@@ -31,6 +32,7 @@ export function program(): Command {
   const commands = [
     demoCommand(),
     trainCommand(),
+    launchCommand(),
     findRateCommand(),
     evaluateCommand(),
     predictCommand(),

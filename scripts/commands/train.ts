@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { clusterOptions, notedOptions, shareOption } from '../run/cluster/cluster-options.js'
 import { optionGroups, settingOption, trainSettings } from '../run/train-settings.js'
+import { withCacheOption } from '../terminal/cache-option.js'
 import { positiveInteger, positiveNumber } from '../terminal/option-values.js'
 import type { TrainRequest } from './train-action.js'
 
@@ -10,7 +11,7 @@ export function trainCommand(): Command {
     'train a network on a dataset; everything of the run is kept in one folder',
   )
   for (const { option } of trainSettings) command.addOption(option)
-  command
+  withCacheOption(command)
     .optionsGroup(optionGroups.run)
     .option('--out <folder>', 'folder of the run (default: the next free one under runs/)')
     .option(

@@ -58,10 +58,8 @@ class Playground {
       this.fail(`Worker: it must run, got: ${event.message || 'a script that does not load'}`)
     }
     const actions = this.actions()
-    this.views = [
-      tasksView(actions),
-      ownPicturesView(actions),
-      noticesView(actions),
+    const above = [tasksView(actions), ownPicturesView(actions), noticesView(actions)]
+    const below = [
       transportView(actions),
       controlsView(actions),
       wallView(actions),
@@ -70,9 +68,10 @@ class Playground {
       expertsView(actions),
       sharingView(actions),
     ]
-    const grid = element('div', { class: 'playground-grid' }, ...this.views.map(view => view.element))
+    this.views = [...above, ...below]
+    const grid = element('div', { class: 'playground-grid' }, ...below.map(view => view.element))
     root.classList.add('playground')
-    root.replaceChildren(element('style', {}, playgroundStyle), grid)
+    root.replaceChildren(element('style', {}, playgroundStyle), ...above.map(view => view.element), grid)
     const { signal } = this.ending
     addEventListener('hashchange', () => this.followAddress(), { signal })
     addEventListener('resize', () => this.draw(), { signal })

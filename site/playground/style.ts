@@ -1,10 +1,11 @@
 /** The playground's own style, over the tokens of reports: colours come from the page that it is in. */
 export const playgroundStyle = `
 .playground{--dense:#8a4b08;--mixture:var(--accent,#0072b2);--gap:16px;container-type:inline-size;color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",Arial,sans-serif}
+.playground>:is(.tasks,.own,.notices){margin-bottom:var(--gap)}
 .playground *{box-sizing:border-box}
 .playground [hidden]{display:none!important}
-.playground-grid{display:grid;gap:var(--gap);grid-template-columns:minmax(0,1fr);grid-template-areas:"tasks" "own" "notices" "transport" "wall" "accuracy" "controls" "costs" "experts" "sharing"}
-.playground .tasks{grid-area:tasks}.playground .own{grid-area:own}.playground .notices{grid-area:notices}.playground .transport{grid-area:transport}.playground .controls{grid-area:controls}.playground .wall{grid-area:wall}.playground .accuracy{grid-area:accuracy}.playground .costs{grid-area:costs}.playground .experts{grid-area:experts}.playground .sharing{grid-area:sharing}
+.playground-grid{display:grid;gap:var(--gap);grid-template-columns:minmax(0,1fr);grid-template-areas:"transport" "wall" "accuracy" "controls" "costs" "experts" "sharing"}
+.playground .transport{grid-area:transport}.playground .controls{grid-area:controls}.playground .wall{grid-area:wall}.playground .accuracy{grid-area:accuracy}.playground .costs{grid-area:costs}.playground .experts{grid-area:experts}.playground .sharing{grid-area:sharing}
 .playground .panel{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:16px;min-width:0;margin:0}
 .playground h3{font-size:1rem;line-height:1.3;margin:0 0 8px;font-weight:650;letter-spacing:-.005em}
 .playground h4{font-size:.82rem;font-weight:500;color:var(--quiet);margin:0 0 4px}
@@ -53,12 +54,11 @@ export const playgroundStyle = `
 .playground .legend{list-style:none;display:flex;flex-wrap:wrap;gap:2px 14px;padding:0;margin:0 0 10px;font-size:.8rem;color:var(--quiet)}
 .playground .legend li{display:inline-flex;align-items:center;margin:0}
 .playground .swatch{display:inline-block;width:12px;height:12px;margin-right:6px;border-radius:2px;flex:none}
-.playground .swatch.lit{border:2px solid var(--kept)}.playground .swatch.veiled{background:var(--veil);opacity:.8}.playground .swatch.truth{border:2px dashed var(--truth)}
+.playground .swatch.lit{border:2px solid var(--kept)}.playground .swatch.veiled{background:var(--veil);opacity:.8;border:1px solid var(--quiet)}.playground .swatch.truth{border:2px dashed var(--truth)}
 .playground .chips{display:flex;gap:6px;margin-bottom:10px;overflow-x:auto;padding:2px;scrollbar-width:thin}
 .playground .chip{position:relative;flex:none;display:inline-flex;align-items:center;justify-content:center;min-width:32px;min-height:30px;padding:2px 10px;border:1px solid var(--line);border-radius:15px;font-size:.82rem;font-variant-numeric:tabular-nums;cursor:pointer}
 .playground .chip:has(:checked){background:var(--ink);border-color:var(--ink);color:var(--card)}
-.playground .wall-frame{width:100%;aspect-ratio:330/346;overflow:hidden}
-.playground .wall-frame.large-images{aspect-ratio:330/756}
+.playground .wall-frame{width:100%;overflow:hidden}
 .playground .wall-canvas{display:block}
 .playground .wall-caption{margin-top:8px;min-height:2.8em}
 .playground .tiles{display:grid;grid-template-columns:1fr 1fr;gap:8px;margin-bottom:8px}
@@ -66,7 +66,7 @@ export const playgroundStyle = `
 .playground .tile-number.mixture{border-color:var(--mixture)}
 .playground .tile-title{font-size:.82rem;color:var(--quiet)}
 .playground .tile-value{font-size:1.6rem;line-height:1.15;font-weight:650;letter-spacing:-.02em;font-variant-numeric:tabular-nums}
-.playground .accuracy-chart{display:block;width:100%;height:auto;aspect-ratio:320/150}
+.playground .accuracy-chart{display:block;width:100%;height:auto;aspect-ratio:320/190}
 .playground .accuracy-chart text{fill:var(--quiet);font-size:10.5px}
 .playground .grid-line{stroke:var(--line);stroke-width:1}
 .playground .line{fill:none;stroke-width:2.25;stroke-linejoin:round;stroke-linecap:round;stroke:var(--dense)}
@@ -112,7 +112,6 @@ export const playgroundStyle = `
 .playground .reading{display:grid;gap:6px;font-size:.85rem;min-height:1.5em;overflow-wrap:anywhere}
 @media (prefers-color-scheme:dark){.playground{--dense:#e0a15a}}
 @media (prefers-reduced-motion:reduce){.playground *{transition:none!important}}
-@container (min-width:362px){.playground .wall-frame{aspect-ratio:362/326}}
-@container (min-width:660px){.playground-grid{grid-template-columns:minmax(0,1fr) minmax(0,1fr);grid-template-areas:"tasks tasks" "own own" "notices notices" "transport transport" "wall wall" "accuracy controls" "costs controls" "experts experts" "sharing sharing"}.playground .tasks{grid-template-columns:repeat(4,minmax(0,1fr))}.playground .transport{grid-template-columns:auto minmax(120px,1fr) minmax(220px,1.2fr);gap:20px}.playground .reason{min-height:1.4em}}
-@container (min-width:1040px){.playground-grid{grid-template-columns:250px minmax(0,1fr) 300px;grid-template-rows:auto auto auto auto auto 1fr;grid-template-areas:"tasks tasks tasks" "own own own" "notices notices notices" "transport transport transport" "controls wall accuracy" "controls wall costs" "experts experts experts" "sharing sharing sharing"}.playground .expert-cards{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}}
+@container (min-width:660px){.playground-grid{grid-template-columns:minmax(0,1fr) minmax(0,1fr);grid-template-areas:"transport transport" "wall wall" "accuracy controls" "costs controls" "experts experts" "sharing sharing"}.playground .tasks{grid-template-columns:repeat(4,minmax(0,1fr))}.playground .transport{grid-template-columns:auto minmax(120px,1fr) minmax(220px,1.2fr);gap:20px}.playground .reason{min-height:1.4em}}
+@container (min-width:1040px){.playground-grid{grid-template-columns:250px minmax(0,1fr) 300px;grid-template-rows:auto auto 1fr;grid-template-areas:"transport transport transport" "controls wall accuracy" "controls wall costs" "experts experts experts" "sharing sharing sharing"}.playground .expert-cards{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}}
 `

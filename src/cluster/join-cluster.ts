@@ -2,7 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { createServer, isIPv6 } from 'node:net'
 import { type BackendChoice, useBackend } from '../backend/choose.js'
 import { type CollectiveAddon, loadCollectiveAddon } from '../backend/native/collective-addon.js'
-import { findNative, whyUnusable } from '../backend/native/native.js'
+import { findNative, hideErrorLog, whyUnusable } from '../backend/native/native.js'
 import { hasNvidiaDriver } from '../backend/native/nvidia.js'
 import type { Cluster } from '../train/cluster/cluster.js'
 import type { ClusterSpec } from './cluster-spec.js'
@@ -96,6 +96,8 @@ async function startedBackend(
   gpu: boolean,
 ): Promise<BackendChoice> {
   const began = performance.now()
+  // TensorFlow reports the loss of a worker in dozens of lines, of which ours says what matters.
+  hideErrorLog()
   try {
     return await useBackend(gpu ? 'auto' : 'tensorflow')
   } catch (cause) {

@@ -26,13 +26,14 @@ export function explainedFailure(
   const others = [...workers.keys()].filter(rank => rank !== index)
   const answers = addon.probe(others.map(taskName), PATIENCE_MS)
   const silent = others.filter((_, i) => answers[i] !== '')
-  const named = namedIn(error.message, workers, index)
+  const said = addon.lastError() || error.message
+  const named = namedIn(said, workers, index)
   const lost = silent.length > 0 ? silent : named
   const names = lost.map(rank => `worker ${rank} (${workers[rank]})`).join(' and ')
   const got = names === '' ? 'a failed sum' : `no answer from ${names}`
   return new WorkerLostError(
     `cluster: all ${workers.length} workers must stay until the training ends, got ${got} ` +
-      `(noticed by worker ${index}; TensorFlow says: ${firstLine(error.message)})`,
+      `(noticed by worker ${index}; TensorFlow says: ${firstLine(said)})`,
     lost,
     error,
   )

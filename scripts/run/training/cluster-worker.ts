@@ -1,6 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
+import { endWithParent } from '../../../src/backend/self-test/parent-watch.js'
 import { type ClusterSpec, clusterSpec, type Environment } from '../../../src/cluster/cluster-spec.js'
 import type { JoinedCluster } from '../../../src/cluster/join-cluster.js'
+import { PARENT_VARIABLE } from '../../../src/cluster/launch.js'
 import { WorkerLostError } from '../../../src/cluster/worker-failure.js'
 import type { RunConfig } from '../../../src/run/run-config.js'
 import type { RunFolder } from '../../../src/run/run-folder.js'
@@ -33,6 +35,8 @@ export async function joinedCluster(
   const spec = asUsage(() => clusterSpec(env))
   if (!spec || spec.workers.length === 1) return undefined
   checkFlags(request, spec)
+  const parent = Number(env[PARENT_VARIABLE])
+  if (parent > 0) endWithParent(parent)
   const { joinCluster } = await import('../../../src/cluster/join-cluster.js')
   const { heartbeat, startTimeout, backend } = request
   const joined = await joinCluster(spec, {

@@ -6,8 +6,8 @@ import { percentText } from './numbers.js'
 import type { View } from './view.js'
 
 const WIDTH = 320
-const HEIGHT = 150
-const LEFT = 34
+const HEIGHT = 190
+const LEFT = 40
 const BOTTOM = 20
 
 const titles: Readonly<Record<NetworkName, string>> = { dense: 'Dense', mixture: 'Mixture' }

@@ -43,10 +43,10 @@ const sliders: readonly Slider[] = [
 ]
 
 const gateTitles: Readonly<Record<string, string>> = {
-  'softmax-selected': 'Softmax over kept patches',
-  'softmax-all': 'Softmax over all patches',
-  uniform: 'Uniform: all kept alike',
-  product: 'Router and expert together',
+  'softmax-selected': 'Softmax, kept patches',
+  'softmax-all': 'Softmax, all patches',
+  uniform: 'Uniform',
+  product: 'Router and expert',
 }
 
 /** The settings of the mixture, and of what both networks learn from. */

@@ -1,3 +1,4 @@
+import type { TruthMetrics } from '../../../src/train/routing/routing-metrics.js'
 import type { ExpertPicture, Look } from '../protocol.js'
 import { element, setText } from './element.js'
 import { natsText, percentText } from './numbers.js'
@@ -40,7 +41,9 @@ export function expertsView(actions: Actions): View {
 function summaryView(): View {
   const facts = [
     fact('Finds what decides', ({ truth }) => percentText(truth?.recall.at(-1))),
-    fact('Entropy of classes in experts', ({ truth }) => natsText(truth?.dispatch.entropy)),
+    fact('Entropy of classes in experts', ({ truth }) =>
+      natsText(truth && tellsClasses(truth) ? truth.dispatch.entropy : undefined),
+    ),
     fact('Experts that no deciding patch goes to', ({ truth, numExperts }) =>
       truth ? `${truth.deadExperts.length} of ${numExperts}` : '–',
     ),
@@ -109,19 +112,25 @@ function tagOf(look: Look | undefined, expert: number): string {
   return fixedExperts.includes(expert) ? 'fixed' : ''
 }
 
+/** Whether images of several classes show what decides, so that experts can differ in the classes that they get. */
+function tellsClasses({ dispatch: { counts } }: TruthMetrics): boolean {
+  return counts.filter(row => row.some(count => count > 0)).length > 1
+}
+
 /** The shares of the classes among the deciding patches that go to an expert. */
 function classesText(look: Look | undefined, expert: number, classNames: readonly string[]): string {
   const metrics = look?.metrics
   if (!metrics) return ' '
   const { truth, gates } = metrics
   const shares = truth?.dispatch.classShares[expert]
-  if (!truth || truth.dispatch.counts.length < 2 || !shares || Number.isNaN(shares[0]))
+  if (!truth || !tellsClasses(truth) || !shares || Number.isNaN(shares[0]))
     return `largest gate ${percentText(gates[expert]?.largestShare, 0)} of all`
   return shares
     .map((share, label) => ({ share, name: classNames[label] ?? String(label) }))
     .sort((a, b) => b.share - a.share)
     .slice(0, 2)
-    .map(({ share, name }) => `${name} ${percentText(share, 0)}`)
+    .filter(({ share }) => share >= 0.005)
+    .map(({ share, name }) => `${percentText(share, 0)} “${name}”`)
     .join(', ')
 }
 

@@ -1,7 +1,7 @@
 import type { Look } from '../protocol.js'
 
 /** How much of a patch is veiled that no expert keeps, in [0, 1]. */
-export const VEIL = 0.76
+export const VEIL = 0.7
 /** The share of the light that a kept patch has at any gate. */
 const FLOOR = 0.3
 

@@ -1,14 +1,14 @@
 /** Numbers as people read them. */
 
 const whole = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 0 })
-const short = new Intl.NumberFormat('en-GB', { notation: 'compact', maximumSignificantDigits: 3 })
+const short = new Intl.NumberFormat('en-US', { notation: 'compact', maximumSignificantDigits: 3 })
 
 /** 23,592 */
 export function wholeText(value: number): string {
   return whole.format(value)
 }
 
-/** 12.9M */
+/** 12.9M, 23.6K */
 export function shortText(value: number): string {
   return short.format(value)
 }

@@ -1,4 +1,5 @@
 import type { Look, NetworkName, WallImages } from '../protocol.js'
+import { taskRanges } from '../setting.js'
 import type { PageState } from '../state.js'
 import { element, setText } from './element.js'
 import { lightOf, VEIL } from './light.js'
@@ -27,17 +28,18 @@ export function wallView(actions: Actions): View {
   let shown: readonly unknown[] = []
   const redraw = (state: PageState): void => {
     const width = Math.floor(frame.clientWidth)
+    // Room for the images before they are there, so that nothing below moves when they come.
+    const layout = layoutOf(width, state)
+    frame.style.minHeight = `${layout.height}px`
     const parts = [state.wall, state.look, state.expert, width, devicePixelRatio, themeOf(view)]
     if (parts.every((part, i) => part === shown[i])) return
     shown = parts
-    painter.paint(state, width)
+    painter.paint(state, width, layout)
   }
   return {
     element: view,
     update(state) {
       chips.update(state)
-      const { task } = state.setting
-      frame.classList.toggle('large-images', task === 'defect')
       redraw(state)
       canvas.setAttribute('aria-label', description(state))
       setText(caption, captionOf(state))
@@ -113,6 +115,24 @@ function chip(expert: number | undefined, actions: Actions): HTMLElement {
   )
 }
 
+/** Where the images of the wall are, in pixels of the page. */
+interface Layout {
+  readonly columns: number
+  readonly side: number
+  readonly height: number
+}
+
+/** Images of a task that are on the wall where it has as many. */
+const usualCount = (isLarge: boolean) => (isLarge ? 12 : 24)
+
+function layoutOf(width: number, { wall, setting }: PageState): Layout {
+  const isLarge = taskRanges[setting.task].side > 100
+  const columns = width > 620 ? (isLarge ? 4 : 6) : isLarge ? 3 : 4
+  const count = wall?.count ?? usualCount(isLarge)
+  const side = Math.max(0, Math.floor((width - (columns - 1) * GAP) / columns))
+  return { columns, side, height: Math.ceil(count / columns) * (side + CAPTION + GAP) - GAP }
+}
+
 interface Colours {
   readonly veil: string
   readonly kept: string
@@ -131,17 +151,13 @@ class WallPainter {
     this.canvas = canvas
   }
 
-  paint({ wall, look, expert }: PageState, width: number): void {
+  paint({ wall, look, expert }: PageState, width: number, { columns, side, height }: Layout): void {
     const context = this.canvas.getContext('2d') as CanvasRenderingContext2D
     if (!wall || width === 0) {
       this.canvas.width = 0
       return
     }
-    const isLarge = wall.shape[0] > 100
-    const columns = isLarge ? (width > 620 ? 4 : width > 330 ? 3 : 2) : width > 620 ? 8 : width > 330 ? 6 : 4
-    const side = Math.floor((width - (columns - 1) * GAP) / columns)
-    const rows = Math.ceil(wall.count / columns)
-    this.resize(width, rows * (side + CAPTION + GAP) - GAP)
+    this.resize(width, height)
     const colours = coloursOf(this.canvas)
     const isSame = look?.predicted.mixture.length === wall.count
     for (const [i, image] of this.canvasesOf(wall).entries()) {

@@ -130,8 +130,9 @@ export class Session {
         isDone = true
         for (const name of NETWORKS) if (!(await running[name].next()).done) isDone = false
         if (this.abort.signal.aborted) return
+        const isLast = isDone || this.mode !== 'running'
+        if (isLast || performance.now() - this.lookedAt > LOOK_MS) await this.look()
         if (this.mode === 'stepping') this.pause()
-        if (isDone || this.mode === 'paused' || performance.now() - this.lookedAt > LOOK_MS) await this.look()
       }
       this.pause()
       this.post({ type: 'done', session })

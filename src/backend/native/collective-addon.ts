@@ -22,6 +22,8 @@ export interface CollectiveAddon {
   configure(server: Uint8Array, ownDevices: string, address: string): void
   /** Why the process could not join; undefined where it could. */
   failure(): string | undefined
+  /** What TensorFlow said of the last operation that failed. */
+  lastError(): string
   /** Hands the next operation, a collective, to a thread of its own; returns its number. */
   handOver(): number
   /** Gives the next operation, which is not run, the result of a collective, once that is done. */

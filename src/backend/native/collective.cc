@@ -336,12 +336,25 @@ static void fetch(TFE_TensorHandle** results, int* count, TF_Status* status) {
   collectives.erase(found);
 }
 
+/** What TensorFlow said of the last operation that failed: tfjs-node passes on its number alone. */
+static std::string lastError;
+
+static void noteError(TF_Status* status) {
+  static const auto codeOf = own<int (*)(const TF_Status*)>("TF_GetCode");
+  static const auto messageOf = own<const char* (*)(const TF_Status*)>("TF_Message");
+  if (codeOf(status)) lastError = messageOf(status);
+}
+
 EXPORTED void TFE_Execute(TFE_Op* op, TFE_TensorHandle** results, int* count, TF_Status* status) {
   const Next now = next;
   next = Next::ORDINARY;
   if (now == Next::HAND_OVER) return handOver(op, results, count, status);
-  if (now == Next::FETCH) return fetch(results, count, status);
-  ownExecute()(op, results, count, status);
+  if (now == Next::FETCH) {
+    fetch(results, count, status);
+  } else {
+    ownExecute()(op, results, count, status);
+  }
+  noteError(status);
 }
 
 EXPORTED void TFE_DeleteOp(TFE_Op* op) {
@@ -400,6 +413,9 @@ static napi_value Failure(napi_env env, napi_callback_info) {
   return failure.empty() ? nullptr : textValue(env, failure);
 }
 
+/** lastError(): what TensorFlow said of the last operation that failed */
+static napi_value LastError(napi_env env, napi_callback_info) { return textValue(env, lastError); }
+
 /** handOver(): the next operation, which must be a collective, goes to the thread; returns its number */
 static napi_value HandOver(napi_env env, napi_callback_info) {
   next = Next::HAND_OVER;
@@ -448,7 +464,7 @@ EXPORTED napi_value napi_register_module_v1(napi_env env, napi_value exports) {
   const struct {
     const char* name;
     napi_callback callback;
-  } functions[] = {{"configure", Configure}, {"failure", Failure}, {"handOver", HandOver}, {"fetch", Fetch}, {"probe", Probe}};
+  } functions[] = {{"configure", Configure}, {"failure", Failure}, {"lastError", LastError}, {"handOver", HandOver}, {"fetch", Fetch}, {"probe", Probe}};
   for (const auto& each : functions) {
     napi_value function;
     napi_create_function(env, each.name, strlen(each.name), each.callback, nullptr, &function);

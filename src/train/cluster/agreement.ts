@@ -3,6 +3,8 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import crc32c from 'crc-32/crc32c.js'
 import type { ImageStream } from '../../data/image-stream.js'
 import type { RegionStream } from '../../data/regions/region-stream.js'
+import { isStandardBatchNormalization } from '../../layers/batch-norm.js'
+import { allLayersWithin } from '../../layers/layer-paths.js'
 import type { FedModel, TrainingData } from '../feed.js'
 import { networkOf } from '../feed.js'
 import type { TrainOptions } from '../train-options.js'
@@ -28,6 +30,7 @@ export async function agreeOnRun(
   options: TrainOptions<TrainingData>,
 ): Promise<void> {
   const model = networkOf(fed)
+  checkNormalizations(model, options)
   await checkAgreed(cluster, {
     ...prefixed('version of ', cluster.versions ?? {}),
     'kind of number': tf.getBackend(),
@@ -41,6 +44,20 @@ export async function agreeOnRun(
       : 'none',
   })
   shareWeights(cluster, model)
+}
+
+/** @throws RangeError where a layer cannot normalize a batch of several workers as a whole */
+function checkNormalizations(
+  model: tfl.LayersModel,
+  { clusterBatchNorm = 'synchronised' }: Pick<TrainOptions, 'clusterBatchNorm'>,
+): void {
+  if (clusterBatchNorm === 'local') return
+  const layer = allLayersWithin(model).find(isStandardBatchNormalization)
+  if (!layer) return
+  throw new RangeError(
+    `train: clusterBatchNorm must be local for a network with tfjs's own BatchNormalization, got ${clusterBatchNorm} ` +
+      `(${layer.name}; that of batchNormalization of patch-moe can be synchronised)`,
+  )
 }
 
 /** @throws RangeError naming the first entry that a worker has otherwise than the chief */

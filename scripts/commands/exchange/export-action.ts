@@ -1,42 +1,48 @@
-import { type BackendName, useBackend } from '../../src/backend/choose.js'
-import type { ImageSet } from '../../src/data/image-set.js'
-import type { ImageStream } from '../../src/data/image-stream.js'
-import type { FeedingOptions } from '../../src/export/feeding.js'
-import { checkPlace, placeExport } from '../../src/files/export-output.js'
-import { calibrate } from '../../src/inference/calibration.js'
+import { type BackendName, useBackend } from '../../../src/backend/choose.js'
+import type { ImageSet } from '../../../src/data/image-set.js'
+import type { ImageStream } from '../../../src/data/image-stream.js'
+import type { FeedingOptions } from '../../../src/export/feeding.js'
+import { checkPlace, placeExport } from '../../../src/files/export-output.js'
+import { calibrate } from '../../../src/inference/calibration.js'
 import {
   firstPatchesPerExpert,
   mostPatchesPerExpert,
   restorePatchesPerExpert,
   setPatchesPerExpert,
-} from '../../src/layers/moe/routing-layers.js'
-import { recognisedScaling } from '../../src/models/input-scaling.js'
-import type { RunConfig } from '../../src/run/run-config.js'
-import { calibrationBatches } from '../run/calibration-images.js'
-import { type ExportAccuracy, exportAccuracy } from '../run/export-accuracy.js'
+} from '../../../src/layers/moe/routing-layers.js'
+import { recognisedScaling } from '../../../src/models/input-scaling.js'
+import type { RunConfig } from '../../../src/run/run-config.js'
+import { calibrationBatches } from '../../run/calibration-images.js'
+import { type ExportAccuracy, exportAccuracy } from '../../run/export-accuracy.js'
 import type {
   ExportedModel,
   ExportFormatEntry,
   QUANTIZATIONS,
   Written,
-} from '../run/export-formats/export-format.js'
+} from '../../run/export-formats/export-format.js'
 import {
   type ExportFormatTable,
   exportFormat,
   exportFormats,
   formatNames,
-} from '../run/export-formats/export-formats.js'
-import { modelRuntime, type Numbers, type Runtime } from '../run/export-formats/model-runtime.js'
-import { compare, comparisonBytes, comparisonFloats, type Parity, TOLERANCE } from '../run/export-parity.js'
-import { type Latency, latency } from '../run/measuring/export-latency.js'
-import { isTrainedOnFloats, type OpenedModel, takingWholeImages } from '../run/opened-model.js'
-import { loadData } from '../run/run-data.js'
-import { askedModel, type PlainModelRequest } from '../run/transfer/plain-model.js'
-import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
-import { packageVersion } from '../terminal/package-version.js'
-import { textTable } from '../terminal/text-table.js'
-import { percent } from '../terminal/training-log.js'
-import { UsageError } from '../terminal/usage-error.js'
+} from '../../run/export-formats/export-formats.js'
+import { modelRuntime, type Numbers, type Runtime } from '../../run/export-formats/model-runtime.js'
+import {
+  compare,
+  comparisonBytes,
+  comparisonFloats,
+  type Parity,
+  TOLERANCE,
+} from '../../run/export-parity.js'
+import { type Latency, latency } from '../../run/measuring/export-latency.js'
+import { isTrainedOnFloats, type OpenedModel, takingWholeImages } from '../../run/opened-model.js'
+import { loadData } from '../../run/run-data.js'
+import { askedModel, type PlainModelRequest } from '../../run/transfer/plain-model.js'
+import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
+import { packageVersion } from '../../terminal/package-version.js'
+import { textTable } from '../../terminal/text-table.js'
+import { percent } from '../../terminal/training-log.js'
+import { UsageError } from '../../terminal/usage-error.js'
 
 /** The flags of `pmoe export`. */
 export interface ExportRequest extends FeedingOptions, PlainModelRequest {

@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander'
-import { optionGroups, settingOption } from '../run/train-settings.js'
-import { positiveInteger } from '../terminal/option-values.js'
+import { optionGroups, settingOption } from '../../run/train-settings.js'
+import { positiveInteger } from '../../terminal/option-values.js'
+import { backendOption } from '../train.js'
 import type { ImportRequest } from './import-action.js'
-import { backendOption } from './train.js'
 
 /** The command `pmoe import`. */
 export function importCommand(): Command {

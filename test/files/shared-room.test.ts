@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest'
-import { decodingRoom } from '../../../src/files/regions/decoding-room.js'
+import { SharedRoom } from '../../src/files/shared-room.js'
+
+const decodingRoom = new SharedRoom(2 ** 28)
 
 it('lets decodings share 256 MiB, in order, and one larger image decode alone', async () => {
   const running = new Set<string>()

@@ -1,13 +1,13 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { type BackendName, useBackend } from '../../src/backend/choose.js'
-import { shellCommand } from '../../src/cluster/shell-command.js'
-import { checkPlace, placeExport } from '../../src/files/export-output.js'
-import { fileSystem, modelFolder } from '../../src/files/model-files.js'
-import type { Gate, GateScale } from '../../src/layers/moe/gates.js'
-import { type WideResNetVariant, wideResNet } from '../../src/models/wide-resnet.js'
-import { openModel, takingWholeImages } from '../run/opened-model.js'
-import { loadWeightsFile, loadWholeModel, type NameMap, readNameMap } from '../run/weights-file.js'
-import { asUsage, UsageError } from '../terminal/usage-error.js'
+import { type BackendName, useBackend } from '../../../src/backend/choose.js'
+import { shellCommand } from '../../../src/cluster/shell-command.js'
+import { checkPlace, placeExport } from '../../../src/files/export-output.js'
+import { fileSystem, modelFolder } from '../../../src/files/model-files.js'
+import type { Gate, GateScale } from '../../../src/layers/moe/gates.js'
+import { type WideResNetVariant, wideResNet } from '../../../src/models/wide-resnet.js'
+import { openModel, takingWholeImages } from '../../run/opened-model.js'
+import { loadWeightsFile, loadWholeModel, type NameMap, readNameMap } from '../../run/weights-file.js'
+import { asUsage, UsageError } from '../../terminal/usage-error.js'
 
 /** The flags of `pmoe import`. */
 export interface ImportRequest extends NetworkFlags {

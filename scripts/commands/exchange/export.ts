@@ -1,14 +1,14 @@
 import { Command, Option } from 'commander'
-import { LAYOUTS, PIXELS } from '../../src/export/feeding.js'
-import { QUANTIZATIONS } from '../run/export-formats/export-format.js'
+import { LAYOUTS, PIXELS } from '../../../src/export/feeding.js'
+import { QUANTIZATIONS } from '../../run/export-formats/export-format.js'
 import {
   type ExportFormatTable,
   exportFormat,
   exportFormats,
   formatNames,
-} from '../run/export-formats/export-formats.js'
+} from '../../run/export-formats/export-formats.js'
+import { backendOption, plainModelOptions } from '../train.js'
 import type { ExportRequest } from './export-action.js'
-import { backendOption, plainModelOptions } from './train.js'
 
 /**
  * The command `pmoe export`.

@@ -62,11 +62,6 @@ export function confusionTable(
     element(
       'table',
       { class: 'x-confusion' },
-      element(
-        'caption',
-        {},
-        'Each row is a true class, each column what the network said. A cell opens its images.',
-      ),
       element('thead', {}, head),
       element('tbody', {}, ...rows),
     ),

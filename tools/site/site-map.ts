@@ -76,7 +76,7 @@ export const siteGroups = {
       doc('architecture', 'Architecture'),
     ],
   },
-} as const satisfies Record<string, SiteGroup>
+} as const satisfies Record<string, SiteGroup & { readonly pages: readonly SitePage[] }>
 
 /** The pages of the API, which typedoc writes, at the addresses of the entry points' sources. */
 export const apiPages: readonly ListedPage[] = [
@@ -85,6 +85,22 @@ export const apiPages: readonly ListedPage[] = [
     address: `api/${name}`,
     title: `patch-moe/${name}`,
   })),
+]
+
+/** A page that a program of its own fills: `site/NAME/main.ts`. */
+export interface ProgramPage extends ListedPage {
+  /** Plain text under the title. */
+  readonly summary: string
+}
+
+/** The pages with programs. */
+export const programPages: readonly ProgramPage[] = [
+  {
+    address: 'playground',
+    title: 'Playground',
+    summary:
+      'Two networks learn in this page, from the same images: a dense one that looks everywhere, and a mixture whose experts keep a few patches each. Nothing leaves the page.',
+  },
 ]
 
 /** The page of a study's results, with its figure. */

@@ -1,13 +1,13 @@
 import type * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import type { ImageSet, MixedLabels } from '../data/image-set.js'
+import type { ImageBatch, ImageSet, MixedLabels } from '../data/image-set.js'
 import { type ImageStream, type StreamPass, streamOf } from '../data/image-stream.js'
 import type { RegionSource } from '../data/regions/region-source.js'
 import type { RegionBatch, RegionStream } from '../data/regions/region-stream.js'
 import { fixInput } from '../layers/fixed-inputs.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 import type { ImageShape } from '../shapes.js'
-import { partOfBatch, someImages, someRegions, type WorkerPart } from './cluster/batch-part.js'
+import { partOfBatch, partsOfStream, someRegions, type WorkerPart } from './cluster/batch-part.js'
 import { FrozenBody } from './frozen/frozen-body.js'
 import { nextTurn } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
@@ -158,18 +158,24 @@ function imageFeed(data: WholeImages): Feed {
     classNames,
     ...(groupNames && { groupNames }),
     async *batches({ worker, ...pass }) {
-      for await (const whole of stream.batches(pass)) {
-        const part = worker && partOfBatch(whole.count, worker)
-        if (worker && !part) continue
-        const { images, ...batch } = part ? someImages(whole, part) : whole
+      const parts = worker ? partsOfStream(stream, pass, worker) : wholeBatches(stream, pass)
+      for await (const { batch, ofImages } of parts) {
+        const { images, ...others } = batch
         yield {
-          ...batch,
-          ...(part && { ofImages: whole.count }),
+          ...others,
+          ...(ofImages !== undefined && { ofImages }),
           inputs: () => ({ tensors: [fixInput(upload(images, shape))] }),
         }
       }
     },
   }
+}
+
+async function* wholeBatches(
+  stream: ImageStream,
+  pass: StreamPass,
+): AsyncGenerator<{ readonly batch: ImageBatch; readonly ofImages?: number }> {
+  for await (const batch of stream.batches(pass)) yield { batch }
 }
 
 /** Features of a frozen body: read where they are kept, else computed from the images. */

@@ -1,4 +1,5 @@
 import type { ImageBatch } from '../../data/image-set.js'
+import type { ImageStream, StreamPass } from '../../data/image-stream.js'
 import type { RegionBatch } from '../../data/regions/region-stream.js'
 import { type BatchPart, batchParts, type Cluster } from './cluster.js'
 
@@ -19,8 +20,46 @@ export function partOfBatch(images: number, { size, index, whenEmpty }: WorkerPa
   return part.share === 0 && whenEmpty === 'skip' ? undefined : part
 }
 
+/** A worker's images of a batch. */
+export interface PartOfImages {
+  readonly batch: ImageBatch
+  /** Images of the whole batch. */
+  readonly ofImages: number
+}
+
+/**
+ * A worker's part of every batch of a stream, which reads no others; but of a last batch with fewer images than there are workers it
+ * reads all.
+ */
+export async function* partsOfStream(
+  stream: ImageStream,
+  pass: StreamPass,
+  worker: WorkerPart,
+): AsyncGenerator<PartOfImages> {
+  const { batchSize, start = 0, end = stream.count } = pass
+  const { size: count, index } = worker
+  const inLast = (end - start) % batchSize
+  const whole = batchSize < count ? start : inLast < count ? end - inLast : end
+  let first = start
+  if (whole > start) {
+    for await (const batch of stream.batches({ ...pass, end: whole, shard: { index, count } })) {
+      const ofImages = Math.min(batchSize, whole - first)
+      first += batchSize
+      const part = batchParts(ofImages, count)[index] as BatchPart
+      // A stream of the user's own may know nothing of parts.
+      const isPart = batch.count === part.end - part.first
+      yield { batch: isPart ? batch : someImages(batch, part), ofImages }
+    }
+  }
+  if (whole === end) return
+  for await (const batch of stream.batches({ ...pass, start: whole, end })) {
+    const part = partOfBatch(batch.count, worker)
+    if (part) yield { batch: someImages(batch, part), ofImages: batch.count }
+  }
+}
+
 /** Some consecutive images of a batch. */
-export function someImages(batch: ImageBatch, { first, end }: BatchPart): ImageBatch {
+function someImages(batch: ImageBatch, { first, end }: BatchPart): ImageBatch {
   const { images, labels, groups, mixed, count } = batch
   const values = images.length / count
   return {

@@ -1,4 +1,5 @@
-// Builds the package into dist/: the compiled modules, the command line, and the modules for pages without a bundler.
+// Builds the package into dist/: the compiled modules, the command line, the modules for pages without a bundler,
+// and the page of the explorer.
 //
 //   npm run build
 import { spawnSync } from 'node:child_process'
@@ -6,6 +7,7 @@ import { chmodSync, copyFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildForBrowsers, buildWithTfjs } from './browser-modules.js'
+import { buildExplorer } from './explorer-page.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const dist = join(root, 'dist')
@@ -21,3 +23,4 @@ const addon = 'src/backend/native/collective.cc'
 copyFileSync(join(root, addon), join(dist, addon))
 await buildForBrowsers(join(dist, 'browser'))
 await buildWithTfjs(join(dist, 'browser'))
+await buildExplorer(join(dist, 'explorer'))

@@ -78,7 +78,7 @@ async function printCommands(
   }
   const { tfConfig } = await import('../../src/cluster/launch.js')
   const { clusterSpec } = await import('../../src/cluster/cluster-spec.js')
-  const { shellCommand } = await import('../terminal/shell-command.js')
+  const { shellCommand } = await import('../../src/cluster/shell-command.js')
   const perHost = workers / names.length
   const addresses = names.flatMap(name => Array.from({ length: perHost }, (_, i) => `${name}:${port + i}`))
   for (const [index, address] of addresses.entries()) {

@@ -4,6 +4,7 @@ import { type DatasetEntry, datasetEntry } from '../../src/data/datasets/dataset
 import { fineTuningRecipe, type Recipe, recipe, type TrainingRecipe } from '../../src/models/recipes.js'
 import { type PlannedRun, plannedRun, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import type { RunModel } from '../../src/run/setting.js'
+import { dataPath } from '../terminal/data-path.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import {
@@ -16,7 +17,6 @@ import {
 import {
   checkFolder,
   checkSettings,
-  dataPath,
   loadData,
   loadRegions,
   type RegionData,

@@ -4,6 +4,7 @@ import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { type Lock, lockFolder, refuseLocked } from '../../src/files/lock.js'
 import type { ScaleName } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
+import { dataPath } from '../terminal/data-path.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { studyKind } from './kinds/kinds.js'
@@ -62,7 +63,7 @@ export async function openAskedStudy(
     ...(requested.scale && { scale: requested.scale }),
     ...(requested.seeds !== undefined && { seeds: requested.seeds }),
     ...(requested.sharedSubset !== undefined && { sharedSubset: requested.sharedSubset }),
-    ...(requested.data !== undefined && { data: resolve(requested.data) }),
+    ...(requested.data !== undefined && { data: dataPath(requested.data) }),
     ...(requested.standIn !== undefined && { standIn: resolve(requested.standIn) }),
     ...(requested.network !== undefined && { network: resolve(requested.network) }),
   }

@@ -1,13 +1,16 @@
+import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitepress'
 import { colorDeclarations, pageColors } from '../../src/report/page-style.js'
-import { type SiteGroup, siteGroups, studyPageOf } from '../../tools/site/site-map.js'
+import { apiPages, programPages, type SiteGroup, siteGroups, studyPageOf } from '../../tools/site/site-map.js'
 import { studiesOf } from '../../tools/site/source-pages.js'
 import { liveFigures } from './live-figures.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const studies = (await studiesOf(root)).map(studyPageOf)
 
+/** The pages of the API, where this build has them. */
+const api: SiteGroup = { title: 'API', pages: existsSync(`${root}site/.pages/api`) ? apiPages : [] }
 const { guides, method, results, reference } = siteGroups
 
 const menu = ({ title, pages }: SiteGroup) => ({
@@ -40,8 +43,13 @@ export default defineConfig({
   ],
   markdown: {
     html: false,
-    theme: { light: 'github-light-high-contrast', dark: 'github-dark' },
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     config: md => liveFigures(md),
+  },
+  // Sources register layers when they are imported; package.json names only the built files that do.
+  vite: {
+    build: { rollupOptions: { treeshake: { moduleSideEffects: true } } },
+    worker: { format: 'es', rollupOptions: { treeshake: { moduleSideEffects: true } } },
   },
   themeConfig: {
     nav: [
@@ -58,14 +66,15 @@ export default defineConfig({
         items: [
           { text: 'Command line', link: '/cli' },
           { text: 'Settings of a run', link: '/settings' },
-          { text: 'API', link: '/api/' },
+          ...api.pages.slice(0, 1).map(() => ({ text: 'API', link: '/api/' })),
         ],
       },
+      ...programPages.map(({ title, address }) => ({ text: title, link: `/${address}` })),
       { text: 'Limits', link: '/limits' },
     ],
     sidebar: {
       '/results/': [menu(results), menu({ title: 'Studies', pages: studies })],
-      '/': [menu(guides), menu(method), menu(results), menu(reference)],
+      '/': [guides, method, results, reference, api].filter(({ pages }) => pages.length > 0).map(menu),
     },
     outline: [2, 3],
     search: { provider: 'local' },

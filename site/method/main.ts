@@ -23,10 +23,9 @@ const style = `${routingStyle}
 .live-method fieldset button{padding:0;border:2px solid transparent;border-radius:6px;background:none;cursor:pointer;line-height:0}
 .live-method fieldset button[aria-pressed=true]{border-color:var(--accent)}
 .live-method fieldset img{width:44px;height:44px;border-radius:4px;image-rendering:pixelated;background:none}
-.live-method .tiles{grid-template-columns:repeat(5,1fr)}
 .live-method figcaption{font-weight:600}
 .live-method output{display:block;margin-top:12px;color:var(--quiet);font-variant-numeric:tabular-nums;min-height:4.8em}
-@media (max-width:640px){.live-method .tiles{grid-template-columns:repeat(3,1fr)}}`
+@media (max-width:640px){.live-method .tiles{grid-auto-flow:row;grid-template-columns:repeat(3,1fr)}}`
 
 /**
  * Puts the figure of the method's page into an element: a small trained network that a reader can ask, with other numbers of kept

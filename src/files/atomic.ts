@@ -5,6 +5,12 @@ import { isRunning, thisProcess } from './process-identity.js'
 /** What a file is to hold: text, bytes, or bytes that come piece by piece. */
 export type FileContent = string | Uint8Array | AsyncIterable<Uint8Array>
 
+/** How files are written. */
+export interface WriteOptions {
+  /** Whether they outlive a loss of power, `true` by default; without it a file may then be cut off. */
+  readonly flush?: boolean
+}
+
 /**
  * Writes a file whole or not at all: under a temporary name in the same folder, flushed to the disk, then renamed.
  *
@@ -12,8 +18,12 @@ export type FileContent = string | Uint8Array | AsyncIterable<Uint8Array>
  * @param content text is written as UTF-8
  * @throws Error with the path and the cause (no such folder, no permission, disk full, ...)
  */
-export async function writeFileAtomic(path: string, content: FileContent): Promise<void> {
-  await writeFilesAtomic([[path, content]])
+export async function writeFileAtomic(
+  path: string,
+  content: FileContent,
+  options: WriteOptions = {},
+): Promise<void> {
+  await writeFilesAtomic([[path, content]], options)
 }
 
 /**
@@ -22,19 +32,23 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
  * @param files path and content of each, as for {@link writeFileAtomic}; they take their places in this order
  * @throws Error with the path and the cause; then the files that were not yet put in place are as before
  */
-export async function writeFilesAtomic(files: readonly (readonly [string, FileContent])[]): Promise<void> {
+export async function writeFilesAtomic(
+  files: readonly (readonly [string, FileContent])[],
+  { flush = true }: WriteOptions = {},
+): Promise<void> {
   const written: [temporary: string, path: string][] = []
   try {
     for (const [path, content] of files) {
       await removeAbandoned(path)
       const temporary = temporaryName(path)
       written.push([temporary, path])
-      await withPathInError(path, () => writeFlushed(temporary, content))
+      await withPathInError(path, () => writeWhole(temporary, content, flush))
     }
     for (const [temporary, path] of written) await withPathInError(path, () => rename(temporary, path))
   } finally {
     await Promise.all(written.map(([temporary]) => rm(temporary, { force: true })))
   }
+  if (!flush) return
   for (const folder of new Set(files.map(([path]) => dirname(path)))) await flushFolder(folder)
 }
 
@@ -60,7 +74,7 @@ export async function createFileAtomic(path: string, content: FileContent): Prom
   await removeAbandoned(path)
   const temporary = temporaryName(path)
   try {
-    await withPathInError(path, () => writeFlushed(temporary, content))
+    await withPathInError(path, () => writeWhole(temporary, content, true))
     const isNew = await withPathInError(path, () => linkNew(temporary, path))
     await flushFolder(dirname(path))
     return isNew
@@ -175,12 +189,12 @@ async function abandonedIn(folder: string): Promise<Map<string, string[]>> {
   return byName
 }
 
-async function writeFlushed(path: string, content: FileContent): Promise<void> {
+async function writeWhole(path: string, content: FileContent, flush: boolean): Promise<void> {
   const file = await open(path, 'wx')
   try {
     if (typeof content === 'string' || content instanceof Uint8Array) await file.writeFile(content)
     else for await (const piece of content) await file.writeFile(piece)
-    await file.sync()
+    if (flush) await file.sync()
   } finally {
     await file.close()
   }

@@ -51,8 +51,8 @@ export const routingStyle = `.legend{list-style:none;display:flex;flex-wrap:wrap
 .swatch.kept{background:var(--kept)}.swatch.veil{background:var(--veil);opacity:.78;border:1px solid var(--line)}.swatch.truth{border:3px solid var(--truth)}
 .figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));gap:22px 26px}
 .routing figcaption{font-weight:600;font-size:.95rem;margin-bottom:6px}
-.tiles{display:grid;grid-template-columns:repeat(5,1fr);gap:6px}
-.tiles.many{grid-template-columns:calc(34% + 6px) repeat(4,1fr)}
+.tiles{display:grid;grid-auto-flow:column;grid-auto-columns:minmax(0,1fr);gap:6px}
+.tiles.many{grid-auto-flow:row;grid-template-columns:calc(34% + 6px) repeat(4,1fr)}
 .tiles.many .tile:first-child{grid-row:span 2}
 .tile{font-size:.7rem;color:var(--quiet);text-align:center;line-height:1.3}
 .tile svg{display:block;width:100%;height:auto;outline:1px solid var(--line);image-rendering:pixelated}
@@ -79,19 +79,21 @@ p{margin:0 0 12px;max-width:72ch}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:24px;margin-top:24px}
 .scroll{overflow-x:auto;margin:16px 0;background:linear-gradient(90deg,var(--card) 40%,transparent) left/40px 100% no-repeat local,linear-gradient(270deg,var(--card) 40%,transparent) right/40px 100% no-repeat local,linear-gradient(90deg,var(--shade),transparent) left/16px 100% no-repeat,linear-gradient(270deg,var(--shade),transparent) right/16px 100% no-repeat}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:9px 14px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+th,td{padding:9px 14px;text-align:right;border-bottom:1px solid var(--line)}
 th:first-child{text-align:left;padding-left:0}
 thead th{font-weight:500;color:var(--quiet);font-size:.88rem}
 tbody th{font-weight:600}
 td.best{font-weight:700}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px 24px;margin:20px 0 0}
 figure{margin:0}
-.chart svg{display:block;max-width:100%;height:auto}
+.chart{overflow-x:auto}.chart svg{display:block;width:100%;min-width:340px;height:auto}
 ${routingStyle}.right{color:var(--right)}.wrong{color:var(--wrong)}
 .settings{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,240px),1fr));gap:12px 24px;margin:12px 0 20px}
 .settings dt{font-size:.82rem;color:var(--quiet)}
 .settings dd{margin:0;overflow-wrap:anywhere}
-pre{background:var(--page);border:1px solid var(--line);border-radius:8px;padding:12px 14px;margin:0;overflow-x:auto;font:.9rem/1.5 ${pageFonts.code}}
-@media (max-width:520px){thead th{white-space:normal;vertical-align:bottom;line-height:1.25}th,td{padding:7px 5px;font-size:.84rem}thead th{font-size:.78rem}main{padding:20px 12px 40px}section{padding:16px}h1{font-size:1.55rem}}
-@media print{section{break-inside:avoid-page;border:0;padding:0}}
+pre{background:var(--page);border:1px solid var(--line);border-radius:8px;padding:12px 14px;margin:0;white-space:pre-wrap;overflow-wrap:anywhere;font:.9rem/1.5 ${pageFonts.code}}
+thead th{vertical-align:bottom;line-height:1.25}
+tbody th:first-child{min-width:6.5em;overflow-wrap:break-word}
+@media (max-width:520px){th,td{padding:7px 5px;font-size:.84rem}thead th{font-size:.78rem}main{padding:20px 12px 40px}section{padding:16px}h1{font-size:1.55rem}}
+@media print{.scroll,.chart{overflow:visible}section{break-inside:avoid-page;border:0;padding:0}}
 `

@@ -1,14 +1,18 @@
-/** A page of the site: the text that it shows, as a path in the project, its address without `.html`, and what the menu calls it. */
-export interface SitePage {
-  readonly source: string
+/** A page as the menu has it: its address without `.html`, and what it is called. */
+export interface ListedPage {
   readonly address: string
   readonly title: string
+}
+
+/** A page that shows a text of the project, by the text's path in it. */
+export interface SitePage extends ListedPage {
+  readonly source: string
 }
 
 /** Pages that stand together in the menu. */
 export interface SiteGroup {
   readonly title: string
-  readonly pages: readonly SitePage[]
+  readonly pages: readonly (ListedPage | SitePage)[]
 }
 
 /** A page of docs, at the address of its file's name. */
@@ -37,6 +41,7 @@ export const siteGroups = {
       doc('gpu', 'GPUs'),
       doc('pages', 'In a page'),
       doc('machines', 'Many machines'),
+      doc('grids', 'Grids of runs'),
     ],
   },
   method: {
@@ -71,7 +76,32 @@ export const siteGroups = {
       doc('architecture', 'Architecture'),
     ],
   },
-} as const satisfies Record<string, SiteGroup>
+} as const satisfies Record<string, SiteGroup & { readonly pages: readonly SitePage[] }>
+
+/** The pages of the API, which typedoc writes, at the addresses of the entry points' sources. */
+export const apiPages: readonly ListedPage[] = [
+  { address: 'api/index', title: 'patch-moe' },
+  ...['data', 'prune', 'statistics', 'theory', 'node'].map(name => ({
+    address: `api/${name}`,
+    title: `patch-moe/${name}`,
+  })),
+]
+
+/** A page that a program of its own fills: `site/NAME/main.ts`. */
+export interface ProgramPage extends ListedPage {
+  /** Plain text under the title. */
+  readonly summary: string
+}
+
+/** The pages with programs. */
+export const programPages: readonly ProgramPage[] = [
+  {
+    address: 'playground',
+    title: 'Playground',
+    summary:
+      'Two networks learn in this page, from the same images: a dense one that looks everywhere, and a mixture whose experts keep a few patches each. Nothing leaves the page.',
+  },
+]
 
 /** The page of a study's results, with its figure. */
 export function studyPageOf(study: string): SitePage {

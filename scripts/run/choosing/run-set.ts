@@ -4,6 +4,7 @@ import * as z from 'zod'
 import { createFileAtomic, writeFileAtomic } from '../../../src/files/atomic.js'
 import { isMissing, makeFolder } from '../../../src/files/folders.js'
 import { readTextFile } from '../../../src/files/regular-file.js'
+import { dataPath } from '../../terminal/data-path.js'
 import { UsageError } from '../../terminal/usage-error.js'
 import type { GivenFlags } from '../train-settings.js'
 
@@ -37,7 +38,7 @@ const setSchema = z.strictObject({
 })
 
 /** Flags that are not settings of the runs, besides those of jobs. */
-const ownFlags = ['seeds', 'folds', 'out', 'resume', 'force', 'json', 'share']
+const ownFlags = ['seeds', 'folds', 'out', 'resume', 'force', 'json', 'share', 'cache']
 
 /**
  * The set that flags ask for; undefined where they ask for one run.
@@ -69,7 +70,7 @@ function runFlags(given: GivenFlags): GivenFlags {
   return Object.fromEntries(
     flags.map(([name, value]) =>
       (name === 'data' || name === 'init') && typeof value === 'string'
-        ? [name, resolve(value)]
+        ? [name, name === 'data' ? dataPath(value) : resolve(value)]
         : [name, value],
     ),
   )

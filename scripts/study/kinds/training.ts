@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { datasetEntry } from '../../../src/data/datasets/datasets.js'
 import { datasetSource } from '../../../src/files/data-folder.js'
 import { isPrepared, readManifest } from '../../../src/files/prepared/prepared-set.js'
+import { isAddress } from '../../../src/files/storage/address.js'
 import type { TrainingExperiment } from '../../experiments/experiment.js'
 import { experimentNamed } from '../../experiments/experiments.js'
 import { routedImages } from '../../run/routed-images.js'
@@ -93,7 +94,7 @@ function checkFiles({ name, data: ofExperiment }: TrainingExperiment, config: St
     ['--data', data],
     ['--stand-in', standIn],
   ]) {
-    if (folder !== null && folder !== undefined && !existsSync(folder)) {
+    if (folder !== null && folder !== undefined && !isAddress(folder) && !existsSync(folder)) {
       throw new UsageError(`study: ${flag} must name a folder, got ${folder}, which is not there`)
     }
   }

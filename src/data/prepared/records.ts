@@ -1,6 +1,7 @@
 import type { ImageShape } from '../../shapes.js'
 import type { DataSource } from '../data-source.js'
 import type { HalfName } from '../datasets/dataset.js'
+import { eachInParallel } from '../each-in-parallel.js'
 import { splitRecords } from '../formats/tfrecord.js'
 import type { ImageRecords } from '../image-records.js'
 import type { ImageBatch } from '../image-set.js'
@@ -181,7 +182,9 @@ async function readShard(
     if (file.length !== shard.bytes) {
       throw new RangeError(`${name}: file must be ${shard.bytes} bytes long, got ${file.length}`)
     }
-    for (const run of runsOf(requested, index.offsets, endOf)) {
+    const runs = runsOf(requested, index.offsets, endOf)
+    await eachInParallel(runs.length, async number => {
+      const run = runs[number] as RequestedImage[]
       const [from, to] = [run[0] as RequestedImage, run.at(-1) as RequestedImage]
       const offset = index.offsets[from.position] as number
       const bytes = await file.slice(offset, endOf(to.position))
@@ -199,7 +202,7 @@ async function readShard(
         }
         put(slot, image.pixels)
       }
-    }
+    })
   } finally {
     await file.close()
   }

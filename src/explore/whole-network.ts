@@ -1,11 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type Explanation, explain } from '../explain/explain.js'
 import { occlusion } from '../explain/occlusion.js'
-import {
-  restorePatchesPerExpert,
-  routingLayers,
-  setPatchesPerExpert,
-} from '../layers/moe/routing-layers.js'
+import { restorePatchesPerExpert, routingLayers, setPatchesPerExpert } from '../layers/moe/routing-layers.js'
 import type { ImageShape, Size2D } from '../shapes.js'
 import type { ImageValues } from '../train/upload.js'
 import { describeNetwork } from './describe-network.js'
@@ -57,9 +53,7 @@ export class WholeNetwork implements ExploredNetwork {
     setting: Setting,
   ): Promise<readonly (ImageAnswer | UnreadAnswer)[]> {
     const { model } = this.parts
-    const values = await Promise.all(
-      images.map(image => this.read(image).catch((error: Error) => error)),
-    )
+    const values = await Promise.all(images.map(image => this.read(image).catch((error: Error) => error)))
     const readable = values.filter((value): value is ImageValues => !(value instanceof Error))
     const explained = await this.asked(setting, async () =>
       readable.length === 0
@@ -93,7 +87,8 @@ export class WholeNetwork implements ExploredNetwork {
     this.values.delete(image)
     this.values.set(image, values)
     const [oldest] = this.values.keys()
-    if (this.values.size * values.length > MOST_VALUES && oldest !== image) this.values.delete(oldest as number)
+    if (this.values.size * values.length > MOST_VALUES && oldest !== image)
+      this.values.delete(oldest as number)
     return values
   }
 

@@ -43,6 +43,8 @@ export const siteGroups: Readonly<
       doc('gpu', 'GPUs'),
       doc('pages', 'In a page'),
       doc('machines', 'Many machines'),
+      doc('grids', 'Runs on a cluster'),
+      doc('grids', 'Grids of runs'),
     ],
   },
   method: {

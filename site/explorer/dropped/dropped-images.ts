@@ -87,7 +87,12 @@ function cropBox(file: File, [height, width]: Size2D, side: number | undefined) 
   if (height < side || width < side) {
     throw new Error(`${pathOf(file)}: image must be at least ${side}x${side} pixels, got ${height}x${width}`)
   }
-  return { top: Math.floor((height - side) / 2), left: Math.floor((width - side) / 2), height: side, width: side }
+  return {
+    top: Math.floor((height - side) / 2),
+    left: Math.floor((width - side) / 2),
+    height: side,
+    width: side,
+  }
 }
 
 function colour(rgba: Uint8ClampedArray): Uint8Array {

@@ -57,7 +57,8 @@ function orderly(worker: Worker): (order: Order) => Promise<unknown> {
     else order?.resolve(data.value)
   })
   worker.addEventListener('error', event => {
-    for (const order of waiting.values()) order.reject(new Error(event.message || 'the worker of the page does not start'))
+    for (const order of waiting.values())
+      order.reject(new Error(event.message || 'the worker of the page does not start'))
     waiting.clear()
   })
   return order =>

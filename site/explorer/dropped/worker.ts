@@ -45,7 +45,8 @@ async function done(order: Order): Promise<unknown> {
   if (order.do === 'add network') return addNetwork(order.files)
   if (order.do === 'add images') return addImages(order.files)
   const [network, image] = [networks[order.network], images[order.image]]
-  if (!network || !image) throw new RangeError('explore: picture must be of a network and an image that there is')
+  if (!network || !image)
+    throw new RangeError('explore: picture must be of a network and an image that there is')
   return droppedPicture(image.file, network.decoding, order.longest)
 }
 
@@ -66,19 +67,30 @@ function addImages(files: readonly DroppedFile[]): void {
 async function addNetwork(files: readonly DroppedFile[]): Promise<void> {
   // Wasm is near this file; the query of its address says another place.
   const wasmPaths = new URL(self.location.href).searchParams.get('wasm') ?? './wasm/'
-  backend ??= useBackend('auto', { wasmPaths: new URL(wasmPaths, self.location.href).href }).then(({ name, reason }) => {
-    notes = [`Computed in this page, on ${name}: ${reason}.`]
-  })
+  backend ??= useBackend('auto', { wasmPaths: new URL(wasmPaths, self.location.href).href }).then(
+    ({ name, reason }) => {
+      notes = [`Computed in this page, on ${name}: ${reason}.`]
+    },
+  )
   await backend
   registerLayers()
   const withPaths = files.map(({ file, path }) => {
-    Object.defineProperty(file, 'webkitRelativePath', { value: path === file.name ? '' : path, configurable: true })
+    Object.defineProperty(file, 'webkitRelativePath', {
+      value: path === file.name ? '' : path,
+      configurable: true,
+    })
     return file
   })
   const { model, name, source, classNames, cropSide } = await droppedModel(withPaths)
   const shape = (model.inputs[0]?.shape ?? []).slice(1)
   const [height, width, channels] = shape
-  if (model.inputs.length !== 1 || shape.length !== 3 || !height || !width || (channels !== 1 && channels !== 3)) {
+  if (
+    model.inputs.length !== 1 ||
+    shape.length !== 3 ||
+    !height ||
+    !width ||
+    (channels !== 1 && channels !== 3)
+  ) {
     throw new RangeError(
       `${source}: network must take whole images of [height, width, 1 or 3], got ${model.inputs.length} inputs, ` +
         `the first of [${shape.map(side => side ?? 'any').join(', ')}] (pmoe explore shows others)`,

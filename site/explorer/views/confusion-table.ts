@@ -59,11 +59,6 @@ export function confusionTable(
   return element(
     'div',
     { class: 'x-scroll', tabindex: 0, role: 'region', 'aria-label': 'Confusion matrix' },
-    element(
-      'table',
-      { class: 'x-confusion' },
-      element('thead', {}, head),
-      element('tbody', {}, ...rows),
-    ),
+    element('table', { class: 'x-confusion' }, element('thead', {}, head), element('tbody', {}, ...rows)),
   )
 }

@@ -70,8 +70,8 @@ describe('remoteFolder', () => {
       new RegExp(`^${server.address}/d/none: must be readable, got nothing there$`),
     )
     await expect(folder.list('')).rejects.toThrow(
-      `${server.address}/d: folder must be a prepared one (pmoe data prepare) or one of a bucket (s3://), got an address ` +
-        'whose files cannot be listed',
+      `${server.address}/d: address must be that of a prepared folder (with manifest.json), of a zip archive, or s3://, ` +
+        'got a folder whose files cannot be listed',
     )
     for (const path of ['../secret', 'a/../../secret', '/secret']) {
       expect(() => folder.describe(path)).toThrow(

@@ -1,1 +1,0 @@
-import{a,b as c}from"./shared-JAGDDCH2.js";import{ta as b}from"./shared-6LNJL5TT.js";import"./shared-ME5FI6VN.js";import"./shared-UMM5QLAE.js";export{a as MathBackendCPU,b as shared,c as version_cpu};

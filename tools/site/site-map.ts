@@ -44,7 +44,6 @@ export const siteGroups: Readonly<
       doc('pages', 'In a page'),
       doc('machines', 'Many machines'),
       doc('grids', 'Runs on a cluster'),
-      doc('grids', 'Grids of runs'),
     ],
   },
   method: {

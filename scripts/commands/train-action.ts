@@ -11,6 +11,7 @@ import { askedSet, checkSameSet, checkSetPlace, storedSet } from '../run/choosin
 import { trainSet } from '../run/choosing/train-set.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
 import type { NewRun } from '../run/new-run.js'
+import { preferThreadsOf } from '../run/regions/region-threads.js'
 import { loadData, loadRegions } from '../run/run-data.js'
 import { continuedConfig } from '../run/training/continued-config.js'
 import {
@@ -93,9 +94,10 @@ async function resumeRun(request: TrainRequest): Promise<StartedRun> {
   const { run: before, lock } = await openLockedRun(request.out)
   try {
     const config = continuedConfig(before, request)
+    const resume = await storedState(before)
+    preferThreadsOf(config, resume)
     await useBackend(config.backend)
     useComputeSettings(config)
-    const resume = await storedState(before)
     checkLength(before, config, resume)
     const { dataset, seed } = config
     const { options } = config.model

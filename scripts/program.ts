@@ -5,10 +5,12 @@ import { dataCommand } from './commands/data.js'
 import { demoCommand } from './commands/demo.js'
 import { doctorCommand } from './commands/doctor.js'
 import { evaluateCommand } from './commands/evaluate.js'
+import { exportCommand } from './commands/exchange/export.js'
+import { importCommand } from './commands/exchange/import.js'
 import { explainCommand } from './commands/explain.js'
-import { exportCommand } from './commands/export.js'
+import { exploreCommand } from './commands/explore/explore.js'
 import { findRateCommand } from './commands/find-rate.js'
-import { importCommand } from './commands/import.js'
+import { launchCommand } from './commands/launch.js'
 import { nativeCommand } from './commands/native.js'
 import { planCommand } from './commands/plan.js'
 import { predictCommand } from './commands/predict.js'
@@ -30,10 +32,12 @@ export function program(): Command {
   const commands = [
     demoCommand(),
     trainCommand(),
+    launchCommand(),
     findRateCommand(),
     evaluateCommand(),
     predictCommand(),
     explainCommand(),
+    exploreCommand(),
     boundCommand(),
     exportCommand(),
     importCommand(),

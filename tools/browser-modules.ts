@@ -1,5 +1,6 @@
 // The package as ES modules for pages without a bundler. tfjs-core, tfjs-layers and tfjs's backends stay imports,
-// which the page's import map resolves, so that the page's own tfjs is used; everything else is bundled.
+// which the page's import map resolves, so that the page's own tfjs is used; everything else is bundled. One module, with-tfjs.js, has
+// tfjs within, for pages without an import map.
 import { fileURLToPath } from 'node:url'
 import { build, type Metafile } from 'esbuild'
 
@@ -14,6 +15,26 @@ export const browserEntries = {
   theory: 'src/theory/index.ts',
 }
 
+/** The module with tfjs within: all of the first entry point, tfjs-core as `tf` and tfjs-layers as `tfl`. */
+const withTfjs = `export * from './src/index.ts'
+export * as tf from '@tensorflow/tfjs-core'
+export * as tfl from '@tensorflow/tfjs-layers'`
+
+const shared = {
+  absWorkingDir: root,
+  bundle: true,
+  splitting: true,
+  minify: true,
+  format: 'esm',
+  platform: 'browser',
+  target: 'es2022',
+  // The sources register layers when they are imported; package.json names only the built files that do.
+  ignoreAnnotations: true,
+  chunkNames: 'shared-[hash]',
+  metafile: true,
+  logLevel: 'warning',
+} as const
+
 /**
  * Bundles the entry points into a folder.
  *
@@ -21,22 +42,18 @@ export const browserEntries = {
  * @returns esbuild's record of inputs and outputs
  */
 export async function buildForBrowsers(outdir: string): Promise<Metafile> {
-  const { metafile } = await build({
-    absWorkingDir: root,
-    entryPoints: browserEntries,
-    bundle: true,
-    splitting: true,
-    minify: true,
-    format: 'esm',
-    platform: 'browser',
-    target: 'es2022',
-    external: ['@tensorflow/*'],
-    // The sources register layers when they are imported; package.json names only the built files that do.
-    ignoreAnnotations: true,
-    chunkNames: 'shared-[hash]',
-    outdir,
-    metafile: true,
-    logLevel: 'warning',
-  })
+  const external = ['@tensorflow/*']
+  const { metafile } = await build({ ...shared, entryPoints: browserEntries, external, outdir })
   return metafile
+}
+
+/**
+ * Bundles `with-tfjs.js` and its backends, which are loaded when they are asked for.
+ *
+ * @param outdir its folder
+ */
+export async function buildWithTfjs(outdir: string): Promise<void> {
+  const stdin = { contents: withTfjs, resolveDir: root, loader: 'ts' } as const
+  const entryNames = 'with-tfjs'
+  await build({ ...shared, stdin, entryNames, outdir })
 }

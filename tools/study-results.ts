@@ -34,7 +34,7 @@ try {
   await new Command('study-results')
     .description('Writes what the studies found into a text, between its markers.')
     .option('--results <folder>', 'folder with a folder of each study', join(root, 'results'))
-    .option('--file <path>', 'the text', join(root, 'README.md'))
+    .option('--file <path>', 'the text', join(root, 'docs/results.md'))
     .exitOverride()
     .action(write)
     .parseAsync()

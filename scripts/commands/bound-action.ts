@@ -5,8 +5,9 @@ import { withoutAugmentation } from '../run/augmentation/asked-augmentation.js'
 import { boundJson, boundText } from '../run/bound-report.js'
 import { measureBound } from '../run/measured-bound.js'
 import { refuseRouted } from '../run/opened-model.js'
-import { dataPath, loadData } from '../run/run-data.js'
+import { loadData } from '../run/run-data.js'
 import { loadTrained } from '../run/trained-model.js'
+import { dataPath } from '../terminal/data-path.js'
 
 /** The flags of `pmoe bound`. */
 export interface BoundRequest {

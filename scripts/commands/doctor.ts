@@ -10,7 +10,7 @@ export function doctorCommand(): Command {
     .description('say which backends this machine has, which one computes, and what to do next')
     .option(
       '--verify',
-      'check every operation that training uses against plain arithmetic, again, and print what is right; some seconds',
+      'check every operation that training uses against plain arithmetic, again, and print what is right; some seconds, minutes for a GPU in software',
     )
     .option('--json', 'print JSON')
     .addHelpText(
@@ -33,7 +33,8 @@ Example:
 }
 
 async function printVerification(json: boolean): Promise<void> {
-  if (!json) console.error('Checking the operations of every backend, some seconds …')
+  if (!json)
+    console.error('Checking the operations of every backend: some seconds, minutes for a GPU in software …')
   const verifications = await verifyBackends()
   console.log(
     json ? JSON.stringify(verifications, undefined, 2) : verifications.map(verificationText).join('\n\n'),

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import sharp from 'sharp'
 import { type BackendName, useBackend } from '../../src/backend/choose.js'
+import { shellCommand } from '../../src/cluster/shell-command.js'
 import { ImageNotes } from '../../src/data/image-notes.js'
 import type { UnreadableImage } from '../../src/data/unreadable-images.js'
 import { writeFileAtomic } from '../../src/files/atomic.js'
@@ -29,7 +30,6 @@ import {
 import { loadRegions } from '../run/run-data.js'
 import { askedModel, type PlainModelRequest } from '../run/transfer/plain-model.js'
 import { noteText } from '../terminal/safe-output.js'
-import { shellCommand } from '../terminal/shell-command.js'
 import { percent } from '../terminal/training-log.js'
 import { UsageError } from '../terminal/usage-error.js'
 
@@ -93,7 +93,8 @@ export async function runExplain(
     const command = shellCommand(['pmoe', 'explain', path, ...named, '--out', request.out])
     const explained = { ...explainer.shared(), images: all }
     const sheet = all.length > 1 ? await explainer.sheet(explained) : undefined
-    await writePages(explained, names, { ...explainer, sheet }, { path, command, out: request.out })
+    const isNamed = opened.classNames !== undefined
+    await writePages(explained, names, { ...explainer, sheet }, { path, command, out: request.out, isNamed })
     if (!request.json) process.stdout.write(`Pictures and pages in ${request.out}\n`)
   }
   refuseUnreadable(unreadable, files.length + missing.length)
@@ -198,18 +199,21 @@ interface Provenance {
   readonly path: string
   readonly command: string
   readonly out: string
+  /** Whether the classes have names. */
+  readonly isNamed: boolean
 }
 
 async function writePages(
   explained: ExplainedImages,
   names: readonly string[],
   { input, sheet }: { readonly input: Size2D; readonly sheet: Buffer | undefined },
-  { path, command, out }: Provenance,
+  { path, command, out, isNamed }: Provenance,
 ): Promise<void> {
   await makeFolder(out)
   const { images, field, grid } = explained
   const settings: [string, string][] = [['model', path]]
   if (grid) settings.push(['patches', grid.join('x')])
+  if (!isNamed) settings.push(['classes', 'outputs numbered from 0; --class-names names them'])
   const common = { settings, command, input, ...(field && { field }) }
   for (const [i, image] of images.entries()) {
     const svg = explanationFigure(image, 'explained')

@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type BackendChoice, type BackendName, useBackend } from '../../src/backend/choose.js'
+import { shellCommand } from '../../src/cluster/shell-command.js'
 import { refuseLocked } from '../../src/files/lock.js'
 import {
   type BeforeAndAfter,
@@ -25,7 +26,6 @@ import { loadData } from '../run/run-data.js'
 import { namingFlags } from '../run/train-settings.js'
 import { checkLayers, checkOptimizer, useComputeSettings } from '../run/training-run.js'
 import { interruptedExitCode, onInterrupt } from '../terminal/interrupt.js'
-import { shellCommand } from '../terminal/shell-command.js'
 import { percent } from '../terminal/training-log.js'
 import { asUsage, asUsageLater, UsageError } from '../terminal/usage-error.js'
 

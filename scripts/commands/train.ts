@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander'
+import { clusterOptions, notedOptions, shareOption } from '../run/cluster/cluster-options.js'
 import { optionGroups, settingOption, trainSettings } from '../run/train-settings.js'
-import { positiveInteger } from '../terminal/option-values.js'
+import { withCacheOption } from '../terminal/cache-option.js'
+import { positiveInteger, positiveNumber } from '../terminal/option-values.js'
 import type { TrainRequest } from './train-action.js'
 
 /** The command `pmoe train`. */
@@ -9,8 +11,7 @@ export function trainCommand(): Command {
     'train a network on a dataset; everything of the run is kept in one folder',
   )
   for (const { option } of trainSettings) command.addOption(option)
-  return command
-    .optionsGroup(optionGroups.run)
+  withCacheOption(command.optionsGroup(optionGroups.run))
     .option('--out <folder>', 'folder of the run (default: the next free one under runs/)')
     .option(
       '--resume',
@@ -28,21 +29,38 @@ export function trainCommand(): Command {
       positiveInteger,
     )
     .option('--json', 'write the events of the training as JSON lines')
+    .option(
+      '--heartbeat <seconds>',
+      'with several workers: how long one may be silent before all end (default: 10)',
+      positiveNumber,
+    )
+    .option(
+      '--start-timeout <seconds>',
+      'with several workers: how long they wait for each other at the start (default: 300)',
+      positiveNumber,
+    )
+  for (const option of [...clusterOptions(), shareOption()]) command.addOption(option)
+  const words = notedOptions(command)
+  return command
     .addHelpText(
       'after',
       `
-What is not given comes from the recipe of the dataset and the model.
+What is not given comes from the recipe of the dataset and the model. Where TF_CONFIG names several workers, or the variables
+of Slurm, Kubernetes or torchrun do, they train one run together; pmoe launch starts them on this machine.
+With --cluster the runs of --seeds or --folds are trained by the tasks of a job, which share the folder; the one that ends
+last writes the summary.
 
 Examples:
   $ pmoe train --dataset fashion-quadrants --model wrn-pmoe --samples 500 --out runs/first
   $ pmoe train --resume --out runs/first
   $ pmoe train --dataset image-folder --data photos --model wrn --folds 5 --out runs/folds
+  $ pmoe train --dataset image-folder --data photos --model wrn --seeds 8 --out /shared/seeds --cluster slurm --cluster-gpus 1
   $ pmoe train --dataset image-folder --data photos --init runs/dense --experts 4 --anneal-patches 64:16:5
   $ pmoe train --dataset cifar10 --data ~/cifar-10-batches-bin --model wrn-pmoe --experts 4 --patches-per-expert 16`,
     )
     .action(async (options: TrainRequest) => {
       const { runTrain } = await import('./train-action.js')
-      await runTrain(options)
+      await runTrain(options, words)
     })
 }
 

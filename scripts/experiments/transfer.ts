@@ -47,8 +47,12 @@ export const transfer: TransferExperiment = {
         { body: 'pretrained', shares: [10, 25, 100], samples: [100], maps: [4, 8, 16], kept: [25] },
         { body: 'pretrained', shares: [10], samples: [100], maps: [32], kept: [25] },
         { body: 'pretrained', shares: [10], samples: [100], maps: [16], kept: [6.25, 100] },
-        { body: 'pretrained', shares: [10], samples: [25, 400], maps: [16], kept: [25] },
+        { body: 'pretrained', shares: [10], samples: [25, 400, 1000], maps: [16], kept: [25] },
+        { body: 'pretrained', shares: [5, 50], samples: [100], maps: [4, 8, 16], kept: [25] },
+        { body: 'pretrained', shares: [10, 25], samples: [100], maps: [8], kept: [6.25, 100] },
+        { body: 'pretrained', shares: [25], samples: [25, 400, 1000], maps: [8], kept: [25] },
         { body: 'from scratch', shares: [10], samples: [1000], maps: [16], kept: [25] },
+        { body: 'from scratch', shares: [25], samples: [400, 1000], maps: [8], kept: [25] },
       ],
       testSamples: 300,
       training: {

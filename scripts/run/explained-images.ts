@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import sharp, { type OverlayOptions } from 'sharp'
 import type { ImageDecoding } from '../../src/data/image-decoding.js'
 import { type Explanation, type Explanations, explain } from '../../src/explain/explain.js'
 import { decodeImage } from '../../src/files/images/image-files.js'
+import { readRegularFile } from '../../src/files/regular-file.js'
 import type { FrozenClassifier } from '../../src/inference/frozen-classifier.js'
 import type { ExplainedImage } from '../../src/report/explanation-figure.js'
 import { cellRectangle } from '../../src/report/routing-figure.js'
@@ -52,7 +52,7 @@ export async function explainImages(
 
 function classesOf({ probabilities }: Explanation, names: readonly string[]): ExplainedImage['classes'] {
   return [...probabilities]
-    .map((probability, label) => ({ name: names[label] ?? `class ${label}`, probability }))
+    .map((probability, label) => ({ name: names[label] ?? `output ${label}`, probability }))
     .sort((a, b) => b.probability - a.probability)
 }
 
@@ -66,31 +66,49 @@ export interface ExplainSettings {
   nameOf(path: string): string
 }
 
-/** The part of an image that the model sees, at the image's own resolution up to {@link pictureSide}. */
-async function pictureOf(
-  path: string,
-  { shape, ...decoding }: ImageDecoding,
-): Promise<{ uri: string; size: Size2D }> {
-  const { cropSide } = decoding
-  const bytes = await readFile(path)
-  const { width = 1, height = 1, autoOrient } = await sharp(bytes).metadata()
-  const [fullHeight, fullWidth] =
-    cropSide === undefined ? [autoOrient?.height ?? height, autoOrient?.width ?? width] : [cropSide, cropSide]
+/** The part of an image that the model sees, at the image's own resolution up to {@link pictureSide}; small ones are enlarged. */
+async function pictureOf(path: string, decoding: ImageDecoding): Promise<{ uri: string; size: Size2D }> {
+  const { pixels, full, size: ownSize } = await seenPixels(path, decoding, pictureSide)
   // Small images are enlarged so that overlays have room.
-  const scale = pictureSide / Math.max(fullHeight, fullWidth)
-  const size: Size2D = [
-    Math.max(1, Math.round(fullHeight * scale)),
-    Math.max(1, Math.round(fullWidth * scale)),
-  ]
-  const ownScale = Math.min(1, scale)
-  const ownSize: Size2D = [
-    Math.max(shape[0], Math.round(fullHeight * ownScale)),
-    Math.max(shape[1], Math.round(fullWidth * ownScale)),
-  ]
-  const pixels = await decodeImage(bytes, { ...decoding, shape: [...ownSize, 3] }, path)
+  const scale = pictureSide / Math.max(...full)
+  const size = scaledSize(full, scale)
   const raw = { width: ownSize[1], height: ownSize[0], channels: 3 } as const
   const png = await sharp(pixels, { raw }).resize(size[1], size[0], { kernel: 'nearest' }).png().toBuffer()
   return { uri: `data:image/png;base64,${png.toString('base64')}`, size }
+}
+
+/** A part of an image as RGB pixels. */
+export interface SeenPixels {
+  /** 0..255, (size, 3). */
+  readonly pixels: Uint8Array
+  readonly size: Size2D
+  /** Height and width of the part in the image itself. */
+  readonly full: Size2D
+}
+
+/**
+ * The part of an image file that a model sees, at the image's own resolution, but no longer than `longest` pixels and no smaller
+ * than the model's input.
+ *
+ * @throws Error naming the file when it is no image
+ */
+export async function seenPixels(
+  path: string,
+  { shape, ...decoding }: ImageDecoding,
+  longest: number,
+): Promise<SeenPixels> {
+  const { cropSide } = decoding
+  const bytes = await readRegularFile(path)
+  const { width = 1, height = 1, autoOrient } = await sharp(bytes).metadata()
+  const full: Size2D =
+    cropSide === undefined ? [autoOrient?.height ?? height, autoOrient?.width ?? width] : [cropSide, cropSide]
+  const own = scaledSize(full, Math.min(1, longest / Math.max(...full)))
+  const size: Size2D = [Math.max(shape[0], own[0]), Math.max(shape[1], own[1])]
+  return { pixels: await decodeImage(bytes, { ...decoding, shape: [...size, 3] }, path), size, full }
+}
+
+function scaledSize([height, width]: Size2D, scale: number): Size2D {
+  return [Math.max(1, Math.round(height * scale)), Math.max(1, Math.round(width * scale))]
 }
 
 /** Patches of one expert in a row of the sheet, and their side in pixels. */

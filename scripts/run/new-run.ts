@@ -5,6 +5,7 @@ import { fineTuningRecipe, type Recipe, recipe, type TrainingRecipe } from '../.
 import { type PlannedRun, plannedRun, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import type { RunModel } from '../../src/run/setting.js'
 import { type OptimizerName, settingsNotOf } from '../../src/train/optimizers/optimizer-options.js'
+import { dataPath } from '../terminal/data-path.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import {
@@ -17,7 +18,6 @@ import {
 import {
   checkFolder,
   checkSettings,
-  dataPath,
   loadData,
   loadRegions,
   type RegionData,

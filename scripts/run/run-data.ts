@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import type { Augmentation } from '../../src/data/augmentation/augmentation.js'
 import { balanced } from '../../src/data/balanced.js'
 import type { DataSource } from '../../src/data/data-source.js'
@@ -310,9 +309,4 @@ export function checkFolder(command: string, entry: DatasetEntry, data: string |
   throw new UsageError(
     `${command}: --data must name the folder of ${entry.name}, got none (see ${entry.homepage}${fetch})`,
   )
-}
-
-/** The path of a folder as a configuration keeps it: valid from any working directory. */
-export function dataPath(folder: string | undefined): string | null {
-  return folder === undefined ? null : resolve(folder)
 }

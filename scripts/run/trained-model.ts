@@ -9,7 +9,7 @@ import '../../src/layers/moe/patch-moe.js'
 import '../../src/layers/moe/sample-experts.js'
 import '../../src/layers/moe/sample-moe.js'
 import '../../src/layers/moe/two-layer-experts.js'
-import { shellCommand } from '../terminal/shell-command.js'
+import { shellCommand } from '../../src/cluster/shell-command.js'
 
 /**
  * Loads the model that a run has trained, on the current backend.

@@ -8,6 +8,7 @@ import type { RunFolder } from '../../src/run/run-folder.js'
 import { annealedLayers } from '../../src/train/anneal.js'
 import { coefficientsOf } from '../../src/train/auxiliary-loss.js'
 import { latestCheckpoint, readCheckpoint, type TrainState } from '../../src/train/checkpoint.js'
+import { type Cluster, summed } from '../../src/train/cluster/cluster.js'
 import type { EpochMetrics, TrainEvent } from '../../src/train/events.js'
 import { type FedModel, isRegionModel, networkOf, type TrainingData } from '../../src/train/feed.js'
 import type { LearningRateSearch } from '../../src/train/find-learning-rate.js'
@@ -47,6 +48,8 @@ export interface TrainingParts {
   readonly signal?: AbortSignal
   /** The state to go on from. */
   readonly resume?: TrainState | undefined
+  /** The workers that train it together; this process alone unless given. */
+  readonly cluster?: Cluster | undefined
 }
 
 /**
@@ -61,11 +64,12 @@ export async function trainRun({
   log,
   signal,
   resume,
+  cluster,
 }: TrainingParts): Promise<TrainingOutcome> {
   const { config } = run
   await run.restart(resume?.history ?? [])
   let outcome: TrainingOutcome = { ended: 'complete', history: [], seconds: 0 }
-  const features = featuresOf(run)
+  const features = cluster ? undefined : featuresOf(run)
   const options = {
     ...trainOptions(config),
     optimizer: optimizerOf(config),
@@ -74,6 +78,7 @@ export async function trainRun({
     ...(signal && { signal }),
     ...(resume && { resume }),
     threads: backendThreads(),
+    ...(cluster && { cluster }),
     ...(features && { features }),
   }
   const events = trainingEvents({ model, data, config }, options)
@@ -92,6 +97,8 @@ export async function trainRun({
     }
   }
   if (outcome.ended !== 'aborted') await run.saveModel(networkOf(model))
+  // None goes before the chief has saved all: its leaving would look like a failure.
+  if (cluster) await summed(cluster, [1])
   return outcome
 }
 
@@ -190,6 +197,7 @@ export function trainOptions(config: RunConfig) {
   const { training, seed } = config
   const { epochs, batchSize, bnStatistics, earlyStop, checkpointSteps, routingMetrics } = training
   const { annealPatches, lossForm, stopWhen, emaDecay, unfreezeEvery } = training
+  const { clusterBatchNorm, clusterWire } = training
   return {
     epochs,
     batchSize,
@@ -206,6 +214,8 @@ export function trainOptions(config: RunConfig) {
     ...freezingOf(config),
     ...(unfreezeEvery !== undefined && { unfreezeEvery }),
     ...(annealPatches && { annealPatches }),
+    ...(clusterBatchNorm && { clusterBatchNorm }),
+    ...(clusterWire && { clusterWire }),
   }
 }
 

@@ -4,6 +4,7 @@ import { type BackendName, useBackend } from '../../src/backend/choose.js'
 import { type Lock, lockFolder, refuseLocked } from '../../src/files/lock.js'
 import type { ScaleName } from '../experiments/experiment.js'
 import { experimentNamed } from '../experiments/experiments.js'
+import { dataPath } from '../terminal/data-path.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { studyKind } from './kinds/kinds.js'
@@ -46,8 +47,7 @@ export async function openAskedStudy(
   { shared = false }: { readonly shared?: boolean } = {},
 ): Promise<OpenedStudy> {
   const experiment = asUsage(() => experimentNamed(name))
-  const directory =
-    requested.out ?? join('runs', `study-${experiment.name}${requested.scale === 'small' ? '-small' : ''}`)
+  const directory = studyDirectory(experiment.name, requested)
   if (!shared) await refuseLocked(directory, 'study')
   const existing = requested.force ? undefined : await studyIn(directory)
   const request = {
@@ -63,7 +63,7 @@ export async function openAskedStudy(
     ...(requested.scale && { scale: requested.scale }),
     ...(requested.seeds !== undefined && { seeds: requested.seeds }),
     ...(requested.sharedSubset !== undefined && { sharedSubset: requested.sharedSubset }),
-    ...(requested.data !== undefined && { data: resolve(requested.data) }),
+    ...(requested.data !== undefined && { data: dataPath(requested.data) }),
     ...(requested.standIn !== undefined && { standIn: resolve(requested.standIn) }),
     ...(requested.network !== undefined && { network: resolve(requested.network) }),
   }
@@ -84,6 +84,11 @@ export async function openAskedStudy(
     await lock.release()
     throw error
   }
+}
+
+/** The folder that is asked for, or the one that a study has otherwise. */
+export function studyDirectory(name: string, { out, scale }: Pick<AskedStudy, 'out' | 'scale'>): string {
+  return out ?? join('runs', `study-${name}${scale === 'small' ? '-small' : ''}`)
 }
 
 async function backendOf(

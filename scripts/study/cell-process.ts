@@ -1,7 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Cell } from './cell.js'
-import type { CellResult } from './cell-result.js'
 import type { StudyFolder } from './study-folder.js'
 import type { WorkerOrder, WorkerReport } from './worker-messages.js'
 
@@ -10,6 +9,19 @@ export class WorkerCrash extends Error {
   override readonly name = 'WorkerCrash'
 }
 
+/** How a cell is run. */
+export interface CellOrder {
+  /** Runs it again where it has failed. */
+  readonly retryFailed: boolean
+  /** Is told of the process that had the cell and ended without a result. */
+  readonly onTakenOver?: (from: string) => void
+}
+
+/** What became of a cell: its result, which may have been there already, or that another process has it. */
+export type RunCell = Extract<WorkerReport, { readonly kind: 'result' | 'busy' }>
+
+/** How long a process that is to end may take for the step that it computes and to store its state, in milliseconds. */
+const endMs = 20_000
 /** How many of the last characters of its error stream are kept for messages. */
 const maxErrorCharacters = 2000
 
@@ -17,6 +29,7 @@ const maxErrorCharacters = 2000
 export class CellProcess {
   private readonly child: ChildProcess
   private errorText = ''
+  private takeover: ((from: string) => void) | undefined
   private pending: { resolve(report: WorkerReport): void; reject(error: Error): void } | undefined
 
   /**
@@ -37,7 +50,10 @@ export class CellProcess {
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.errorText = (this.errorText + text).slice(-maxErrorCharacters)
     })
-    this.child.on('message', (report: WorkerReport) => this.pending?.resolve(report))
+    this.child.on('message', (report: WorkerReport) => {
+      if (report.kind === 'takeover') this.takeover?.(report.from)
+      else this.pending?.resolve(report)
+    })
     this.child.on('error', error => this.pending?.reject(new WorkerCrash(error.message, { cause: error })))
     this.child.on('close', (code, signal) => {
       const last = this.errorText.trim().split('\n').at(-1) ?? ''
@@ -57,13 +73,14 @@ export class CellProcess {
   }
 
   /**
-   * Runs a cell; the process writes the result into the folder of the study.
+   * Runs a cell, unless another process has it; the process writes the result into the folder of the study.
    *
    * @throws WorkerCrash when the process ended before the cell did; Error when the result cannot be written
    */
-  async run(cell: Cell): Promise<CellResult> {
-    const report = await this.ask({ kind: 'cell', cell })
-    if (report.kind === 'result') return report.result
+  async run(cell: Cell, { retryFailed, onTakenOver }: CellOrder): Promise<RunCell> {
+    this.takeover = onTakenOver
+    const report = await this.ask({ kind: 'cell', cell, retryFailed })
+    if (report.kind === 'result' || report.kind === 'busy') return report
     throw new Error(
       report.kind === 'broken' ? report.message : 'study: a worker must report a result, got none',
     )
@@ -74,7 +91,7 @@ export class CellProcess {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return
     const ended = new Promise(resolve => this.child.once('close', resolve))
     // A process in a long computation does not read the message in time.
-    const kill = setTimeout(() => this.child.kill('SIGKILL'), 5000)
+    const kill = setTimeout(() => this.child.kill('SIGKILL'), endMs)
     if (this.child.connected) this.child.send({ kind: 'end' } satisfies WorkerOrder, () => undefined)
     else this.child.kill('SIGKILL')
     await ended

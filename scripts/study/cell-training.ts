@@ -2,7 +2,7 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { ImageSet } from '../../src/data/image-set.js'
 import type { ImageStream } from '../../src/data/image-stream.js'
 import { modelCost } from '../../src/models/cost.js'
-import type { RunConfig } from '../../src/run/run-config.js'
+import { configKey, type RunConfig } from '../../src/run/run-config.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { type EpochMetrics, type TrainEvent, train } from '../../src/train/loop.js'
 import { type ExpertPair, measureMixtures } from '../../src/train/routing/mixture-measures.js'
@@ -10,6 +10,7 @@ import { measureRouting } from '../../src/train/routing/routing-summary.js'
 import { trainSeparately } from '../../src/train/routing/separate.js'
 import { type SignOfLife, signsOfLife } from '../../src/train/routing/signs-of-life.js'
 import { optimizerOf, routersOf, trainOptions } from '../run/training-run.js'
+import type { CellCheckpoints } from './cell-checkpoints.js'
 import type { CellRouting, CellSigns, Trained } from './cell-result.js'
 import type { CellRun } from './cell-run.js'
 
@@ -22,6 +23,7 @@ const evaluationBatchSize = 128
 export interface CellTraining {
   /** Ends with the first epoch in which no training image was wrong. */
   readonly untilNoError: boolean
+  readonly checkpoints: CellCheckpoints
   /** Ends the cell, with the signal's reason as the error. */
   readonly signal: AbortSignal
 }
@@ -34,7 +36,7 @@ export interface CellTraining {
  */
 export async function trainCell(
   { config, data, model }: CellRun,
-  { untilNoError, signal }: CellTraining,
+  { untilNoError, checkpoints, signal }: CellTraining,
 ): Promise<Trained> {
   const early = new AbortController()
   const routers = routersOf(config)
@@ -45,11 +47,13 @@ export async function trainCell(
     // An evaluation estimates the BatchNorm statistics anew; one after the last epoch is enough.
     evaluateEvery: config.training.epochs,
     signal: AbortSignal.any([signal, early.signal]),
+    ...(await checkpoints.options(configKey(config))),
   }
   const events: AsyncIterable<TrainEvent> = routers
     ? trainSeparately(model, { ...options, routers })
     : train(model, options)
-  const history: EpochMetrics[] = []
+  const history: EpochMetrics[] = [...(options.resume?.history ?? [])]
+  if (untilNoError && history.at(-1)?.trainAccuracy === 1) early.abort()
   for await (const event of events) {
     if (event.type !== 'epoch') continue
     history.push(event)

@@ -1,6 +1,6 @@
 import { type BackendChoice, useBackend } from '../../src/backend/choose.js'
 import { lockFolder } from '../../src/files/lock.js'
-import { runCell } from './run-cell.js'
+import { runClaimedCell } from './run-cell.js'
 import { StudyFolder } from './study-folder.js'
 import type { WorkerOrder, WorkerReport } from './worker-messages.js'
 
@@ -10,6 +10,7 @@ import type { WorkerOrder, WorkerReport } from './worker-messages.js'
  */
 
 const stop = new AbortController()
+let running: Promise<void> = Promise.resolve()
 let folder: StudyFolder | undefined
 let backend: BackendChoice | undefined
 
@@ -20,6 +21,8 @@ function tell(report: WorkerReport): void {
 async function follow(order: WorkerOrder): Promise<void> {
   if (order.kind === 'end') {
     stop.abort()
+    // A training stores its state, from which it goes on another time.
+    await running
     process.disconnect()
     return
   }
@@ -32,20 +35,29 @@ async function follow(order: WorkerOrder): Promise<void> {
     return
   }
   if (!folder || !backend) throw new Error('study: a worker must be told its study before a cell, got a cell')
-  const result = await runCell(folder, order.cell, backend, stop.signal)
-  tell({ kind: 'result', result })
+  const { cell, retryFailed } = order
+  const claimed = await runClaimedCell(folder, cell, {
+    backend,
+    signal: stop.signal,
+    retryFailed,
+    onTakenOver: from => tell({ kind: 'takeover', from }),
+  })
+  if ('busy' in claimed) tell({ kind: 'busy', message: claimed.busy.message })
+  else tell({ kind: 'result', ...claimed })
 }
 
 process.on('message', (order: WorkerOrder) => {
-  follow(order).catch((error: unknown) => {
+  const followed = follow(order).catch((error: unknown) => {
     if (stop.signal.aborted) return
     tell({ kind: 'broken', message: error instanceof Error ? error.message : String(error) })
   })
+  if (order.kind !== 'end') running = followed
 })
 process.on('disconnect', () => {
   stop.abort()
   // Nobody is left to take the result of a cell that still runs.
   process.exit(0)
 })
-// Ctrl-C reaches every process of the terminal; the parent decides what it means.
+// Ctrl-C reaches every process of the terminal, and what a scheduler sends every process of a job; the parent decides what it means.
 process.on('SIGINT', () => undefined)
+process.on('SIGTERM', () => undefined)

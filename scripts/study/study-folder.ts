@@ -1,10 +1,10 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { readSafetensors, writeSafetensors } from '../../src/data/formats/safetensors.js'
-import { writeFileAtomic } from '../../src/files/atomic.js'
+import { createFileAtomic, writeFileAtomic } from '../../src/files/atomic.js'
 import { isMissing, makeFolder } from '../../src/files/folders.js'
-import { type Lock, lockFolder } from '../../src/files/lock.js'
+import { type Lock, LockedError, lockFolder, signOfLife } from '../../src/files/lock.js'
 import { readRegularFile, readTextFile } from '../../src/files/regular-file.js'
 import {
   folderState,
@@ -16,7 +16,8 @@ import {
 import { checkWeights, readWeights, restoreWeights } from '../../src/train/checkpoint.js'
 import { UsageError } from '../terminal/usage-error.js'
 import type { Cell } from './cell.js'
-import { type CellResult, parseCellResult } from './cell-result.js'
+import { type CellCheckpoints, cellCheckpoint, cellCheckpoints } from './cell-checkpoints.js'
+import { type CellResult, type FailedCell, parseCellResult } from './cell-result.js'
 import { type PeerResult, parsePeerResults } from './peer-result.js'
 import { parseStudyConfig, type StudyConfig, studyDifferences } from './study-config.js'
 
@@ -27,6 +28,7 @@ const CELL_CONFIG = 'config.json'
 const PICTURES = 'pictures.json'
 const NETWORK = 'network.safetensors'
 const PEERS = 'peers.jsonl'
+const CELL_FILES = [RESULT, CELL_CONFIG, PICTURES, NETWORK, join(cellCheckpoint.folder, cellCheckpoint.file)]
 /** What `pmoe study report` writes. */
 export const reportFiles = {
   page: 'report.html',
@@ -41,7 +43,7 @@ const studyKind: OwnFolder = {
     const cells = await readdir(join(directory, CELLS)).catch(() => [])
     const files = cells
       .filter(name => /^\d{5,}$/.test(name))
-      .flatMap(cell => [RESULT, CELL_CONFIG, PICTURES, NETWORK].map(file => join(CELLS, cell, file)))
+      .flatMap(cell => CELL_FILES.map(file => join(CELLS, cell, file)))
     return [CONFIG, PEERS, ...Object.values(reportFiles), ...files]
   },
 }
@@ -56,6 +58,7 @@ const studyKind: OwnFolder = {
  * | `cells/00017/result.json` | what became of it, once it has ended |
  * | `cells/00017/pictures.json` | where its experts looked, of a few cells |
  * | `cells/00017/network.safetensors` | the weights of its trained network, of studies that look at networks again |
+ * | `cells/00017/checkpoints/` | the state of its training, until it has its result |
  * | `peers.jsonl` | what other programs reached on the same images, a line each, where they were run |
  */
 export class StudyFolder {
@@ -87,6 +90,31 @@ export class StudyFolder {
   /** Stores what became of a cell; the file is written whole or not at all. */
   async keepResult(result: CellResult): Promise<void> {
     await this.write(result.cell.index, RESULT, result)
+  }
+
+  /** The state of the training of a cell. */
+  checkpoints(index: number): CellCheckpoints {
+    return cellCheckpoints(this.cellFolder(index))
+  }
+
+  /**
+   * Stores that a cell has failed, unless another process runs it or has done it.
+   *
+   * @returns whether it was stored
+   */
+  async keepFailure(result: FailedCell): Promise<boolean> {
+    const lock = await this.lockCell(result.cell.index).catch((error: unknown) => {
+      if (error instanceof LockedError) return undefined
+      throw error
+    })
+    if (!lock) return false
+    try {
+      if ((await this.result(result.cell.index))?.status === 'done') return false
+      await this.keepResult(result)
+      return true
+    } finally {
+      await lock.release()
+    }
   }
 
   /** Stores the configuration of a cell. */
@@ -152,6 +180,20 @@ export class StudyFolder {
     return lockFolder(this.cellFolder(index), 'study')
   }
 
+  /** When the process that runs a cell gave its last sign of life; undefined where none runs it. */
+  signOfLife(index: number): Promise<number | undefined> {
+    return signOfLife(this.cellFolder(index), true)
+  }
+
+  /** Deletes the results of cells that have failed, so that they are run again. */
+  async forgetFailed(cells: readonly Cell[]): Promise<void> {
+    for (const [index, { status }] of await this.results(cells)) {
+      if (status !== 'failed') continue
+      const lock = await this.lockCell(index)
+      await rm(join(this.cellFolder(index), RESULT), { force: true }).finally(() => lock.release())
+    }
+  }
+
   private cellFolder(index: number): string {
     return join(this.directory, CELLS, String(index).padStart(5, '0'))
   }
@@ -209,7 +251,14 @@ export async function startStudy(
   await refuseForeign(directory)
   await makeFolder(directory)
   if (!shared) await recoverFolder(directory, studyKind)
-  const existing = await studyIn(directory)
+  let existing = await studyIn(directory)
+  if (!existing && shared && !force) {
+    if (await createFileAtomic(join(directory, CONFIG), configText(config))) {
+      return new StudyFolder(directory, config)
+    }
+    // Another process has begun it at the same time.
+    existing = await studyIn(directory)
+  }
   if (existing && !force) refuseChanges(directory, existing, config)
   if (existing && !force && existing.seeds === config.seeds) return new StudyFolder(directory, existing)
   // A continued study keeps the versions that it began with.
@@ -249,7 +298,11 @@ function text(value: unknown): string {
 }
 
 async function writeConfig(directory: string, config: StudyConfig): Promise<void> {
-  await writeFileAtomic(join(directory, CONFIG), `${JSON.stringify(config, null, 2)}\n`)
+  await writeFileAtomic(join(directory, CONFIG), configText(config))
+}
+
+function configText(config: StudyConfig): string {
+  return `${JSON.stringify(config, null, 2)}\n`
 }
 
 async function readIfPresent(path: string): Promise<string | undefined> {

@@ -1,5 +1,6 @@
 import { permutation, random } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
+import { batchShares, checkShard, placesOf, type Shard } from './batch-shares.js'
 import { pickBoxes } from './compose/object-box.js'
 import { classOrder, type ImageBatch, type ImageSet } from './image-set.js'
 import { type ImageValues, zerosLike } from './image-values.js'
@@ -24,29 +25,32 @@ export interface BatchOptions {
   readonly order: Int32Array
   /** How many images of the order to leave out at its start, where a resumed epoch goes on; 0 by default. */
   readonly start?: number
+  /** Takes one worker's part of every batch; see `StreamPass`. */
+  readonly shard?: Shard
 }
 
 /**
  * Cuts a set into batches, each with memory of its own.
  *
  * @returns batches, lazily; the options are checked at once
- * @throws RangeError when the batch size, the start or a position of the order is out of range
+ * @throws RangeError when the batch size, the start, the shard or a position of the order is out of range
  */
 export function batches(set: ImageSet, options: BatchOptions): Generator<ImageBatch, void, undefined> {
-  const { batchSize, order, start = 0 } = options
+  const { batchSize, order, start = 0, shard } = options
   if (!isPositiveInteger(batchSize)) {
     throw new RangeError(`batches: batchSize must be a positive integer, got ${batchSize}`)
   }
   if (!Number.isInteger(start) || start < 0 || start > order.length) {
     throw new RangeError(`batches: start must be an integer in [0, ${order.length}], got ${start}`)
   }
+  if (shard) checkShard(shard)
   const wrong = order.findIndex(position => position < 0 || position >= set.count)
   if (wrong >= 0) {
     throw new RangeError(
       `batches: order must hold positions in [0, ${set.count - 1}], got ${order[wrong]} (at place ${wrong})`,
     )
   }
-  return cut(set, order, batchSize, start)
+  return cut(set, options)
 }
 
 /**
@@ -87,12 +91,11 @@ export function subset<Values extends ImageValues>(
 
 function* cut(
   set: ImageSet,
-  order: Int32Array,
-  batchSize: number,
-  start: number,
+  { batchSize, order, start = 0, shard }: BatchOptions,
 ): Generator<ImageBatch, void, undefined> {
-  for (let first = start; first < order.length; first += batchSize) {
-    const { images, labels, groups, count } = pick(set, order.subarray(first, first + batchSize))
+  for (const share of batchShares({ batchSize, start, end: order.length, shard })) {
+    const positions = placesOf(share).map(place => order[place] as number)
+    const { images, labels, groups, count } = pick(set, positions)
     yield { images, labels, count, ...(groups && { groups }) }
   }
 }

@@ -1,4 +1,5 @@
 import { isPositiveInteger } from '../shapes.js'
+import { type BatchShare, batchShares, checkShard, placesOf } from './batch-shares.js'
 import { batches } from './batches.js'
 import type { ImageBatch, ImageSet } from './image-set.js'
 import type { ImageStream, StreamPass } from './image-stream.js'
@@ -105,9 +106,9 @@ export function orderedStream(
     ...(cells && { cells }),
     orderOf,
     batches(pass) {
-      const { batchSize, shuffle, start = 0, end = count } = checkedPass(pass, count)
+      const { batchSize, shuffle, start = 0, end = count, shard } = checkedPass(pass, count)
       const order = shuffle ? orderOf(shuffle) : Int32Array.from({ length: count }, (_, position) => position)
-      return cutWindows(readWindows(records, order.subarray(0, end), start, window), batchSize, end - start)
+      return readShares(records, order, window, () => batchShares({ batchSize, start, end, shard }))
     },
   }
 }
@@ -119,7 +120,8 @@ export function orderedStream(
  * @throws RangeError when one is out of range
  */
 export function checkedPass(pass: StreamPass, count: number): StreamPass {
-  const { batchSize, start = 0, end = count } = pass
+  const { batchSize, start = 0, end = count, shard } = pass
+  if (shard) checkShard(shard)
   if (!isPositiveInteger(batchSize)) {
     throw new RangeError(`batches: batchSize must be a positive integer, got ${batchSize}`)
   }
@@ -142,50 +144,68 @@ export function checkedWindow(shuffleWindow: number = defaultShuffleWindow): num
   throw new RangeError(`shuffleWindow must be a positive integer, got ${shuffleWindow}`)
 }
 
-/** The images of an order, a window at a time; the next window is read while one is used. */
-async function* readWindows(
+/** Reads shares of batches, of each window only the images that they have; a share may begin in one window and end in the next. */
+async function* readShares(
   records: ImageRecords,
   order: Int32Array,
-  start: number,
   window: number,
+  shares: () => Iterable<BatchShare>,
 ): AsyncGenerator<ImageBatch, void, undefined> {
-  const read = (from: number): Promise<ImageBatch> | undefined => {
-    if (from >= order.length) return undefined
-    // A resumed pass may begin within a window; the borders of the windows stay the same.
-    const reading = records.read(order.subarray(from, from + window - (from % window)))
-    // A consumer that stops early never awaits this read: without a handler its failure would end the process.
-    reading.catch(() => undefined)
-    return reading
-  }
-  let next = start
-  let reading = read(next)
-  while (reading) {
-    const images = await reading
-    next += images.count
-    reading = read(next)
-    yield images
+  const windows = readWindows(records, windowsOf(order, window, shares()))
+  let images: ImageBatch | undefined
+  let used = 0
+  for (const share of shares()) {
+    const size = placesOf(share).length
+    if (size === 0) yield records.read(new Int32Array())
+    let batch: FillingBatch | undefined
+    while (size > 0 && !batch?.isFull) {
+      if (!images || used === images.count) {
+        images = (await windows.next()).value as ImageBatch
+        used = 0
+      }
+      batch ??= new FillingBatch(images, size)
+      used += batch.take(images, used)
+    }
+    if (batch) yield batch.whole
   }
 }
 
-/** Cuts windows into batches, each with memory of its own; a batch may begin in one window and end in the next. */
-async function* cutWindows(
-  windows: AsyncIterable<ImageBatch>,
-  batchSize: number,
-  count: number,
+/** Reads images, a window at a time; the next window is read while one is used. */
+async function* readWindows(
+  records: ImageRecords,
+  windows: Iterable<Int32Array>,
 ): AsyncGenerator<ImageBatch, void, undefined> {
-  let batch: FillingBatch | undefined
-  let numLeft = count
-  for await (const window of windows) {
-    for (let from = 0; from < window.count; ) {
-      batch ??= new FillingBatch(window, Math.min(batchSize, numLeft))
-      const numTaken = batch.take(window, from)
-      from += numTaken
-      numLeft -= numTaken
-      if (!batch.isFull) continue
-      yield batch.whole
-      batch = undefined
+  let reading: Promise<ImageBatch> | undefined
+  for (const positions of windows) {
+    const images = await reading
+    reading = records.read(positions)
+    // A consumer that stops early never awaits this read: without a handler its failure would end the process.
+    reading.catch(() => undefined)
+    if (images) yield images
+  }
+  if (reading) yield reading
+}
+
+/** The positions of the images of shares, cut at the borders of windows: these do not depend on where a pass begins. */
+function* windowsOf(
+  order: Int32Array,
+  window: number,
+  shares: Iterable<BatchShare>,
+): Generator<Int32Array, void, undefined> {
+  let positions: number[] = []
+  let current = 0
+  for (const share of shares) {
+    for (const place of placesOf(share)) {
+      const number = Math.floor(place / window)
+      if (number !== current && positions.length > 0) {
+        yield Int32Array.from(positions)
+        positions = []
+      }
+      current = number
+      positions.push(order[place] as number)
     }
   }
+  if (positions.length > 0) yield Int32Array.from(positions)
 }
 
 /** A batch that is being filled. */

@@ -1,4 +1,5 @@
 import type { ImageShape, Size2D } from '../shapes.js'
+import type { Shard } from './batch-shares.js'
 import { batches, epochOrder } from './batches.js'
 import type { ImageBatch, ImageSet } from './image-set.js'
 import { checkValues } from './image-values.js'
@@ -35,7 +36,7 @@ export interface ImageStream {
 
 /** Which images of a stream come, in which order and how many at a time. */
 export interface StreamPass {
-  /** Images a batch; the last batch holds what is left. */
+  /** Images a batch, those of all workers together; the last batch holds what is left. */
   readonly batchSize: number
   /** Gives each epoch (from 0) an order of its own; the stored order without it. */
   readonly shuffle?: { readonly seed: number; readonly epoch: number }
@@ -43,6 +44,11 @@ export interface StreamPass {
   readonly start?: number
   /** Where in the order to end, `start` included in the count; the number of images by default. */
   readonly end?: number
+  /**
+   * Takes one worker's part of every batch; the order and the borders of the batches are those of the pass without it. A part is empty
+   * where its batch has fewer images than there are workers.
+   */
+  readonly shard?: Shard
 }
 
 /**
@@ -63,9 +69,9 @@ export function streamOf(set: ImageSet | ImageStream): ImageStream {
     ...(names && { names }),
     ...(cells && { cells }),
     orderOf,
-    async *batches({ batchSize, shuffle, start = 0, end = count }) {
+    async *batches({ batchSize, shuffle, start = 0, end = count, shard }) {
       const order = shuffle ? orderOf(shuffle) : Int32Array.from({ length: count }, (_, position) => position)
-      yield* batches(set, { batchSize, order: order.subarray(0, end), start })
+      yield* batches(set, { batchSize, order: order.subarray(0, end), start, ...(shard && { shard }) })
     },
   }
 }

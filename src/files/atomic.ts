@@ -1,9 +1,15 @@
-import { open, readdir, rename, rm } from 'node:fs/promises'
+import { link, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { isRunning, thisProcess } from './process-identity.js'
 
 /** What a file is to hold: text, bytes, or bytes that come piece by piece. */
 export type FileContent = string | Uint8Array | AsyncIterable<Uint8Array>
+
+/** How files are written. */
+export interface WriteOptions {
+  /** Whether they outlive a loss of power, `true` by default; without it a file may then be cut off. */
+  readonly flush?: boolean
+}
 
 /**
  * Writes a file whole or not at all: under a temporary name in the same folder, flushed to the disk, then renamed.
@@ -12,8 +18,12 @@ export type FileContent = string | Uint8Array | AsyncIterable<Uint8Array>
  * @param content text is written as UTF-8
  * @throws Error with the path and the cause (no such folder, no permission, disk full, ...)
  */
-export async function writeFileAtomic(path: string, content: FileContent): Promise<void> {
-  await writeFilesAtomic([[path, content]])
+export async function writeFileAtomic(
+  path: string,
+  content: FileContent,
+  options: WriteOptions = {},
+): Promise<void> {
+  await writeFilesAtomic([[path, content]], options)
 }
 
 /**
@@ -22,19 +32,23 @@ export async function writeFileAtomic(path: string, content: FileContent): Promi
  * @param files path and content of each, as for {@link writeFileAtomic}; they take their places in this order
  * @throws Error with the path and the cause; then the files that were not yet put in place are as before
  */
-export async function writeFilesAtomic(files: readonly (readonly [string, FileContent])[]): Promise<void> {
+export async function writeFilesAtomic(
+  files: readonly (readonly [string, FileContent])[],
+  { flush = true }: WriteOptions = {},
+): Promise<void> {
   const written: [temporary: string, path: string][] = []
   try {
     for (const [path, content] of files) {
       await removeAbandoned(path)
       const temporary = temporaryName(path)
       written.push([temporary, path])
-      await withPathInError(path, () => writeFlushed(temporary, content))
+      await withPathInError(path, () => writeWhole(temporary, content, flush))
     }
     for (const [temporary, path] of written) await withPathInError(path, () => rename(temporary, path))
   } finally {
     await Promise.all(written.map(([temporary]) => rm(temporary, { force: true })))
   }
+  if (!flush) return
   for (const folder of new Set(files.map(([path]) => dirname(path)))) await flushFolder(folder)
 }
 
@@ -50,30 +64,96 @@ export async function flushFolder(folder: string): Promise<void> {
 }
 
 /**
+ * Writes a file where there is none. Of several processes that do so at the same time, on any machines that share the
+ * folder, one succeeds.
+ *
+ * @returns whether it was written; an existing file is left as it is
+ * @throws as {@link writeFileAtomic}
+ */
+export async function createFileAtomic(path: string, content: FileContent): Promise<boolean> {
+  await removeAbandoned(path)
+  const temporary = temporaryName(path)
+  try {
+    await withPathInError(path, () => writeWhole(temporary, content, true))
+    const isNew = await withPathInError(path, () => linkNew(temporary, path))
+    await flushFolder(dirname(path))
+    return isNew
+  } finally {
+    await rm(temporary, { force: true })
+  }
+}
+
+/** Gives a file a second name, where nothing has that name. */
+async function linkNew(from: string, path: string): Promise<boolean> {
+  try {
+    await link(from, path)
+    return true
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    // A network file system may repeat a request whose answer was lost.
+    if (code === 'EEXIST') return (await stat(from)).nlink === 2
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error
+    // File systems without second names cannot do better than to look first.
+    const isThere = await stat(path).then(
+      () => true,
+      () => false,
+    )
+    if (!isThere) await rename(from, path)
+    return !isThere
+  }
+}
+
+/**
  * The files under temporary names that killed processes left in a folder; files of earlier versions, whose names do not
  * identify their process exactly, count as such.
  *
  * @param names of the files that they were to become
  */
 export async function temporariesOf(folder: string, names: ReadonlySet<string>): Promise<string[]> {
-  const entries = await readdir(folder).catch(() => [])
-  return entries.filter(entry => {
+  const abandonedNames: string[] = []
+  for (const entry of await readdir(folder).catch(() => [])) {
     const parts = temporaryParts(entry)
-    return parts && names.has(parts.name) && (parts.start === '' || !isRunning(parts))
-  })
+    if (!parts || !names.has(parts.name)) continue
+    if (parts.start === '' || (await isAbandoned(join(folder, entry), parts))) abandonedNames.push(entry)
+  }
+  return abandonedNames
+}
+
+/** Whether an entry of a folder is one of these files under a temporary name, while a process writes it or left from a killed one. */
+export function isTemporaryOf(entry: string, names: ReadonlySet<string>): boolean {
+  const parts = temporaryParts(entry)
+  return parts !== undefined && names.has(parts.name)
 }
 
 let count = 0
 
 function temporaryName(path: string): string {
-  const { pid, start } = thisProcess()
-  return join(dirname(path), `.${basename(path)}.${pid}-${start}-${count++}.tmp`)
+  const { machine, pid, start } = thisProcess()
+  return join(dirname(path), `.${basename(path)}.${machine}-${pid}-${start}-${count++}.tmp`)
 }
 
-/** The parts of a temporary name; names of earlier versions have no start of the process. */
-function temporaryParts(entry: string): { name: string; pid: number; start: string } | undefined {
-  const [, name, pid, start = ''] = /^\.(.+)\.(\d+)(?:-(\w*))?-\d+\.tmp$/.exec(entry) ?? []
-  return name === undefined ? undefined : { name, pid: Number(pid), start }
+/** What a temporary name tells; names of earlier versions have no machine, or no start of the process either. */
+interface TemporaryParts {
+  readonly name: string
+  readonly machine: string | undefined
+  readonly pid: number
+  readonly start: string
+}
+
+function temporaryParts(entry: string): TemporaryParts | undefined {
+  const [, name, machine, pid, start = ''] =
+    /^\.(.+)\.(?:([0-9a-f]{8})-)?(\d+)(?:-(\w*))?-\d+\.tmp$/.exec(entry) ?? []
+  return name === undefined ? undefined : { name, machine, pid: Number(pid), start }
+}
+
+/** A file that a process of another machine writes changes within this time, in milliseconds, however far apart clocks are. */
+const otherMachineMs = 3_600_000
+
+/** Whether no process writes a temporary file any more. */
+async function isAbandoned(path: string, { machine, pid, start }: TemporaryParts): Promise<boolean> {
+  if (machine === undefined || machine === thisProcess().machine) return !isRunning({ pid, start })
+  const stats = await stat(path).catch(() => undefined)
+  return stats !== undefined && Date.now() - stats.mtimeMs > otherMachineMs
 }
 
 /**
@@ -103,18 +183,18 @@ async function abandonedIn(folder: string): Promise<Map<string, string[]>> {
   const byName = new Map<string, string[]>()
   for (const entry of await readdir(folder).catch(() => [])) {
     const parts = temporaryParts(entry)
-    if (!parts || isRunning(parts)) continue
+    if (!parts || !(await isAbandoned(join(folder, entry), parts))) continue
     byName.set(parts.name, [...(byName.get(parts.name) ?? []), entry])
   }
   return byName
 }
 
-async function writeFlushed(path: string, content: FileContent): Promise<void> {
+async function writeWhole(path: string, content: FileContent, flush: boolean): Promise<void> {
   const file = await open(path, 'wx')
   try {
     if (typeof content === 'string' || content instanceof Uint8Array) await file.writeFile(content)
     else for await (const piece of content) await file.writeFile(piece)
-    await file.sync()
+    if (flush) await file.sync()
   } finally {
     await file.close()
   }

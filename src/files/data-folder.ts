@@ -1,21 +1,31 @@
 import { existsSync, statSync } from 'node:fs'
-import { type FileHandle, lstat, open, readdir, realpath, stat } from 'node:fs/promises'
+import { lstat, readdir, realpath, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type ByteSource, noFiles, type StrayLink } from '../data/data-source.js'
+import { noFiles, type StrayLink } from '../data/data-source.js'
 import type { DataSource, ImageDataset } from '../data/datasets/datasets.js'
 import { archiveAdvice } from '../data/datasets/unread-files.js'
-import { readRegularFile, specialFile } from './regular-file.js'
-import { withArchives, zipSource } from './zip/zip-source.js'
+import { failureOf, isAbsent, openRegularFile, readRegularFile, specialFile } from './regular-file.js'
+import { isAddress } from './storage/address.js'
+import { remoteFolder } from './storage/remote-folder.js'
+import { storageOptions } from './storage/storage-options.js'
+import { withArchives, zipArchive, zipSource } from './zip/zip-source.js'
+
+/** How data at an address are read. */
+export interface DataReading {
+  /** Reads nothing that is in the cache already, so that what is read is what the server has; `false` by default. */
+  readonly fresh?: boolean
+}
 
 /**
- * A `DataSource` over a folder, or over a zip archive in a folder's place. Archives in the folder can be looked into
- * as if they were folders: `faces.zip/000001.jpg`.
+ * A `DataSource` over a folder, or over a zip archive in a folder's place, on this machine or at an address. Archives in the folder
+ * can be looked into as if they were folders: `faces.zip/000001.jpg`.
  *
- * @param dir path of the folder, or of a file that ends in `.zip`
- * @throws Error when there is no such folder
+ * @param dir path or address (https://, s3://) of the folder, or of a file that ends in `.zip`
+ * @throws Error when there is no such folder; as `remoteFolder` for addresses
  */
-export function dataFolder(dir: string): DataSource {
+export function dataFolder(dir: string, reading: DataReading = {}): DataSource {
+  if (isAddress(dir)) return dataAt(dir, reading)
   const root = resolve(dir)
   const stats = statSync(root, { throwIfNoEntry: false })
   if (stats?.isFile() && /\.zip$/i.test(root)) return zipSource(root)
@@ -23,6 +33,13 @@ export function dataFolder(dir: string): DataSource {
     throw new Error(`${root}: data folder must be a folder, got ${stats ? fileText(root) : 'nothing there'}`)
   }
   return withArchives(plainFolder(root))
+}
+
+function dataAt(address: string, { fresh = false }: DataReading): DataSource {
+  const source = remoteFolder(address, { ...storageOptions(), fresh })
+  return /\.zip\/*$/i.test(address)
+    ? zipArchive(source.describe(''), () => source.open(''))
+    : withArchives(source)
 }
 
 /** What a file in the place of a folder is, and what to do instead. */
@@ -44,11 +61,11 @@ function plainFolder(root: string): DataSource {
     async read(path) {
       const full = locate(path)
       const bytes = await readRegularFile(full).catch((cause: unknown) => {
-        throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
+        throw new Error(`${full}: file must be readable, got ${failureOf(cause)}`, { cause })
       })
       return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     },
-    open: path => openFile(locate(path)),
+    open: path => openRegularFile(locate(path)),
     async list(folder) {
       const entries = await entriesOf(locate(folder))
       return entries.flatMap(entry => ('why' in entry ? [] : [entry.name])).sort()
@@ -62,7 +79,7 @@ function plainFolder(root: string): DataSource {
         return (await stat(full)).isFile()
       } catch (cause) {
         if (isAbsent(cause)) return false
-        throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
+        throw new Error(`${full}: file must be readable, got ${failureOf(cause)}`, { cause })
       }
     },
     describe: locate,
@@ -72,7 +89,7 @@ function plainFolder(root: string): DataSource {
 /** What a folder holds, folders with `/` at the end of their names, and which of it cannot be opened. */
 async function entriesOf(full: string): Promise<({ readonly name: string } | StrayLink)[]> {
   const entries = await readdir(full, { withFileTypes: true }).catch((cause: unknown) => {
-    throw new Error(`${full}: folder must be readable, got ${reason(cause)}`, { cause })
+    throw new Error(`${full}: folder must be readable, got ${failureOf(cause)}`, { cause })
   })
   const named = entries.map(async entry => {
     const { name } = entry
@@ -148,46 +165,4 @@ export function datasetSource(entry: ImageDataset, dir?: string): DataSource {
   if (dir !== undefined) return dataFolder(dir)
   if (entry.sampleFolder !== undefined) return samplesFolder(entry.sampleFolder)
   throw new Error(`${entry.name}: a data folder must be named, got none (see ${entry.homepage})`)
-}
-
-/** Opens a file, but no pipe, socket or device: opening a pipe would wait until something is written into it. */
-async function openUnlessSpecial(full: string): Promise<FileHandle> {
-  const special = specialFile(await stat(full))
-  if (special !== undefined) throw new Error(special)
-  return open(full)
-}
-
-async function openFile(full: string): Promise<ByteSource> {
-  const handle = await openUnlessSpecial(full).catch((cause: unknown) => {
-    throw new Error(`${full}: file must be readable, got ${reason(cause)}`, { cause })
-  })
-  try {
-    const stats = await handle.stat()
-    if (!stats.isFile()) throw new Error(`${full}: path must be a file, got a folder`)
-    return {
-      length: stats.size,
-      async slice(start, end) {
-        const bytes = new Uint8Array(Math.max(0, Math.min(end, stats.size) - start))
-        const { bytesRead } = await handle.read(bytes, 0, bytes.length, start).catch((cause: unknown) => {
-          throw new Error(`${full}: file must be readable, got ${reason(cause)} (at byte ${start})`, {
-            cause,
-          })
-        })
-        return bytes.subarray(0, bytesRead)
-      },
-      close: () => handle.close(),
-    }
-  } catch (error) {
-    await handle.close()
-    throw error
-  }
-}
-
-function isAbsent(cause: unknown): boolean {
-  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR')
-}
-
-function reason(cause: unknown): string {
-  if (isAbsent(cause)) return 'nothing there'
-  return cause instanceof Error ? cause.message : String(cause)
 }

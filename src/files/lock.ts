@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs'
-import { open, readdir, readFile, rm, rmdir, stat, utimes } from 'node:fs/promises'
+import { open, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -18,6 +18,10 @@ import { isRunning, type ProcessIdentity, thisProcess } from './process-identity
 export interface Lock {
   /** When a killed process that was making it anew gave its last sign of life, in milliseconds since 1970. */
   readonly brokenOffAt?: number
+  /** The process that had it for itself and ended without releasing it: `process 17 on node3 (study)`. */
+  readonly takenFrom?: string
+  /** Aborts when others have taken it, because this process gave no sign of life for too long: it was stopped, or cut off. */
+  readonly lost: AbortSignal
   /** Lets others have it; a folder that was made for the lock and is empty goes as well. */
   release(): Promise<void>
 }
@@ -43,7 +47,7 @@ const folderPrefix = '.pmoe-lock'
 /** How often a process that holds a lock gives a sign of life, in milliseconds. */
 export const heartbeatMs = 10_000
 /** A process of another machine without a sign of life for so long counts as ended, in milliseconds. */
-const silenceMs = 120_000
+export const silenceMs = 120_000
 /** How often to try: two processes that claim at the same time both withdraw and try again. */
 const attempts = 4
 
@@ -107,6 +111,22 @@ export async function brokenOffAt(path: string, isFolder: boolean): Promise<numb
   return lastMaking(folder, await deadAmong(folder, claims, Date.now()))
 }
 
+/**
+ * When the process that has something gave its last sign of life, in milliseconds of the clock of the file system since
+ * 1970; undefined where none has it. It gives the next one within {@link heartbeatMs}.
+ *
+ * @param isFolder as it was locked
+ */
+export async function signOfLife(path: string, isFolder: boolean): Promise<number | undefined> {
+  const [folder, prefix] = isFolder ? [path, folderPrefix] : filePlace(path)
+  const times: number[] = []
+  for (const { file, mode } of claimsAmong(await readdir(folder).catch(() => []), prefix)) {
+    const stats = mode !== 'shared' && (await stat(join(folder, file)).catch(() => undefined))
+    if (stats) times.push(stats.mtimeMs)
+  }
+  return times.length === 0 ? undefined : Math.max(...times)
+}
+
 /** Whether an entry of a folder is the claim of a process that works, or worked, on the folder. */
 export function isLockFile(name: string): boolean {
   return claimsAmong([name], folderPrefix).length > 0
@@ -138,6 +158,7 @@ async function claim(folder: string, prefix: string, claiming: Claiming): Promis
   const mode: Mode = claiming.shared ? 'shared' : claiming.making ? 'making' : 'own'
   const deadline = performance.now() + (claiming.waitMs ?? 0)
   let broken: number | undefined
+  let takenFrom: string | undefined
   for (let attempt = 1; ; attempt++) {
     const file = `${prefix}.${machine}.${pid}.${start}.${count++}.${mode}`
     const path = join(folder, file)
@@ -146,6 +167,7 @@ async function claim(folder: string, prefix: string, claiming: Claiming): Promis
     const others = claimsAmong(await readdir(folder), prefix).filter(other => other.file !== file)
     const dead = await deadAmong(folder, others, now)
     broken ??= await lastMaking(folder, dead)
+    takenFrom ??= await formerHolder(folder, dead)
     for (const { file: deadFile } of dead) await rm(join(folder, deadFile), { force: true })
     const rivals = others.filter(({ mode: otherMode, pid: otherPid, machine: otherMachine }) => {
       return (
@@ -155,7 +177,13 @@ async function claim(folder: string, prefix: string, claiming: Claiming): Promis
     })
     const holder = await firstLive(folder, rivals, now)
     if (!holder) lookForAbandoned()
-    if (!holder) return heldLock(folder, prefix, path, broken)
+    if (!holder) {
+      return {
+        ...(broken !== undefined && { brokenOffAt: broken }),
+        ...(takenFrom !== undefined && { takenFrom }),
+        ...heldLock(folder, prefix, path, claiming),
+      }
+    }
     await removeClaim(path)
     if (attempt >= attempts && performance.now() >= deadline)
       throw await lockedError(folder, holder, claiming)
@@ -168,11 +196,25 @@ async function writeClaim(path: string, where: string): Promise<void> {
   claimPaths.add(path)
   try {
     const file = await open(path, 'wx')
-    await file.writeFile(JSON.stringify({ host: hostname(), where })).finally(() => file.close())
+    await file.writeFile(contentOf(where)).finally(() => file.close())
   } catch (error) {
     await removeClaim(path)
     throw error
   }
+}
+
+function contentOf(where: string): string {
+  return JSON.stringify({ host: hostname(), where })
+}
+
+/**
+ * Writes a claim anew, so that its time is that of the file system: the clocks of machines may be apart.
+ *
+ * @throws what the file system throws, ENOENT where others have removed it
+ */
+async function giveSignOfLife(path: string, where: string): Promise<void> {
+  const file = await open(path, 'r+')
+  await file.write(contentOf(where), 0).finally(() => file.close())
 }
 
 async function removeClaim(path: string): Promise<void> {
@@ -180,10 +222,21 @@ async function removeClaim(path: string): Promise<void> {
   claimPaths.delete(path)
 }
 
-function heldLock(folder: string, prefix: string, path: string, broken: number | undefined): Lock {
+function heldLock(
+  folder: string,
+  prefix: string,
+  path: string,
+  { where, path: locked }: Pick<Claiming, 'where' | 'path'>,
+): Lock {
+  const lost = new AbortController()
   const heartbeat = setInterval(() => {
-    const now = new Date()
-    utimes(path, now, now).catch(() => undefined)
+    giveSignOfLife(path, where).catch((error: unknown) => {
+      if (!isMissing(error) || !claimPaths.delete(path)) return
+      clearInterval(heartbeat)
+      lost.abort(
+        new LockedError(`${where}: ${locked} must stay with this process, got it taken by another one`),
+      )
+    })
   }, heartbeatMs)
   heartbeat.unref()
   const release = async () => {
@@ -197,7 +250,7 @@ function heldLock(folder: string, prefix: string, path: string, broken: number |
       await rm(join(folder, file), { force: true })
     }
   }
-  return { ...(broken !== undefined && { brokenOffAt: broken }), release }
+  return { lost: lost.signal, release }
 }
 
 let watching = false
@@ -250,22 +303,38 @@ async function isLive(folder: string, { machine, pid, start, file }: Claim, now:
   return stats !== undefined && now - stats.mtimeMs < silenceMs
 }
 
-async function lockedError(
+async function formerHolder(folder: string, dead: readonly Claim[]): Promise<string | undefined> {
+  const holder = dead.find(({ mode }) => mode !== 'shared')
+  if (!holder) return undefined
+  const { process: of, caller } = await holderText(folder, holder)
+  return of + caller
+}
+
+/** A process and, in parentheses, what it does, as its claim tells them. */
+async function holderText(
   folder: string,
   { pid, machine, file }: Claim,
-  { where, path }: Pick<Claiming, 'where' | 'path'>,
-): Promise<LockedError> {
+): Promise<{ readonly process: string; readonly caller: string }> {
   const content = await readFile(join(folder, file), 'utf8')
     .then(text => claimText.parse(JSON.parse(text)))
     .catch(() => undefined)
-  const callerText = content ? ` (${content.where})` : ''
+  const host = machine === thisProcess().machine ? '' : ` on ${content?.host ?? 'another machine'}`
+  return { process: `process ${pid}${host}`, caller: content ? ` (${content.where})` : '' }
+}
+
+async function lockedError(
+  folder: string,
+  holder: Claim,
+  { where, path }: Pick<Claiming, 'where' | 'path'>,
+): Promise<LockedError> {
+  const { pid, machine } = holder
+  const text = await holderText(folder, holder)
   const isThisMachine = machine === thisProcess().machine
-  const host = isThisMachine ? '' : ` on ${content?.host ?? 'another machine'}`
   const advice = isThisMachine
     ? 'wait until it has ended, or end it'
     : `wait until it has ended; if it was killed, try again in ${silenceMs / 60_000} minutes`
   const selfText = pid === process.pid && isThisMachine ? ', this one' : ''
   return new LockedError(
-    `${where}: ${path} must not be in use, got process ${pid}${host}${selfText}${callerText}: ${advice}`,
+    `${where}: ${path} must not be in use, got ${text.process}${selfText}${text.caller}: ${advice}`,
   )
 }

@@ -55,7 +55,7 @@ function linuxStart(pid: number): string | undefined {
   // The second field is the program's name in parentheses, which may hold spaces and parentheses.
   const [state = '', ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (state === 'Z' || state === 'X') return undefined
-  return `${digest(readText('/proc/sys/kernel/random/boot_id') ?? '')}t${rest[18] ?? ''}`
+  return `${digest(bootId())}t${rest[18] ?? ''}`
 }
 
 function takesSignals(pid: number): boolean {
@@ -66,9 +66,12 @@ function takesSignals(pid: number): boolean {
   }
 }
 
+/** The process namespace of a Linux system itself, which has this number on every machine. */
+const hostNamespace = 'pid:[4026531836]'
+
 /**
  * A digest of the host's name and the process namespace: containers may share the name, and number their processes
- * anew.
+ * anew. Those of two hosts may share the number of the namespace as well, so the start of the host tells them apart.
  */
 function machineName(): string {
   let namespace = ''
@@ -77,7 +80,12 @@ function machineName(): string {
   } catch {
     // Only Linux has process namespaces.
   }
-  return digest(`${hostname()}\n${namespace}`)
+  const isContainer = namespace !== '' && namespace !== hostNamespace
+  return digest(`${hostname()}\n${namespace}${isContainer ? bootId() : ''}`)
+}
+
+function bootId(): string {
+  return readText('/proc/sys/kernel/random/boot_id') ?? ''
 }
 
 function digest(text: string): string {

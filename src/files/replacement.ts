@@ -1,6 +1,6 @@
 import { lstat, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, sep } from 'node:path'
-import { flushFolder, temporariesOf } from './atomic.js'
+import { flushFolder, isTemporaryOf, temporariesOf } from './atomic.js'
 import { isMissing, makeFolder, namesIn } from './folders.js'
 import { isLockFile, LockedError, lockFolder } from './lock.js'
 
@@ -54,11 +54,11 @@ export interface FolderState {
 export async function folderState(directory: string, kind: OwnFolder): Promise<FolderState> {
   const all = await namesIn(directory)
   const names = await topNames(directory, kind)
-  const temporaries = new Set(await temporariesOf(directory, names))
   const aside: string[] = []
   for (const name of all) if (await isAside(directory, name, names)) aside.push(name)
   const entries = all.filter(
-    name => !stages.includes(name) && !isLockFile(name) && !temporaries.has(name) && !aside.includes(name),
+    name =>
+      !stages.includes(name) && !isLockFile(name) && !isTemporaryOf(name, names) && !aside.includes(name),
   )
   const isPlacing = all.includes(READY) || all.includes(PLACING)
   if (isPlacing || aside.length > 0 || entries.includes(kind.marker)) return { is: 'own', entries }

@@ -37,6 +37,11 @@ export function untrainableOption(layer: tfl.layers.Layer): 'scale' | 'center' |
   return scale ? (center ? undefined : 'center') : 'scale'
 }
 
+/** Whether a layer is tfjs's own BatchNormalization, which knows of one process alone. */
+export function isStandardBatchNormalization(layer: tfl.layers.Layer): boolean {
+  return layer.constructor === Standard
+}
+
 /**
  * tfjs's BatchNormalization, trained through the op table: one pass forward and one backward where tfjs composes about
  * twenty operations. Its class name, configuration, weights and results are those of tfjs, so that a saved network loads

@@ -25,19 +25,44 @@ export function withIntercepted<Layer extends tfl.layers.Layer, Result>(
   intercept: Intercept<Layer>,
   run: () => Result,
 ): Result {
-  const own = layers.map(layer => Object.getOwnPropertyDescriptor(layer, 'call'))
+  const restore = intercepted(layers, intercept)
   try {
-    for (const layer of layers) {
-      const compute = layer.call.bind(layer)
-      layer.call = (inputs, kwargs) =>
-        intercept(
-          (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D,
-          (input, more) => compute(input, { ...kwargs, ...more }) as tf.Tensor,
-          layer,
-        )
-    }
     return run()
   } finally {
+    restore()
+  }
+}
+
+/** As {@link withIntercepted}, until what `run` promises is there; until then nothing else must compute with these layers. */
+export async function whileIntercepted<Layer extends tfl.layers.Layer, Result>(
+  layers: readonly Layer[],
+  intercept: Intercept<Layer>,
+  run: () => Promise<Result>,
+): Promise<Result> {
+  const restore = intercepted(layers, intercept)
+  try {
+    return await run()
+  } finally {
+    restore()
+  }
+}
+
+/** Replaces the computations of layers, and returns what puts them back. */
+function intercepted<Layer extends tfl.layers.Layer>(
+  layers: readonly Layer[],
+  intercept: Intercept<Layer>,
+): () => void {
+  const own = layers.map(layer => Object.getOwnPropertyDescriptor(layer, 'call'))
+  for (const layer of layers) {
+    const compute = layer.call.bind(layer)
+    layer.call = (inputs, kwargs) =>
+      intercept(
+        (Array.isArray(inputs) ? inputs[0] : inputs) as tf.Tensor4D,
+        (input, more) => compute(input, { ...kwargs, ...more }) as tf.Tensor,
+        layer,
+      )
+  }
+  return () => {
     // Without an own property, `call` is the method of the class again.
     for (const [i, layer] of layers.entries()) {
       const before = own[i]

@@ -240,9 +240,27 @@ export function registerLayerOps(backend: string, ops: Partial<LayerOps>): void 
   registered.set(backend, { ...composedOps, ...registered.get(backend), ...ops })
 }
 
+let wrapped: ((ops: LayerOps) => LayerOps) | undefined
+
 /** The operations of the current backend. */
 export function layerOps(): LayerOps {
-  return registered.get(tf.getBackend()) ?? composedOps
+  const ops = registered.get(tf.getBackend()) ?? composedOps
+  return wrapped ? wrapped(ops) : ops
+}
+
+/**
+ * Computes something with other operations, made of those of the backend.
+ *
+ * @param wrap the same for the same operations
+ */
+export function withLayerOps<T>(wrap: (ops: LayerOps) => LayerOps, compute: () => T): T {
+  const before = wrapped
+  wrapped = wrap
+  try {
+    return compute()
+  } finally {
+    wrapped = before
+  }
 }
 
 /** The operations as any backend can run them; gradients are written by hand to save passes over the map. */

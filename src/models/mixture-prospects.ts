@@ -25,16 +25,18 @@ export interface MixtureProspect {
  */
 const measuredGains = {
   /** Sides of the object that a cell sees where mixtures gained. */
-  seen: { from: 1.3, to: 3.4 },
+  seen: { from: 1.3, to: 4.7 },
   /** The same: less than the first or more than the second, and they gained nothing or lost. */
-  nothing: { below: 1, above: 4.6 },
-  /** Of the image's area: the smallest objects that there were; and those that filled it gained 2 to 4 points. */
-  smallestObject: 0.05,
+  nothing: { below: 1, above: 5.9 },
+  /** Of the image's area: the smallest objects with which mixtures gained; and those that filled it gained 2 to 4 points. */
+  smallestObject: 0.1,
   largeObject: 0.6,
   /** Of the image's area: objects that fill less needed more images. */
   smallObject: 0.25,
-  /** Training images with which neither layer learned to tell small objects apart; with which mixtures gained; and of small ones. */
-  images: { tooFew: 25, enough: 100, enoughOfSmall: 400 },
+  /** Training images with which neither layer learned to tell objects of a tenth, and of a twentieth, apart. */
+  tooFew: { ofSmall: 25, ofSmallest: 100 },
+  /** Training images with which mixtures gained; and with small objects. */
+  enough: { ofLarge: 25, ofSmall: 400 },
 } as const
 
 /** What the study `transfer` lets expect of a mixture in a place. */
@@ -47,8 +49,7 @@ export function mixtureProspect(place: MixturePlace): MixtureProspect {
   if (fieldShare > measuredGains.nothing.above) {
     return { expect: 'nothing', because: `${sees}, and so all of the image wherever it stands` }
   }
-  const isSmall = (objectShare ?? 0) < measuredGains.smallObject
-  if (isSmall && images !== undefined && images <= measuredGains.images.tooFew) {
+  if (images !== undefined && images <= tooFewFor(objectShare)) {
     const because = `with ${images} training images neither layer learned to tell small objects apart`
     return { expect: 'nothing', because }
   }
@@ -57,9 +58,15 @@ export function mixtureProspect(place: MixturePlace): MixtureProspect {
     : withObject({ ...place, fieldShare, objectShare }, sees)
 }
 
+function tooFewFor(objectShare = 0.1): number {
+  const { smallestObject, smallObject, tooFew } = measuredGains
+  if (objectShare < smallestObject) return tooFew.ofSmallest
+  return objectShare < smallObject ? tooFew.ofSmall : 0
+}
+
 function withoutObject(fieldShare: number, sees: string): MixtureProspect {
   const objects = gainingObjects(fieldShare)
-  if (!objects) return { expect: 'unknown', because: `${sees}; objects that small were not measured` }
+  if (!objects) return { expect: 'unknown', because: `${sees}; no gain was measured for objects that small` }
   const range = objects.map(percent).join(' to ')
   return {
     expect: 'depends',
@@ -74,17 +81,17 @@ function withObject(
 ): MixtureProspect {
   const objects = gainingObjects(fieldShare)
   const known = objects ? { objects } : {}
-  const { seen, nothing, smallestObject, smallObject, largeObject } = measuredGains
-  const { enough, enoughOfSmall } = measuredGains.images
+  const { seen, nothing, smallestObject, smallObject, largeObject, enough } = measuredGains
   if (objectShare < smallestObject) {
-    return { expect: 'unknown', because: `${sees}; objects that small were not measured`, ...known }
+    return { expect: 'unknown', because: `${sees}; no gain was measured for objects that small`, ...known }
   }
   const ratio = fieldShare / Math.sqrt(objectShare)
   const because = `${sees}, ${ratio.toFixed(1)} times the object's`
   if (ratio > nothing.above)
     return { expect: 'nothing', because: `${because}, and much besides it`, ...known }
   if (ratio < nothing.below) return { expect: 'nothing', because: `${because}, a part of it`, ...known }
-  if (ratio < seen.from || ratio > seen.to || images < (objectShare < smallObject ? enoughOfSmall : enough)) {
+  const needed = objectShare < smallObject ? enough.ofSmall : enough.ofLarge
+  if (ratio < seen.from || ratio > seen.to || images < needed) {
     return { expect: 'unknown', because: `${because}, where nothing was decided`, ...known }
   }
   if (objectShare < largeObject) return { expect: 'a gain', because, ...known }

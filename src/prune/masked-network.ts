@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
-import { withIntercepted } from '../layers/intercept.js'
+import { type Intercept, whileIntercepted, withIntercepted } from '../layers/intercept.js'
 import { checkRounding, compareOutputs, type Outputs } from '../models/compare-models.js'
 import { ownName } from './channel-rules.js'
 import type { ChangedLayer, MixtureCut } from './channel-walk.js'
@@ -56,12 +56,25 @@ export function silencedDifference(comparison: Comparison): Promise<number> {
 
 /** Calls `run` while the experts that go answer 0. */
 export function silenced<Result>(cuts: readonly MixtureCut[], run: () => Result): Result {
+  return withIntercepted(...silencing(cuts), run)
+}
+
+/** As {@link silenced}, until what `run` promises is there; until then nothing else must compute with the network. */
+export function whileSilenced<Result>(
+  cuts: readonly MixtureCut[],
+  run: () => Promise<Result>,
+): Promise<Result> {
+  return whileIntercepted(...silencing(cuts), run)
+}
+
+function silencing(
+  cuts: readonly MixtureCut[],
+): [layers: readonly tfl.layers.Layer[], intercept: Intercept<tfl.layers.Layer>] {
   const replaced = cuts.flatMap(({ mixture, cut }) => mixture.silenced(cut.kept))
-  return withIntercepted(
+  return [
     replaced.map(([layer]) => layer),
     (input, compute, layer) => (replacementOf(replaced, layer) as Replacement)(input, compute(input)),
-    run,
-  )
+  ]
 }
 
 async function differenceTo(

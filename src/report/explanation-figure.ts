@@ -32,33 +32,78 @@ const gap = 12
 const titleHeight = 22
 const maxColumns = 6
 
+/** One tile of a figure: what it shows, and what is drawn over the image. */
+interface Tile {
+  readonly title: string
+  readonly overlay: string
+}
+
 /**
  * One image as a picture of tiles: the image itself, one tile an expert with the kept patches uncovered and tinted by
  * their gates, and one tile that shows how much each kept patch counts.
  *
  * @param id unique in a page: the picture is stored once and shown in every tile
- * @returns SVG, to be shown as it is or drawn into a PNG
+ * @returns SVG of a fixed size, to be drawn into a PNG
  * @throws RangeError when a patch is outside the grid, or patches and gates differ in number
  */
 export function explanationFigure(image: ExplainedImage, id: string): string {
   if (isLookedAt(image)) return lookedAtFigure(image, `${image.name}: ${bestClass(image)}`)
-  const size: Size2D = [Math.round((tileWidth * image.size[0]) / image.size[1]), tileWidth]
-  const tiles = [
-    tile(bestClass(image), '', size, id),
-    ...(image.choices ?? []).map(choice => choiceTile(choice, size, id)),
-    ...overlays(image, size, id),
-  ]
+  const size = tileSize(image)
+  const tiles = tilesOf(image, size)
   const rows = Math.ceil(tiles.length / maxColumns)
   const columns = Math.ceil(tiles.length / rows)
   const [stepX, stepY] = [tileWidth + gap, size[0] + titleHeight + gap]
   const [width, height] = [gap + columns * stepX, gap + rows * stepY]
-  const placed = tiles.map((content, i) => {
+  const placed = tiles.map(({ title, overlay }, i) => {
     const [x, y] = [gap + (i % columns) * stepX, gap + Math.floor(i / columns) * stepY]
-    return `<g transform="translate(${x} ${y})">${content}</g>`
+    const name = `<text y="${size[0] + 16}" fill="#1d2733">${escapeHtml(title)}</text>`
+    return `<g transform="translate(${x} ${y})">${tileContent(overlay, size, id)}${name}</g>`
   })
-  const picture = `<defs><image id="${escapeHtml(id)}" href="${escapeHtml(image.uri)}" width="${size[1]}" height="${size[0]}" preserveAspectRatio="none"/></defs>`
   const label = `${image.name}: ${bestClass(image)}`
-  return `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${escapeHtml(label)}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, DejaVu Sans, Arial, sans-serif" font-size="13"><rect width="${width}" height="${height}" fill="#fff"/>${picture}${placed.join('')}</svg>`
+  return `<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="${escapeHtml(label)}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="system-ui, DejaVu Sans, Arial, sans-serif" font-size="13"><rect width="${width}" height="${height}" fill="#fff"/>${definition(image, size, id)}${placed.join('')}</svg>`
+}
+
+/**
+ * The same tiles as HTML, as many beside each other as the page has room for.
+ *
+ * @param id unique in a page: the picture is stored once and shown in every tile
+ * @throws RangeError when a patch is outside the grid, or patches and gates differ in number
+ */
+export function explanationTiles(image: ExplainedImage, id: string): string {
+  const size = tileSize(image)
+  const [height, width] = size
+  const tiles = tilesOf(image, size).map(({ title, overlay }, i) => {
+    const content = `${i === 0 ? definition(image, size, id) : ''}${tileContent(overlay, size, id)}`
+    const label = `${image.name}: ${title}`
+    return `<figure><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(label)}">${content}</svg><figcaption>${escapeHtml(title)}</figcaption></figure>`
+  })
+  return `<div class="explained">${tiles.join('\n')}</div>`
+}
+
+/** The style of {@link explanationTiles}. */
+export const explanationTilesStyle =
+  '.explained{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(46%,165px),1fr));gap:16px 14px;margin:14px 0}.explained svg{display:block;width:100%;height:auto}.explained figcaption{font-size:.88rem;color:var(--quiet);margin-top:4px;overflow-wrap:anywhere}'
+
+function tileSize({ size: [height, width] }: ExplainedImage): Size2D {
+  return [Math.round((tileWidth * height) / width), tileWidth]
+}
+
+function tilesOf(image: ExplainedImage, size: Size2D): Tile[] {
+  return [
+    { title: bestClass(image), overlay: '' },
+    ...(image.choices ?? []).map(choice => choiceTile(choice, size)),
+    ...overlays(image, size),
+  ]
+}
+
+/** The picture, to be shown by its id. */
+function definition({ uri }: ExplainedImage, [height, width]: Size2D, id: string): string {
+  return `<defs><image id="${escapeHtml(id)}" href="${escapeHtml(uri)}" width="${width}" height="${height}" preserveAspectRatio="none"/></defs>`
+}
+
+function tileContent(overlay: string, [height, width]: Size2D, id: string): string {
+  const frame = `<rect width="${width}" height="${height}" fill="none" stroke="#c5ccd3"/>`
+  return `<use href="#${escapeHtml(id)}"/>${overlay}${frame}`
 }
 
 /** Whether a model read the image in parts. */
@@ -75,7 +120,7 @@ export function bestClass({ classes: [best] }: ExplainedImage): string {
 const leastNamedBar = 12
 
 /** The scores of all experts as bars to both sides of 0, the chosen ones in colour, over the image. */
-function choiceTile(choice: ChosenExperts, [height, width]: Size2D, id: string): string {
+function choiceTile(choice: ChosenExperts, [height, width]: Size2D): Tile {
   const scores = choice.scores.map(score => (Number.isFinite(score) ? score : 0))
   const [lowest, highest] = [Math.min(0, ...scores), Math.max(0, ...scores)]
   const across = (score: number) => 4 + ((width - 8) * (score - lowest)) / (highest - lowest || 1)
@@ -90,24 +135,21 @@ function choiceTile(choice: ChosenExperts, [height, width]: Size2D, id: string):
   })
   const veil = `<rect width="${width}" height="${height}" fill="#10161d" fill-opacity=".78"/>`
   const chosen = choice.experts.map(expert => chosenTitle(choice, expert)).join(', ')
-  return tile(`${chosen}, by its score`, veil + bars.join(''), [height, width], id)
+  return { title: `${chosen}, by its score`, overlay: veil + bars.join('') }
 }
 
-function overlays({ grid, experts, sensitivity }: ExplainedImage, size: Size2D, id: string): string[] {
+function overlays({ grid, experts, sensitivity }: ExplainedImage, size: Size2D): Tile[] {
   if (!grid) return []
   const expertTiles = experts.map((expert, i) => {
     checkKeptPatches(expert, i, grid, 'explanationFigure')
-    return tile(expertTitle(expert, i), expertOverlay(expert, grid, size), size, id)
+    return { title: expertTitle(expert, i), overlay: expertOverlay(expert, grid, size) }
   })
   return sensitivity
-    ? [...expertTiles, tile('lost without the patch', sensitivityOverlay(sensitivity, grid, size), size, id)]
+    ? [
+        ...expertTiles,
+        { title: 'lost without the patch', overlay: sensitivityOverlay(sensitivity, grid, size) },
+      ]
     : expertTiles
-}
-
-function tile(title: string, overlay: string, [height, width]: Size2D, id: string): string {
-  const frame = `<rect width="${width}" height="${height}" fill="none" stroke="#c5ccd3"/>`
-  const name = `<text y="${height + 16}" fill="#1d2733">${escapeHtml(title)}</text>`
-  return `<use href="#${escapeHtml(id)}"/>${overlay}${frame}${name}`
 }
 
 /** A veil over the patches that the expert did not keep, and a tint over those it kept: stronger for larger gates. */

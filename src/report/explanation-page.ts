@@ -1,7 +1,13 @@
 import type { Size2D } from '../shapes.js'
 import { type ChosenExperts, chosenTitle } from './chosen-experts.js'
 import { escapeHtml } from './escape.js'
-import { bestClass, type ExplainedImage, explanationFigure, isLookedAt } from './explanation-figure.js'
+import {
+  bestClass,
+  type ExplainedImage,
+  explanationTiles,
+  explanationTilesStyle,
+  isLookedAt,
+} from './explanation-figure.js'
 import { pageHtml, provenanceHtml } from './page.js'
 import { type LookedAtImage, lookedAtHtml, lookedAtStyle } from './region-figure.js'
 
@@ -39,7 +45,7 @@ export function explanationPage(page: ExplanationPage): string {
     title,
     summary: summary(page),
     sections: [...sheet, ...sections, provenanceHtml(settings, command)],
-    style: `.explained{overflow-x:auto}.explained svg{max-width:100%;height:auto}.sheet{max-width:100%}${images.some(isLookedAt) ? lookedAtStyle : ''}`,
+    style: `${explanationTilesStyle}.sheet{max-width:100%}${images.some(isLookedAt) ? lookedAtStyle : ''}`,
   })
 }
 
@@ -54,12 +60,21 @@ function summary({ images: [first], field, input }: ExplanationPage): string {
     .join(' ')
   if (!first?.grid) return chosenSentence || 'This model keeps every patch: there is no choice to show.'
   const [rows, columns] = first.grid
-  const fieldSentence =
-    field === undefined
-      ? 'How many pixels each patch is computed from is not known for this model.'
-      : `A patch is computed from ${field[0]}x${field[1]} of the ${input[0]}x${input[1]} pixels of the model's input, around the place where it is drawn.`
-  const patchSentence = `Each expert chooses among ${rows}x${columns} patches; those that it kept are uncovered, tinted by their gates. ${fieldSentence}`
+  const patchSentence = `Each expert chooses among ${rows}x${columns} patches; those that it kept are uncovered, tinted by their gates. ${fieldSentence(field, input)}`
   return chosenSentence ? `${patchSentence} ${chosenSentence}` : patchSentence
+}
+
+/** What a patch sees: never more than there is, as a field that is larger than the input reaches into its padding. */
+function fieldSentence(field: Size2D | undefined, input: Size2D): string {
+  if (field === undefined) return 'How many pixels each patch is computed from is not known for this model.'
+  const least = Math.min(field[0] / input[0], field[1] / input[1])
+  const position = 'where it is drawn says where it lies in the feature map, not what it sees'
+  // A field of twice the input covers all of it from its corner, too.
+  if (least >= 2) return `Each patch is computed from the whole image: ${position}.`
+  if (least >= 1)
+    return `Patches in the middle are computed from the whole image, those at its border from a part: of a patch, ${position}.`
+  const [height, width] = [Math.min(field[0], input[0]), Math.min(field[1], input[1])]
+  return `A patch is computed from ${height}x${width} of the ${input[0]}x${input[1]} pixels of the model's input, around the place where it is drawn.`
 }
 
 function lookedAtSummary({ regions }: Pick<LookedAtImage, 'regions'>): string {
@@ -78,7 +93,7 @@ function imageSection(image: ExplainedImage, id: string): string {
   )
   return `<section>
 <h2>${escapeHtml(image.name)}: ${escapeHtml(bestClass(image))}</h2>
-${isLookedAt(image) ? lookedAtHtml(image) : `<div class="explained">${explanationFigure(image, id)}</div>`}
+${isLookedAt(image) ? lookedAtHtml(image) : explanationTiles(image, id)}
 <div class="scroll"><table>
 <thead><tr><th scope="col">Class</th><th scope="col">Probability</th></tr></thead>
 <tbody>

@@ -50,7 +50,7 @@ export function studyPageHtml(page: StudyPage): string {
       provenanceHtml(settings, command),
     ],
     style:
-      '.study svg{display:block;max-width:100%;height:auto;margin:0 auto;background:#fff;border-radius:8px}',
+      '.study{overflow-x:auto}.study svg{display:block;width:100%;min-width:520px;height:auto;margin:0 auto;background:#fff;border-radius:8px}',
   })
 }
 

@@ -4,6 +4,9 @@ import { checkOptionNames, type OptionNames } from '../known-options.js'
 import { allPlacedLayers } from '../layers/layer-paths.js'
 import { deriveSeed } from '../random.js'
 import { isPositiveInteger } from '../shapes.js'
+import { workerPart } from './cluster/batch-part.js'
+import type { Cluster } from './cluster/cluster.js'
+import { onPartOfBatch, type WorkerSteps } from './cluster/worker-step.js'
 import { applied, type ComputedModel, feedOf, isRegionModel, networkOf, type TrainingData } from './feed.js'
 import { hostTurns } from './host-turn.js'
 import { followsStatistics, isMovingStatistic } from './moving-statistics.js'
@@ -20,6 +23,8 @@ export interface StatisticsOptions {
   readonly seed: number
   /** Ends the work after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
+  /** Who computes the batches together, as in the steps of a training; this process alone unless given. */
+  readonly workers?: Pick<WorkerSteps, 'cluster' | 'batchNorm'> | undefined
 }
 
 const optionNames = {
@@ -27,6 +32,7 @@ const optionNames = {
   examples: true,
   seed: true,
   signal: true,
+  workers: true,
 } as const satisfies OptionNames<StatisticsOptions>
 
 /**
@@ -51,7 +57,7 @@ export async function recomputeStatistics(
 ): Promise<number> {
   const where = 'recomputeStatistics'
   checkOptionNames(where, options, optionNames)
-  const { batchSize, examples = 1000, seed, signal } = options
+  const { batchSize, examples = 1000, seed, signal, workers } = options
   if (!isPositiveInteger(batchSize)) {
     throw new RangeError(`${where}: batchSize must be a positive integer, got ${batchSize}`)
   }
@@ -71,12 +77,17 @@ export async function recomputeStatistics(
   let index = 0
   const averages = layers.map(averageOverCalls)
   try {
-    for await (const batch of feedOf(fed, set).batches({ batchSize, shuffle, end: numImages })) {
+    const worker = workers && workerPart(workers.cluster, 'repeat')
+    for await (const batch of feedOf(fed, set).batches({ batchSize, shuffle, end: numImages, worker })) {
       signal?.throwIfAborted()
       seeds.use(index)
       const { tensors } = await batch.inputs()
-      tf.tidy(() => {
+      const compute = () => {
         applied(fed, tensors, true)
+      }
+      tf.tidy(() => {
+        if (workers) onPartOfBatch(workers, batch.ofImages ?? batch.count, compute)
+        else compute()
       })
       tf.dispose([...tensors])
       index++
@@ -86,7 +97,25 @@ export async function recomputeStatistics(
     for (const { restore } of averages) restore()
     seeds.restore()
   }
+  if (workers?.batchNorm === 'local') averageOverWorkers(workers.cluster, layers)
   return numImages
+}
+
+/** Each worker has estimated statistics of its own parts of the batches: they become the mean of all. */
+function averageOverWorkers(cluster: Cluster, layers: readonly StatisticsLayer[]): void {
+  const variables = layers.flatMap(({ weights }) =>
+    weights.filter(isMovingStatistic).map(weight => weight.read() as tf.Variable),
+  )
+  tf.tidy(() => {
+    const flat = tf.concat1d(variables.map(variable => tf.reshape<tf.Rank.R1>(variable, [variable.size])))
+    const means = tf.div(cluster.allReduce(flat), cluster.size)
+    const parts = tf.split(
+      means,
+      variables.map(({ size }) => size),
+    )
+    for (const [i, variable] of variables.entries())
+      variable.assign(tf.reshape(parts[i] as tf.Tensor, variable.shape))
+  })
 }
 
 /** Leaves out a last batch that is not full: its few images would weigh as much as a whole batch. */

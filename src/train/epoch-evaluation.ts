@@ -11,7 +11,7 @@ import { measureMixtures } from './routing/mixture-measures.js'
 import { measureRouting, summarizeRouting } from './routing/routing-summary.js'
 import { measureSampleRouting, summarizeSampleRouting } from './routing/sample-routing-metrics.js'
 import { newSigns, showsSigns, signsOfLife } from './routing/signs-of-life.js'
-import { position, type Run } from './run.js'
+import { cancelOf, position, type Run } from './run.js'
 
 /** Evaluations compute at least this many images at a time: without gradients there is memory for more than in training. */
 const minEvaluatedAtOnce = 128
@@ -66,11 +66,15 @@ export function assessEpoch(run: Run): Promise<AssessedEpoch | undefined> {
  * was aborted meanwhile.
  */
 async function assess(run: Run): Promise<EvaluationMetrics | undefined> {
-  const { train, test, validation, batchSize, seed, bnStatistics = 'recomputed', signal } = run.options
-  const cancel = signal && { signal }
+  const { train, test, validation, batchSize, seed, bnStatistics = 'recomputed' } = run.options
   return unlessAborted(run, async () => {
     if (bnStatistics === 'recomputed')
-      await recomputeStatistics(run.computed, train, { batchSize, seed, ...cancel })
+      await recomputeStatistics(run.computed, train, {
+        batchSize,
+        seed,
+        ...cancelOf(run),
+        workers: run.parts.workers,
+      })
     const set = validation ?? test
     if (!set) return signsOf(run, train)
     const evaluation = await evaluated(run, set, validation ? 'validation' : 'test')
@@ -112,15 +116,16 @@ async function unlessAborted<T>(
 
 /** Where the experts look, and which experts samples choose, if this is to be measured. */
 async function routingOf(
-  { options, fed }: Run,
+  run: Run,
   set: TrainingData,
   { routing: ofSamples }: Evaluation,
 ): Promise<EvaluationMetrics> {
-  const { train, signal, routingMetrics } = options
+  const { options, fed } = run
+  const { train, routingMetrics } = options
   // Of images that are read in parts every evaluation measures what was kept.
   if (!routingMetrics || isRegionModel(fed)) return {}
-  const cancel = signal && { signal }
-  const routing = await measureRouting(fed, set as WholeImages, { ...cancel })
+  const cancel = cancelOf(run)
+  const routing = await measureRouting(fed, set as WholeImages, cancel)
   return {
     ...(routing && { routing: summarizeRouting(routing) }),
     ...(ofSamples && {
@@ -138,11 +143,11 @@ async function routingOf(
 /** What is wrong with the layers of experts and was not yet said, after the epochs that `showsSigns` names. */
 async function signsOf(run: Run, set: TrainingData): Promise<Pick<EpochMetrics, 'signs'>> {
   const { fed, history, options, routersAtStart, stopped } = run
-  const { epochs, evaluateEvery = 1, seed, annealPatches, signal } = options
+  const { epochs, evaluateEvery = 1, seed, annealPatches } = options
   const epoch = history.length + 1
   const isLast = epoch === epochs || stopped
   if (isRegionModel(fed) || !showsSigns(epoch, { evaluateEvery, isLast })) return {}
-  signal?.throwIfAborted()
+  cancelOf(run).signal?.throwIfAborted()
   const mixtures = await measureMixtures(fed, set as WholeImages, { seed, routersAtStart })
   const found = mixtures.flatMap(measures =>
     signsOfLife(measures, { epoch, isAnnealed: annealPatches !== undefined }),
@@ -167,11 +172,12 @@ function ofTest({ loss, accuracy, worstGroup }: Evaluation): EvaluationMetrics {
 }
 
 async function evaluated(run: Run, set: TrainingData, what: string): Promise<Evaluation> {
-  const { batchSize, signal } = run.options
+  const { batchSize } = run.options
   const result = await evaluate(run.computed, set, {
     batchSize: isRegionModel(run.fed) ? batchSize : atOnce(batchSize),
     ...lossOptions(run.options),
-    ...(signal && { signal }),
+    ...cancelOf(run),
+    cluster: run.parts.workers?.cluster,
   })
   if (Number.isFinite(result.loss)) return result
   const at = { ...position(run), loss: run.lastLoss }

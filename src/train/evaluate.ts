@@ -3,6 +3,9 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import { checkOptionNames, type OptionNames } from '../known-options.js'
 import type { SampleRoutingLayer } from '../layers/moe/routing-layers.js'
 import { type ImageShape, isPositiveInteger } from '../shapes.js'
+import { workerPart } from './cluster/batch-part.js'
+import type { Cluster } from './cluster/cluster.js'
+import { sumOverWorkers, Tally } from './cluster/tally.js'
 import {
   type ComputedModel,
   checkFed,
@@ -15,7 +18,7 @@ import {
 } from './feed.js'
 import { hostTurns } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
-import { addKept, type KeptCells, type KeptShares, keptShares } from './routing/kept-cells.js'
+import { addKept, type KeptCells, type KeptShares, keptByWorkers, keptShares } from './routing/kept-cells.js'
 import {
   type BatchNoise,
   type Choices,
@@ -52,6 +55,11 @@ export interface EvaluateOptions extends LossOptions {
   readonly predictions?: boolean
   /** Ends the evaluation after the running batch, with the signal's reason as the error. */
   readonly signal?: AbortSignal
+  /**
+   * Who evaluates a part of every batch each; this process alone unless given. Models that send whole samples to experts are evaluated
+   * by every worker as a whole.
+   */
+  readonly cluster?: Cluster | undefined
 }
 
 /** The logits of a model in inference mode, computed by something else than its layers. */
@@ -71,6 +79,7 @@ const optionNames = {
   testFlips: true,
   predictions: true,
   signal: true,
+  cluster: true,
   threshold: true,
   lossForm: true,
 } as const satisfies OptionNames<EvaluateOptions>
@@ -130,7 +139,12 @@ export async function evaluate(
   const model = networkOf(fed)
   checkOptionNames('evaluate', options, optionNames)
   const { batchSize, signal, routingNoise = false, seed = 0, ...others } = options
-  const { frozen, testFlips = false, predictions, ...lossOptions } = others
+  const { frozen, testFlips = false, predictions, cluster, ...lossOptions } = others
+  if (predictions && cluster) {
+    throw new RangeError(
+      'evaluate: predictions must be left out with a cluster, whose workers have a part of them each',
+    )
+  }
   checkBatchSize('evaluate', batchSize)
   const classifier = computedBy({ frozen, testFlips }, classifierOf(fed, lossOptions))
   checkFed(fed, classifier.numClasses, set, 'evaluate: set')
@@ -140,7 +154,8 @@ export async function evaluate(
   }
   if (frozen) checkPlain('frozen', fed, layers)
   if (testFlips) checkPlain('testFlips', fed, layers)
-  const pass = { fed, classifier, layers, batchSize, ...(signal && { signal }) }
+  const shared = layers.length === 0 ? cluster : undefined
+  const pass = { fed, classifier, layers, batchSize, ...(signal && { signal }), cluster: shared }
   const record = predictions ? new PredictionRecord(set.count, classifier.numClasses) : undefined
   const { scores, routing, kept } = await evaluated(set, { ...pass, ...(record && { record }) })
   const noisy = routingNoise ? await evaluated(set, { ...pass, seed }) : undefined
@@ -186,6 +201,7 @@ interface EvaluationPass {
   /** Gets what the model says of every image. */
   readonly record?: PredictionRecord
   readonly signal?: AbortSignal
+  readonly cluster?: Cluster | undefined
 }
 
 /** What a model says of the images of a set, batch by batch. */
@@ -214,7 +230,7 @@ class PredictionRecord {
 
 async function evaluated(
   set: TrainingData,
-  { fed, classifier, layers, batchSize, seed, record, signal }: EvaluationPass,
+  { fed, classifier, layers, batchSize, seed, record, signal, cluster }: EvaluationPass,
 ): Promise<{ readonly scores: Scores; readonly routing: RoutingTally; readonly kept?: KeptCells }> {
   const classes = new Tally(classifier.numClasses)
   const groups = set.groupNames && new Tally(set.groupNames.length)
@@ -223,7 +239,8 @@ async function evaluated(
   let index = 0
   let kept: KeptCells | undefined
   const turn = hostTurns()
-  for await (const batch of feedOf(fed, set).batches({ batchSize })) {
+  const worker = cluster && workerPart(cluster, 'skip')
+  for await (const batch of feedOf(fed, set).batches({ batchSize, worker })) {
     signal?.throwIfAborted()
     const noise = seed === undefined ? undefined : { seed, batch: index++ }
     const result = await evaluateBatch({ classifier, layers, noise, isRecorded: record !== undefined }, batch)
@@ -239,6 +256,10 @@ async function evaluated(
     routing.count(batch, choices)
     await turn()
   }
+  if (cluster) {
+    lossSum = await sumOverWorkers(cluster, lossSum, [classes, ...(groups ? [groups] : [])])
+    if (isRegionModel(fed)) kept = await keptByWorkers(cluster, kept)
+  }
   const scores = {
     loss: lossSum / set.count,
     accuracy: classes.right / set.count,
@@ -246,34 +267,6 @@ async function evaluated(
     ...(groups && { perGroup: groups.shares(), worstGroup: groups.worst() }),
   }
   return { scores, routing, ...(kept && { kept }) }
-}
-
-/** Right predictions among the images of each class or group. */
-class Tally {
-  private readonly hits: number[]
-  private readonly images: number[]
-
-  constructor(parts: number) {
-    this.hits = new Array<number>(parts).fill(0)
-    this.images = new Array<number>(parts).fill(0)
-  }
-
-  count(part: number, isRight: boolean): void {
-    this.images[part] = (this.images[part] ?? 0) + 1
-    if (isRight) this.hits[part] = (this.hits[part] ?? 0) + 1
-  }
-
-  get right(): number {
-    return this.hits.reduce((sum, hits) => sum + hits, 0)
-  }
-
-  shares(): number[] {
-    return this.hits.map((hits, part) => hits / (this.images[part] ?? 0))
-  }
-
-  worst(): number {
-    return Math.min(...this.shares().filter(share => !Number.isNaN(share)))
-  }
 }
 
 /** How a model predicts. */

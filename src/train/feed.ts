@@ -7,6 +7,7 @@ import type { RegionBatch, RegionStream } from '../data/regions/region-stream.js
 import { fixInput } from '../layers/fixed-inputs.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 import type { ImageShape } from '../shapes.js'
+import { partOfBatch, someImages, someRegions, type WorkerPart } from './cluster/batch-part.js'
 import { FrozenBody } from './frozen/frozen-body.js'
 import { nextTurn } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
@@ -64,6 +65,8 @@ export interface FedBatch {
   /** Where images are mixed with others: whose labels they have besides their own. */
   readonly mixed?: MixedLabels
   readonly count: number
+  /** Images of the whole batch, where this is a worker's part of it. */
+  readonly ofImages?: number
   /**
    * Makes the inputs, with the network's weights of now.
    *
@@ -78,7 +81,13 @@ export interface Feed {
   readonly classNames: readonly string[]
   readonly groupNames?: readonly string[]
   /** One pass over the data, as of an `ImageStream`. */
-  batches(pass: StreamPass): AsyncIterable<FedBatch>
+  batches(pass: FeedPass): AsyncIterable<FedBatch>
+}
+
+/** A pass over data, of which several workers may have a part of every batch each. */
+export interface FeedPass extends StreamPass {
+  /** Which part is this worker's; all unless given. */
+  readonly worker?: WorkerPart | undefined
 }
 
 /** Whether a model reads images in parts. */
@@ -148,9 +157,16 @@ function imageFeed(data: WholeImages): Feed {
     count,
     classNames,
     ...(groupNames && { groupNames }),
-    async *batches(pass) {
-      for await (const { images, ...batch } of stream.batches(pass)) {
-        yield { ...batch, inputs: () => ({ tensors: [fixInput(upload(images, shape))] }) }
+    async *batches({ worker, ...pass }) {
+      for await (const whole of stream.batches(pass)) {
+        const part = worker && partOfBatch(whole.count, worker)
+        if (worker && !part) continue
+        const { images, ...batch } = part ? someImages(whole, part) : whole
+        yield {
+          ...batch,
+          ...(part && { ofImages: whole.count }),
+          inputs: () => ({ tensors: [fixInput(upload(images, shape))] }),
+        }
       }
     },
   }
@@ -165,7 +181,7 @@ function featureFeed(body: FrozenBody, data: WholeImages): Feed {
     classNames,
     ...(groupNames && { groupNames }),
     async *batches(pass) {
-      if (body.isCached(data)) {
+      if (body.isCached(data) && !pass.worker) {
         for await (const { features, ...batch } of body.batches(data, pass)) {
           yield { ...batch, inputs: () => ({ tensors: [features()] }) }
         }
@@ -194,11 +210,11 @@ function regionFeed(model: RegionModel, stream: RegionStream): Feed {
     count,
     classNames,
     ...(groupNames && { groupNames }),
-    async *batches(pass) {
+    async *batches({ worker, ...pass }) {
       const batches = stream.batches(pass)[Symbol.asyncIterator]()
       const ahead: Promise<ViewedBatch | undefined>[] = []
       const readAhead = () => {
-        const next = withViews(batches, model)
+        const next = withViews(batches, model, worker)
         // What fails ahead is thrown when its turn comes.
         next.catch(() => undefined)
         ahead.push(next)
@@ -241,30 +257,42 @@ async function startedReading(ahead: readonly Promise<unknown>[]): Promise<void>
 
 interface ViewedBatch {
   readonly batch: RegionBatch
+  /** Images of the whole batch, where this is a worker's part of it. */
+  readonly ofImages?: number
   readonly views: readonly Uint8Array[]
 }
 
-/** The next batch with its views; undefined at the end. */
+/** The next batch with its views, or a worker's part of it; undefined at the end. */
 async function withViews(
   batches: AsyncIterator<RegionBatch>,
-  { viewScale }: RegionModel,
+  model: RegionModel,
+  worker: WorkerPart | undefined,
 ): Promise<ViewedBatch | undefined> {
-  const { done, value: batch } = await batches.next()
+  const { done, value: whole } = await batches.next()
   if (done) return undefined
-  if (!batch.sources)
+  if (!whole.sources)
     throw new TypeError('train: stream must yield images that are read in parts, got whole images')
-  return { batch, views: await Promise.all(batch.sources.map(source => source.view(viewScale))) }
+  const part = worker && partOfBatch(whole.count, worker)
+  const batch = part ? someRegions(whole, part) : whole
+  if (worker) await closeAll(whole.sources.filter(source => !part || !batch.sources.includes(source)))
+  if (worker && !part) return withViews(batches, model, worker)
+  return {
+    batch,
+    ...(part && { ofImages: whole.count }),
+    views: await Promise.all(batch.sources.map(source => source.view(model.viewScale))),
+  }
 }
 
 async function closeAll(sources: readonly RegionSource[] = []): Promise<void> {
   await Promise.all(sources.map(source => source.close?.()))
 }
 
-function fedRegions(model: RegionModel, { batch, views }: ViewedBatch): FedBatch {
+function fedRegions(model: RegionModel, { batch, ofImages, views }: ViewedBatch): FedBatch {
   const { sources, labels, groups, count, objects } = batch
   return {
     labels,
     count,
+    ...(ofImages !== undefined && { ofImages }),
     ...(groups && { groups }),
     inputs: async use => {
       try {

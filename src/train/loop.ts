@@ -15,13 +15,20 @@ import {
   type StepEvent,
   type TrainEvent,
 } from './events.js'
-import type { FedBatch, FedInputs, FedModel, RegionModel, TrainingData } from './feed.js'
+import {
+  type FedBatch,
+  type FedInputs,
+  type FedModel,
+  isRegionModel,
+  type RegionModel,
+  type TrainingData,
+} from './feed.js'
 import { beginEpoch } from './frozen/begin-epoch.js'
 import { releaseParts } from './frozen/trained-parts.js'
 import { type LossStop, stopsByLoss } from './loss-stop.js'
 import { readSlots } from './optimizers/optimizer.js'
-import { addKept, keptRemark, keptShares, REMARKED_EPOCH } from './routing/kept-cells.js'
-import { position, type Run, rateAfter } from './run.js'
+import { addKept, keptByWorkers, keptRemark, keptShares, REMARKED_EPOCH } from './routing/kept-cells.js'
+import { position, type Run, rateAfter, workerOf } from './run.js'
 import { anneal, epochStart, progress, startRun } from './start-run.js'
 import { type StepBatch, type StepNumbers, takeStep, takeStepUnless } from './step.js'
 import { floorWith } from './targets.js'
@@ -54,7 +61,7 @@ export async function* train(
   model: FedModel,
   options: TrainOptions<TrainingData>,
 ): AsyncGenerator<TrainEvent> {
-  const run = await startRun(model, options)
+  const run = await startRun(model, ofWorker(options))
   try {
     yield startEvent(run)
     const isEnded = yield* runEpochs(run)
@@ -67,6 +74,13 @@ export async function* train(
     run.seeds.restore()
     await releaseParts(run)
   }
+}
+
+/** What a worker of a cluster does: only the chief writes. Features of frozen layers are kept by runs of one worker. */
+function ofWorker(options: TrainOptions<TrainingData>): TrainOptions<TrainingData> {
+  const { cluster, checkpoints, features: _, ...others } = options
+  if (!cluster || cluster.size === 1) return options
+  return { ...others, cluster, ...(checkpoints && cluster.index === 0 && { checkpoints }) }
 }
 
 /** @returns whether the run has ended; it was aborted otherwise */
@@ -107,7 +121,8 @@ async function* runWatchedStep(run: Run, stopWhen: LossStop): AsyncGenerator<Ste
   anneal(run)
   const start = Math.min(run.running.step * batchSize, run.feed.count)
   const rate = rateFrom(start)
-  for await (const batch of run.feed.batches({ batchSize, shuffle: { seed, epoch: epoch - 1 }, start })) {
+  const pass = { batchSize, shuffle: { seed, epoch: epoch - 1 }, start, worker: workerOf(run) }
+  for await (const batch of run.feed.batches(pass)) {
     run.seeds.use(epoch - 1)
     progress(run, 0)
     const launched = await launch(batch, 1, stepBatch =>
@@ -135,7 +150,7 @@ async function* runSteps(run: Run): AsyncGenerator<StepEvent | CheckpointEvent> 
   anneal(run)
   try {
     const shuffle = { seed, epoch: epoch - 1 }
-    for await (const batch of run.feed.batches({ batchSize, shuffle, start })) {
+    for await (const batch of run.feed.batches({ batchSize, shuffle, start, worker: workerOf(run) })) {
       run.seeds.use((epoch - 1) * run.stepsPerEpoch + step)
       progress(run, step)
       step++
@@ -175,8 +190,8 @@ async function launch(
 ): Promise<Launched> {
   const { tensors, kept } = await batch.inputs('step')
   try {
-    const { labels, mixed, count } = batch
-    return { step, count, numbers: take({ inputs: tensors, labels, mixed }), kept }
+    const { labels, mixed, count, ofImages: images = count } = batch
+    return { step, count: images, numbers: take({ inputs: tensors, labels, mixed, images }), kept }
   } finally {
     tf.dispose([...tensors])
   }
@@ -184,14 +199,15 @@ async function launch(
 
 async function settle(run: Run, launched: Launched, rate: RateMeter): Promise<StepEvent> {
   const { step, count, numbers } = launched
-  const { loss, correct, terms } = await numbers
+  const { loss, correct, terms, isStopAsked } = await numbers
+  if (isStopAsked) run.isStopAgreed = true
   const values = termValues(terms)
   const epoch = run.history.length + 1
   if (!Number.isFinite(loss)) {
     throw new DivergenceError(`loss must be finite, got ${loss}`, { epoch, step, loss }, run.lastCheckpoint)
   }
   run.lastLoss = loss
-  const kept = addKept(run.running.kept, launched.kept)
+  const kept = addKept(run.running.kept, await keptInStep(run, launched.kept))
   run.running = {
     step,
     lossSum: run.running.lossSum + loss * count,
@@ -210,6 +226,14 @@ async function settle(run: Run, launched: Launched, rate: RateMeter): Promise<St
     ...values,
     examplesPerSecond: rate(done),
   }
+}
+
+/** The patches that were kept in a step, by all workers. */
+async function keptInStep(
+  { fed, parts: { workers } }: Run,
+  kept: FedInputs['kept'],
+): Promise<FedInputs['kept']> {
+  return workers && isRegionModel(fed) ? keptByWorkers(workers.cluster, kept) : kept
 }
 
 /** Evaluates, reports and stores an epoch whose steps are done; an abort meanwhile leaves it unfinished. */
@@ -294,8 +318,8 @@ async function assertFinite(run: Run): Promise<void> {
   )
 }
 
-function aborted({ options }: Run): boolean {
-  return options.signal?.aborted ?? false
+function aborted({ options, parts, isStopAgreed }: Run): boolean {
+  return parts.workers ? isStopAgreed : (options.signal?.aborted ?? false)
 }
 
 /** What computes a run. */

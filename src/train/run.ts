@@ -1,6 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import type { PatchMoE } from '../layers/moe/patch-moe.js'
 import type { BestEpoch, RunIdentity, RunningEpoch } from './checkpoint.js'
+import { type WorkerPart, workerPart } from './cluster/batch-part.js'
 import type { EpochMetrics } from './events.js'
 import type { FedModel, TrainingData } from './feed.js'
 import type { TrainedParts } from './frozen/trained-parts.js'
@@ -37,6 +38,8 @@ export interface Run extends Mutable<TrainedParts> {
   lastLoss: number
   /** Whether the loss of the running epoch, or of the last one, ended the run before its step. */
   stopped: boolean
+  /** Whether a worker was asked to stop, where there are several: all know it of the same step. */
+  isStopAgreed: boolean
   lastCheckpoint?: { epoch: number; step: number }
 }
 
@@ -74,6 +77,18 @@ export function rateAfter({ history, stepsPerEpoch, options }: Run, step: number
     epochs,
     history,
   })
+}
+
+/** Which part of every batch this worker takes in a step; undefined where it takes all. */
+export function workerOf({ parts: { workers } }: Pick<Run, 'parts'>): WorkerPart | undefined {
+  return workers && workerPart(workers.cluster, 'repeat')
+}
+
+/** What ends an evaluation that is under way; workers of a cluster end theirs together. */
+export function cancelOf({ options: { signal }, parts: { workers } }: Run): {
+  readonly signal?: AbortSignal
+} {
+  return signal && !workers ? { signal } : {}
 }
 
 /** The epoch that a run is in, and the steps of it that are done. */

@@ -8,6 +8,7 @@ import {
   restoreWeights,
   type TrainState,
 } from './checkpoint.js'
+import { agreeOnRun } from './cluster/agreement.js'
 import { checkFed, type FedModel, networkOf, type TrainingData } from './feed.js'
 import { freezeOptions } from './frozen/frozen-part.js'
 import { releaseParts, type TrainedParts, trainedParts } from './frozen/trained-parts.js'
@@ -42,6 +43,7 @@ export async function startRun(fed: FedModel, options: TrainOptions<TrainingData
   const stepsPerEpoch = Math.ceil(train.count / batchSize)
   const identity = identityOf(options, progressing)
   if (resume) checkResume(resume, identity, stepsPerEpoch)
+  if (options.cluster && options.cluster.size > 1) await agreeOnRun(options.cluster, fed, options)
   const targets = await targetRule({ labelSmoothing, ...(classWeights && { classWeights }) }, train)
   const running = resume?.running ?? epochStart
   const history = [...(resume?.history ?? [])]
@@ -71,6 +73,7 @@ export async function startRun(fed: FedModel, options: TrainOptions<TrainingData
       epochBegan: performance.now() - running.seconds * 1000,
       lastLoss: Number.NaN,
       stopped: false,
+      isStopAgreed: false,
       ...(resume && { lastCheckpoint: positionOf(resume.history, running, stepsPerEpoch) }),
     }
     anneal(run)

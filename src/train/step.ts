@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type AuxiliaryTerm, collectAuxiliaryTerms } from '../layers/auxiliary-terms.js'
+import { type StepGradients, WorkerStep, type WorkerSteps } from './cluster/worker-step.js'
 import { releaseEarly } from './early-release.js'
 import type { ClassifierLoss } from './loss.js'
 import { stepJointly } from './optimizers/joint-steps.js'
@@ -24,12 +25,16 @@ export interface StepParts {
   readonly weightDecays?: readonly number[] | undefined
   /** The greatest norm of the gradients together; they are taken as they are unless given. */
   readonly clipNorm?: number | undefined
+  /** Who else takes the step; nobody unless given. */
+  readonly workers?: WorkerSteps | undefined
 }
 
 /** What a step is taken on. */
 export interface StepBatch extends BatchLabels {
   /** The inputs of the model, in its order. */
   readonly inputs: readonly tf.Tensor[]
+  /** Images of the whole batch, where several workers have a part of it each; those of `inputs` unless given. */
+  readonly images?: number
 }
 
 /** The numbers that a step measured. */
@@ -40,6 +45,8 @@ export interface StepNumbers {
   readonly correct: number
   /** The auxiliary terms that have a coefficient, without it, summed over the layers. */
   readonly terms: ReadonlyMap<AuxiliaryTerm, number>
+  /** Whether a worker was asked to stop, where there are several. */
+  readonly isStopAsked: boolean
 }
 
 /**
@@ -113,12 +120,28 @@ function applyStep(
 
 const noCoefficients: ReadonlyMap<AuxiliaryTerm, number> = new Map()
 
-/** The gradients of the loss, and what the step measures in one tensor: the loss, the right predictions, the terms. */
+/** The gradients of the step, of all its workers, and what it measured. */
 function differentiate(
+  parts: StepParts,
+  coefficients: ReadonlyMap<AuxiliaryTerm, number>,
+  batch: StepBatch,
+): StepGradients {
+  const { workers, model } = parts
+  if (!workers) return differentiateHere(parts, coefficients, batch)
+  const step = new WorkerStep(workers, model, batch.images ?? batch.labels.length)
+  return step.summed(
+    model,
+    step.during(() => differentiateHere(parts, coefficients, batch, step)),
+  )
+}
+
+/** The gradients of the loss, and what the step measures in one tensor: the loss, the right predictions, the terms. */
+function differentiateHere(
   { model, classifier, targets: rule }: StepParts,
   coefficients: ReadonlyMap<AuxiliaryTerm, number>,
   batch: StepBatch,
-): { readonly gradients: tf.NamedTensorMap; readonly measured: tf.Tensor1D } {
+  step?: WorkerStep,
+): StepGradients {
   const variables = model.trainableWeights.map(weight => weight.read() as tf.Variable)
   const { inputs } = batch
   const x = inputs.length === 1 ? (inputs[0] as tf.Tensor) : [...inputs]
@@ -133,11 +156,13 @@ function differentiate(
     const weighted = [...coefficients.values()].map((coefficient, i) =>
       tf.mul(terms[i] as tf.Scalar, coefficient),
     )
-    const loss = [...penalties, ...weighted].reduce<tf.Scalar>(
+    const whole = [...penalties, ...weighted].reduce<tf.Scalar>(
       (sum, addend) => tf.add(sum, tf.reshape(addend, [])) as tf.Scalar,
       classifier.loss(logits, targets),
     )
+    const loss = step ? tf.mul<tf.Scalar>(whole, step.share) : whole
     releaseEarly()
+    step?.listen()
     return loss
   }, variables)
   const measured = tf.stack([value, ...noted]) as tf.Tensor1D
@@ -162,8 +187,9 @@ function noTerm(name: AuxiliaryTerm): never {
 
 async function readNumbers(numbers: tf.Tensor, names: readonly AuxiliaryTerm[]): Promise<StepNumbers> {
   try {
-    const [loss = Number.NaN, correct = 0, ...terms] = await numbers.data()
-    return { loss, correct, terms: new Map(names.map((name, i) => [name, terms[i] ?? Number.NaN])) }
+    const [loss = Number.NaN, correct = 0, ...others] = await numbers.data()
+    const terms = new Map(names.map((name, i) => [name, others[i] ?? Number.NaN]))
+    return { loss, correct, terms, isStopAsked: (others[names.length] ?? 0) > 0 }
   } finally {
     numbers.dispose()
   }

@@ -3,6 +3,8 @@ import { isPositiveInteger } from '../shapes.js'
 import type { PatchAnnealing } from './anneal.js'
 import { checkCoefficients, coefficientNames, type TermCoefficients } from './auxiliary-loss.js'
 import type { CheckpointStore, TrainState } from './checkpoint.js'
+import { WIRE_TYPES } from './cluster/cluster.js'
+import { BATCH_NORMS, type ClusterOptions } from './cluster/worker-step.js'
 import { checkEarlyStop, type EarlyStopOptions } from './early-stop.js'
 import type { TrainingData, WholeImages } from './feed.js'
 import type { FeatureStore } from './frozen/features.js'
@@ -25,7 +27,8 @@ export interface TrainOptions<Data extends TrainingData = WholeImages>
   extends LossOptions,
     TargetOptions,
     FreezeOptions,
-    TermCoefficients {
+    TermCoefficients,
+    ClusterOptions {
   readonly train: Data
   /** Evaluated as a whole; without it there is no test loss, and no early stop unless there is `validation`. */
   readonly test?: Data
@@ -124,6 +127,9 @@ const optionNames = {
   routingMetrics: true,
   evaluateEvery: true,
   signal: true,
+  cluster: true,
+  clusterBatchNorm: true,
+  clusterWire: true,
   threshold: true,
   lossForm: true,
   ...targetOptionNames,
@@ -141,6 +147,25 @@ function checkFreezing({ frozenStatistics, unfreezeEvery, freezeUntil }: TrainOp
   throw new RangeError(
     `train: unfreezeEvery must come with freezeUntil, got ${unfreezeEvery} without a layer to begin at`,
   )
+}
+
+function checkCluster({
+  cluster,
+  clusterBatchNorm = 'synchronised',
+  clusterWire = 'float32',
+}: ClusterOptions): void {
+  if (!BATCH_NORMS.includes(clusterBatchNorm)) {
+    throw new RangeError(
+      `train: clusterBatchNorm must be ${BATCH_NORMS.join(' or ')}, got ${clusterBatchNorm}`,
+    )
+  }
+  if (!WIRE_TYPES.includes(clusterWire)) {
+    throw new RangeError(`train: clusterWire must be ${WIRE_TYPES.join(' or ')}, got ${clusterWire}`)
+  }
+  if (!cluster) return
+  const { size, index } = cluster
+  if (isPositiveInteger(size) && Number.isInteger(index) && index >= 0 && index < size) return
+  throw new RangeError(`train: cluster.index must be an integer in [0, ${size}), got ${index}`)
 }
 
 /**
@@ -166,6 +191,7 @@ export function checkOptions(options: TrainOptions<TrainingData>): void {
   if (!BN_STATISTICS.includes(statistics)) {
     throw new RangeError(`train: bnStatistics must be ${BN_STATISTICS.join(' or ')}, got ${statistics}`)
   }
+  checkCluster(options)
   checkFreezing(options)
   checkTargetOptions(options)
   checkOptimizerOptions(options.optimizer)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { verificationText } from '../../scripts/commands/doctor.js'
+import { convolutionChecks } from '../../src/backend/checks/convolution-checks.js'
 import { verifyBackends } from '../../src/backend/doctor.js'
 import type { NativeCandidate } from '../../src/backend/native/native.js'
 import type { NativeVerdict } from '../../src/backend/self-test/self-test.js'
@@ -83,6 +84,13 @@ test('with fewer instructions, or none: the verdict says it', () => {
     operations: [{ operation: 'MaxPool', inBfloat16: false, checks: 4 }],
   })
   expect(right.verdict).toBe('all 1 operations are right, at 4 sizes')
+})
+
+test('each seventh size still has every map, number of channels, kernel, stride and padding', () => {
+  const parts = (every: number) =>
+    new Set([...convolutionChecks(every)].flatMap(({ sizes }) => sizes.split(/, |x(?=\d+ map)/)))
+  expect([...parts(7)].sort()).toEqual([...parts(1)].sort())
+  expect([...convolutionChecks(7)].length).toBeLessThan([...convolutionChecks()].length / 6)
 })
 
 test('the command takes nothing but its flags', async () => {

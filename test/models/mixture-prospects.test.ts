@@ -14,30 +14,33 @@ describe('what to expect of a mixture', () => {
     expect([0.4, 1.35, 3.35].map(field => expected(field, 0.25))).toEqual(['nothing', 'a gain', 'nothing'])
     // One that fills the image: 0.5, 1.5 and 3.3 times.
     expect([0.5, 1.5, 3.3].map(field => expected(field, 1))).toEqual(['nothing', 'little', 'little'])
-    // Between what was measured: 1.1 and 4 times.
-    expect([0.55, 2].map(field => expected(field, 0.25))).toEqual(['unknown', 'unknown'])
+    // Half of it: 4.7 times. Between what was measured: of a quarter 1.1 and 5.5 times.
+    expect(expected(3.3, 0.5)).toBe('a gain')
+    expect([0.55, 2.75].map(field => expected(field, 0.25))).toEqual(['unknown', 'unknown'])
   })
 
   it('is nothing with too few images, and unknown with few', () => {
     const withImages = (images: number) => expected(1.35, 0.25, images)
-    expect([25, 60, 100].map(withImages)).toEqual(['unknown', 'unknown', 'a gain'])
+    expect([24, 25, 100].map(withImages)).toEqual(['unknown', 'a gain', 'a gain'])
     // Of a tenth of the image, 2.5 times its side.
     const ofSmall = (images: number) => expected(0.8, 0.1, images)
     expect([25, 26, 399, 400].map(ofSmall)).toEqual(['nothing', 'unknown', 'unknown', 'a gain'])
+    // Of a twentieth: with 100 images neither layer learned them, with more nobody tried.
+    expect([100, 101].map(images => expected(0.4, 0.05, images))).toEqual(['nothing', 'unknown'])
     expect(expected(1.35, undefined, 10)).toBe('nothing')
   })
 
   it('says for which objects, where their size is not known', () => {
     const { expect: answer, objects, because } = mixtureProspect({ fieldShare: 1.3 })
     expect(answer).toBe('depends')
-    // (1.3 / 3.4)^2 and (1.3 / 1.3)^2.
-    expect(objects?.[0]).toBeCloseTo(0.1462, 4)
+    // A tenth, since (1.3 / 4.7)^2 is less, and (1.3 / 1.3)^2.
+    expect(objects?.[0]).toBe(0.1)
     expect(objects?.[1]).toBeCloseTo(1, 12)
     expect(because).toBe(
-      "a cell of its map sees 130 % of the image's side; gains were found for objects that fill 15 to 100 % of it",
+      "a cell of its map sees 130 % of the image's side; gains were found for objects that fill 10 to 100 % of it",
     )
-    // No object smaller than a twentieth was measured.
-    expect(mixtureProspect({ fieldShare: 0.5 }).objects?.[0]).toBe(0.05)
+    // (2 / 4.7)^2; objects smaller than a tenth gained nowhere.
+    expect(mixtureProspect({ fieldShare: 2 }).objects?.[0]).toBeCloseTo(0.1811, 4)
     expect(mixtureProspect({ fieldShare: 0.28 }).expect).toBe('unknown')
     expect(expected(0.28, 0.01)).toBe('unknown')
     expect(expected(0.28, 0.25)).toBe('nothing')
@@ -45,10 +48,10 @@ describe('what to expect of a mixture', () => {
 
   it('is nothing where a cell sees far more than the image, whatever is known besides', () => {
     for (const objectShare of [undefined, 0.01, 0.5, 1]) {
-      for (const images of [undefined, 10, 1000]) expect(expected(4.7, objectShare, images)).toBe('nothing')
+      for (const images of [undefined, 10, 1000]) expect(expected(6, objectShare, images)).toBe('nothing')
     }
-    expect(mixtureProspect({ fieldShare: 4.7 }).because).toBe(
-      "a cell of its map sees 470 % of the image's side, and so all of the image wherever it stands",
+    expect(mixtureProspect({ fieldShare: 6 }).because).toBe(
+      "a cell of its map sees 600 % of the image's side, and so all of the image wherever it stands",
     )
   })
 

@@ -148,3 +148,23 @@ describe('a model that sends whole images to experts', () => {
     expect(chosenText(choice)).toBe('expert sky <blue> (gate 0.75), expert 1 (gate 0.13)')
   })
 })
+
+describe('what a patch sees', () => {
+  const page = { title: 'a', images: [image], settings: [], command: 'pmoe' } as const
+  test.each([
+    [[491, 491], [224, 224], 'Each patch is computed from the whole image'],
+    [[300, 300], [224, 224], 'Patches in the middle are computed from the whole image'],
+    [[300, 40], [224, 224], 'A patch is computed from 224x40 of the 224x224 pixels'],
+  ] as const)('is never more than there is: %j of %j', (field, input, sentence) => {
+    const html = explanationPage({ ...page, field, input })
+    expect(html).toContain(sentence)
+    expect(html).not.toContain(`${field[0]}x${field[1]}`)
+  })
+
+  test('is shown in tiles that stand beside each other as the page has room', () => {
+    const html = explanationPage({ ...page, field: [9, 9], input: [32, 64] })
+    expect(html.match(/<figure><svg viewBox="0 0 240 120"/g)).toHaveLength(4)
+    expect(html.match(/<image /g)).toHaveLength(1)
+    expect(html).toContain('<figcaption>lost without the patch</figcaption>')
+  })
+})

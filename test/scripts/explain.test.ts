@@ -43,7 +43,7 @@ test('a folder of images becomes pictures, pages and a sheet of the experts', as
   const { code, out: text, err } = await callPmoe(['explain', model, images, '--out', out, ...wasm])
   expect({ code, err }).toEqual({ code: 0, err: '' })
   expect(text).toMatch(
-    /^a\.png: class \d \d+\.\d%; [234] of 4 patches kept; without patch \d it loses -?\d+\.\d%; .*a\.html\n/,
+    /^a\.png: output \d \d+\.\d%; [234] of 4 patches kept; without patch \d it loses -?\d+\.\d%; .*a\.html\n/,
   )
   expect((await readdir(out)).sort()).toEqual([
     'a.html',
@@ -59,6 +59,9 @@ test('a folder of images becomes pictures, pages and a sheet of the experts', as
   expect(page).toContain('explained-1')
   const { width, height } = await sharp(join(out, 'experts.png')).metadata()
   expect({ width, height }).toEqual({ width: 12 * 92 + 4, height: 2 * 92 + 4 })
+  expect(await readFile(join(out, 'a.html'), 'utf8')).toContain(
+    'outputs numbered from 0; --class-names names them',
+  )
   const again = await callPmoe(['explain', model, images, '--out', out, ...wasm])
   expect(again).toMatchObject({
     code: 2,
@@ -154,7 +157,7 @@ test('of a model that sends whole images to experts it tells which ones', async 
   const out = join(root, 'samples')
   const text = await callPmoe(['explain', folder, image, '--out', out, ...wasm])
   expect(text.err).toBe('')
-  expect(text.out).toMatch(/^a\.png: class [01] [\d.]+%; by expert [123] \(gate 0\.\d+\); .*a\.html\n/)
+  expect(text.out).toMatch(/^a\.png: output [01] [\d.]+%; by expert [123] \(gate 0\.\d+\); .*a\.html\n/)
   const page = await readFile(join(out, 'a.html'), 'utf8')
   expect(page).toContain('The layer logits sends each image to 1 of its 3 experts')
   expect(page).toContain('<caption>Experts of logits</caption>')

@@ -36,9 +36,7 @@ test('lists what a mixture can replace, why not the others, and how to go on', a
   )
   expect(code).toBe(0)
   // block2_pw: 1x1 from 16 to 32 channels on 8x8; experts keep 4 of 16 patches of 2x2.
-  expect(out).toMatch(
-    /block2_pw +best [\d.]+% +4 of 16 +8x8x32 +32,768 +16,384 +512 +1,024 +objects of 5\.0 to 7\.0 %\n/,
-  )
+  expect(out).toMatch(/block2_pw +best [\d.]+% +4 of 16 +8x8x32 +32,768 +16,384 +512 +1,024 +unknown\n/)
   expect(out).toContain('  block1_dw, block2_dw: its filters see one channel each\n')
   expect(out).toContain('  predictions: its map is a single pixel\n')
   expect(out).toContain(
@@ -114,7 +112,7 @@ test('says what to expect of the accuracy, by what is known of the images', asyn
       '  conv4: expect nothing here: with 20 training images neither layer learned to tell small objects apart.\n',
   )
   expect(out).toMatch(/^conv1 .* nothing\n/m)
-  expect((await plan('vgg')).out).toMatch(/^conv4 .* objects of 6\.6 to 45 %\n/m)
+  expect((await plan('vgg')).out).toMatch(/^conv4 .* objects of 10 to 45 %\n/m)
 })
 
 test('refuses what is known of the images where nothing is said of them, and what is no share', async () => {

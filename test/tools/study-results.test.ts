@@ -17,8 +17,8 @@ describe('resultsSection', () => {
     expect(section.split('\n')).toEqual([
       '| study | the claim | here | from |',
       '| --- | --- | --- | --- |',
-      '| [fig4](results/fig4/table.md) | It is better. | by 2 points | 5 seeds |',
-      '| [fig10](results/fig10/table.md) | It is better. | by 2 points | 5 seeds, 1 of 2 runs failed, stand-in |',
+      '| [fig4](../results/fig4/table.md) | It is better. | by 2 points | 5 seeds |',
+      '| [fig10](../results/fig10/table.md) | It is better. | by 2 points | 5 seeds, 1 of 2 runs failed, stand-in |',
     ])
   })
 
@@ -33,9 +33,9 @@ describe('withSection', () => {
   const text = `# Title\n${markers.begin}\nold\n${markers.end}\nafter`
 
   it('replaces what lies between the markers, again and again', () => {
-    const once = withSection(text, 'new', 'README.md')
+    const once = withSection(text, 'new', 'results.md')
     expect(once).toBe(`# Title\n${markers.begin}\nnew\n${markers.end}\nafter`)
-    expect(withSection(once, 'new', 'README.md')).toBe(once)
+    expect(withSection(once, 'new', 'results.md')).toBe(once)
   })
 
   it.each([
@@ -43,8 +43,8 @@ describe('withSection', () => {
     [`${markers.end}${markers.begin}`, '1 and 1'],
     [`${text}${markers.end}`, '1 and 2'],
   ])('refuses a text of %j', (wrong, counts) => {
-    expect(() => withSection(wrong, 'new', 'README.md')).toThrow(
-      `README.md: text must hold ${markers.begin} and, after it, ${markers.end}, once each, got ${counts}`,
+    expect(() => withSection(wrong, 'new', 'results.md')).toThrow(
+      `results.md: text must hold ${markers.begin} and, after it, ${markers.end}, once each, got ${counts}`,
     )
   })
 })

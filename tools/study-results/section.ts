@@ -19,7 +19,7 @@ export const markers = {
 } as const
 
 /**
- * The section: for each study its claim and what was found, with a link to its folder.
+ * The section: for each study its claim and what was found, with a link to its folder, as from docs/.
  *
  * @param studies in any order; they are sorted by their numbers
  */
@@ -34,7 +34,7 @@ export function resultsSection(studies: readonly CommittedResults[]): string {
       ...(failed > 0 ? [`${failed} of ${cells.length} runs failed`] : []),
       ...(isStandIn ? ['stand-in'] : []),
     ]
-    return [`[${name}](results/${name}/table.md)`, claim, brief, from.join(', ')]
+    return [`[${name}](../results/${name}/table.md)`, claim, brief, from.join(', ')]
   })
   return [['study', 'the claim', 'here', 'from'], ['---', '---', '---', '---'], ...rows]
     .map(row => `| ${row.join(' | ')} |`)

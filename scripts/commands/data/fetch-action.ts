@@ -1,9 +1,9 @@
 import { basename } from 'node:path'
+import { shellCommand } from '../../../src/cluster/shell-command.js'
 import { type PublishedDataset, publishedDatasets } from '../../../src/data/datasets/downloads.js'
 import { type FetchedDataset, fetchDataset } from '../../../src/files/fetch/fetch-dataset.js'
 import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
 import { type ProgressLog, progressLog } from '../../terminal/progress-log.js'
-import { shellCommand } from '../../terminal/shell-command.js'
 import { asUsage } from '../../terminal/usage-error.js'
 
 /** The flags of `pmoe data fetch`. */

@@ -14,9 +14,10 @@ import {
   inspectDataset,
   inspectPrepared,
 } from '../../run/inspection.js'
-import { checkFolder, checkSettings, dataPath, unreadableNotes } from '../../run/run-data.js'
+import { checkFolder, checkSettings, unreadableNotes } from '../../run/run-data.js'
 import { type WrittenSheet, writeContactSheet } from '../../run/sheet.js'
 import { type GivenFlags, namingFlags } from '../../run/train-settings.js'
+import { dataPath, usablePlace } from '../../terminal/data-path.js'
 import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
 import { percent } from '../../terminal/training-log.js'
@@ -82,6 +83,7 @@ async function open(folder: string | undefined, request: DataInspectRequest): Pr
   if (folder === undefined && request.dataset === undefined) {
     throw new UsageError('data inspect: a folder or --dataset must be given, got neither')
   }
+  if (folder !== undefined) usablePlace(folder)
   const dataset = request.dataset ?? (await datasetOf(folder as string))
   if (dataset === undefined) return inspectPrepared(folder as string)
   const data = folder ?? request.data

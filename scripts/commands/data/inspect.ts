@@ -2,13 +2,14 @@ import { Command, Option } from 'commander'
 import { datasets } from '../../../src/data/datasets/datasets.js'
 import { augmentationOptions, datasetSettings } from '../../run/dataset-settings.js'
 import { optionGroups } from '../../run/train-settings.js'
+import { withCacheOption } from '../../terminal/cache-option.js'
 import type { DataInspectRequest } from './inspect-action.js'
 
 /** The command `pmoe data inspect`. */
 export function dataInspectCommand(): Command {
   const command = new Command('inspect')
     .description('count the images of a dataset by class and group, and draw a contact sheet of them')
-    .argument('[folder]', 'a prepared folder, or your files')
+    .argument('[folder]', 'a prepared folder or its address (https://, s3://), or your files')
     .optionsGroup(optionGroups.data)
     .addOption(
       new Option('--dataset <name>', 'what to make of the files').choices(datasets.map(({ name }) => name)),
@@ -17,8 +18,7 @@ export function dataInspectCommand(): Command {
   for (const option of datasetSettings) command.addOption(option)
   command.optionsGroup(optionGroups.augmentation)
   for (const option of augmentationOptions) command.addOption(option)
-  return command
-    .optionsGroup(optionGroups.run)
+  return withCacheOption(command.optionsGroup(optionGroups.run))
     .option('--out <file>', 'the contact sheet, a PNG file (default: sheet-<dataset>.png)')
     .option('--no-sheet', 'draw none')
     .option('--json', 'write one JSON object')

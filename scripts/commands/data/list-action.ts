@@ -1,3 +1,4 @@
+import { shellCommand } from '../../../src/cluster/shell-command.js'
 import type { DatasetEntry } from '../../../src/data/datasets/dataset.js'
 import { datasets } from '../../../src/data/datasets/datasets.js'
 import { type RecognisedFormat, recognise } from '../../../src/data/datasets/recognise.js'
@@ -5,7 +6,7 @@ import { unreadFiles } from '../../../src/data/datasets/unread-files.js'
 import { dataFolder } from '../../../src/files/data-folder.js'
 import { isPrepared, readManifest } from '../../../src/files/prepared/prepared-set.js'
 import { suggestedMixture } from '../../../src/models/recipes.js'
-import { shellCommand } from '../../terminal/shell-command.js'
+import { usablePlace } from '../../terminal/data-path.js'
 
 /** The flags of `pmoe data list`. */
 export interface DataListRequest {
@@ -41,6 +42,7 @@ export async function runDataList({ data, json }: DataListRequest): Promise<void
 }
 
 async function formatsIn(folder: string): Promise<RecognisedFormat[]> {
+  usablePlace(folder)
   if (await isPrepared(folder)) {
     const { dataset, train, validation, test } = await readManifest(folder)
     const isListed = datasets.some(({ name }) => name === dataset)

@@ -1,9 +1,10 @@
 import { Command } from 'commander'
+import { withCacheOption } from '../../terminal/cache-option.js'
 import type { DataListRequest } from './list-action.js'
 
 /** The command `pmoe data list`. */
 export function dataListCommand(): Command {
-  return new Command('list')
+  return withCacheOption(new Command('list'))
     .description('list the datasets: what they are, where to get them, what is there, how to train on them')
     .option('--data <folder>', 'tell which datasets are in this folder')
     .option('--json', 'write one JSON array')

@@ -1,4 +1,5 @@
 import { verifyFolder } from '../../../src/files/prepared/verify.js'
+import { usablePlace } from '../../terminal/data-path.js'
 import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
 
 /** The flags of `pmoe data verify`. */
@@ -12,6 +13,7 @@ export interface VerifyRequest {
  * @throws Error saying how many files are damaged
  */
 export async function runVerify(directory: string, { json = false }: VerifyRequest): Promise<void> {
+  usablePlace(directory)
   const interrupt = onInterrupt(() => process.stderr.write('Stopping …\n'))
   try {
     const { prepared, files } = await verifyFolder(directory, {

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { askedJob, type ClusterFlags } from '../../run/cluster/cluster-options.js'
 import { type AskedStudy, openAskedStudy } from '../../study/asked-study.js'
 import { gridKind } from '../../study/grids/grids.js'
 import { studyKind } from '../../study/kinds/kinds.js'
@@ -9,13 +10,14 @@ import { studyCells } from '../../study/study-config.js'
 import { reportFiles, type StudyFolder } from '../../study/study-folder.js'
 import { studyLog } from '../../study/study-log.js'
 import { dataSentence, type StudyReport, studyReport, writeStudyReport } from '../../study/study-report.js'
+import { submitStudy } from '../../study/submit-study.js'
 import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
 import { noteText } from '../../terminal/safe-output.js'
 import { textTable } from '../../terminal/text-table.js'
 import { duration } from '../../terminal/training-log.js'
 
 /** The flags of `pmoe study NAME`. */
-export interface StudyStartRequest extends AskedStudy {
+export interface StudyStartRequest extends AskedStudy, ClusterFlags {
   readonly jobs?: number
   readonly retryFailed?: boolean
   readonly json?: boolean
@@ -23,8 +25,21 @@ export interface StudyStartRequest extends AskedStudy {
 
 const mostJobs = 8
 
-/** Runs a study, writes its report and says where it is; sets the exit code when interrupted. */
-export async function runStudyStart(name: string, request: StudyStartRequest): Promise<void> {
+/**
+ * Runs a study, writes its report and says where it is, or gives it to a cluster; sets the exit code when interrupted.
+ *
+ * @param words the options that were typed, without some of them
+ */
+export async function runStudyStart(
+  name: string,
+  request: StudyStartRequest,
+  words: (leftOut: readonly string[]) => string[],
+): Promise<void> {
+  const job = askedJob(request, 'study')
+  if (job) {
+    await submitStudy(name, request, { job, words: words(['out', 'force', 'retryFailed', 'json']) })
+    return
+  }
   const { folder, lock } = await openAskedStudy(name, request)
   try {
     await workOn(folder, request)

@@ -1,5 +1,6 @@
 import { Argument, Command, Option } from 'commander'
 import { scaleNames } from '../../experiments/experiment.js'
+import { clusterOptions, notedOptions } from '../../run/cluster/cluster-options.js'
 import { positiveInteger } from '../../terminal/option-values.js'
 import { backendOption } from '../train.js'
 import type { StudyStartRequest } from './start-action.js'
@@ -30,7 +31,7 @@ export function withStudyOptions(command: Command): Command {
 
 /** The command `pmoe study NAME`. */
 export function studyStartCommand(): Command {
-  return withStudyOptions(
+  const command = withStudyOptions(
     new Command('start').description('run a study, or go on with it, and write its report'),
   )
     .option('--jobs <count>', 'processes that run cells (default: the cores, at most 8)', positiveInteger)
@@ -38,19 +39,24 @@ export function studyStartCommand(): Command {
     .option('--retry-failed', 'run cells again that have failed')
     .option('--force', 'replace the study in --out')
     .option('--json', 'write every cell that ends as a JSON line')
+  for (const option of clusterOptions()) command.addOption(option)
+  const words = notedOptions(command)
+  return command
     .addHelpText(
       'after',
       `
 Stopped by Ctrl-C, or killed, the same command goes on where it was; asked for more --seeds, it adds them.
 --data trains the paper's own settings at full scale: they want a GPU. For localise it names the folder of a study megapixel,
 whose trained networks are judged; without it they are trained anew.
+With --cluster the cells are run by the tasks of a job, which share the folder; the one that ends last writes the report.
 
 Examples:
   $ pmoe study fig4 --scale small
-  $ pmoe study fig16 --seeds 5 --jobs 2 --out runs/fig16`,
+  $ pmoe study fig16 --seeds 5 --jobs 2 --out runs/fig16
+  $ pmoe study fig4 --out /shared/fig4 --cluster slurm --cluster-tasks 8 --cluster-cpus 4 --cluster-time 4h`,
     )
     .action(async (name: string, request: StudyStartRequest) => {
       const { runStudyStart } = await import('./start-action.js')
-      await runStudyStart(name, request)
+      await runStudyStart(name, request, words)
     })
 }

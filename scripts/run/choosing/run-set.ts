@@ -1,8 +1,9 @@
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
-import { writeFileAtomic } from '../../../src/files/atomic.js'
+import { createFileAtomic, writeFileAtomic } from '../../../src/files/atomic.js'
 import { isMissing, makeFolder, namesIn } from '../../../src/files/folders.js'
 import { readTextFile } from '../../../src/files/regular-file.js'
+import { dataPath } from '../../terminal/data-path.js'
 import { UsageError } from '../../terminal/usage-error.js'
 import type { GivenFlags } from '../train-settings.js'
 
@@ -35,8 +36,8 @@ const setSchema = z.strictObject({
   flags: z.record(z.string(), z.unknown()),
 })
 
-/** Flags that are not settings of the runs. */
-const ownFlags = ['seeds', 'folds', 'out', 'resume', 'force', 'json']
+/** Flags that are not settings of the runs, besides those of jobs. */
+const ownFlags = ['seeds', 'folds', 'out', 'resume', 'force', 'json', 'share', 'cache']
 
 /**
  * The set that flags ask for; undefined where they ask for one run.
@@ -63,12 +64,12 @@ export function askedSet(directory: string, given: GivenFlags): RunSet | undefin
 /** The flags that the runs of a set share, with paths that hold from any working directory. */
 function runFlags(given: GivenFlags): GivenFlags {
   const flags = Object.entries(given).filter(
-    ([name, value]) => !ownFlags.includes(name) && value !== undefined,
+    ([name, value]) => !ownFlags.includes(name) && !name.startsWith('cluster') && value !== undefined,
   )
   return Object.fromEntries(
     flags.map(([name, value]) =>
       (name === 'data' || name === 'init') && typeof value === 'string'
-        ? [name, resolve(value)]
+        ? [name, name === 'data' ? dataPath(value) : resolve(value)]
         : [name, value],
     ),
   )
@@ -116,9 +117,23 @@ export async function storedSet(directory: string): Promise<RunSet | undefined> 
 }
 
 /** Writes which runs a set has, in its folder, whole or not at all. */
-export async function storeSet({ directory, kind, count, flags }: RunSet): Promise<void> {
-  await makeFolder(directory)
-  await writeFileAtomic(join(directory, SET), `${JSON.stringify({ kind, count, flags }, null, 2)}\n`)
+export async function storeSet(set: RunSet): Promise<void> {
+  await makeFolder(set.directory)
+  await writeFileAtomic(join(set.directory, SET), setText(set))
+}
+
+/**
+ * Writes which runs a set has where its folder holds none: of several tasks that do so at the same time one does.
+ *
+ * @returns whether it was written
+ */
+export async function createSet(set: RunSet): Promise<boolean> {
+  await makeFolder(set.directory)
+  return createFileAtomic(join(set.directory, SET), setText(set))
+}
+
+function setText({ kind, count, flags }: RunSet): string {
+  return `${JSON.stringify({ kind, count, flags }, null, 2)}\n`
 }
 
 /**

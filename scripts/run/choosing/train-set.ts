@@ -1,10 +1,10 @@
 import { join } from 'node:path'
+import { shellCommand } from '../../../src/cluster/shell-command.js'
 import { writeFileAtomic } from '../../../src/files/atomic.js'
 import { disposeModel } from '../../../src/models/dispose-model.js'
 import { holdsRun, openRun } from '../../../src/run/run-folder.js'
 import { networkOf } from '../../../src/train/feed.js'
 import { interruptedExitCode, onInterrupt } from '../../terminal/interrupt.js'
-import { shellCommand } from '../../terminal/shell-command.js'
 import { followRun, type StartedRun } from '../followed-run.js'
 import type { GivenFlags } from '../train-settings.js'
 import { membersOf, type RunSet, type SetMember, storeSet } from './run-set.js'
@@ -36,7 +36,7 @@ export async function trainSet(set: RunSet, training: SetTraining): Promise<void
     const ended = await endedRuns(set, members, training, interrupt.signal)
     if (ended.length < members.length) process.exitCode = interruptedExitCode
     if (ended.length > 0) await writeSummary(set, ended)
-    report(set, ended, members.length, training)
+    reportSet(set, ended, members.length, training)
   } finally {
     interrupt.release()
   }
@@ -77,31 +77,34 @@ async function endedRuns(
 }
 
 /** What a run of the set gave, where it has ended. */
-async function endedRun({ name, directory }: SetMember): Promise<SummarizedRun | undefined> {
+export async function endedRun({ name, directory }: SetMember): Promise<SummarizedRun | undefined> {
   if (!(await holdsRun(directory))) return undefined
   const run = await openRun(directory)
   return (await run.hasModel()) ? summarizedRun(name, await run.epochs()) : undefined
 }
 
-async function begun(
+/** Starts a run of a set, or goes on with it where it has begun. */
+export async function begun(
   { directory, flags }: SetMember,
-  { start, resume }: SetTraining,
+  { start, resume }: Pick<SetTraining, 'start' | 'resume'>,
   isStored: boolean,
 ): Promise<StartedRun> {
   const isBegun = isStored && (await holdsRun(directory))
   return isBegun ? resume(directory) : start({ ...flags, out: directory })
 }
 
-async function writeSummary({ directory }: RunSet, ended: readonly SummarizedRun[]): Promise<void> {
+/** Writes what the runs that have ended gave, whole or not at all. */
+export async function writeSummary({ directory }: RunSet, ended: readonly SummarizedRun[]): Promise<void> {
   const text = `${JSON.stringify(summarizeSet(ended), null, 2)}\n`
   await writeFileAtomic(join(directory, 'summary.json'), text)
 }
 
-function report(
+/** Shows what the runs that have ended gave, and how to go on with the others. */
+export function reportSet(
   { directory }: RunSet,
   ended: readonly SummarizedRun[],
   count: number,
-  { json }: SetTraining,
+  { json }: Pick<SetTraining, 'json'>,
 ): void {
   const summary = summarizeSet(ended)
   const people = json ? process.stderr : process.stdout

@@ -12,9 +12,10 @@ import { isPrepared } from '../../../src/files/prepared/prepared-set.js'
 import { regionsInThread } from '../../../src/files/regions/reading-thread.js'
 import type { RunConfig } from '../../../src/run/run-config.js'
 import type { TrainingData } from '../../../src/train/feed.js'
+import { dataPath } from '../../terminal/data-path.js'
 import { UsageError } from '../../terminal/usage-error.js'
 import { decodingOf } from '../model-decoding.js'
-import { dataPath, loadData, loadRegions, unreadableNotes } from '../run-data.js'
+import { loadData, loadRegions, unreadableNotes } from '../run-data.js'
 import type { EvaluatedModel } from './evaluated-model.js'
 
 /** Labelled images that a model is evaluated on. */

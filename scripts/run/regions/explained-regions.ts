@@ -22,7 +22,7 @@ export async function explainedRegions(
 ): Promise<ExplainedImage> {
   const { uri, size } = await smallPicture(source)
   const classes = [...probabilities]
-    .map((probability, label) => ({ name: classNames[label] ?? `class ${label}`, probability }))
+    .map((probability, label) => ({ name: classNames[label] ?? `output ${label}`, probability }))
     .sort((a, b) => b.probability - a.probability)
   const shape: ImageShape = [patch[0], patch[1], source.channels]
   const regions = experts.map(async ({ gates, boxes, crops }) => ({
@@ -42,18 +42,31 @@ export async function explainedRegions(
 }
 
 async function smallPicture(source: RegionSource): Promise<{ uri: string; size: Size2D }> {
+  const { bytes, type, size } = await pictureOfRegions(source)
+  return { uri: `data:${type};base64,${bytes.toString('base64')}`, size }
+}
+
+/** An encoded picture. */
+export interface SmallPicture {
+  readonly bytes: Buffer
+  readonly type: 'image/jpeg' | 'image/png'
+  /** Height and width, before it was enlarged. */
+  readonly size: Size2D
+}
+
+/** An image that is read in parts, drawn small: no longer than `longest` pixels; much smaller ones are enlarged. */
+export async function pictureOfRegions(source: RegionSource, longest = pictureSide): Promise<SmallPicture> {
   const { height, width, channels } = source
-  const scale = Math.ceil(Math.max(height, width) / pictureSide)
+  const scale = Math.ceil(Math.max(height, width) / longest)
   const size: Size2D = [Math.ceil(height / scale), Math.ceil(width / scale)]
-  const enlarged = Math.max(1, Math.floor(pictureSide / 2 / Math.max(...size)))
+  const enlarged = Math.max(1, Math.floor(longest / 2 / Math.max(...size)))
   const raw = { width: size[1], height: size[0], channels: channels as 1 | 3 }
   const image = sharp(await source.view(scale), { raw }).resize(size[1] * enlarged, size[0] * enlarged, {
     kernel: 'nearest',
   })
   const isPhotograph = scale > 1
   const bytes = await (isPhotograph ? image.jpeg({ quality: 85 }) : image.png()).toBuffer()
-  const type = isPhotograph ? 'jpeg' : 'png'
-  return { uri: `data:image/${type};base64,${bytes.toString('base64')}`, size }
+  return { bytes, type: isPhotograph ? 'image/jpeg' : 'image/png', size }
 }
 
 async function dataUri(pixels: Uint8Array, shape: ImageShape): Promise<string> {

@@ -1,8 +1,8 @@
 import { resolve } from 'node:path'
 import { configDifferences, mayChange, type RunConfig, runConfig } from '../../../src/run/run-config.js'
 import type { RunFolder } from '../../../src/run/run-folder.js'
+import { dataPath } from '../../terminal/data-path.js'
 import { UsageError } from '../../terminal/usage-error.js'
-import { dataPath } from '../run-data.js'
 import { withFlags } from '../train-settings.js'
 import type { TrainingRequest } from './prepared-training.js'
 

@@ -19,9 +19,10 @@ export const localiseStudies: StudyKind<'localise'> = {
   dataSentence: ({ data }) => data,
   isStandIn: () => false,
   checkFiles,
-  async run({ folder, grid, cell, backend, signal }) {
+  async run({ folder, grid, cell, backend, checkpoints, signal }) {
     const localised = await localiseWith(grid, cell, {
       backend,
+      checkpoints,
       signal,
       trained: folder.config.data,
       keepConfig: run => folder.keepCellConfig(cell.index, { cell, run }),

@@ -18,12 +18,13 @@ export const megapixelStudies: StudyKind<'megapixel'> = {
   dataSentence: ({ data }) => data,
   isStandIn: () => false,
   checkFiles: (_, config) => refuseFolders(config, 'images that are drawn'),
-  async run({ folder, grid, cell, backend, signal }) {
+  async run({ folder, grid, cell, backend, checkpoints, signal }) {
     if (cell.variant === costVariant) {
       return { largeImageTimes: await timeSteps(grid, cell, { backend, signal }) }
     }
     const onLargeImages = await trainOnLargeImages(grid, cell, {
       backend,
+      checkpoints,
       signal,
       keepConfig: run => folder.keepCellConfig(cell.index, { cell, run }),
       keepNetwork: network => folder.keepNetwork(cell.index, network),

@@ -3,6 +3,7 @@ import type { BackendChoice } from '../../../src/backend/choose.js'
 import type { StudyTable } from '../../../src/report/study-page.js'
 import { UsageError } from '../../terminal/usage-error.js'
 import type { Cell } from '../cell.js'
+import type { CellCheckpoints } from '../cell-checkpoints.js'
 import type { CellResult, DoneCell, Outcome } from '../cell-result.js'
 import type { ExperimentOf, GridOf, KindName } from '../grids/grids.js'
 import type { PeerResult } from '../peer-result.js'
@@ -15,6 +16,8 @@ export interface CellWork<Name extends KindName> {
   readonly grid: GridOf<Name>
   readonly cell: Cell
   readonly backend: BackendChoice
+  /** Of a training that goes on where it was stopped. */
+  readonly checkpoints: CellCheckpoints
   /** Ends the cell, with the signal's reason as the error. */
   readonly signal: AbortSignal
 }

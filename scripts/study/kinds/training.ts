@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { datasetEntry } from '../../../src/data/datasets/datasets.js'
 import { datasetSource } from '../../../src/files/data-folder.js'
 import { isPrepared, readManifest } from '../../../src/files/prepared/prepared-set.js'
+import { isAddress } from '../../../src/files/storage/address.js'
 import type { TrainingExperiment } from '../../experiments/experiment.js'
 import { experimentNamed } from '../../experiments/experiments.js'
 import { routedImages } from '../../run/routed-images.js'
@@ -67,13 +68,13 @@ function isShown({ samples, patchesPerExpert, experts }: TrainingGrid, cell: Cel
   )
 }
 
-async function runTraining({ folder, grid, cell, backend, signal }: CellWork<'training'>) {
+async function runTraining({ folder, grid, cell, backend, checkpoints, signal }: CellWork<'training'>) {
   const { config } = folder
   const run = await prepareCell({ ...config, grid }, cell, backend)
   try {
     await folder.keepCellConfig(cell.index, { cell, run: run.config })
     const { untilNoError = false } = experimentNamed(config.experiment) as TrainingExperiment
-    const trained = await trainCell(run, { untilNoError, signal })
+    const trained = await trainCell(run, { untilNoError, checkpoints, signal })
     if (trained.routing && isShown(grid, cell)) {
       const pictures = await routedImages(run.model, run.data.test, shownImages)
       if (pictures.length > 0) await folder.keepPictures(cell.index, pictures)
@@ -93,7 +94,7 @@ function checkFiles({ name, data: ofExperiment }: TrainingExperiment, config: St
     ['--data', data],
     ['--stand-in', standIn],
   ]) {
-    if (folder !== null && folder !== undefined && !existsSync(folder)) {
+    if (folder !== null && folder !== undefined && !isAddress(folder) && !existsSync(folder)) {
       throw new UsageError(`study: ${flag} must name a folder, got ${folder}, which is not there`)
     }
   }

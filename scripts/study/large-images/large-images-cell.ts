@@ -2,11 +2,13 @@ import type * as tfl from '@tensorflow/tfjs-layers'
 import type { BackendChoice } from '../../../src/backend/choose.js'
 import { modelCost } from '../../../src/models/cost.js'
 import { disposeModel } from '../../../src/models/dispose-model.js'
+import { configKey } from '../../../src/run/run-config.js'
 import { evaluate } from '../../../src/train/evaluate.js'
 import { networkOf } from '../../../src/train/feed.js'
 import { type EpochMetrics, train } from '../../../src/train/loop.js'
 import { optimizerOf, trainOptions } from '../../run/training-run.js'
 import type { Cell } from '../cell.js'
+import type { CellCheckpoints } from '../cell-checkpoints.js'
 import type { OnLargeImages } from '../cell-result.js'
 import type { LargeImagesGrid } from '../grids/large-images-grid.js'
 import { type ReadingNetwork, readingNetwork, type TaskRun, taskRun, variantOf } from './task-run.js'
@@ -21,6 +23,7 @@ export interface LargeImagesWork {
   readonly signal: AbortSignal
   /** Is told what the cell is before it is trained. */
   keepConfig(run: TaskRun['config']): Promise<void>
+  readonly checkpoints: CellCheckpoints
   /** Gets the trained network, which is freed afterwards. */
   keepNetwork(network: tfl.LayersModel): Promise<void>
 }
@@ -34,13 +37,13 @@ export interface LargeImagesWork {
 export async function trainOnLargeImages(
   grid: LargeImagesGrid,
   cell: Cell,
-  { backend, signal, keepConfig, keepNetwork }: LargeImagesWork,
+  { backend, checkpoints, signal, keepConfig, keepNetwork }: LargeImagesWork,
 ): Promise<OnLargeImages> {
   const run = await taskRun(grid, cell, backend)
   await keepConfig(run.config)
   const network = readingNetwork(run, variantOf(grid, cell).reads)
   try {
-    const trained = await trainNetwork(network, run, signal)
+    const trained = await trainNetwork(network, run, { checkpoints, signal })
     await keepNetwork(networkOf(network.model))
     return trained
   } finally {
@@ -52,14 +55,19 @@ export async function trainOnLargeImages(
 export async function trainNetwork(
   network: ReadingNetwork,
   { config }: Pick<TaskRun, 'config'>,
-  signal: AbortSignal,
+  { checkpoints, signal }: Pick<LargeImagesWork, 'checkpoints' | 'signal'>,
 ): Promise<OnLargeImages> {
-  const options = { ...trainOptions(config), optimizer: optimizerOf(config), signal }
+  const options = {
+    ...trainOptions(config),
+    optimizer: optimizerOf(config),
+    signal,
+    ...(await checkpoints.options(configKey(config))),
+  }
   const events =
     network.reads === 'patches'
       ? train(network.model, { ...options, train: network.train })
       : train(network.model, { ...options, train: network.train })
-  const history: EpochMetrics[] = []
+  const history: EpochMetrics[] = [...(options.resume?.history ?? [])]
   for await (const event of events) if (event.type === 'epoch') history.push(event)
   signal.throwIfAborted()
   return { ...trainedOf(history), ...costOf(network), ...(await tested(network, signal)) }

@@ -12,6 +12,7 @@ import type { RunConfig } from '../../../src/run/run-config.js'
 import { size2D, viewSize } from '../../../src/shapes.js'
 import { networkOf } from '../../../src/train/feed.js'
 import type { Cell } from '../cell.js'
+import type { CellCheckpoints } from '../cell-checkpoints.js'
 import type { Localised } from '../cell-result.js'
 import type { LocaliseGrid } from '../grids/large-images-grid.js'
 import { trainNetwork } from '../large-images/large-images-cell.js'
@@ -31,6 +32,7 @@ export interface LocaliseWork {
   readonly backend: BackendChoice
   /** Folder of a study `megapixel` whose trained networks are judged; null trains them. */
   readonly trained: string | null
+  readonly checkpoints: CellCheckpoints
   /** Ends the cell, with the signal's reason as the error. */
   readonly signal: AbortSignal
   /** Stores the configuration of the cell before it is trained. */
@@ -46,7 +48,7 @@ export interface LocaliseWork {
 export async function localiseWith(
   grid: LocaliseGrid,
   cell: Cell,
-  { backend, trained, signal, keepConfig }: LocaliseWork,
+  { backend, trained, checkpoints, signal, keepConfig }: LocaliseWork,
 ): Promise<Localised> {
   const run = await taskRun(grid, cell, backend)
   await keepConfig(run.config)
@@ -54,7 +56,7 @@ export async function localiseWith(
   try {
     const { testAccuracy } =
       trained === null
-        ? await trainNetwork(network, run, signal)
+        ? await trainNetwork(network, run, { checkpoints, signal })
         : await storedNetwork(trained, grid, cell, networkOf(network.model))
     return { testAccuracy, ...(await judged(network, run, grid.images, signal)) }
   } finally {

@@ -11,7 +11,10 @@ export const TENSORFLOW_LIBRARIES = ['libtensorflow_cc.so.2', 'libtensorflow_fra
  *
  * @throws Error where there is none, or where the platform is not Linux
  */
-export async function findCompiler({ run, signal }: PackageInstallation): Promise<string> {
+export async function findCompiler({
+  run,
+  signal,
+}: Pick<PackageInstallation, 'run' | 'signal'>): Promise<string> {
   if (process.platform !== 'linux') {
     throw new Error(
       `provideNative: the platform must be linux where the published addon cannot be had, got ${process.platform}`,

@@ -166,13 +166,23 @@ function requireNative(candidate: NativeCandidate): TfjsNode {
   }
 }
 
+let quietLevel = '2'
+
+/**
+ * Keeps TensorFlow's errors out of its log as well, once it is loaded, unless TF_CPP_MIN_LOG_LEVEL is set: for those who report the
+ * errors themselves.
+ */
+export function hideErrorLog(): void {
+  quietLevel = '3'
+}
+
 /**
  * Loads without TensorFlow's start-up log, unless the user chose how much it logs. A GPU's memory is taken as it is needed,
  * unless the user chose otherwise; TensorFlow itself would take nearly all of it at once.
  */
 function quietly<T>({ folder, gpu }: NativeCandidate, load: () => T): T {
   const isLogging = process.env.TF_CPP_MIN_LOG_LEVEL !== undefined
-  if (!isLogging) process.env.TF_CPP_MIN_LOG_LEVEL = '2'
+  if (!isLogging) process.env.TF_CPP_MIN_LOG_LEVEL = quietLevel
   if (gpu) process.env.TF_FORCE_GPU_ALLOW_GROWTH ??= 'true'
   const path = addonFolders(folder)
     .map(lib => join(lib, LOADING_ADDON))

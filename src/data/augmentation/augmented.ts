@@ -1,21 +1,24 @@
 import { deriveSeed, random } from '../../random.js'
 import type { ImageShape } from '../../shapes.js'
+import { type BatchShare, batchShares, placesOf } from '../batch-shares.js'
 import type { ImageBatch } from '../image-set.js'
-import type { ImageStream } from '../image-stream.js'
+import type { ImageStream, StreamPass } from '../image-stream.js'
 import { type ImageValues, zerosLike } from '../image-values.js'
 import type { Augmentation } from './augmentation.js'
 import { mixed } from './mixing.js'
 import { type Operation, operations } from './operations.js'
 import type { DrawVariation } from './variation.js'
 
-/** Where a batch stands in training: its epoch, from 0, and the place of its first image in the epoch's order. */
-export interface BatchPlace {
+/**
+ * Where a batch stands in training: its epoch, from 0, and the place of its first image in the epoch's order. A worker's part of a batch
+ * may come with the image that follows it, of which the place is `next`; see `Shard`.
+ */
+export interface BatchPlace extends Pick<BatchShare, 'first' | 'next'> {
   readonly epoch: number
-  readonly first: number
 }
 
 /**
- * Varies a batch of training images, which stays as it is.
+ * Varies a batch of training images, which stays as it is. An image that came along with a part of a batch is left out again.
  *
  * @throws RangeError when an operation that takes colours is asked of floats
  */
@@ -37,15 +40,31 @@ export function augmented(stream: ImageStream, augmentation: Augmentation): Imag
   return {
     ...described,
     async *batches(pass) {
-      const { shuffle, start = 0 } = pass
+      const { shuffle } = pass
       if (!shuffle) return yield* stream.batches(pass)
-      let first = start
-      for await (const batch of stream.batches(pass)) {
-        yield vary(batch, { epoch: shuffle.epoch, first })
-        first += batch.count
+      const { asked, shares } = variedPass(pass, stream.count, augmentation)
+      for await (const batch of stream.batches(asked)) {
+        yield vary(batch, { epoch: shuffle.epoch, ...(shares.next().value as BatchShare) })
       }
     },
   }
+}
+
+/**
+ * The pass over unvaried images that a pass over varied ones needs, and what its batches are: images that are mixed with others are read
+ * with the one that follows them.
+ *
+ * @param count images of the stream
+ */
+export function variedPass(
+  pass: StreamPass,
+  count: number,
+  { mixup = 0, cutmix = 0 }: Augmentation,
+): { readonly asked: StreamPass; readonly shares: Generator<BatchShare, void, undefined> } {
+  const { batchSize, start = 0, end = count, shard } = pass
+  const asked =
+    shard && (mixup > 0 || cutmix > 0) ? { ...pass, shard: { ...shard, withNext: true as const } } : pass
+  return { asked, shares: batchShares({ batchSize, start, end, shard: asked.shard }) }
 }
 
 /**
@@ -63,12 +82,39 @@ export function batchVariation(shape: ImageShape, augmentation: Augmentation): B
   const mixing = { ...alpha('mixup', mixup), ...alpha('cutmix', cutmix) }
   const isMixed = Object.keys(mixing).length > 0
   if (active.length === 0 && !isMixed) return undefined
-  return (batch, { epoch, first }) => {
+  return (batch, { epoch, first, next }) => {
     checkPixels(active, batch.images)
+    const share = {
+      first,
+      count: batch.count - (next === undefined ? 0 : 1),
+      ...(next !== undefined && { next }),
+    }
+    const places = placesOf(share)
     const epochSeed = deriveSeed(seed, `augmentation of epoch ${epoch}`)
-    const seedOf = (place: number) => deriveSeed(epochSeed, `image ${first + place}`)
+    const seedOf = (i: number) => deriveSeed(epochSeed, `image ${places[i]}`)
     const varied = active.length === 0 ? batch : variedImages(batch, shape, active, seedOf)
-    return isMixed ? mixed(varied, shape, mixing, seedOf) : varied
+    return withoutNext(isMixed ? mixed(varied, shape, mixing, seedOf) : varied, share)
+  }
+}
+
+/** A batch without the image that came along to be mixed with. */
+function withoutNext(
+  batch: ImageBatch,
+  { first, count, next }: Pick<BatchShare, 'first' | 'count' | 'next'>,
+): ImageBatch {
+  if (next === undefined) return batch
+  const from = next < first ? 1 : 0
+  const part = (values: Int32Array): Int32Array => values.slice(from, from + count)
+  const imageValues = batch.images.length / batch.count
+  const { images, labels, groups, mixed: others } = batch
+  return {
+    images: images.slice(from * imageValues, (from + count) * imageValues),
+    labels: part(labels),
+    ...(groups && { groups: part(groups) }),
+    ...(others && {
+      mixed: { labels: part(others.labels), shares: others.shares.slice(from, from + count) },
+    }),
+    count,
   }
 }
 

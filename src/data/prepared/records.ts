@@ -1,6 +1,7 @@
 import type { ImageShape } from '../../shapes.js'
 import type { DataSource } from '../data-source.js'
 import type { HalfName } from '../datasets/dataset.js'
+import { eachInParallel } from '../each-in-parallel.js'
 import { splitRecords } from '../formats/tfrecord.js'
 import type { ImageRecords } from '../image-records.js'
 import type { ImageBatch } from '../image-set.js'
@@ -12,6 +13,8 @@ import type { PreparedHalf, PreparedManifest, PreparedShard } from './manifest.j
 const shardsAtOnce = 4
 /** Largest gap between two requested records that is read along, to join two reads into one, in bytes. */
 const gapBytes = 2 ** 15
+/** Most of a read that nobody asked for, as a part of it: a worker that takes a share of each batch reads little besides its share. */
+const mostUnasked = 1 / 8
 /** Most bytes of one read, unless a single record is longer. */
 const readBytes = 2 ** 22
 
@@ -179,7 +182,9 @@ async function readShard(
     if (file.length !== shard.bytes) {
       throw new RangeError(`${name}: file must be ${shard.bytes} bytes long, got ${file.length}`)
     }
-    for (const run of runsOf(requested, index.offsets, endOf)) {
+    const runs = runsOf(requested, index.offsets, endOf)
+    await eachInParallel(runs.length, async number => {
+      const run = runs[number] as RequestedImage[]
       const [from, to] = [run[0] as RequestedImage, run.at(-1) as RequestedImage]
       const offset = index.offsets[from.position] as number
       const bytes = await file.slice(offset, endOf(to.position))
@@ -197,7 +202,7 @@ async function readShard(
         }
         put(slot, image.pixels)
       }
-    }
+    })
   } finally {
     await file.close()
   }
@@ -213,13 +218,20 @@ function runsOf(
   let run: RequestedImage[] = []
   let start = 0
   let end = 0
+  let unasked = 0
   for (const item of requested) {
     const offset = offsets[item.position] as number
-    const joins = offset - end <= gapBytes && endOf(item.position) - start <= readBytes
+    const bytes = endOf(item.position) - start
+    // An image that is asked for twice begins before the end of the last one.
+    const gap = Math.max(0, offset - end)
+    const joins = gap <= gapBytes && unasked + gap <= mostUnasked * bytes && bytes <= readBytes
     if (run.length === 0 || !joins) {
       run = []
       runs.push(run)
       start = offset
+      unasked = 0
+    } else {
+      unasked += gap
     }
     run.push(item)
     end = endOf(item.position)

@@ -1,4 +1,5 @@
 import type { ImageShape, Size2D } from '../../shapes.js'
+import { batchShares, placesOf } from '../batch-shares.js'
 import { epochOrder } from '../batches.js'
 import { checkPixels } from '../compose/composing.js'
 import { boxAt } from '../compose/object-box.js'
@@ -92,14 +93,18 @@ export function regionStream(records: RegionRecords, options: RegionStreamOption
 async function* openBatches(
   records: RegionRecords,
   options: RegionStreamOptions,
-  { batchSize, shuffle, start = 0, end = records.count }: StreamPass,
+  { batchSize, shuffle, start = 0, end = records.count, shard }: StreamPass,
 ): AsyncGenerator<RegionBatch, void, undefined> {
   const { count } = records
   const order = shuffle
     ? epochOrder(count, shuffle.seed, shuffle.epoch)
     : Int32Array.from({ length: count }, (_, position) => position)
-  for (let first = start; first < end; first += batchSize) {
-    yield openBatch(records, options, order.subarray(first, Math.min(end, first + batchSize)))
+  for (const share of batchShares({ batchSize, start, end, shard })) {
+    yield openBatch(
+      records,
+      options,
+      placesOf(share).map(place => order[place] as number),
+    )
   }
 }
 

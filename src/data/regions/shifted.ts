@@ -1,5 +1,6 @@
 import { deriveSeed, random } from '../../random.js'
 import { isPositiveInteger } from '../../shapes.js'
+import { type BatchShare, batchShares, placesOf } from '../batch-shares.js'
 import { placedSource, type Surround } from './placed-source.js'
 import type { RegionBatch, RegionObjects, RegionStream } from './region-stream.js'
 
@@ -35,9 +36,9 @@ export function shifted(stream: RegionStream, shift: Shift): RegionStream {
   }
   const steps = Math.floor(maxShift / multipleOf)
   if (steps === 0) return stream
-  const move = (batch: RegionBatch, first: number, epochSeed: number): RegionBatch => {
+  const move = (batch: RegionBatch, places: Int32Array, epochSeed: number): RegionBatch => {
     const shifts = batch.sources.map((_, i) => {
-      const chance = random(deriveSeed(epochSeed, `image ${first + i}`))
+      const chance = random(deriveSeed(epochSeed, `image ${places[i]}`))
       const drawn = (): number => (chance.below(2 * steps + 1) - steps) * multipleOf
       return { top: drawn(), left: drawn() }
     })
@@ -56,13 +57,13 @@ export function shifted(stream: RegionStream, shift: Shift): RegionStream {
     ...stream,
     ...(some && { some: positions => shifted(some(positions), shift) }),
     async *batches(pass) {
-      const { shuffle, start = 0 } = pass
+      const { batchSize, shuffle, start = 0, end = stream.count, shard } = pass
       if (!shuffle) return yield* stream.batches(pass)
       const epochSeed = deriveSeed(seed, `shift of epoch ${shuffle.epoch}`)
-      let first = start
+      const shares = batchShares({ batchSize, start, end, shard })
       for await (const batch of stream.batches(pass)) {
-        yield move(batch, first, epochSeed)
-        first += batch.count
+        const { value: share } = shares.next()
+        yield move(batch, placesOf(share as BatchShare), epochSeed)
       }
     },
   }

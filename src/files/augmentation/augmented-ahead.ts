@@ -1,5 +1,6 @@
 import type { Augmentation } from '../../data/augmentation/augmentation.js'
-import { augmented, batchVariation } from '../../data/augmentation/augmented.js'
+import { augmented, batchVariation, variedPass } from '../../data/augmentation/augmented.js'
+import type { BatchShare } from '../../data/batch-shares.js'
 import type { ImageBatch } from '../../data/image-set.js'
 import type { ImageStream } from '../../data/image-stream.js'
 import { VaryingThreads } from './varying-threads.js'
@@ -39,10 +40,11 @@ export function augmentedAhead(
   return {
     ...described,
     async *batches(pass) {
-      const { shuffle, start = 0 } = pass
+      const { shuffle } = pass
       if (!shuffle) return yield* stream.batches(pass)
-      const source = stream.batches(pass)[Symbol.asyncIterator]()
-      yield* variedAhead(source, { threads, epoch: shuffle.epoch, start, ahead })
+      const { asked, shares } = variedPass(pass, stream.count, augmentation)
+      const source = stream.batches(asked)[Symbol.asyncIterator]()
+      yield* variedAhead(source, { threads, epoch: shuffle.epoch, shares, ahead })
     },
   }
 }
@@ -50,16 +52,15 @@ export function augmentedAhead(
 interface AheadPass {
   readonly threads: VaryingThreads
   readonly epoch: number
-  /** The place of the first image in the epoch's order. */
-  readonly start: number
+  /** What each batch is. */
+  readonly shares: Iterator<BatchShare, void, undefined>
   readonly ahead: number
 }
 
 async function* variedAhead(
   source: AsyncIterator<ImageBatch>,
-  { threads, epoch, start, ahead }: AheadPass,
+  { threads, epoch, shares, ahead }: AheadPass,
 ): AsyncGenerator<ImageBatch, void, undefined> {
-  let first = start
   let reading: Promise<unknown> = Promise.resolve()
   const readNext = async (): Promise<ImageBatch | undefined> => {
     const before = reading
@@ -67,9 +68,8 @@ async function* variedAhead(
     reading = read.catch(() => undefined)
     const { done, value: batch } = await read
     if (done) return undefined
-    const place = { epoch, first }
-    first += batch.count
-    return threads.vary(batch, place)
+    const { first, next } = shares.next().value as BatchShare
+    return threads.vary(batch, { epoch, first, ...(next !== undefined && { next }) })
   }
   const waiting: Promise<ImageBatch | undefined>[] = []
   try {

@@ -65,8 +65,9 @@ function begin(stream: ImageStream, pass: StreamPass): BegunPass {
 }
 
 /** A key that is equal for equal passes. */
-function keyOf({ batchSize, shuffle, start = 0, end }: StreamPass): string {
-  return [batchSize, shuffle?.seed, shuffle?.epoch, start, end].join()
+function keyOf({ batchSize, shuffle, start = 0, end, shard }: StreamPass): string {
+  const { index, count, withNext, leastOne } = shard ?? {}
+  return [batchSize, shuffle?.seed, shuffle?.epoch, start, end, index, count, withNext, leastOne].join()
 }
 
 function post(message: PrefetchMessage, buffers: readonly ArrayBuffer[] = []): void {

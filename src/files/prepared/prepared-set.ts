@@ -18,6 +18,7 @@ import { dataFolder } from '../data-folder.js'
 import { isMissing } from '../folders.js'
 import { readRegularFile, readTextFile } from '../regular-file.js'
 import { recoverForReading } from '../replacement.js'
+import { isAddress } from '../storage/address.js'
 import { type PreparedReading, prefetched } from './prefetch.js'
 import { preparedKind } from './prepare-state.js'
 
@@ -49,8 +50,13 @@ export interface PreparedData {
 export const defaultMemoryLimit = 2 ** 30
 const defaultPrefetch = 4
 
-/** Whether a folder holds prepared images: it has a manifest. */
+/**
+ * Whether a folder, or an address, holds prepared images: it has a manifest.
+ *
+ * @throws Error when that cannot be told, as without permission or a network
+ */
 export async function isPrepared(directory: string): Promise<boolean> {
+  if (isAddress(directory)) return dataFolder(directory).exists(manifestFile)
   await recoverForReading(directory, preparedKind)
   try {
     await readRegularFile(join(directory, manifestFile))
@@ -64,11 +70,12 @@ export async function isPrepared(directory: string): Promise<boolean> {
 }
 
 /**
- * Reads the manifest of a prepared folder.
+ * Reads the manifest of a prepared folder, or at an address of one.
  *
  * @throws Error when there is none or it is damaged, naming its path and what is wrong
  */
 export async function readManifest(directory: string): Promise<PreparedManifest> {
+  if (isAddress(directory)) return manifestIn(dataFolder(directory))
   await recoverForReading(directory, preparedKind)
   const path = join(directory, manifestFile)
   const text = await readTextFile(path).catch((cause: unknown) => {
@@ -78,8 +85,16 @@ export async function readManifest(directory: string): Promise<PreparedManifest>
   return parseManifest(text, path)
 }
 
+/** Reads the manifest among files. */
+export async function manifestIn(source: DataSource): Promise<PreparedManifest> {
+  return parseManifest(
+    new TextDecoder().decode(await source.read(manifestFile)),
+    source.describe(manifestFile),
+  )
+}
+
 /**
- * Opens a folder that was filled by `prepareDataset`: test, validation and training images come into memory as far as
+ * Opens a folder that was filled by `prepareDataset`, on this machine or at an address (https://, s3://): test, validation and training images come into memory as far as
  * they fit, in this order; the others become a stream that is read while it is used.
  *
  * @throws RangeError when the folder holds another dataset, an option is out of range, or naming the classes and groups

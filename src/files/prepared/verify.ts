@@ -12,7 +12,8 @@ import {
   preparedHalves,
 } from '../../data/prepared/manifest.js'
 import { dataFolder } from '../data-folder.js'
-import { isPrepared, readManifest } from './prepared-set.js'
+import { isAddress } from '../storage/address.js'
+import { isPrepared, manifestIn, readManifest } from './prepared-set.js'
 import { readShardRecords, type ShardRecords } from './shard.js'
 
 /** The result of checking one file. */
@@ -38,14 +39,15 @@ export interface Verification {
 }
 
 /**
- * Checks every byte of a folder: of a prepared one all that its manifest and its indexes say, of another one the
+ * Checks every byte of a folder, on this machine or at an address: of a prepared one all that its manifest and its indexes say, of another one the
  * checksums of all files of records, and that no shard is missing. A damaged file is reported, and the check goes on
  * with the next one.
  *
  * @throws Error when the folder is not there or holds no records, its manifest cannot be read, or shards are missing
  */
 export async function verifyFolder(directory: string, options: VerifyOptions = {}): Promise<Verification> {
-  const source = dataFolder(directory)
+  // What is at an address is read from there, also where it is in the cache.
+  const source = dataFolder(directory, { fresh: true })
   const files: VerifiedFile[] = []
   const report = (file: VerifiedFile): void => {
     files.push(file)
@@ -54,7 +56,7 @@ export async function verifyFolder(directory: string, options: VerifyOptions = {
   const folder = { source, report, signal: options.signal }
   const prepared = await isPrepared(directory)
   if (prepared) {
-    const manifest = await readManifest(directory)
+    const manifest = isAddress(directory) ? await manifestIn(source) : await readManifest(directory)
     for (const [name, half] of preparedHalves(manifest)) await verifyHalf(folder, manifest, name, half)
   } else {
     await verifyRecords(folder)

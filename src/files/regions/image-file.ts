@@ -5,7 +5,7 @@ import { undecodable, withJpegEnd } from '../images/image-files.js'
 import { asPixels, asSamples, onWhite } from '../images/pixel-steps.js'
 import { type SampleDepth, sampleDepth } from '../images/sample-depth.js'
 import { readRegularFile } from '../regular-file.js'
-import { decodingRoom } from './decoding-room.js'
+import { SharedRoom } from '../shared-room.js'
 import { type StoredTurn, storedTurn } from './stored-turn.js'
 import { type UnchangedFile, unchangedFile } from './unchanged-file.js'
 
@@ -23,6 +23,9 @@ export interface RegionDecoding {
 }
 
 const usuallyWhole = 12 * 2 ** 20
+
+/** The memory of this process for pixels that are being decoded, in bytes; a larger image is decoded alone. */
+const decodingRoom = new SharedRoom(2 ** 28)
 
 /** Which part of a file is decoded. */
 export interface DecodedPart {

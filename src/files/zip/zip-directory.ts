@@ -1,5 +1,5 @@
-import type { FileHandle } from 'node:fs/promises'
 import { type Entry, fromRandomAccessReaderPromise, RandomAccessReader, type ZipFile } from 'yauzl'
+import type { ByteSource } from '../../data/data-source.js'
 
 /** What the central directory of a zip archive says about one file in it. */
 export interface ZipEntry {
@@ -33,8 +33,8 @@ export interface ZipDirectory {
  * @throws Error with the path when it is not a zip archive or is damaged, with the number of the entry where a
  *   name is absolute, leads out of the archive, or comes twice
  */
-export async function readZipDirectory(file: FileHandle, path: string): Promise<ZipDirectory> {
-  const { size } = await file.stat()
+export async function readZipDirectory(file: ByteSource, path: string): Promise<ZipDirectory> {
+  const { length: size } = file
   const archive = await openArchive(file, size, path)
   const files = new Map<string, ZipEntry>()
   try {
@@ -57,7 +57,7 @@ export async function readZipDirectory(file: FileHandle, path: string): Promise<
   return { files, folders: foldersOf(files.keys()) }
 }
 
-async function openArchive(file: FileHandle, size: number, path: string): Promise<ZipFile> {
+async function openArchive(file: ByteSource, size: number, path: string): Promise<ZipFile> {
   try {
     return await fromRandomAccessReaderPromise(new ReadAhead(file), size)
   } catch (cause) {
@@ -101,11 +101,11 @@ const window = 2 ** 20
 
 /** Serves the many small reads of a directory from few large ones. */
 class ReadAhead extends RandomAccessReader {
-  private readonly file: FileHandle
-  private buffer = Buffer.alloc(0)
+  private readonly file: ByteSource
+  private buffer: Buffer = Buffer.alloc(0)
   private start = 0
 
-  constructor(file: FileHandle) {
+  constructor(file: ByteSource) {
     super()
     this.file = file
   }
@@ -133,9 +133,11 @@ class ReadAhead extends RandomAccessReader {
 
   private async fill(position: number, length: number): Promise<void> {
     if (position >= this.start && position + length <= this.start + this.buffer.length) return
-    const buffer = Buffer.alloc(Math.max(window, length))
-    const { bytesRead } = await this.file.read(buffer, 0, buffer.length, position)
-    this.buffer = buffer.subarray(0, bytesRead)
+    const { buffer, byteOffset, byteLength } = await this.file.slice(
+      position,
+      position + Math.max(window, length),
+    )
+    this.buffer = Buffer.from(buffer, byteOffset, byteLength)
     this.start = position
   }
 }

@@ -1,10 +1,10 @@
 import { statSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
 import { isAbsolute, posix, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { inflateRaw } from 'node:zlib'
 import crc32 from 'crc-32'
-import type { DataSource } from '../../data/data-source.js'
+import type { ByteSource, DataSource } from '../../data/data-source.js'
+import { openRegularFile } from '../regular-file.js'
 import { readZipDirectory, type ZipDirectory, type ZipEntry } from './zip-directory.js'
 
 /** How much a file of an archive may unpack to. */
@@ -16,11 +16,9 @@ export interface ZipLimits {
 }
 
 /**
- * A `DataSource` over a zip archive, read in place: the directory is read once, each file by itself when it is asked
- * for, any number at a time. Nothing is unpacked to the disk; the archive is open only while it is read.
+ * A `DataSource` over a zip archive on the disk; see {@link zipArchive}.
  *
  * @param path of the archive
- * @param limits against archives that unpack to more than they should
  * @throws Error when there is no such file
  */
 export function zipSource(path: string, limits: ZipLimits = {}): DataSource {
@@ -28,7 +26,23 @@ export function zipSource(path: string, limits: ZipLimits = {}): DataSource {
   if (!statSync(full, { throwIfNoEntry: false })?.isFile()) {
     throw new Error(`${full}: archive must be a file, got a folder or nothing there`)
   }
-  const archive = sharedFile(full)
+  return zipArchive(full, () => openRegularFile(full), limits)
+}
+
+/**
+ * A `DataSource` over a zip archive, read in place: the directory is read once, each file by itself when it is asked
+ * for, any number at a time. Nothing is unpacked to the disk; the archive is open only while it is read.
+ *
+ * @param full name of the archive, for errors
+ * @param open opens the archive
+ * @param limits against archives that unpack to more than they should
+ */
+export function zipArchive(
+  full: string,
+  open: () => Promise<ByteSource>,
+  limits: ZipLimits = {},
+): DataSource {
+  const archive = sharedFile(open)
   let listing: Promise<ZipDirectory> | undefined
   const directory = (): Promise<ZipDirectory> => {
     listing ??= archive(file => readZipDirectory(file, full))
@@ -82,7 +96,7 @@ export function withArchives(folder: DataSource): DataSource {
     if (!source) {
       // A folder may have a name that ends in .zip as well.
       if (!(await folder.exists(archive))) return [folder, path]
-      source = zipSource(folder.describe(archive))
+      source = zipArchive(folder.describe(archive), () => folder.open(archive))
       archives.set(archive, source)
     }
     return [source, inner ?? '']
@@ -115,19 +129,17 @@ export function withArchives(folder: DataSource): DataSource {
 }
 
 /** A file that is open while there is at least one reader, and is opened once for all of them. */
-function sharedFile(path: string): <T>(use: (file: FileHandle) => Promise<T>) => Promise<T> {
-  let opened: Promise<FileHandle> | undefined
+function sharedFile(
+  open: () => Promise<ByteSource>,
+): <T>(use: (file: ByteSource) => Promise<T>) => Promise<T> {
+  let opened: Promise<ByteSource> | undefined
   let readers = 0
   return async use => {
-    opened ??= open(path)
+    opened ??= open()
     const handle = opened
     readers++
     try {
-      return await use(
-        await handle.catch((cause: Error) => {
-          throw new Error(`${path}: archive must be readable, got ${cause.message}`, { cause })
-        }),
-      )
+      return await use(await handle)
     } finally {
       if (--readers === 0) {
         opened = undefined
@@ -176,7 +188,7 @@ const headerBytes = 30
 const headerSignature = 0x04034b50
 
 /** The bytes of a file as they are in the archive. Its local header, of a length of its own, comes first. */
-async function packedBytes(file: FileHandle, name: string, entry: ZipEntry): Promise<Uint8Array> {
+async function packedBytes(file: ByteSource, name: string, entry: ZipEntry): Promise<Uint8Array> {
   const { offset, compressedSize, nameLength } = entry
   // Local headers rarely have more extra fields than this: then one reading gets it all.
   const guess = headerBytes + nameLength + 64
@@ -198,10 +210,9 @@ async function packedBytes(file: FileHandle, name: string, entry: ZipEntry): Pro
   return packed
 }
 
-async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafeSlow(length)
-  const { bytesRead } = await file.read(bytes, 0, length, position)
-  return bytes.subarray(0, bytesRead)
+async function readAt(file: ByteSource, position: number, length: number): Promise<Buffer> {
+  const { buffer, byteOffset, byteLength } = await file.slice(position, position + length)
+  return Buffer.from(buffer, byteOffset, byteLength)
 }
 
 const inflate = promisify<Uint8Array, { maxOutputLength: number }, Buffer>(inflateRaw)

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { type AuxiliaryTerm, addAuxiliaryTerm, asksForTerm } from '../auxiliary-terms.js'
+import { meanOfBatch } from '../divided-batch.js'
 import { isFixed } from '../fixed-inputs.js'
 import { handGradient, withoutGradient } from '../hand-gradient.js'
 import type { PatchGrid } from './patches.js'
@@ -52,7 +53,7 @@ export function patchBalance(scores: tf.Tensor3D, indices: tf.Tensor3D): tf.Scal
     const patches = scores.shape[2]
     const load = withoutGradient(() => {
       const choices = tf.scatterND(tf.reshape(indices, [-1, 1]), tf.ones([indices.size]), [patches])
-      return tf.div(choices, indices.size)
+      return meanOfBatch(tf.div(choices, indices.size))
     })
     const shares = tf.mean(tf.softmax(scores), [0, 1])
     return tf.mul<tf.Scalar>(tf.sum(tf.mul(load, shares)), patches)

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { isPositiveInteger } from '../../shapes.js'
+import { meanOfBatch } from '../divided-batch.js'
 import { fixedAs } from '../fixed-inputs.js'
 import { handGradient, withoutGradient } from '../hand-gradient.js'
 import { layerOps } from '../ops.js'
@@ -203,7 +204,7 @@ export function balanceProxies(chosenBy: tf.Tensor2D, gate: SampleGate): tf.Tens
  */
 export function loadBalance(proxies: tf.Tensor2D, indices: tf.Tensor1D | tf.Tensor2D): tf.Scalar {
   const experts = proxies.shape[1]
-  const density = withoutGradient(() => tf.mean(oneHot(perChoice(indices), experts), [0, 1]))
+  const density = withoutGradient(() => meanOfBatch(tf.mean(oneHot(perChoice(indices), experts), [0, 1])))
   return tf.mul(tf.sum(tf.mul(density, tf.mean(proxies, 0))), experts)
 }
 

@@ -1,5 +1,7 @@
 import { backendNames } from '../../backend/backends.js'
 import { PRECISIONS } from '../../backend/precision.js'
+import { WIRE_TYPES } from '../../train/cluster/cluster.js'
+import { BATCH_NORMS } from '../../train/cluster/worker-step.js'
 import { optional, required, type Settings } from '../setting.js'
 import { choice, positiveInteger, seedNumber } from '../setting-values.js'
 
@@ -41,6 +43,20 @@ export const computingSettings = {
     flag: '--checkpoint-steps <steps>',
     help: 'store the state this often within an epoch, besides its end',
     value: positiveInteger,
+    in: { training: optional },
+  },
+  clusterBatchNorm: {
+    flag: '--batch-norm <kind>',
+    help: 'with several workers: statistics of the whole batch, as one process takes them, or of each part of it',
+    byDefault: 'synchronised',
+    value: choice(BATCH_NORMS),
+    in: { training: optional },
+  },
+  clusterWire: {
+    flag: '--wire <type>',
+    help: 'with several workers: how gradients travel; bfloat16 halves the bytes and rounds',
+    byDefault: 'float32',
+    value: choice(WIRE_TYPES),
     in: { training: optional },
   },
 } as const satisfies Settings

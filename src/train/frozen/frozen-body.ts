@@ -1,7 +1,8 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { batchShares, placesOf } from '../../data/batch-shares.js'
 import type { ImageBatch, ImageSet } from '../../data/image-set.js'
-import { type ImageStream, streamOf } from '../../data/image-stream.js'
+import { type ImageStream, type StreamPass, streamOf } from '../../data/image-stream.js'
 import { type AuxiliaryTerm, isAuxiliary } from '../../layers/auxiliary-terms.js'
 import { fixInput } from '../../layers/fixed-inputs.js'
 import { frugalForward } from '../../layers/frugal-forward.js'
@@ -171,23 +172,25 @@ export class FrozenBody {
   /** One pass over a set whose features are kept; the next batch is read while one is used. */
   async *batches(
     set: ImageSet | ImageStream,
-    { batchSize, shuffle, start = 0, end = set.count }: Parameters<ImageStream['batches']>[0],
+    { batchSize, shuffle, start = 0, end = set.count, shard }: StreamPass,
   ): AsyncGenerator<FeatureBatch> {
     const { stored, stream, labels, groups } = this.sets.get(set) as CachedSet
     const order = (shuffle && stream.orderOf?.(shuffle)) ?? Int32Array.from({ length: end }, (_, at) => at)
-    const read = (first: number) => {
-      if (first >= end) return undefined
-      const positions = order.subarray(first, Math.min(first + batchSize, end))
+    const shares = batchShares({ batchSize, start, end, shard })
+    const read = () => {
+      const { value: share } = shares.next()
+      if (!share) return undefined
+      const positions = placesOf(share).map(place => order[place] as number)
       const reading = stored.read(positions)
       // A consumer that stops early never awaits this read: without a handler its failure would end the process.
       reading.catch(() => undefined)
       return { positions, reading }
     }
-    let next = read(start)
-    for (let first = start; next; first += batchSize) {
+    let next = read()
+    while (next) {
       const { positions } = next
       const values = await next.reading
-      next = read(first + batchSize)
+      next = read()
       yield {
         count: positions.length,
         labels: positions.map(at => labels[at] as number),

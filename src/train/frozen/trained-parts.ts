@@ -3,6 +3,7 @@ import { allPlacedLayers } from '../../layers/layer-paths.js'
 import type { PatchMoE } from '../../layers/moe/patch-moe.js'
 import { untrainableSetting } from '../../layers/untrainable.js'
 import { addedTerms, auxiliaryCoefficients, checkTermsTrained } from '../auxiliary-loss.js'
+import { workerSteps } from '../cluster/worker-step.js'
 import {
   type ComputedModel,
   classifierOf,
@@ -93,6 +94,7 @@ function partsOf(
       l2: stepPenalty(optimizer),
       weightDecays: weightDecays(model, optimizer),
       clipNorm: optimizer.clipNorm,
+      workers: workerSteps(options),
       optimizer: createOptimizer(optimizer, model),
     },
     average: weightAverage(model, options),

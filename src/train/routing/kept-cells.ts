@@ -1,6 +1,7 @@
 import * as z from 'zod'
 import { boxAt, type ObjectBox, sharedPixels } from '../../data/compose/object-box.js'
 import type { RegionObjects } from '../../data/regions/region-stream.js'
+import { type Cluster, summed } from '../cluster/cluster.js'
 
 /** The patches that were kept of some images, counted; sums of two such counts are counts. */
 export interface KeptCells {
@@ -85,6 +86,23 @@ export function addKept(a: KeptCells | undefined, b: KeptCells | undefined): Kep
   const sum = { patches: a.patches + b.patches, blank: a.blank + b.blank }
   if (a.relevant === undefined || b.relevant === undefined) return sum
   return { ...sum, relevant: a.relevant + b.relevant, found: (a.found ?? 0) + (b.found ?? 0) }
+}
+
+/** The counts of all workers together; undefined where none has any. */
+export async function keptByWorkers(
+  cluster: Cluster,
+  kept: KeptCells | undefined,
+): Promise<KeptCells | undefined> {
+  const {
+    patches: ownPatches = 0,
+    blank: ownBlank = 0,
+    relevant: ownRelevant,
+    found: ownFound = 0,
+  } = kept ?? {}
+  const own = [ownPatches, ownBlank, ownRelevant ?? 0, ownFound, ownRelevant === undefined ? 0 : 1]
+  const [patches = 0, blank = 0, relevant = 0, found = 0, known = 0] = await summed(cluster, own)
+  if (patches === 0) return undefined
+  return { patches, blank, ...(known > 0 && { relevant, found }) }
 }
 
 /** Counts as shares; no recall where there is nothing to be found. */

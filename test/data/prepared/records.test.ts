@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { frameRecord } from '../../../src/data/formats/tfrecord.js'
-import { loadRecords } from '../../../src/data/image-records.js'
+import { loadRecords, streamRecords } from '../../../src/data/image-records.js'
 import type { PixelSet } from '../../../src/data/image-set.js'
 import { type PreparedImage, readPreparedImage } from '../../../src/data/prepared/encoded-image.js'
 import { readIndex, writeIndex } from '../../../src/data/prepared/index-file.js'
@@ -59,6 +59,8 @@ beforeAll(() => {
   manifest = parseManifest(manifestText({ ...content, train: half, test: half }), 'm')
 })
 
+const indexBytes = () => files['train.index']?.length ?? 0
+
 const open = (changed: Record<string, Uint8Array> = {}, samples?: number) =>
   preparedRecords(memorySource({ ...files, ...changed }), manifest, 'train', samples)
 
@@ -107,6 +109,35 @@ describe('preparedRecords', () => {
       [files['train-0.tfrecord']?.length, files['train-1.tfrecord']?.length].sort(),
     )
   })
+
+  test.each([1, 2, 4, 7])(
+    'reads for one of %i workers its images, and of others at most an eighth of all',
+    async count => {
+      const source = memorySource(files)
+      const stored = Object.values(files).reduce((sum, { length }) => sum + length, 0) - indexBytes()
+      for (let index = 0; index < count; index++) {
+        let bytes = 0
+        const opened = {
+          ...source,
+          open: async (path: string) => {
+            const file = await source.open(path)
+            const slice = (start: number, end: number) => {
+              bytes += end - start
+              return file.slice(start, end)
+            }
+            return { ...file, slice }
+          },
+        }
+        const stream = streamRecords(await preparedRecords(opened, manifest, 'train'), { shuffleWindow: 32 })
+        let images = 0
+        const pass = { batchSize: 14, shuffle: { seed: 3, epoch: 1 }, shard: { index, count } }
+        for await (const batch of stream.batches(pass)) images += batch.count
+        const needed = (stored * images) / 60
+        expect(bytes).toBeGreaterThanOrEqual(needed)
+        expect(bytes).toBeLessThanOrEqual((needed * 8) / 7)
+      }
+    },
+  )
 
   test('names the classes and groups that have too few images', async () => {
     await expect(open({}, 62)).rejects.toThrow(

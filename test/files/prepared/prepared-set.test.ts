@@ -72,6 +72,27 @@ describe('openPrepared', () => {
     }
   })
 
+  test('shares its batches out between workers, whether a thread reads and varies them or not', async () => {
+    const augment = { flip: true, mixup: 0.4, seed: 5 }
+    const whole = await batchesOf(
+      (await openPrepared(folder, { ...tooLarge, augment, prefetch: 0 })).train as ImageStream,
+      pass,
+    )
+    for (const reading of [{ prefetch: 2 }, { prefetch: 2, workers: 2 }]) {
+      const { train: stream } = await openPrepared(folder, { ...tooLarge, augment, ...reading })
+      const parts: ImageBatch[][] = []
+      for (const index of [0, 1, 2]) {
+        parts.push(await batchesOf(stream as ImageStream, { ...pass, shard: { index, count: 3 } }))
+      }
+      whole.forEach(({ images, labels, mixed }, number) => {
+        const shares = parts.map(part => part[number] as ImageBatch)
+        expect(shares.flatMap(share => [...share.images])).toEqual([...images])
+        expect(shares.flatMap(share => [...share.labels])).toEqual([...labels])
+        expect(shares.flatMap(share => [...(share.mixed?.shares ?? [])])).toEqual([...(mixed?.shares ?? [])])
+      })
+    }
+  })
+
   test('takes into memory what fits, the test images first', async () => {
     const all = (230 + 30) * 12
     expect('images' in (await openPrepared(folder, { memoryLimit: all })).train).toBe(true)

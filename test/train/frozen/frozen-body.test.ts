@@ -6,10 +6,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { augmented } from '../../../src/data/augmentation/augmented.js'
 import { streamOf } from '../../../src/data/image-stream.js'
 import { featureFiles } from '../../../src/files/features/feature-files.js'
-import { frozenSplit } from '../../../src/train/frozen/frozen-body.js'
+import { FrozenBody, frozenSplit } from '../../../src/train/frozen/frozen-body.js'
 import { freezeLayers } from '../../../src/train/frozen/frozen-layers.js'
+import { splitAt } from '../../../src/train/frozen/split-model.js'
 import { type TrainEvent, train } from '../../../src/train/loop.js'
 import { useTestBackend } from '../../backend-under-test.js'
+import { collect } from '../../data/regions/collect.js'
 import { allEvents, historyOf, weightsOf, withoutClock } from '../tasks.js'
 import { layerValues, residualNetwork, residualTask } from './networks.js'
 
@@ -137,6 +139,34 @@ describe('training with a frozen body', () => {
     expect(damaged?.remarks).toHaveLength(2)
     expect(damaged?.remarks[0]).toMatch(/sha256 must be \w+…, got \w+… \(the file is damaged\); the features/)
     expect(await run(same)).toMatchObject({ computed: 0, remarks: [] })
+  })
+
+  it('shares the features of its batches out between workers', async () => {
+    const model = residualNetwork()
+    const body = new FrozenBody(splitAt(model, model.getLayer('pool').output as tf.SymbolicTensor))
+    const { train: set } = options
+    await body.cache(set, true, { store: featureFiles(newFolder()), batchSize: 8, computedBy: 'test' })
+    // 30 images in batches of 7: the last of 2, of which the first worker has none.
+    const pass = { batchSize: 7, shuffle: { seed: 2, epoch: 1 } }
+    const contentOf = async (shard?: { readonly index: number; readonly count: number }) => {
+      const batches = await collect(body.batches(set, { ...pass, ...(shard && { shard }) }))
+      return batches.map(({ features, labels }) => {
+        const tensor = features()
+        const values = [...tensor.dataSync()]
+        tensor.dispose()
+        return { values, labels: [...labels] }
+      })
+    }
+    const whole = await contentOf()
+    const parts = [await contentOf({ index: 0, count: 3 }), await contentOf({ index: 1, count: 3 })]
+    parts.push(await contentOf({ index: 2, count: 3 }))
+    expect(parts.map(part => part.at(-1)?.labels.length)).toEqual([0, 1, 1])
+    whole.forEach(({ values, labels }, number) => {
+      expect(parts.flatMap(part => part[number]?.values ?? [])).toEqual(values)
+      expect(parts.flatMap(part => part[number]?.labels ?? [])).toEqual(labels)
+    })
+    await body.close()
+    model.dispose()
   })
 
   it('leaves nothing behind when it is aborted while features are computed', async () => {

@@ -31,7 +31,7 @@ export const imageFolder: DatasetEntry & Required<Pick<DatasetEntry, 'catalog' |
   description:
     'Your own images: one folder a class, or train/, val/ and test/ with such folders; RGB, 64x64 by default.',
   licence: 'yours',
-  homepage: 'README.md, "Your own data"',
+  homepage: 'docs/own-images.md',
   settings: ['imageSize', 'crop', 'whiteLevel', 'boxes'],
   format: { title: 'folders of images, one a class', isIn: hasImageFolders },
   recipe: {

@@ -1,4 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
+import { dividedBatch, momentsOfBatch, normSumsOfBatch } from '../../divided-batch.js'
 import { layerOps } from '../../ops.js'
 
 /**
@@ -36,7 +37,9 @@ export function expertMoments(patches: tf.Tensor5D): ExpertMoments {
     return groupNormalization.moments(tf.reshape(patches, [experts, -1, channels])) as ExpertMoments
   }
   const { mean, variance } = tf.moments(patches, [1, 2, 3])
-  return { mean: mean as tf.Tensor2D, variance: variance as tf.Tensor2D }
+  const moments = { mean: mean as tf.Tensor2D, variance: variance as tf.Tensor2D }
+  const batch = dividedBatch()
+  return batch?.normalizesWhole ? momentsOfBatch(batch, moments) : moments
 }
 
 /** What {@link normRelu} gives. */
@@ -98,12 +101,14 @@ export function normReluGradient(
   const dBeta = tf.sum(dNorm, [1, 2, 3]) as tf.Tensor2D
   const dGamma = tf.mul(tf.sum(tf.mul(dNorm, centred), [1, 2, 3]), inverseDeviation) as tf.Tensor2D
   if (!statistics) return { dWindows: tf.mul(dNorm, scale), dGamma, dBeta }
-  const { coreCount } = statistics
+  const sums = normSumsOfBatch(dBeta, dGamma, statistics.coreCount)
   // The small factors are multiplied first: each saves a pass over all windows.
-  const slope = perExpert(tf.div(tf.mul(dGamma, inverseDeviation), coreCount))
-  const throughMoments = tf.add(tf.mul(centred, slope), perExpert(tf.div(dBeta, coreCount)))
+  const slope = perExpert(tf.div(tf.mul(sums.dGamma, inverseDeviation), sums.count))
+  const throughMoments = tf.add(tf.mul(centred, slope), perExpert(tf.div(sums.dBeta, sums.count)))
   const ofPatches = statistics.coreMask ? tf.mul(throughMoments, statistics.coreMask) : throughMoments
-  return { dWindows: tf.mul(tf.sub(dNorm, ofPatches), scale), dGamma, dBeta }
+  const factor = sums.counts === 1 ? scale : tf.zerosLike(scale)
+  const dWindows: tf.Tensor5D = tf.mul(tf.sub(dNorm, ofPatches), factor)
+  return { dWindows, dGamma, dBeta }
 }
 
 /** The factor of each expert's channels, (K,1,1,1,C), and 1 / sqrt(variance + epsilon), (K,C). */

@@ -1,0 +1,110 @@
+import { describeLayers, describeRegions } from '../../../src/explore/describe-network.js'
+import type {
+  ExploredNetwork,
+  ImageAnswer,
+  NetworkDescription,
+  PatchLosses,
+  Setting,
+  UnreadAnswer,
+} from '../../../src/explore/description.js'
+import type { RoutedOptions } from '../network.js'
+import type { OpenedModel } from '../opened-model.js'
+import { AnySizeModel, type RegionAnswer } from '../regions/region-answers.js'
+import type { ExploredImage, Taking } from './explored-images.js'
+
+/** The run of a network that reads images in parts. */
+export interface RegionRun {
+  readonly opened: OpenedModel
+  readonly options: RoutedOptions
+  readonly name: string
+  readonly classNames: readonly string[]
+  /** How it reads an image. */
+  readonly parts: Extract<Taking, { parts: unknown }>['parts']
+}
+
+const WHERE = 'explore'
+
+/** A network that reads images in parts, explored. */
+export class RegionNetwork implements ExploredNetwork {
+  readonly description: NetworkDescription
+  private readonly run: RegionRun
+  private readonly images: () => readonly ExploredImage[]
+  private readonly models = new Map<number, AnySizeModel>()
+
+  constructor(run: RegionRun, images: () => readonly ExploredImage[]) {
+    this.run = run
+    this.images = images
+    const { opened, options, name, classNames } = run
+    const { layer } = this.modelOf(options.patchesPerExpert).modelFor(options.imageShape)
+    this.description = {
+      ...describeLayers({ model: opened.model, source: opened.directory, name, classNames }),
+      ...describeRegions(layer, options.imageShape),
+    }
+  }
+
+  async answers(
+    images: readonly number[],
+    setting: Setting,
+  ): Promise<readonly (ImageAnswer | UnreadAnswer)[]> {
+    const model = this.asked(setting)
+    const answers: (ImageAnswer | UnreadAnswer)[] = []
+    for (const image of images) {
+      answers.push(
+        await this.answer(model, image).then(answerOf, (error: Error) => ({ problem: error.message })),
+      )
+    }
+    return answers
+  }
+
+  losses(): Promise<PatchLosses> {
+    throw new RangeError(
+      `${WHERE}: losses must be asked of a network that takes whole images, got ${this.run.name}, which reads them in parts`,
+    )
+  }
+
+  private async answer(model: AnySizeModel, number: number): Promise<RegionAnswer> {
+    const image = this.images()[number] as ExploredImage
+    const source = await image.regions(this.run.parts)
+    try {
+      return await model.answer(image.entry.name, source)
+    } finally {
+      await source.close?.()
+    }
+  }
+
+  private asked({ patchesPerExpert = this.run.options.patchesPerExpert, off = [] }: Setting): AnySizeModel {
+    if (off.length === 0) return this.modelOf(patchesPerExpert)
+    throw new RangeError(
+      `${WHERE}: off must name no experts of a network that reads images in parts, got ${off.length}`,
+    )
+  }
+
+  /** The network with another L, built once. */
+  private modelOf(patchesPerExpert: number): AnySizeModel {
+    const { opened, options } = this.run
+    const model =
+      this.models.get(patchesPerExpert) ?? new AnySizeModel(opened, options, WHERE, { patchesPerExpert })
+    // The slider passes many values: few of them are kept.
+    for (const [other] of this.models) if (this.models.size > 3) this.models.delete(other)
+    this.models.set(patchesPerExpert, model)
+    return model
+  }
+}
+
+function answerOf({ probabilities, experts, source }: RegionAnswer): ImageAnswer {
+  const values = [...probabilities]
+  return {
+    probabilities: values,
+    predicted: values.indexOf(Math.max(...values)),
+    experts: experts.map(({ patches, gates, boxes }) => ({
+      patches,
+      gates,
+      boxes: boxes.map(([top = 0, left = 0, height = 0, width = 0]) => [
+        top / source.height,
+        left / source.width,
+        height / source.height,
+        width / source.width,
+      ]),
+    })),
+  }
+}

@@ -42,10 +42,6 @@ export class Photograph {
 
   constructor(state: ExplorerState, image: number, { longest, alt }: { longest: number; alt: string }) {
     const shown = picture(state, image, longest, alt)
-    shown.addEventListener('load', () => {
-      const isSmall = Math.max(shown.naturalWidth, shown.naturalHeight) < 200
-      shown.classList.toggle('x-pixels', isSmall)
-    })
     this.element = element('div', { class: 'x-photograph' }, shown, this.overlay)
   }
 

@@ -12,6 +12,8 @@ export interface Shard {
    * last part, and other images after theirs.
    */
   readonly withNext?: true
+  /** A part that would be empty is the first image of the batch instead, for workers that all have to compute something. */
+  readonly leastOne?: true
 }
 
 /** What a worker takes of a batch, as places in the order of the pass. */
@@ -22,6 +24,10 @@ export interface BatchShare {
   readonly count: number
   /** The place of the image that follows the part in its batch, where that comes along. */
   readonly next?: number
+  /** Images of the whole batch, of all workers. */
+  readonly batchImages: number
+  /** Whether the part is an image that another worker has as well, which counts for nothing here; see `leastOne`. */
+  readonly isSpare?: true
 }
 
 /** How an order is cut into batches, and what is taken of each. */
@@ -47,15 +53,29 @@ export function* batchShares(cut: CutOptions): Generator<BatchShare, void, undef
   const { batchSize, start, end, shard = { index: 0, count: 1 } } = cut
   for (let first = start; first < end; first += batchSize) {
     const size = Math.min(batchSize, end - first)
-    const [from, to] = [shard.index, shard.index + 1].map(i => Math.floor((i * size) / shard.count))
-    const part = { first: first + (from as number), count: (to as number) - (from as number) }
-    const needsNext = shard.withNext && part.count > 0 && part.count < size
-    yield needsNext ? { ...part, next: first + ((to as number) % size) } : part
+    const part = partOf(size, shard)
+    const count = part.to - part.from
+    yield {
+      first: first + part.from,
+      count,
+      ...(shard.withNext && count > 0 && count < size && { next: first + (part.to % size) }),
+      batchImages: size,
+      ...(part.isSpare && { isSpare: true }),
+    }
   }
 }
 
+function partOf(
+  size: number,
+  { index, count, leastOne }: Shard,
+): { readonly from: number; readonly to: number; readonly isSpare?: true } {
+  const from = Math.floor((index * size) / count)
+  const to = Math.floor(((index + 1) * size) / count)
+  return from === to && leastOne ? { from: 0, to: 1, isSpare: true } : { from, to }
+}
+
 /** The places of the images of a share, and of the one that comes along, ascending. */
-export function placesOf({ first, count, next }: BatchShare): Int32Array {
+export function placesOf({ first, count, next }: Pick<BatchShare, 'first' | 'count' | 'next'>): Int32Array {
   const places = Array.from({ length: count }, (_, i) => first + i)
   if (next === undefined) return Int32Array.from(places)
   return Int32Array.from(next < first ? [next, ...places] : [...places, next])

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
+import type * as tfl from '@tensorflow/tfjs-layers'
 import type { Browser, Page } from 'playwright-core'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -102,7 +103,7 @@ describe.skipIf(!chromiumPath)('the playground', () => {
     const samples = new URL('../../samples/', import.meta.url).href
     const data = await taskDataOfSamples(samples)
     const { routers: _, ...training } = trainings.digits
-    const model = networkOf(name, setting, data.train) as Parameters<typeof train>[0]
+    const model = networkOf(name, setting, data.train) as tfl.LayersModel
     const found: string[] = []
     for await (const event of train(model, { ...training, ...data, seed: setting.seed })) {
       if (event.type !== 'epoch') continue

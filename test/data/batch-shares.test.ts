@@ -16,27 +16,30 @@ import { collect } from './regions/collect.js'
 describe('batchShares', () => {
   test('cuts a batch of 10 for four workers into 2, 3, 2 and 3', () => {
     // floor(10 i / 4): 0, 2, 5, 7, 10; the last batch of 3: 0, 0, 1, 2, 3.
-    const cut = (index: number) => [
-      ...batchShares({ batchSize: 10, start: 4, end: 17, shard: { index, count: 4 } }),
+    const cut = (index: number, more: Partial<Shard> = {}) => [
+      ...batchShares({ batchSize: 10, start: 4, end: 17, shard: { index, count: 4, ...more } }),
     ]
-    expect([0, 1, 2, 3].map(cut)).toEqual([
+    const [ten, three] = [{ batchImages: 10 }, { batchImages: 3 }]
+    expect([0, 1, 2, 3].map(index => cut(index))).toEqual([
       [
-        { first: 4, count: 2 },
-        { first: 14, count: 0 },
+        { first: 4, count: 2, ...ten },
+        { first: 14, count: 0, ...three },
       ],
       [
-        { first: 6, count: 3 },
-        { first: 14, count: 1 },
+        { first: 6, count: 3, ...ten },
+        { first: 14, count: 1, ...three },
       ],
       [
-        { first: 9, count: 2 },
-        { first: 15, count: 1 },
+        { first: 9, count: 2, ...ten },
+        { first: 15, count: 1, ...three },
       ],
       [
-        { first: 11, count: 3 },
-        { first: 16, count: 1 },
+        { first: 11, count: 3, ...ten },
+        { first: 16, count: 1, ...three },
       ],
     ])
+    expect(cut(0, { leastOne: true })[1]).toEqual({ first: 14, count: 1, ...three, isSpare: true })
+    expect(cut(2, { leastOne: true })).toEqual(cut(2))
   })
 
   test('brings the next image along, the first of the batch with the last part', () => {
@@ -58,7 +61,7 @@ describe('batchShares', () => {
       end: 6,
       shard: { index: 0, count: 1, withNext: true },
     })
-    expect(whole).toEqual({ first: 0, count: 6 })
+    expect(whole).toEqual({ first: 0, count: 6, batchImages: 6 })
   })
 
   test('gives all workers as many batches, whose parts in turn are the batches and differ by one image at most', () => {
@@ -165,6 +168,19 @@ describe.each(Object.entries(streams))('a stream %s', (_, streamWith) => {
     const reading = async () =>
       collect(streamWith(9).batches({ batchSize: 8, shuffle: { seed: 1, epoch: 0 }, shard }))
     await expect(reading()).rejects.toThrow(message)
+  })
+})
+
+test('gives a worker without a part the first image of the batch, where all are to have one', async () => {
+  const stream = augmented(streamOf(set), { ...varied, mixup: 0.4 })
+  const pass = { batchSize: 3, shuffle: { seed: 1, epoch: 0 }, end: 6 }
+  const whole = await collect(stream.batches(pass))
+  const spare = await collect(stream.batches({ ...pass, shard: { index: 0, count: 5, leastOne: true } }))
+  expect(spare.map(({ count }) => count)).toEqual([1, 1])
+  spare.forEach(({ images, labels, mixed }, number) => {
+    expect([...images]).toEqual([...(whole[number]?.images.subarray(0, images.length) ?? [])])
+    expect(labels[0]).toBe(whole[number]?.labels[0])
+    expect(mixed?.shares[0]).toBe(whole[number]?.mixed?.shares[0])
   })
 })
 

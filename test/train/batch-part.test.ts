@@ -1,75 +1,54 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type ImageStream, streamOf } from '../../src/data/image-stream.js'
-import { partsOfStream } from '../../src/train/cluster/batch-part.js'
-import { batchParts } from '../../src/train/cluster/cluster.js'
-import { brightRows } from './tasks.js'
+import { passOf, someImages } from '../../src/train/cluster/batch-part.js'
+import { numberedImages } from '../data/numbered-images.js'
+import { collect } from '../data/regions/collect.js'
 
-test('parts of a batch follow each other, are as even as can be, and their shares add up', () => {
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 9 }), (images, size) => {
-      const parts = batchParts(images, size).filter(({ share }) => share > 0)
-      expect(parts[0]?.first).toBe(0)
-      expect(parts.at(-1)?.end).toBe(images)
-      for (const [i, { first }] of parts.slice(1).entries()) expect(first).toBe(parts[i]?.end)
-      const counts = parts.map(({ first, end }) => end - first)
-      expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
-      expect(parts.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 12)
-    }),
-  )
-})
+const set = numberedImages(50)
+const stream = streamOf(set)
+/** Somebody's own stream, which does not know of workers. */
+const unaware: ImageStream = { ...stream, batches: ({ shard: _, ...pass }) => stream.batches(pass) }
+// Batches of 7, the last of 4: six workers of which two have no image of it.
+const pass = { batchSize: 7, shuffle: { seed: 3, epoch: 2 }, start: 4 }
 
-test('a worker without an image takes the first, which counts for nothing', () => {
-  expect(batchParts(1, 2)).toEqual([
-    { first: 0, end: 1, share: 0 },
-    { first: 0, end: 1, share: 1 },
-  ])
-})
-
-describe('the parts of all workers', () => {
-  const set = brightRows(11, 3, 1)
-  const known = streamOf(set)
-  /** A stream that gives whole batches whatever it is asked for. */
-  const unknowing: ImageStream = {
-    ...known,
-    batches: ({ shard: _, ...pass }) => known.batches(pass),
-  }
-
+describe('passOf', () => {
   test.each([
-    { name: 'a stream that is read in parts', stream: known },
-    { name: 'a stream that knows nothing of parts', stream: unknowing },
-  ])('are the batches of one process: $name', async ({ stream }) => {
-    for (const size of [1, 2, 3, 5]) {
-      for (const batchSize of [2, 4, 5, 11]) {
-        const pass = { batchSize, shuffle: { seed: 1, epoch: 2 } }
-        const whole: number[] = []
-        for await (const { labels } of known.batches(pass)) whole.push(...labels)
-        const workers = await Promise.all(
-          Array.from({ length: size }, async (_, index) => {
-            const steps: { labels: number[]; ofImages: number }[] = []
-            for await (const { batch, ofImages } of partsOfStream(stream, pass, {
-              size,
-              index,
-              whenEmpty: 'repeat',
-            })) {
-              expect(batch.images.length).toBe(16 * batch.count)
-              steps.push({ labels: [...batch.labels], ofImages })
-            }
-            return steps
-          }),
-        )
-        const steps = Math.ceil(set.count / batchSize)
-        expect(workers.map(({ length }) => length)).toEqual(workers.map(() => steps))
-        const together = Array.from({ length: steps }, (_, step) => {
-          const ofImages = Math.min(batchSize, set.count - step * batchSize)
-          const shares = batchParts(ofImages, size)
-          return workers.flatMap((parts, index) => {
-            expect(parts[step]?.ofImages).toBe(ofImages)
-            return shares[index]?.share === 0 ? [] : (parts[step]?.labels ?? [])
-          })
-        })
-        expect(together.flat()).toEqual(whole)
-      }
+    ['that reads parts', stream],
+    ['that yields whole batches', unaware],
+  ])('takes a worker through its part of a stream %s', async (_, data) => {
+    const whole = await collect(stream.batches(pass))
+    for (const whenEmpty of ['skip', 'repeat'] as const) {
+      const parts = await Promise.all(
+        Array.from({ length: 6 }, (_, index) =>
+          collect(passOf(data, pass, { index, size: 6, whenEmpty }, someImages)),
+        ),
+      )
+      whole.slice(0, -1).forEach(({ labels, images }, number) => {
+        const batches = parts.map(part => part[number])
+        expect(batches.map(batch => batch?.ofImages)).toEqual([7, 7, 7, 7, 7, 7])
+        expect(batches.flatMap(batch => [...(batch?.batch.labels ?? [])])).toEqual([...labels])
+        expect(batches.flatMap(batch => [...(batch?.batch.images ?? [])])).toEqual([...images])
+      })
+      // floor(4 i / 6): 0, 0, 1, 2, 2, 3, 4: workers 0 and 3 have none.
+      const [a, b, c, d] = [...(whole.at(-1)?.labels ?? [])]
+      expect(parts.map(part => (part.length === 7 ? [...(part[6]?.batch.labels ?? [])] : []))).toEqual(
+        whenEmpty === 'skip' ? [[], [a], [b], [], [c], [d]] : [[a], [a], [b], [a], [c], [d]],
+      )
     }
+  })
+
+  test('takes one process through whole batches', async () => {
+    const batches = await collect(passOf(stream, pass, undefined, someImages))
+    expect(batches.map(({ batch, ofImages }) => [batch.count, ofImages])).toEqual([
+      ...Array.from({ length: 6 }, () => [7, undefined]),
+      [4, undefined],
+    ])
+  })
+
+  test('refuses a stream that yields neither', async () => {
+    const wrong: ImageStream = { ...stream, batches: () => stream.batches({ batchSize: 3 }) }
+    await expect(
+      collect(passOf(wrong, pass, { index: 1, size: 2, whenEmpty: 'skip' }, someImages)),
+    ).rejects.toThrow('train: stream must yield 4 of the 7 images of a batch, got 3')
   })
 })

@@ -7,7 +7,7 @@ import type { DataInspectRequest } from './inspect-action.js'
 
 /** The command `pmoe data inspect`. */
 export function dataInspectCommand(): Command {
-  const command = withCacheOption(new Command('inspect'))
+  const command = new Command('inspect')
     .description('count the images of a dataset by class and group, and draw a contact sheet of them')
     .argument('[folder]', 'a prepared folder or its address (https://, s3://), or your files')
     .optionsGroup(optionGroups.data)
@@ -18,8 +18,7 @@ export function dataInspectCommand(): Command {
   for (const option of datasetSettings) command.addOption(option)
   command.optionsGroup(optionGroups.augmentation)
   for (const option of augmentationOptions) command.addOption(option)
-  return command
-    .optionsGroup(optionGroups.run)
+  return withCacheOption(command.optionsGroup(optionGroups.run))
     .option('--out <file>', 'the contact sheet, a PNG file (default: sheet-<dataset>.png)')
     .option('--no-sheet', 'draw none')
     .option('--json', 'write one JSON object')

@@ -115,7 +115,8 @@ export class FolderView {
       ]
     }
     const matrix = confusionTable(classNames, score, cell => this.openCell(pass, cell))
-    return [element('h3', {}, 'What is taken for what'), matrix]
+    const how = 'Each row is a true class, each column what the network said. A cell opens its images.'
+    return [element('h3', {}, 'What is taken for what'), element('p', { class: 'x-quiet' }, how), matrix]
   }
 
   private openCell(pass: Pass, { label, predicted, named }: ConfusedClasses): void {

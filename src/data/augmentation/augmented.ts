@@ -98,7 +98,10 @@ export function batchVariation(shape: ImageShape, augmentation: Augmentation): B
 }
 
 /** A batch without the image that came along to be mixed with. */
-function withoutNext(batch: ImageBatch, { first, count, next }: BatchShare): ImageBatch {
+function withoutNext(
+  batch: ImageBatch,
+  { first, count, next }: Pick<BatchShare, 'first' | 'count' | 'next'>,
+): ImageBatch {
   if (next === undefined) return batch
   const from = next < first ? 1 : 0
   const part = (values: Int32Array): Int32Array => values.slice(from, from + count)

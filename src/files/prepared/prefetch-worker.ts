@@ -66,8 +66,8 @@ function begin(stream: ImageStream, pass: StreamPass): BegunPass {
 
 /** A key that is equal for equal passes. */
 function keyOf({ batchSize, shuffle, start = 0, end, shard }: StreamPass): string {
-  const { index, count, withNext } = shard ?? {}
-  return [batchSize, shuffle?.seed, shuffle?.epoch, start, end, index, count, withNext].join()
+  const { index, count, withNext, leastOne } = shard ?? {}
+  return [batchSize, shuffle?.seed, shuffle?.epoch, start, end, index, count, withNext, leastOne].join()
 }
 
 function post(message: PrefetchMessage, buffers: readonly ArrayBuffer[] = []): void {

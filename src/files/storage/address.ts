@@ -34,7 +34,7 @@ export function parseAddress(text: string, allowHttp = false): StorageAddress {
   }
   if (/[?#]/.test(text)) {
     throw new RangeError(
-      `${shown}: address must end with its path, got a query or fragment behind it (they may hold secrets)`,
+      `${shown}: address must end with its path, got a query or fragment behind it (they may hold keys)`,
     )
   }
   if (url.protocol === 's3:') return bucketAddress(text)

@@ -64,8 +64,8 @@ export function remoteFolder(text: string, options: StorageOptions = storageOpti
       if (address.kind === 's3')
         return listBucket(address, insidePath(address.text, folder), options.bucket, requests)
       throw new Error(
-        `${shown}: folder must be a prepared one (pmoe data prepare) or one of a bucket (s3://), got an address ` +
-          'whose files cannot be listed',
+        `${shown}: address must be that of a prepared folder (with manifest.json), of a zip archive, or s3://, ` +
+          'got a folder whose files cannot be listed',
       )
     },
     describe: path => placeOf(path).shown,

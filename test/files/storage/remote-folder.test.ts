@@ -70,8 +70,8 @@ describe('remoteFolder', () => {
       new RegExp(`^${server.address}/d/none: must be readable, got nothing there$`),
     )
     await expect(folder.list('')).rejects.toThrow(
-      `${server.address}/d: folder must be a prepared one (pmoe data prepare) or one of a bucket (s3://), got an address ` +
-        'whose files cannot be listed',
+      `${server.address}/d: address must be that of a prepared folder (with manifest.json), of a zip archive, or s3://, ` +
+        'got a folder whose files cannot be listed',
     )
     for (const path of ['../secret', 'a/../../secret', '/secret']) {
       expect(() => folder.describe(path)).toThrow(
@@ -207,8 +207,13 @@ describe('remoteFolder', () => {
     await remoteFolder(server.address, optionsWith(cache)).read('large')
     const before = server.sent()
     const fresh = remoteFolder(server.address, optionsWith(cache, { fresh: true }))
+    const files = async () => (await readdir(cache, { recursive: true })).sort()
+    // A folder of the object and one of its version, what is known of this, and four blocks.
+    await expect.poll(async () => (await files()).filter(name => !name.endsWith('.tmp'))).toHaveLength(7)
+    const kept = await files()
     expect(Buffer.compare(await fresh.read('large'), large)).toBe(0)
     expect(server.sent() - before).toBe(large.length)
+    expect(await files()).toEqual(kept)
   })
 
   test('keeps the cache within its size, and reads on', async () => {

@@ -43,6 +43,7 @@ export const siteGroups: Readonly<
       doc('gpu', 'GPUs'),
       doc('pages', 'In a page'),
       doc('machines', 'Many machines'),
+      doc('many-machines', 'Several workers'),
       doc('grids', 'Runs on a cluster'),
     ],
   },

@@ -109,6 +109,7 @@ const known = new Set([
   'do',
   'cd',
   'curl',
+  'aws',
   'kubectl',
   'ray',
   'export',

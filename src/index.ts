@@ -152,6 +152,7 @@ export {
 export type { FeatureLayout, FeatureStore, StoredFeatures, UnkeptFeatures } from './train/frozen/features.js'
 export type { FreezeOptions, FrozenStatistics } from './train/frozen/frozen-part.js'
 export { type SplitModel, splitModel } from './train/frozen/split-model.js'
+export type { Cluster, WireType } from './train/cluster/cluster.js'
 export {
   DivergenceError,
   type EpochMetrics,

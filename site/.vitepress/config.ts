@@ -46,11 +46,6 @@ export default defineConfig({
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     config: md => liveFigures(md),
   },
-  // Sources register layers when they are imported; package.json names only the built files that do.
-  vite: {
-    build: { rollupOptions: { treeshake: { moduleSideEffects: true } } },
-    worker: { format: 'es', rollupOptions: { treeshake: { moduleSideEffects: true } } },
-  },
   themeConfig: {
     nav: [
       {

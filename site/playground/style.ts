@@ -32,13 +32,13 @@ export const playgroundStyle = `
 .playground .task:hover{border-color:var(--quiet)}
 .playground .task:has(:checked){border-color:var(--accent);box-shadow:inset 0 0 0 1px var(--accent)}
 .playground .task-title{font-weight:650;line-height:1.3}
-.playground .task-question{font-size:.8rem;line-height:1.35;color:var(--quiet)}
+.playground .task-question{display:none;font-size:.8rem;line-height:1.35;color:var(--quiet)}
 .playground .transport{display:grid;gap:12px;align-items:center}
 .playground .clock{display:grid;gap:6px}
 .playground .epoch{font-variant-numeric:tabular-nums;font-weight:600}
 .playground .backend{display:grid;gap:4px}
 .playground .backend label{display:flex;gap:10px;align-items:center;font-size:.85rem;color:var(--quiet);white-space:nowrap}
-.playground .reason{font-size:.8rem;line-height:1.4;color:var(--quiet);min-height:2.8em;overflow-wrap:anywhere}
+.playground .reason{font-size:.8rem;line-height:1.4;color:var(--quiet);min-height:4.2em;overflow-wrap:anywhere}
 .playground .controls{display:flex;flex-direction:column;gap:14px}
 .playground .controls h3{margin:0}
 .playground .slider{display:grid;gap:2px}
@@ -51,6 +51,7 @@ export const playgroundStyle = `
 .playground .choice:has(:disabled){color:var(--quiet)}
 .playground .seed{display:flex;justify-content:space-between;align-items:center;font-size:.9rem}
 .playground .wall-head{display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 16px}
+.playground .question{font-size:.9rem;margin-bottom:6px}
 .playground .legend{list-style:none;display:flex;flex-wrap:wrap;gap:2px 14px;padding:0;margin:0 0 10px;font-size:.8rem;color:var(--quiet)}
 .playground .legend li{display:inline-flex;align-items:center;margin:0}
 .playground .swatch{display:inline-block;width:12px;height:12px;margin-right:6px;border-radius:2px;flex:none}
@@ -113,6 +114,6 @@ export const playgroundStyle = `
 .playground .camera-side{display:grid;gap:8px}
 .playground .reading{display:grid;gap:6px;font-size:.85rem;min-height:1.5em;overflow-wrap:anywhere}
 @media (prefers-reduced-motion:reduce){.playground *{transition:none!important}}
-@container (min-width:660px){.playground-grid{grid-template-columns:minmax(0,1fr) minmax(0,1fr);grid-template-areas:"transport transport" "wall wall" "accuracy controls" "costs controls" "experts experts" "sharing sharing"}.playground .tasks{grid-template-columns:repeat(4,minmax(0,1fr))}.playground .transport{grid-template-columns:auto minmax(120px,1fr) minmax(220px,1.2fr);gap:20px}}
+@container (min-width:660px){.playground-grid{grid-template-columns:minmax(0,1fr) minmax(0,1fr);grid-template-areas:"transport transport" "wall wall" "accuracy controls" "costs controls" "experts experts" "sharing sharing"}.playground .tasks{grid-template-columns:repeat(4,minmax(0,1fr))}.playground .transport{grid-template-columns:auto minmax(120px,1fr) minmax(220px,1.2fr);gap:20px}.playground .reason{min-height:2.8em}.playground .task-question{display:block}}
 @container (min-width:1040px){.playground-grid{grid-template-columns:250px minmax(0,1fr) 300px;grid-template-rows:auto auto 1fr;grid-template-areas:"transport transport transport" "controls wall accuracy" "controls wall costs" "experts experts experts" "sharing sharing sharing"}.playground .expert-cards{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}}
 `

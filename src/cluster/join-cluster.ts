@@ -1,8 +1,10 @@
 import { lookup } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
 import { isIPv6 } from 'node:net'
+import { join } from 'node:path'
 import { type BackendChoice, useBackend } from '../backend/choose.js'
 import { type CollectiveAddon, loadCollectiveAddon } from '../backend/native/collective-addon.js'
-import { findNative, hideErrorLog, whyUnusable } from '../backend/native/native.js'
+import { findNative, hideErrorLog, packageRoot, whyUnusable } from '../backend/native/native.js'
 import { hasNvidiaDriver } from '../backend/native/nvidia.js'
 import type { Cluster } from '../train/cluster/cluster.js'
 import type { ClusterSpec } from './cluster-spec.js'
@@ -71,10 +73,22 @@ export async function joinCluster(spec: ClusterSpec, options: JoinOptions = {}):
     backend,
     size: workers.length,
     index,
+    versions: versionsOf(backend),
     nameOf: rank => `worker ${rank} (${workers[rank]})`,
     startAllReduce: (values, wire) => collective.startAllReduce(values, wire),
     allReduce: (values, wire) => collective.allReduce(values, wire),
     waitedMs: () => collective.waitedMs,
+  }
+}
+
+function versionsOf({ tensorflow }: BackendChoice): Readonly<Record<string, string>> {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+    readonly version: string
+  }
+  return {
+    'patch-moe': version,
+    'Node.js': process.versions.node,
+    TensorFlow: tensorflow?.version ?? 'none',
   }
 }
 

@@ -1,4 +1,4 @@
-import { connect, createServer, type Server } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import * as z from 'zod'
 import type { ClusterSpec } from './cluster-spec.js'
@@ -22,7 +22,7 @@ const GREETING_MS = 2_000
  */
 export async function meetWorkers(spec: ClusterSpec, host: string, seconds: number): Promise<void> {
   const { workers, index } = spec
-  const server = await listenAt(spec, host)
+  const greeter = await greetAt(spec, host)
   const late = performance.now() + seconds * 1000
   let missing = [...workers.keys()].filter(rank => rank !== index)
   try {
@@ -35,7 +35,7 @@ export async function meetWorkers(spec: ClusterSpec, host: string, seconds: numb
       await pause(EVERY_MS)
     }
   } finally {
-    await new Promise(resolve => server.close(resolve))
+    await greeter.close()
   }
 }
 
@@ -93,14 +93,16 @@ function parsed(text: string): Greeting | 'other' {
 }
 
 /** @throws Error where the address is taken, or of another machine */
-function listenAt({ workers, index }: ClusterSpec, host: string): Promise<Server> {
+function greetAt({ workers, index }: ClusterSpec, host: string): Promise<{ close(): Promise<void> }> {
   const own = workers[index] as string
   const greeting: Greeting = { workers: [...workers], index }
   const port = Number(own.slice(own.lastIndexOf(':') + 1))
+  const sockets = new Set<Socket>()
   return new Promise((resolve, reject) => {
     const server = createServer(socket => {
-      socket.on('error', () => undefined)
-      socket.end(`${JSON.stringify(greeting)}\n`)
+      sockets.add(socket.on('error', () => undefined).on('close', () => sockets.delete(socket)))
+      // Without reading, the end of the other side would not be noticed.
+      socket.resume().end(`${JSON.stringify(greeting)}\n`)
     })
     server.once('error', (cause: NodeJS.ErrnoException) => {
       const got =
@@ -111,6 +113,11 @@ function listenAt({ workers, index }: ClusterSpec, host: string): Promise<Server
             : cause.message
       reject(new Error(`joinCluster: ${own} must be a free address of this machine, got ${got}`, { cause }))
     })
-    server.listen({ host, port, exclusive: true }, () => resolve(server))
+    const close = () =>
+      new Promise<void>(closed => {
+        server.close(() => closed())
+        for (const socket of sockets) socket.destroy()
+      })
+    server.listen({ host, port, exclusive: true }, () => resolve({ close }))
   })
 }

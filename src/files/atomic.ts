@@ -1,5 +1,6 @@
 import { link, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { threadId } from 'node:worker_threads'
 import { isRunning, thisProcess } from './process-identity.js'
 
 /** What a file is to hold: text, bytes, or bytes that come piece by piece. */
@@ -125,7 +126,8 @@ export function isTemporaryOf(entry: string, names: ReadonlySet<string>): boolea
   return parts !== undefined && names.has(parts.name)
 }
 
-let count = 0
+/** Threads of one process count in ranges of their own: they may write the same file at once. */
+let count = threadId * 1e9
 
 function temporaryName(path: string): string {
   const { machine, pid, start } = thisProcess()

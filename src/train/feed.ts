@@ -7,7 +7,7 @@ import type { RegionBatch, RegionStream } from '../data/regions/region-stream.js
 import { fixInput } from '../layers/fixed-inputs.js'
 import { checkOneTensorFlow } from '../layers/validation.js'
 import type { ImageShape } from '../shapes.js'
-import { partOfBatch, someImages, someRegions, type WorkerPart } from './cluster/batch-part.js'
+import { type PassedBatch, passOf, someImages, someRegions, type WorkerPart } from './cluster/batch-part.js'
 import { FrozenBody } from './frozen/frozen-body.js'
 import { nextTurn } from './host-turn.js'
 import { type ClassifierLoss, type LossOptions, lossOf } from './loss.js'
@@ -158,13 +158,11 @@ function imageFeed(data: WholeImages): Feed {
     classNames,
     ...(groupNames && { groupNames }),
     async *batches({ worker, ...pass }) {
-      for await (const whole of stream.batches(pass)) {
-        const part = worker && partOfBatch(whole.count, worker)
-        if (worker && !part) continue
-        const { images, ...batch } = part ? someImages(whole, part) : whole
+      for await (const { batch: passed, ofImages } of passOf(stream, pass, worker, someImages)) {
+        const { images, ...batch } = passed
         yield {
           ...batch,
-          ...(part && { ofImages: whole.count }),
+          ...(ofImages !== undefined && { ofImages }),
           inputs: () => ({ tensors: [fixInput(upload(images, shape))] }),
         }
       }
@@ -180,14 +178,20 @@ function featureFeed(body: FrozenBody, data: WholeImages): Feed {
     count,
     classNames,
     ...(groupNames && { groupNames }),
-    async *batches(pass) {
-      if (body.isCached(data) && !pass.worker) {
-        for await (const { features, ...batch } of body.batches(data, pass)) {
-          yield { ...batch, inputs: () => ({ tensors: [features()] }) }
+    async *batches({ worker, ...pass }) {
+      if (body.isCached(data)) {
+        const cached = { count, batches: (own: StreamPass) => body.batches(data, own) }
+        for await (const { batch: passed, ofImages } of passOf(cached, pass, worker, whole => whole)) {
+          const { features, ...batch } = passed
+          yield {
+            ...batch,
+            ...(ofImages !== undefined && { ofImages }),
+            inputs: () => ({ tensors: [features()] }),
+          }
         }
         return
       }
-      for await (const { inputs, ...batch } of images.batches(pass)) {
+      for await (const { inputs, ...batch } of images.batches({ ...pass, worker })) {
         yield {
           ...batch,
           inputs: async () => {
@@ -211,10 +215,10 @@ function regionFeed(model: RegionModel, stream: RegionStream): Feed {
     classNames,
     ...(groupNames && { groupNames }),
     async *batches({ worker, ...pass }) {
-      const batches = stream.batches(pass)[Symbol.asyncIterator]()
+      const batches = passOf(stream, pass, worker, onlyRegions)
       const ahead: Promise<ViewedBatch | undefined>[] = []
       const readAhead = () => {
-        const next = withViews(batches, model, worker)
+        const next = withViews(batches, model)
         // What fails ahead is thrown when its turn comes.
         next.catch(() => undefined)
         ahead.push(next)
@@ -255,32 +259,31 @@ async function startedReading(ahead: readonly Promise<unknown>[]): Promise<void>
   for (let turn = 0; turn < TURNS_TO_START && !isRead; turn++) await nextTurn()
 }
 
-interface ViewedBatch {
-  readonly batch: RegionBatch
-  /** Images of the whole batch, where this is a worker's part of it. */
-  readonly ofImages?: number
+interface ViewedBatch extends PassedBatch<RegionBatch> {
   readonly views: readonly Uint8Array[]
 }
 
-/** The next batch with its views, or a worker's part of it; undefined at the end. */
+/** The next batch with its views; undefined at the end. */
 async function withViews(
-  batches: AsyncIterator<RegionBatch>,
-  model: RegionModel,
-  worker: WorkerPart | undefined,
+  batches: AsyncIterator<PassedBatch<RegionBatch>, void>,
+  { viewScale }: RegionModel,
 ): Promise<ViewedBatch | undefined> {
-  const { done, value: whole } = await batches.next()
+  const { done, value: passed } = await batches.next()
   if (done) return undefined
-  if (!whole.sources)
+  const { sources } = passed.batch
+  if (!sources)
     throw new TypeError('train: stream must yield images that are read in parts, got whole images')
-  const part = worker && partOfBatch(whole.count, worker)
-  const batch = part ? someRegions(whole, part) : whole
-  if (worker) await closeAll(whole.sources.filter(source => !part || !batch.sources.includes(source)))
-  if (worker && !part) return withViews(batches, model, worker)
-  return {
-    batch,
-    ...(part && { ofImages: whole.count }),
-    views: await Promise.all(batch.sources.map(source => source.view(model.viewScale))),
-  }
+  return { ...passed, views: await Promise.all(sources.map(source => source.view(viewScale))) }
+}
+
+/** Some consecutive images of a batch; the others are closed. */
+async function onlyRegions(
+  batch: RegionBatch,
+  part: Parameters<typeof someRegions>[1],
+): Promise<RegionBatch> {
+  const some = someRegions(batch, part)
+  await closeAll(batch.sources.filter(source => !some.sources.includes(source)))
+  return some
 }
 
 async function closeAll(sources: readonly RegionSource[] = []): Promise<void> {

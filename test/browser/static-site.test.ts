@@ -134,9 +134,11 @@ describe.skipIf(!chromiumPath)('the site', () => {
     await tab.waitForFunction(() => /Epoch [1-9]/.test(document.body.innerText))
     expect(tab.workers()).toHaveLength(1)
     expect(await tab.evaluate(namelessControls)).toEqual([])
+    const ended = tab.workers()[0]?.waitForEvent('close', { timeout: 0 })
     await tab.locator('.VPNavBarTitle a').click()
     await tab.waitForSelector('.vp-doc h1')
-    await expect.poll(() => tab.workers().length).toBe(0)
+    await ended
+    expect(tab.workers()).toHaveLength(0)
     expect(failures).toEqual([])
     await tab.close()
   })

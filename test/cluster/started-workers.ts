@@ -13,7 +13,7 @@ export const oneThread = { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: 
 export const smallTraining: SmallTraining = {
   network: 'pmoe',
   images: 43,
-  heartbeat: 3,
+  heartbeat: 60,
   options: {
     epochs: 4,
     batchSize: 8,

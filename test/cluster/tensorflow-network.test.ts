@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { networkNamespaces } from './network-namespaces.js'
+import { networkNamespaces } from '../../bench/network-namespaces.js'
 import { failureOf, smallTraining, startAlone, startWorker, trainedBy } from './started-workers.js'
 import type { SmallTraining, TrainedHere } from './training-program.js'
 
@@ -30,6 +30,7 @@ describe.skipIf(typeof made === 'string')('workers on machines of their own', ()
     const pause: SmallTraining = {
       ...smallTraining,
       network: 'plain',
+      heartbeat: 4,
       pause: 20,
       options: { epochs: 10_000, batchSize: 8, seed: 3, optimizer: { name: 'sgd', learningRate: 0.001 } },
     }

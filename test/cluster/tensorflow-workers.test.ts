@@ -82,6 +82,7 @@ const endless: SmallTraining = {
   ...smallTraining,
   network: 'plain',
   images: 16,
+  heartbeat: 4,
   pause: 20,
   options: { epochs: 10_000, batchSize: 8, seed: 3, optimizer: { name: 'sgd', learningRate: 0.001 } },
 }

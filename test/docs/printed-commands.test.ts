@@ -126,8 +126,10 @@ function sentenceFaults(file: string): string[] {
       else if (word.startsWith('--')) flags.push(word.replace(/[,=].*$/, ''))
     }
     if (command.parent === null && !line.startsWith('-')) return [`${file}: ${code} names no command`]
+    // A group of commands may have one that is meant where none is named.
+    const options = [command, ...command.commands].flatMap(each => each.options)
     const has = (flag: string) =>
-      flag === '--help' || command.options.some(({ long, short }) => long === flag || short === flag)
+      flag === '--help' || options.some(({ long, short }) => long === flag || short === flag)
     return flags.filter(flag => !has(flag)).map(flag => `${file}: ${code}: ${command.name()} has no ${flag}`)
   })
 }

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { copyPlaygroundAssets } from '../playground.js'
 import { pageText } from './page-text.js'
 import { homePage, type ListedPage, type ProgramPage, programPages, sitePages } from './site-map.js'
 
@@ -32,7 +31,6 @@ export async function writeSourcePages(root: string, folder: string): Promise<vo
     for (const file of files) await cp(join(root, file), join(folder, 'public', file))
   }
   for (const page of programPages) await writePage(folder, page, programText(page))
-  copyPlaygroundAssets(join(folder, 'public', 'playground-files'))
 }
 
 /** The text of a page whose program the theme puts below it. */

@@ -3,6 +3,7 @@ import DefaultTheme from 'vitepress/theme-without-fonts'
 import { defineComponent, h } from 'vue'
 import { liveFigure } from './live-figure.js'
 import { PageProgram } from './page-program.js'
+import { loaded } from './programs.js'
 import './site.css'
 
 /** The theme's layout; below a page of a program, the program. */
@@ -23,7 +24,9 @@ export default {
   enhanceApp({ app }) {
     app.component(
       'MethodFigure',
-      liveFigure(async root => (await import('../../method/main.js')).mountMethodFigure(root)),
+      liveFigure(async root =>
+        (await loaded<typeof import('../../method/main.js')>('method')).mountMethodFigure(root),
+      ),
     )
   },
 } satisfies Theme

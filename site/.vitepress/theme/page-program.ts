@@ -1,21 +1,26 @@
-import { withBase } from 'vitepress'
 import { defineComponent, h, onMounted, onUnmounted, ref } from 'vue'
+import { addressOf, loaded } from './programs.js'
 
 /** Puts a program into an element, and returns what ends it. */
 type Program = (root: HTMLElement) => Promise<() => void>
 
-/** An address within the site, as a worker can read it. */
-const addressOf = (path: string) => new URL(withBase(path), location.href).href
+const worker = (name: string) => new Worker(addressOf(`${name}.js`), { type: 'module' })
 
 const programs: Readonly<Record<string, Program>> = {
   async playground(root) {
-    const { mountPlayground } = await import('../../playground/main.js')
-    return mountPlayground(root, {
-      startWorker: () =>
-        new Worker(new URL('../../playground/worker/worker.ts', import.meta.url), { type: 'module' }),
-      samples: addressOf('/playground-files/samples/'),
-      wasm: addressOf('/playground-files/wasm/'),
-    })
+    const { mountPlayground } = await loaded<typeof import('../../playground/main.js')>('playground')
+    const files = { samples: addressOf('samples/'), wasm: addressOf('wasm/') }
+    return mountPlayground(root, { startWorker: () => worker('playground-worker'), ...files })
+  },
+  async explorer(root) {
+    const [{ mountExplorer }, { droppedSource }] = await Promise.all([
+      loaded<typeof import('../../explorer/main.js')>('explorer'),
+      loaded<typeof import('../../explorer/dropped/dropped-source.js')>('explorer-source'),
+    ])
+    // It reads the .wasm files beside its script.
+    const computing = worker('explorer-worker')
+    mountExplorer(root, droppedSource(computing))
+    return () => computing.terminate()
   },
 }
 

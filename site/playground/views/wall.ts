@@ -15,12 +15,14 @@ export function wallView(actions: Actions): View {
   const canvas = element('canvas', { role: 'img', class: 'wall-canvas' })
   const frame = element('div', { class: 'wall-frame' }, canvas)
   const chips = chipsView(actions)
+  const question = element('p', { class: 'question' })
   const truth = legendEntry('truth', 'what decides')
   const caption = element('p', { class: 'hint wall-caption' })
   const view = element(
     'div',
     { class: 'wall panel', role: 'group', 'aria-label': 'Test images' },
     element('div', { class: 'wall-head' }, element('h3', {}, 'Where the mixture looks'), legend(truth)),
+    question,
     chips.element,
     frame,
     caption,
@@ -42,6 +44,7 @@ export function wallView(actions: Actions): View {
     update(state) {
       chips.update(state)
       truth.hidden = state.setting.task === 'own'
+      setText(question, taskRanges[state.setting.task].question)
       redraw(state)
       canvas.setAttribute('aria-label', description(state))
       setText(caption, captionOf(state))

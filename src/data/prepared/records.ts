@@ -16,7 +16,7 @@ const gapBytes = 2 ** 15
 /** Most of a read that nobody asked for, as a part of it: a worker that takes a share of each batch reads little besides its share. */
 const mostUnasked = 1 / 8
 /** Most bytes of one read, unless a single record is longer. */
-const readBytes = 2 ** 22
+const readBytes = 2 ** 20
 
 /**
  * The training or the test images of a prepared folder, as images that can be read.

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { OpenRegions, RegionSource } from '../../data/regions/region-source.js'
 import { AskedThread } from '../asked-thread.js'
+import { isAddress } from '../storage/address.js'
 import { startWorker } from '../worker.js'
 import type { RegionDecoding } from './image-file.js'
 
@@ -51,8 +52,15 @@ const abandoned = new FinalizationRegistry<ThreadImage>(({ thread, image }) => {
  * says of memory holds for it.
  *
  * @param directory the folder of the dataset
+ * @throws RangeError for an address: image files are decoded from the disk
  */
 export function regionsInThread(directory: string, decoding: RegionDecoding = {}): OpenRegions {
+  if (isAddress(directory)) {
+    throw new RangeError(
+      `${directory}: image files that are read in parts must be in a folder on this machine, got an address ` +
+        '(pmoe data prepare --unscaled makes a folder of them that is read from an address)',
+    )
+  }
   return async path => {
     const thread = readingThread()
     const { image, size } = await thread.ask({ path: join(directory, path), decoding })

@@ -98,11 +98,9 @@ export class BlockCache {
 
   /** A folder for blocks that no other process is to find. */
   private ownFolder(address: string): string {
-    if (this.own === undefined) {
-      const own = join(this.folder, `of-one-process-${randomUUID()}`)
-      this.own = own
-      process.once('exit', () => rmSync(own, { recursive: true, force: true }))
-    }
+    if (ownFolders.size === 0) process.once('exit', removeOwnFolders)
+    this.own ??= join(this.folder, `of-one-process-${randomUUID()}`)
+    ownFolders.add(this.own)
     return join(this.own, hashed(address))
   }
 
@@ -191,6 +189,13 @@ export class BlockCache {
     this.bytes = bytes
     this.writtenSince = 0
   }
+}
+
+/** Folders for blocks of this process alone. */
+const ownFolders = new Set<string>()
+
+function removeOwnFolders(): void {
+  for (const folder of ownFolders) rmSync(folder, { recursive: true, force: true })
 }
 
 /** The blocks of one version of an object in a cache. */

@@ -30,7 +30,8 @@ export async function openObject(place: ObjectPlace, reading: ObjectReading): Pr
   const known = fresh ? undefined : await cache.lastVersion(place.url.href)
   const { version, first } = await requests.persist(place, () => askFirst(place, requests, known))
   const isKept = !fresh && (version.etag ?? version.modified) !== undefined
-  const blocks = await cache.blocksOf(place.url.href, version, isKept)
+  // What is read once to be checked would only drive out what is used.
+  const blocks = fresh && version.inRanges ? noBlocks : await cache.blocksOf(place.url.href, version, isKept)
   const object = new RemoteObject(place, version, reading, blocks)
   if (version.length > cache.room && !version.inRanges) {
     throw new RangeError(
@@ -41,6 +42,8 @@ export async function openObject(place: ObjectPlace, reading: ObjectReading): Pr
   if (first) await object.keep(0, first)
   return object
 }
+
+const noBlocks: CachedBlocks = { read: async () => undefined, write: async () => undefined }
 
 interface FirstAnswer {
   readonly version: ObjectVersion

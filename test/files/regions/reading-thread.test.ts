@@ -46,6 +46,12 @@ describe('regionsInThread', () => {
     )
   })
 
+  it('refuses an address, and says what can be read from there', () => {
+    expect(() => regionsInThread('s3://bucket/photos')).toThrow(
+      's3://bucket/photos: image files that are read in parts must be in a folder on this machine, got an address (pmoe',
+    )
+  })
+
   it('fails as reading without a thread does, and reads on', async () => {
     const open = regionsInThread(folder)
     for (const name of ['text.png', 'none.png']) {

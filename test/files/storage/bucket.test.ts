@@ -94,7 +94,7 @@ describe('a folder of a bucket', () => {
     await folder('s3://bucket', { ...keys, AWS_SESSION_TOKEN: 'token', AWS_REGION: 'eu-north-1' }).read(
       'q.txt',
     )
-    const { headers } = server.asked.at(-1)?.request ?? { headers: {} }
+    const { headers } = (server.asked.at(-1) as AskedObject).request
     expect(headers['x-amz-security-token']).toBe('token')
     expect(headers.authorization).toMatch(
       /\/eu-north-1\/s3\/aws4_request, SignedHeaders=[^,]*x-amz-security-token/,

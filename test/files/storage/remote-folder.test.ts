@@ -207,8 +207,13 @@ describe('remoteFolder', () => {
     await remoteFolder(server.address, optionsWith(cache)).read('large')
     const before = server.sent()
     const fresh = remoteFolder(server.address, optionsWith(cache, { fresh: true }))
+    const files = async () => (await readdir(cache, { recursive: true })).sort()
+    // A folder of the object and one of its version, what is known of this, and four blocks.
+    await expect.poll(async () => (await files()).filter(name => !name.endsWith('.tmp'))).toHaveLength(7)
+    const kept = await files()
     expect(Buffer.compare(await fresh.read('large'), large)).toBe(0)
     expect(server.sent() - before).toBe(large.length)
+    expect(await files()).toEqual(kept)
   })
 
   test('keeps the cache within its size, and reads on', async () => {

@@ -61,7 +61,7 @@ export async function startRun(fed: FedModel, options: TrainOptions<TrainingData
       stages,
       stage,
       identity,
-      seeds: stepSeeds(model, seed, 'dropout'),
+      seeds: stepSeeds(model, seed, drawingOf(options)),
       annealed,
       routersAtStart,
       progressing,
@@ -83,6 +83,11 @@ export async function startRun(fed: FedModel, options: TrainOptions<TrainingData
     await releaseParts(trained)
     throw error
   }
+}
+
+/** The stream from which layers draw: workers draw for their own images, and must not draw the same. */
+function drawingOf({ cluster }: TrainOptions<TrainingData>): string {
+  return cluster && cluster.index > 0 ? `dropout of worker ${cluster.index}` : 'dropout'
 }
 
 /** What is frozen in the stages of a run, one unless the network is unfrozen gradually. */

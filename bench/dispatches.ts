@@ -1,7 +1,7 @@
 /**
  * Counts what a training step hands to a WebGPU device, by kernel: the tables of bench/NOTES.md.
  *
- *     npx tsx bench/dispatches.ts [--network wrn] [--optimizer momentum] [--kernels own] [--dawn backend=null]
+ *     npx tsx bench/dispatches.ts [--network wrn] [--optimizer momentum] [--kernels own] [--clip-norm 1] [--dawn backend=null]
  *
  * WRN-10-1, 32x32, batch 8, as `pmoe train` steps it. Dawn's null device computes nothing and counts as a card would: what the steps
  * after the first take there is the time to hand them over. On another one (`--dawn adapter=SwiftShader`) it is that of the steps.
@@ -28,17 +28,19 @@ interface Options {
   readonly optimizer: OptimizerName
   readonly kernels: 'own' | 'tfjs'
   readonly dawn: string
+  readonly clipNorm?: number
   readonly side: number
   readonly steps: number
 }
 
-const { network, optimizer, kernels, dawn, side, steps } = new Command('dispatches')
+const { network, optimizer, kernels, dawn, clipNorm, side, steps } = new Command('dispatches')
   .addOption(new Option('--network <name>').choices(networks).default('wrn'))
   .addOption(new Option('--optimizer <name>').choices(stepped).default('momentum'))
   .addOption(
     new Option('--kernels <whose>', 'this library, or tfjs alone').choices(['own', 'tfjs']).default('own'),
   )
   .option('--dawn <option>', "Dawn's choice of a device", 'backend=null')
+  .option('--clip-norm <norm>', 'greatest norm of all gradients together', Number)
   .option('--side <pixels>', 'of an image', Number, 32)
   .option('--steps <number>', 'counted or timed, after a first one', Number, 1)
   .parse()
@@ -63,12 +65,13 @@ const setting = {
 const model = buildNetwork(network, setting)
 const { images, labels } = noiseBatch(setting, setting.batch)
 const batch = { inputs: [images], labels: new Int32Array(await labels.data()), count: setting.batch }
-const options = { name: optimizer, learningRate: 0.01 }
+const options = { name: optimizer, learningRate: 0.01, ...(clipNorm !== undefined && { clipNorm }) }
 const parts = {
   model,
   classifier: lossOf(model),
   optimizer: createOptimizer(options, model),
   weightDecays: weightDecays(model, options),
+  clipNorm,
 }
 const losses = [(await takeStep(parts, batch)).loss]
 const seconds: number[] = []

@@ -14,6 +14,9 @@ export {
   type ProvideNativeOptions,
   provideNative,
 } from './backend/native/provide-native.js'
+export { type ClusterSpec, clusterSpec } from './cluster/cluster-spec.js'
+export { type JoinedCluster, type JoinOptions, joinCluster } from './cluster/join-cluster.js'
+export { WorkerLostError } from './cluster/worker-failure.js'
 export * from './data/index.js'
 export type { KerasModel } from './export/weights/keras-model.js'
 export { type AugmentedAheadOptions, augmentedAhead } from './files/augmentation/augmented-ahead.js'

@@ -11,7 +11,7 @@ import * as statistics from '../src/statistics/index.js'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const sources = execFileSync(
   'git',
-  ['ls-files', '-co', '--exclude-standard', 'src', 'scripts', 'bench', 'tools'],
+  ['ls-files', '-co', '--exclude-standard', 'src', 'scripts', 'bench', 'tools', 'site'],
   {
     cwd: root,
     encoding: 'utf8',

@@ -11,6 +11,7 @@ import { Command, CommanderError } from 'commander'
 import { context } from 'esbuild'
 import { build } from 'vitepress'
 
+import { buildPrograms } from './site/programs.js'
 import { writeSourcePages } from './site/source-pages.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -20,6 +21,7 @@ const dist = join(site, 'dist')
 
 async function buildSite({ api }: { readonly api: boolean }): Promise<void> {
   await writeSourcePages(root, pages)
+  await buildPrograms(join(pages, 'public', 'programs'))
   if (api) {
     // typedoc is loaded only where it is needed: it takes seconds.
     const { writeApiPages } = await import('./site/api-pages.js')

@@ -17,6 +17,7 @@ import { askedJob, type ClusterFlags } from '../run/cluster/cluster-options.js'
 import type { Share } from '../run/cluster/shared-work.js'
 import { followRun, type StartedRun } from '../run/followed-run.js'
 import type { NewRun } from '../run/new-run.js'
+import { preferThreadsOf } from '../run/regions/region-threads.js'
 import { loadData, loadRegions } from '../run/run-data.js'
 import {
   type ClusterRequest,
@@ -174,9 +175,10 @@ async function resumeRun(request: TrainRequest, cluster?: Cluster): Promise<Star
     : { run: await openRun(request.out), lock: noLock }
   try {
     const config = continuedConfig(before, request)
+    const resume = await storedState(before)
+    preferThreadsOf(config, resume)
     await useBackend(config.backend)
     useComputeSettings(config)
-    const resume = await storedState(before)
     checkLength(before, config, resume)
     const { dataset, seed } = config
     const { options } = config.model

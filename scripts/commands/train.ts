@@ -46,8 +46,9 @@ export function trainCommand(): Command {
       'after',
       `
 What is not given comes from the recipe of the dataset and the model. Where TF_CONFIG names several workers, or the variables
-of Slurm, Kubernetes or torchrun do, they train one run together; pmoe launch starts them on this machine. With --cluster the
-runs of --seeds or --folds are trained by the tasks of a job, which share the folder; the one that ends last writes the summary.
+of Slurm, Kubernetes or torchrun do, they train one run together; pmoe launch starts them on this machine.
+With --cluster the runs of --seeds or --folds are trained by the tasks of a job, which share the folder; the one that ends
+last writes the summary.
 
 Examples:
   $ pmoe train --dataset fashion-quadrants --model wrn-pmoe --samples 500 --out runs/first

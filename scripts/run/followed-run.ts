@@ -1,3 +1,4 @@
+import { DeviceError } from '../../src/backend/device-error.js'
 import { shellCommand } from '../../src/cluster/shell-command.js'
 import type { Lock } from '../../src/files/lock.js'
 import type { RunFolder } from '../../src/run/run-folder.js'
@@ -22,6 +23,7 @@ export interface StartedRun extends Pick<TrainingParts, 'run' | 'model' | 'data'
  *
  * @param options.json writes the events of the training as JSON lines
  * @param options.signal ends it as Ctrl-C does
+ * @throws Error that says how to go on where a GPU failed; else as the training
  */
 export async function followRun(
   started: StartedRun,
@@ -46,6 +48,9 @@ export async function followRun(
     log.close()
     reportOutcome(outcome, run, log)
     return outcome
+  } catch (error) {
+    if (!(error instanceof DeviceError)) throw error
+    throw new Error(`${error.message}. Continue with: ${resumeCommand(run)}`, { cause: error })
   } finally {
     log.close()
     interrupt.release()
@@ -54,9 +59,10 @@ export async function followRun(
 
 function reportOutcome(outcome: TrainingOutcome, run: RunFolder, log: TrainingLog): void {
   if (outcome.ended === 'aborted') {
-    const resume = shellCommand(['pmoe', 'train', '--resume', '--out', run.directory])
     const { epoch, step } = outcome.at ?? { epoch: 1, step: 0 }
-    log.note(`Stopped in epoch ${epoch} after step ${step}; nothing is lost. Continue with: ${resume}`)
+    log.note(
+      `Stopped in epoch ${epoch} after step ${step}; nothing is lost. Continue with: ${resumeCommand(run)}`,
+    )
     process.exitCode = interruptedExitCode
     return
   }
@@ -66,6 +72,10 @@ function reportOutcome(outcome: TrainingOutcome, run: RunFolder, log: TrainingLo
   log.note(
     `Done: ${accuracy}${keptText(outcome)}trained in ${duration(outcome.seconds)}${early}. Saved in ${run.directory}`,
   )
+}
+
+function resumeCommand({ directory }: RunFolder): string {
+  return shellCommand(['pmoe', 'train', '--resume', '--out', directory])
 }
 
 function keptText({ keptEpoch, history }: TrainingOutcome): string {

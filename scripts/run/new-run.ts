@@ -4,6 +4,7 @@ import { type DatasetEntry, datasetEntry } from '../../src/data/datasets/dataset
 import { fineTuningRecipe, type Recipe, recipe, type TrainingRecipe } from '../../src/models/recipes.js'
 import { type PlannedRun, plannedRun, type RunConfig, runConfig } from '../../src/run/run-config.js'
 import type { RunModel } from '../../src/run/setting.js'
+import { type OptimizerName, settingsNotOf } from '../../src/train/optimizers/optimizer-options.js'
 import { dataPath } from '../terminal/data-path.js'
 import { packageVersion } from '../terminal/package-version.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
@@ -24,7 +25,7 @@ import {
 } from './run-data.js'
 import { withSeparateRouters } from './separate-routers.js'
 import { type GivenFlags, namingFlags, withFlags } from './train-settings.js'
-import { fittedToInitial, type Initial, withAnnealing } from './transfer/fine-tuning.js'
+import { fittedToInitial, type Initial, withAnnealing, withEnoughSteps } from './transfer/fine-tuning.js'
 
 /** A run that has not begun: its configuration and its images. */
 export interface NewRun {
@@ -58,7 +59,8 @@ export async function newRun(request: RunRequest, backend: BackendChoice): Promi
   const planned = asUsage(() => wantedRun(request, entry, backend), wording)
   const { data, samples } = await loadUpTo(planned, flags.samples !== undefined)
   checkBoxed(planned.dataset, data)
-  const fitted = fittedToImages(withLoadedImages(planned, data, samples), flags, data.train)
+  const loaded = withLoadedImages(planned, data, samples)
+  const fitted = withEnoughSteps(fittedToImages(loaded, flags, data.train), flags, data.train.count)
   return { config: asUsage(() => completeConfig(fitted, data.train), wording), data }
 }
 
@@ -107,9 +109,9 @@ export function wantedRun(request: RunRequest, entry: DatasetEntry, backend: Bac
 export function recipeRun(request: RunRequest, backend: BackendChoice): PlannedRun {
   const { model: options, training: recipeTraining } = startingPoint(request)
   const { samples, fullBatch, ...recipeOptimisation } = recipeTraining
-  const requested = request.flags.samples
+  const { samples: requested, optimizer } = request.flags
   const training = {
-    ...recipeOptimisation,
+    ...forOptimizer(recipeOptimisation, optimizer as OptimizerName | undefined),
     ...(fullBatch && typeof requested === 'number' && { batchSize: requested }),
   }
   const run = {
@@ -121,6 +123,16 @@ export function recipeRun(request: RunRequest, backend: BackendChoice): PlannedR
     versions: versionsOf(backend),
   }
   return plannedRun(run, 'train')
+}
+
+/** What a recipe says for its optimizer alone is not said of another one. */
+function forOptimizer(
+  training: Omit<TrainingRecipe, 'samples' | 'fullBatch'>,
+  asked: OptimizerName | undefined,
+): object {
+  if (asked === undefined || asked === training.optimizer) return training
+  const others: readonly string[] = settingsNotOf(asked)
+  return Object.fromEntries(Object.entries(training).filter(([name]) => !others.includes(name)))
 }
 
 interface StartingPoint {
@@ -166,11 +178,18 @@ async function loadUpTo(
 }
 
 /** Prepared images come without boxes: that these teach nothing must not go unnoticed. */
-function checkBoxed({ boxes, boxedImages, data: folder }: PlannedRun['dataset'], data: NewRun['data']): void {
+function checkBoxed(
+  { name, boxes, boxedImages, data: folder }: PlannedRun['dataset'],
+  data: NewRun['data'],
+): void {
   const given = boxes === undefined ? boxedImages !== undefined && '--boxed-images' : '--boxes'
   if (!given || data.prepared === undefined) return
+  const remedy =
+    datasetEntry(name).source === 'folder'
+      ? 'let --data name the folder that they were prepared from: its files have'
+      : `leave --data out: the images that ${name} draws have`
   throw new UsageError(
-    `train: ${given} must come with images that have boxes, got ${folder} (prepared images have none: give the folder that they were prepared from)`,
+    `train: ${given} must come with images that have boxes, got ${folder} (prepared images have none; ${remedy})`,
   )
 }
 

@@ -1,6 +1,6 @@
 import { experimentNamed } from '../experiments/experiments.js'
 import type { AskedJob } from '../run/cluster/cluster-options.js'
-import { submitGrid } from '../run/cluster/submit-grid.js'
+import { checkGrid, submitGrid } from '../run/cluster/submit-grid.js'
 import { noteText } from '../terminal/safe-output.js'
 import { asUsage, UsageError } from '../terminal/usage-error.js'
 import { type AskedStudy, openAskedStudy, studyDirectory } from './asked-study.js'
@@ -33,15 +33,18 @@ export async function submitStudy(
   { job, words }: StudySubmission,
 ): Promise<void> {
   const experiment = asUsage(() => experimentNamed(name))
-  const begun = job.scheduler.seesFiles ? await beginStudy(name, request) : undefined
-  if (!begun) refuseChanges(request, job)
-  await submitGrid(job, {
+  const planned = {
     where: 'study',
     words: ['study', 'run', experiment.name, ...words],
-    runs: begun ?? plannedCells(name, request),
+    runs: plannedCells(name, request),
     out: studyDirectory(experiment.name, request),
     json: request.json === true,
-  })
+  }
+  checkGrid(job, planned)
+  if (!job.scheduler.seesFiles) refuseChanges(request, job)
+  // A study that is there may have other seeds than one that is new.
+  const runs = job.scheduler.seesFiles ? await beginStudy(name, request) : planned.runs
+  await submitGrid(job, { ...planned, runs })
 }
 
 /** Begins a study, or goes on with it beside the tasks that work on it. @returns its number of cells */

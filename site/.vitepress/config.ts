@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitepress'
 import { colorDeclarations, pageColors } from '../../src/report/page-style.js'
-import { apiPages, type SiteGroup, siteGroups, studyPageOf } from '../../tools/site/site-map.js'
+import { apiPages, programPages, type SiteGroup, siteGroups, studyPageOf } from '../../tools/site/site-map.js'
 import { studiesOf } from '../../tools/site/source-pages.js'
 import { liveFigures } from './live-figures.js'
 
@@ -43,7 +43,7 @@ export default defineConfig({
   ],
   markdown: {
     html: false,
-    theme: { light: 'github-light-high-contrast', dark: 'github-dark' },
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     config: md => liveFigures(md),
   },
   themeConfig: {
@@ -64,6 +64,7 @@ export default defineConfig({
           ...api.pages.slice(0, 1).map(() => ({ text: 'API', link: '/api/' })),
         ],
       },
+      ...programPages.map(({ title, address }) => ({ text: title, link: `/${address}` })),
       { text: 'Limits', link: '/limits' },
     ],
     sidebar: {

@@ -1,6 +1,9 @@
 import { element } from './elements.js'
 import type { ExplorerState } from './state.js'
 
+/** Longest side of pictures that are shown pixel by pixel. */
+const SMALL = 100
+
 /** Pictures that come when they are about to be seen, of both kinds of sources. */
 const shown = new WeakMap<Element, () => void>()
 let observer: IntersectionObserver | undefined
@@ -30,6 +33,10 @@ export function picture(state: ExplorerState, image: number, longest: number, al
   const img = element('img', { alt, decoding: 'async' })
   const { network } = state.look
   img.addEventListener('error', () => img.classList.add('x-unread'))
+  // Small ones are shown pixel by pixel.
+  img.addEventListener('load', () => {
+    img.classList.toggle('x-pixels', Math.max(img.naturalWidth, img.naturalHeight) < SMALL)
+  })
   whenSeen(img, () => {
     state.source.picture(network, image, longest).then(
       address => {

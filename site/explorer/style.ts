@@ -1,7 +1,7 @@
 /** The style sheet of the explorer, in the colours of all pages (`pageStyle`): light and dark, from a phone to a wide screen. */
 export const explorerStyle = `
 .explorer{container-type:inline-size}
-.explorer [hidden]{display:none}
+.explorer [hidden]{display:none!important}
 .explorer h1{overflow-wrap:anywhere}
 .explorer h3{font-size:1.05rem;margin:20px 0 6px}
 .explorer h4{font-size:.9rem;margin:0 0 4px;font-weight:600}
@@ -53,7 +53,8 @@ export const explorerStyle = `
 .explorer .x-tiles figcaption{display:flex;justify-content:space-between;align-items:center;gap:6px}
 .explorer .x-kept{color:var(--quiet);font-size:.8rem}
 .explorer .x-choice ol{list-style:none;padding:0;margin:0}
-.explorer .x-choice li{display:grid;grid-template-columns:1fr 8ch 10ch 4em;gap:8px;align-items:center;padding:2px 6px;border-left:4px solid transparent}
+.explorer .x-choice .x-name{min-width:0}
+.explorer .x-choice li{display:grid;grid-template-columns:minmax(0,1fr) 7ch 10ch 4em;gap:8px;align-items:center;padding:2px 6px;border-left:4px solid transparent}
 .explorer .x-choice .x-chosen{border-left-color:var(--kept);font-weight:600}
 .explorer .x-graph{overflow:auto;max-height:76vh;background:var(--card);border:1px solid var(--line);border-radius:10px}
 .explorer .x-graph>svg{display:block;margin:0 auto;max-width:none;font-size:12.5px}
@@ -79,7 +80,6 @@ export const explorerStyle = `
 .explorer table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.88rem;width:auto}
 .explorer th,.explorer td{padding:5px 10px;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;background:none}
 .explorer th:first-child{text-align:left;padding-left:0}
-.explorer .x-confusion caption{text-align:left;color:var(--quiet);padding-bottom:6px;white-space:normal}
 .explorer .x-confusion th,.explorer .x-confusion td{padding:1px;border:0;max-width:130px;overflow:hidden;text-overflow:ellipsis;font-weight:500}
 .explorer .x-confusion td{width:42px;height:34px;background:var(--card)}
 .explorer .x-confusion thead th{height:92px;vertical-align:bottom;padding:2px}

@@ -76,6 +76,10 @@ class Playground {
     addEventListener('hashchange', () => this.followAddress(), { signal })
     addEventListener('resize', () => this.draw(), { signal })
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.draw(), { signal })
+    // Sites that have a switch of their own say so by a class.
+    const theme = new MutationObserver(() => this.draw())
+    theme.observe(document.documentElement, { attributes: true, attributeFilter: ['class'] })
+    signal.addEventListener('abort', () => theme.disconnect())
     this.open(setting)
   }
 
@@ -153,7 +157,10 @@ class Playground {
       this.order({ type: 'close', session })
       return
     }
-    const { samples, wasm } = this.options
+    const [samples, wasm] = [this.options.samples, this.options.wasm].map(address => absolute(address)) as [
+      string,
+      string,
+    ]
     this.order({
       type: 'open',
       session,
@@ -207,6 +214,10 @@ class Playground {
   private fail(message: string): void {
     this.set({ ...this.state, problem: { message, offersWasm: false } })
   }
+}
+
+function absolute(address: string): string {
+  return new URL(address, document.baseURI).href
 }
 
 /** Hands files to the visitor. */

@@ -8,7 +8,7 @@ import type { Setting } from './setting.js'
 export const NETWORKS = ['dense', 'mixture'] as const
 export type NetworkName = (typeof NETWORKS)[number]
 
-/** Addresses of what the worker reads. */
+/** Addresses of what the worker reads; for the page they may be relative to its own. */
 export interface Assets {
   /** Folder of the IDX files of `digits8` and `fashion-mini`, with its slash. */
   readonly samples: string

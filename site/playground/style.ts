@@ -1,12 +1,12 @@
 /** The playground's own style, over the tokens of reports: colours come from the page that it is in. */
 export const playgroundStyle = `
-.playground{--dense:#8a4b08;--mixture:var(--accent,#0072b2);--gap:16px;container-type:inline-size;color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",Arial,sans-serif}
-.playground>:is(.tasks,.own,.notices){margin-bottom:var(--gap)}
+.playground{--dense:#c26a12;--mixture:var(--accent,#0072b2);--gap:16px;container-type:inline-size;color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",Arial,sans-serif}
 .playground *{box-sizing:border-box}
 .playground [hidden]{display:none!important}
 .playground-grid{display:grid;gap:var(--gap);grid-template-columns:minmax(0,1fr);grid-template-areas:"transport" "wall" "accuracy" "controls" "costs" "experts" "sharing"}
 .playground .transport{grid-area:transport}.playground .controls{grid-area:controls}.playground .wall{grid-area:wall}.playground .accuracy{grid-area:accuracy}.playground .costs{grid-area:costs}.playground .experts{grid-area:experts}.playground .sharing{grid-area:sharing}
 .playground .panel{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:16px;min-width:0;margin:0}
+.playground>:is(.tasks,.own,.notices){margin-bottom:var(--gap)}
 .playground h3{font-size:1rem;line-height:1.3;margin:0 0 8px;font-weight:650;letter-spacing:-.005em}
 .playground h4{font-size:.82rem;font-weight:500;color:var(--quiet);margin:0 0 4px}
 .playground p{margin:0;max-width:none}
@@ -20,6 +20,7 @@ export const playgroundStyle = `
 .playground button.primary{background:var(--button,#0072b2);border-color:transparent;color:#fff;font-weight:600;min-width:84px}
 .playground button:disabled{opacity:.5;cursor:default}
 .playground select,.playground input[type=text]{font:inherit;font-size:.9rem;color:var(--ink);background:var(--page);border:1px solid var(--line);border-radius:8px;padding:6px 8px;min-height:36px;max-width:100%;width:100%}
+.playground select{appearance:auto}
 .playground :is(button,select,input):focus-visible,.playground :is(.task,.chip,.button,.choice):has(:focus-visible),.playground .unseen:focus-visible+.button{outline:3px solid var(--accent);outline-offset:2px}
 .playground .buttons{display:flex;flex-wrap:wrap;gap:8px}
 .playground progress{appearance:none;width:100%;height:6px;border:0;border-radius:3px;overflow:hidden;background:var(--line);display:block}
@@ -32,13 +33,13 @@ export const playgroundStyle = `
 .playground .task:hover{border-color:var(--quiet)}
 .playground .task:has(:checked){border-color:var(--accent);box-shadow:inset 0 0 0 1px var(--accent)}
 .playground .task-title{font-weight:650;line-height:1.3}
-.playground .task-question{font-size:.8rem;line-height:1.35;color:var(--quiet)}
+.playground .task-question{display:none;font-size:.8rem;line-height:1.35;color:var(--quiet)}
 .playground .transport{display:grid;gap:12px;align-items:center}
 .playground .clock{display:grid;gap:6px}
 .playground .epoch{font-variant-numeric:tabular-nums;font-weight:600}
 .playground .backend{display:grid;gap:4px}
 .playground .backend label{display:flex;gap:10px;align-items:center;font-size:.85rem;color:var(--quiet);white-space:nowrap}
-.playground .reason{font-size:.8rem;line-height:1.4;color:var(--quiet);min-height:2.8em;overflow-wrap:anywhere}
+.playground .reason{font-size:.8rem;line-height:1.4;color:var(--quiet);min-height:4.2em;overflow-wrap:anywhere}
 .playground .controls{display:flex;flex-direction:column;gap:14px}
 .playground .controls h3{margin:0}
 .playground .slider{display:grid;gap:2px}
@@ -51,6 +52,7 @@ export const playgroundStyle = `
 .playground .choice:has(:disabled){color:var(--quiet)}
 .playground .seed{display:flex;justify-content:space-between;align-items:center;font-size:.9rem}
 .playground .wall-head{display:flex;flex-wrap:wrap;justify-content:space-between;gap:2px 16px}
+.playground .question{font-size:.9rem;margin-bottom:6px}
 .playground .legend{list-style:none;display:flex;flex-wrap:wrap;gap:2px 14px;padding:0;margin:0 0 10px;font-size:.8rem;color:var(--quiet)}
 .playground .legend li{display:inline-flex;align-items:center;margin:0}
 .playground .swatch{display:inline-block;width:12px;height:12px;margin-right:6px;border-radius:2px;flex:none}
@@ -76,7 +78,7 @@ export const playgroundStyle = `
 .playground .costs h3{margin:0}
 .playground .bar-row{display:grid;grid-template-columns:58px minmax(0,1fr) 58px;gap:8px;align-items:center;font-size:.82rem}
 .playground .bar{height:10px;border-radius:5px;background:var(--page);overflow:hidden;display:block}
-.playground .bar-fill{display:block;height:100%;border-radius:5px;background:var(--dense);transition:width .2s}
+.playground .bar-fill{display:block;width:0;height:100%;border-radius:5px;background:var(--dense);transition:width .2s}
 .playground .bar-fill.mixture{background:var(--mixture)}
 .playground .bar-value{text-align:right;font-variant-numeric:tabular-nums;font-weight:600}
 .playground .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:10px 16px;margin:0 0 14px}
@@ -90,6 +92,8 @@ export const playgroundStyle = `
 .playground .tag{font-size:.75rem;color:var(--wrong);font-weight:600}
 .playground .expert-pictures{display:grid;grid-template-columns:1fr 1fr;gap:8px}
 .playground .expert-picture{margin:0}
+.playground .expert-pictures:has([hidden]){grid-template-columns:auto 1fr}
+.playground .expert-pictures:has([hidden]) canvas{width:72px}
 .playground .expert-picture canvas{display:block;width:100%;aspect-ratio:1;image-rendering:pixelated;border-radius:4px;outline:1px solid var(--line);background:var(--page)}
 .playground .expert-picture figcaption{font-size:.7rem;line-height:1.25;color:var(--quiet);margin-top:3px;min-height:2.5em}
 .playground .expert-classes{min-height:1.4em;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
@@ -110,8 +114,7 @@ export const playgroundStyle = `
 .playground .camera video{width:180px;aspect-ratio:1;object-fit:cover;border-radius:10px;background:var(--veil)}
 .playground .camera-side{display:grid;gap:8px}
 .playground .reading{display:grid;gap:6px;font-size:.85rem;min-height:1.5em;overflow-wrap:anywhere}
-@media (prefers-color-scheme:dark){.playground{--dense:#e0a15a}}
 @media (prefers-reduced-motion:reduce){.playground *{transition:none!important}}
-@container (min-width:660px){.playground-grid{grid-template-columns:minmax(0,1fr) minmax(0,1fr);grid-template-areas:"transport transport" "wall wall" "accuracy controls" "costs controls" "experts experts" "sharing sharing"}.playground .tasks{grid-template-columns:repeat(4,minmax(0,1fr))}.playground .transport{grid-template-columns:auto minmax(120px,1fr) minmax(220px,1.2fr);gap:20px}.playground .reason{min-height:1.4em}}
+@container (min-width:660px){.playground-grid{grid-template-columns:minmax(0,1fr) minmax(0,1fr);grid-template-areas:"transport transport" "wall wall" "accuracy controls" "costs controls" "experts experts" "sharing sharing"}.playground .tasks{grid-template-columns:repeat(4,minmax(0,1fr))}.playground .transport{grid-template-columns:auto minmax(120px,1fr) minmax(220px,1.2fr);gap:20px}.playground .reason{min-height:2.8em}.playground .task-question{display:block}}
 @container (min-width:1040px){.playground-grid{grid-template-columns:250px minmax(0,1fr) 300px;grid-template-rows:auto auto 1fr;grid-template-areas:"transport transport transport" "controls wall accuracy" "controls wall costs" "experts experts experts" "sharing sharing sharing"}.playground .expert-cards{grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}}
 `

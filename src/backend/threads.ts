@@ -14,3 +14,11 @@ export function tensorFlowThreads(env: Readonly<Record<string, string | undefine
   const requested = Number(env.TF_NUM_INTRAOP_THREADS)
   return Number.isInteger(requested) && requested > 0 ? requested : availableParallelism()
 }
+
+/**
+ * Lets native TensorFlow share operations among so many threads, unless the user has said how many. TensorFlow reads it when it is
+ * loaded: later it changes nothing.
+ */
+export function preferThreads(count: number, env: Record<string, string | undefined> = process.env): void {
+  if (!env.TF_NUM_INTRAOP_THREADS) env.TF_NUM_INTRAOP_THREADS = String(count)
+}

@@ -1,12 +1,15 @@
 import { lookup } from 'node:dns/promises'
-import { createServer, isIPv6 } from 'node:net'
+import { readFileSync } from 'node:fs'
+import { isIPv6 } from 'node:net'
+import { join } from 'node:path'
 import { type BackendChoice, useBackend } from '../backend/choose.js'
 import { type CollectiveAddon, loadCollectiveAddon } from '../backend/native/collective-addon.js'
-import { findNative, hideErrorLog, whyUnusable } from '../backend/native/native.js'
+import { findNative, hideErrorLog, packageRoot, whyUnusable } from '../backend/native/native.js'
 import { hasNvidiaDriver } from '../backend/native/nvidia.js'
 import type { Cluster } from '../train/cluster/cluster.js'
 import type { ClusterSpec } from './cluster-spec.js'
 import { Collective } from './collective.js'
+import { meetWorkers } from './meeting.js'
 import { serverDef, taskName } from './server-def.js'
 import { explainedFailure } from './worker-failure.js'
 
@@ -29,6 +32,9 @@ export interface JoinedCluster extends Cluster {
 
 const DEFAULTS = { heartbeat: 10, startTimeout: 300 }
 
+/** How long TensorFlow's servers wait for each other, once all workers have met; milliseconds. */
+const REGISTER_MS = 60_000
+
 /**
  * Joins a cluster: loads native TensorFlow, makes it the current backend, and has it wait for the other workers. A process can do so
  * once, before it loads TensorFlow in another way.
@@ -47,28 +53,42 @@ export async function joinCluster(spec: ClusterSpec, options: JoinOptions = {}):
   const { workers, index } = spec
   const address = await ownAddress(workers[index] as string)
   const addon = await loadedAddon(gpu)
+  await meetWorkers(spec, address, startTimeout)
   addon.configure(
     serverDef({
       workers,
       index,
-      registerTimeoutMs: Math.round(startTimeout * 1000),
+      registerTimeoutMs: REGISTER_MS,
       heartbeatMs: Math.round(heartbeat * 1000),
       usesGpu: gpu,
     }),
     `${taskName(index)}/`,
     address,
+    2 * REGISTER_MS,
   )
-  const backend = await startedBackend(addon, spec, startTimeout, gpu)
+  const backend = await startedBackend(addon, spec, gpu)
   const explain = (error: Error) => explainedFailure(error, { addon, spec })
   const collective = new Collective({ addon, size: workers.length, explain, firstTimeout: startTimeout })
   return {
     backend,
     size: workers.length,
     index,
+    versions: versionsOf(backend),
     nameOf: rank => `worker ${rank} (${workers[rank]})`,
     startAllReduce: (values, wire) => collective.startAllReduce(values, wire),
     allReduce: (values, wire) => collective.allReduce(values, wire),
     waitedMs: () => collective.waitedMs,
+  }
+}
+
+function versionsOf({ tensorflow }: BackendChoice): Readonly<Record<string, string>> {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+    readonly version: string
+  }
+  return {
+    'patch-moe': version,
+    'Node.js': process.versions.node,
+    TensorFlow: tensorflow?.version ?? 'none',
   }
 }
 
@@ -92,10 +112,8 @@ async function loadedAddon(gpu: boolean): Promise<CollectiveAddon> {
 async function startedBackend(
   addon: CollectiveAddon,
   { workers, index }: ClusterSpec,
-  startTimeout: number,
   gpu: boolean,
 ): Promise<BackendChoice> {
-  const began = performance.now()
   // TensorFlow reports the loss of a worker in dozens of lines, of which ours says what matters.
   hideErrorLog()
   try {
@@ -103,10 +121,9 @@ async function startedBackend(
   } catch (cause) {
     const failure = addon.failure()
     if (failure === undefined) throw cause
-    const seconds = ((performance.now() - began) / 1000).toFixed(0)
     throw new Error(
-      `joinCluster: all ${workers.length} workers must be there within ${startTimeout} s, got a failure of worker ${index} ` +
-        `(${workers[index]}) after ${seconds} s: ${firstLine(failure)}`,
+      `joinCluster: all ${workers.length} workers must join, got a failure of worker ${index} (${workers[index]}): ` +
+        firstLine(failure),
       { cause },
     )
   }
@@ -119,34 +136,15 @@ function firstLine(text: string): string {
 /**
  * The address of IPv4, or else IPv6, at which this worker listens.
  *
- * @throws Error where it is not of this machine, or in use
+ * @throws Error where its name is unknown
  */
 async function ownAddress(worker: string): Promise<string> {
-  const [, host = '', port = ''] = /^\[?(.*?)\]?:(\d+)$/.exec(worker) ?? []
+  const [, host = ''] = /^\[?(.*?)\]?:\d+$/.exec(worker) ?? []
   const found = await lookup(host, { all: true }).catch((cause: Error) => {
     throw new Error(`joinCluster: ${worker} must be an address of this machine, got ${cause.message}`, {
       cause,
     })
   })
   const { address } = found.find(each => !isIPv6(each.address)) ?? found[0] ?? { address: host }
-  await checkFree(address, Number(port), worker)
   return address
-}
-
-function checkFree(host: string, port: number, worker: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const got =
-        cause.code === 'EADDRINUSE'
-          ? 'one that is taken (by another worker of this rank, or another program)'
-          : cause.code === 'EADDRNOTAVAIL'
-            ? `${host}, which is not of this machine`
-            : cause.message
-      reject(
-        new Error(`joinCluster: ${worker} must be a free address of this machine, got ${got}`, { cause }),
-      )
-    })
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()))
-  })
 }

@@ -1,12 +1,7 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
 import { type Explanation, explain } from '../explain/explain.js'
 import { occlusion } from '../explain/occlusion.js'
-import {
-  type RoutingLayers,
-  restorePatchesPerExpert,
-  routingLayers,
-  setPatchesPerExpert,
-} from '../layers/moe/routing-layers.js'
+import { restorePatchesPerExpert, routingLayers, setPatchesPerExpert } from '../layers/moe/routing-layers.js'
 import type { ImageShape, Size2D } from '../shapes.js'
 import type { ImageValues } from '../train/upload.js'
 import { describeNetwork } from './describe-network.js'
@@ -36,19 +31,20 @@ export interface WholeNetworkParts {
 }
 
 const WHERE = 'explore'
+/** Values of images that stay in memory. */
+const MOST_VALUES = 2 ** 26
 
 /** A network that takes whole images, explored: it answers one question at a time. */
 export class WholeNetwork implements ExploredNetwork {
   readonly description: NetworkDescription
   private readonly parts: WholeNetworkParts
   private readonly shape: ImageShape
-  private readonly routing: RoutingLayers | undefined
+  private readonly values = new Map<number, ImageValues>()
 
   /** @throws RangeError when the model is no classifier of images */
   constructor(parts: WholeNetworkParts) {
     this.parts = parts
-    this.routing = routingLayers(parts.model)
-    this.description = describeNetwork(parts, this.routing)
+    this.description = describeNetwork(parts, routingLayers(parts.model))
     this.shape = this.description.input
   }
 
@@ -57,9 +53,7 @@ export class WholeNetwork implements ExploredNetwork {
     setting: Setting,
   ): Promise<readonly (ImageAnswer | UnreadAnswer)[]> {
     const { model } = this.parts
-    const values = await Promise.all(
-      images.map(image => this.parts.read(image).catch((error: Error) => error)),
-    )
+    const values = await Promise.all(images.map(image => this.read(image).catch((error: Error) => error)))
     const readable = values.filter((value): value is ImageValues => !(value instanceof Error))
     const explained = await this.asked(setting, async () =>
       readable.length === 0
@@ -74,7 +68,7 @@ export class WholeNetwork implements ExploredNetwork {
 
   async losses(image: number, setting: Setting): Promise<PatchLosses> {
     const { model } = this.parts
-    const values = await this.parts.read(image)
+    const values = await this.read(image)
     return this.asked(setting, async (): Promise<PatchLosses> => {
       const isOfMap = routingLayers(model) !== undefined && !this.seesAll
       if (isOfMap) {
@@ -85,6 +79,17 @@ export class WholeNetwork implements ExploredNetwork {
       const { grid, lost } = await occlusion(model, values, this.shape)
       return { grid, lost: [...lost], of: 'parts of the image' }
     })
+  }
+
+  /** The values of an image; those of the last ones stay in memory, as a slider asks about one again and again. */
+  private async read(image: number): Promise<ImageValues> {
+    const values = this.values.get(image) ?? (await this.parts.read(image))
+    this.values.delete(image)
+    this.values.set(image, values)
+    const [oldest] = this.values.keys()
+    if (this.values.size * values.length > MOST_VALUES && oldest !== image)
+      this.values.delete(oldest as number)
+    return values
   }
 
   /** Whether each patch is computed from about the whole image, so that its place says nothing. */

@@ -1,4 +1,4 @@
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir, readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
@@ -26,6 +26,18 @@ export async function makeFolder(directory: string): Promise<void> {
 async function isFolder(path: string): Promise<boolean> {
   const stats = await stat(path).catch(() => undefined)
   return stats?.isDirectory() ?? false
+}
+
+/**
+ * The names in a folder; none where it is not there.
+ *
+ * @throws Error as the file system gives it, for what is no folder or cannot be read
+ */
+export async function namesIn(directory: string): Promise<string[]> {
+  return readdir(directory).catch((error: unknown): string[] => {
+    if (isMissing(error)) return []
+    throw error
+  })
 }
 
 /** Whether an error of the file system says that something is not there. */

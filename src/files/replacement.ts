@@ -1,7 +1,7 @@
 import { lstat, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { dirname, join, sep } from 'node:path'
 import { flushFolder, isTemporaryOf, temporariesOf } from './atomic.js'
-import { isMissing, makeFolder } from './folders.js'
+import { isMissing, makeFolder, namesIn } from './folders.js'
 import { isLockFile, LockedError, lockFolder } from './lock.js'
 
 /*
@@ -52,10 +52,7 @@ export interface FolderState {
  * @throws what the file system throws where it cannot be read; a missing folder is new
  */
 export async function folderState(directory: string, kind: OwnFolder): Promise<FolderState> {
-  const all = await readdir(directory).catch((error: unknown): string[] => {
-    if (isMissing(error)) return []
-    throw error
-  })
+  const all = await namesIn(directory)
   const names = await topNames(directory, kind)
   const aside: string[] = []
   for (const name of all) if (await isAside(directory, name, names)) aside.push(name)

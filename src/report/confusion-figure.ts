@@ -1,4 +1,4 @@
-import { escapeHtml } from './escape.js'
+import { escapeHtml, shortened } from './escape.js'
 
 /** The confusion matrix of some classes, as it is drawn. */
 export interface ConfusionMatrix {
@@ -73,7 +73,7 @@ function mostConfused(numClasses: number, cells: readonly ConfusionCell[], most:
  * tint, the larger the share of the row. Right ones lie on the diagonal.
  */
 export function confusionFigure({ names, counts, others }: ConfusionMatrix): string {
-  const longest = names.reduce((length, name) => Math.max(length, shortened(name).length), 0)
+  const longest = names.reduce((length, name) => Math.max(length, shortened(name, MOST_LETTERS).length), 0)
   const margin = Math.ceil(longest * LETTER_PX) + 30
   const side = names.length * CELL_PX
   const [width, height] = [margin + side + 8, margin + side + 8]
@@ -91,8 +91,8 @@ export function confusionFigure({ names, counts, others }: ConfusionMatrix): str
   const labels = names.map((name, i) => {
     const middle = margin + i * CELL_PX + CELL_PX / 2 + 4
     return (
-      `<text x="${margin - 8}" y="${middle}" text-anchor="end">${escapeHtml(shortened(name))}</text>` +
-      `<text transform="translate(${middle} ${margin - 8}) rotate(-90)">${escapeHtml(shortened(name))}</text>`
+      `<text x="${margin - 8}" y="${middle}" text-anchor="end">${escapeHtml(shortened(name, MOST_LETTERS))}</text>` +
+      `<text transform="translate(${middle} ${margin - 8}) rotate(-90)">${escapeHtml(shortened(name, MOST_LETTERS))}</text>`
     )
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="${escapeHtml(`confusion matrix of ${names.length} classes`)}" font-family="DejaVu Sans, Arial, sans-serif" font-size="${FONT_PX}" fill="#1d2733">
@@ -133,9 +133,4 @@ function cellMark(
 function shortCount(count: number): string {
   if (count < 10_000) return String(count)
   return count < 1e6 ? `${Math.round(count / 1000)}k` : `${Math.round(count / 1e6)}M`
-}
-
-function shortened(name: string): string {
-  const letters = [...name]
-  return letters.length <= MOST_LETTERS ? name : `${letters.slice(0, MOST_LETTERS - 1).join('')}…`
 }

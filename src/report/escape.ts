@@ -26,6 +26,12 @@ export function printable(text: string): string {
   })
 }
 
+/** A name cut to so many letters, the last one `…` where some are left out. */
+export function shortened(name: string, mostLetters: number): string {
+  const letters = [...name]
+  return letters.length <= mostLetters ? name : `${letters.slice(0, mostLetters - 1).join('')}…`
+}
+
 /** The name of a file, a class or a layer in one line: newlines and tabs are written as `\n` and `\t` as well. */
 export function printableName(name: string): string {
   return printable(name).replaceAll('\n', '\\n').replaceAll('\t', '\\t')

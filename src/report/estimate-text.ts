@@ -26,3 +26,8 @@ export function estimateText(estimate: ReportedEstimate, form: EstimateForm): st
   const value = valueText(estimate.value, form)
   return estimate.interval ? `${value} (${intervalText(estimate, form)})` : value
 }
+
+/** A coordinate of a picture, in pixels, to a hundredth of one. */
+export function coordinateText(pixels: number): string {
+  return String(Number(pixels.toFixed(2)))
+}

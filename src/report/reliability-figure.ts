@@ -1,4 +1,5 @@
 import { escapeHtml } from './escape.js'
+import { coordinateText } from './estimate-text.js'
 
 /** Predictions of about the same confidence, as `reliability` of the statistics gives them. */
 export interface ReliabilityBin {
@@ -72,8 +73,8 @@ function binMark({ lower, upper, count, confidence, accuracy }: ReliabilityBin, 
 }
 
 function rectangle(...[x, y, width, height]: readonly [number, number, number, number]): string {
-  const round = (value: number) => Number(value.toFixed(2))
-  return `x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}"`
+  const [left, top, across, down] = [x, y, width, height].map(coordinateText)
+  return `x="${left}" y="${top}" width="${across}" height="${down}"`
 }
 
 function percent(share: number): string {

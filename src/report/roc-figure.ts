@@ -1,5 +1,5 @@
-import { escapeHtml } from './escape.js'
-import { valueText } from './estimate-text.js'
+import { escapeHtml, shortened } from './escape.js'
+import { coordinateText, valueText } from './estimate-text.js'
 
 /** The ROC curve of one class, as `rocCurve` of the statistics gives it. */
 export interface ReportedRocCurve {
@@ -29,11 +29,9 @@ const MOST_LETTERS = 22
 export function rocFigure(curve: ReportedRocCurve, position?: readonly [left: number, top: number]): string {
   const { name, area, points } = curve
   const path = points.map(({ falsePositives, truePositives }, i) => {
-    const [x, y] = [round(LEFT + falsePositives * SIDE), round(TOP + (1 - truePositives) * SIDE)]
+    const [x, y] = [LEFT + falsePositives * SIDE, TOP + (1 - truePositives) * SIDE].map(coordinateText)
     return `${i === 0 ? 'M' : 'L'}${x} ${y}`
   })
-  const letters = [...name]
-  const short = letters.length > MOST_LETTERS ? `${letters.slice(0, MOST_LETTERS - 1).join('')}…` : name
   const at = position ? ` x="${position[0]}" y="${position[1]}"` : ''
   const label = `ROC curve of ${name}, area ${valueText(area, 'number')}`
   return `<svg xmlns="http://www.w3.org/2000/svg"${at} viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-label="${escapeHtml(label)}" font-family="DejaVu Sans, Arial, sans-serif" font-size="10" fill="#56616d">
@@ -41,7 +39,7 @@ export function rocFigure(curve: ReportedRocCurve, position?: readonly [left: nu
 ${[0, 0.5, 1].map(tickMark).join('\n')}
 <path class="ideal" d="M${LEFT} ${TOP + SIDE}L${LEFT + SIDE} ${TOP}" stroke="#56616d" stroke-dasharray="4 4" fill="none"/>
 <path class="curve" d="${path.join('')}" stroke="#0072b2" stroke-width="2" stroke-linejoin="round" fill="none"/>
-<text class="name" x="${LEFT}" y="12" font-size="11" fill="#1d2733">${escapeHtml(short)}</text>
+<text class="name" x="${LEFT}" y="12" font-size="11" fill="#1d2733">${escapeHtml(shortened(name, MOST_LETTERS))}</text>
 <text x="${LEFT + SIDE}" y="${TOP + SIDE - 6}" text-anchor="end">area ${valueText(area, 'number')}</text>
 <text x="${LEFT + SIDE / 2}" y="${HEIGHT - 4}" text-anchor="middle">false positives</text>
 <text transform="translate(9 ${TOP + SIDE / 2}) rotate(-90)" text-anchor="middle">true positives</text>
@@ -73,8 +71,4 @@ function tickMark(share: number): string {
     `<text x="${LEFT - 5}" y="${y + 4}" text-anchor="end">${share}</text>` +
     `<text x="${x}" y="${TOP + SIDE + 13}" text-anchor="${anchor}">${share}</text>`
   )
-}
-
-function round(value: number): number {
-  return Number(value.toFixed(2))
 }

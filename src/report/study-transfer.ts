@@ -14,11 +14,13 @@ export interface TransferDifference {
   /** Accuracy minus that of the dense layer, in [-1, 1]. */
   readonly difference: number
   readonly interval?: { readonly lower: number; readonly upper: number }
+  /** Whether the interval leaves no doubt about the sign. */
+  readonly isDecided: boolean
 }
 
 /**
  * The vega-lite specification of differences with their intervals, a row a setting: one panel below the other, one colour a size of
- * the map; rows whose interval holds 0 are pale.
+ * the map; rows that are not decided are pale.
  *
  * @throws RangeError for no differences, or one out of range
  */
@@ -66,7 +68,7 @@ function sizeText(map: number): string {
   return `${map}x${map}`
 }
 
-function rowName({ share, map, kept }: TransferDifference): string {
+function rowName({ share, map, kept }: Pick<TransferDifference, 'share' | 'map' | 'kept'>): string {
   return `object ${share} %, map ${sizeText(map)}, keeps ${kept} %`
 }
 
@@ -81,12 +83,12 @@ interface PanelLook extends PanelPlace {
 }
 
 function panel(differences: readonly TransferDifference[], { width, reach, maps, title, isLast }: PanelLook) {
-  const values = differences.map(({ interval, ...rest }) => ({
+  const values = differences.map(({ interval, isDecided, ...rest }) => ({
     name: rowName(rest),
     map: sizeText(rest.map),
     difference: rest.difference,
     ...(interval && { lower: interval.lower, upper: interval.upper }),
-    strength: interval && (interval.lower > 0 || interval.upper < 0) ? 1 : 0.4,
+    strength: isDecided ? 1 : 0.4,
   }))
   const x = {
     type: 'quantitative',

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { expect, test } from 'vitest'
 import { useBackend } from '../../src/backend/choose.js'
-import { backendThreads, tensorFlowThreads } from '../../src/backend/threads.js'
+import { backendThreads, preferThreads, tensorFlowThreads } from '../../src/backend/threads.js'
 
 test.each([
   ['3', 3],
@@ -12,6 +12,17 @@ test.each([
   ['many', availableParallelism()],
 ])('TensorFlow has %s threads where it is asked for so many', (asked, threads) => {
   expect(tensorFlowThreads({ TF_NUM_INTRAOP_THREADS: asked })).toBe(threads)
+})
+
+test.each([
+  [undefined, '3'],
+  ['', '3'],
+  ['2', '2'],
+  ['0', '0'],
+])('3 threads are preferred, unless the user says %s', (asked, expected) => {
+  const env = { TF_NUM_INTRAOP_THREADS: asked }
+  preferThreads(3, env)
+  expect(env.TF_NUM_INTRAOP_THREADS).toBe(expected)
 })
 
 test('wasm has one', async () => {

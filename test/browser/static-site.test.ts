@@ -27,7 +27,7 @@ describe.skipIf(!chromiumPath)('the site', () => {
   let address: string
 
   beforeAll(async () => {
-    execFileSync('npx', ['tsx', 'tools/site.ts', 'build', '--no-api'], { cwd: root, stdio: 'ignore' })
+    execFileSync('npx', ['tsx', 'tools/site.ts', 'build', '--no-api'], { cwd: root, stdio: 'pipe' })
     server = await context({})
     const { port } = await server.serve({ servedir: dist, host: '127.0.0.1', port: 0 })
     address = `http://127.0.0.1:${port}/`
@@ -125,6 +125,28 @@ describe.skipIf(!chromiumPath)('the site', () => {
     await tab.locator('.live-method button').nth(1).focus()
     await tab.keyboard.press('Enter')
     expect(await tab.locator('.live-method button').nth(1).getAttribute('aria-pressed')).toBe('true')
+    expect(failures).toEqual([])
+    await tab.close()
+  })
+
+  test('trains in the playground, and stops when the reader leaves', async () => {
+    const { tab, failures } = await open('playground.html', 1400)
+    await tab.waitForFunction(() => /Epoch [1-9]/.test(document.body.innerText))
+    expect(tab.workers()).toHaveLength(1)
+    expect(await tab.evaluate(namelessControls)).toEqual([])
+    const ended = tab.workers()[0]?.waitForEvent('close', { timeout: 0 })
+    await tab.locator('.VPNavBarTitle a').click()
+    await tab.waitForSelector('.vp-doc h1')
+    await ended
+    expect(tab.workers()).toHaveLength(0)
+    expect(failures).toEqual([])
+    await tab.close()
+  })
+
+  test('has the explorer wait for a network', async () => {
+    const { tab, failures } = await open('explorer.html', 390, 'dark')
+    await tab.waitForSelector('.explorer input[type=file]', { state: 'attached' })
+    expect(await tab.evaluate(lowContrasts)).toEqual([])
     expect(failures).toEqual([])
     await tab.close()
   })

@@ -205,7 +205,7 @@ describe.skipIf(!chromiumPath)('useBackend in a page', () => {
       const loss = {
         'webgl-software':
           /^DeviceError: WebGL: context must stay there, got its loss.* \(training goes on from its last checkpoint/,
-        'webgpu-software': /^DeviceError: WebGPU: device must stay there, got its loss: .*--resume\)$/,
+        'webgpu-software': /^DeviceError: WebGPU: device must stay there, got its loss: .*opened anew\)$/,
       }[name]
       expect(outcome.trained).toMatch(loss)
       expect(outcome.predicted).toMatch(loss)

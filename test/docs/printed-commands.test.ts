@@ -109,6 +109,7 @@ const known = new Set([
   'do',
   'cd',
   'curl',
+  'aws',
   'kubectl',
   'ray',
   'export',
@@ -121,13 +122,17 @@ function sentenceFaults(file: string): string[] {
     let command: Command | undefined = program()
     const flags: string[] = []
     for (const word of shellWords(line.replaceAll('\n', ' '))) {
+      // What follows is of another command.
+      if (word === '--') break
       const inner: Command | undefined = command.commands.find(each => each.name() === word)
       if (inner) command = inner
       else if (word.startsWith('--')) flags.push(word.replace(/[,=].*$/, ''))
     }
     if (command.parent === null && !line.startsWith('-')) return [`${file}: ${code} names no command`]
+    // A group of commands may have one that is meant where none is named.
+    const options = [command, ...command.commands].flatMap(each => each.options)
     const has = (flag: string) =>
-      flag === '--help' || command.options.some(({ long, short }) => long === flag || short === flag)
+      flag === '--help' || options.some(({ long, short }) => long === flag || short === flag)
     return flags.filter(flag => !has(flag)).map(flag => `${file}: ${code}: ${command.name()} has no ${flag}`)
   })
 }
@@ -171,4 +176,10 @@ test('a wrong flag, value, command, script or file is found', async () => {
   expect(await faultOf('npm run tests')).toMatch('tests')
   expect(await faultOf('npx tsx tools/none.ts')).toMatch('tools/none.ts')
   expect(await faultOf('rm -rf /')).toMatch('rm')
+})
+
+test('docs/cli.md says what every command does', () => {
+  const page = readFileSync(`${root}docs/cli.md`, 'utf8')
+  const names = program().commands.map(command => command.name())
+  expect(names.filter(name => name !== 'help' && !page.includes(`\`pmoe ${name}`))).toEqual([])
 })

@@ -1,10 +1,16 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { writeFileAtomic, writeFilesAtomic } from '../../src/files/atomic.js'
+import {
+  createFileAtomic,
+  lookForAbandoned,
+  temporariesOf,
+  writeFileAtomic,
+  writeFilesAtomic,
+} from '../../src/files/atomic.js'
 
-const disk = vi.hoisted(() => ({ full: false }))
+const disk = vi.hoisted(() => ({ full: false, links: '' }))
 
 // A disk that takes the first bytes of a file and then is full.
 vi.mock('node:fs/promises', async importOriginal => {
@@ -20,7 +26,12 @@ vi.mock('node:fs/promises', async importOriginal => {
     }
     return file
   }
-  return { ...original, open }
+  // A file system without second names, or a network one that repeats a request.
+  const link: typeof original.link = async (...args) => {
+    if (disk.links !== 'EPERM') await original.link(...args)
+    if (disk.links !== '') throw Object.assign(new Error(disk.links), { code: disk.links })
+  }
+  return { ...original, open, link }
 })
 
 let folder: string
@@ -31,6 +42,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   disk.full = false
+  disk.links = ''
   await rm(folder, { recursive: true })
 })
 
@@ -92,4 +104,50 @@ test('of files that belong together none is replaced when one cannot be written'
   ).rejects.toThrow(`writeFileAtomic: ${missing} must be writable, got: ENOENT`)
   expect(await readFile(first, 'utf8')).toBe('old')
   expect(await readdir(folder)).toEqual(['first'])
+})
+
+describe('createFileAtomic', () => {
+  test('of many that write a new file at once one does, and its content stays', async () => {
+    const path = join(folder, 'a')
+    const contents = Array.from({ length: 8 }, (_, i) => String(i).repeat(1000))
+    const written = await Promise.all(contents.map(content => createFileAtomic(path, content)))
+    expect(written.filter(Boolean)).toHaveLength(1)
+    expect(await readFile(path, 'utf8')).toBe(contents[written.indexOf(true)])
+    expect(await createFileAtomic(path, 'later')).toBe(false)
+    expect(await readdir(folder)).toEqual(['a'])
+  })
+
+  test.each([
+    ['without second names', 'EPERM'],
+    ['that repeats a request whose answer was lost', 'EEXIST'],
+  ])('works on a file system %s', async (_, code) => {
+    disk.links = code
+    const path = join(folder, 'a')
+    expect(await createFileAtomic(path, 'first')).toBe(true)
+    disk.links = code === 'EEXIST' ? '' : code
+    expect(await createFileAtomic(path, 'second')).toBe(false)
+    expect(await readFile(path, 'utf8')).toBe('first')
+    expect(await readdir(folder)).toEqual(['a'])
+  })
+
+  test('names the file and the cause where it cannot write', async () => {
+    await expect(createFileAtomic(join(folder, 'no', 'a'), 'x')).rejects.toThrow(
+      `writeFileAtomic: ${join(folder, 'no', 'a')} must be writable, got: ENOENT`,
+    )
+  })
+})
+
+test('a file that a process of another machine writes stays until nothing has changed for long', async () => {
+  const temporary = '.a.00000000-17-abct9-0.tmp'
+  const path = join(folder, temporary)
+  await writeFile(path, 'half')
+  await writeFileAtomic(join(folder, 'a'), 'x')
+  expect(await temporariesOf(folder, new Set(['a']))).toEqual([])
+  expect((await readdir(folder)).sort()).toEqual([temporary, 'a'])
+  const long = new Date(Date.now() - 2 * 3_600_000)
+  await utimes(path, long, long)
+  expect(await temporariesOf(folder, new Set(['a']))).toEqual([temporary])
+  lookForAbandoned()
+  await writeFileAtomic(join(folder, 'a'), 'y')
+  expect(await readdir(folder)).toEqual(['a'])
 })

@@ -1,10 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { isLockFile, LockedError, lockFile, lockFolder, refuseLocked } from '../../src/files/lock.js'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import {
+  heartbeatMs,
+  isLockFile,
+  LockedError,
+  lockFile,
+  lockFolder,
+  refuseLocked,
+  signOfLife,
+} from '../../src/files/lock.js'
 import { isRunning, thisProcess } from '../../src/files/process-identity.js'
 
 let root: string
@@ -95,6 +103,68 @@ describe('a locked folder', () => {
     await utimes(path, long, long)
     await (await lockFolder(root, 'study')).release()
     expect(await readdir(root)).toEqual([])
+  })
+
+  test('tells of the process that it is taken over from, with its machine', async () => {
+    const path = await claimOf(17, { machine: '00000000' })
+    const long = new Date(Date.now() - 130_000)
+    await utimes(path, long, long)
+    expect(await signOfLife(root, true)).toBeCloseTo(long.getTime(), -3)
+    const lock = await lockFolder(root, 'study')
+    expect(lock.takenFrom).toBe('process 17 on elsewhere (train)')
+    await lock.release()
+    const next = await lockFolder(root, 'study')
+    expect(next.takenFrom).toBeUndefined()
+    await next.release()
+    expect(await signOfLife(root, true)).toBeUndefined()
+    // One that shared it had nothing to be taken over.
+    await utimes(await claimOf(18, { machine: '00000000', mode: 'shared' }), long, long)
+    const own = await lockFolder(root, 'study')
+    expect(own.takenFrom).toBeUndefined()
+    await own.release()
+  })
+
+  describe('of a process that lives', () => {
+    const claim = async () => join(root, (await readdir(root)).find(isLockFile) as string)
+    // Only what gives the signs of life: the files take their own time.
+    beforeEach(() => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    })
+    afterEach(() => {
+      vi.useRealTimers()
+    })
+
+    test('has the time of the file system, whatever the clock of the machine says', async () => {
+      const lock = await lockFolder(root, 'study')
+      const path = await claim()
+      const content = await readFile(path, 'utf8')
+      const long = new Date(Date.now() - 130_000)
+      await utimes(path, long, long)
+      const clock = vi.spyOn(Date, 'now').mockReturnValue(0)
+      vi.advanceTimersByTime(heartbeatMs)
+      await vi.waitFor(async () => expect((await stat(path)).mtimeMs).toBeGreaterThan(long.getTime()))
+      clock.mockRestore()
+      expect(await readFile(path, 'utf8')).toBe(content)
+      expect(lock.lost.aborted).toBe(false)
+      await lock.release()
+    })
+
+    test('is lost when others have taken it, and comes back to nobody', async () => {
+      const lock = await lockFolder(root, 'study')
+      await rm(await claim())
+      const other = await lockFolder(root, 'train')
+      vi.advanceTimersByTime(heartbeatMs)
+      await vi.waitFor(() => expect(lock.lost.aborted).toBe(true))
+      expect(lock.lost.reason).toEqual(
+        new LockedError(`study: ${root} must stay with this process, got it taken by another one`),
+      )
+      await lock.release()
+      await expect(lockFolder(root, 'prepare')).rejects.toThrow(
+        `got process ${process.pid}, this one (train)`,
+      )
+      await other.release()
+      expect(await readdir(root)).toEqual([])
+    })
   })
 
   test('can be shared, but not with one that has it for itself', async () => {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { afterEach, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { PatchMoE } from '../../src/layers/moe/patch-moe.js'
 import { withImageSize } from '../../src/models/image-size.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
@@ -14,20 +14,11 @@ import {
   uniform,
   vggLike,
 } from './example-models.js'
+import { keep } from './kept-models.js'
 
 beforeAll(async () => {
   await useTestBackend()
 })
-
-const models: tf.LayersModel[] = []
-afterEach(() => {
-  for (const model of models.splice(0)) model.dispose()
-})
-
-function keep<Model extends tf.LayersModel>(model: Model): Model {
-  models.push(model)
-  return model
-}
 
 /** A convolution of stride 2, its mean over the map, a Dense. */
 function openNetwork(height: number | null, width: number | null): tf.LayersModel {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { afterEach, beforeAll, describe, expect, it, test } from 'vitest'
+import { beforeAll, describe, expect, it, test } from 'vitest'
 import { modelGraph } from '../../src/export/graph/model-graph.js'
 import { forInference } from '../../src/inference/for-inference.js'
 import { PIXEL_SCALINGS, type PixelScaling } from '../../src/layers/input-scaling.js'
@@ -14,20 +14,11 @@ import {
   uniform,
   vggLike,
 } from './example-models.js'
+import { keep } from './kept-models.js'
 
 beforeAll(async () => {
   await useTestBackend()
 })
-
-const models: tf.LayersModel[] = []
-afterEach(() => {
-  for (const model of models.splice(0)) model.dispose()
-})
-
-function keep(model: tf.LayersModel): tf.LayersModel {
-  models.push(model)
-  return model
-}
 
 /** Bytes prepared in the way of NumPy: one array after the other. */
 function prepared(pixels: Float32Array, scaling: PixelScaling): Float32Array {

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { PatchMoE } from '../../src/layers/moe/patch-moe.js'
 import { disposeModel } from '../../src/models/dispose-model.js'
 import { type InsertPatchMoEOptions, insertPatchMoE } from '../../src/models/insert-patch-moe.js'
@@ -15,20 +15,11 @@ import {
   uniform,
   vggLike,
 } from './example-models.js'
+import { keep } from './kept-models.js'
 
 beforeAll(async () => {
   await useTestBackend()
 })
-
-const kept: { dispose(): unknown }[] = []
-afterEach(() => {
-  for (const thing of kept.splice(0)) thing.dispose()
-})
-
-function keep<T extends { dispose(): unknown }>(thing: T): T {
-  kept.push(thing)
-  return thing
-}
 
 async function inserted(model: tf.LayersModel, options: InsertPatchMoEOptions) {
   const result = await insertPatchMoE(model, options)

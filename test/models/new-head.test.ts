@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { withFasterLayers } from '../../src/models/faster-layers.js'
 import { withNewHead } from '../../src/models/new-head.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
@@ -15,20 +15,11 @@ import {
   uniform,
   vggLike,
 } from './example-models.js'
+import { keep } from './kept-models.js'
 
 beforeAll(async () => {
   await useTestBackend()
 })
-
-const models: tf.LayersModel[] = []
-afterEach(() => {
-  for (const model of models.splice(0)) model.dispose()
-})
-
-function keep(model: tf.LayersModel): tf.LayersModel {
-  models.push(model)
-  return model
-}
 
 function weightsOf(model: tf.LayersModel, path: string): number[] {
   return model.weights

@@ -1,25 +1,15 @@
 import * as tf from '@tensorflow/tfjs'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { modelCost } from '../../src/models/cost.js'
-import { disposeModel } from '../../src/models/dispose-model.js'
 import { insertPatchMoE } from '../../src/models/insert-patch-moe.js'
 import { type PlannedConvolution, planPatchMoE, savedShare } from '../../src/models/plan-patch-moe.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { mobileNetLike, nestedModel, siameseModel, vggLike } from './example-models.js'
+import { keep } from './kept-models.js'
 
 beforeAll(async () => {
   await useTestBackend()
 })
-
-const models: tf.LayersModel[] = []
-afterEach(() => {
-  for (const model of models.splice(0)) disposeModel(model)
-})
-
-function keep(model: tf.LayersModel): tf.LayersModel {
-  models.push(model)
-  return model
-}
 
 /** One convolution of an 8x8 map of 4 channels to 4 filters, as it is set. */
 function single(settings: Partial<Parameters<typeof tf.layers.conv2d>[0]>): tf.LayersModel {
@@ -38,7 +28,8 @@ const reasonOf = (model: tf.LayersModel, options = {}) => planPatchMoE(model, op
 
 describe('planPatchMoE', () => {
   it('counts parameters and multiply-adds now and after', () => {
-    const { convolutions, chosen, parameters } = planPatchMoE(keep(vggLike()), {
+    const model = keep(vggLike())
+    const { convolutions, chosen, parameters } = planPatchMoE(model, {
       numExperts: 4,
       patchSize: 2,
       patchesPerExpert: 4,
@@ -60,7 +51,7 @@ describe('planPatchMoE', () => {
       },
     })
     expect(chosen).toBe('conv4')
-    expect(parameters).toBe(modelCost(models[0] as tf.LayersModel).parameters.total)
+    expect(parameters).toBe(modelCost(model).parameters.total)
   })
 
   it('recommends what saves most, the last of equals, and nothing where mixtures take more', () => {

@@ -1,25 +1,16 @@
 import * as tf from '@tensorflow/tfjs'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { convolution } from '../../src/layers/convolution.js'
 import { relu } from '../../src/layers/relu.js'
 import { type LayerChange, rebuildModel } from '../../src/models/rebuild.js'
 import { wideResNet } from '../../src/models/wide-resnet.js'
 import { useTestBackend } from '../backend-under-test.js'
 import { fillWeights, nestedModel, outputsOf, siameseModel, uniform, vggLike } from './example-models.js'
+import { keep } from './kept-models.js'
 
 beforeAll(async () => {
   await useTestBackend()
 })
-
-const models: tf.LayersModel[] = []
-afterEach(() => {
-  for (const model of models.splice(0)) model.dispose()
-})
-
-function keep(model: tf.LayersModel): tf.LayersModel {
-  models.push(model)
-  return model
-}
 
 const copy = (model: tf.LayersModel) => keep(rebuildModel(model, new Map(), 'test'))
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { transferFigureSpec } from '../../src/report/study-transfer.js'
 
-const row = { panel: 'p', share: 5, map: 4, kept: 25, difference: 0.1 }
+const row = { panel: 'p', share: 5, map: 4, kept: 25, difference: 0.1, isDecided: false }
 
 interface Drawn {
   readonly vconcat: readonly { readonly data: { readonly values: readonly Record<string, unknown>[] } }[]
@@ -11,9 +11,9 @@ describe('the figure of a study of transfer', () => {
   it('makes pale what its interval leaves open, and a panel for each name', () => {
     const { vconcat } = transferFigureSpec(
       [
-        { ...row, interval: { lower: 0.01, upper: 0.2 } },
+        { ...row, interval: { lower: 0.01, upper: 0.2 }, isDecided: true },
         { ...row, share: 10, interval: { lower: -0.01, upper: 0.2 } },
-        { ...row, panel: 'q', interval: { lower: -0.3, upper: -0.1 } },
+        { ...row, panel: 'q', interval: { lower: -0.3, upper: -0.1 }, isDecided: true },
         { ...row, panel: 'q', share: 10 },
       ],
       { title: 't' },

@@ -38,7 +38,7 @@ describe('help', () => {
     }
   })
 
-  test('train has its flags in groups, the flag of help in the last', () => {
+  test('train has its flags in groups, those of jobs last', () => {
     const [, train] = commands.find(([words]) => words === 'pmoe train') as [string, Command]
     const headings = helpOf(train, 80).match(/^[A-Z][\w ]+:$/gm)
     expect(headings).toEqual([
@@ -49,6 +49,7 @@ describe('help', () => {
       'Optimisation:',
       'Transfer:',
       'Run:',
+      'On a cluster:',
       'Examples:',
     ])
   })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { fittedToClasses, fittedToPatches, withLoadedImages } from '../../scripts/run/fitted-run.js'
 import { type RunRequest, recipeRun, wantedRun } from '../../scripts/run/new-run.js'
 import { withSeparateRouters } from '../../scripts/run/separate-routers.js'
-import { fittedToInitial, withAnnealing } from '../../scripts/run/transfer/fine-tuning.js'
+import { fittedToInitial, withAnnealing, withEnoughSteps } from '../../scripts/run/transfer/fine-tuning.js'
 import type { BackendChoice } from '../../src/backend/choose.js'
 import { datasetEntry } from '../../src/data/datasets/datasets.js'
 import type { PlannedRun } from '../../src/run/run-config.js'
@@ -101,6 +101,49 @@ describe('fitted to a network that was trained before', () => {
       'train: --patches-per-expert or --anneal-patches must be given with --experts, got neither (see pmoe plan)',
     )
   })
+})
+
+describe('fine-tuning on few images', () => {
+  const given = { batchSize: 32, epochs: 10 }
+  const lengthOf = (count: number, flags = {}, model: RunModel = 'init') => {
+    const before = run(model, flags)
+    const training = { ...before.training, ...given, ...flags }
+    const { batchSize, epochs } = withEnoughSteps({ ...before, training }, flags, count).training
+    return [batchSize, epochs]
+  }
+
+  test.each([
+    // 9 steps an epoch: 34 epochs would be 300 steps.
+    [130, {}, [16, 30]],
+    // 16 steps of 20 images would be ten an epoch: 16 an epoch, 19 epochs.
+    [250, {}, [16, 19]],
+    [320, {}, [32, 30]],
+    [500, {}, [32, 19]],
+    [5000, {}, [32, 10]],
+    [130, { batchSize: 32 }, [32, 30]],
+    [130, { epochs: 2 }, [16, 2]],
+    [3, {}, [16, 30]],
+  ])('%i images, %j: batch size and epochs %j', (count, flags, expected) => {
+    expect(lengthOf(count, flags)).toEqual(expected)
+  })
+
+  test('is no matter of models from scratch', () => {
+    expect(lengthOf(130, {}, 'wrn')).toEqual([32, 10])
+  })
+})
+
+test('another optimizer has nothing of what the recipe says for its own', () => {
+  const recipe = run('wrn', {}, 'image-folder').training
+  expect([recipe.optimizer, recipe.momentum]).toEqual(['momentum', 0.9])
+  const other = run('wrn', { optimizer: 'adamw' }, 'image-folder').training
+  expect(other.optimizer).toBe('adamw')
+  expect(other).not.toHaveProperty('momentum')
+  expect(run('wrn', { optimizer: 'adamw', momentum: 0.5 }, 'image-folder').training.momentum).toBe(0.5)
+  expect(run('wrn', { optimizer: 'momentum' }, 'image-folder').training.momentum).toBe(0.9)
+  expect(run('routed', { optimizer: 'normalized-gd' }, 'megapixel-digits').training).not.toHaveProperty(
+    'clipNorm',
+  )
+  expect(run('routed', { optimizer: 'sgd' }, 'megapixel-digits').training.clipNorm).toBe(1)
 })
 
 test('annealed patches end in the number that the mixture names', () => {

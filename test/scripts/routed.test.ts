@@ -428,7 +428,7 @@ describe('what cannot be done', () => {
     [['--augment', 'light'], `train: --augment must be left out ${inParts}`],
     [['--balance', 'class'], 'train: --balance must be used with wrn, wrn-pmoe'],
     [['--max-shift', '128'], '--max-shift must be an integer in [0, 127], got 128'],
-    [['--optimizer', 'normalized-gd'], '--clip-norm must be left out for normalized-gd, got 1'],
+    [['--optimizer', 'sgd', '--momentum', '0.5'], '--momentum must be left out for sgd, got 0.5'],
   ])('exit 2: %j', async (words, message) => {
     const { code, err } = await callPmoe(['train', ...small, ...words, ...wasm, '--out', at('never')])
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) })

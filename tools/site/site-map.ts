@@ -10,9 +10,9 @@ export interface SitePage extends ListedPage {
 }
 
 /** Pages that stand together in the menu. */
-export interface SiteGroup {
+export interface SiteGroup<Page extends ListedPage = ListedPage> {
   readonly title: string
-  readonly pages: readonly ListedPage[]
+  readonly pages: readonly Page[]
 }
 
 /** A page of docs, at the address of its file's name. */
@@ -22,7 +22,9 @@ const doc = (name: string, title: string): SitePage => ({ source: `docs/${name}.
 export const homePage: SitePage = { source: 'README.md', address: 'index', title: 'patch-moe' }
 
 /** All pages but the first, those of the studies and those of the API, in the order of the menu. */
-export const siteGroups = {
+export const siteGroups: Readonly<
+  Record<'guides' | 'method' | 'results' | 'reference', SiteGroup<SitePage>>
+> = {
   guides: {
     title: 'Guides',
     pages: [
@@ -41,6 +43,9 @@ export const siteGroups = {
       doc('gpu', 'GPUs'),
       doc('pages', 'In a page'),
       doc('machines', 'Many machines'),
+      doc('many-machines', 'One training on several'),
+      doc('remote-data', 'Data on other machines'),
+      doc('grids', 'Runs on a cluster'),
     ],
   },
   method: {
@@ -75,7 +80,7 @@ export const siteGroups = {
       doc('architecture', 'Architecture'),
     ],
   },
-} as const satisfies Record<string, SiteGroup>
+}
 
 /** The pages of the API, which typedoc writes, at the addresses of the entry points' sources. */
 export const apiPages: readonly ListedPage[] = [
@@ -84,6 +89,28 @@ export const apiPages: readonly ListedPage[] = [
     address: `api/${name}`,
     title: `patch-moe/${name}`,
   })),
+]
+
+/** A page that a program of its own fills: `site/NAME/main.ts`. */
+export interface ProgramPage extends ListedPage {
+  /** Plain text under the title. */
+  readonly summary: string
+}
+
+/** The pages with programs. */
+export const programPages: readonly ProgramPage[] = [
+  {
+    address: 'playground',
+    title: 'Playground',
+    summary:
+      'Two networks learn in this page, from the same images: a dense one that looks everywhere, and a mixture whose experts keep a few patches each. Nothing leaves the page.',
+  },
+  {
+    address: 'explorer',
+    title: 'Explorer',
+    summary:
+      'Drop the folder of a trained network here, and images: see what its experts keep, what is lost without a patch, and what fewer patches change. All is computed in this page; pmoe explore shows the same of a run on your disk.',
+  },
 ]
 
 /** The page of a study's results, with its figure. */

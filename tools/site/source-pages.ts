@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pageText } from './page-text.js'
-import { homePage, type SitePage, sitePages } from './site-map.js'
+import { homePage, type ListedPage, type ProgramPage, programPages, sitePages } from './site-map.js'
 
 /** Front matter of pages without a menu at their side. */
 const wide = '---\nsidebar: false\naside: false\n---\n\n'
@@ -30,9 +30,15 @@ export async function writeSourcePages(root: string, folder: string): Promise<vo
     await writePage(folder, page, page === homePage ? wide + text : text)
     for (const file of files) await cp(join(root, file), join(folder, 'public', file))
   }
+  for (const page of programPages) await writePage(folder, page, programText(page))
 }
 
-async function writePage(folder: string, { address }: SitePage, text: string): Promise<void> {
+/** The text of a page whose program the theme puts below it. */
+function programText({ address, title, summary }: ProgramPage): string {
+  return `---\nlayout: page\nsidebar: false\nprogram: ${address}\ntitle: ${title}\n---\n\n# ${title}\n\n${summary}\n`
+}
+
+async function writePage(folder: string, { address }: ListedPage, text: string): Promise<void> {
   const path = join(folder, `${address}.md`)
   await mkdir(dirname(path), { recursive: true })
   await writeFile(path, text)

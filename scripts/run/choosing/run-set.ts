@@ -1,8 +1,7 @@
-import { readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { createFileAtomic, writeFileAtomic } from '../../../src/files/atomic.js'
-import { isMissing, makeFolder } from '../../../src/files/folders.js'
+import { isMissing, makeFolder, namesIn } from '../../../src/files/folders.js'
 import { readTextFile } from '../../../src/files/regular-file.js'
 import { dataPath } from '../../terminal/data-path.js'
 import { UsageError } from '../../terminal/usage-error.js'
@@ -151,10 +150,7 @@ export async function checkSetPlace(
       `train: --force must be left out with --${kind}, got both (remove ${directory}, or name another folder)`,
     )
   }
-  const entries = await readdir(directory).catch((error: unknown): string[] => {
-    if (isMissing(error)) return []
-    throw error
-  })
+  const entries = await namesIn(directory)
   if (entries.length === 0) return
   const content = entries.includes(SET)
     ? 'a set of runs (continue it with --resume)'

@@ -1,6 +1,6 @@
 import { UsageError } from '../../terminal/usage-error.js'
 import type { AskedJob } from '../cluster/cluster-options.js'
-import { submitGrid } from '../cluster/submit-grid.js'
+import { checkGrid, submitGrid } from '../cluster/submit-grid.js'
 import { checkSetPlace, type RunSet, storeSet } from './run-set.js'
 import { checkFirstRun } from './set-task.js'
 
@@ -25,6 +25,14 @@ export async function submitSet(
   set: RunSet,
   { job, words, isContinued, force, json }: SetSubmission,
 ): Promise<void> {
+  const grid = {
+    where: 'train',
+    words: ['train', ...words],
+    runs: set.count,
+    out: set.directory,
+    json,
+  }
+  checkGrid(job, grid)
   if (job.scheduler.seesFiles && !isContinued) {
     await checkSetPlace(set, { force })
     await checkFirstRun(set)
@@ -32,11 +40,5 @@ export async function submitSet(
   } else if (force) {
     throw new UsageError(`train: --force must be left out with --${set.kind}, got both`)
   }
-  await submitGrid(job, {
-    where: 'train',
-    words: ['train', ...words],
-    runs: set.count,
-    out: set.directory,
-    json,
-  })
+  await submitGrid(job, grid)
 }

@@ -27,12 +27,11 @@ export interface WorkingOff<Item> {
   /** When the process that has a run gave its last sign of life; undefined where none has it. */
   signOfLife(item: Item): Promise<number | undefined>
   readonly signal: AbortSignal
+  /** How often runs that others have are tried again, in milliseconds; every 2 seconds unless given. */
+  readonly betweenMs?: number
   /** Is told once that nothing is left to do but to see whether others live. */
   readonly onWaiting?: (busy: ReadonlyMap<Item, string>) => void
 }
-
-/** How often runs that others have are tried again, in milliseconds. */
-const betweenMs = 2000
 
 /**
  * Works off runs that other processes share, on any machines. In the end it waits until each process that still has a run has
@@ -42,7 +41,7 @@ const betweenMs = 2000
  */
 export async function workOff<Item>(
   items: readonly Item[],
-  { pass, signOfLife, signal, onWaiting }: WorkingOff<Item>,
+  { pass, signOfLife, signal, betweenMs = 2000, onWaiting }: WorkingOff<Item>,
 ): Promise<ReadonlyMap<Item, string>> {
   const left = new Map<Item, string>()
   const seen = new Map<Item, number | undefined>()

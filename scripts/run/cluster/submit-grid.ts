@@ -33,6 +33,15 @@ export function resultsFolder({ scheduler }: Pick<AskedJob, 'scheduler'>, out: s
 }
 
 /**
+ * Checks that a job can be described, before anything is written.
+ *
+ * @throws UsageError for values that the scheduler cannot be given
+ */
+export function checkGrid(asked: AskedJob, grid: Grid): void {
+  asUsage(() => asked.scheduler.describe(gridJob(asked, grid)))
+}
+
+/**
  * Writes the file of a job, and submits it unless it is only to be written.
  *
  * @throws UsageError for values that the scheduler cannot be given; Error where the command that submits is not there or fails,

@@ -133,22 +133,25 @@ async function answer(
   signal: AbortSignal,
 ): Promise<Answer> {
   refuseOthers(request, port)
-  const url = new URL(request.url ?? '/', `http://${HOST}`)
-  const [, first = '', ...rest] = url.pathname.split('/')
+  // As it was sent: a path is a name, in which nothing is resolved.
+  const [path = '', query = ''] = (request.url ?? '').split('?', 2)
+  const asked = new URLSearchParams(query)
+  const [before, first = '', ...rest] = path.split('/')
   if (request.method === 'POST') {
-    if (url.pathname === '/ask') return json(await served.explorer.ask(await questionOf(request), signal))
-    if (url.pathname === '/images') {
-      await served.addImage(url.searchParams.get('name') ?? '', request)
+    if (path === '/ask') return json(await served.explorer.ask(await questionOf(request), signal))
+    if (path === '/images') {
+      await served.addImage(asked.get('name') ?? '', request)
       return json({})
     }
   } else if (request.method === 'GET' || request.method === 'HEAD') {
-    if (first === 'pictures') return picture(served, rest, url.searchParams.get('longest'))
-    const file = rest.length === 0 ? served.page.get(first === '' ? 'index.html' : first) : undefined
+    if (first === 'pictures') return picture(served, rest, asked.get('longest'))
+    const file =
+      before === '' && rest.length === 0 ? served.page.get(first === '' ? 'index.html' : first) : undefined
     if (file) return { status: 200, ...file }
   } else {
     throw new RequestError(405, `explore: method must be GET or POST, got ${request.method}`)
   }
-  throw new RequestError(404, `explore: address must be one of the explorer, got ${url.pathname}`)
+  throw new RequestError(404, `explore: address must be one of the explorer, got ${path}`)
 }
 
 /**
@@ -196,6 +199,14 @@ async function questionOf(request: IncomingMessage): Promise<unknown> {
   }
 }
 
+/** Stands where an image cannot be read. */
+const unreadable = {
+  type: 'image/svg+xml',
+  bytes: Buffer.from(
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8" width="160" height="160"><path d="M2 2L6 6M6 2L2 6" stroke="#8a96a3" stroke-width=".5"/></svg>',
+  ),
+}
+
 async function picture(
   served: ServedExplorer,
   numbers: readonly string[],
@@ -204,8 +215,12 @@ async function picture(
   const [network = -1, image = -1] = numbers.map(text => (/^\d{1,9}$/.test(text) ? Number(text) : -1))
   const side = /^\d{1,9}$/.test(longest ?? '') ? Number(longest) : LARGEST_PICTURE
   const isAsked = numbers.length === 2 && network >= 0 && image >= 0
+  // What cannot be read is told by the answers about it.
   const file =
-    isAsked && (await served.picture(network, image, Math.min(LARGEST_PICTURE, Math.max(16, side))))
+    isAsked &&
+    (await served
+      .picture(network, image, Math.min(LARGEST_PICTURE, Math.max(16, side)))
+      .catch(() => unreadable))
   if (file) return { status: 200, ...file }
   throw new RequestError(404, `explore: picture must be one of the explorer, got ${numbers.join('/')}`)
 }

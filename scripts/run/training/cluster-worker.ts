@@ -7,7 +7,6 @@ import { WorkerLostError } from '../../../src/cluster/worker-failure.js'
 import type { RunConfig } from '../../../src/run/run-config.js'
 import type { RunFolder } from '../../../src/run/run-folder.js'
 import { type Cluster, gatheredTexts, workerName } from '../../../src/train/cluster/cluster.js'
-import { packageVersion } from '../../terminal/package-version.js'
 import type { TrainingLog } from '../../terminal/training-log.js'
 import { asUsage, UsageError } from '../../terminal/usage-error.js'
 
@@ -39,13 +38,12 @@ export async function joinedCluster(
   if (parent > 0) endWithParent(parent)
   const { joinCluster } = await import('../../../src/cluster/join-cluster.js')
   const { heartbeat, startTimeout, backend } = request
-  const joined = await joinCluster(spec, {
+  return joinCluster(spec, {
     ...(heartbeat !== undefined && { heartbeat }),
     ...(startTimeout !== undefined && { startTimeout }),
     ...(backend === 'tensorflow' && { gpu: false }),
     ...(backend === 'tensorflow-gpu' && { gpu: true }),
   })
-  return { ...joined, versions: versionsHere(joined) }
 }
 
 function checkFlags(
@@ -66,14 +64,6 @@ function checkFlags(
     throw new UsageError(
       `train: --${flag} must be left out with ${workers.length} workers, which train one run together, got ${value}`,
     )
-  }
-}
-
-function versionsHere({ backend: { tensorflow } }: JoinedCluster): Readonly<Record<string, string>> {
-  return {
-    'patch-moe': packageVersion(),
-    'Node.js': process.versions.node,
-    TensorFlow: tensorflow?.version ?? 'none',
   }
 }
 

@@ -9,6 +9,7 @@ import { asUsage, asUsageLater, UsageError } from '../../terminal/usage-error.js
 import { buildNetwork, buildRouted } from '../network.js'
 import { type NewRun, newRun } from '../new-run.js'
 import { type OpenedModel, openModel, refuseRouted } from '../opened-model.js'
+import { preferThreadsFor } from '../regions/region-threads.js'
 import type { RunData } from '../run-data.js'
 import { type GivenFlags, namingFlags } from '../train-settings.js'
 import { checkLayers, checkOptimizer, checkTargets, useComputeSettings } from '../training-run.js'
@@ -68,6 +69,7 @@ export function requiredNames(
 export async function preparedTraining(request: TrainingRequest, where: string): Promise<PreparedTraining> {
   const { dataset, model } = requiredNames(request, where)
   const { init, batchSize, inputScaling, ...given } = request
+  preferThreadsFor({ ...given, model, dataset })
   const backend = await useBackend(request.backend ?? 'auto')
   const opened = init === undefined ? undefined : await openInitial(init, model)
   const { config, data } = await newRun(

@@ -73,3 +73,27 @@ export function withAnnealing(run: PlannedRun, { patchesPerExpert }: GivenFlags)
   }
   return run
 }
+
+/** Steps that a network of `--init` is trained by default, in so many epochs at most. */
+const leastSteps = 300
+const mostEpochs = 30
+const leastBatch = 16
+
+/**
+ * Has few images train a network of `--init` longer than the recipe of their dataset says, which is for many: in smaller batches, at least
+ * ten an epoch where they can be, and in more epochs, as far as nothing else is asked for.
+ *
+ * @param count of the training images
+ */
+export function withEnoughSteps(run: PlannedRun, flags: GivenFlags, count: number): PlannedRun {
+  const { model, training } = run
+  if (model.options.kind !== 'init') return run
+  let { batchSize } = training
+  while (flags.batchSize === undefined && batchSize > leastBatch && count < 10 * batchSize) {
+    batchSize = Math.max(leastBatch, Math.floor(batchSize / 2))
+  }
+  const wanted = Math.ceil(leastSteps / Math.ceil(count / batchSize))
+  const isFixed = flags.epochs !== undefined || training.annealPatches !== undefined
+  const epochs = isFixed ? training.epochs : Math.max(training.epochs, Math.min(mostEpochs, wanted))
+  return { ...run, training: { ...training, batchSize, epochs } }
+}

@@ -125,13 +125,14 @@ export function transferFigure(
   const compared = comparedIn(summary)
   if (compared.length === 0) return undefined
   return transferFigureSpec(
-    compared.map(({ body, samples, share, map, kept, difference }) => ({
-      panel: `${body}, ${samples} images`,
-      share,
-      map,
-      kept,
-      difference: difference.mean,
-      ...(difference.interval && { interval: difference.interval }),
+    compared.map(point => ({
+      panel: `${point.body}, ${point.samples} images`,
+      share: point.share,
+      map: point.map,
+      kept: point.kept,
+      difference: point.difference.mean,
+      isDecided: isDecided(point),
+      ...(point.difference.interval && { interval: point.difference.interval }),
     })),
     { title },
   )

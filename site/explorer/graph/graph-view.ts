@@ -37,6 +37,15 @@ export class GraphView {
     if (shown) this.tell({ id: shown.path, layers: [shown], times: 1 })
   }
 
+  /** The view comes to be seen: its mixture is scrolled into the middle. */
+  enter(): void {
+    const mixture = this.drawing.querySelector('.x-mixture')
+    if (!mixture) return
+    const { top, height } = mixture.getBoundingClientRect()
+    const frame = this.drawing.getBoundingClientRect()
+    this.drawing.scrollTop += top + height / 2 - (frame.top + frame.height / 2)
+  }
+
   private summary(): string {
     const { graph, parameters, multiplyAdds } = this.network
     const mixtures = graph.nodes.filter(({ mixture }) => mixture !== undefined)

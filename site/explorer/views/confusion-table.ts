@@ -59,16 +59,6 @@ export function confusionTable(
   return element(
     'div',
     { class: 'x-scroll', tabindex: 0, role: 'region', 'aria-label': 'Confusion matrix' },
-    element(
-      'table',
-      { class: 'x-confusion' },
-      element(
-        'caption',
-        {},
-        'Each row is a true class, each column what the network said. A cell opens its images.',
-      ),
-      element('thead', {}, head),
-      element('tbody', {}, ...rows),
-    ),
+    element('table', { class: 'x-confusion' }, element('thead', {}, head), element('tbody', {}, ...rows)),
   )
 }

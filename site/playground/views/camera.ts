@@ -32,7 +32,6 @@ export function cameraView(): Camera {
     element('div', { class: 'camera-side' }, title, element('div', { class: 'buttons' }, shoot, done)),
   )
   let stream: MediaStream | undefined
-  let timer: ReturnType<typeof setInterval> | undefined
   let taken = 0
   let give: (picture: Blob) => void = () => {}
   let name = ''
@@ -43,20 +42,7 @@ export function cameraView(): Camera {
     give(picture)
     setText(title, `${name}: ${++taken} taken`)
   }
-  const release = (): void => clearInterval(timer)
-  const hold = (): void => {
-    release()
-    void take()
-    timer = setInterval(() => void take(), INTERVAL_MS)
-  }
-  shoot.addEventListener('pointerdown', hold)
-  for (const end of ['pointerup', 'pointerleave', 'pointercancel', 'blur'])
-    shoot.addEventListener(end, release)
-  shoot.addEventListener('keydown', event => {
-    if (event.key !== ' ' && event.key !== 'Enter') return
-    event.preventDefault()
-    void take()
-  })
+  const release = whileHeld(shoot, take)
 
   function close(): void {
     release()
@@ -80,6 +66,29 @@ export function cameraView(): Camera {
     },
     close,
   }
+}
+
+/**
+ * Calls a function again and again while a button is held, and once for each press of a key.
+ *
+ * @returns a function that lets go of it
+ */
+function whileHeld(button: HTMLButtonElement, act: () => Promise<void>): () => void {
+  let timer: ReturnType<typeof setInterval> | undefined
+  const release = (): void => clearInterval(timer)
+  button.addEventListener('pointerdown', () => {
+    release()
+    void act()
+    timer = setInterval(() => void act(), INTERVAL_MS)
+  })
+  for (const end of ['pointerup', 'pointerleave', 'pointercancel', 'blur'])
+    button.addEventListener(end, release)
+  button.addEventListener('keydown', event => {
+    if (event.key !== ' ' && event.key !== 'Enter') return
+    event.preventDefault()
+    void act()
+  })
+  return release
 }
 
 async function cameraStream(): Promise<MediaStream> {

@@ -1,5 +1,6 @@
 import type { TruthMetrics } from '../../../src/train/routing/routing-metrics.js'
 import type { ExpertPicture, Look } from '../protocol.js'
+import type { Task } from '../setting.js'
 import { element, setText } from './element.js'
 import { natsText, percentText } from './numbers.js'
 import { paint } from './pixels.js'
@@ -40,12 +41,16 @@ export function expertsView(actions: Actions): View {
 /** The numbers of the routing as a whole. */
 function summaryView(): View {
   const facts = [
-    fact('Finds what decides', ({ truth }) => percentText(truth?.recall.at(-1))),
-    fact('Entropy of classes in experts', ({ truth }) =>
-      natsText(truth && tellsClasses(truth) ? truth.dispatch.entropy : undefined),
+    fact('Finds what decides', ({ truth }) => percentText(truth?.recall.at(-1)), ['own']),
+    fact(
+      'Entropy of classes in experts',
+      ({ truth }) => natsText(truth && tellsClasses(truth) ? truth.dispatch.entropy : undefined),
+      ['own', 'defect'],
     ),
-    fact('Experts that no deciding patch goes to', ({ truth, numExperts }) =>
-      truth ? `${truth.deadExperts.length} of ${numExperts}` : '–',
+    fact(
+      'Experts that no deciding patch goes to',
+      ({ truth, numExperts }) => (truth ? `${truth.deadExperts.length} of ${numExperts}` : '–'),
+      ['own'],
     ),
     fact('Patches that no expert keeps', ({ coverage }) => percentText(coverage.none)),
     fact(
@@ -55,17 +60,26 @@ function summaryView(): View {
   ]
   return {
     element: element('dl', { class: 'facts' }, ...facts.map(one => one.element)),
-    update({ look }) {
-      for (const one of facts) one.update(look?.metrics)
+    update({ look, setting }) {
+      for (const one of facts) one.update(look?.metrics, setting.task)
     },
   }
 }
 
-function fact(title: string, text: (metrics: NonNullable<Look['metrics']>) => string) {
+/** @param unknownIn tasks whose images do not tell it */
+function fact(
+  title: string,
+  text: (metrics: NonNullable<Look['metrics']>) => string,
+  unknownIn: readonly Task[] = [],
+) {
   const value = element('dd', {}, '–')
+  const row = element('div', {}, element('dt', {}, title), value)
   return {
-    element: element('div', {}, element('dt', {}, title), value),
-    update: (metrics: Look['metrics']) => setText(value, metrics ? text(metrics) : '–'),
+    element: row,
+    update(metrics: Look['metrics'], task: Task) {
+      row.hidden = unknownIn.includes(task)
+      setText(value, metrics ? text(metrics) : '–')
+    },
   }
 }
 
@@ -124,7 +138,7 @@ function classesText(look: Look | undefined, expert: number, classNames: readonl
   const { truth, gates } = metrics
   const shares = truth?.dispatch.classShares[expert]
   if (!truth || !tellsClasses(truth) || !shares || Number.isNaN(shares[0]))
-    return `largest gate ${percentText(gates[expert]?.largestShare, 0)} of all`
+    return `largest gate ${percentText(gates[expert]?.largestShare, 0)}`
   return shares
     .map((share, label) => ({ share, name: classNames[label] ?? String(label) }))
     .sort((a, b) => b.share - a.share)

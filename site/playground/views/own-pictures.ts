@@ -57,6 +57,8 @@ export function ownPicturesView(actions: Actions): View {
       progress.update(own)
       if (shown === classes) return
       shown = classes
+      // The camera takes pictures of a class by its name.
+      if (hasOtherNames(rows, classes)) camera.close()
       showRows(rows, classes, name => classRow(name, () => classes, actions, openCamera))
     },
   }
@@ -105,16 +107,18 @@ function dropArea(add: (files: readonly PlacedFile<Blob>[]) => void, actions: Ac
   return area
 }
 
+function hasOtherNames(list: HTMLElement, classes: readonly PictureClass[]): boolean {
+  const shown = [...list.querySelectorAll<HTMLInputElement>('.class-name')].map(input => input.dataset.name)
+  return shown.length !== classes.length || classes.some(({ name }, i) => name !== shown[i])
+}
+
 /** Shows the classes; rows stay where only their pictures change, so that what has the focus keeps it. */
 function showRows(
   list: HTMLElement,
   classes: readonly PictureClass[],
   classRow: (name: string) => HTMLElement,
 ): void {
-  const names = classes.map(({ name }) => name)
-  const before = [...list.querySelectorAll<HTMLInputElement>('.class-name')].map(input => input.dataset.name)
-  if (before.join('\n') !== names.join('\n') || before.length !== names.length)
-    list.replaceChildren(...classes.map(({ name }) => classRow(name)))
+  if (hasOtherNames(list, classes)) list.replaceChildren(...classes.map(({ name }) => classRow(name)))
   for (const [i, count] of list.querySelectorAll('.class-count').entries()) {
     const { length } = classes[i]?.pictures ?? []
     setText(count, length === 1 ? '1 picture' : `${length} pictures`)
@@ -127,6 +131,21 @@ function classRow(
   actions: Actions,
   openCamera: (name: string) => Promise<void>,
 ): HTMLElement {
+  const take = () => void openCamera(name)
+  const remove = () => actions.setClasses(classes().filter(one => one.name !== name))
+  return element(
+    'li',
+    { class: 'class-row' },
+    nameField(name, classes, actions),
+    element('span', { class: 'class-count' }),
+    element('label', { class: 'button' }, filesField(name, classes, actions), 'Add files'),
+    element('button', { type: 'button', 'aria-label': `Take pictures of ${name}`, onclick: take }, 'Camera'),
+    element('button', { type: 'button', 'aria-label': `Remove ${name}`, onclick: remove }, 'Remove'),
+  )
+}
+
+/** The name of a class, which can be changed to another that is free. */
+function nameField(name: string, classes: () => readonly PictureClass[], actions: Actions): HTMLElement {
   const input = element('input', {
     type: 'text',
     class: 'class-name',
@@ -137,17 +156,16 @@ function classRow(
   input.dataset.name = name
   input.addEventListener('change', () => {
     const wanted = input.value.trim()
-    const isTaken = classes().some(one => one.name === wanted)
-    if (wanted === '' || isTaken) {
-      input.value = name
-      if (wanted !== name)
-        actions.fail(
-          `Own pictures: names of classes must differ and not be empty, got ${JSON.stringify(wanted)}`,
-        )
-      return
-    }
-    actions.setClasses(classes().map(one => (one.name === name ? { ...one, name: wanted } : one)))
+    if (wanted !== '' && classes().every(one => one.name !== wanted))
+      return actions.setClasses(classes().map(one => (one.name === name ? { ...one, name: wanted } : one)))
+    input.value = name
+    if (wanted === name) return
+    actions.fail(`Own pictures: names of classes must differ and not be empty, got ${JSON.stringify(wanted)}`)
   })
+  return input
+}
+
+function filesField(name: string, classes: () => readonly PictureClass[], actions: Actions): HTMLElement {
   const files = element('input', {
     type: 'file',
     multiple: true,
@@ -160,27 +178,7 @@ function classRow(
     files.value = ''
     actions.setClasses(joinedClasses(classes(), [{ name, pictures }]))
   })
-  return element(
-    'li',
-    { class: 'class-row' },
-    input,
-    element('span', { class: 'class-count' }),
-    element('label', { class: 'button' }, files, 'Add files'),
-    element(
-      'button',
-      { type: 'button', 'aria-label': `Take pictures of ${name}`, onclick: () => void openCamera(name) },
-      'Camera',
-    ),
-    element(
-      'button',
-      {
-        type: 'button',
-        'aria-label': `Remove ${name}`,
-        onclick: () => actions.setClasses(classes().filter(one => one.name !== name)),
-      },
-      'Remove',
-    ),
-  )
+  return files
 }
 
 function progressView() {

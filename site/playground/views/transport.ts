@@ -55,9 +55,14 @@ export function transportView(actions: Actions): View {
       setText(epoch, epochText(next))
       bar.value = shareDone(next)
       if (backend.value !== next.setting.backend) backend.value = next.setting.backend
-      setText(reason, next.backend ? `${next.backend.name}: ${next.backend.reason}.` : 'Opening …')
+      setText(reason, reasonText(next))
     },
   }
+}
+
+function reasonText({ backend, setting, own }: PageState): string {
+  if (backend) return `${backend.name}: ${backend.reason}.`
+  return setting.task === 'own' && !own.result ? 'Begins when there are pictures.' : 'Opening …'
 }
 
 function epochText({ history, facts, isDone }: PageState): string {

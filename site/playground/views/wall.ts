@@ -15,11 +15,14 @@ export function wallView(actions: Actions): View {
   const canvas = element('canvas', { role: 'img', class: 'wall-canvas' })
   const frame = element('div', { class: 'wall-frame' }, canvas)
   const chips = chipsView(actions)
+  const question = element('p', { class: 'question' })
+  const truth = legendEntry('truth', 'what decides')
   const caption = element('p', { class: 'hint wall-caption' })
   const view = element(
     'div',
     { class: 'wall panel', role: 'group', 'aria-label': 'Test images' },
-    element('div', { class: 'wall-head' }, element('h3', {}, 'Where the mixture looks'), legend()),
+    element('div', { class: 'wall-head' }, element('h3', {}, 'Where the mixture looks'), legend(truth)),
+    question,
     chips.element,
     frame,
     caption,
@@ -40,6 +43,8 @@ export function wallView(actions: Actions): View {
     element: view,
     update(state) {
       chips.update(state)
+      truth.hidden = state.setting.task === 'own'
+      setText(question, taskRanges[state.setting.task].question)
       redraw(state)
       canvas.setAttribute('aria-label', description(state))
       setText(caption, captionOf(state))
@@ -52,16 +57,13 @@ function themeOf(view: Element): string {
   return getComputedStyle(view).color
 }
 
-function legend(): HTMLElement {
-  const entry = (kind: string, text: string) =>
-    element('li', {}, element('span', { class: `swatch ${kind}`, 'aria-hidden': 'true' }), text)
-  return element(
-    'ul',
-    { class: 'legend' },
-    entry('lit', 'kept, brighter with its gate'),
-    entry('veiled', 'kept by no expert'),
-    entry('truth', 'what decides'),
-  )
+function legendEntry(kind: string, text: string): HTMLElement {
+  return element('li', {}, element('span', { class: `swatch ${kind}`, 'aria-hidden': 'true' }), text)
+}
+
+function legend(truth: HTMLElement): HTMLElement {
+  const lit = legendEntry('lit', 'kept, brighter with its gate')
+  return element('ul', { class: 'legend' }, lit, legendEntry('veiled', 'kept by no expert'), truth)
 }
 
 function captionOf({ setting, wall }: PageState): string {

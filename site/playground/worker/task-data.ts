@@ -1,5 +1,5 @@
 /** The images of a task. Imports no tfjs, so that they are on the page before it is read. */
-import { batches, epochOrder } from '../../../src/data/batches.js'
+import { epochOrder } from '../../../src/data/batches.js'
 import type { DataSource } from '../../../src/data/data-source.js'
 import { testSeed } from '../../../src/data/datasets/dataset.js'
 import { digitsPatches } from '../../../src/data/datasets/digits-patches.js'
@@ -56,11 +56,18 @@ function ownData(own: PixelSet | undefined): TaskData {
   return { train: imagesAt(own, parts.train), test: imagesAt(own, test) }
 }
 
-function imagesAt(set: PixelSet, order: Int32Array): PixelSet {
-  const [batch] = batches(set, { batchSize: order.length, order })
-  if (!batch) throw new Error('Own pictures: there must be at least one of each class, got none')
-  const { shape, classNames } = set
-  return { images: batch.images as Uint8Array, labels: batch.labels, count: batch.count, shape, classNames }
+function imagesAt({ images, labels, shape, classNames }: PixelSet, order: Int32Array): PixelSet {
+  const size = shape[0] * shape[1] * shape[2]
+  const picked = new Uint8Array(order.length * size)
+  for (const [to, from] of order.entries())
+    picked.set(images.subarray(from * size, (from + 1) * size), to * size)
+  return {
+    images: picked,
+    labels: order.map(position => labels[position] as number),
+    count: order.length,
+    shape,
+    classNames,
+  }
 }
 
 /** Images on the wall: a number that fills rows of 4, 6, 8 and 12. */

@@ -1,6 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { compileAddons, findCompiler, TENSORFLOW_LIBRARIES } from './addon.js'
+import { provideCollectiveAddon } from './collective-addon.js'
 import {
   bringCudaLibraries,
   findCudaLibraries,
@@ -105,6 +106,7 @@ async function buildAddon(work: PackageInstallation, folder: string, wheelName: 
     await rename(join(unpacked, 'tensorflow', library), join(libraries, library))
   work.onStage('compiling the addon')
   await compileAddons(work, compiler, folder, join(unpacked, 'tensorflow/include'))
+  await provideCollectiveAddon(folder, work)
   return metadataIn(unpacked)
 }
 

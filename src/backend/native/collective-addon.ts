@@ -18,8 +18,10 @@ export interface CollectiveAddon {
    * @param server a ServerDef of TensorFlow's, serialised
    * @param ownDevices what the names of this worker's devices begin with
    * @param address of IPv4 or IPv6, the only one at which the worker listens
+   * @param milliseconds after which a process that still joins ends with exit code 1: TensorFlow may wait for ever where a worker dies
+   *   meanwhile
    */
-  configure(server: Uint8Array, ownDevices: string, address: string): void
+  configure(server: Uint8Array, ownDevices: string, address: string, milliseconds: number): void
   /** Why the process could not join; undefined where it could. */
   failure(): string | undefined
   /** What TensorFlow said of the last operation that failed. */

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <cstring>
@@ -100,6 +102,8 @@ static std::string serverDefinition;
 static std::string ownDevices;
 /** The one address, of IPv4 or IPv6, at which this worker listens. */
 static std::string listeningAddress;
+/** How long joining may take. */
+static int64_t joiningMs = 0;
 static TFE_Context* context = nullptr;
 /** Why the process could not join; empty otherwise. */
 static std::string failure;
@@ -188,6 +192,19 @@ static int replaceBind(dl_phdr_info* library, size_t, void*) {
 
 // ---------------------------------------------------------------- joining
 
+static std::atomic<bool> hasJoined{false};
+
+/** Ends the process where joining does not return: JavaScript, which waits for it, could not. */
+static void watchJoining() {
+  std::thread([] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(joiningMs));
+    if (hasJoined) return;
+    const char* message = "pmoe: cluster: TensorFlow's servers must find each other, got no answer in time (is a worker lost?)\n";
+    if (write(2, message, strlen(message)) < 0) _exit(2);
+    _exit(1);
+  }).detach();
+}
+
 /** Starts TensorFlow's server and waits for the other workers. */
 static void join() {
   using Enable = void (*)(TFE_Context*, const void*, size_t, TF_Status*);
@@ -201,9 +218,11 @@ static void join() {
     failure = "TensorFlow's server could not be kept to the address " + listeningAddress;
     return;
   }
+  watchJoining();
   Status status;
   enable(context, serverDefinition.data(), serverDefinition.size(), status.get());
   if (status.code()) failure = status.message();
+  hasJoined = true;
 }
 
 EXPORTED TFE_Context* TFE_NewContext(const TFE_ContextOptions* options, TF_Status* status) {
@@ -395,7 +414,7 @@ static napi_value textValue(napi_env env, const std::string& text) {
   return value;
 }
 
-/** configure(serverDefinition: Uint8Array, ownDevices: string, listeningAddress: string) */
+/** configure(serverDefinition: Uint8Array, ownDevices: string, listeningAddress: string, joiningMs: number) */
 static napi_value Configure(napi_env env, napi_callback_info info) {
   const auto values = argumentsOf(env, info);
   void* bytes = nullptr;
@@ -405,6 +424,7 @@ static napi_value Configure(napi_env env, napi_callback_info info) {
   serverDefinition.assign(static_cast<char*>(bytes), length);
   ownDevices = textOf(env, values[1]);
   listeningAddress = textOf(env, values[2]);
+  joiningMs = numberOf(env, values[3]);
   return nullptr;
 }
 

@@ -1,5 +1,5 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { failureOf } from '../device-error.js'
+import { DeviceError, failureOf } from '../device-error.js'
 
 /**
  * Makes a backend that tfjs's package for it has registered the current one. One whose device failed is opened anew, without
@@ -34,11 +34,11 @@ export function openBackend(name: string): tf.KernelBackend | undefined {
 async function readVariables(next: string): Promise<void> {
   if (tf.getBackend() !== 'webgpu' || next === 'webgpu') return
   const [backend, { registeredVariables }] = [tf.backend(), tf.engine().state]
-  try {
-    await Promise.all(Object.values(registeredVariables).map(variable => variable.data()))
-  } catch (error) {
-    // Nothing can be had from a device that failed.
-    if (!failureOf(backend)) throw error
+  const read = await Promise.allSettled(Object.values(registeredVariables).map(variable => variable.data()))
+  for (const result of read) {
+    // Nothing can be had from a device that failed, this one or one before.
+    if (result.status === 'fulfilled' || failureOf(backend) || result.reason instanceof DeviceError) continue
+    throw result.reason
   }
 }
 

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { KernelGradientInputs } from '../../layers/ops.js'
 import { shapeSize } from '../../shapes.js'
+import { wrapKernel } from '../corrections/wrapped-kernel.js'
 import { asProducts, hasIdleTap, pixelsUnderStrides } from './kernel-gradient.js'
 
 /*
@@ -51,23 +52,18 @@ export interface AvoidedGradients {
 export function registerConvolutionGradients(
   avoided: AvoidedGradients = { input: false, kernel: false },
 ): void {
-  replaceKernel(tf.DepthwiseConv2dNative, oneChannelAsFull)
-  for (const name of INPUT_GRADIENTS) replaceKernel(name, withSecondFilter)
-  for (const name of KERNEL_GRADIENTS) replaceKernel(name, original => pointwiseAsProduct(name, original))
-  replaceKernel(tf.Conv2DBackpropFilter, kernelGradientAsProducts(hasIdleTap))
-  if (avoided.input) replaceKernel(tf.Conv2DBackpropInput, inputGradientAsConvolution)
+  wrapKernel('tensorflow', tf.DepthwiseConv2dNative, oneChannelAsFull)
+  for (const name of INPUT_GRADIENTS) wrapKernel('tensorflow', name, withSecondFilter)
+  for (const name of KERNEL_GRADIENTS)
+    wrapKernel('tensorflow', name, original => pointwiseAsProduct(name, original))
+  wrapKernel('tensorflow', tf.Conv2DBackpropFilter, kernelGradientAsProducts(hasIdleTap))
+  if (avoided.input) wrapKernel('tensorflow', tf.Conv2DBackpropInput, inputGradientAsConvolution)
   if (avoided.kernel)
-    replaceKernel(
+    wrapKernel(
+      'tensorflow',
       tf.Conv2DBackpropFilter,
       kernelGradientAsProducts(() => true),
     )
-}
-
-function replaceKernel(kernelName: string, wrap: (original: Kernel) => Kernel): void {
-  const config = tf.getKernel(kernelName, 'tensorflow')
-  if (!config) return
-  tf.unregisterKernel(kernelName, 'tensorflow')
-  tf.registerKernel({ ...config, kernelFunc: wrap(config.kernelFunc) })
 }
 
 /** A second filter of zeros changes no result, and with two filters oneDNN runs other code. */

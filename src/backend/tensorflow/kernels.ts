@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { handGradient } from '../../layers/hand-gradient.js'
 import { type BatchNormInputs, type LayerOps, layerOps, registerLayerOps } from '../../layers/ops.js'
+import { wrapKernel } from '../corrections/wrapped-kernel.js'
 import { registerConvolutionGradients } from './convolution-gradients.js'
 import { kernelAndBiasGradient, kernelGradient } from './kernel-gradient.js'
 import { biasedConvolution, hasOneDnn, oneDnnLabel, rectifiedNormName } from './onednn.js'
@@ -59,16 +60,11 @@ export function registerTensorFlowKernels(avoided: ReadonlySet<string> = new Set
  * training step, and tfjs-node copies the tensor.
  */
 function registerFreeCasts(): void {
-  const config = tf.getKernel(tf.Cast, 'tensorflow')
   const identity = tf.getKernel(tf.Identity, 'tensorflow')
-  if (!config || !identity) return
-  tf.unregisterKernel(tf.Cast, 'tensorflow')
-  tf.registerKernel({
-    ...config,
-    kernelFunc: args => {
-      const isCast = (args.inputs.x as tf.TensorInfo).dtype !== (args.attrs as { dtype?: tf.DataType }).dtype
-      return (isCast ? config : identity).kernelFunc(args)
-    },
+  if (!identity) return
+  wrapKernel('tensorflow', tf.Cast, original => args => {
+    const isCast = (args.inputs.x as tf.TensorInfo).dtype !== (args.attrs as { dtype?: tf.DataType }).dtype
+    return (isCast ? original : identity.kernelFunc)(args)
   })
 }
 

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { averageOfPixels } from '../corrections/average-pool.js'
+import { wrapKernel } from '../corrections/wrapped-kernel.js'
 
 /*
  * Mends what tfjs's wasm backend gets wrong with padding 'same': a convolution whose kernel is shorter than its stride
@@ -18,16 +19,11 @@ interface PaddedAttributes {
 
 /** Replaces the backend `wasm`'s convolutions and its average pool's derivative where they are wrong. */
 export function registerWasmPadding(): void {
-  for (const name of [tf.Conv2D, tf.FusedConv2D]) replace(name, original => paddedByNumbers(original, false))
+  for (const name of [tf.Conv2D, tf.FusedConv2D])
+    wrapKernel('wasm', name, original => paddedByNumbers(original, false))
   for (const name of [tf.DepthwiseConv2dNative, tf.FusedDepthwiseConv2D])
-    replace(name, original => paddedByNumbers(original, true))
-  replace(tf.AvgPoolGrad, averageOfPixels)
-}
-
-function replace(kernelName: string, wrap: (original: Kernel) => Kernel): void {
-  const config = tf.getKernel(kernelName, 'wasm')
-  tf.unregisterKernel(kernelName, 'wasm')
-  tf.registerKernel({ ...config, kernelFunc: wrap(config.kernelFunc) })
+    wrapKernel('wasm', name, original => paddedByNumbers(original, true))
+  wrapKernel('wasm', tf.AvgPoolGrad, averageOfPixels)
 }
 
 /** The same padding as numbers, which the backend does not compute anew. */

@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { shapeSize } from '../../shapes.js'
+import { wrapKernel } from '../corrections/wrapped-kernel.js'
 
 /*
  * Transpositions and matrix products on wasm, put in terms of the cases that tfjs's wasm backend has fast code for:
@@ -21,14 +22,8 @@ export interface Transposition {
 
 /** Replaces the backend `wasm`'s transposition and matrix product by detours that end in the fast cases. */
 export function registerWasmProducts(): void {
-  for (const [kernelName, wrap] of [
-    ['Transpose', transposeKernel],
-    ['BatchMatMul', batchMatMulKernel],
-  ] as const) {
-    const original = tf.getKernel(kernelName, 'wasm')
-    tf.unregisterKernel(kernelName, 'wasm')
-    tf.registerKernel({ ...original, kernelFunc: wrap(original.kernelFunc) })
-  }
+  wrapKernel('wasm', tf.Transpose, transposeKernel)
+  wrapKernel('wasm', tf.BatchMatMul, batchMatMulKernel)
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm'
 import * as tf from '@tensorflow/tfjs-core'
 import { columnReduction, type ReductionAttrs } from '../corrections/column-reduction.js'
+import { wrapKernel } from '../corrections/wrapped-kernel.js'
 
 /**
  * Replaces the backend `wasm`'s sum and mean over leading or middle axes, as in the gradient of a bias and in BatchNorm,
@@ -8,21 +9,12 @@ import { columnReduction, type ReductionAttrs } from '../corrections/column-redu
  * of a wide residual network. Other reductions stay as they are.
  */
 export function registerWasmReductions(): void {
-  replace(tf.Sum)
-  replace(tf.Mean)
-}
-
-function replace(kernelName: typeof tf.Sum | typeof tf.Mean): void {
-  const original = tf.getKernel(kernelName, 'wasm')
-  tf.unregisterKernel(kernelName, 'wasm')
-  tf.registerKernel({
-    kernelName,
-    backendName: 'wasm',
-    kernelFunc: params => {
+  for (const kernelName of [tf.Sum, tf.Mean]) {
+    wrapKernel('wasm', kernelName, original => params => {
       const { inputs, attrs } = params
       const x = inputs.x as tf.Tensor
       const columns = x.dtype === 'float32' && columnReduction(x.shape, attrs as unknown as ReductionAttrs)
-      if (!columns) return original.kernelFunc(params)
+      if (!columns) return original(params)
       const { before, reduced, after, shape } = columns
       const result = tf.tidy(() => {
         const rows: tf.Tensor4D = tf.reshape(x, [before, reduced, 1, after])
@@ -33,7 +25,7 @@ function replace(kernelName: typeof tf.Sum | typeof tf.Mean): void {
       const backend = params.backend as BackendWasm
       if (!backend.typedArrayFromHeap(result).includes(Number.NEGATIVE_INFINITY)) return result
       result.dispose()
-      return original.kernelFunc(params)
-    },
-  })
+      return original(params)
+    })
+  }
 }

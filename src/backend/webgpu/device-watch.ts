@@ -40,7 +40,7 @@ export function watchDevice(backend: tf.KernelBackend): void {
     markFailed(
       backend,
       new DeviceError(
-        `WebGPU: device must stay there, got its loss: ${told} (a run goes on from its last checkpoint with --resume)`,
+        `WebGPU: device must stay there, got its loss: ${told} (training goes on from its last checkpoint, on a backend that is opened anew)`,
       ),
     )
     throw failureOf(backend)

@@ -11,8 +11,8 @@ import {
 
 /** Variables of one size that are changed number by number, from each other and from tensors. */
 export interface InPlaceRow {
-  /** By the names that they have in the code. */
-  readonly variables: Readonly<Record<string, tf.Variable>>
+  /** By the names that they have in the code; a tensor among them must be writable, as {@link isWritable} says. */
+  readonly variables: Readonly<Record<string, tf.Tensor>>
   readonly tensors: Readonly<Record<string, tf.Tensor>>
   /** Numbers of this row alone, by name. */
   readonly numbers: Readonly<Record<string, number>>
@@ -41,11 +41,15 @@ export function changeInPlace({ rows, shared = {}, ...change }: InPlaceChange): 
   const [example] = filled
   if (!example) return
   const buffers = Object.keys({ ...example.variables, ...example.tensors }).length
-  const most = deviceLimits().maxStorageBuffersPerShaderStage - Object.keys(shared).length
-  const together = Math.max(1, Math.floor(most / buffers))
+  const together = rowsTogether(buffers, Object.keys(shared).length)
   for (const { variables } of filled) for (const one of Object.values(variables)) ownNumbers(one)
   for (let from = 0; from < filled.length; from += together)
     dispatchChange({ ...change, shared, rows: filled.slice(from, from + together) })
+}
+
+/** How many rows of so many buffers one dispatch changes, besides buffers that all rows share. */
+export function rowsTogether(buffers: number, shared: number): number {
+  return Math.max(1, Math.floor((deviceLimits().maxStorageBuffersPerShaderStage - shared) / buffers))
 }
 
 function dispatchChange({ name, rows, shared = {}, uniforms, code }: InPlaceChange): void {
@@ -90,8 +94,8 @@ function codeOfRow({ variables, tensors, numbers }: InPlaceRow, i: number, code:
 }
 
 /** Gives a variable numbers that no other tensor shares. */
-function ownNumbers(variable: tf.Variable): void {
-  if (isWritable(variable)) return
+function ownNumbers(variable: tf.Tensor): void {
+  if (isWritable(variable) || !(variable instanceof tf.Variable)) return
   const copy = tf.tidy(() => tf.mul(variable, 1))
   variable.assign(copy)
   copy.dispose()

@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { registerLayerOps } from '../../layers/ops.js'
 import { averageOfPixels } from '../corrections/average-pool.js'
+import { wrapKernel } from '../corrections/wrapped-kernel.js'
 import { batchNorm, batchNormRelu, groupNormalization } from './batch-norm.js'
 import { release } from './device-program.js'
 import { watchDevice } from './device-watch.js'
@@ -52,16 +53,16 @@ export function registerWebGpuKernels(): void {
     biasedKernelGradient,
     patchConvolution,
   })
-  wrapKernel('Sum', original => byColumns(original, 'sum'))
-  wrapKernel('Mean', original => byColumns(original, 'mean'))
-  wrapKernel('Conv2DBackpropFilter', filterGradientAsProduct)
-  wrapKernel('TopK', sortedInWorkgroup)
-  wrapKernel('ScatterNd', scatterInOrder)
-  wrapKernel('UnsortedSegmentSum', segmentsInOrder)
+  wrapKernel('webgpu', 'Sum', original => byColumns(original, 'sum'))
+  wrapKernel('webgpu', 'Mean', original => byColumns(original, 'mean'))
+  wrapKernel('webgpu', 'Conv2DBackpropFilter', filterGradientAsProduct)
+  wrapKernel('webgpu', 'TopK', sortedInWorkgroup)
+  wrapKernel('webgpu', 'ScatterNd', scatterInOrder)
+  wrapKernel('webgpu', 'UnsortedSegmentSum', segmentsInOrder)
   // From 32 channels on; the plain one computes each value of a gradient by itself.
   tf.env().set('WEBGPU_USE_NAIVE_CONV2D_TRANSPOSE', false)
-  wrapKernel('AvgPoolGrad', averageOfPixels)
-  wrapKernel('PadV2', original => args => {
+  wrapKernel('webgpu', 'AvgPoolGrad', averageOfPixels)
+  wrapKernel('webgpu', 'PadV2', original => args => {
     const x = args.inputs.x as tf.Tensor
     if (x.shape.length <= 4) return original(args)
     const { paddings, constantValue } = args.attrs as unknown as Padding
@@ -77,7 +78,7 @@ export function registerWebGpuKernels(): void {
       }),
     )
   })
-  wrapKernel('Tile', original => args => {
+  wrapKernel('webgpu', 'Tile', original => args => {
     const x = args.inputs.x as tf.Tensor
     if (x.shape.length <= 4) return original(args)
     const { reps } = args.attrs as unknown as { readonly reps: readonly number[] }
@@ -130,12 +131,6 @@ function correctPrograms(backend: tf.KernelBackend): void {
 }
 
 let isRegistered = false
-
-function wrapKernel(kernelName: string, wrap: (original: tf.KernelFunc) => tf.KernelFunc): void {
-  const original = tf.getKernel(kernelName, 'webgpu')
-  tf.unregisterKernel(kernelName, 'webgpu')
-  tf.registerKernel({ ...original, kernelFunc: wrap(original.kernelFunc) })
-}
 
 /** Changes one axis after the other, each as the middle one of three. */
 function axisByAxis(x: tf.Tensor, change: (rows: tf.Tensor3D, axis: number) => tf.Tensor3D): tf.Tensor {

@@ -1,7 +1,8 @@
+import type * as tf from '@tensorflow/tfjs-core'
 import type { AverageForm, AverageStep, StepRule, WeightStep } from '../../layers/ops.js'
 import { clipFactor } from './clip-factor.js'
-import { floats, hostValues } from './device-program.js'
-import { changeInPlace } from './in-place.js'
+import { floats, hostValues, isWritable } from './device-program.js'
+import { changeInPlace, rowsTogether } from './in-place.js'
 
 /** WGSL of each rule: w, the slots, g and the uniforms of {@link numbersOf}. */
 const codes: Readonly<Record<StepRule['name'], string>> = {
@@ -31,13 +32,11 @@ export function stepWeights(
   const numbers = numbersOf(rule)
   if (!numbers) return false
   const names = slotNames[rule.name]
-  const clip =
-    clipNorm === undefined
-      ? undefined
-      : clipFactor(
-          steps.map(({ gradient }) => gradient),
-          clipNorm,
-        )
+  const gradients = steps.map(({ gradient }) => gradient)
+  const factor = clipNorm === undefined ? undefined : clipFactor(gradients, clipNorm)
+  const isScaled = factor !== undefined && paysToScale(gradients, names.length + 2)
+  if (isScaled) scale(gradients, factor)
+  const clip = isScaled ? undefined : factor
   const step = `${rule.name[0]?.toUpperCase()}${rule.name.slice(1)}Step`
   changeInPlace({
     name: clip ? `Clipped${step}` : step,
@@ -55,8 +54,30 @@ export function stepWeights(
     ${codes[rule.name]}
     if (times != 1.0) { w = start + (w - start) * times; }`,
   })
-  clip?.dispose()
+  factor?.dispose()
   return true
+}
+
+/**
+ * Whether fewer dispatches multiply gradients first and then step by them than step with the factor at hand: it takes one of the few
+ * buffers of a dispatch. Only gradients that nothing else reads can be multiplied where they lie.
+ *
+ * @param buffers of the step of one weight
+ */
+function paysToScale(gradients: readonly tf.Tensor[], buffers: number): boolean {
+  const dispatches = (together: number) => Math.ceil(gradients.length / together)
+  const scaled = dispatches(rowsTogether(1, 1)) + dispatches(rowsTogether(buffers, 0))
+  return scaled < dispatches(rowsTogether(buffers, 1)) && gradients.every(isWritable)
+}
+
+function scale(gradients: readonly tf.Tensor[], factor: tf.Tensor): void {
+  changeInPlace({
+    name: 'ClippedGradients',
+    shared: { clip: factor },
+    rows: gradients.map(gradient => ({ variables: { g: gradient }, tensors: {}, numbers: {} })),
+    uniforms: {},
+    code: 'g = g * clipAt(0);',
+  })
 }
 
 /** Moves averages where they lie, two or more in one dispatch. */

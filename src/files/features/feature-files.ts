@@ -1,9 +1,9 @@
 import { createHash, type Hash } from 'node:crypto'
-import { type FileHandle, open, readdir, rm, statfs } from 'node:fs/promises'
+import { type FileHandle, open, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FeatureLayout, FeatureStore, StoredFeatures } from '../../train/frozen/features.js'
 import { writeFileAtomic } from '../atomic.js'
-import { isMissing, makeFolder } from '../folders.js'
+import { isMissing, makeFolder, namesIn } from '../folders.js'
 
 /*
  * A file holds the features of one set: float32, little-endian, image by image, and then the SHA-256 of all of these bytes.
@@ -47,17 +47,12 @@ export function featureFiles(
       return storedFeatures(written, layout, { isNew: true, ...(remark && { remark }) })
     },
     removeUnused: async () => {
-      const names = isShared ? [] : await readdir(directory).catch(namesOfMissing)
+      const names = isShared ? [] : await namesIn(directory)
       const unused = names.filter(name => isFeatureFile(name) && !used.has(name))
       for (const name of unused) await rm(join(directory, name), { force: true })
       used.clear()
     },
   }
-}
-
-function namesOfMissing(error: unknown): string[] {
-  if (isMissing(error)) return []
-  throw error
 }
 
 /** Whether a name is one that this module gives. */

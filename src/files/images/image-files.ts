@@ -169,7 +169,8 @@ async function decodeWithSharp(
     if (!(cause instanceof RangeError)) return undecodable(bytes, name)(cause)
     throw new Error(`${name}: image must have samples that are read, got ${cause.message}`, { cause })
   })
-  const { data, info } = await steps(input, about, box, decoding, depth)
+  const upright = await uprightImage(input, about).catch(undecodable(bytes, name))
+  const { data, info } = await steps(upright, about, box, decoding, depth)
     .toBuffer({ resolveWithObject: true })
     .catch(undecodable(bytes, name))
   if (info.channels !== 3 || info.width !== wantedWidth || info.height !== wantedHeight) {
@@ -191,6 +192,19 @@ function notesOf({ format, pages = 1, space, hasAlpha }: Metadata): string[] {
   ]
 }
 
+/**
+ * The image as the camera's rotation turns it. A small JPEG file is decoded whole: sharp decodes one to whole pixels of a smaller size,
+ * which moves what is seen by a part of such a pixel, and that is much where few are left.
+ */
+async function uprightImage(input: Sharp, about: Metadata): Promise<Sharp> {
+  const upright = (about.orientation ?? 1) > 1 ? input.autoOrient() : input
+  if (about.format !== 'jpeg' || about.width * about.height > mostPixelsHere) return upright
+  const { default: sharp } = await import('sharp')
+  const { data, info } = await upright.raw().toBuffer({ resolveWithObject: true })
+  const { width, height, channels } = info
+  return sharp(data, { raw: { width, height, channels } })
+}
+
 /** What sharp is to do; steps that change nothing are left out, since each costs time. */
 function steps(
   input: Sharp,
@@ -201,7 +215,6 @@ function steps(
 ): Sharp {
   const [height, width] = shape
   let image = input
-  if ((about.orientation ?? 1) > 1) image = image.autoOrient()
   if (cropSide !== undefined) image = image.extract(box)
   image = onWhite(image, about).resize(width, height, { fit: 'fill', kernel: 'linear' })
   return asSamples(image, about, depth)

@@ -92,7 +92,7 @@ export async function summed(cluster: Cluster, numbers: readonly number[]): Prom
 export async function gatheredTexts(cluster: Cluster, text: string): Promise<string[]> {
   const bytes = new TextEncoder().encode(text)
   const lengths = await read(gatheredOnce(cluster, Float32Array.of(bytes.length)))
-  const longest = Math.max(...lengths)
+  const longest = Math.max(1, ...lengths)
   const padded = new Float32Array(longest)
   padded.set(bytes)
   const rows = await read(gatheredOnce(cluster, padded))
@@ -116,7 +116,7 @@ export async function broadcastBytes(
   const [length = -1] = await summed(cluster, [own ? own.length : cluster.index === 0 ? -1 : 0])
   if (length < 0) return undefined
   // Two bytes a number, which float32 holds exactly.
-  const values = new Float32Array(Math.ceil(length / 2))
+  const values = new Float32Array(Math.max(1, Math.ceil(length / 2)))
   for (const [i, byte] of (own ?? []).entries()) {
     values[i >> 1] = (values[i >> 1] as number) + (i % 2 === 0 ? byte : byte * 256)
   }

@@ -102,6 +102,34 @@ const groupNames = {
   parts: true,
 } as const satisfies OptionNames<WeightGroup>
 
+const otherThanNormalized = optimizerNames.filter(name => name !== 'normalized-gd')
+
+/** The optimizers that have a setting, of those that not all have. */
+const takers = {
+  momentum: ['momentum', 'normalized-gd'],
+  norm: ['normalized-gd'],
+  epsilon: ['adam', 'adamw'],
+  weightDecay: otherThanNormalized,
+  clipNorm: otherThanNormalized,
+} as const satisfies Partial<Record<keyof OptimizerOptions, readonly OptimizerName[]>>
+
+/** The settings among some that an optimizer does not have. */
+export function settingsNotOf(name: OptimizerName): readonly (keyof typeof takers)[] {
+  return (Object.keys(takers) as (keyof typeof takers)[]).filter(
+    setting => !(takers[setting] as readonly OptimizerName[]).includes(name),
+  )
+}
+
+function refuseSettingsNotOf(options: OptimizerOptions): void {
+  const { name } = options
+  for (const setting of settingsNotOf(name)) {
+    const value = options[setting]
+    if (value === undefined) continue
+    const instead = setting === 'weightDecay' ? ' (it has l2)' : ''
+    throw new RangeError(`optimizer: ${setting} must be left out for ${name}, got ${value}${instead}`)
+  }
+}
+
 /**
  * Checks the settings of an optimizer, as far as they do not depend on a model.
  *
@@ -118,9 +146,7 @@ export function checkOptimizerOptions(options: OptimizerOptions): void {
   if (!Number.isFinite(learningRate) || learningRate <= 0) {
     throw new RangeError(`optimizer: learningRate must be greater than 0, got ${learningRate}`)
   }
-  if (momentum !== undefined && name !== 'momentum' && name !== 'normalized-gd') {
-    throw new RangeError(`optimizer: momentum must be left out for ${name}, got ${momentum}`)
-  }
+  refuseSettingsNotOf(options)
   if (momentum !== undefined && !(momentum >= 0 && momentum < 1)) {
     throw new RangeError(`optimizer: momentum must be in [0, 1), got ${momentum}`)
   }
@@ -131,50 +157,34 @@ export function checkOptimizerOptions(options: OptimizerOptions): void {
   checkEpsilon(options)
   checkScheduleOptions(options)
   checkClipNorm(options)
-  checkNorm(name, norm)
+  checkNorm(norm)
   if (groups) checkGroupOptions(name, groups)
 }
 
-function checkDecay({ name, weightDecay }: OptimizerOptions): void {
+function checkDecay({ weightDecay }: OptimizerOptions): void {
   if (weightDecay === undefined) return
-  if (name === 'normalized-gd') {
-    throw new RangeError(
-      `optimizer: weightDecay must be left out for ${name}, got ${weightDecay} (it has l2)`,
-    )
-  }
   if (!(weightDecay >= 0 && weightDecay < Infinity)) {
     throw new RangeError(`optimizer: weightDecay must be a number of at least 0, got ${weightDecay}`)
   }
 }
 
-function checkEpsilon({ name, epsilon }: OptimizerOptions): void {
+function checkEpsilon({ epsilon }: OptimizerOptions): void {
   if (epsilon === undefined) return
-  if (name !== 'adam' && name !== 'adamw') {
-    throw new RangeError(`optimizer: epsilon must be left out for ${name}, got ${epsilon}`)
-  }
   if (!(epsilon > 0 && epsilon < Infinity)) {
     throw new RangeError(`optimizer: epsilon must be a number greater than 0, got ${epsilon}`)
   }
 }
 
-function checkClipNorm({ name, clipNorm }: OptimizerOptions): void {
+function checkClipNorm({ clipNorm }: OptimizerOptions): void {
   if (clipNorm === undefined) return
-  if (name === 'normalized-gd') {
-    throw new RangeError(`optimizer: clipNorm must be left out for ${name}, got ${clipNorm}`)
-  }
   if (!(clipNorm > 0 && clipNorm < Infinity)) {
     throw new RangeError(`optimizer: clipNorm must be a number greater than 0, got ${clipNorm}`)
   }
 }
 
-function checkNorm(name: OptimizerName, norm: GradientNorm | undefined): void {
-  if (norm === undefined) return
-  if (name !== 'normalized-gd') {
-    throw new RangeError(`optimizer: norm must be left out for ${name}, got ${norm}`)
-  }
-  if (!GRADIENT_NORMS.includes(norm)) {
-    throw new RangeError(`optimizer: norm must be ${GRADIENT_NORMS.join(' or ')}, got ${norm as string}`)
-  }
+function checkNorm(norm: GradientNorm | undefined): void {
+  if (norm === undefined || GRADIENT_NORMS.includes(norm)) return
+  throw new RangeError(`optimizer: norm must be ${GRADIENT_NORMS.join(' or ')}, got ${norm as string}`)
 }
 
 function checkGroupOptions(name: OptimizerName, groups: readonly WeightGroup[]): void {

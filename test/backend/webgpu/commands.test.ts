@@ -19,6 +19,7 @@ interface Left {
 
 interface Report {
   readonly codes: Readonly<Record<string, number>>
+  readonly lost: string
   readonly whole: Left
   readonly broken: Left
   readonly predicted: readonly string[]
@@ -38,8 +39,13 @@ describe.skipIf(!hasSoftwareVulkan)('commands on WebGPU in software', () => {
 
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
-  test('all succeed, but for the training that Ctrl-C stops', () => {
-    expect(report.codes).toEqual({ whole: 0, stopped: 130, resumed: 0, predicted: 0, explained: 0 })
+  test('all succeed, but for the training that Ctrl-C and the loss of the device stop', () => {
+    expect(report.codes).toEqual({
+      ...{ whole: 0, stopped: 130, lost: 1, resumed: 0, predicted: 0, explained: 0 },
+    })
+    expect(report.lost).toMatch(
+      /^pmoe: WebGPU: device must stay there, got its loss: .*opened anew\)\. Continue with: pmoe train --resume --out .*broken\n$/m,
+    )
   })
 
   test('a resumed training ends in the numbers and the weights of one that never stopped', () => {

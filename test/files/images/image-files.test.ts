@@ -54,6 +54,27 @@ describe('readImage', () => {
     near(await readImage(path, [1, 3, 1]).then(grey => grey.subarray(1)), [255, 127], 1)
   })
 
+  it('makes a photograph that lies on its side small as it does one that does not', async () => {
+    // Sides that no power of two divides, and stripes that tell where pixels end.
+    const [height, width] = [341, 383]
+    const pixels = Array.from({ length: height * width * 3 }, (_, i) => {
+      const [row, column] = [Math.floor(i / 3 / width), Math.floor(i / 3) % width]
+      return 128 + Math.round(60 * Math.sin(row / 7) + 60 * Math.cos(column / 11 + (i % 3)))
+    })
+    const jpeg = { quality: 100, chromaSubsampling: '4:4:4' } as const
+    const upright = await saved('upright.jpg', raw(pixels, width, height, 3).jpeg(jpeg))
+    const expected = await readImage(upright, [56, 56, 3])
+    for (const [orientation, angle] of [
+      [1, 0],
+      [3, 180],
+      [6, 270],
+      [8, 90],
+    ] as const) {
+      const lying = raw(pixels, width, height, 3).rotate(angle).withMetadata({ orientation }).jpeg(jpeg)
+      near(await readImage(await saved(`lying-${angle}.jpg`, lying), [56, 56, 3]), [...expected], 8)
+    }
+  })
+
   it('turns the image as the camera says', async () => {
     // Orientation 6: the stored image is to be turned a quarter clockwise.
     const stored = raw([250, 250, 250, 0, 0, 0], 2, 1, 3)

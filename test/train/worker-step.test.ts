@@ -1,0 +1,196 @@
+import * as tf from '@tensorflow/tfjs'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { batchNormalization } from '../../src/layers/batch-norm.js'
+import { patchMoE } from '../../src/layers/moe/patch-moe.js'
+import { recomputeStatistics } from '../../src/train/bn-statistics.js'
+import { checkAgreed } from '../../src/train/cluster/agreement.js'
+import { batchParts, broadcastBytes, type Cluster, gatheredTexts } from '../../src/train/cluster/cluster.js'
+import { workerSteps } from '../../src/train/cluster/worker-step.js'
+import { evaluate } from '../../src/train/evaluate.js'
+import { train } from '../../src/train/loop.js'
+import { lossOf } from '../../src/train/loss.js'
+import { createOptimizer } from '../../src/train/optimizers/optimizer.js'
+import { type StepNumbers, takeStep } from '../../src/train/step.js'
+import { useTestBackend } from '../backend-under-test.js'
+import { simulatedWorkers } from './simulated-workers.js'
+import { brightRows, historyOf, weightsOf } from './tasks.js'
+
+beforeAll(() => useTestBackend())
+
+/** One BatchNorm, and a mixture whose experts have one of their own. */
+function network(): tf.LayersModel {
+  const drawn = (part: number) => tf.initializers.glorotUniform({ seed: part })
+  const conv = { filters: 4, kernelSize: 3, padding: 'same', kernelInitializer: drawn(1) } as const
+  return tf.sequential({
+    layers: [
+      tf.layers.conv2d({ ...conv, strides: 2, inputShape: [8, 8, 1] }),
+      batchNormalization(),
+      patchMoE({
+        ...{ numExperts: 2, filters: 4, patchesPerExpert: 2, patchSize: 2, kernelSize: 3 },
+        ...{ preActivation: 'batch-norm-relu', kernelInitializer: drawn(2), routerInitializer: drawn(3) },
+      }),
+      tf.layers.flatten(),
+      tf.layers.dense({ units: 3, kernelInitializer: drawn(4) }),
+    ],
+  })
+}
+
+const set = brightRows(7, 3, 1, 8)
+
+/** The weights after one step on the first images of the set, and what it measured. */
+async function stepped(
+  images: number,
+  cluster?: Cluster,
+): Promise<{ readonly numbers: StepNumbers; readonly weights: number[][] }> {
+  const model = network()
+  const optimizer = createOptimizer({ name: 'momentum', learningRate: 0.1, momentum: 0.9 }, model)
+  const { first, end } = (cluster && batchParts(images, cluster.size)[cluster.index]) ?? {
+    first: 0,
+    end: images,
+  }
+  const pixels = set.images.subarray(first * 64, end * 64)
+  const inputs = [
+    tf.tensor4d(
+      Float32Array.from(pixels, byte => byte / 255),
+      [end - first, 8, 8, 1],
+    ),
+  ]
+  const labels = set.labels.subarray(first, end)
+  const parts = {
+    model,
+    classifier: lossOf(model),
+    optimizer,
+    coefficients: new Map([
+      ['load-balance', 0.5],
+      ['diversity', 0.5],
+    ] as const),
+    l2: 0.01,
+    clipNorm: 1,
+    ...(cluster && { workers: workerSteps({ cluster }) }),
+  }
+  const numbers = await takeStep(parts, { inputs, labels, images })
+  const weights = weightsOf(model)
+  model.dispose()
+  optimizer.dispose()
+  tf.dispose(inputs)
+  return { numbers, weights }
+}
+
+describe('a step of several workers', () => {
+  test.each([
+    { images: 7, size: 2 },
+    { images: 5, size: 3 },
+    { images: 2, size: 3 },
+  ])('is that of one process: $images images, $size workers', async ({ images, size }) => {
+    const whole = await stepped(images)
+    const workers = await simulatedWorkers(size, cluster => stepped(images, cluster))
+    for (const { numbers, weights } of workers) {
+      expect(numbers.loss).toBeCloseTo(whole.numbers.loss, 5)
+      expect(numbers.correct).toBe(whole.numbers.correct)
+      for (const [name, value] of whole.numbers.terms) expect(numbers.terms.get(name)).toBeCloseTo(value, 5)
+      for (const [i, weight] of whole.weights.entries()) {
+        for (const [j, value] of weight.entries()) expect(weights[i]?.[j]).toBeCloseTo(value, 4)
+      }
+    }
+  })
+})
+
+describe('what several workers measure', () => {
+  test('is what one process measures, whatever the last batch holds', async () => {
+    const model = network()
+    const options = { batchSize: 3 }
+    const whole = await evaluate(model, set, options)
+    const workers = await simulatedWorkers(2, cluster => evaluate(model, set, { ...options, cluster }))
+    for (const { loss, accuracy, perClass, count } of workers) {
+      expect(loss).toBeCloseTo(whole.loss, 5)
+      expect({ accuracy, perClass, count }).toEqual({
+        accuracy: whole.accuracy,
+        perClass: whole.perClass,
+        count: whole.count,
+      })
+    }
+    const [cluster] = await simulatedWorkers(1, async one => one)
+    await expect(
+      evaluate(model, set, { ...options, predictions: true, ...(cluster && { cluster }) }),
+    ).rejects.toThrow('evaluate: predictions must be left out with a cluster')
+    model.dispose()
+  })
+
+  test('gives the statistics of one process', async () => {
+    const estimated = async (cluster?: Cluster) => {
+      const model = network()
+      const workers = workerSteps({ ...(cluster && { cluster }) })
+      await recomputeStatistics(model, set, { batchSize: 3, seed: 1, workers })
+      const weights = weightsOf(model)
+      model.dispose()
+      return weights
+    }
+    const whole = await estimated()
+    for (const weights of await simulatedWorkers(2, estimated)) {
+      for (const [i, weight] of whole.entries()) {
+        for (const [j, value] of weight.entries()) expect(weights[i]?.[j]).toBeCloseTo(value, 4)
+      }
+    }
+  })
+})
+
+describe('what workers tell each other', () => {
+  test('texts and bytes arrive as they were', async () => {
+    const texts = ['', 'Grüße', 'x'.repeat(300)]
+    const results = await simulatedWorkers(3, async cluster => ({
+      texts: await gatheredTexts(cluster, texts[cluster.index] as string),
+      bytes: await broadcastBytes(cluster, Uint8Array.of(0, 255, 7, cluster.index)),
+      nothing: await broadcastBytes(cluster, undefined),
+    }))
+    for (const result of results) {
+      expect(result.texts).toEqual(texts)
+      expect([...(result.bytes ?? [])]).toEqual([0, 255, 7, 0])
+      expect(result.nothing).toBeUndefined()
+    }
+  })
+
+  test('what differs is named with its worker, and both values', async () => {
+    const agree = (cluster: Cluster) =>
+      checkAgreed(cluster, { 'version of tfjs': '4.22.0', seed: cluster.index === 2 ? '5' : '3' }).then(
+        () => 'agreed',
+        (error: Error) => error.message,
+      )
+    const messages = await simulatedWorkers(3, agree)
+    expect(new Set(messages)).toEqual(
+      new Set(['train: workers must have the same seed, got 5 on worker 2 and 3 on worker 0']),
+    )
+    expect(await simulatedWorkers(2, agree)).toEqual(['agreed', 'agreed'])
+  })
+
+  test('what a cluster may be is checked before anything else', async () => {
+    const [cluster] = (await simulatedWorkers(1, async one => one)) as [Cluster]
+    const model = tf.sequential({
+      layers: [
+        tf.layers.flatten({ inputShape: [8, 8, 1] }),
+        tf.layers.batchNormalization(),
+        tf.layers.dense({ units: 3 }),
+      ],
+    })
+    const options = {
+      train: set,
+      epochs: 1,
+      batchSize: 3,
+      seed: 1,
+      optimizer: { name: 'sgd', learningRate: 0.1 },
+    } as const
+    const failing = (wrong: object) => historyOf(train(model, { ...options, ...wrong }))
+    await expect(failing({ cluster: { ...cluster, size: 2, index: 2 } })).rejects.toThrow(
+      'train: cluster.index must be an integer in [0, 2), got 2',
+    )
+    await expect(failing({ clusterBatchNorm: 'global' })).rejects.toThrow(
+      'train: clusterBatchNorm must be synchronised or local, got global',
+    )
+    await expect(failing({ clusterWire: 'int8' })).rejects.toThrow(
+      'train: clusterWire must be float32 or bfloat16, got int8',
+    )
+    await expect(failing({ cluster: { ...cluster, size: 2 } })).rejects.toThrow(
+      "train: clusterBatchNorm must be local for a network with tfjs's own BatchNormalization, got synchronised",
+    )
+    model.dispose()
+  })
+})

@@ -1,4 +1,5 @@
 import type { ByteSource } from '../../data/data-source.js'
+import { eachInParallel } from '../../data/each-in-parallel.js'
 import type { BlockCache, CachedBlocks } from './block-cache.js'
 import { BlockFilling, type HeldBlocks } from './blocks.js'
 import { checkSameVersion, type ObjectVersion, versionOf } from './object-version.js'
@@ -168,11 +169,13 @@ export class RemoteObject implements ByteSource {
   /** Fills blocks from the cache, and those that it does not have by requests for neighbours. */
   private async fill(blocks: readonly ComingBlock[]): Promise<void> {
     const missing: ComingBlock[] = []
-    for (const coming of blocks) {
+    await eachInParallel(blocks.length, async i => {
+      const coming = blocks[i] as ComingBlock
       const bytes = await this.cached.read(coming.block, this.sizeOf(coming.block))
       if (bytes) this.settle(coming, bytes)
       else missing.push(coming)
-    }
+    })
+    missing.sort((a, b) => a.block - b.block)
     for (let from = 0; from < missing.length; ) {
       let to = from + 1
       while (missing[to]?.block === (missing[to - 1] as ComingBlock).block + 1 && to - from < blocksAtOnce)

@@ -133,6 +133,7 @@ export type { PatchAnnealing } from './train/anneal.js'
 export { automaticBatchSize, type BatchSizeSearch, type ChosenBatchSize } from './train/batch-size.js'
 export { recomputeStatistics } from './train/bn-statistics.js'
 export { type CheckpointStore, memoryStore, readCheckpoint, type TrainState } from './train/checkpoint.js'
+export type { Cluster, WireType } from './train/cluster/cluster.js'
 export type { Computation } from './train/computation.js'
 export {
   type Evaluation,
@@ -152,7 +153,6 @@ export {
 export type { FeatureLayout, FeatureStore, StoredFeatures, UnkeptFeatures } from './train/frozen/features.js'
 export type { FreezeOptions, FrozenStatistics } from './train/frozen/frozen-part.js'
 export { type SplitModel, splitModel } from './train/frozen/split-model.js'
-export type { Cluster, WireType } from './train/cluster/cluster.js'
 export {
   DivergenceError,
   type EpochMetrics,

@@ -143,6 +143,14 @@ describe.skipIf(!chromiumPath)('the site', () => {
     await tab.close()
   })
 
+  test('has the explorer wait for a network', async () => {
+    const { tab, failures } = await open('explorer.html', 390, 'dark')
+    await tab.waitForSelector('.explorer input[type=file]', { state: 'attached' })
+    expect(await tab.evaluate(lowContrasts)).toEqual([])
+    expect(failures).toEqual([])
+    await tab.close()
+  })
+
   test('finds a page by its words', async () => {
     const { tab, failures } = await open('index.html', 1400)
     await tab.keyboard.press('Control+k')

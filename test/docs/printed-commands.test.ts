@@ -109,6 +109,7 @@ const known = new Set([
   'do',
   'cd',
   'curl',
+  'aws',
   'kubectl',
   'ray',
   'export',
@@ -121,6 +122,8 @@ function sentenceFaults(file: string): string[] {
     let command: Command | undefined = program()
     const flags: string[] = []
     for (const word of shellWords(line.replaceAll('\n', ' '))) {
+      // What follows is of another command.
+      if (word === '--') break
       const inner: Command | undefined = command.commands.find(each => each.name() === word)
       if (inner) command = inner
       else if (word.startsWith('--')) flags.push(word.replace(/[,=].*$/, ''))
@@ -173,4 +176,10 @@ test('a wrong flag, value, command, script or file is found', async () => {
   expect(await faultOf('npm run tests')).toMatch('tests')
   expect(await faultOf('npx tsx tools/none.ts')).toMatch('tools/none.ts')
   expect(await faultOf('rm -rf /')).toMatch('rm')
+})
+
+test('docs/cli.md says what every command does', () => {
+  const page = readFileSync(`${root}docs/cli.md`, 'utf8')
+  const names = program().commands.map(command => command.name())
+  expect(names.filter(name => name !== 'help' && !page.includes(`\`pmoe ${name}`))).toEqual([])
 })

@@ -43,6 +43,8 @@ export const siteGroups: Readonly<
       doc('gpu', 'GPUs'),
       doc('pages', 'In a page'),
       doc('machines', 'Many machines'),
+      doc('many-machines', 'One training on several'),
+      doc('remote-data', 'Data on other machines'),
       doc('grids', 'Runs on a cluster'),
     ],
   },

@@ -63,7 +63,9 @@ class ExplorerPage {
 
   /** Takes files that the visitor gives: a network where one is among them, else images. */
   private async take(files: readonly File[]): Promise<void> {
-    const { source } = this.state
+    const { source, contents } = this.state
+    // The first images are what a visitor wants to see.
+    if (contents.images.length === 0) this.tab = ''
     const isNetwork = files.some(({ name }) => /(^|\/)model\.json$|\.bin$|\.keras$|\.h5$/i.test(name))
     this.problem.textContent = ''
     this.body.setAttribute('aria-busy', 'true')

@@ -75,27 +75,28 @@ describe.skipIf(!chromiumPath)('the page of the explorer', () => {
   }
   const probabilities = async (page: Page) =>
     JSON.parse((await page.locator('.x-verdict').getAttribute('data-probabilities')) ?? '[]') as number[]
+  const verdict = (page: Page, text: string) => page.locator('.x-verdict', { hasText: text })
   const isWithin = (page: Page) =>
     page.evaluate(() => document.documentElement.scrollWidth <= document.documentElement.clientWidth)
 
   test('shows what the network says while L changes and an expert is off', async () => {
     const { page, failures } = await open(server.address)
-    await page.getByText(', as trained.').waitFor()
+    await verdict(page, ', as trained.').waitFor()
     expect(await probabilities(page)).toEqual(await answerTo(0, {}))
     // Two experts, two patches each, on the photograph and one tile an expert: a dark and a bright line around each.
     await expect.poll(() => page.locator('.x-stage rect').count()).toBe(8)
     await page.getByRole('slider').fill('7')
-    await page.getByText(', with 7 patches per expert.').waitFor()
+    await verdict(page, ', with 7 patches per expert.').waitFor()
     const asked = await answerTo(0, { patchesPerExpert: 7 })
     expect(await probabilities(page)).toEqual(asked)
     expect(asked).not.toEqual(await answerTo(0, {}))
     expect(await page.locator('.x-stage rect').count()).toBe(28)
     await page.getByRole('switch', { name: 'expert 2 is on' }).uncheck()
-    await page.getByText('with 7 patches per expert and with 1 expert off.').waitFor()
+    await verdict(page, 'with 7 patches per expert and with 1 expert off.').waitFor()
     const off = [{ mixture: 'mixture', expert: 1 }]
     expect(await probabilities(page)).toEqual(await answerTo(0, { patchesPerExpert: 7, off }))
     await page.getByRole('button', { name: 'As trained' }).click()
-    await page.getByText(', as trained.').waitFor()
+    await verdict(page, ', as trained.').waitFor()
     await page.getByRole('button', { name: 'expert 1: draw its patches alone' }).click()
     await expect.poll(() => page.locator('.x-stage rect').count()).toBe(4)
     await page.getByText('What is lost without a patch').click()
@@ -124,7 +125,7 @@ describe.skipIf(!chromiumPath)('the page of the explorer', () => {
     const name = (await first.getAttribute('title'))?.split(', ')[0] ?? ''
     expect(name.startsWith(`${row}/`)).toBe(true)
     await first.click()
-    await page.getByText(', as trained.').waitFor()
+    await verdict(page, ', as trained.').waitFor()
     expect(await page.getByRole('tab', { name: 'One image' }).getAttribute('aria-selected')).toBe('true')
     expect(await page.locator('.x-stage img').getAttribute('alt')).toBe(name)
     await page.getByRole('switch', { name: 'expert 1 is on' }).uncheck()
@@ -139,7 +140,7 @@ describe.skipIf(!chromiumPath)('the page of the explorer', () => {
 
   test('is used by keyboard', async () => {
     const { page, failures } = await open(server.address)
-    await page.getByText(', as trained.').waitFor()
+    await verdict(page, ', as trained.').waitFor()
     await page.getByRole('tab', { name: 'One image' }).focus()
     await page.keyboard.press('ArrowRight')
     const box = page.getByRole('button', { name: /^PatchMoE, 2 experts/ })
@@ -214,7 +215,7 @@ describe.skipIf(!chromiumPath)('the page of the explorer', () => {
       const expected = await answerTo(files.names.indexOf('blue/0.png'), {})
       await expect.poll(async () => (await probabilities(page))[0]).toBeCloseTo(expected[0] as number, 4)
       await page.getByRole('slider').fill('5')
-      await page.getByText(', with 5 patches per expert.').waitFor()
+      await verdict(page, ', with 5 patches per expert.').waitFor()
       const fewer = await answerTo(files.names.indexOf('blue/0.png'), { patchesPerExpert: 5 })
       expect((await probabilities(page))[1]).toBeCloseTo(fewer[1] as number, 4)
       await page.getByRole('tab', { name: 'All images' }).click()

@@ -37,6 +37,7 @@ export const siteGroups: Readonly<
       doc('evaluation', 'Evaluation'),
       doc('large-images', 'Large images'),
       doc('pruning', 'Pruning experts'),
+      doc('explore', 'Explore a network'),
       doc('fast-answers', 'Fast answers, exports'),
       doc('exports', 'Narrow numbers'),
       doc('backends', 'Backends'),

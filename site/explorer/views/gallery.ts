@@ -3,7 +3,7 @@ import { thumbnail } from '../pictures.js'
 import type { ExplorerState } from '../state.js'
 
 /** Images of a gallery at first, and more at each press of the button. */
-const STEP = 60
+const STEP = 24
 
 /**
  * Images under a heading; each opens in the view of one image.

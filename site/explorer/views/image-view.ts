@@ -10,6 +10,9 @@ import { imageStrip } from './image-strip.js'
 import { settingBar, settingWords } from './setting-bar.js'
 import { seesAll, sightText } from './sight-text.js'
 
+const lossText =
+  'Red: without this part the answer loses probability; blue: it gains. The numbers are points, the lines as wide as they are large.'
+
 /** What one image is, and what the network says of it: its photograph, its patches, its answer. */
 export class ImageView {
   readonly element = element('div', { class: 'x-view' })
@@ -32,7 +35,6 @@ export class ImageView {
   constructor(state: ExplorerState) {
     this.state = state
     this.tiles = new ExpertTiles(state)
-    const { patches } = state.network
     this.says.append(this.verdict, this.bars, this.other, this.tiles.element)
     this.element.append(
       imageStrip(state),
@@ -44,7 +46,6 @@ export class ImageView {
         this.says,
       ),
     )
-    this.explains.textContent = patches ? sightText(state.network) : ''
     state.listen(before => this.changed(before))
     this.showImage()
   }
@@ -179,6 +180,7 @@ export class ImageView {
     const { expert } = this.state.look
     const experts = this.answer?.experts ?? []
     this.tiles.draw(experts)
+    this.explains.textContent = this.losses ? lossText : patches ? sightText(this.state.network) : ''
     const isDrawn = patches && !seesAll(patches) && !this.losses
     const kept = experts.flatMap((part, number) =>
       isDrawn && (expert === undefined || expert === number) ? [[number, part] as const] : [],

@@ -137,9 +137,9 @@ console.log(
   `load ${execFileSync('cat', ['/proc/loadavg'], { encoding: 'utf8' }).trim()}; ${batch} images a worker`,
 )
 console.log(
-  textTable([
+  textTable(
     ['', 'step, ms', 'processor, ms', 'waits, ms', 'efficiency', 'by processor time'],
-    ...medians.map(({ name, milliseconds, processorMs, waitedMs }) => [
+    medians.map(({ name, milliseconds, processorMs, waitedMs }) => [
       name,
       milliseconds.toFixed(0),
       processorMs.toFixed(0),
@@ -147,5 +147,5 @@ console.log(
       ((one?.milliseconds ?? Number.NaN) / milliseconds).toFixed(3),
       ((one?.processorMs ?? Number.NaN) / processorMs).toFixed(3),
     ]),
-  ]),
+  ),
 )

@@ -28,6 +28,7 @@ export function mountExplorer(root: HTMLElement, source: ExplorerSource): void {
 class ExplorerPage {
   private readonly state: ExplorerState
   private readonly passes: Passes
+  private tab = ''
   private readonly head = element('header', { class: 'x-head' })
   private readonly body = element('div')
   private readonly problem = element('p', { class: 'x-problem', role: 'alert' })
@@ -128,7 +129,9 @@ class ExplorerPage {
       if (networks.length > 1)
         views.push({ name: 'Both networks', make: () => new CompareView(state, passes, open) })
     }
-    const tabs = makeTabs(views)
+    const tabs = makeTabs(views, this.tab, name => {
+      this.tab = name
+    })
     return [tabs.element]
   }
 }

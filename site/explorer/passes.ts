@@ -1,7 +1,8 @@
-import type { ImageAnswer, Setting } from '../../src/explore/description.js'
+import type { ImageAnswer, PatchDescription, Setting } from '../../src/explore/description.js'
 import { confusions } from '../../src/statistics/confusion-matrix.js'
 import { wilsonInterval } from '../../src/statistics/wilson-interval.js'
 import type { ExplorerState } from './state.js'
+import { seesAll } from './views/sight-text.js'
 
 /** Images that one question is about. */
 const AT_A_TIME = 32
@@ -72,9 +73,7 @@ export class Passes {
     const predicted: (number | undefined)[] = []
     const probability: number[] = []
     const problems: { image: number; problem: string }[] = []
-    const favourites = new FavouriteLists(
-      contents.networks[network]?.patches?.experts.map(({ title }) => title) ?? [],
-    )
+    const favourites = new FavouriteLists(contents.networks[network]?.patches)
     for (let first = 0; first < all.length; first += AT_A_TIME) {
       const images = all.slice(first, first + AT_A_TIME)
       const answers = await source.ask({ ask: 'answers', network, images, setting }, signal)
@@ -97,9 +96,11 @@ export class Passes {
 class FavouriteLists {
   readonly lists = new Map<string, Favourite[]>()
   private readonly titles: readonly string[]
+  private readonly areImages: boolean
 
-  constructor(titles: readonly string[]) {
-    this.titles = titles
+  constructor(patches: PatchDescription | undefined) {
+    this.titles = patches?.experts.map(({ title }) => title) ?? []
+    this.areImages = patches !== undefined && seesAll(patches)
   }
 
   add(image: number, { experts, choices = [] }: ImageAnswer): void {
@@ -122,10 +123,15 @@ class FavouriteLists {
   private insert(title: string, favourite: Favourite): void {
     const list = this.lists.get(title) ?? []
     this.lists.set(title, list)
-    const place = list.findIndex(other => other.gate < favourite.gate)
-    list.splice(place < 0 ? list.length : place, 0, favourite)
-    list.length = Math.min(list.length, FAVOURITES)
+    // Where places say nothing, an image is shown once: by the largest gate, as gates come best first.
+    if (!this.areImages || !list.some(({ image }) => image === favourite.image)) place(list, favourite)
   }
+}
+
+function place(list: Favourite[], favourite: Favourite): void {
+  const position = list.findIndex(other => other.gate < favourite.gate)
+  list.splice(position < 0 ? list.length : position, 0, favourite)
+  list.length = Math.min(list.length, FAVOURITES)
 }
 
 /** How right a network is, on the images whose class is known. */

@@ -130,7 +130,7 @@ function written({ x, y, width, height }: Rectangle, text: string, colour: strin
 }
 
 /** Red outlines where the answer loses without the part, blue where it gains; the stronger, the more, with the points where there is room. */
-function lossOutlines({ grid, lost }: PatchLosses): SVGElement[] {
+function lossOutlines({ grid, lost, boxes }: PatchLosses): SVGElement[] {
   const strongest = Math.max(...lost.map(Math.abs), 1e-6)
   return lost.flatMap((value, cell) => {
     const share = Math.abs(value) / strongest
@@ -138,7 +138,10 @@ function lossOutlines({ grid, lost }: PatchLosses): SVGElement[] {
     if (share < 0.05) return []
     const colour = value > 0 ? '#ff6a5c' : '#6cb8ec'
     const width = LINES[0] + (LINES[1] - LINES[0]) * share
-    const rectangle = inset(cellRectangle(grid, cell, [SIDE, SIDE]), 0)
+    const rectangle = inset(
+      rectangleOf({ patches: lost.map((_, i) => i), gates: [], ...(boxes && { boxes }) }, cell, grid),
+      0,
+    )
     return [outlined(rectangle, { colour, width }, pointsText(value))]
   })
 }

@@ -53,7 +53,8 @@ export const explorerStyle = `
 .explorer .x-tiles figcaption{display:flex;justify-content:space-between;align-items:center;gap:6px}
 .explorer .x-kept{color:var(--quiet);font-size:.8rem}
 .explorer .x-choice ol{list-style:none;padding:0;margin:0}
-.explorer .x-choice li{display:grid;grid-template-columns:1fr 8ch 10ch 4em;gap:8px;align-items:center;padding:2px 6px;border-left:4px solid transparent}
+.explorer .x-choice .x-name{min-width:0}
+.explorer .x-choice li{display:grid;grid-template-columns:minmax(0,1fr) 7ch 10ch 4em;gap:8px;align-items:center;padding:2px 6px;border-left:4px solid transparent}
 .explorer .x-choice .x-chosen{border-left-color:var(--kept);font-weight:600}
 .explorer .x-graph{overflow:auto;max-height:76vh;background:var(--card);border:1px solid var(--line);border-radius:10px}
 .explorer .x-graph>svg{display:block;margin:0 auto;max-width:none;font-size:12.5px}

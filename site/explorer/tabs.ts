@@ -20,8 +20,13 @@ export interface Tabs {
   select(name: string): void
 }
 
-/** Makes tabs: the first view is shown; arrow keys go from one to the next. */
-export function makeTabs(views: readonly View[]): Tabs {
+/**
+ * Makes tabs; arrow keys go from one to the next.
+ *
+ * @param first the view that is shown, where there is one of this name; else the first of all
+ * @param chosen is told which view is shown
+ */
+export function makeTabs(views: readonly View[], first: string, chosen: (name: string) => void): Tabs {
   const made = new Map<string, Shown>()
   const panel = element('div', { role: 'tabpanel', id: 'x-panel' })
   const buttons = views.map(({ name }) =>
@@ -38,6 +43,7 @@ export function makeTabs(views: readonly View[]): Tabs {
     if (!view || name === current) return
     made.get(current)?.leave?.()
     current = name
+    chosen(name)
     const shown = made.get(name) ?? view.make()
     made.set(name, shown)
     panel.replaceChildren(shown.element)
@@ -58,6 +64,6 @@ export function makeTabs(views: readonly View[]): Tabs {
     buttons[next]?.focus()
     event.preventDefault()
   })
-  select(views[0]?.name ?? '')
+  select(views.some(({ name }) => name === first) ? first : (views[0]?.name ?? ''))
   return { element: element('div', {}, bar, panel), select }
 }

@@ -20,6 +20,7 @@ export const playgroundStyle = `
 .playground button.primary{background:var(--button,#0072b2);border-color:transparent;color:#fff;font-weight:600;min-width:84px}
 .playground button:disabled{opacity:.5;cursor:default}
 .playground select,.playground input[type=text]{font:inherit;font-size:.9rem;color:var(--ink);background:var(--page);border:1px solid var(--line);border-radius:8px;padding:6px 8px;min-height:36px;max-width:100%;width:100%}
+.playground select{appearance:auto}
 .playground :is(button,select,input):focus-visible,.playground :is(.task,.chip,.button,.choice):has(:focus-visible),.playground .unseen:focus-visible+.button{outline:3px solid var(--accent);outline-offset:2px}
 .playground .buttons{display:flex;flex-wrap:wrap;gap:8px}
 .playground progress{appearance:none;width:100%;height:6px;border:0;border-radius:3px;overflow:hidden;background:var(--line);display:block}

@@ -123,8 +123,10 @@ export interface UnreadAnswer {
 /** What is lost of the predicted class's probability without a part of the image. */
 export interface PatchLosses {
   readonly grid: Size2D
-  /** One a cell of the grid, row by row; negative where the probability grows. */
+  /** One a cell of the grid, row by row, or one a box; negative where the probability grows. */
   readonly lost: readonly number[]
+  /** Of images that are read in parts: top, left, height and width of each kept patch as shares of the image's sides. */
+  readonly boxes?: readonly (readonly number[])[]
   /** Whether the output of a patch of the map was set to 0, or a part of the image was covered with its mean colour. */
   readonly of: 'patches of the map' | 'parts of the image'
 }

@@ -13,7 +13,10 @@ export async function makeFolder(directory: string): Promise<void> {
   } catch (error) {
     if (isMissing(error) && dirname(directory) !== directory) {
       await makeFolder(dirname(directory))
-      await mkdir(directory)
+      // Somebody else may have made it meanwhile.
+      await mkdir(directory).catch(async (again: unknown) => {
+        if (!(await isFolder(directory))) throw again
+      })
     } else if (!(await isFolder(directory))) {
       throw error
     }

@@ -45,7 +45,15 @@ function wholeBatchNorm(
         const dGamma = ops.channelSums(tf.mul(dRows, normalized))
         const { dBeta: b, dGamma: g, count, counts } = normSumsOfBatch(dBeta, dGamma, values)
         const slope = tf.mul(scale, tf.rsqrt(tf.add(spread, epsilon))) as tf.Tensor1D
-        const through = tf.add(tf.div(b, count), tf.mul(normalized, tf.div(g, count)))
+        // (x - mean) / deviation dGamma / n + dBeta / n, in one pass.
+        const through = tf.batchNorm4d(
+          asMap(input),
+          centre,
+          spread,
+          tf.div<tf.Tensor1D>(b, count),
+          tf.div<tf.Tensor1D>(g, count),
+          epsilon,
+        )
         const dx = tf.mul(tf.sub(dRows, through), tf.mul(slope, counts))
         return [tf.reshape(dx, x.shape), dGamma, dBeta]
       },

@@ -15,13 +15,18 @@ if (!chromiumPath)
 describe.skipIf(!chromiumPath)('a page without a bundler', () => {
   const site = useSite()
 
-  beforeAll(useTestBackend)
+  let trained: readonly number[] = []
+  let fitted: readonly number[] = []
+  beforeAll(async () => {
+    await useTestBackend()
+    const modules = { tf, tfl, patchMoE, train }
+    trained = await trainSmallMixture(modules)
+    fitted = await fitSmallMixture(modules)
+  })
 
   test.each(['wasm', 'webgl-software', 'webgpu-software'] as const)(
     'trains on %s from an import map, to the numbers of Node',
     async backend => {
-      const modules = { tf, tfl, patchMoE, train }
-      const [trained, fitted] = [await trainSmallMixture(modules), await fitSmallMixture(modules)]
       const { tab, failures } = await openPage(site.browser, site.server.address)
       const there = await tab.evaluate(async name => {
         const { tf, tfl, patchMoE, job } = (globalThis as unknown as PageModules).page

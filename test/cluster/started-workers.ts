@@ -9,10 +9,10 @@ const program = fileURLToPath(new URL('./training-program.ts', import.meta.url))
 /** One thread each: the numbers of a sum depend on how many there are. */
 export const oneThread = { TF_NUM_INTRAOP_THREADS: '1', TF_NUM_INTEROP_THREADS: '1' }
 
-/** A training of few steps: 43 images in batches of 8, so that the last batch has 3, of which one worker has 1. */
+/** A training of few steps with experts that choose patches. */
 export const smallTraining: SmallTraining = {
   network: 'pmoe',
-  images: 43,
+  images: 40,
   heartbeat: 60,
   options: {
     epochs: 4,
@@ -24,6 +24,17 @@ export const smallTraining: SmallTraining = {
     diversity: 0.01,
     labelSmoothing: 0.1,
   },
+}
+
+/**
+ * A training without choices, which rounding could turn: 43 images in batches of 8, so that the last batch has 3, of which one worker has
+ * 1.
+ */
+export const raggedTraining: SmallTraining = {
+  ...smallTraining,
+  network: 'plain',
+  images: 43,
+  options: { ...smallTraining.options, loadBalance: 0, diversity: 0 },
 }
 
 /** Addresses of 127.0.0.1 that nobody uses now. */

@@ -32,3 +32,9 @@ describe('makeFolder', () => {
     },
   )
 })
+
+it('makes a folder that several callers ask for at once, with its parents', async () => {
+  const folder = join(root, 'at', 'once', 'c')
+  await Promise.all(Array.from({ length: 8 }, () => makeFolder(folder)))
+  expect((await stat(folder)).isDirectory()).toBe(true)
+})

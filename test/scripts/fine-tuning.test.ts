@@ -216,6 +216,7 @@ test('every flag of init leads to a setting that the configuration knows', () =>
     border: 'zero',
     layer: 'conv',
     freeze: ['conv'],
+    batchNorm: 'local',
     lrFor: [{ pattern: 'conv', learningRate: 0.1 }],
     annealPatches: { from: 4, to: 2, epochs: 1 },
   }

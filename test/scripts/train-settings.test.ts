@@ -205,6 +205,8 @@ const samples: Readonly<Record<string, unknown>> = {
   frozenStatistics: 'followed',
   featureCache: true,
   featureFolder: '/features',
+  batchNorm: 'local',
+  wire: 'bfloat16',
   lrFor: [{ pattern: 'stem', learningRate: 0.1 }],
   annealPatches: { from: 8, to: 2, epochs: 1 },
 }

@@ -70,7 +70,7 @@ async function disownFiles(root: string): Promise<void> {
     const name = basename(entry)
     const renamed = name
       .replace(`.${process.pid}.`, `.${deadPid}.`)
-      .replace(`.${process.pid}-`, `.${deadPid}-`)
+      .replace(`-${process.pid}-`, `-${deadPid}-`)
     if (renamed !== name) await fs.promises.rename(join(root, entry), join(root, dirname(entry), renamed))
   }
 }

@@ -1,3 +1,4 @@
+import type { RegionSource } from '../../../src/data/regions/region-source.js'
 import { describeLayers, describeRegions } from '../../../src/explore/describe-network.js'
 import type {
   ExploredNetwork,
@@ -50,23 +51,37 @@ export class RegionNetwork implements ExploredNetwork {
     const answers: (ImageAnswer | UnreadAnswer)[] = []
     for (const image of images) {
       answers.push(
-        await this.answer(model, image).then(answerOf, (error: Error) => ({ problem: error.message })),
+        await this.opened(image, (name, source) => model.answer(name, source)).then(
+          answerOf,
+          (error: Error) => ({ problem: error.message }),
+        ),
       )
     }
     return answers
   }
 
-  losses(): Promise<PatchLosses> {
-    throw new RangeError(
-      `${WHERE}: losses must be asked of a network that takes whole images, got ${this.run.name}, which reads them in parts`,
-    )
+  async losses(image: number, setting: Setting): Promise<PatchLosses> {
+    const model = this.asked(setting)
+    return this.opened(image, async (name, source) => {
+      const losses = await model.losses(name, source)
+      return {
+        grid: this.description.patches?.grid ?? [1, 1],
+        lost: losses.map(({ lost }) => lost),
+        boxes: losses.map(({ box }) => shares(box, source)),
+        of: 'parts of the image',
+      }
+    })
   }
 
-  private async answer(model: AnySizeModel, number: number): Promise<RegionAnswer> {
+  /** Opens an image for as long as something is asked about it. */
+  private async opened<Result>(
+    number: number,
+    ask: (name: string, source: RegionSource) => Promise<Result>,
+  ): Promise<Result> {
     const image = this.images()[number] as ExploredImage
     const source = await image.regions(this.run.parts)
     try {
-      return await model.answer(image.entry.name, source)
+      return await ask(image.entry.name, source)
     } finally {
       await source.close?.()
     }
@@ -99,12 +114,15 @@ function answerOf({ probabilities, experts, source }: RegionAnswer): ImageAnswer
     experts: experts.map(({ patches, gates, boxes }) => ({
       patches,
       gates,
-      boxes: boxes.map(([top = 0, left = 0, height = 0, width = 0]) => [
-        top / source.height,
-        left / source.width,
-        height / source.height,
-        width / source.width,
-      ]),
+      boxes: boxes.map(box => shares(box, source)),
     })),
   }
+}
+
+/** A box in pixels as shares of the image's sides. */
+function shares(
+  [top = 0, left = 0, height = 0, width = 0]: readonly number[],
+  source: RegionSource,
+): readonly number[] {
+  return [top / source.height, left / source.width, height / source.height, width / source.width]
 }

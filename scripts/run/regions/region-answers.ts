@@ -32,6 +32,13 @@ export interface KeptBoxes {
   readonly crops: readonly Uint8Array[]
 }
 
+/** What is lost without one patch. */
+export interface PatchLoss {
+  /** Of the predicted class's probability; negative where it grows. */
+  readonly lost: number
+  readonly box: readonly number[]
+}
+
 /** The model of a run that reads images in parts, for images of any size: its router has a score for each cell, of any number. */
 export class AnySizeModel {
   /** Height, width and channels that all images of the run have. */
@@ -98,10 +105,8 @@ export class AnySizeModel {
     const { tensors, kept } = await model.regionInputs([placed])
     const [view, patches] = tensors
     const outputs = tf.tidy(() => {
-      const values = model.model.predict([...tensors]) as tf.Tensor2D
       const { gates } = model.layer.route(view, () => patches)
-      const probabilities =
-        values.shape[1] === 1 ? tf.concat([tf.sigmoid(tf.neg(values)), tf.sigmoid(values)], 1) : values
+      const probabilities = probabilitiesOf(model, tensors)
       return [probabilities, gates, tf.cast(tf.round(tf.mul(patches, 255)), 'int32')] as const
     })
     const indices = await tensors[2].data<'int32'>()
@@ -121,6 +126,47 @@ export class AnySizeModel {
       experts,
     }
   }
+
+  /**
+   * What the probability of the predicted class loses without each kept patch: it is covered with its mean colour, and the choice of
+   * patches stays as it is.
+   *
+   * @returns expert after expert, each patch with its box: top, left, height and width in pixels
+   * @throws Error as `answer`
+   */
+  async losses(path: string, source: RegionSource): Promise<readonly PatchLoss[]> {
+    const placed = this.placed(source, path)
+    const model = this.modelFor([placed.height, placed.width, placed.channels])
+    const { tensors, kept } = await model.regionInputs([placed])
+    const [view, patches, indices] = tensors
+    const { numExperts, patchesPerExpert } = model.layer
+    const [, , , ...size] = patches.shape
+    const means = tf.tidy(() => tf.tile(tf.mean(patches, [3, 4], true), [1, 1, 1, ...size.slice(0, 2), 1]))
+    const rows: Float32Array[] = []
+    for (let patch = -1; patch < numExperts * patchesPerExpert; patch++) {
+      const row = tf.tidy(() => {
+        if (patch < 0) return probabilitiesOf(model, tensors)
+        const chosen = tf.oneHot(tf.scalar(patch, 'int32'), numExperts * patchesPerExpert)
+        const isCovered = tf.reshape(chosen, [1, numExperts, patchesPerExpert, 1, 1, 1])
+        return probabilitiesOf(model, [view, tf.where(tf.cast(isCovered, 'bool'), means, patches), indices])
+      })
+      rows.push((await row.data<'float32'>()).slice())
+      row.dispose()
+    }
+    tf.dispose([means, ...tensors])
+    const [whole, ...without] = rows as [Float32Array, ...Float32Array[]]
+    const predicted = whole.indexOf(Math.max(...whole))
+    return without.map((row, i) => ({
+      lost: (whole[predicted] as number) - (row[predicted] as number),
+      box: Array.from(kept.boxes.subarray(4 * i, 4 * i + 4)),
+    }))
+  }
+}
+
+/** (B, classes) of the inputs of a network. */
+function probabilitiesOf({ model }: RoutedModel, inputs: readonly tf.Tensor[]): tf.Tensor2D {
+  const values = model.predict([...inputs]) as tf.Tensor2D
+  return values.shape[1] === 1 ? tf.concat([tf.sigmoid(tf.neg(values)), tf.sigmoid(values)], 1) : values
 }
 
 interface KeptNumbers {

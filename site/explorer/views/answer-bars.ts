@@ -46,7 +46,7 @@ export function answerBars(
   return list
 }
 
-/** What is predicted, in a line: `cat 93.1%`. */
+/** What is predicted, in a line: `cat with 93.1%`. */
 export function answerText({ probabilities, predicted }: ImageAnswer, classNames: readonly string[]): string {
-  return `${classNames[predicted] ?? predicted} ${percent(probabilities[predicted] ?? Number.NaN)}`
+  return `${classNames[predicted] ?? predicted} with ${percent(probabilities[predicted] ?? Number.NaN)}`
 }

@@ -46,11 +46,13 @@ export class ExpertTiles {
       button.style.setProperty('--expert', expertColour(expert))
       return { photograph, button, kept }
     })
+    const { patches } = state.network
+    const isPlaced = patches !== undefined && !seesAll(patches)
     const figures = this.tiles.map(({ button, kept }, expert) =>
       element(
         'figure',
         {},
-        button,
+        ...(isPlaced ? [button] : []),
         element('figcaption', {}, experts[expert]?.title ?? '', this.switches[expert] as HTMLElement),
         kept,
       ),

@@ -6,6 +6,7 @@ import { type ConfusedClasses, confusionTable } from './confusion-table.js'
 import { favourites } from './favourites.js'
 import { gallery } from './gallery.js'
 import { settingBar, settingWords } from './setting-bar.js'
+import { seesAll } from './sight-text.js'
 
 /** What the network says of all images: its accuracy, its confusions, what its experts like, and what a setting changes. */
 export class FolderView {
@@ -170,7 +171,9 @@ function scoreText({ right, count, accuracy }: Score, how: string): string {
 function favouritesText({ network }: ExplorerState): string {
   const { patches } = network
   if (!patches) return 'The images that were sent to each expert with the largest gates.'
-  return 'The patches that each expert kept with the largest gates, over all images; half a patch is shown around each.'
+  return seesAll(patches)
+    ? 'The images of which each expert kept patches with the largest gates; a patch is computed from the whole image.'
+    : 'The patches that each expert kept with the largest gates, over all images; half a patch is shown around each.'
 }
 
 function problemList({ contents }: ExplorerState, { problems }: Pass): HTMLElement {

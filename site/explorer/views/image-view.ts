@@ -16,11 +16,13 @@ export class ImageView {
   private readonly state: ExplorerState
   private readonly answers = new Latest()
   private readonly losing = new Latest()
+  private readonly others = new Latest()
   private readonly stage = element('div', { class: 'x-stage' })
   private readonly says = element('div', { class: 'x-says' })
   private readonly verdict = element('p', { class: 'x-verdict', role: 'status' })
   private readonly bars = element('div')
   private readonly explains = element('p', { class: 'x-quiet' })
+  private readonly other = element('p', { class: 'x-quiet' })
   private readonly tiles: ExpertTiles
   private photograph: Photograph | undefined
   private answer: ImageAnswer | undefined
@@ -31,7 +33,7 @@ export class ImageView {
     this.state = state
     this.tiles = new ExpertTiles(state)
     const { patches } = state.network
-    this.says.append(this.verdict, this.bars, this.tiles.element)
+    this.says.append(this.verdict, this.bars, this.other, this.tiles.element)
     this.element.append(
       imageStrip(state),
       settingBar(state, 'x-kept-image'),
@@ -47,10 +49,9 @@ export class ImageView {
     this.showImage()
   }
 
-  /** The switch of what is lost without a part; there is none for images that are read in parts. */
+  /** The switch of what is lost without a part. */
   private lossSwitch(): HTMLElement {
     const { patches } = this.state.network
-    if (patches?.areOfImage) return element('div')
     const box = element('input', { type: 'checkbox' })
     box.addEventListener('change', () => this.state.change({ losses: box.checked }))
     const what = patches && !seesAll(patches) ? 'a patch' : 'a part of the picture'
@@ -74,6 +75,7 @@ export class ImageView {
     this.losses = undefined
     this.tiles.show(image)
     this.askAll()
+    this.askOther()
   }
 
   private askAll(): void {
@@ -106,6 +108,28 @@ export class ImageView {
         this.draw()
       },
       error => this.fail(error.message),
+    )
+  }
+
+  /** What the other of two networks says, in a line. */
+  private askOther(): void {
+    const { state } = this
+    const network = 1 - state.look.network
+    const described = state.contents.networks[network]
+    if (!described) return
+    const { image } = state.look
+    const setting = state.settingOf(network)
+    this.other.textContent = ''
+    void this.others.run(
+      signal => state.source.ask({ ask: 'answers', network, images: [image], setting }, signal),
+      ([answer]) => {
+        const says =
+          answer && !('problem' in answer) ? answerText(answer, described.classNames) : answer?.problem
+        this.other.textContent = `The ${network === 0 ? 'first' : 'second'} network, ${described.name}: ${says}, ${settingWords(state, network)}.`
+      },
+      error => {
+        this.other.textContent = error.message
+      },
     )
   }
 

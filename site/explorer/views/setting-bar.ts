@@ -27,6 +27,7 @@ export function settingBar(state: ExplorerState, id: string): HTMLElement {
     const { length } = gone[network] ?? []
     off.textContent = length === 0 ? '' : `${length} expert${length === 1 ? '' : 's'} off`
     back.hidden = !state.isChanged(network)
+    bar.hidden = !patches && back.hidden
   }
   show()
   state.listen(show)

@@ -8,6 +8,8 @@ import { type Answer, type ObjectPlace, type Requests, StorageError } from './re
 export const blockBytes = 2 ** 18
 /** Most blocks of one request. */
 const blocksAtOnce = 32
+/** Blocks of one request that are being written to the cache at a time. */
+const writesAtOnce = 8
 /** Blocks that are asked for ahead of reads that follow each other. */
 const blocksAhead = 32
 
@@ -203,6 +205,7 @@ export class RemoteObject implements ByteSource {
     const start = first.block * blockBytes
     const end = last.block * blockBytes + this.sizeOf(last.block)
     const filling = new BlockFilling(first.block, block => this.sizeOf(block))
+    const writes: Promise<void>[] = []
     const work = async (): Promise<void> => {
       const from = start + filling.bytes
       const answer = await this.reading.requests.ask(this.place, { range: `bytes=${from}-${end - 1}` })
@@ -212,7 +215,8 @@ export class RemoteObject implements ByteSource {
           const coming = run[block - first.block]
           if (!coming) break
           this.settle(coming, bytes)
-          await this.cached.write(block, bytes)
+          writes.push(this.cached.write(block, bytes))
+          if (writes.length === writesAtOnce) await writes.shift()
         }
         if (start + filling.bytes >= end) return
       }
@@ -220,6 +224,7 @@ export class RemoteObject implements ByteSource {
     }
     const { requests } = this.reading
     await requests.room.with(1, () => requests.persist(this.place, work, () => filling.bytes))
+    await Promise.all(writes)
   }
 
   private async checkAnswer(answer: Answer, from: number): Promise<void> {

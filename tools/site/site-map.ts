@@ -35,6 +35,7 @@ export const siteGroups: Readonly<
       doc('frozen-layers', 'Frozen layers'),
       doc('augmentation', 'Varied images'),
       doc('evaluation', 'Evaluation'),
+      doc('explore', 'Looking into a network'),
       doc('large-images', 'Large images'),
       doc('pruning', 'Pruning experts'),
       doc('explore', 'Explore a network'),

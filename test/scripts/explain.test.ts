@@ -54,8 +54,8 @@ test('a folder of images becomes pictures, pages and a sheet of the experts', as
     'index.html',
   ])
   const page = await readFile(join(out, 'index.html'), 'utf8')
-  // 3x3 convolutions over pixels 1, 1, 1, 1, 2 and 2 apart see 17; two neighbours 4 apart together 21.
-  expect(page).toContain('A patch is computed from 21x21 of the 16x16 pixels')
+  // 3x3 convolutions over pixels 1, 1, 1, 1, 2 and 2 apart see 17; two neighbours 4 apart together 21, of 16 pixels.
+  expect(page).toContain('Patches in the middle are computed from the whole image')
   expect(page).toContain('explained-1')
   const { width, height } = await sharp(join(out, 'experts.png')).metadata()
   expect({ width, height }).toEqual({ width: 12 * 92 + 4, height: 2 * 92 + 4 })

@@ -99,9 +99,15 @@ describe('what cannot be done', () => {
       ['--gate', 'softmax-all'],
       '--gate must be one of softmax, raw, uniform with model sample-networks, got softmax-all',
     ],
-    [['--patch-size', '5'], 'patchSize'],
-    [['--experts-per-sample', '5'], 'expertsPerSample'],
-    [['--gate', 'raw', '--gate-noise', 'selection-only'], 'gateNoise'],
+    [['--patch-size', '5'], 'SampleExperts: --patch-size must divide the map, got 5x5 (map 32x32)'],
+    [
+      ['--experts-per-sample', '5'],
+      'SampleExperts: --experts-per-sample must be an integer in [1, 4], got 5 (4 experts)',
+    ],
+    [
+      ['--gate', 'raw', '--gate-noise', 'selection-only'],
+      "--gate-noise with gate 'raw' must be one of 'included', got \"selection-only\"",
+    ],
   ])('exit 2: %j', async (words, message) => {
     const flags = [...small, '--model', 'sample-networks', ...words, ...wasm, '--out', at('never')]
     const { code, err } = await callPmoe(['train', ...flags])

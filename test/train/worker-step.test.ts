@@ -37,13 +37,51 @@ function network(): tf.LayersModel {
 
 const set = brightRows(7, 3, 1, 8)
 
-/** The weights after one step on the first images of the set, and what it measured. */
+/** BatchNorms below each other, without a ReLU between them that rounding could turn, and one in experts. */
+function smoothNetwork(): tf.LayersModel {
+  const drawn = (part: number) => tf.initializers.glorotUniform({ seed: part })
+  const conv = { filters: 4, kernelSize: 3, padding: 'same' } as const
+  return tf.sequential({
+    layers: [
+      tf.layers.conv2d({ ...conv, kernelInitializer: drawn(1), inputShape: [8, 8, 1] }),
+      batchNormalization({ epsilon: 0.01 }),
+      tf.layers.activation({ activation: 'tanh' }),
+      tf.layers.conv2d({ ...conv, strides: 2, kernelInitializer: drawn(2) }),
+      batchNormalization(),
+      tf.layers.activation({ activation: 'tanh' }),
+      patchMoE({
+        ...{ numExperts: 2, filters: 4, patchesPerExpert: 2, patchSize: 2, kernelSize: 3, border: 'halo' },
+        ...{ preActivation: 'batch-norm-relu', kernelInitializer: drawn(3), routerInitializer: drawn(4) },
+      }),
+      tf.layers.flatten(),
+      tf.layers.dense({
+        units: 3,
+        kernelInitializer: drawn(5),
+        kernelRegularizer: tf.regularizers.l2({ l2: 0.05 }),
+      }),
+    ],
+  })
+}
+
+/** How a step is taken: see {@link stepped}. */
+interface Stepping {
+  readonly build: () => tf.LayersModel
+  readonly learningRate: number
+  readonly l2: number
+  readonly clipNorm?: number
+}
+
+const usual: Stepping = { build: network, learningRate: 0.1, l2: 0.01, clipNorm: 1 }
+
+/** The weights before and after one step on the first images of the set, and what it measured. */
 async function stepped(
   images: number,
   cluster?: Cluster,
-): Promise<{ readonly numbers: StepNumbers; readonly weights: number[][] }> {
-  const model = network()
-  const optimizer = createOptimizer({ name: 'momentum', learningRate: 0.1, momentum: 0.9 }, model)
+  { build, learningRate, l2, clipNorm }: Stepping = usual,
+): Promise<{ readonly numbers: StepNumbers; readonly before: number[][]; readonly weights: number[][] }> {
+  const model = build()
+  const before = weightsOf(model)
+  const optimizer = createOptimizer({ name: 'momentum', learningRate, momentum: 0.9 }, model)
   const { first, end } = (cluster && batchParts(images, cluster.size)[cluster.index]) ?? {
     first: 0,
     end: images,
@@ -64,8 +102,8 @@ async function stepped(
       ['load-balance', 0.5],
       ['diversity', 0.5],
     ] as const),
-    l2: 0.01,
-    clipNorm: 1,
+    l2,
+    clipNorm,
     ...(cluster && { workers: workerSteps({ cluster }) }),
   }
   const numbers = await takeStep(parts, { inputs, labels, images })
@@ -73,7 +111,7 @@ async function stepped(
   model.dispose()
   optimizer.dispose()
   tf.dispose(inputs)
-  return { numbers, weights }
+  return { numbers, before, weights }
 }
 
 describe('a step of several workers', () => {
@@ -93,6 +131,33 @@ describe('a step of several workers', () => {
       }
     }
   })
+})
+
+describe('the gradients of several workers', () => {
+  // A step of length 1 without momentum, decay or clipping: the weights before it less those after it.
+  const plain: Stepping = { build: smoothNetwork, learningRate: 1, l2: 0 }
+  const gradientsOf = async (images: number, cluster?: Cluster) => {
+    const { before, weights } = await stepped(images, cluster, plain)
+    return before.map((weight, i) => weight.map((value, j) => value - (weights[i]?.[j] ?? Number.NaN)))
+  }
+
+  test.each([
+    { images: 5, size: 3 },
+    { images: 2, size: 3 },
+  ])(
+    'are those of one process, weight by weight: $images images, $size workers',
+    async ({ images, size }) => {
+      const whole = await gradientsOf(images)
+      const workers = await simulatedWorkers(size, cluster => gradientsOf(images, cluster))
+      for (const gradients of workers) {
+        for (const [i, gradient] of whole.entries()) {
+          const largest = Math.max(...gradient.map(Math.abs))
+          const differences = gradient.map((value, j) => Math.abs(value - (gradients[i]?.[j] ?? Infinity)))
+          expect(Math.max(...differences)).toBeLessThan(2e-5 * largest + 1e-6)
+        }
+      }
+    },
+  )
 })
 
 describe('what several workers measure', () => {

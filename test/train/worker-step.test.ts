@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { batchNormalization } from '../../src/layers/batch-norm.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
+import { sampleExperts } from '../../src/layers/moe/sample-experts.js'
 import { recomputeStatistics } from '../../src/train/bn-statistics.js'
 import { checkAgreed } from '../../src/train/cluster/agreement.js'
 import { batchParts, broadcastBytes, type Cluster, gatheredTexts } from '../../src/train/cluster/cluster.js'
@@ -257,5 +258,36 @@ describe('what workers tell each other', () => {
       "train: clusterBatchNorm must be local for a network with tfjs's own BatchNormalization, got synchronised",
     )
     model.dispose()
+  })
+
+  test('experts that normalize the samples that chose them are refused with synchronised BatchNorm', async () => {
+    const expert = () =>
+      tf.sequential({
+        layers: [
+          tf.layers.flatten({ inputShape: [8, 8, 1] }),
+          batchNormalization({ name: 'norm' }),
+          tf.layers.dense({ units: 3 }),
+        ],
+      })
+    const refusal = async (dispatch: 'chosen' | 'all', cluster: Cluster) => {
+      const input = tf.input({ shape: [8, 8, 1] })
+      const experts = sampleExperts({ numExperts: 2, patchSize: 4, dispatch, expert, name: 'experts' })
+      const model = tf.model({ inputs: input, outputs: experts.apply(input) as tf.SymbolicTensor })
+      const optimizer = { name: 'sgd', learningRate: 0.1 } as const
+      const run = train(model, { train: set, epochs: 1, batchSize: 7, seed: 1, optimizer, cluster })
+      return historyOf(run)
+        .then(
+          () => 'none',
+          (error: Error) => error.message,
+        )
+        .finally(() => model.dispose())
+    }
+    const [cluster] = (await simulatedWorkers(1, async one => one)) as [Cluster]
+    expect(await refusal('chosen', { ...cluster, size: 2 })).toBe(
+      'train: clusterBatchNorm must be local where experts normalize the samples that chose them, got synchronised ' +
+        "(experts/expert_0/norm; experts with dispatch 'all' can be synchronised)",
+    )
+    // Its one worker cannot hear the other: whatever else it says, it is not that.
+    expect(await refusal('all', { ...cluster, size: 2 })).not.toContain('clusterBatchNorm')
   })
 })

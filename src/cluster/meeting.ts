@@ -11,6 +11,9 @@ type Greeting = z.infer<typeof greetingSchema>
 const EVERY_MS = 200
 const GREETING_MS = 2_000
 
+/** The longest greeting that is read, in characters: thousands of workers with long names. */
+const LONGEST_GREETING = 1 << 20
+
 /**
  * Waits until every worker of a cluster is at its address, and is the one that is meant. TensorFlow's own wait would not say who is
  * missing.
@@ -77,7 +80,7 @@ function greetingOf(address: string): Promise<Greeting | 'other' | undefined> {
     })
     socket.setEncoding('utf8').on('data', (part: string) => {
       text += part
-      if (text.endsWith('\n') || !text.startsWith('{')) end()
+      if (text.endsWith('\n') || !text.startsWith('{') || text.length > LONGEST_GREETING) end()
     })
     socket.on('error', end)
     socket.on('close', end)

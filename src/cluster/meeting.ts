@@ -34,7 +34,7 @@ export async function meetWorkers(spec: ClusterSpec, host: string, seconds: numb
       for (const [i, rank] of missing.entries()) checkGreeting(found[i], rank, spec)
       missing = missing.filter((_, i) => found[i] === undefined)
       if (missing.length === 0) return
-      if (performance.now() > late) throw tooFew(spec, missing, seconds)
+      if (performance.now() > late) throw tooFew(spec, host, missing, seconds)
       await pause(EVERY_MS)
     }
   } finally {
@@ -42,11 +42,20 @@ export async function meetWorkers(spec: ClusterSpec, host: string, seconds: numb
   }
 }
 
-function tooFew({ workers, index }: ClusterSpec, missing: readonly number[], seconds: number): Error {
+function tooFew(
+  { workers, index }: ClusterSpec,
+  host: string,
+  missing: readonly number[],
+  seconds: number,
+): Error {
+  const hostOf = (rank: number) => (workers[rank] as string).replace(/:\d+$/, '')
+  // Where a machine's own name means such an address to itself, it waits in vain, and so do the others.
+  const isHidden = /^(127\.|::1$)/.test(host) && missing.some(rank => hostOf(rank) !== hostOf(index))
   const names = missing.map(rank => `worker ${rank} (${workers[rank]})`).join(' and ')
   return new Error(
     `joinCluster: all ${workers.length} workers must be there within ${seconds} s, got none of ${names} ` +
-      `(looked for by worker ${index}; --start-timeout waits longer)`,
+      `(looked for by worker ${index}${isHidden ? `, which listens at ${host}, where no other machine finds it` : ''}; ` +
+      '--start-timeout waits longer)',
   )
 }
 

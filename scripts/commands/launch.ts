@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { positiveInteger } from '../terminal/option-values.js'
-import { UsageError } from '../terminal/usage-error.js'
+import { asUsage, UsageError } from '../terminal/usage-error.js'
 
 /** The flags of `pmoe launch`. */
 interface LaunchRequest {
@@ -35,9 +35,14 @@ Examples:
     })
 }
 
-function checkCommand([command]: readonly string[]): void {
-  if (command === 'train') return
-  throw new UsageError(`launch: command must be train, got ${command} (pmoe launch -n 2 -- train ...)`)
+function checkCommand([command, ...flags]: readonly string[]): void {
+  if (command !== 'train') {
+    throw new UsageError(`launch: command must be train, got ${command} (pmoe launch -n 2 -- train ...)`)
+  }
+  // Each worker would submit the job, or take the same share.
+  const flag = flags.find(each => /^--(cluster|share)(=|$)/.test(each))
+  if (flag === undefined) return
+  throw new UsageError(`launch: ${flag} must be left out, got workers that train one run together`)
 }
 
 async function startHere(words: readonly string[], { workers, port }: LaunchRequest): Promise<void> {
@@ -84,8 +89,10 @@ async function printCommands(
   for (const [index, address] of addresses.entries()) {
     const config = tfConfig(addresses, index)
     // It is read back, so that a wrong name is told here and not on every machine.
-    clusterSpec({ TF_CONFIG: config })
-    console.log(`# worker ${index}, on ${address.slice(0, address.lastIndexOf(':'))}`)
-    console.log(`TF_CONFIG=${shellCommand([config])} ${shellCommand(['pmoe', ...words])}`)
+    asUsage(() => clusterSpec({ TF_CONFIG: config }))
+    process.stdout.write(
+      `# worker ${index}, on ${address.slice(0, address.lastIndexOf(':'))}\n` +
+        `TF_CONFIG=${shellCommand([config])} ${shellCommand(['pmoe', ...words])}\n`,
+    )
   }
 }

@@ -21,6 +21,7 @@ import { preferThreadsOf } from '../run/regions/region-threads.js'
 import { loadData, loadRegions } from '../run/run-data.js'
 import {
   type ClusterRequest,
+  checkWorkersBackend,
   joinedCluster,
   startedTogether,
   stayForOthers,
@@ -175,6 +176,7 @@ async function resumeRun(request: TrainRequest, cluster?: Cluster): Promise<Star
     : { run: await openRun(request.out), lock: noLock }
   try {
     const config = continuedConfig(before, request)
+    if (cluster) checkWorkersBackend(config.backend, cluster.size, `the backend of ${before.directory}`)
     const resume = await storedState(before)
     preferThreadsOf(config, resume)
     await useBackend(config.backend)

@@ -20,7 +20,6 @@ const BFLOAT16 = 14
 
 /** Sums over the workers by TensorFlow's CollectiveReduceV2. */
 export class Collective implements Pick<Cluster, 'startAllReduce' | 'allReduce'> {
-  private readonly keys = new Map<string, number>()
   private readonly scalars = new Map<number, tf.Scalar>()
   private isFirst = true
   /** Milliseconds that this worker has waited for sums. */
@@ -124,15 +123,9 @@ export class Collective implements Pick<Cluster, 'startAllReduce' | 'allReduce'>
     ]
   }
 
-  /**
-   * The size of the group, its key, and that of the sum. TensorFlow keeps something for every key, and a key belongs to one length for
-   * ever: sums of one length share one.
-   */
+  /** The size of the group, its key, and that of the sum. */
   private keysOf(length: number, wire: WireType, lane: Lane): tf.Scalar[] {
-    const name = `${lane} ${wire} ${length}`
-    const key = this.keys.get(name) ?? this.keys.size + 1
-    this.keys.set(name, key)
-    return [this.scalar(this.options.size), this.scalar(1), this.scalar(key)]
+    return [this.scalar(this.options.size), this.scalar(1), this.scalar(sumKey(length, wire, lane))]
   }
 
   private scalar(value: number): tf.Scalar {
@@ -140,4 +133,13 @@ export class Collective implements Pick<Cluster, 'startAllReduce' | 'allReduce'>
     this.scalars.set(value, kept)
     return kept
   }
+}
+
+/**
+ * The key of sums, an int32 for fewer than 2^29 values. TensorFlow keeps something for every key, and a key belongs to one length for
+ * ever: sums of one length share one. It follows from the sum alone: workers may begin their first gradients and their first sums at
+ * once in different orders.
+ */
+export function sumKey(length: number, wire: WireType, lane: Lane): number {
+  return length * 4 + (wire === 'bfloat16' ? 2 : 0) + (lane === 'started' ? 1 : 0)
 }

@@ -11,6 +11,9 @@ type Greeting = z.infer<typeof greetingSchema>
 const EVERY_MS = 200
 const GREETING_MS = 2_000
 
+/** The longest greeting that is read, in characters: thousands of workers with long names. */
+const LONGEST_GREETING = 1 << 20
+
 /**
  * Waits until every worker of a cluster is at its address, and is the one that is meant. TensorFlow's own wait would not say who is
  * missing.
@@ -31,7 +34,7 @@ export async function meetWorkers(spec: ClusterSpec, host: string, seconds: numb
       for (const [i, rank] of missing.entries()) checkGreeting(found[i], rank, spec)
       missing = missing.filter((_, i) => found[i] === undefined)
       if (missing.length === 0) return
-      if (performance.now() > late) throw tooFew(spec, missing, seconds)
+      if (performance.now() > late) throw tooFew(spec, host, missing, seconds)
       await pause(EVERY_MS)
     }
   } finally {
@@ -39,11 +42,20 @@ export async function meetWorkers(spec: ClusterSpec, host: string, seconds: numb
   }
 }
 
-function tooFew({ workers, index }: ClusterSpec, missing: readonly number[], seconds: number): Error {
+function tooFew(
+  { workers, index }: ClusterSpec,
+  host: string,
+  missing: readonly number[],
+  seconds: number,
+): Error {
+  const hostOf = (rank: number) => (workers[rank] as string).replace(/:\d+$/, '')
+  // Where a machine's own name means such an address to itself, it waits in vain, and so do the others.
+  const isHidden = /^(127\.|::1$)/.test(host) && missing.some(rank => hostOf(rank) !== hostOf(index))
   const names = missing.map(rank => `worker ${rank} (${workers[rank]})`).join(' and ')
   return new Error(
     `joinCluster: all ${workers.length} workers must be there within ${seconds} s, got none of ${names} ` +
-      `(looked for by worker ${index}; --start-timeout waits longer)`,
+      `(looked for by worker ${index}${isHidden ? `, which listens at ${host}, where no other machine finds it` : ''}; ` +
+      '--start-timeout waits longer)',
   )
 }
 
@@ -77,7 +89,7 @@ function greetingOf(address: string): Promise<Greeting | 'other' | undefined> {
     })
     socket.setEncoding('utf8').on('data', (part: string) => {
       text += part
-      if (text.endsWith('\n') || !text.startsWith('{')) end()
+      if (text.endsWith('\n') || !text.startsWith('{') || text.length > LONGEST_GREETING) end()
     })
     socket.on('error', end)
     socket.on('close', end)

@@ -20,6 +20,14 @@ describe('workers meet', () => {
     )
   })
 
+  test('or say that this one listens where others cannot find it', async () => {
+    const [own = ''] = await freeAddresses(1)
+    const failure = meetWorkers({ workers: [own, '192.0.2.1:2222'], index: 0 }, host, 0.1)
+    await expect(failure).rejects.toThrow(
+      'got none of worker 1 (192.0.2.1:2222) (looked for by worker 0, which listens at 127.0.0.1, where no other machine finds it; ',
+    )
+  })
+
   test('one that listens for something else has met all before', async () => {
     const [own = ''] = await freeAddresses(1)
     const server = createServer(socket => void socket.end('HTTP/2')).listen(0, host)

@@ -2,9 +2,10 @@ import * as tf from '@tensorflow/tfjs'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { batchNormalization } from '../../src/layers/batch-norm.js'
 import { patchMoE } from '../../src/layers/moe/patch-moe.js'
+import { sampleExperts } from '../../src/layers/moe/sample-experts.js'
 import { recomputeStatistics } from '../../src/train/bn-statistics.js'
 import { checkAgreed } from '../../src/train/cluster/agreement.js'
-import { batchParts, broadcastBytes, type Cluster, gatheredTexts } from '../../src/train/cluster/cluster.js'
+import { batchParts, type Cluster, gatheredTexts } from '../../src/train/cluster/cluster.js'
 import { workerSteps } from '../../src/train/cluster/worker-step.js'
 import { evaluate } from '../../src/train/evaluate.js'
 import { train } from '../../src/train/loop.js'
@@ -37,13 +38,51 @@ function network(): tf.LayersModel {
 
 const set = brightRows(7, 3, 1, 8)
 
-/** The weights after one step on the first images of the set, and what it measured. */
+/** BatchNorms below each other, without a ReLU between them that rounding could turn, and one in experts. */
+function smoothNetwork(): tf.LayersModel {
+  const drawn = (part: number) => tf.initializers.glorotUniform({ seed: part })
+  const conv = { filters: 4, kernelSize: 3, padding: 'same' } as const
+  return tf.sequential({
+    layers: [
+      tf.layers.conv2d({ ...conv, kernelInitializer: drawn(1), inputShape: [8, 8, 1] }),
+      batchNormalization({ epsilon: 0.01 }),
+      tf.layers.activation({ activation: 'tanh' }),
+      tf.layers.conv2d({ ...conv, strides: 2, kernelInitializer: drawn(2) }),
+      batchNormalization(),
+      tf.layers.activation({ activation: 'tanh' }),
+      patchMoE({
+        ...{ numExperts: 2, filters: 4, patchesPerExpert: 2, patchSize: 2, kernelSize: 3, border: 'halo' },
+        ...{ preActivation: 'batch-norm-relu', kernelInitializer: drawn(3), routerInitializer: drawn(4) },
+      }),
+      tf.layers.flatten(),
+      tf.layers.dense({
+        units: 3,
+        kernelInitializer: drawn(5),
+        kernelRegularizer: tf.regularizers.l2({ l2: 0.05 }),
+      }),
+    ],
+  })
+}
+
+/** How a step is taken: see {@link stepped}. */
+interface Stepping {
+  readonly build: () => tf.LayersModel
+  readonly learningRate: number
+  readonly l2: number
+  readonly clipNorm?: number
+}
+
+const usual: Stepping = { build: network, learningRate: 0.1, l2: 0.01, clipNorm: 1 }
+
+/** The weights before and after one step on the first images of the set, and what it measured. */
 async function stepped(
   images: number,
   cluster?: Cluster,
-): Promise<{ readonly numbers: StepNumbers; readonly weights: number[][] }> {
-  const model = network()
-  const optimizer = createOptimizer({ name: 'momentum', learningRate: 0.1, momentum: 0.9 }, model)
+  { build, learningRate, l2, clipNorm }: Stepping = usual,
+): Promise<{ readonly numbers: StepNumbers; readonly before: number[][]; readonly weights: number[][] }> {
+  const model = build()
+  const before = weightsOf(model)
+  const optimizer = createOptimizer({ name: 'momentum', learningRate, momentum: 0.9 }, model)
   const { first, end } = (cluster && batchParts(images, cluster.size)[cluster.index]) ?? {
     first: 0,
     end: images,
@@ -64,8 +103,8 @@ async function stepped(
       ['load-balance', 0.5],
       ['diversity', 0.5],
     ] as const),
-    l2: 0.01,
-    clipNorm: 1,
+    l2,
+    clipNorm,
     ...(cluster && { workers: workerSteps({ cluster }) }),
   }
   const numbers = await takeStep(parts, { inputs, labels, images })
@@ -73,7 +112,7 @@ async function stepped(
   model.dispose()
   optimizer.dispose()
   tf.dispose(inputs)
-  return { numbers, weights }
+  return { numbers, before, weights }
 }
 
 describe('a step of several workers', () => {
@@ -93,6 +132,33 @@ describe('a step of several workers', () => {
       }
     }
   })
+})
+
+describe('the gradients of several workers', () => {
+  // A step of length 1 without momentum, decay or clipping: the weights before it less those after it.
+  const plain: Stepping = { build: smoothNetwork, learningRate: 1, l2: 0 }
+  const gradientsOf = async (images: number, cluster?: Cluster) => {
+    const { before, weights } = await stepped(images, cluster, plain)
+    return before.map((weight, i) => weight.map((value, j) => value - (weights[i]?.[j] ?? Number.NaN)))
+  }
+
+  test.each([
+    { images: 5, size: 3 },
+    { images: 2, size: 3 },
+  ])(
+    'are those of one process, weight by weight: $images images, $size workers',
+    async ({ images, size }) => {
+      const whole = await gradientsOf(images)
+      const workers = await simulatedWorkers(size, cluster => gradientsOf(images, cluster))
+      for (const gradients of workers) {
+        for (const [i, gradient] of whole.entries()) {
+          const largest = Math.max(...gradient.map(Math.abs))
+          const differences = gradient.map((value, j) => Math.abs(value - (gradients[i]?.[j] ?? Infinity)))
+          expect(Math.max(...differences)).toBeLessThan(2e-5 * largest + 1e-6)
+        }
+      }
+    },
+  )
 })
 
 describe('what several workers measure', () => {
@@ -135,18 +201,12 @@ describe('what several workers measure', () => {
 })
 
 describe('what workers tell each other', () => {
-  test('texts and bytes arrive as they were', async () => {
+  test('texts arrive as they were', async () => {
     const texts = ['', 'Grüße', 'x'.repeat(300)]
-    const results = await simulatedWorkers(3, async cluster => ({
-      texts: await gatheredTexts(cluster, texts[cluster.index] as string),
-      bytes: await broadcastBytes(cluster, Uint8Array.of(0, 255, 7, cluster.index)),
-      nothing: await broadcastBytes(cluster, undefined),
-    }))
-    for (const result of results) {
-      expect(result.texts).toEqual(texts)
-      expect([...(result.bytes ?? [])]).toEqual([0, 255, 7, 0])
-      expect(result.nothing).toBeUndefined()
-    }
+    const results = await simulatedWorkers(3, cluster =>
+      gatheredTexts(cluster, texts[cluster.index] as string),
+    )
+    expect(results).toEqual([texts, texts, texts])
   })
 
   test('what differs is named with its worker, and both values', async () => {
@@ -192,5 +252,36 @@ describe('what workers tell each other', () => {
       "train: clusterBatchNorm must be local for a network with tfjs's own BatchNormalization, got synchronised",
     )
     model.dispose()
+  })
+
+  test('experts that normalize the samples that chose them are refused with synchronised BatchNorm', async () => {
+    const expert = () =>
+      tf.sequential({
+        layers: [
+          tf.layers.flatten({ inputShape: [8, 8, 1] }),
+          batchNormalization({ name: 'norm' }),
+          tf.layers.dense({ units: 3 }),
+        ],
+      })
+    const refusal = async (dispatch: 'chosen' | 'all', cluster: Cluster) => {
+      const input = tf.input({ shape: [8, 8, 1] })
+      const experts = sampleExperts({ numExperts: 2, patchSize: 4, dispatch, expert, name: 'experts' })
+      const model = tf.model({ inputs: input, outputs: experts.apply(input) as tf.SymbolicTensor })
+      const optimizer = { name: 'sgd', learningRate: 0.1 } as const
+      const run = train(model, { train: set, epochs: 1, batchSize: 7, seed: 1, optimizer, cluster })
+      return historyOf(run)
+        .then(
+          () => 'none',
+          (error: Error) => error.message,
+        )
+        .finally(() => model.dispose())
+    }
+    const [cluster] = (await simulatedWorkers(1, async one => one)) as [Cluster]
+    expect(await refusal('chosen', { ...cluster, size: 2 })).toBe(
+      'train: clusterBatchNorm must be local where experts normalize the samples that chose them, got synchronised ' +
+        "(experts/expert_0/norm; experts with dispatch 'all' can be synchronised)",
+    )
+    // Its one worker cannot hear the other: whatever else it says, it is not that.
+    expect(await refusal('all', { ...cluster, size: 2 })).not.toContain('clusterBatchNorm')
   })
 })

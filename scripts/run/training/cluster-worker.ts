@@ -32,10 +32,11 @@ export async function joinedCluster(
   env: Environment = process.env,
 ): Promise<JoinedCluster | undefined> {
   const spec = asUsage(() => clusterSpec(env))
-  if (!spec || spec.workers.length === 1) return undefined
-  checkFlags(request, spec)
+  // One worker alone must not outlive its launcher either.
   const parent = Number(env[PARENT_VARIABLE])
   if (parent > 0) endWithParent(parent)
+  if (!spec || spec.workers.length === 1) return undefined
+  checkFlags(request, spec)
   const { joinCluster } = await import('../../../src/cluster/join-cluster.js')
   const { heartbeat, startTimeout, backend } = request
   return joinCluster(spec, {
@@ -51,9 +52,7 @@ function checkFlags(
   { workers }: ClusterSpec,
 ): void {
   const where = `must be with ${workers.length} workers`
-  if (!['auto', 'tensorflow', 'tensorflow-gpu'].includes(backend)) {
-    throw new UsageError(`train: --backend ${where} tensorflow or tensorflow-gpu, got ${backend}`)
-  }
+  checkWorkersBackend(backend, workers.length, '--backend')
   if (batchSize === 'auto') {
     throw new UsageError(
       `train: --batch-size ${where} a number of images, of all workers together, got auto (machines may differ)`,
@@ -65,6 +64,19 @@ function checkFlags(
       `train: --${flag} must be left out with ${workers.length} workers, which train one run together, got ${value}`,
     )
   }
+}
+
+/**
+ * Checks that workers can add up what a backend computes: TensorFlow's collective operations do that.
+ *
+ * @param what where the backend is named, for the error
+ * @throws UsageError for another backend
+ */
+export function checkWorkersBackend(backend: string, workers: number, what: string): void {
+  if (['auto', 'tensorflow', 'tensorflow-gpu'].includes(backend)) return
+  throw new UsageError(
+    `train: ${what} must be with ${workers} workers tensorflow or tensorflow-gpu, got ${backend}`,
+  )
 }
 
 /**

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import os from 'node:os'
@@ -56,7 +56,8 @@ export async function provideCollectiveAddon(
   const path = addonPath(folder)
   if (existsSync(path)) return path
   const compiler = await findCompiler({ run, signal })
-  const temporary = `${path}.${process.pid}`
+  // Machines and pods that share the folder may have processes of the same number.
+  const temporary = `${path}.${randomUUID()}`
   const flags = ['-std=c++17', '-O2', '-fPIC', '-shared', '-fvisibility=hidden']
   try {
     await mkdir(join(path, '..'), { recursive: true })

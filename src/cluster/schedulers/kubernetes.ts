@@ -24,7 +24,8 @@ export const kubernetes: Scheduler = {
   seesFiles: false,
   describe(job) {
     const head = `# ${commentText(job.name)}: pods share the runs, whatever their number (completions and --share must agree).\n`
-    return head + stringify(manifest(job), { lineWidth: 0 })
+    // kubectl reads YAML 1.1, to which an unquoted yes is true.
+    return head + stringify(manifest(job), { lineWidth: 0, compat: 'yaml-1.1' })
   },
   // A new name each time: a job that has ended keeps its name for a while.
   submit: path => ['kubectl', 'create', '-f', path],

@@ -4,9 +4,10 @@ import crc32c from 'crc-32/crc32c.js'
 import type { ImageStream } from '../../data/image-stream.js'
 import type { RegionStream } from '../../data/regions/region-stream.js'
 import { isStandardBatchNormalization } from '../../layers/batch-norm.js'
-import { allLayersWithin } from '../../layers/layer-paths.js'
+import { allPlacedLayers, type NetworkHolder } from '../../layers/layer-paths.js'
 import type { FedModel, TrainingData } from '../feed.js'
 import { networkOf } from '../feed.js'
+import { followsStatistics } from '../moving-statistics.js'
 import type { TrainOptions } from '../train-options.js'
 import { type Cluster, gatheredTexts, workerName } from './cluster.js'
 
@@ -52,12 +53,27 @@ function checkNormalizations(
   { clusterBatchNorm = 'synchronised' }: Pick<TrainOptions, 'clusterBatchNorm'>,
 ): void {
   if (clusterBatchNorm === 'local') return
-  const layer = allLayersWithin(model).find(isStandardBatchNormalization)
-  if (!layer) return
-  throw new RangeError(
-    `train: clusterBatchNorm must be local for a network with tfjs's own BatchNormalization, got ${clusterBatchNorm} ` +
-      `(${layer.name}; that of batchNormalization of patch-moe can be synchronised)`,
+  const placed = allPlacedLayers(model)
+  const standard = placed.find(({ layer }) => isStandardBatchNormalization(layer))
+  if (standard) {
+    throw new RangeError(
+      `train: clusterBatchNorm must be local for a network with tfjs's own BatchNormalization, got ${clusterBatchNorm} ` +
+        `(${standard.layer.name}; that of batchNormalization of patch-moe can be synchronised)`,
+    )
+  }
+  const chosen = placed.find(
+    ({ layer, holders }) => followsStatistics(layer) && holders.some(givesChosenSamples),
   )
+  if (!chosen) return
+  throw new RangeError(
+    `train: clusterBatchNorm must be local where experts normalize the samples that chose them, got ${clusterBatchNorm} ` +
+      `(${chosen.path}; experts with dispatch 'all' can be synchronised)`,
+  )
+}
+
+/** Whether a layer gives its networks the samples that chose them: each worker another number of them, or none. */
+function givesChosenSamples(holder: NetworkHolder): boolean {
+  return 'dispatch' in holder && holder.dispatch === 'chosen'
 }
 
 /** @throws RangeError naming the first entry that a worker has otherwise than the chief */

@@ -102,33 +102,6 @@ export async function gatheredTexts(cluster: Cluster, text: string): Promise<str
   )
 }
 
-/**
- * Bytes of the chief, on every worker.
- *
- * @param bytes those of the chief; of others they are ignored
- * @returns undefined where the chief has none
- */
-export async function broadcastBytes(
-  cluster: Cluster,
-  bytes: Uint8Array | undefined,
-): Promise<Uint8Array | undefined> {
-  const own = cluster.index === 0 ? bytes : undefined
-  const [length = -1] = await summed(cluster, [own ? own.length : cluster.index === 0 ? -1 : 0])
-  if (length < 0) return undefined
-  // Two bytes a number, which float32 holds exactly.
-  const values = new Float32Array(Math.max(1, Math.ceil(length / 2)))
-  for (const [i, byte] of (own ?? []).entries()) {
-    values[i >> 1] = (values[i >> 1] as number) + (i % 2 === 0 ? byte : byte * 256)
-  }
-  const sent = tf.tensor1d(values)
-  const sums = await read(cluster.allReduce(sent))
-  sent.dispose()
-  return Uint8Array.from({ length }, (_, i) => {
-    const pair = sums[i >> 1] as number
-    return i % 2 === 0 ? pair % 256 : Math.floor(pair / 256)
-  })
-}
-
 function gatheredOnce(cluster: Cluster, values: Float32Array): tf.Tensor2D {
   const tensor = tf.tensor1d(values)
   try {

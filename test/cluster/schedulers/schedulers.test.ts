@@ -23,6 +23,7 @@ const hostile = [
   '#comment',
   '- item: {a: [b]}',
   'yes',
+  '1_000',
   '012',
   '{task}',
   '%s %a',
@@ -131,6 +132,11 @@ describe('a Kubernetes job', () => {
         ],
       },
     ])
+  })
+
+  test('has the same words in YAML 1.1, which Kubernetes reads', () => {
+    const text = schedulers.kubernetes.describe({ ...job, options: kubernetesOptions })
+    expect(parse(text, { version: '1.1' })).toEqual(parse(text))
   })
 
   test('starts the task with the very words', async () => {

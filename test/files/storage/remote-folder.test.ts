@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { remoteFolder } from '../../../src/files/storage/remote-folder.js'
@@ -235,6 +235,23 @@ describe('remoteFolder', () => {
     )
     expect(sizes.length).toBeGreaterThan(0)
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(limit)
+  })
+
+  test('removes no file of others from the folder that is named as its cache', async () => {
+    server = await serveObjects({ large })
+    const cache = newCache()
+    const photos = ['photo.jpg', `${'a'.repeat(32)}/photo.jpg`, `${'b'.repeat(32)}/album/7`, 'photos/7']
+    for (const name of photos) {
+      const path = join(cache, name)
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, new Uint8Array(2 * blockBytes))
+      await utimes(path, 1, 1)
+    }
+    const folder = remoteFolder(server.address, optionsWith(cache, { cacheBytes: 3 * blockBytes }))
+    expect(Buffer.compare(await folder.read('large'), large)).toBe(0)
+    const files = await readdir(cache, { recursive: true })
+    expect(files).toEqual(expect.arrayContaining(photos))
+    expect(files.filter(path => /^[0-9a-f]{32}\/[0-9a-f]{32}\/\d$/.test(path)).length).toBeLessThanOrEqual(2)
   })
 
   test('takes an object whole into the cache where its server sends no parts', async () => {

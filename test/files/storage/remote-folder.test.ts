@@ -282,6 +282,7 @@ describe('remoteFolder', () => {
       const targets: Record<string, string> = {
         'here/small': '../there/small',
         'unsafe/small': 'http://192.0.2.1/small?token=secret',
+        'keyed/small': 'https://me:secret@192.0.2.1/small',
         'odd/small': 'ftp://192.0.2.1/small',
         'round/small': '/round/small',
       }
@@ -293,9 +294,15 @@ describe('remoteFolder', () => {
     const read = (folder: string) =>
       remoteFolder(`${server.address}/${folder}`, optionsWith(newCache())).read('small')
     expect(await read('here')).toEqual(small)
+    const asked = server.asked.length
     await expect(read('unsafe')).rejects.toThrow(
-      'http://192.0.2.1: address must be https://, or http:// on this machine, got http://',
+      /\/unsafe\/small: must redirect to a safe address, got http:\/\/192\.0\.2\.1: address must be https:\/\/, or http:\/\/ on this machine/,
     )
+    await expect(read('keyed')).rejects.toThrow(
+      /\/keyed\/small: must redirect to an address without user name and password, got some for https:\/\/192\.0\.2\.1$/,
+    )
+    // None of them is asked again: it would not help.
+    expect(server.asked.length).toBe(asked + 2)
     await expect(read('odd')).rejects.toThrow(
       /odd\/small: must redirect to https:\/\/, got ftp:\/\/192\.0\.2\.1$/,
     )

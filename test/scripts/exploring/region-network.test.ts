@@ -1,3 +1,4 @@
+import * as tf from '@tensorflow/tfjs'
 import { beforeAll, expect, test } from 'vitest'
 import type { ExploredImage } from '../../../scripts/run/exploring/explored-images.js'
 import { RegionNetwork } from '../../../scripts/run/exploring/region-network.js'
@@ -56,6 +57,19 @@ test('answers are those of predict, with another L as well, and boxes are shares
     expect(kept?.boxes?.[0]).toEqual([top / 32, left / 48, height / 32, width / 48])
     expect(unread).toEqual({ problem: 'no.png: no image' })
   }
+})
+
+test('what a slider passes does not stay in memory', async () => {
+  const sizes = [2, 3, 4, 5, 6, 7]
+  const ask = async () => {
+    for (const patchesPerExpert of sizes) await network.answers([0], { patchesPerExpert })
+    await expect(network.answers([0], { patchesPerExpert: 17 })).rejects.toThrow('got 17')
+    return tf.memory().numTensors
+  }
+  const before = await ask()
+  expect(await ask()).toBe(before)
+  const [answer] = await network.answers([0], { patchesPerExpert: 2 })
+  expect((answer as ImageAnswer).experts[0]?.patches).toHaveLength(2)
 })
 
 test('losses are those of an image whose kept patches are covered one by one, by brute force', async () => {

@@ -42,7 +42,7 @@ class ExplorerPage {
     root.addEventListener('dragover', event => event.preventDefault())
     root.addEventListener('drop', event => {
       event.preventDefault()
-      void droppedFiles(event.dataTransfer).then(given)
+      void droppedFiles(event.dataTransfer).then(given, error => this.fail(error))
     })
   }
 

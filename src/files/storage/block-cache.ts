@@ -33,8 +33,6 @@ export class BlockCache {
   private underWay = 0
   private removing: Promise<void> | undefined
   private own: string | undefined
-  /** Folders that are there. */
-  private readonly made = new Set<string>()
   /** Why blocks cannot be kept, once that has failed. */
   private failure: string | undefined
 
@@ -139,10 +137,13 @@ export class BlockCache {
     new DataView(stored.buffer).setInt32(bytes.length, checksumOf(bytes))
     await this.reserve(stored.length)
     await this.writing(async () => {
-      if (!this.made.has(folder)) await makeFolder(folder)
-      this.made.add(folder)
       // Flushing would take longer than the network; a block that was cut off has another checksum.
-      await writeFileAtomic(join(folder, `${block}`), stored, { flush: false })
+      const put = () => writeFileAtomic(join(folder, `${block}`), stored, { flush: false })
+      await put().catch(async () => {
+        // The folder is not made yet, or the cache was deleted.
+        await makeFolder(folder)
+        await put()
+      })
     })
     this.underWay -= stored.length
   }
@@ -152,8 +153,6 @@ export class BlockCache {
     try {
       await action()
     } catch (error) {
-      // The cache may have been deleted.
-      this.made.clear()
       if (this.failure !== undefined) return
       this.failure = (error as Error).message
       process.emitWarning(

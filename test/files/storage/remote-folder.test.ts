@@ -341,6 +341,10 @@ describe('remoteFolder', () => {
     await expect(read()).rejects.toThrow(
       'small: server must state the length of the object, got bytes 0-0/* (status 206)',
     )
+    answered(206, { 'content-range': 'bytes 5-5/6' })
+    await expect(read()).rejects.toThrow(
+      'small: server must send parts of the 6 bytes, got status 206 with content-range bytes 5-5/6',
+    )
     answered(200, { 'transfer-encoding': 'chunked' })
     await expect(read()).rejects.toThrow(
       'small: server must state the length of the object, got nothing (status 200)',

@@ -256,8 +256,11 @@ export async function* regionAnswers(
     if (next !== undefined) opened.push(open(next))
     try {
       if (source instanceof Error) throw source
-      yield await model.answer(path, source)
-      await source.close?.()
+      try {
+        yield await model.answer(path, source)
+      } finally {
+        await source.close?.()
+      }
     } catch (error) {
       unreadable.push({ name: path, reason: (error as Error).message })
     }

@@ -1,4 +1,4 @@
-import { type ImageValues, zerosLike } from '../../src/data/image-values.js'
+import { type ImageValues, joinedValues } from '../../src/data/image-values.js'
 import { showcase } from '../../src/data/summary.js'
 import { viewableImages } from '../../src/data/viewable-images.js'
 import { writeSheetPng } from '../../src/files/images/sheet-png.js'
@@ -80,15 +80,7 @@ export async function chosenImages(path: string, half: InspectedHalf, most: numb
   if (positions.length === 0) {
     throw new Error(`${path}: contact sheet must show an image, got none that decodes: ${unreadable[0]}`)
   }
-  return { positions, values: joined(values), unreadable }
-}
-
-/** @param images at least 1, all of one kind */
-function joined([first, ...others]: readonly ImageValues[]): ImageValues {
-  if (!first) return new Uint8Array()
-  const all = zerosLike(first, first.length * (1 + others.length))
-  for (const [i, image] of [first, ...others].entries()) all.set(image, i * first.length)
-  return all
+  return { positions, values: joinedValues(values), unreadable }
 }
 
 /** @param shape of the image as the sheet shows it */

@@ -4,7 +4,7 @@ import { Passes } from './passes.js'
 import type { ExplorerSource } from './source.js'
 import { ExplorerState } from './state.js'
 import { explorerStyle } from './style.js'
-import { makeTabs, type View } from './tabs.js'
+import { makeTabs, type Tabs, type View } from './tabs.js'
 import { CompareView } from './views/compare-view.js'
 import { dropZone } from './views/drop-zone.js'
 import { FolderView } from './views/folder-view.js'
@@ -29,6 +29,7 @@ class ExplorerPage {
   private readonly state: ExplorerState
   private readonly passes: Passes
   private tab = ''
+  private tabs: Tabs | undefined
   private readonly head = element('header', { class: 'x-head' })
   private readonly body = element('div')
   private readonly problem = element('p', { class: 'x-problem', role: 'alert' })
@@ -42,7 +43,7 @@ class ExplorerPage {
     root.addEventListener('dragover', event => event.preventDefault())
     root.addEventListener('drop', event => {
       event.preventDefault()
-      void droppedFiles(event.dataTransfer).then(given)
+      void droppedFiles(event.dataTransfer).then(given, error => this.fail(error))
     })
   }
 
@@ -84,6 +85,7 @@ class ExplorerPage {
 
   private show(): void {
     const { state } = this
+    this.tabs?.leave()
     state.forgetViews()
     const { networks, notes } = state.contents
     this.head.replaceChildren(...(networks.length > 0 ? this.heading() : []))
@@ -134,6 +136,7 @@ class ExplorerPage {
     const tabs = makeTabs(views, this.tab, name => {
       this.tab = name
     })
+    this.tabs = tabs
     return [tabs.element]
   }
 }

@@ -35,7 +35,7 @@ export interface Pass {
 /** Asks networks about all images, some at a time, and remembers what they said. */
 export class Passes {
   private readonly state: ExplorerState
-  private readonly kept = new Map<string, Pass>()
+  private kept = new Map<string, Pass>()
 
   constructor(state: ExplorerState) {
     this.state = state
@@ -43,7 +43,8 @@ export class Passes {
 
   /** Forgets everything, as when there are other images. */
   clear(): void {
-    this.kept.clear()
+    // What is being asked is about what there was: it goes into the map that it began with.
+    this.kept = new Map()
   }
 
   /** @param progress is called with the number of images that were asked about */
@@ -54,11 +55,12 @@ export class Passes {
     progress: (done: number) => void,
   ): Promise<Pass> {
     const key = JSON.stringify([network, setting])
-    const known = this.kept.get(key)
+    const { kept } = this
+    const known = kept.get(key)
     if (known) return known
     const pass = await this.ask(network, setting, signal, progress)
-    for (const oldest of this.kept.keys()) if (this.kept.size >= MOST_KEPT) this.kept.delete(oldest)
-    this.kept.set(key, pass)
+    for (const oldest of kept.keys()) if (kept.size >= MOST_KEPT) kept.delete(oldest)
+    kept.set(key, pass)
     return pass
   }
 

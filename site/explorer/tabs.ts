@@ -18,6 +18,8 @@ export interface Tabs {
   readonly element: HTMLElement
   /** Shows a view. */
   select(name: string): void
+  /** Leaves the view that is seen, before others take the place of all. */
+  leave(): void
 }
 
 /**
@@ -65,5 +67,5 @@ export function makeTabs(views: readonly View[], first: string, chosen: (name: s
     event.preventDefault()
   })
   select(views.some(({ name }) => name === first) ? first : (views[0]?.name ?? ''))
-  return { element: element('div', {}, bar, panel), select }
+  return { element: element('div', {}, bar, panel), select, leave: () => made.get(current)?.leave?.() }
 }

@@ -23,6 +23,18 @@ export function zerosLike(images: ImageValues, length: number): ImageValues {
 }
 
 /**
+ * The values of several images, one after the other.
+ *
+ * @param images at least 1, all of one kind and one length
+ */
+export function joinedValues(images: readonly ImageValues[]): ImageValues {
+  const [first] = images as [ImageValues]
+  const all = zerosLike(first, first.length * images.length)
+  for (const [i, image] of images.entries()) all.set(image, i * first.length)
+  return all
+}
+
+/**
  * Checks the values of images where they enter.
  *
  * @param shape height, width and channels of every image

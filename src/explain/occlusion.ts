@@ -37,8 +37,15 @@ export async function occlusion(
   const mean = meanColour(image, shape[2])
   const lost = new Float32Array(count)
   for (let first = 0; first < count; first += batchSize) {
-    const covered = Array.from({ length: Math.min(batchSize, count - first) }, (_, i) => first + i)
-    const images = joined(covered.map(cell => withoutCell(image, shape, cells, cell, mean)))
+    const size = Math.min(batchSize, count - first)
+    const images =
+      image instanceof Float32Array
+        ? new Float32Array(size * image.length)
+        : new Uint8Array(size * image.length)
+    for (let i = 0; i < size; i++) {
+      images.set(image, i * image.length)
+      coverCell(images.subarray(i * image.length, (i + 1) * image.length), shape, cells, first + i, mean)
+    }
     const rows = await predictProbabilities(model, images, shape, { batchSize })
     for (const [i, row] of rows.entries()) {
       lost[first + i] = (whole[predicted] as number) - (row[predicted] as number)
@@ -48,7 +55,8 @@ export async function occlusion(
 }
 
 function cellsOf([height, width]: ImageShape): Size2D {
-  const side = Math.max(height, width) / CELLS
+  // A cell is at least one pixel.
+  const side = Math.max(1, Math.max(height, width) / CELLS)
   return [Math.max(1, Math.round(height / side)), Math.max(1, Math.round(width / side))]
 }
 
@@ -61,29 +69,19 @@ function meanColour(image: ImageValues, channels: number): readonly number[] {
   return image instanceof Float32Array ? mean : mean.map(Math.round)
 }
 
-/** A copy of an image, with one cell in one colour. */
-function withoutCell(
+/** Covers one cell of an image in one colour. */
+function coverCell(
   image: ImageValues,
   [height, width, channels]: ImageShape,
   [rows, columns]: Size2D,
   cell: number,
   colour: readonly number[],
-): ImageValues {
-  const copy = image.slice()
+): void {
   const [row, column] = [Math.floor(cell / columns), cell % columns]
   const edge = (part: number, parts: number, side: number) => Math.floor((part * side) / parts)
   for (let y = edge(row, rows, height); y < edge(row + 1, rows, height); y++) {
     for (let x = edge(column, columns, width); x < edge(column + 1, columns, width); x++) {
-      copy.set(colour, (y * width + x) * channels)
+      image.set(colour, (y * width + x) * channels)
     }
   }
-  return copy
-}
-
-function joined(images: readonly ImageValues[]): ImageValues {
-  const length = images[0]?.length ?? 0
-  const Values = images[0] instanceof Float32Array ? Float32Array : Uint8Array
-  const all = new Values(length * images.length)
-  for (const [i, image] of images.entries()) all.set(image, i * length)
-  return all
 }

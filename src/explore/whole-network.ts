@@ -1,8 +1,9 @@
 import type * as tfl from '@tensorflow/tfjs-layers'
+import { joinedValues } from '../data/image-values.js'
 import { type Explanation, explain } from '../explain/explain.js'
 import { occlusion } from '../explain/occlusion.js'
 import { restorePatchesPerExpert, routingLayers, setPatchesPerExpert } from '../layers/moe/routing-layers.js'
-import type { ImageShape, Size2D } from '../shapes.js'
+import { type ImageShape, type Size2D, shapeSize } from '../shapes.js'
 import type { ImageValues } from '../train/upload.js'
 import { describeNetwork } from './describe-network.js'
 import type {
@@ -25,7 +26,7 @@ export interface WholeNetworkParts {
   /**
    * The values of one image as the network takes them, (height, width, channels).
    *
-   * @throws Error when it cannot be read
+   * @throws Error when it cannot be read; one of another size is told by the answers
    */
   read(image: number): Promise<ImageValues>
 }
@@ -58,7 +59,7 @@ export class WholeNetwork implements ExploredNetwork {
     const explained = await this.asked(setting, async () =>
       readable.length === 0
         ? []
-        : (await explain(model, joined(readable), this.shape, { sensitivity: false })).images,
+        : (await explain(model, joinedValues(readable), this.shape, { sensitivity: false })).images,
     )
     const rest = explained.values()
     return values.map(value =>
@@ -84,6 +85,11 @@ export class WholeNetwork implements ExploredNetwork {
   /** The values of an image; those of the last ones stay in memory, as a slider asks about one again and again. */
   private async read(image: number): Promise<ImageValues> {
     const values = this.values.get(image) ?? (await this.parts.read(image))
+    if (values.length !== shapeSize(this.shape)) {
+      throw new RangeError(
+        `${WHERE}: image must have the ${this.shape.join('x')} values that the network takes, got ${values.length}`,
+      )
+    }
     this.values.delete(image)
     this.values.set(image, values)
     const [oldest] = this.values.keys()
@@ -121,12 +127,4 @@ export class WholeNetwork implements ExploredNetwork {
       ...(choices && { choices }),
     }
   }
-}
-
-function joined(images: readonly ImageValues[]): ImageValues {
-  const [first] = images as [ImageValues]
-  const Values = first instanceof Float32Array ? Float32Array : Uint8Array
-  const all = new Values(first.length * images.length)
-  for (const [i, image] of images.entries()) all.set(image, i * first.length)
-  return all
 }

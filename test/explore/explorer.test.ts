@@ -80,6 +80,18 @@ describe('answers', () => {
     expectClose((got[2] as ImageAnswer).probabilities, (alone[1] as ImageAnswer).probabilities)
   })
 
+  test('say of an image of another size that it does not fit, and say the others', async () => {
+    const read = async (image: number) => (image === 1 ? new Uint8Array(3072) : coloured(100 + image))
+    const network = new WholeNetwork({ model, source: 'here', name: 'small', classNames: colours, read })
+    const [first, other, third] = await network.answers([0, 1, 2], {})
+    const expected = await answers({}, [0, 2])
+    expectClose((first as ImageAnswer).probabilities, expected[0]?.probabilities ?? [])
+    expectClose((third as ImageAnswer).probabilities, expected[1]?.probabilities ?? [])
+    const problem = 'explore: image must have the 16x16x3 values that the network takes, got 3072'
+    expect(other).toEqual({ problem })
+    await expect(network.losses(1, {})).rejects.toThrow(new RangeError(problem))
+  })
+
   test('come one after the other, and what a question sets is gone after it', async () => {
     const [few, many, before] = await Promise.all([
       answers({ patchesPerExpert: 1 }),
@@ -131,6 +143,45 @@ describe('losses', () => {
     }
     const { grid, lost } = await occlusion(plain, image, shape, { cells: [2, 1] })
     expect({ grid, length: lost.length }).toEqual({ grid: [2, 1], length: 2 })
+  })
+
+  test('of a picture of few pixels are those of its pixels', async () => {
+    const pixels = tf.sequential({
+      layers: [
+        tf.layers.flatten({ inputShape: [2, 3, 1] }),
+        tf.layers.dense({
+          units: 2,
+          weights: [
+            tf.tensor2d([
+              [1, 0],
+              [0, 1],
+              [0, 2],
+              [0, 0],
+              [0, 0],
+              [0, 0],
+            ]),
+            tf.zeros([2]),
+          ],
+        }),
+      ],
+    })
+    const image = Float32Array.from([0, 3, 0, 0, 0, 0])
+    const { grid, lost } = await occlusion(pixels, image, [2, 3, 1])
+    const share = (first: number, second: number) => 1 / (1 + Math.exp(first - second))
+    expect(grid).toEqual([2, 3])
+    // Each pixel in turn becomes the mean, 0.5.
+    const logits = [
+      [0.5, 3],
+      [0, 0.5],
+      [0, 4],
+      [0, 3],
+      [0, 3],
+      [0, 3],
+    ] as const
+    expectClose(
+      [...lost],
+      logits.map(([a, b]) => share(0, 3) - share(a, b)),
+    )
   })
 })
 

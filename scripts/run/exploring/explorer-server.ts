@@ -160,7 +160,8 @@ async function answer(
  * @throws RequestError
  */
 function refuseOthers({ headers, method }: IncomingMessage, port: number): void {
-  const hosts = [`${HOST}:${port}`, `localhost:${port}`]
+  // As a browser names them: without the port of http.
+  const hosts = [HOST, 'localhost'].map(name => new URL(`http://${name}:${port}`).host)
   if (!hosts.includes(headers.host ?? '')) {
     throw new RequestError(403, `explore: host must be ${hosts.join(' or ')}, got ${headers.host ?? 'none'}`)
   }

@@ -24,6 +24,8 @@ export interface RegionRun {
 }
 
 const WHERE = 'explore'
+/** Models of another L each that are kept. */
+const MOST_MODELS = 4
 
 /** A network that reads images in parts, explored. */
 export class RegionNetwork implements ExploredNetwork {
@@ -99,9 +101,14 @@ export class RegionNetwork implements ExploredNetwork {
     const { opened, options } = this.run
     const model =
       this.models.get(patchesPerExpert) ?? new AnySizeModel(opened, options, WHERE, { patchesPerExpert })
-    // The slider passes many values: few of them are kept.
-    for (const [other] of this.models) if (this.models.size > 3) this.models.delete(other)
+    this.models.delete(patchesPerExpert)
     this.models.set(patchesPerExpert, model)
+    // The slider passes many values: the models that were asked last are kept.
+    const [oldest] = this.models
+    if (this.models.size > MOST_MODELS && oldest) {
+      oldest[1].dispose()
+      this.models.delete(oldest[0])
+    }
     return model
   }
 }

@@ -63,6 +63,7 @@ export class AnySizeModel {
     if (patchesPerExpert === options.patchesPerExpert) return
     const { count } = this.modelFor(this.canvas, options).layer.grid
     if (patchesPerExpert <= count) return
+    this.dispose()
     throw new UsageError(
       `${command}: --patches-per-expert must be an integer in [1, ${count}], got ${patchesPerExpert}`,
     )
@@ -81,6 +82,12 @@ export class AnySizeModel {
     current?.dispose()
     this.current = model
     return model
+  }
+
+  /** Disposes the copy of the weights; the model of the run is left as it is. */
+  dispose(): void {
+    this.current?.dispose()
+    this.current = undefined
   }
 
   /**
@@ -249,8 +256,11 @@ export async function* regionAnswers(
     if (next !== undefined) opened.push(open(next))
     try {
       if (source instanceof Error) throw source
-      yield await model.answer(path, source)
-      await source.close?.()
+      try {
+        yield await model.answer(path, source)
+      } finally {
+        await source.close?.()
+      }
     } catch (error) {
       unreadable.push({ name: path, reason: (error as Error).message })
     }

@@ -33,14 +33,16 @@ export function pathOf(file: File): string {
 /**
  * Loads a network from dropped files on the current backend: a saved tfjs model, or the folder of a run.
  *
- * @throws Error when there is no model among them, a file of its weights is missing, or it is damaged
+ * @throws Error when there is no model among them, a file of its weights is missing, or it or the
+ *   configuration of its run is damaged
  */
 export async function droppedModel(files: readonly File[]): Promise<DroppedModel> {
   const file = modelFile(files)
   const source = pathOf(file)
+  const folder = source.slice(0, -'model.json'.length)
+  const config = await configOf(files, folder)
   const text = await file.text()
   const { modelTopology, weightsManifest = [], ...rest } = parseModelJson(text, source)
-  const folder = source.slice(0, -'model.json'.length)
   const parts: ArrayBuffer[] = []
   for (const path of weightsManifest.flatMap(({ paths }) => paths)) {
     parts.push(await weightsFile(files, folder, path).arrayBuffer())
@@ -56,7 +58,6 @@ export async function droppedModel(files: readonly File[]): Promise<DroppedModel
     source,
   )
   const model = await tfl.loadLayersModel(tf.io.fromMemory(artifacts))
-  const config = await configOf(files, folder)
   const { crop = 'none', classNames = namesIn(userDefinedMetadata) } = config?.dataset ?? {}
   return { model, source, classNames, name: config?.model.name ?? model.name, ...cropping(crop) }
 }
@@ -89,7 +90,20 @@ async function configOf(files: readonly File[], folder: string) {
   const run = folder.replace(/model\/$/, '')
   const file = files.find(candidate => pathOf(candidate) === `${run}config.json`)
   if (!file) return undefined
-  return runConfig.parse(JSON.parse(await file.text()))
+  const text = await file.text()
+  const parsed = runConfig.safeParse(jsonIn(text))
+  if (parsed.success) return parsed.data
+  throw new Error(
+    `${pathOf(file)}: file must be the configuration of a run, got ${z.prettifyError(parsed.error)}`,
+  )
+}
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 function namesIn(metadata: Readonly<Record<string, unknown>> | undefined): readonly string[] {

@@ -71,11 +71,15 @@ export class CompareView {
     const { networks, images } = state.contents
     const passes = [first, second]
     const differing = images.flatMap((_, image) => {
-      const said = [0, 1].map(network => this.saidBy(network, passes[network] as Pass, image))
-      return said[0] === said[1] ? [] : [image]
+      const [said, other] = [0, 1].map(network => this.saidBy(network, passes[network] as Pass, image))
+      return said === undefined || other === undefined || said === other ? [] : [image]
     })
+    const problems = passes.flatMap(pass => pass.problems)
+    const unread = new Set(problems.map(({ image }) => image)).size
+    const without =
+      unread > 0 ? ` ${counted(unread, 'image')} could not be read: ${problems[0]?.problem}` : ''
     this.verdict.classList.remove('x-problem')
-    this.verdict.textContent = `They differ in ${differing.length} of ${counted(images.length, 'image')}.`
+    this.verdict.textContent = `They differ in ${differing.length} of ${counted(images.length - unread, 'image')}.${without}`
     const rows = networks.map((network, i) => {
       const { accuracy, right, count } = scoreOf(state, i, passes[i] as Pass)
       const share = accuracy ? `${(accuracy.value * 100).toFixed(1)}%` : 'no classes known'

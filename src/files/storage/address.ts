@@ -10,7 +10,8 @@ export function isAddress(text: string): boolean {
 
 /** An address without what may be secret in it: name and password before the host, and all that follows a question mark. */
 export function shownAddress(text: string): string {
-  return text.replace(/\/\/[^/]*@/, '//…@').replace(/[?#].*$/s, '?…')
+  // A password may hold slashes, which make it no URL; a port is no password.
+  return text.replace(/\/\/(?:[^/]*|[^/]*:(?!\d*(?:\/|$)).*)@/s, '//…@').replace(/[?#].*$/s, '?…')
 }
 
 /**

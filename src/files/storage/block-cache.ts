@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { open, readdir, readFile, rm, stat, utimes } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import crc32 from 'crc-32'
 import { writeFileAtomic } from '../atomic.js'
 import { makeFolder } from '../folders.js'
@@ -33,8 +33,6 @@ export class BlockCache {
   private underWay = 0
   private removing: Promise<void> | undefined
   private own: string | undefined
-  /** Folders that are there. */
-  private readonly made = new Set<string>()
   /** Why blocks cannot be kept, once that has failed. */
   private failure: string | undefined
 
@@ -139,10 +137,13 @@ export class BlockCache {
     new DataView(stored.buffer).setInt32(bytes.length, checksumOf(bytes))
     await this.reserve(stored.length)
     await this.writing(async () => {
-      if (!this.made.has(folder)) await makeFolder(folder)
-      this.made.add(folder)
       // Flushing would take longer than the network; a block that was cut off has another checksum.
-      await writeFileAtomic(join(folder, `${block}`), stored, { flush: false })
+      const put = () => writeFileAtomic(join(folder, `${block}`), stored, { flush: false })
+      await put().catch(async () => {
+        // The folder is not made yet, or the cache was deleted.
+        await makeFolder(folder)
+        await put()
+      })
     })
     this.underWay -= stored.length
   }
@@ -152,8 +153,6 @@ export class BlockCache {
     try {
       await action()
     } catch (error) {
-      // The cache may have been deleted.
-      this.made.clear()
       if (this.failure !== undefined) return
       this.failure = (error as Error).message
       process.emitWarning(
@@ -224,9 +223,24 @@ function checksumOf(bytes: Uint8Array): number {
   return crc32.buf(bytes)
 }
 
-/** The files of a cache, when each was last used and its size. Files that go away meanwhile do not count. */
+/** A folder of an object, or of the blocks of one process. */
+const folderName = /^(?:[0-9a-f]{32}|of-one-process-[0-9a-f-]{36})$/
+/** A block or what is known of a version, also while it is written, below such a folder. */
+const fileName = /^(?:[0-9a-f]{32}\/)?\.?(?:\d+|version\.json)(?:\.[\w.-]+\.tmp)?$/
+
+/**
+ * The files of a cache, when each was last used and its size. Files that go away meanwhile do not count, nor do files of others:
+ * somebody may name a folder that holds more than the cache, and these must never be removed.
+ */
 async function filesIn(folder: string): Promise<{ path: string; size: number; used: number }[]> {
-  const names = await readdir(folder, { recursive: true }).catch(() => [])
+  const folders = (await readdir(folder).catch(() => [])).filter(name => folderName.test(name))
+  const within = await Promise.all(
+    folders.map(async name => {
+      const paths = await readdir(join(folder, name), { recursive: true }).catch(() => [])
+      return paths.filter(path => fileName.test(path.replaceAll(sep, '/'))).map(path => join(name, path))
+    }),
+  )
+  const names = within.flat()
   const known = await Promise.all(
     names.map(async name => {
       const path = join(folder, name)

@@ -17,13 +17,25 @@ export interface BucketAccess {
  * What the usual variables say: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION (or AWS_DEFAULT_REGION;
  * us-east-1 without), AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
  *
- * @throws RangeError when one of the two keys is missing, or the endpoint is no address that may be used
+ * @throws RangeError when one of the two keys is missing or holds what none can hold, or the endpoint is no address that may be used
  */
 export function bucketAccess(env: Environment, allowHttp: boolean): BucketAccess {
   const { AWS_ACCESS_KEY_ID: id, AWS_SECRET_ACCESS_KEY: secret, AWS_SESSION_TOKEN: session } = env
   if (Boolean(id) !== Boolean(secret)) {
     const [there, missing] = id ? ['ID', 'AWS_SECRET_ACCESS_KEY'] : ['secret', 'AWS_ACCESS_KEY_ID']
     throw new RangeError(`${missing} must be set with the other key of s3://, got the ${there} alone`)
+  }
+  for (const [name, value = ''] of Object.entries({
+    AWS_ACCESS_KEY_ID: id,
+    AWS_SECRET_ACCESS_KEY: secret,
+    AWS_SESSION_TOKEN: session,
+  })) {
+    // Headers cannot hold others, and the error of a header quotes all of it.
+    const others = value.replace(/[!-~]/g, '').length
+    if (others === 0) continue
+    throw new RangeError(
+      `${name} must hold printable ASCII characters without spaces, got ${others} of another kind (such as a line end)`,
+    )
   }
   const endpoint = env.AWS_ENDPOINT_URL_S3 || env.AWS_ENDPOINT_URL
   return {

@@ -64,7 +64,11 @@ async function askFirst(
     ...(known?.etag !== undefined && { 'if-none-match': known.etag }),
   })
   if (answer.status === 304 && known) return { version: known }
-  const version = versionOf(answer, place.shown)
+  const version = await discardingRefused(answer, () => {
+    const stated = versionOf(answer, place.shown)
+    if (answer.status === 206) checkStart(answer, 0, place, stated)
+    return stated
+  })
   const size = Math.min(blockBytes, version.length)
   if (answer.status === 416 || (!version.inRanges && version.length > blockBytes)) {
     await answer.discard()
@@ -79,6 +83,21 @@ async function askFirst(
   }
   if (filled < size) requests.cutShort(`${filled} of ${size} bytes`)
   return { version, first }
+}
+
+/** Checks the headers of an answer, and lets go of its bytes where they are refused. */
+async function discardingRefused<T>(answer: Answer, check: () => T): Promise<T> {
+  try {
+    return check()
+  } catch (error) {
+    await answer.discard()
+    throw error
+  }
+}
+
+function checkStart(answer: Answer, from: number, place: ObjectPlace, version: ObjectVersion): void {
+  const start = /^bytes (\d+)-/.exec(answer.headers.get('content-range') ?? '')?.[1]
+  if (answer.status !== 206 || Number(start) !== from) throw refusedRange(place, answer, version)
 }
 
 function refusedRange(
@@ -212,7 +231,10 @@ export class RemoteObject implements ByteSource {
     const work = async (): Promise<void> => {
       const from = start + filling.bytes
       const answer = await this.reading.requests.ask(this.place, { range: `bytes=${from}-${end - 1}` })
-      await this.checkAnswer(answer, from)
+      await discardingRefused(answer, () => {
+        this.checkVersion(answer)
+        checkStart(answer, from, this.place, this.version)
+      })
       for await (const chunk of answer.chunks()) {
         for (const { block, bytes } of filling.take(chunk)) {
           const coming = run[block - first.block]
@@ -230,17 +252,8 @@ export class RemoteObject implements ByteSource {
     await Promise.all(writes)
   }
 
-  private async checkAnswer(answer: Answer, from: number): Promise<void> {
-    try {
-      const version = versionOf(answer, this.place.shown)
-      checkSameVersion(this.version, version, this.place.shown)
-      const start = /^bytes (\d+)-/.exec(answer.headers.get('content-range') ?? '')?.[1]
-      if (answer.status !== 206 || Number(start) !== from)
-        throw refusedRange(this.place, answer, this.version)
-    } catch (error) {
-      await answer.discard()
-      throw error
-    }
+  private checkVersion(answer: Answer): void {
+    checkSameVersion(this.version, versionOf(answer, this.place.shown), this.place.shown)
   }
 
   /** Takes the whole object into the cache, once for all who wait for blocks of it, and reads these from there. */
@@ -264,7 +277,7 @@ export class RemoteObject implements ByteSource {
     const { requests } = this.reading
     const work = async (): Promise<void> => {
       const answer = await requests.ask(this.place, {})
-      checkSameVersion(this.version, versionOf(answer, this.place.shown), this.place.shown)
+      await discardingRefused(answer, () => this.checkVersion(answer))
       const filling = new BlockFilling(0, block => this.sizeOf(block))
       for await (const chunk of answer.chunks()) {
         for (const { block, bytes } of filling.take(chunk)) await this.cached.write(block, bytes)

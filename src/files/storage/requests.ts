@@ -111,27 +111,27 @@ export class Requests {
   async ask(place: ObjectPlace, headers: Readonly<Record<string, string>>): Promise<Answer> {
     const idle = new IdleClock(this.retrying.idleMs)
     let { url } = place
-    try {
-      for (let followed = 0; ; followed++) {
-        const authority = url.origin === place.url.origin ? await place.authorise?.(url) : undefined
-        const response = await idle.within(signal =>
+    for (let followed = 0; ; followed++) {
+      const authority = url.origin === place.url.origin ? await place.authorise?.(url) : undefined
+      const response = await idle
+        .within(signal =>
           fetch(url, {
             redirect: 'manual',
             headers: { ...authority, ...headers, 'accept-encoding': 'identity' },
             signal,
           }),
         )
-        this.hasAnswered = true
-        const target = redirects.has(response.status) ? response.headers.get('location') : null
-        if (target === null) return await this.answer(place, response, idle)
-        await response.body?.cancel()
-        if (followed === mostRedirects) {
-          throw new StorageError(`${place.shown}: must redirect at most ${mostRedirects} times, got more`)
-        }
-        url = this.redirected(place, url, target)
+        .catch((error: unknown) => {
+          throw passing(error)
+        })
+      this.hasAnswered = true
+      const target = redirects.has(response.status) ? response.headers.get('location') : null
+      if (target === null) return this.answer(place, response, idle)
+      await discard(response)
+      if (followed === mostRedirects) {
+        throw new StorageError(`${place.shown}: must redirect at most ${mostRedirects} times, got more`)
       }
-    } catch (error) {
-      throw error instanceof StorageError || error instanceof PassingError ? error : passing(error)
+      url = this.redirected(place, url, target)
     }
   }
 
@@ -141,7 +141,20 @@ export class Requests {
     if (!url || !isSafe) {
       throw new StorageError(`${shown}: must redirect to https://, got ${url ? url.origin : 'no address'}`)
     }
-    checkTransport(url, this.allowHttp)
+    if (url.username !== '' || url.password !== '') {
+      throw new StorageError(
+        `${shown}: must redirect to an address without user name and password, got some for ${url.origin}`,
+      )
+    }
+    try {
+      checkTransport(url, this.allowHttp)
+    } catch (cause) {
+      throw new StorageError(
+        `${shown}: must redirect to a safe address, got ${(cause as Error).message}`,
+        undefined,
+        { cause },
+      )
+    }
     return url
   }
 
@@ -166,7 +179,7 @@ export class Requests {
     }
     const encoding = headers.get('content-encoding') ?? 'identity'
     if (encoding !== 'identity') {
-      await response.body?.cancel()
+      await discard(response)
       throw new StorageError(
         `${place.shown}: must be sent as it is, got it in content-encoding ${encoding}`,
         status,
@@ -176,9 +189,14 @@ export class Requests {
       status,
       headers,
       chunks: () => chunksOf(response, idle),
-      discard: async () => response.body?.cancel(),
+      discard: () => discard(response),
     }
   }
+}
+
+async function discard({ body }: Response): Promise<void> {
+  // Where the connection is broken there is nothing to let go of.
+  await body?.cancel().catch(() => undefined)
 }
 
 async function* chunksOf(response: Response, idle: IdleClock): AsyncGenerator<Uint8Array, void, undefined> {

@@ -39,6 +39,10 @@ describe('parseAddress', () => {
       'https://me:secret@ho st/?secret',
       'https://…@ho st/?…: address must begin with https://, http:// or s3://, got no URL',
     ],
+    [
+      's3://id:a/secret/key@bucket/x',
+      's3://…@bucket/x: address must begin with https://, http:// or s3://, got no URL',
+    ],
     ['s3://b/x', 's3://b/x: bucket must have 3 to 63 lower-case letters, digits, dots and hyphens, got "b"'],
     ['s3://My_Bucket/x', 'got "My_Bucket"'],
     ['s3:///x', 'got ""'],
@@ -64,6 +68,7 @@ test('tells addresses from paths', () => {
     false,
   ])
   expect(shownAddress('https://a:b@c/d?e')).toBe('https://…@c/d?…')
+  expect(shownAddress('http://localhost:80/a@b')).toBe('http://localhost:80/a@b')
 })
 
 describe('storageOptions', () => {

@@ -180,6 +180,14 @@ describe('bucketAccess', () => {
       'AWS_ACCESS_KEY_ID must be set with the other key of s3://, got the secret alone',
     ],
     [
+      { ...keys, AWS_SECRET_ACCESS_KEY: 'secret@key\r' },
+      'AWS_SECRET_ACCESS_KEY must hold printable ASCII characters without spaces, got 1 of another kind (such as a line end)',
+    ],
+    [
+      { ...keys, AWS_SESSION_TOKEN: 'secret@\n token ü' },
+      'AWS_SESSION_TOKEN must hold printable ASCII characters without spaces, got 4 of another kind',
+    ],
+    [
       { AWS_ENDPOINT_URL: 'minio:9000' },
       'AWS_ENDPOINT_URL must be an http(s) address without password and query',
     ],

@@ -1,8 +1,8 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { remoteFolder } from '../../../src/files/storage/remote-folder.js'
 import { blockBytes } from '../../../src/files/storage/remote-object.js'
 import { type StorageOptions, storageOptions } from '../../../src/files/storage/storage-options.js'
@@ -229,12 +229,49 @@ describe('remoteFolder', () => {
         expect(Buffer.compare(await folder.read(name), bytes)).toBe(0)
       }
     }
-    const paths = await readdir(cache, { recursive: true })
-    const sizes = await Promise.all(
-      paths.filter(path => /\/\d$/.test(path)).map(async path => (await readFile(join(cache, path))).length),
-    )
-    expect(sizes.length).toBeGreaterThan(0)
-    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(limit)
+    // Blocks are still written and removed for a while.
+    const total = async () => {
+      const paths = (await readdir(cache, { recursive: true })).filter(path => /\/\d$/.test(path))
+      const sizes = paths.map(path =>
+        stat(join(cache, path)).then(
+          ({ size }) => size,
+          () => 0,
+        ),
+      )
+      return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+    }
+    await expect.poll(total).toBeLessThanOrEqual(limit)
+    expect(await total()).toBeGreaterThan(0)
+  })
+
+  test('goes on keeping blocks where its cache is deleted meanwhile', async () => {
+    server = await serveObjects({ large })
+    const cache = newCache()
+    const warn = vi.spyOn(process, 'emitWarning')
+    const file = await remoteFolder(server.address, optionsWith(cache)).open('large')
+    const blocks = async () => (await readdir(cache, { recursive: true })).filter(path => /\/\d$/.test(path))
+    await expect.poll(blocks).toHaveLength(1)
+    await rm(cache, { recursive: true })
+    expect(Buffer.compare(await file.slice(blockBytes, large.length), large.subarray(blockBytes))).toBe(0)
+    await expect.poll(blocks).toHaveLength(3)
+    expect(warn).not.toHaveBeenCalled()
+    warn.mockRestore()
+  })
+
+  test('removes no file of others from the folder that is named as its cache', async () => {
+    server = await serveObjects({ large })
+    const cache = newCache()
+    const photos = ['photo.jpg', `${'a'.repeat(32)}/photo.jpg`, `${'b'.repeat(32)}/album/7`, 'photos/7']
+    for (const name of photos) {
+      const path = join(cache, name)
+      await mkdir(dirname(path), { recursive: true })
+      await writeFile(path, new Uint8Array(2 * blockBytes))
+      await utimes(path, 1, 1)
+    }
+    const folder = remoteFolder(server.address, optionsWith(cache, { cacheBytes: 3 * blockBytes }))
+    expect(Buffer.compare(await folder.read('large'), large)).toBe(0)
+    const files = await readdir(cache, { recursive: true })
+    expect(files).toEqual(expect.arrayContaining(photos))
   })
 
   test('takes an object whole into the cache where its server sends no parts', async () => {
@@ -265,6 +302,7 @@ describe('remoteFolder', () => {
       const targets: Record<string, string> = {
         'here/small': '../there/small',
         'unsafe/small': 'http://192.0.2.1/small?token=secret',
+        'keyed/small': 'https://me:secret@192.0.2.1/small',
         'odd/small': 'ftp://192.0.2.1/small',
         'round/small': '/round/small',
       }
@@ -276,9 +314,15 @@ describe('remoteFolder', () => {
     const read = (folder: string) =>
       remoteFolder(`${server.address}/${folder}`, optionsWith(newCache())).read('small')
     expect(await read('here')).toEqual(small)
+    const asked = server.asked.length
     await expect(read('unsafe')).rejects.toThrow(
-      'http://192.0.2.1: address must be https://, or http:// on this machine, got http://',
+      /\/unsafe\/small: must redirect to a safe address, got http:\/\/192\.0\.2\.1: address must be https:\/\/, or http:\/\/ on this machine/,
     )
+    await expect(read('keyed')).rejects.toThrow(
+      /\/keyed\/small: must redirect to an address without user name and password, got some for https:\/\/192\.0\.2\.1$/,
+    )
+    // None of them is asked again: it would not help.
+    expect(server.asked.length).toBe(asked + 2)
     await expect(read('odd')).rejects.toThrow(
       /odd\/small: must redirect to https:\/\/, got ftp:\/\/192\.0\.2\.1$/,
     )
@@ -296,6 +340,10 @@ describe('remoteFolder', () => {
     answered(206, { 'content-range': 'bytes 0-0/*' })
     await expect(read()).rejects.toThrow(
       'small: server must state the length of the object, got bytes 0-0/* (status 206)',
+    )
+    answered(206, { 'content-range': 'bytes 5-5/6' })
+    await expect(read()).rejects.toThrow(
+      'small: server must send parts of the 6 bytes, got status 206 with content-range bytes 5-5/6',
     )
     answered(200, { 'transfer-encoding': 'chunked' })
     await expect(read()).rejects.toThrow(

@@ -1,9 +1,11 @@
+import * as tf from '@tensorflow/tfjs'
 import { beforeAll, expect, test } from 'vitest'
 import type { ExploredImage } from '../../../scripts/run/exploring/explored-images.js'
 import { RegionNetwork } from '../../../scripts/run/exploring/region-network.js'
 import { buildRouted, type RoutedOptions } from '../../../scripts/run/network.js'
-import { AnySizeModel } from '../../../scripts/run/regions/region-answers.js'
+import { AnySizeModel, regionAnswers } from '../../../scripts/run/regions/region-answers.js'
 import { arraySource } from '../../../src/data/regions/array-source.js'
+import type { UnreadableImage } from '../../../src/data/unreadable-images.js'
 import type { ImageAnswer } from '../../../src/explore/description.js'
 import { random } from '../../../src/random.js'
 import { useTestBackend } from '../../backend-under-test.js'
@@ -56,6 +58,36 @@ test('answers are those of predict, with another L as well, and boxes are shares
     expect(kept?.boxes?.[0]).toEqual([top / 32, left / 48, height / 32, width / 48])
     expect(unread).toEqual({ problem: 'no.png: no image' })
   }
+})
+
+test('an image that breaks while it is read is closed, and named', async () => {
+  let closed = 0
+  const broken = {
+    ...arraySource(pixels, [32, 48, 1]),
+    view: () => Promise.reject(new Error('wide.png: no such strip')),
+    close: async () => {
+      closed++
+    },
+  }
+  const unreadable: UnreadableImage[] = []
+  const model = new AnySizeModel(opened, options, 'test')
+  const answers = regionAnswers(model, [{ path: 'wide.png', open: async () => broken }], unreadable)
+  expect(await answers.next()).toEqual({ done: true, value: undefined })
+  expect(unreadable).toEqual([{ name: 'wide.png', reason: 'wide.png: no such strip' }])
+  expect(closed).toBe(1)
+})
+
+test('what a slider passes does not stay in memory', async () => {
+  const sizes = [2, 3, 4, 5, 6, 7]
+  const ask = async () => {
+    for (const patchesPerExpert of sizes) await network.answers([0], { patchesPerExpert })
+    await expect(network.answers([0], { patchesPerExpert: 17 })).rejects.toThrow('got 17')
+    return tf.memory().numTensors
+  }
+  const before = await ask()
+  expect(await ask()).toBe(before)
+  const [answer] = await network.answers([0], { patchesPerExpert: 2 })
+  expect((answer as ImageAnswer).experts[0]?.patches).toHaveLength(2)
 })
 
 test('losses are those of an image whose kept patches are covered one by one, by brute force', async () => {

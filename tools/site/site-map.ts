@@ -44,9 +44,9 @@ export const siteGroups: Readonly<
       doc('gpu', 'GPUs'),
       doc('pages', 'In a page'),
       doc('machines', 'Many machines'),
-      doc('many-machines', 'One training on several'),
+      doc('many-machines', 'One training on several machines'),
       doc('remote-data', 'Data on other machines'),
-      doc('grids', 'Runs on a cluster'),
+      doc('grids', 'Grids of runs'),
     ],
   },
   method: {

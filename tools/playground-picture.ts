@@ -11,8 +11,9 @@ import { chromium } from 'playwright-core'
 const dist = fileURLToPath(new URL('../site/dist', import.meta.url))
 
 async function takePicture(executablePath: string, out: string): Promise<void> {
-  const server = await context({})
+  // First: where there is no Chromium, a server that waits would keep this program from ending.
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+  const server = await context({})
   try {
     const { port } = await server.serve({ servedir: dist, host: '127.0.0.1', port: 0 })
     const tab = await browser.newPage({ viewport: { width: 1200, height: 1000 } })

@@ -4,6 +4,7 @@
  *   npm run site           (npm run site -- --no-api leaves the pages of the API out)
  *   npm run site:serve     (npm run site:serve -- --port 8000)
  */
+import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -33,8 +34,16 @@ async function buildSite({ api }: { readonly api: boolean }): Promise<void> {
 
 async function serveSite({ port }: { readonly port: string }): Promise<void> {
   const server = await context({})
-  const served = await server.serve({ servedir: dist, port: Number(port), host: '127.0.0.1' })
-  console.log(`Open http://127.0.0.1:${served.port}`)
+  try {
+    const served = await server.serve({ servedir: dist, port: Number(port), host: '127.0.0.1' })
+    if (!existsSync(join(dist, 'index.html')))
+      throw new Error('site/dist must hold the site, got no index.html in it (npm run site builds it)')
+    console.log(`Open http://127.0.0.1:${served.port}`)
+  } catch (error) {
+    // Else it would keep this program from ending.
+    await server.dispose()
+    throw error
+  }
 }
 
 const command = new Command('site')

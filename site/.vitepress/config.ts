@@ -51,7 +51,7 @@ export default defineConfig({
       {
         text: 'Guides',
         link: '/own-images',
-        activeMatch: guides.pages.map(({ address }) => `^/${address}`).join('|'),
+        activeMatch: `^/(${guides.pages.map(({ address }) => address).join('|')})$`,
       },
       { text: 'Method', link: '/method' },
       { text: 'Choosing', link: '/choosing' },

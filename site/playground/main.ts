@@ -87,6 +87,7 @@ class Playground {
     this.ending.abort()
     cancelAnimationFrame(this.frame)
     clearTimeout(this.settling)
+    for (const view of this.views) view.end?.()
     this.worker.terminate()
   }
 
@@ -196,10 +197,15 @@ class Playground {
   }
 
   private async load(chosen: readonly File[]): Promise<void> {
-    const model = await Promise.all(
-      chosen.map(async file => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })),
-    )
-    this.open(this.state.setting, { model })
+    try {
+      const model = await Promise.all(
+        chosen.map(async file => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })),
+      )
+      this.open(this.state.setting, { model })
+    } catch (error) {
+      const names = chosen.map(({ name }) => name).join(', ')
+      this.fail(`Load: files must be readable, got ${names} (${(error as Error).message})`)
+    }
   }
 
   private async share(): Promise<string> {

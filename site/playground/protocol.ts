@@ -139,7 +139,7 @@ export type Report =
       readonly type: 'pictures'
       /** Pictures of each class that were read. */
       readonly counts: readonly { readonly name: string; readonly count: number }[]
-      /** Files that are no pictures, or damaged ones. */
+      /** Files that are left out: no pictures, damaged ones, or more than are taken. */
       readonly unreadable: readonly { readonly name: string; readonly why: string }[]
       /** Why nothing can be trained on them; absent where something can. */
       readonly problem?: string

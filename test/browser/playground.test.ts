@@ -75,9 +75,15 @@ describe.skipIf(!chromiumPath)('the playground', () => {
     return { tab, failures }
   }
 
-  /** Begins anew, paused. */
+  /** Begins anew, paused, also where the training was quicker than the test and is done. */
   async function startAnew(tab: Page): Promise<void> {
-    await tab.getByRole('button', { name: 'Pause' }).click()
+    const pause = tab.getByRole('button', { name: 'Pause' })
+    await pause.or(tab.getByText(/^Epoch \d+ of \d+, done$/)).waitFor()
+    // In the page, so that the training cannot end between the look and the press.
+    await tab.evaluate(() => {
+      const toggle = document.querySelector<HTMLButtonElement>('.transport button.primary')
+      if (toggle?.textContent === 'Pause') toggle.click()
+    })
     await tab.getByRole('button', { name: 'Start anew' }).click()
     await epochIs(tab, 0)
   }

@@ -66,7 +66,13 @@ describe.skipIf(!chromiumPath)('the site', () => {
       }).observe({ type: 'layout-shift', buffered: true })
     })
     await tab.goto(address + path, { waitUntil: 'networkidle' })
+    await mounted(tab)
     return { tab, failures }
+  }
+
+  /** Waits until the page's script answers keys and clicks: Vue says so at the element that it has taken over. */
+  async function mounted(tab: Page): Promise<void> {
+    await tab.waitForFunction(() => '__vue_app__' in (document.querySelector('#app') ?? {}))
   }
 
   test('shows every page on a phone without an error, a request to others or a page wider than the screen', async () => {
@@ -82,6 +88,7 @@ describe.skipIf(!chromiumPath)('the site', () => {
     const { tab, failures } = await open('index.html', 390)
     for (const page of pages) {
       await tab.goto(address + page, { waitUntil: 'load' })
+      await mounted(tab)
       const { width, title, broken } = await tab.evaluate(() => ({
         width: document.documentElement.scrollWidth,
         title: document.querySelector('h1')?.textContent,

@@ -32,10 +32,15 @@ export const PageProgram = defineComponent(
     let hasLeft = false
     onMounted(async () => {
       const program = programs[name]
-      if (!root.value || !program) return
-      const started = await program(root.value)
-      if (hasLeft) started()
-      else end = started
+      const element = root.value
+      if (!element || !program) return
+      try {
+        const started = await program(element)
+        if (hasLeft) started()
+        else end = started
+      } catch (error) {
+        element.append(`This page's program does not start here: ${(error as Error).message}`)
+      }
     })
     onUnmounted(() => {
       hasLeft = true

@@ -34,7 +34,9 @@ export function classesOf<File>(files: readonly PlacedFile<File>[]): readonly Fo
   const classes = new Map<string, File[]>()
   for (const { parts, file } of placed) {
     const name = parts.length > 1 ? (parts[0] as string).normalize('NFC') : ''
-    classes.set(name, [...(classes.get(name) ?? []), file])
+    const pictures = classes.get(name) ?? []
+    pictures.push(file)
+    classes.set(name, pictures)
   }
   return [...classes]
     .map(([name, pictures]) => ({ name, pictures }))

@@ -32,6 +32,8 @@ export function cameraView(): Camera {
     element('div', { class: 'camera-side' }, title, element('div', { class: 'buttons' }, shoot, done)),
   )
   let stream: MediaStream | undefined
+  /** Grows with each opening and closing: a stream that comes after another of these is not wanted any more. */
+  let turn = 0
   let taken = 0
   let give: (picture: Blob) => void = () => {}
   let name = ''
@@ -46,7 +48,8 @@ export function cameraView(): Camera {
 
   function close(): void {
     release()
-    for (const track of stream?.getTracks() ?? []) track.stop()
+    turn++
+    stop(stream)
     stream = undefined
     view.hidden = true
   }
@@ -55,7 +58,10 @@ export function cameraView(): Camera {
     element: view,
     async open(className, onPicture) {
       close()
-      stream = await cameraStream()
+      const own = turn
+      const opened = await cameraStream()
+      if (own !== turn) return stop(opened)
+      stream = opened
       video.srcObject = stream
       give = onPicture
       name = className
@@ -89,6 +95,10 @@ function whileHeld(button: HTMLButtonElement, act: () => Promise<void>): () => v
     void act()
   })
   return release
+}
+
+function stop(stream: MediaStream | undefined): void {
+  for (const track of stream?.getTracks() ?? []) track.stop()
 }
 
 async function cameraStream(): Promise<MediaStream> {

@@ -61,6 +61,7 @@ export function ownPicturesView(actions: Actions): View {
       if (hasOtherNames(rows, classes)) camera.close()
       showRows(rows, classes, name => classRow(name, () => classes, actions, openCamera))
     },
+    end: camera.close,
   }
 }
 

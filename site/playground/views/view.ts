@@ -7,6 +7,8 @@ export interface View {
   readonly element: HTMLElement
   /** Shows a state; called in an animation frame, at most once in each. */
   update(state: PageState): void
+  /** Lets go of what outlives the page's elements, such as a camera. */
+  end?(): void
 }
 
 /** What a visitor can do. */

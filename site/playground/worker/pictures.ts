@@ -2,9 +2,9 @@
 import type { PixelSet } from '../../../src/data/image-set.js'
 import type { PictureClass, Report } from '../protocol.js'
 
-/** Most pictures of all classes together. */
+/** Most pictures of all classes together; of more, as many of each class are taken as it goes. */
 const MOST_PICTURES = 5000
-/** Most pixels of a picture: larger ones may not fit into memory when they are decoded. */
+/** Most bytes of a picture's file: larger ones may not fit into memory when they are decoded. */
 const MOST_BYTES = 100 * 2 ** 20
 
 /** Own pictures that were read. */
@@ -28,8 +28,10 @@ export async function readPictures(
   tell: (done: number, total: number) => void,
   isStale: () => boolean,
 ): Promise<ReadPictures | undefined> {
-  const all = classes.flatMap(({ pictures }, label) => pictures.map(picture => ({ picture, label })))
-  const taken = all.slice(0, MOST_PICTURES)
+  const shares = evenShares(classes.map(({ pictures }) => pictures.length))
+  const taken = classes.flatMap(({ pictures }, label) =>
+    pictures.slice(0, shares[label]).map(picture => ({ picture, label })),
+  )
   const images = new Uint8Array(taken.length * side * side * 3)
   const labels: number[] = []
   const unreadable: { name: string; why: string }[] = []
@@ -44,6 +46,9 @@ export async function readPictures(
     }
     tell(i + 1, taken.length)
   }
+  for (const [label, { pictures }] of classes.entries())
+    for (const picture of pictures.slice(shares[label]))
+      unreadable.push({ name: nameOf(picture), why: `at most ${MOST_PICTURES} pictures are taken` })
   const counts = classes.map(({ name }, label) => ({ name, count: labels.filter(l => l === label).length }))
   const problem = problemOf(counts)
   const report = { type: 'pictures', counts, unreadable, ...(problem !== undefined && { problem }) } as const
@@ -56,6 +61,19 @@ export async function readPictures(
     classNames: classes.map(({ name }) => name),
   }
   return { set, report }
+}
+
+/** How many pictures of each class are taken: what a small class does not need is for the others. */
+function evenShares(sizes: readonly number[]): number[] {
+  const shares = sizes.map(() => 0)
+  const order = [...sizes.keys()].sort((a, b) => (sizes[a] as number) - (sizes[b] as number))
+  let left = MOST_PICTURES
+  for (const [i, label] of order.entries()) {
+    const share = Math.min(sizes[label] as number, Math.floor(left / (order.length - i)))
+    shares[label] = share
+    left -= share
+  }
+  return shares
 }
 
 function problemOf(counts: readonly { readonly name: string; readonly count: number }[]): string | undefined {

@@ -52,6 +52,8 @@ export class Session {
   /** Resolves what waits for the end of a pause. */
   private wake: () => void = () => {}
   private ended: Promise<void> = Promise.resolve()
+  /** What the training ended with, where it failed. */
+  private failed: Report | undefined
   private mixtureEpochs = 0
   private lookedAt = 0
   private toldAt = 0
@@ -89,8 +91,12 @@ export class Session {
     return session
   }
 
-  /** Trains on, until a pause or for one epoch of both networks. */
+  /** Trains on, until a pause or for one epoch of both networks. After a failure it tells that again: nothing is left to train. */
   resume(mode: 'running' | 'stepping'): void {
+    if (this.failed) {
+      this.post(this.failed)
+      return
+    }
     this.mode = mode
     this.tellRunning(true)
     this.wake()
@@ -137,7 +143,8 @@ export class Session {
       this.pause()
       this.post({ type: 'done', session })
     } catch (error) {
-      this.post(failure(session, error))
+      this.failed = failure(session, error)
+      this.post(this.failed)
     }
   }
 

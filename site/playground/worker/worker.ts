@@ -19,6 +19,8 @@ const scope = globalThis as unknown as {
 }
 
 let current: Session | undefined
+/** What a session with the same networks can go on from, also where one between failed; none once other networks are asked for. */
+let latest: Session | undefined
 let own: PixelSet | undefined
 /** The number of the newest session that was asked for. */
 let newest = 0
@@ -36,7 +38,7 @@ scope.onmessage = ({ data: order }) => {
 async function followed(order: Exclude<Order, { readonly type: 'pictures' }>): Promise<void> {
   try {
     if (order.type === 'open') await open(order)
-    else if (order.type === 'close') await closed()
+    else if (order.type === 'close') await close()
     else if (order.type === 'save') await save(order.network)
     else if (order.type === 'pause') current?.pause()
     else current?.resume(order.type === 'run' ? 'running' : 'stepping')
@@ -45,30 +47,30 @@ async function followed(order: Exclude<Order, { readonly type: 'pictures' }>): P
   }
 }
 
-/** Ends the session of now, if there is one, and returns it. */
-async function closed(): Promise<Session | undefined> {
+/** Ends the session of now, if there is one. */
+async function close(): Promise<void> {
   const last = current
   current = undefined
   await last?.close()
-  return last
 }
 
 async function open(order: Open): Promise<void> {
-  const { session, assets, isRunning, goesOn = false } = order
+  const { session, assets, isRunning } = order
+  if (!order.goesOn) latest = undefined
   // A newer one follows it already.
   if (session !== newest) return
-  const last = await closed()
-  const model = order.model ?? (goesOn ? last?.start.model : undefined)
+  await close()
+  const model = order.model ?? latest?.start.model
   const setting = order.model ? await settingOfModel(order, order.model) : order.setting
   const data = await taskData(setting, assets.samples, own)
   const wall = wallOf(data.test)
   scope.postMessage({ type: 'wall', session, wall })
   const { openSession } = await import('./computing.js')
   if (session !== newest) return
-  const stores = goesOn ? last?.stores : undefined
-  const start = { session, setting, data, wall: wall.count, model, stores }
+  const start = { session, setting, data, wall: wall.count, model, stores: latest?.stores }
   const options = { backend: setting.backend, wasmPaths: assets.wasm, isRunning }
   current = await openSession(start, options, report => scope.postMessage(report))
+  latest = current
 }
 
 /** The setting that a saved network tells, on the backend of now; the page is told as well. */

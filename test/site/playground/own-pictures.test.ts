@@ -100,3 +100,19 @@ it('stops where other pictures are wanted', async () => {
   expect(await read([{ name: 'a', pictures: pictures(1, 2, 3, 4) }], () => ++asked > 2)).toBeUndefined()
   expect(asked).toBe(3)
 })
+
+it('of too many pictures each class keeps its share, and the report says what is left out', async () => {
+  const few = pictures(1, 2, 3)
+  const many = pictures(...Array<number>(5000).fill(100))
+  const result = await read([
+    { name: 'many', pictures: many },
+    { name: 'few', pictures: few },
+  ])
+  expect(result?.report.counts).toEqual([
+    { name: 'many', count: 4997 },
+    { name: 'few', count: 3 },
+  ])
+  const left = { name: 'a picture of the camera', why: 'at most 5000 pictures are taken' }
+  expect(result?.report.unreadable).toEqual([left, left, left])
+  expect(result?.report.problem).toBeUndefined()
+})

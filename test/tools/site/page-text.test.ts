@@ -1,8 +1,9 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { type LinkTargets, pageText } from '../../../tools/site/page-text.js'
 import { type SitePage, sitePages } from '../../../tools/site/site-map.js'
+import { studiesOf } from '../../../tools/site/source-pages.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const page: SitePage = { source: 'docs/gpu.md', address: 'gpu', title: 'GPUs' }
@@ -68,3 +69,32 @@ test('every text of docs is a page, at an address of its own', () => {
   expect(pages.filter(({ source }) => !existsSync(root + source))).toEqual([])
   expect(new Set(pages.map(({ address }) => address)).size).toBe(pages.length)
 })
+
+test('every link of a page leads to a file that is there, and to a heading of it', async () => {
+  const pages = sitePages(await studiesOf(root))
+  const there: LinkTargets = { pages, exists: path => existsSync(root + path) }
+  const texts = new Map(
+    pages.map(page => {
+      const { text } = pageText(readFileSync(root + page.source, 'utf8'), page, there)
+      return [page.address, text.replace(/^```[\s\S]*?^```$/gm, '')]
+    }),
+  )
+  const headings = (text = '') =>
+    [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => anchorOf(heading))
+  const links = [...texts].flatMap(([address, text]) =>
+    [...text.matchAll(/\]\((?:\/([^()\s#]+)\.md)?#([^()\s]+)\)/g)].map(([link, target, anchor]) => ({
+      link: `${address}: ${link}`,
+      isThere: headings(texts.get(target ?? address)).includes(anchor as string),
+    })),
+  )
+  expect(links.length).toBeGreaterThan(2)
+  expect(links.filter(({ isThere }) => !isThere)).toEqual([])
+})
+
+/** The part after `#` in the address of a heading in plain words. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '')
+}

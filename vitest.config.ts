@@ -9,7 +9,12 @@ if (!native)
 // The limits of all tests, also of those that wait for processes: what hangs is ended, and what is slow is not, as on a
 // machine that does ten other things. No test has a limit of its own.
 const limit = 10 * 60_000
-const shared = { pool: 'forks' as const, testTimeout: limit, hookTimeout: limit }
+const shared = {
+  pool: 'forks' as const,
+  testTimeout: limit,
+  hookTimeout: limit,
+  expect: { poll: { timeout: limit } },
+}
 const onTensorFlow = 'test/**/tensorflow-*.test.ts'
 const wasm = {
   test: {

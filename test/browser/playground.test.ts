@@ -267,11 +267,12 @@ describe.skipIf(!chromiumPath)('the playground', () => {
     })
     await tab.getByLabel('Computes on').selectOption('webgl-software')
     await tab.getByText(/^webgl-software: it was asked for; .*SwiftShader/).waitFor()
-    await tab.getByRole('button', { name: 'One epoch' }).click()
+    // Before the epoch begins, which may be over at once.
     await worker?.evaluate(() => {
       const { contexts } = globalThis as unknown as { contexts: (WebGL2RenderingContext | null)[] }
       for (const context of contexts) context?.getExtension?.('WEBGL_lose_context')?.loseContext()
     })
+    await tab.getByRole('button', { name: 'One epoch' }).click()
     await expect.poll(() => alert(tab), patiently).toMatch(/^WebGL: context must stay there, got its loss/)
     await tab.getByRole('button', { name: 'Go on with WebAssembly' }).click()
     await tab.getByText(/^wasm: it was asked for/).waitFor()

@@ -68,6 +68,12 @@ function bucketAddress(text: string): StorageAddress {
     )
   }
   const inside = withoutSlash(prefix)
+  const wrong = inside === '' ? undefined : inside.split('/').find(name => ['', '.', '..'].includes(name))
+  if (wrong !== undefined) {
+    throw new RangeError(
+      `${text}: names between slashes must not be empty, . or .., got ${JSON.stringify(wrong)} (they would lead elsewhere)`,
+    )
+  }
   return {
     kind: 's3',
     bucket,

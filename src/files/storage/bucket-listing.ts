@@ -10,7 +10,7 @@ type BucketAddress = Extract<StorageAddress, { readonly kind: 's3' }>
  * Reference: ListObjectsV2 of the S3 API.
  *
  * @param folder relative to the address; an empty path is the address itself
- * @throws StorageError when listing is refused; Error naming the folder when nothing begins with its name
+ * @throws StorageError when listing is refused; Error naming the folder when nothing begins with its name, or the service gives a page again
  */
 export async function listBucket(
   address: BucketAddress,
@@ -35,9 +35,15 @@ export async function listBucket(
       advise: (status, headers) => refusalAdvice(access, status, headers),
     }
     const page = await requests.persist(place, async () => textOf(await requests.ask(place, {})))
-    const keys = [...elements(page, 'Key'), ...elements(page, 'Prefix')].map(decoded)
+    // Some services do not encode keys, although they are asked to.
+    const isEncoded = elements(page, 'EncodingType')[0] === 'url'
+    const keys = [...elements(page, 'Key'), ...elements(page, 'Prefix')].map(isEncoded ? decoded : unescaped)
     names.push(...keys.filter(key => key.startsWith(prefix)).map(key => key.slice(prefix.length)))
-    token = elements(page, 'NextContinuationToken').map(unescaped)[0]
+    const next = elements(page, 'NextContinuationToken').map(unescaped)[0]
+    if (next !== undefined && next === token) {
+      throw new Error(`${shown}: pages of the list must follow each other, got the same one twice`)
+    }
+    token = next
   } while (token !== undefined)
   const entries = [...new Set(names)].filter(name => name !== '').sort()
   if (entries.length === 0) throw new Error(`${shown}: folder must be readable, got nothing there`)
@@ -50,7 +56,7 @@ async function textOf({ chunks }: { chunks(): AsyncIterable<Uint8Array> }): Prom
   return Buffer.concat(parts).toString()
 }
 
-/** The texts of the elements of a name. Keys are encoded as in addresses, so that they hold nothing of XML. */
+/** The texts of the elements of a name. */
 function elements(xml: string, name: string): string[] {
   return [...xml.matchAll(new RegExp(`<${name}>([^<]*)</${name}>`, 'g'))].map(([, text]) => text as string)
 }

@@ -43,6 +43,12 @@ describe('parseAddress', () => {
       's3://id:a/secret/key@bucket/x',
       's3://…@bucket/x: address must begin with https://, http:// or s3://, got no URL',
     ],
+    [
+      's3://bucket/a/../b',
+      's3://bucket/a/../b: names between slashes must not be empty, . or .., got ".." (they would lead elsewhere)',
+    ],
+    ['s3://bucket/.', 'got "."'],
+    ['s3://bucket/a//b', 'got ""'],
     ['s3://b/x', 's3://b/x: bucket must have 3 to 63 lower-case letters, digits, dots and hyphens, got "b"'],
     ['s3://My_Bucket/x', 'got "My_Bucket"'],
     ['s3:///x', 'got ""'],

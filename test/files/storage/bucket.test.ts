@@ -67,7 +67,7 @@ function list({ request }: AskedObject, response: ServerResponse): boolean {
     : `<Contents><Key>${encoded}</Key></Contents>`
   const next = at + 1 < names.length ? `<NextContinuationToken>a&amp;${at + 1}</NextContinuationToken>` : ''
   response.end(
-    `<ListBucketResult><Prefix>${prefix}</Prefix>${name === undefined ? '' : item}${next}</ListBucketResult>`,
+    `<ListBucketResult><EncodingType>url</EncodingType><Prefix>${prefix}</Prefix>${name === undefined ? '' : item}${next}</ListBucketResult>`,
   )
   return true
 }
@@ -113,6 +113,26 @@ describe('a folder of a bucket', () => {
     expect(await folder('s3://bucket').list('')).toEqual(['p/', 'q.txt'])
     await expect(source.list('none')).rejects.toThrow(
       new Error('s3://bucket/p/none/: folder must be readable, got nothing there'),
+    )
+  })
+
+  test('is listed where the service does not encode names', async () => {
+    answer = (_, response) => {
+      response.end(
+        '<ListBucketResult><Contents><Key>a+b%41 &amp; 100%.txt</Key></Contents></ListBucketResult>',
+      )
+      return true
+    }
+    expect(await folder('s3://bucket').list('')).toEqual(['a+b%41 & 100%.txt'])
+  })
+
+  test('is not listed for ever by a service that gives a page again', async () => {
+    answer = (_, response) => {
+      response.end('<ListBucketResult><NextContinuationToken>x</NextContinuationToken></ListBucketResult>')
+      return true
+    }
+    await expect(folder('s3://bucket/p').list('')).rejects.toThrow(
+      new Error('s3://bucket/p/: pages of the list must follow each other, got the same one twice'),
     )
   })
 

@@ -74,10 +74,15 @@ export class Explorer {
         `explore: question must be one that is known, got: ${issue?.path.join('.') || 'the whole'}: ${issue?.message}`,
       )
     }
-    const turn = this.last.then(() => {
+    return this.inTurn(() => {
       signal?.throwIfAborted()
       return this.answer(checked.data)
     })
+  }
+
+  /** Does what nothing may be computed beside, such as taking a network away: after all that was asked before, before what comes. */
+  inTurn<T>(act: () => T | Promise<T>): Promise<T> {
+    const turn = this.last.then(act)
     this.last = turn.catch(() => undefined)
     return turn
   }

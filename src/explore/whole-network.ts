@@ -3,6 +3,7 @@ import { joinedValues } from '../data/image-values.js'
 import { type Explanation, explain } from '../explain/explain.js'
 import { occlusion } from '../explain/occlusion.js'
 import { restorePatchesPerExpert, routingLayers, setPatchesPerExpert } from '../layers/moe/routing-layers.js'
+import { disposeModel } from '../models/dispose-model.js'
 import { type ImageShape, type Size2D, shapeSize } from '../shapes.js'
 import type { ImageValues } from '../train/upload.js'
 import { describeNetwork } from './describe-network.js'
@@ -47,6 +48,11 @@ export class WholeNetwork implements ExploredNetwork {
     this.parts = parts
     this.description = describeNetwork(parts, routingLayers(parts.model))
     this.shape = this.description.input
+  }
+
+  /** Frees the model; afterwards nothing can be asked. */
+  dispose(): void {
+    disposeModel(this.parts.model)
   }
 
   async answers(

@@ -275,3 +275,22 @@ test.each([
 ])('the path %s tells the class %s', (path, label) => {
   expect(labelOfPath(path, colours)).toBe(label)
 })
+
+test('a network is freed when what was asked of it is answered', async () => {
+  const before = tf.memory().numTensors
+  const dense = tf.sequential({
+    layers: [
+      tf.layers.conv2d({ inputShape: [...shape], filters: 4, kernelSize: 3, activation: 'relu' }),
+      tf.layers.globalAveragePooling2d({}),
+      tf.layers.dense({ units: colours.length, activation: 'softmax' }),
+    ],
+  })
+  const { networks, ...rest } = explored(dense)
+  const own = new Explorer(() => ({ networks, ...rest }))
+  const [[answer]] = await Promise.all([
+    own.ask({ ask: 'answers', network: 0, images: [0], setting: {} }),
+    own.inTurn(() => networks[0]?.dispose()),
+  ])
+  expect((answer as ImageAnswer).probabilities).toHaveLength(colours.length)
+  expect(tf.memory().numTensors).toBe(before)
+})

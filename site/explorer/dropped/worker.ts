@@ -1,17 +1,17 @@
 // The worker of a page whose visitors drop networks and images: computes what the explorer asks, by the library itself.
 import { useBackend } from '../../../src/backend/page/use-backend.js'
-import type { ExploredNetwork } from '../../../src/explore/description.js'
 import { Explorer } from '../../../src/explore/explorer.js'
 import { labelOfPath } from '../../../src/explore/label-of-path.js'
 import { WholeNetwork } from '../../../src/explore/whole-network.js'
+import { disposeModel } from '../../../src/models/dispose-model.js'
 import type { ImageShape } from '../../../src/shapes.js'
 import { type DroppedDecoding, droppedPicture, droppedPixels } from './dropped-images.js'
-import { droppedModel } from './dropped-model.js'
+import { type DroppedModel, droppedModel } from './dropped-model.js'
 import type { DroppedFile, NumberedOrder, Order, OrderAnswer } from './orders.js'
 import { registerLayers } from './registered-layers.js'
 
 interface Network {
-  readonly explored: ExploredNetwork
+  readonly explored: WholeNetwork
   readonly decoding: DroppedDecoding
 }
 
@@ -81,7 +81,16 @@ async function addNetwork(files: readonly DroppedFile[]): Promise<void> {
     })
     return file
   })
-  const { model, name, source, classNames, cropSide } = await droppedModel(withPaths)
+  const dropped = await droppedModel(withPaths)
+  try {
+    await addModel(dropped)
+  } catch (error) {
+    disposeModel(dropped.model)
+    throw error
+  }
+}
+
+async function addModel({ model, name, source, classNames, cropSide }: DroppedModel): Promise<void> {
   const shape = (model.inputs[0]?.shape ?? []).slice(1)
   const [height, width, channels] = shape
   if (
@@ -100,5 +109,9 @@ async function addNetwork(files: readonly DroppedFile[]): Promise<void> {
   const read = (image: number) => droppedPixels((images[image] as DroppedFile).file, decoding)
   const explored = new WholeNetwork({ model, name, source, classNames, read })
   // A third takes the place of the second.
-  networks.splice(Math.min(networks.length, 1), 1, { explored, decoding })
+  const added = { explored, decoding }
+  await explorer.inTurn(() => {
+    for (const replaced of networks.splice(Math.min(networks.length, 1), 1, added))
+      replaced.explored.dispose()
+  })
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import sharp from 'sharp'
 import { pageText } from './page-text.js'
 import { homePage, type ListedPage, type ProgramPage, programPages, sitePages } from './site-map.js'
 
@@ -26,11 +27,25 @@ export async function writeSourcePages(root: string, folder: string): Promise<vo
   const exists = (path: string) => existsSync(join(root, path))
   for (const page of pages) {
     const markdown = await readFile(join(root, page.source), 'utf8')
-    const { text, files } = pageText(markdown, page, { pages, exists })
+    const { text: unsized, files } = pageText(markdown, page, { pages, exists })
+    const text = await withPictureSizes(unsized, files, root)
     await writePage(folder, page, page === homePage ? wide + text : text)
     for (const file of files) await cp(join(root, file), join(folder, 'public', file))
   }
   for (const page of programPages) await writePage(folder, page, programText(page))
+}
+
+/** A text whose pictures say their size, so that nothing moves when they come. */
+async function withPictureSizes(text: string, files: readonly string[], root: string): Promise<string> {
+  let sized = text
+  for (const file of files.filter(path => /\.(png|jpg|svg)$/.test(path))) {
+    const { width, height } = await sharp(join(root, file)).metadata()
+    sized = sized.replaceAll(
+      new RegExp(`\\]\\(/${file.replaceAll('.', '\\.')}\\)(?!\\{)`, 'g'),
+      shown => `${shown}{width=${width} height=${height}}`,
+    )
+  }
+  return sized
 }
 
 /** The text of a page whose program the theme puts below it. */

@@ -58,7 +58,8 @@ export function mixtureProspect(place: MixturePlace): MixtureProspect {
     : withObject({ ...place, fieldShare, objectShare }, sees)
 }
 
-function tooFewFor(objectShare = 0.1): number {
+/** Training images with which neither layer learned; where the size of objects is not known, with small ones. */
+function tooFewFor(objectShare: number = measuredGains.smallestObject): number {
   const { smallestObject, smallObject, tooFew } = measuredGains
   if (objectShare < smallestObject) return tooFew.ofSmallest
   return objectShare < smallObject ? tooFew.ofSmall : 0

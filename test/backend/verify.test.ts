@@ -91,6 +91,9 @@ test('each seventh size still has every map, number of channels, kernel, stride 
     new Set([...convolutionChecks(every)].flatMap(({ sizes }) => sizes.split(/, |x(?=\d+ map)/)))
   expect([...parts(7)].sort()).toEqual([...parts(1)].sort())
   expect([...convolutionChecks(7)].length).toBeLessThan([...convolutionChecks()].length / 6)
+  const convolutions = (every: number) =>
+    [...convolutionChecks(every)].filter(one => one.operation === 'Conv2D' && !one.inBfloat16).length
+  expect([1, 7].map(convolutions)).toEqual([354, Math.ceil(354 / 7)])
 })
 
 test('the command takes nothing but its flags', async () => {

@@ -70,6 +70,7 @@ interface Stepping {
   readonly learningRate: number
   readonly l2: number
   readonly clipNorm?: number
+  readonly clusterBatchNorm?: 'synchronised' | 'local'
 }
 
 const usual: Stepping = { build: network, learningRate: 0.1, l2: 0.01, clipNorm: 1 }
@@ -78,7 +79,7 @@ const usual: Stepping = { build: network, learningRate: 0.1, l2: 0.01, clipNorm:
 async function stepped(
   images: number,
   cluster?: Cluster,
-  { build, learningRate, l2, clipNorm }: Stepping = usual,
+  { build, learningRate, l2, clipNorm, clusterBatchNorm = 'synchronised' }: Stepping = usual,
 ): Promise<{ readonly numbers: StepNumbers; readonly before: number[][]; readonly weights: number[][] }> {
   const model = build()
   const before = weightsOf(model)
@@ -105,7 +106,7 @@ async function stepped(
     ] as const),
     l2,
     clipNorm,
-    ...(cluster && { workers: workerSteps({ cluster }) }),
+    ...(cluster && { workers: workerSteps({ cluster, clusterBatchNorm }) }),
   }
   const numbers = await takeStep(parts, { inputs, labels, images })
   const weights = weightsOf(model)
@@ -132,6 +133,33 @@ describe('a step of several workers', () => {
       }
     }
   })
+})
+
+test('an image that a worker takes only to take part is counted once', async () => {
+  // A network that is right about the first image, the one that both workers compute.
+  const sure = () => {
+    const model = network()
+    const bias = model.layers.at(-1)?.weights.at(-1)
+    bias?.write(tf.tensor1d([0, 1, 2].map(label => (label === set.labels[0] ? 9 : 0))))
+    return model
+  }
+  const stepping = { ...usual, build: sure }
+  expect((await stepped(1, undefined, stepping)).numbers.correct).toBe(1)
+  const workers = await simulatedWorkers(2, cluster => stepped(1, cluster, stepping))
+  expect(workers.map(({ numbers }) => numbers.correct)).toEqual([1, 1])
+})
+
+test('moving means of parts that differ in length are those of the batch, with local BatchNorm as well', async () => {
+  const { weights: whole } = await stepped(5)
+  // The first of the first normalization, whose inputs do not depend on how the parts are normalized.
+  const means = network().weights.findIndex(({ name }) => name.includes('moving_mean'))
+  const local = { ...usual, clusterBatchNorm: 'local' } as const
+  for (const { weights } of await simulatedWorkers(3, cluster => stepped(5, cluster, local))) {
+    for (const [i, mean] of (whole[means] as number[]).entries()) {
+      expect(Math.abs(mean)).toBeGreaterThan(1e-5)
+      expect(weights[means]?.[i]).toBeCloseTo(mean, 7)
+    }
+  }
 })
 
 describe('the gradients of several workers', () => {
